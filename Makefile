@@ -1,0 +1,45 @@
+# `make demo` and `make test` do everything from a clean clone: environment, install, run.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin/python
+STAMP  := $(VENV)/.ready
+# The environment is rebuilt when the lock, the metadata or the folder itself changed.
+STATE  := $(shell (cat requirements.lock constraints.txt pyproject.toml Makefile; pwd; $(PYTHON) --version) | sha256sum | cut -c1-16)
+ifneq ($(STATE),$(shell cat $(STAMP) 2>/dev/null))
+.PHONY: $(STAMP)
+endif
+
+.PHONY: demo test lint bench lock clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMP)
+	$(BIN) -m percolaw reproduce brill2024 --preset laptop
+
+test: $(STAMP) lint
+	$(BIN) -m pytest -n 2 --dist loadfile
+
+lint: $(STAMP)
+	$(BIN) -m ruff check .
+	$(BIN) -m ruff format --check .
+	$(BIN) -m mypy
+
+bench: $(STAMP)
+	for script in benchmarks/bench_*.py; do $(BIN) $$script || exit 1; done
+
+$(STAMP):
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	PYTHONDONTWRITEBYTECODE= $(BIN) -m compileall -q -j 2 $(VENV)/lib || true
+	$(BIN) -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt --editable .
+	echo $(STATE) > $@
+
+# Resolve the lock anew; needs `pip install uv`.
+lock:
+	uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-package torch \
+	  --no-emit-package setuptools --constraint constraints.txt --no-emit-index-url \
+	  --no-emit-find-links --no-header --quiet --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

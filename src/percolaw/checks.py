@@ -1,0 +1,152 @@
+"""Checks of what a user passes in: reason, value received, allowed range, remedy."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw.errors import MissingExtraError, ResourceError
+
+
+def probability(name: str, value: float) -> float:
+    """Return `value` as a float in [0, 1] or raise ValueError."""
+    number = real(name, value)
+    if not 0.0 <= number <= 1.0:
+        raise ValueError(f"{name} must lie in [0, 1]; got {value!r}. Pass a probability.")
+    return number
+
+
+def real(name: str, value: float, *, minimum: float = -math.inf, maximum: float = math.inf) -> float:
+    """Return `value` as a finite float inside [minimum, maximum] or raise."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number; got {value!r} ({type(value).__name__}).") from None
+    if math.isnan(number) or not minimum <= number <= maximum or math.isinf(number):
+        raise ValueError(f"{name} must be finite and in [{minimum:g}, {maximum:g}]; got {value!r}.")
+    return number
+
+
+def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
+    """Return `value` as an int inside [minimum, maximum] or raise; 3.0 and 1e6 count as integers."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__}).")
+    if isinstance(value, (float, np.floating)) and not float(value).is_integer():
+        raise ValueError(f"{name} must be an integer; got {value!r}. Round it first.")
+    number = int(value)
+    if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
+        low = "-inf" if minimum is None else minimum
+        high = "inf" if maximum is None else maximum
+        raise ValueError(f"{name} must be in [{low}, {high}]; got {number}.")
+    return number
+
+
+def coordination_number(value: float) -> float:
+    """Return z as a float: an integer >= 3, or infinity for the Poisson limit."""
+    number = value if isinstance(value, (int, float)) else float(value)
+    if isinstance(number, float) and math.isinf(number) and number > 0:
+        return math.inf
+    if isinstance(value, bool) or number != number or number < 3 or number != int(number):
+        raise ValueError(
+            f"coordination_number must be an integer >= 3, or math.inf for the Poisson limit; "
+            f"got {value!r}. z = 2 is a chain, which percolates only at p = 1."
+        )
+    return float(number)
+
+
+def choice(name: str, value: str, allowed: Iterable[str]) -> str:
+    """Return `value` if it is one of `allowed`, else raise naming the nearest match."""
+    options = list(allowed)
+    if value in options:
+        return value
+    near = difflib.get_close_matches(str(value), options, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(options)}.{hint}")
+
+
+def finite_array(
+    name: str, values: npt.ArrayLike, *, ndim: int | None = None, length: int | None = None
+) -> npt.NDArray[np.float64]:
+    """Return `values` as float64 of the asked shape with no NaN or infinity, or raise."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"{name} must be numeric; got dtype {array.dtype}.")
+    array = np.asarray(array, dtype=np.float64)
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s); got shape {array.shape}.")
+    if length is not None and array.shape[0] != length:
+        raise ValueError(f"{name} must have {length} rows; got {array.shape[0]}.")
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise ValueError(
+            f"{name} has {bad} non-finite value(s) of {array.size}. Remove or impute them first."
+        )
+    return array
+
+
+def site_ids(name: str, sites: npt.ArrayLike, n_sites: int) -> npt.NDArray[np.int64]:
+    """Return `sites` as int64 ids inside [0, n_sites), or raise."""
+    array = np.asarray(sites)
+    if array.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integer site ids; got dtype {array.dtype}.")
+    array = np.atleast_1d(array).astype(np.int64, copy=False)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional; got shape {array.shape}.")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= n_sites:
+        raise ValueError(f"{name} must lie in [0, {n_sites - 1}]; got ids from {low} to {high}.")
+    return array
+
+
+def available_memory() -> int:
+    """Return the bytes of memory that could be used now (free and reclaimable)."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 1 << 62
+
+
+def memory(n_bytes: float, what: str, remedy: str) -> None:
+    """Refuse work that needs more memory than is available, before it starts."""
+    free = available_memory()
+    if n_bytes > free:
+        raise ResourceError(
+            f"{what} needs {human_bytes(n_bytes)} of memory and {human_bytes(free)} are available. "
+            f"{remedy}"
+        )
+
+
+def human_bytes(n_bytes: float) -> str:
+    """Return a byte count as text with a binary unit."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n_bytes < 1024:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1024
+    return f"{n_bytes:.3g} TiB"
+
+
+def extra(module: str, name: str) -> Any:
+    """Import an optional module or say which extra brings it."""
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{module} is not installed. Install it with: pip install 'percolaw[{name}]'"
+        ) from error

@@ -1,0 +1,1 @@
+"""Percolation clusters as trees: grown freely, conditioned on size, in ensembles."""

@@ -1,0 +1,117 @@
+"""Free growth: clusters as branching processes, kept or discarded by size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.lattice import BetheLattice
+from percolaw.rng import RandomLike, as_streams
+from percolaw.tree import INT32_SITES, Tree
+
+#: `grow_clusters` refuses work of more expected sites than this unless a larger limit is given.
+EXPECTED_SITES_LIMIT = 2e10
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """Clusters that grew into the size window, and how many did not.
+
+    Attributes
+    ----------
+    tree : Tree
+        The kept clusters, in the order they grew.
+    n_attempts, n_too_small, n_too_large : int
+        Clusters started; ended below the window; stopped above it.
+    """
+
+    tree: Tree
+    n_attempts: int
+    n_too_small: int
+    n_too_large: int
+
+
+def grow_clusters(
+    lattice: BetheLattice,
+    n_clusters: int,
+    min_size: int = 1,
+    max_size: int = 30_000_000,
+    rng: RandomLike = 0,
+) -> Growth:
+    """Grow the clusters of random sites until enough have a size inside the window.
+
+    The root has Binomial(z, p) children and every other site Binomial(z - 1, p), so the kept sizes
+    follow P_s restricted to the window (ensemble *by site*).
+
+    Parameters
+    ----------
+    lattice : BetheLattice
+        Any z and p; above p_c infinite clusters are stopped at `max_size` and counted.
+    n_clusters : int
+        Clusters to keep.
+    min_size, max_size : int
+        The window; a cluster that would exceed `max_size` is stopped and discarded.
+    rng : int, Generator or Streams
+        Stream ``clusters``, keyed by attempt.
+
+    Returns
+    -------
+    Growth
+
+    Raises
+    ------
+    ValueError
+        If the window is so improbable that the expected work exceeds 2e10 sites.
+
+    Notes
+    -----
+    Time O(all sites grown), discarded ones included; for large `min_size`
+    `percolaw.sample_clusters` draws the same law without discards.
+    """
+    from percolaw.kernels import growth as kernels
+
+    n = checks.integer("n_clusters", n_clusters, minimum=1)
+    low = checks.integer("min_size", min_size, minimum=1)
+    high = checks.integer("max_size", max_size, minimum=low, maximum=INT32_SITES)
+    kept = lattice.window_probability(low, high)
+    below = 1.0 - kept - lattice.percolation_probability
+    attempts = n / kept if kept > 0.0 else np.inf
+    expected = attempts * (1.0 + 2.0 * np.sqrt(float(low)) * max(below, 0.0)) + (
+        attempts * lattice.percolation_probability * high
+    )
+    if not expected < EXPECTED_SITES_LIMIT:
+        raise ValueError(
+            f"a cluster has {low} to {high} sites with probability {kept:.3g}, so keeping {n} means "
+            f"growing about {expected:.3g} sites. Widen the window, move p towards p_c, or draw "
+            "the sizes from the exact law (percolaw.sample_clusters)."
+        )
+    root_cdf, child_cdf = _offspring_cdfs(lattice)
+    parent, start, tried, small, large = kernels.grow_clusters(
+        root_cdf,
+        child_cdf,
+        n,
+        low,
+        high,
+        np.iinfo(np.int64).max,
+        as_streams(rng).key("clusters"),
+    )
+    return Growth(Tree(parent.copy(), start), int(tried), int(small), int(large))
+
+
+def _offspring_cdfs(
+    lattice: BetheLattice,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Cumulative laws of the number of children of the root and of the other sites."""
+    from scipy.special import bdtr, pdtr
+
+    if lattice.is_poisson:
+        counts = np.arange(int(lattice.branching + 12 * np.sqrt(lattice.branching) + 30))
+        cdf = np.asarray(pdtr(counts, lattice.branching))
+        return cdf, cdf
+    z = int(lattice.coordination_number)
+    root = np.asarray(bdtr(np.arange(z + 1), z, lattice.p))
+    child = np.asarray(bdtr(np.arange(z), z - 1, lattice.p))
+    return root, child

@@ -1,0 +1,1 @@
+"""Learners: on trees and on points, each with fit and predict."""

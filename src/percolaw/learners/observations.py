@@ -1,0 +1,107 @@
+"""What a learner on a tree is given: observed sites with values, on the part that matters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.tree import Tree
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """A tree with values observed at some of its sites, and the sites to predict at.
+
+    Attributes
+    ----------
+    tree : Tree
+        The whole tree, or the part spanned by observed and queried sites.
+    site : array of int64, shape (n_observed,)
+        Observed sites, as indices into `tree`; no repeats.
+    value : array of float64, shape (n_observed,)
+    query : array of int64, shape (n_query,) or None
+        Sites to predict at, as indices into `tree`; None for all.
+    label : array of int64, shape (tree.n_sites,) or (0,)
+        Ids in the original tree (empty: the same ids).
+    cluster_size : array of int64, shape (tree.n_clusters,)
+        Number of sites of each cluster in the original tree.
+    """
+
+    tree: Tree
+    site: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+    query: npt.NDArray[np.int64] | None
+    label: npt.NDArray[np.int64]
+    cluster_size: npt.NDArray[np.int64]
+
+
+def observe(
+    tree: Tree, sites: npt.ArrayLike, values: npt.ArrayLike, query: npt.ArrayLike | None = None
+) -> Observations:
+    """Check observations and cut the tree down to what predictions at `query` depend on.
+
+    Parameters
+    ----------
+    tree : Tree
+    sites : array of int, shape (n,)
+        Observed sites; a repeated site keeps its first value.
+    values : array of float, shape (n,)
+    query : array of int, optional
+        Where predictions will be asked for; None means everywhere, with no cut.
+
+    Notes
+    -----
+    With few sites (below n_sites / 8) the work is done on the spanned subtree, which gives the
+    same predictions as the whole tree.
+    """
+    ids = checks.site_ids("sites", sites, tree.n_sites)
+    value = checks.finite_array("values", values, ndim=1, length=ids.size)
+    ids, first = np.unique(ids, return_index=True)
+    value = value[first]
+    asked = None if query is None else checks.site_ids("query", query, tree.n_sites)
+    no_label = np.zeros(0, dtype=np.int64)
+    if asked is None or asked.size == 0 or 8 * (ids.size + asked.size) > tree.n_sites:
+        return Observations(tree, ids, value, asked, no_label, tree.sizes)
+    part = tree.span(np.concatenate([ids, asked]))
+    return Observations(
+        part.tree,
+        part.index[: ids.size],
+        value,
+        part.index[ids.size :],
+        part.site,
+        tree.sizes[part.cluster],
+    )
+
+
+class TreeEstimator(Protocol):
+    """A rule that predicts values at the queried sites of a tree from the observed ones."""
+
+    def estimate(self, observations: Observations) -> npt.NDArray[np.float64]:
+        """Return predictions at ``observations.query`` (all sites if None), float64."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class FittedTreeLearner:
+    """A learner with the observations it was given."""
+
+    learner: TreeEstimator
+    tree: Tree
+    sites: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+    def predict(self, query: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
+        """Return predictions at the given sites, or at all of them."""
+        return self.learner.estimate(observe(self.tree, self.sites, self.values, query))
+
+
+def fitted(
+    learner: TreeEstimator, tree: Tree, sites: npt.ArrayLike, values: npt.ArrayLike
+) -> FittedTreeLearner:
+    """Check the observations and bind them to a learner."""
+    checked = observe(tree, sites, values)
+    return FittedTreeLearner(learner, tree, checked.site, checked.value)

@@ -1,0 +1,158 @@
+"""Named random streams, keyed by item.
+
+One integer seed is enough for a whole experiment. Every use of randomness names its *stream*
+(`STREAMS`) and the *items* it is for (cluster 3, block 17, ...); the numbers depend on the seed,
+the stream and the items alone, never on threads, chunks, processes or the order of calls.
+
+Inside large arrays there are two ways to be independent of chunking:
+
+* kernels hash ``(key, index)`` themselves (`percolaw.kernels.random`), one key from `Streams.key`;
+* normals are drawn with NumPy's ziggurat in fixed blocks of rows, one generator a block
+  (`normal_rows`), so that rows ``a..b`` can be made alone and any prefix of an array is the same
+  for every final size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+#: Bumped when the numbers drawn for a given seed change (see CHANGELOG, Numerics).
+STREAM_VERSION = 1
+
+#: Every stream there is. The position is part of the numbers drawn: append, never reorder.
+STREAMS = (
+    "clusters",
+    "embedding",
+    "target",
+    "split",
+    "init",
+    "batch",
+    "evaluation",
+    "bootstrap",
+    "sizes",
+    "ties",
+)
+
+#: Elements drawn from one generator by `normal_rows`.
+BLOCK_ELEMENTS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The random streams of one seed.
+
+    Parameters
+    ----------
+    seed : int
+        Any integer >= 0.
+    path : tuple of int, optional
+        Items under which all streams of this object lie (see `child`).
+
+    Examples
+    --------
+    >>> Streams(0).generator("target", 3).random() == Streams(0).generator("target", 3).random()
+    True
+    >>> Streams(0).generator("target", 3).random() == Streams(0).generator("target", 4).random()
+    False
+    """
+
+    seed: int
+    path: tuple[int, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)):
+            raise TypeError(f"seed must be an integer; got {self.seed!r}.")
+        if self.seed < 0:
+            raise ValueError(f"seed must be >= 0; got {self.seed}.")
+        object.__setattr__(self, "seed", int(self.seed))
+
+    def child(self, *items: int) -> Streams:
+        """Return the streams below these items, independent of all others."""
+        return Streams(self.seed, self.path + tuple(int(item) for item in items))
+
+    def sequence(self, stream: str, *items: int) -> np.random.SeedSequence:
+        """Return the seed sequence of a stream and its items."""
+        if stream not in STREAMS:
+            raise ValueError(f"unknown stream {stream!r}; choose from {', '.join(STREAMS)}.")
+        # The length of the path separates child(1).generator(s) from generator(s, 1).
+        key = (STREAMS.index(stream), len(self.path), *self.path, *(int(item) for item in items))
+        return np.random.SeedSequence(entropy=(STREAM_VERSION, self.seed), spawn_key=key)
+
+    def generator(self, stream: str, *items: int) -> np.random.Generator:
+        """Return a NumPy generator for a stream and its items."""
+        return np.random.Generator(np.random.SFC64(self.sequence(stream, *items)))
+
+    def key(self, stream: str, *items: int) -> np.uint64:
+        """Return the 64-bit key that kernels hash with an index."""
+        return np.uint64(self.sequence(stream, *items).generate_state(1, np.uint64)[0])
+
+
+#: What public functions accept as ``rng``.
+RandomLike: TypeAlias = int | np.random.Generator | Streams | None
+
+
+def as_streams(rng: RandomLike) -> Streams:
+    """Return the streams meant by ``rng``.
+
+    An integer is a seed and gives the same result in every call; a NumPy generator is asked for
+    one number, so it advances and two calls differ; None takes fresh entropy from the system.
+    """
+    if isinstance(rng, Streams):
+        return rng
+    if rng is None:
+        return Streams(int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    if isinstance(rng, np.random.Generator):
+        return Streams(int(rng.integers(2**63)))
+    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)):
+        raise TypeError(
+            f"rng must be an integer seed, a numpy Generator or percolaw Streams; got {rng!r}. "
+            "Global NumPy state is never used."
+        )
+    return Streams(int(rng))
+
+
+def rows_per_block(n_columns: int) -> int:
+    """Return how many rows `normal_rows` draws from one generator."""
+    return max(1, BLOCK_ELEMENTS // max(1, n_columns))
+
+
+def normal_rows(
+    streams: Streams,
+    stream: str,
+    out: npt.NDArray[np.floating],
+    *items: int,
+    first_row: int = 0,
+) -> None:
+    """Fill `out` with standard normals that depend only on seed, stream, items and row number.
+
+    Parameters
+    ----------
+    streams, stream, items
+        What the numbers are keyed by.
+    out : array, shape (n,) or (n, d), float32 or float64, C-contiguous
+        Filled in place. Row i of `out` is row ``first_row + i`` of the endless array.
+    first_row : int
+        First row; a start inside a block costs the drawing of the rows before it.
+    """
+    if not out.flags.c_contiguous:
+        raise ValueError("out must be C-contiguous; pass np.ascontiguousarray(out).")
+    n_rows = out.shape[0]
+    width = math.prod(out.shape[1:])
+    block = rows_per_block(width)
+    flat = out.reshape(-1)
+    row = first_row
+    while row < first_row + n_rows:
+        index = row // block
+        skip = row - index * block
+        stop = min((index + 1) * block, first_row + n_rows)
+        generator = streams.generator(stream, *items, index)
+        if skip:
+            generator.standard_normal(skip * width, dtype=out.dtype)
+        target = flat[(row - first_row) * width : (stop - first_row) * width]
+        generator.standard_normal(out=target, dtype=out.dtype)
+        row = stop

@@ -1,0 +1,1 @@
+"""Functions to learn: random walks on trees, and teachers on points."""

@@ -1,0 +1,431 @@
+"""`Tree`: the one structure everything rests on.
+
+A forest is an array of parents in which **a parent comes before its children**. With that order
+every question about a tree is an upward pass, a downward pass or both: linear time, no recursion,
+no graph library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import RandomLike, as_streams
+
+IntArray: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+#: Largest number of sites whose ids are held in int32.
+INT32_SITES = np.iinfo(np.int32).max
+
+_NO_LABELS: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+
+def index_dtype(n_sites: int) -> type[np.int32] | type[np.int64]:
+    """Return int32 while site ids fit into it, else int64."""
+    return np.int32 if n_sites <= INT32_SITES else np.int64
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """One or several rooted trees over sites 0..n-1, parents before children.
+
+    Parameters
+    ----------
+    parent : array of int32 or int64, shape (n_sites,)
+        Parent of each site, smaller than the site's own index; -1 at the first site of each
+        cluster, its root.
+    start : array of int64, shape (n_clusters + 1,)
+        Cluster k holds the sites ``start[k] .. start[k + 1] - 1``; no cluster is empty.
+    length : array of float64, shape (n_sites,), optional
+        Length of the edge to the parent, positive (ignored at roots). None means one everywhere.
+
+    Notes
+    -----
+    The constructor trusts its arguments; use `Tree.from_parent` for arrays from elsewhere.
+    Memory: 4 bytes a site up to 2^31 - 1 sites, 8 beyond, and 8 more with lengths.
+
+    Examples
+    --------
+    >>> tree = Tree.from_parent([-1, 0, 0, 1])
+    >>> tree.depth().tolist(), tree.subtree_size().tolist()
+    ([0, 1, 1, 2], [4, 2, 1, 1])
+    """
+
+    parent: IntArray
+    start: npt.NDArray[np.int64]
+    length: FloatArray | None = None
+
+    @classmethod
+    def from_parent(
+        cls,
+        parent: npt.ArrayLike,
+        start: npt.ArrayLike | None = None,
+        length: npt.ArrayLike | None = None,
+    ) -> Tree:
+        """Check arrays and return the tree they describe.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parent does not come before its child, crosses a cluster boundary, or a length is
+            not positive and finite. Cost O(n_sites).
+        """
+        from percolaw.kernels import tree as kernels
+
+        array = np.asarray(parent)
+        if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0:
+            raise TypeError(
+                "parent must be a non-empty one-dimensional integer array; got "
+                f"dtype {array.dtype}, shape {array.shape}."
+            )
+        array = np.ascontiguousarray(array, dtype=index_dtype(array.size))
+        if start is None:
+            bounds = np.append(np.flatnonzero(array < 0), array.size).astype(np.int64)
+        else:
+            bounds = np.array(start, dtype=np.int64)
+        if (
+            bounds.ndim != 1
+            or bounds.size < 2
+            or bounds[0] != 0
+            or bounds[-1] != array.size
+            or np.any(np.diff(bounds) < 1)
+        ):
+            raise ValueError(
+                f"start must rise strictly from 0 to the number of sites ({array.size}) and the "
+                f"first site must be a root (parent -1); got start {bounds[:5]}..."
+            )
+        bad = int(kernels.first_bad_parent(array, bounds))
+        if bad >= 0:
+            raise ValueError(
+                f"site {bad} has parent {array[bad]}; a root (first site of its cluster) needs -1, "
+                "any other site an earlier site of the same cluster. "
+                "Renumber the sites breadth-first or depth-first."
+            )
+        if length is None:
+            return cls(array, bounds)
+        lengths = np.ascontiguousarray(
+            checks.finite_array("length", length, ndim=1, length=array.size)
+        )
+        if np.any(lengths[array >= 0] <= 0):
+            raise ValueError("length must be positive at every site that has a parent.")
+        return cls(array, bounds, lengths)
+
+    # ---- sizes
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites of all clusters together."""
+        return int(self.parent.shape[0])
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return int(self.start.shape[0] - 1)
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Number of sites of each cluster, int64, shape (n_clusters,)."""
+        return np.diff(self.start)
+
+    @property
+    def edge(self) -> npt.NDArray[Any]:
+        """Edge lengths as an array; a zero-stride view of int32 ones when all are one."""
+        if self.length is not None:
+            return self.length
+        return np.broadcast_to(np.ones((), dtype=np.int32), (self.n_sites,))
+
+    def cluster_of(self, sites: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the cluster of each given site, int64. Cost O(m log n_clusters)."""
+        ids = checks.site_ids("sites", sites, self.n_sites)
+        return np.searchsorted(self.start, ids, side="right") - 1
+
+    def cluster(self, index: int) -> Tree:
+        """Return one cluster as a tree of its own (a copy). Cost O(cluster size)."""
+        k = checks.integer("index", index, minimum=0, maximum=self.n_clusters - 1)
+        low, high = int(self.start[k]), int(self.start[k + 1])
+        parent = self.parent[low:high] - self.parent.dtype.type(low)
+        parent[0] = -1
+        length = None if self.length is None else self.length[low:high].copy()
+        return Tree(
+            parent.astype(index_dtype(high - low), copy=False),
+            np.array([0, high - low], dtype=np.int64),
+            length,
+        )
+
+    # ---- passes
+
+    def depth(self) -> npt.NDArray[Any]:
+        """Return the distance of each site from its root: int32, float64 with lengths. O(n)."""
+        from percolaw.kernels import tree as kernels
+
+        out = np.empty(self.n_sites, dtype=self._distance_dtype)
+        kernels.depth_down(self.parent, self.edge, out)
+        return out
+
+    def subtree_size(self) -> IntArray:
+        """Return how many sites hang below each site, itself included. O(n)."""
+        from percolaw.kernels import tree as kernels
+
+        out = np.zeros(self.n_sites, dtype=self.parent.dtype)
+        kernels.sizes_up(self.parent, out)
+        return out
+
+    def child_count(self) -> npt.NDArray[np.int32]:
+        """Return the number of children of each site, int32. O(n)."""
+        from percolaw.kernels import tree as kernels
+
+        out = np.zeros(self.n_sites, dtype=np.int32)
+        kernels.count_children(self.parent, out)
+        return out
+
+    def degree(self) -> npt.NDArray[np.int32]:
+        """Return the number of neighbours of each site, int32. O(n)."""
+        return self.child_count() + (self.parent >= 0)
+
+    def accumulate(self, steps: npt.ArrayLike) -> FloatArray:
+        """Return sums of `steps` along the path from each root: a walk on the tree. O(n).
+
+        Parameters
+        ----------
+        steps : array, shape (n_sites,)
+            Step from the parent to each site; at a root, the walk's starting value.
+        """
+        from percolaw.kernels import tree as kernels
+
+        out = checks.finite_array("steps", steps, ndim=1, length=self.n_sites).copy()
+        kernels.accumulate_down(self.parent, out)
+        return out
+
+    def distance(self, first: npt.ArrayLike, second: npt.ArrayLike) -> FloatArray:
+        """Return path lengths between pairs of sites, float64; infinity between clusters.
+
+        Cost O(path) a pair, no extra memory.
+        """
+        from percolaw.kernels import tree as kernels
+
+        u = checks.site_ids("first", first, self.n_sites)
+        v = checks.site_ids("second", second, self.n_sites)
+        if u.shape != v.shape:
+            raise ValueError(
+                f"first and second must have one shape; got {u.shape} and {v.shape}."
+            )
+        out = np.empty(u.shape[0], dtype=np.float64)
+        kernels.distances(self.parent, self.edge, u, v, out)
+        return out
+
+    def nearest(
+        self, observed: npt.ArrayLike, rng: RandomLike = 0
+    ) -> tuple[npt.NDArray[Any], IntArray]:
+        """Find the nearest observed site of every site, in one upward and one downward pass.
+
+        Ties: every observed site has a random rank, a hash of its id under the stream ``ties``;
+        among the nearest the smallest rank wins. Each of them wins with equal probability, and
+        the winner does not depend on the order of sites, edges or calls.
+
+        Parameters
+        ----------
+        observed : array of int
+            Observed sites, in any order, repeats allowed.
+        rng : int, Generator or Streams
+            Decides ties.
+
+        Returns
+        -------
+        distance : array, shape (n_sites,), int32 (float64 with lengths)
+            Path length to the nearest observed site; 0 where none is observed in the cluster.
+        nearest : array of int, shape (n_sites,)
+            That site, or -1 if the cluster has no observed site.
+
+        Notes
+        -----
+        O(n) time; 8 bytes a site for the result (12 with lengths).
+        """
+        ids = checks.site_ids("observed", observed, self.n_sites)
+        return self.nearest_labelled(ids, as_streams(rng).key("ties"), _NO_LABELS)
+
+    def nearest_labelled(
+        self, observed: npt.NDArray[np.int64], key: np.uint64, label: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[Any], IntArray]:
+        """`nearest` with the tie key and, for parts of a larger tree, the ids that are hashed."""
+        from percolaw.kernels import tree as kernels
+
+        distance = np.empty(self.n_sites, dtype=self._distance_dtype)
+        nearest = np.empty(self.n_sites, dtype=self.parent.dtype)
+        kernels.nearest_passes(self.parent, self.edge, observed, label, key, distance, nearest)
+        return distance, nearest
+
+    # ---- parts
+
+    def span(self, sites: npt.ArrayLike, *, collapse: bool = False) -> Span:
+        """Return the part of the tree spanned by given sites and their roots.
+
+        Parameters
+        ----------
+        sites : array of int
+            Sites to keep, in any order, repeats allowed.
+        collapse : bool
+            Merge every unbranched run into one edge of the summed length, and drop the stem above
+            the topmost site or branch point. At most 2m - 1 sites remain of m.
+
+        Returns
+        -------
+        Span
+            The smaller tree, which sites it holds and where the asked ones are. Clusters without
+            an asked site are left out.
+
+        Notes
+        -----
+        Time O(m log m + spanned sites), about sqrt(n m) spanned sites for m random ones on a
+        critical tree; memory 24 bytes a spanned site, and 4 bytes a site of the whole tree once.
+        """
+        from percolaw.kernels import tree as kernels
+
+        ids = checks.site_ids("sites", sites, self.n_sites)
+        if ids.size == 0:
+            raise ValueError("sites is empty; give at least one site to span.")
+        wanted, back = np.unique(ids, return_inverse=True)
+        # The scratch array is taken away while in use, so a second thread makes its own.
+        slot = self.__dict__.pop("_scratch", None)
+        if slot is None:
+            slot = np.full(self.n_sites, -1, dtype=self.parent.dtype)
+        nodes, above, position = kernels.span_paths(self.parent, wanted, slot)
+        self.__dict__["_scratch"] = slot
+        roots = np.flatnonzero(above < 0)
+        clusters = np.searchsorted(self.start, nodes[roots], side="right") - 1
+        length = None if self.length is None else self.length[nodes]
+        part = Tree(
+            above.astype(index_dtype(nodes.size), copy=False),
+            np.append(roots, nodes.size).astype(np.int64),
+            length,
+        )
+        if not collapse:
+            return Span(part, nodes, position[back], clusters)
+        keep = np.zeros(nodes.size, dtype=np.bool_)
+        keep[position] = True
+        kept, parent, merged, new = kernels.collapse(part.parent, part.edge, keep)
+        part = Tree(
+            parent.astype(index_dtype(kept.size), copy=False),
+            np.append(np.flatnonzero(parent < 0), kept.size).astype(np.int64),
+            merged,
+        )
+        return Span(part, nodes[kept], new[position[back]], clusters)
+
+    # ---- other libraries
+
+    def to_sparse(self) -> Any:
+        """Return the symmetric adjacency matrix (scipy.sparse CSR, float64 edge lengths)."""
+        from scipy import sparse
+
+        child = np.flatnonzero(self.parent >= 0)
+        parent = self.parent[child]
+        weight = self.edge[child].astype(np.float64)
+        upper = sparse.coo_array((weight, (parent, child)), shape=(self.n_sites, self.n_sites))
+        return (upper + upper.T).tocsr()
+
+    @classmethod
+    def from_sparse(cls, adjacency: Any) -> tuple[Tree, npt.NDArray[np.int64]]:
+        """Return the tree of a symmetric adjacency matrix, and the old id of each new site.
+
+        Each connected part is rooted at its smallest site and numbered breadth-first.
+
+        Raises
+        ------
+        ValueError
+            If the matrix is not square or the graph has a cycle.
+        """
+        from scipy import sparse
+        from scipy.sparse import csgraph
+
+        matrix = sparse.csr_array(adjacency)
+        n = matrix.shape[0]
+        if n == 0 or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"adjacency must be square and non-empty; got shape {matrix.shape}.")
+        n_parts, part = csgraph.connected_components(matrix, directed=False)
+        n_edges = sparse.triu(matrix + matrix.T, k=1).nnz
+        if n_edges != n - n_parts:
+            raise ValueError(
+                f"the graph is not a forest: {n_edges} edges, {n} sites, {n_parts} parts. "
+                "Take a spanning tree first, e.g. scipy.sparse.csgraph.minimum_spanning_tree."
+            )
+        order: list[npt.NDArray[np.int64]] = []
+        parent: list[npt.NDArray[np.int64]] = []
+        new = np.empty(n, dtype=np.int64)
+        first = np.unique(part, return_index=True)[1]
+        offset = 0
+        for root in np.sort(first):
+            nodes, before = csgraph.breadth_first_order(matrix, int(root), directed=False)
+            new[nodes] = np.arange(offset, offset + nodes.size)
+            above = np.full(nodes.size, -1, dtype=np.int64)
+            above[1:] = new[before[nodes[1:]]]
+            order.append(nodes.astype(np.int64))
+            parent.append(above)
+            offset += nodes.size
+        old = np.concatenate(order)
+        parents = np.concatenate(parent)
+        weights = np.ones(n)
+        child = np.flatnonzero(parents >= 0)
+        symmetric = matrix.maximum(matrix.T)
+        weights[child] = np.asarray(symmetric[old[parents[child]], old[child]]).ravel()
+        length = None if np.all(weights == 1.0) else weights
+        return cls.from_parent(parents, length=length), old
+
+    def to_networkx(self) -> Any:
+        """Return a networkx Graph with integer sites and edge attribute ``length``."""
+        networkx = checks.extra("networkx", "dev")
+        graph = networkx.Graph()
+        graph.add_nodes_from(range(self.n_sites))
+        child = np.flatnonzero(self.parent >= 0)
+        graph.add_weighted_edges_from(
+            zip(
+                self.parent[child].tolist(),
+                child.tolist(),
+                self.edge[child].tolist(),
+                strict=True,
+            ),
+            weight="length",
+        )
+        return graph
+
+    @classmethod
+    def from_networkx(cls, graph: Any) -> tuple[Tree, list[Any]]:
+        """Return the tree of a networkx forest and the old node of each new site."""
+        networkx = checks.extra("networkx", "dev")
+        nodes = list(graph.nodes)
+        matrix = networkx.to_scipy_sparse_array(graph, nodelist=nodes, weight="length")
+        tree, old = cls.from_sparse(matrix)
+        return tree, [nodes[i] for i in old]
+
+    @property
+    def _distance_dtype(self) -> type[np.int32] | type[np.float64]:
+        return np.int32 if self.length is None else np.float64
+
+    def __repr__(self) -> str:
+        lengths = "unit edges" if self.length is None else "edge lengths"
+        return f"Tree({self.n_sites} sites, {self.n_clusters} clusters, {lengths})"
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """A part of a larger tree, from `Tree.span`.
+
+    Attributes
+    ----------
+    tree : Tree
+        The part.
+    site : array of int64, shape (tree.n_sites,)
+        Site of the larger tree that each site of the part is.
+    index : array of int64, shape (m,)
+        Where each asked site is in the part.
+    cluster : array of int64, shape (tree.n_clusters,)
+        Cluster of the larger tree that each cluster of the part comes from.
+    """
+
+    tree: Tree
+    site: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int64]
+    cluster: npt.NDArray[np.int64]
