@@ -1,0 +1,1 @@
+"""Predicted curves, optimal allocation, fits and diagnosis; arrays in, arrays out."""

@@ -1,0 +1,141 @@
+"""How capacity is shared among clusters: the paper's rule, and the exact optimum of any curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.scaling.theory import allocation_shape, model_break_rank
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+
+def power_law_allocation(
+    degrees_of_freedom: float, n_clusters: int, shape: float, break_rank: float
+) -> FloatArray:
+    """Return n_k = a k^(b-1) for k < k_br and 0 beyond, with a = b N/(k_br^b - 1).
+
+    Parameters
+    ----------
+    degrees_of_freedom : float
+        Total N (in the integral convention, which normalises the rule).
+    n_clusters : int
+        Ranks k = 1..n_clusters.
+    shape : float
+        b; any real number.
+    break_rank : float
+        k_br > 1.
+
+    Returns
+    -------
+    array of float64, shape (n_clusters,)
+    """
+    total = checks.real("degrees_of_freedom", degrees_of_freedom, minimum=0.0)
+    b = checks.real("shape", shape)
+    k_br = checks.real("break_rank", break_rank)
+    if k_br < 1.0:
+        raise ValueError(f"break_rank must be at least 1; got {k_br}.")
+    k = np.arange(1, checks.integer("n_clusters", n_clusters, minimum=1) + 1, dtype=np.float64)
+    if k_br == 1.0:
+        return np.zeros(k.size)
+    x = np.log(k_br)
+    # a k^(b-1) with the power of k_br taken out, so that large |b| does not overflow.
+    per_unit = b / -np.expm1(-b * x) if b != 0.0 else 1.0 / x
+    log_n = np.log(total * per_unit) - x + (b - 1.0) * (np.log(k) - x) if total > 0 else -np.inf
+    return np.where(k < k_br, np.exp(np.minimum(log_n, 690.0)), 0.0)
+
+
+def optimal_allocation(
+    degrees_of_freedom: float,
+    n_clusters: int,
+    rank_exponent: float,
+    cluster_exponent: float,
+    break_capacity: float = 1.0,
+) -> FloatArray:
+    """Return the predicted optimal capacities (section 4.2): `power_law_allocation` at (b, k_br)."""
+    b = allocation_shape(rank_exponent, cluster_exponent)
+    k_br = float(
+        model_break_rank(degrees_of_freedom, rank_exponent, cluster_exponent, break_capacity)
+    )
+    return power_law_allocation(degrees_of_freedom, n_clusters, b, k_br)
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """The best split of a budget over clusters.
+
+    Attributes
+    ----------
+    degrees_of_freedom : array of float64, shape (n_clusters,)
+    loss : float
+        Weighted loss of the convex hulls at that split; at most one cluster sits between two
+        measured sizes, the others on one.
+    """
+
+    degrees_of_freedom: FloatArray
+    loss: float
+
+
+def numerical_allocation(
+    total: float, weight: npt.ArrayLike, size: npt.ArrayLike, loss: npt.ArrayLike
+) -> Allocation:
+    """Split a budget over clusters so that the weighted loss is least, for any learning curves.
+
+    Each curve is replaced by its lower convex hull (time-sharing between two sizes reaches every
+    point of it); then the steepest segments are bought first, which is optimal for convex curves.
+
+    Parameters
+    ----------
+    total : float
+        Budget N >= 0.
+    weight : array, shape (n_clusters,)
+        Weight p_k >= 0 of each cluster's loss.
+    size : array, shape (n_sizes,) or (n_clusters, n_sizes)
+        Sizes at which the curves are known, rising from 0.
+    loss : array, shape (n_clusters, n_sizes)
+        Loss of each cluster at each size.
+
+    Returns
+    -------
+    Allocation
+        Cost O(n_clusters n_sizes log).
+    """
+    budget = checks.real("total", total, minimum=0.0)
+    p = checks.finite_array("weight", weight, ndim=1)
+    curve = checks.finite_array("loss", loss, ndim=2, length=p.size)
+    grid = np.broadcast_to(checks.finite_array("size", size), curve.shape)
+    if np.any(p < 0) or np.any(grid[:, 0] != 0) or np.any(np.diff(grid, axis=1) <= 0):
+        raise ValueError("weight must be >= 0 and each row of size must rise strictly from 0.")
+    slopes, widths, owners = [], [], []
+    for k in range(p.size):
+        hull = _lower_hull(grid[k], p[k] * curve[k])
+        rise = np.diff(p[k] * curve[k][hull])
+        run = np.diff(grid[k][hull])
+        falling = rise < 0
+        slopes.append(rise[falling] / run[falling])
+        widths.append(run[falling])
+        owners.append(np.full(int(falling.sum()), k))
+    slope, width, owner = (np.concatenate(x) for x in (slopes, widths, owners))
+    order = np.lexsort((np.arange(slope.size), slope))
+    spent = np.minimum(np.cumsum(width[order]), budget)
+    bought = np.diff(spent, prepend=0.0)
+    n = np.bincount(owner[order], weights=bought, minlength=p.size)
+    least = float(p @ curve[:, 0] + np.sum(bought * slope[order]))
+    return Allocation(n, least)
+
+
+def _lower_hull(x: FloatArray, y: FloatArray) -> npt.NDArray[np.int64]:
+    """Indices of the lower convex hull of points with rising x."""
+    hull: list[int] = []
+    for i in range(x.size):
+        while len(hull) >= 2:
+            a, b = hull[-2], hull[-1]
+            if (y[b] - y[a]) * (x[i] - x[a]) < (y[i] - y[a]) * (x[b] - x[a]):
+                break
+            hull.pop()
+        hull.append(i)
+    return np.array(hull, dtype=np.int64)

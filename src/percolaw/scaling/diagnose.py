@@ -1,0 +1,101 @@
+"""Name the known ways in which a learning curve fails to be a power law."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw.scaling.fit import _losses, _sizes, aggregate, local_exponents
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One failure signature seen in a curve.
+
+    Attributes
+    ----------
+    signature : {"uniform loss", "exponential", "jumps"}
+    meaning : str
+        What it points to.
+    evidence : str
+        The numbers behind it.
+    """
+
+    signature: str
+    meaning: str
+    evidence: str
+
+
+def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
+    """Return the failure signatures in a learning curve; an empty list if there are none.
+
+    * **uniform loss**: less than 5% down per decade: no structure to learn at these sizes
+      (far below the threshold, or a learner that does not learn);
+    * **exponential**: log loss is straight against size, not against log size: the wrong
+      threshold, a cutoff, or a target with few degrees of freedom;
+    * **jumps**: one step falls much more than its neighbours allow: capacity switching on cluster
+      by cluster, or a bad allocation.
+
+    Parameters
+    ----------
+    size, loss
+        As in `percolaw.scaling.fit.fit_power_law`; at least 5 sizes.
+    """
+    x = _sizes(size)
+    y = aggregate(_losses(loss, x.size))
+    if x.size < 5:
+        raise ValueError(f"a diagnosis needs at least 5 sizes; got {x.size}.")
+    log_x, log_y = np.log(x), np.log(y)
+    decades = (log_x[-1] - log_x[0]) / np.log(10.0)
+    findings = []
+    fall = -float(np.polyfit(log_x, log_y, 1)[0]) * np.log(10.0)
+    if fall < 0.05:
+        findings.append(
+            Finding(
+                "uniform loss",
+                "no criticality: nothing at these scales is being learned",
+                f"loss falls by {100 * -np.expm1(-fall):.1f}% per decade over "
+                f"{decades:.1f} decades",
+            )
+        )
+        return findings
+    straight = _misfit(log_x, log_y)
+    exponential = _misfit(x, log_y)
+    slopes = local_exponents(x, y)
+    if exponential < 0.5 * straight and slopes[-1] > 2.0 * max(slopes[0], 1e-12):
+        findings.append(
+            Finding(
+                "exponential",
+                "wrong threshold or a cutoff: there is a largest structure, and it is learned",
+                f"log loss deviates by {exponential:.3f} from a line in size, by {straight:.3f} "
+                f"from a line in log size; local exponent grows from {slopes[0]:.2f} "
+                f"to {slopes[-1]:.2f}",
+            )
+        )
+        return findings
+    rate = -np.diff(log_y) / np.diff(log_x)
+    typical = float(np.median(np.abs(rate)))
+    spread = float(np.median(np.abs(rate - np.median(rate)))) + 0.1 * typical
+    drop = -np.diff(log_y)
+    neighbours = np.maximum(
+        np.abs(np.concatenate([[rate[1]], rate[:-1]])), np.abs(np.concatenate([rate[1:], [rate[-2]]]))
+    )
+    jump = (drop > 0.2) & (rate - neighbours > 6.0 * spread) & (rate > 3.0 * typical)
+    if np.any(jump):
+        where = ", ".join(f"{a:.3g}..{b:.3g}" for a, b in zip(x[:-1][jump], x[1:][jump], strict=True))
+        findings.append(
+            Finding(
+                "jumps",
+                "capacity reaches whole clusters at once: a bad or integer allocation",
+                f"loss falls by a factor {np.exp(drop[jump].max()):.2f} in one step at size {where}; "
+                f"the typical local exponent is {typical:.2f}",
+            )
+        )
+    return findings
+
+
+def _misfit(x: npt.NDArray[np.float64], log_y: npt.NDArray[np.float64]) -> float:
+    line = np.polyval(np.polyfit(x, log_y, 1), x)
+    return float(np.sqrt(np.mean((log_y - line) ** 2)))

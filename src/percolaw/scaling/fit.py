@@ -1,0 +1,328 @@
+"""Exponents with honest intervals, scale factors, local slopes, and comparison of model forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import RandomLike, as_streams
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Aggregate: TypeAlias = Literal["geometric", "mean", "median"]
+
+
+def geometric(start: float, stop: float, n: int = 20) -> npt.NDArray[np.int64]:
+    """Return up to n distinct integer sizes spaced geometrically from start to stop."""
+    low = checks.real("start", start, minimum=1.0)
+    high = checks.real("stop", stop, minimum=low)
+    count = checks.integer("n", n, minimum=1)
+    return np.unique(np.rint(np.geomspace(low, high, count)).astype(np.int64))
+
+
+def local_exponents(size: npt.ArrayLike, loss: npt.ArrayLike) -> FloatArray:
+    """Return -d log loss / d log size at every size, by centred differences.
+
+    Parameters
+    ----------
+    size : array, shape (n,), rising
+    loss : array, shape (n,) or (n_seeds, n), positive
+        Second-order accurate inside, first-order at both ends.
+    """
+    x = np.log(_sizes(size))
+    y = np.log(_losses(loss, x.size))
+    slope = -np.gradient(y, x, axis=1)
+    return np.asarray(slope[0] if np.ndim(loss) == 1 else slope)
+
+
+def aggregate(loss: npt.ArrayLike, how: Aggregate = "geometric") -> FloatArray:
+    """Return one curve from seeds: geometric mean (default), mean or median over axis 0."""
+    y = np.asarray(loss, dtype=np.float64)
+    if how == "geometric":
+        return np.asarray(np.exp(np.log(y).mean(axis=0)))
+    return np.asarray(y.mean(axis=0) if how == "mean" else np.median(y, axis=0))
+
+
+def bootstrap_interval(
+    values: npt.ArrayLike,
+    statistic: str = "mean",
+    *,
+    level: float = 0.95,
+    n_bootstrap: int = 2000,
+    rng: RandomLike = 0,
+) -> tuple[float, float]:
+    """Return a bootstrap interval over seeds for the mean or median of scalars.
+
+    The percentile interval is widened about the estimate by sqrt(n/(n-1)) t_(n-1)/z, which
+    corrects its known shortness for few seeds.
+    """
+    x = checks.finite_array("values", values, ndim=1)
+    if x.size < 2:
+        raise ValueError(f"an interval needs at least 2 seeds; got {x.size}.")
+    draw = as_streams(rng).generator("bootstrap").integers(0, x.size, (n_bootstrap, x.size))
+    reduce = np.mean if statistic == "mean" else np.median
+    return _interval(float(reduce(x)), reduce(x[draw], axis=1), x.size, level)
+
+
+def _interval(
+    centre: float, replicate: FloatArray, n_seeds: int, level: float
+) -> tuple[float, float]:
+    from scipy.special import ndtri, stdtrit
+
+    tail = 0.5 * (1.0 - level)
+    low, high = np.quantile(replicate, [tail, 1.0 - tail])
+    widen = np.sqrt(n_seeds / (n_seeds - 1)) * stdtrit(n_seeds - 1, 1 - tail) / ndtri(1 - tail)
+    return float(centre - widen * (centre - low)), float(centre + widen * (high - centre))
+
+
+@dataclass(frozen=True)
+class PowerLawFit:
+    """A straight line through log loss against log size inside a window.
+
+    Attributes
+    ----------
+    exponent : float
+        Positive number in loss ~ size^-exponent.
+    interval : tuple of float
+        Bootstrap interval over seeds at `level`; (-inf, inf) with fewer than 3 seeds.
+    prefactor : float
+        Loss at size 1 on the line.
+    window : tuple of float
+        Smallest and largest size used.
+    n_seeds, n_sizes : int
+    curvature : float
+        Change of the local exponent per decade (quadratic term); a straight line has 0.
+    level : float
+    """
+
+    exponent: float
+    interval: tuple[float, float]
+    prefactor: float
+    window: tuple[float, float]
+    n_seeds: int
+    n_sizes: int
+    curvature: float
+    level: float = 0.95
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return (
+            f"exponent {self.exponent:.3f} [{low:.3f}, {high:.3f}] "
+            f"({self.n_seeds} seeds, sizes {self.window[0]:.3g}..{self.window[1]:.3g})"
+        )
+
+
+def fit_power_law(
+    size: npt.ArrayLike,
+    loss: npt.ArrayLike,
+    *,
+    window: tuple[float, float] | None = None,
+    how: Aggregate = "geometric",
+    level: float = 0.95,
+    n_bootstrap: int = 2000,
+    rng: RandomLike = 0,
+) -> PowerLawFit:
+    """Fit loss ~ size^-exponent by least squares on logarithms, with a bootstrap over seeds.
+
+    Parameters
+    ----------
+    size : array, shape (n_sizes,), rising, positive
+    loss : array, shape (n_sizes,) or (n_seeds, n_sizes), positive
+    window : (low, high), optional
+        Sizes used; all by default. Must span at least a decade and hold 3 sizes.
+    how : {"geometric", "mean", "median"}
+        How seeds become one curve, inside every bootstrap replicate.
+
+    Raises
+    ------
+    ValueError
+        If the window spans less than a decade: such an exponent means nothing.
+    """
+    x = _sizes(size)
+    y = _losses(loss, x.size)
+    low, high = (float(x[0]), float(x[-1])) if window is None else window
+    inside = (x >= low * (1 - 1e-12)) & (x <= high * (1 + 1e-12))
+    used = x[inside]
+    if used.size < 3 or used[-1] / used[0] < 10 * (1 - 1e-9):
+        span = f"{used[0]:g}..{used[-1]:g}" if used.size else "nothing"
+        raise ValueError(
+            f"a fit needs at least 3 sizes over at least a decade; the window {low:g}..{high:g} "
+            f"holds {used.size} ({span}). Widen the window or measure more sizes."
+        )
+    log_x = np.log(used)
+    part = y[:, inside]
+    line, bend = _line(log_x, np.log(aggregate(part, how)))
+    interval = (-np.inf, np.inf)
+    if part.shape[0] >= 3:
+        generator = as_streams(rng).generator("bootstrap")
+        draw = generator.integers(0, part.shape[0], (n_bootstrap, part.shape[0]))
+        if how == "geometric":  # the slope of a mean of logs is the mean of the slopes
+            slopes = np.array([-_line(log_x, row)[0][0] for row in np.log(part)])
+            replicate = slopes[draw].mean(axis=1)
+        else:
+            replicate = np.array(
+                [-_line(log_x, np.log(aggregate(part[rows], how)))[0][0] for rows in draw]
+            )
+        interval = _interval(-line[0], replicate, part.shape[0], level)
+    return PowerLawFit(
+        exponent=float(-line[0]),
+        interval=interval,
+        prefactor=float(np.exp(line[1])),
+        window=(float(used[0]), float(used[-1])),
+        n_seeds=part.shape[0],
+        n_sizes=int(used.size),
+        curvature=float(-2.0 * bend * np.log(10.0)),
+        level=level,
+    )
+
+
+def _line(log_x: FloatArray, log_y: FloatArray) -> tuple[tuple[float, float], float]:
+    """Slope and intercept of the least-squares line, and the quadratic coefficient beside it."""
+    centred = log_x - log_x.mean()
+    slope = float(centred @ (log_y - log_y.mean()) / (centred @ centred))
+    square = centred**2
+    square -= square.mean()
+    square -= centred * (centred @ square) / (centred @ centred)
+    norm = square @ square
+    bend = float(square @ log_y / norm) if norm > 0 else 0.0
+    return (slope, float(log_y.mean() - slope * log_x.mean())), bend
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """How well competing forms describe one curve.
+
+    Attributes
+    ----------
+    residual : dict
+        Root mean square residual of log loss of each form.
+    aicc : dict
+        Small-sample Akaike criterion of each form, less the smallest; under 2 is a tie, above 10
+        decisive.
+    best : str
+    parameters : dict
+        Fitted parameters of each form.
+    """
+
+    residual: dict[str, float]
+    aicc: dict[str, float]
+    best: str
+    parameters: dict[str, tuple[float, ...]]
+
+
+def compare_forms(
+    size: npt.ArrayLike, loss: npt.ArrayLike, prediction: npt.ArrayLike | None = None
+) -> ModelComparison:
+    """Hold a power law, a power law with offset and a predicted curve against measured losses.
+
+    Parameters
+    ----------
+    size, loss
+        As in `fit_power_law`; seeds are averaged geometrically.
+    prediction : array, shape (n_sizes,), optional
+        Predicted curve, compared up to a constant factor (one parameter).
+
+    Notes
+    -----
+    The offset form is a size^-e + c with a, c >= 0. Residuals are of log loss, equally weighted.
+    """
+    from scipy.optimize import minimize_scalar, nnls
+
+    x = _sizes(size)
+    y = aggregate(_losses(loss, x.size))
+    log_x, log_y = np.log(x), np.log(y)
+    fitted: dict[str, FloatArray] = {}
+    parameters: dict[str, tuple[float, ...]] = {}
+    (slope, intercept), _ = _line(log_x, log_y)
+    fitted["power law"] = slope * log_x + intercept
+    parameters["power law"] = (-slope, float(np.exp(intercept)))
+
+    def offset(exponent: float) -> tuple[float, FloatArray, FloatArray]:
+        design = np.stack([x**-exponent, np.ones(x.size)], axis=1) / y[:, None]
+        weights, _ = nnls(design, np.ones(x.size))
+        model = np.maximum(design @ weights * y, 1e-300)
+        return float(np.sum((np.log(model) - log_y) ** 2)), weights, np.log(model)
+
+    best = minimize_scalar(lambda e: offset(e)[0], bounds=(1e-3, 4.0), method="bounded")
+    _, weights, model = offset(float(best.x))
+    fitted["power law + offset"] = model
+    parameters["power law + offset"] = (float(best.x), float(weights[0]), float(weights[1]))
+    if prediction is not None:
+        curve = np.log(_losses(prediction, x.size)[0])
+        shift = float(np.mean(log_y - curve))
+        fitted["prediction"] = curve + shift
+        parameters["prediction"] = (float(np.exp(shift)),)
+    n = x.size
+    residual, criterion = {}, {}
+    for name, model in fitted.items():
+        k = len(parameters[name]) + 1
+        square = float(np.mean((model - log_y) ** 2))
+        residual[name] = square**0.5
+        correction = 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf
+        criterion[name] = n * np.log(max(square, 1e-300)) + 2 * k + correction
+    least = min(criterion.values())
+    relative = {name: float(value - least) for name, value in criterion.items()}
+    return ModelComparison(residual, relative, min(relative, key=lambda m: relative[m]), parameters)
+
+
+def fit_scale_factor(
+    size: npt.ArrayLike, loss: npt.ArrayLike, exponent: float = 0.5, delta: float = 1.0
+) -> float:
+    """Fit f >= 1 in max(size/f, 1)^-exponent to one curve: Huber loss on logarithms.
+
+    Parameters
+    ----------
+    size, loss : array, shape (n,)
+        Sizes and positive losses; zero losses are left out.
+    exponent : float
+        Held fixed (1/2 for the tree walk).
+    delta : float
+        Residual (in log loss) beyond which the penalty is linear.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import huber
+
+    x = checks.finite_array("size", size, ndim=1)
+    y = checks.finite_array("loss", loss, ndim=1, length=x.size)
+    keep = y > 0
+    if not np.any(keep):
+        raise ValueError("every loss is zero; nothing to fit.")
+    log_x, log_y = np.log(x[keep]), np.log(y[keep])
+
+    def cost(log_f: float) -> float:
+        return float(
+            np.sum(huber(delta, log_y + exponent * np.maximum(log_x - log_f, 0.0)))
+        )
+
+    # The cost is piecewise smooth: bracket the least value on a grid, then refine.
+    top = max(float(log_x.max()), 1.0) + 1.0
+    grid = np.linspace(0.0, top, 60)
+    best = int(np.argmin([cost(g) for g in grid]))
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
+    refined = minimize_scalar(cost, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(refined.x if refined.fun <= cost(grid[best]) else grid[best]))
+
+
+def _sizes(size: npt.ArrayLike) -> FloatArray:
+    x = checks.finite_array("size", size, ndim=1)
+    if x.size < 2 or np.any(x <= 0) or np.any(np.diff(x) <= 0):
+        raise ValueError("size must hold at least 2 positive values in rising order.")
+    return x
+
+
+def _losses(loss: npt.ArrayLike, n_sizes: int) -> FloatArray:
+    y = np.atleast_2d(checks.finite_array("loss", loss))
+    if y.ndim != 2 or y.shape[1] != n_sizes:
+        raise ValueError(
+            f"loss must have shape (n_sizes,) or (n_seeds, n_sizes) with n_sizes = {n_sizes}; "
+            f"got {np.shape(loss)}."
+        )
+    if np.any(y <= 0):
+        raise ValueError(
+            f"loss must be positive for logarithms; {int(np.sum(y <= 0))} value(s) are not. "
+            "Leave out sizes at which the learner is exact."
+        )
+    return y

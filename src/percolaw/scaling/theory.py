@@ -1,0 +1,453 @@
+"""Predicted learning curves, in closed form or by quadrature; derivations in docs/theory.md.
+
+Symbols: alpha is `rank_exponent` (clusters by rank k weigh k^-(1+alpha)), gamma = c/D is
+`cluster_exponent` (one cluster with n degrees of freedom has loss n^-gamma), N and T are
+degrees of freedom and training points. "Exponent" is the positive number in loss ~ size^-exponent.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Convention: TypeAlias = Literal["integral", "discrete"]
+
+#: Ranks summed one by one by the discrete convention before the tail becomes an integral.
+_EXACT_RANKS = 1 << 17
+
+
+# ---- one cluster
+
+
+def single_cluster_loss(
+    degrees_of_freedom: npt.ArrayLike, cluster_exponent: float, scale_factor: npt.ArrayLike = 1.0
+) -> FloatArray:
+    """Return max(n / f, 1)^-gamma, the paper's loss of one cluster (section 4.1)."""
+    n = checks.finite_array("degrees_of_freedom", degrees_of_freedom)
+    f = checks.finite_array("scale_factor", scale_factor)
+    gamma = checks.real("cluster_exponent", cluster_exponent, minimum=0.0)
+    return np.asarray(np.maximum(n / f, 1.0) ** -gamma)
+
+
+def mean_nearest_distance(n_observed: npt.ArrayLike) -> FloatArray:
+    """Return the mean distance from a random site to the nearest of m others: sqrt(2 pi) C(2m, m)/4^m.
+
+    In units of sqrt(size / offspring variance), in the limit of a large critical cluster, for
+    exactly m >= 1 independent observed sites. m = 1 gives the Rayleigh mean sqrt(pi/2); large m
+    gives sqrt(2/m).
+    """
+    from scipy.special import gammaln
+
+    m = checks.finite_array("n_observed", n_observed)
+    if np.any(m < 1):
+        raise ValueError("n_observed must be at least 1.")
+    return np.asarray(math.sqrt(2.0) * np.exp(gammaln(m + 0.5) - gammaln(m + 1.0)))
+
+
+def nearest_neighbor_loss(mean_observed: npt.ArrayLike) -> FloatArray:
+    """Return the loss of 1-NN on a large critical cluster with Poisson(n) observed sites.
+
+    L(n) = 4 exp(-n/2) I_0(n/2) - 3 exp(-n): the loss is 1 with nothing observed, and the mean
+    distance over the mean variance (a ratio of means) otherwise. It rises above 1 near n = 1 (one
+    observed site is worth less than none: its loss is 2) and falls like 4/sqrt(pi n). The limit
+    holds for n much smaller than the cluster; see `finite_rate_factor`.
+    """
+    from scipy.special import ive
+
+    n = checks.finite_array("mean_observed", mean_observed)
+    if np.any(n < 0):
+        raise ValueError("mean_observed must be >= 0.")
+    return np.asarray(4.0 * ive(0, n / 2.0) - 3.0 * np.exp(-n))
+
+
+#: n in max(n/f, 1)^(-1/2) where 4/sqrt(pi n) reaches 1.
+ASYMPTOTIC_SCALE_FACTOR = 16.0 / math.pi
+
+
+def nearest_distance_survival(
+    rate: float, max_distance: int, coordination_number: float = math.inf
+) -> FloatArray:
+    """Return P(distance to the nearest observed site > r), r = 0..max_distance, exactly.
+
+    Each site of the infinite critical cluster, seen from a random site of it, is observed with
+    probability `rate`. With q_0 = t_0 = 1 - rate and
+    q_k = (1 - rate) (1 - p_c (1 - q_(k-1)))^(z-1), t_k the same with power z - 2, the probability is
+    q_r t_0 ... t_(r-1) (Poisson limit: t = q, exponential instead of the power).
+    For small rates it tends to sech^2(r sqrt(rate s2 / 2)) with s2 the offspring variance.
+    """
+    rho = checks.probability("rate", rate)
+    top = checks.integer("max_distance", max_distance, minimum=0)
+    z = checks.coordination_number(coordination_number)
+    out = np.empty(top + 1)
+    q = t = 1.0 - rho
+    product = 1.0
+    for r in range(top + 1):
+        out[r] = q * product
+        product *= t
+        if math.isinf(z):
+            q = t = (1.0 - rho) * math.exp(-(1.0 - q))
+        else:
+            keep = 1.0 - (1.0 - q) / (z - 1.0)
+            t = (1.0 - rho) * keep ** (z - 2.0)
+            q = t * keep
+    return out
+
+
+def mean_nearest_distance_at_rate(
+    rate: npt.ArrayLike, coordination_number: float = math.inf
+) -> FloatArray:
+    """Return the mean distance to the nearest observed site in an infinite critical cluster.
+
+    The sum over r of `nearest_distance_survival`; ~ sqrt(2 / (rate s2)) for small rates.
+    """
+    rates = np.atleast_1d(checks.finite_array("rate", rate))
+    z = checks.coordination_number(coordination_number)
+    out = np.empty(rates.shape)
+    for i, rho in np.ndenumerate(rates):
+        if not 0.0 < rho <= 1.0:
+            raise ValueError(f"rate must lie in (0, 1]; got {rho}.")
+        reach = int(40.0 / math.sqrt(rho)) + 10
+        out[i] = float(np.sum(nearest_distance_survival(float(rho), reach, z)))
+    return out.reshape(np.shape(rate))
+
+
+def offspring_variance(coordination_number: float = math.inf) -> float:
+    """Return s2 = (z - 2)/(z - 1) at p_c, 1 in the Poisson limit."""
+    z = checks.coordination_number(coordination_number)
+    return 1.0 if math.isinf(z) else (z - 2.0) / (z - 1.0)
+
+
+def finite_rate_factor(rate: npt.ArrayLike, coordination_number: float = math.inf) -> FloatArray:
+    """Return the mean distance at a finite rate over its small-rate form sqrt(2/(rate s2)).
+
+    Below 1, and the reason why log-log slopes bend by themselves above a rate of 0.01.
+    """
+    s2 = offspring_variance(coordination_number)
+    rates = checks.finite_array("rate", rate)
+    return np.asarray(
+        mean_nearest_distance_at_rate(rates, coordination_number) * np.sqrt(rates * s2 / 2.0)
+    )
+
+
+@lru_cache(maxsize=1)
+def posterior_constant() -> float:
+    """Return the ratio of exact-posterior loss to 1-NN loss on a large critical cluster, 0.7636.
+
+    With unit observation rate, phi(s) = N(1 - exp(-s C)) for the conductance C of a subtree and
+    h(s) = E exp(-s C) at a random site solve s phi'' = phi^2/2 - 1, s h'' = phi h with
+    phi(0) = 0, phi(inf) = sqrt 2, h(0) = 1, h(inf) = 0. The mean posterior variance is the integral
+    of h; 1-NN has sqrt 2.
+    """
+    from scipy.integrate import solve_bvp
+
+    # In t = log s the singularity at 0 disappears: y_tt = y_t + s * (right-hand side).
+    def slope(t: FloatArray, y: FloatArray) -> FloatArray:
+        s = np.exp(t)
+        phi, phi_t, h, h_t, _ = y
+        return np.vstack([phi_t, phi_t + s * (phi * phi / 2 - 1), h_t, h_t + s * phi * h, s * h])
+
+    def ends(left: FloatArray, right: FloatArray) -> FloatArray:
+        return np.array([left[0], right[0] - math.sqrt(2.0), left[2] - 1.0, right[2], left[4]])
+
+    t = np.linspace(-18.0, 5.5, 400)
+    s = np.exp(t)
+    decay = np.exp(-1.2 * np.sqrt(s) - s / (1 + s))
+    guess = np.vstack(
+        [math.sqrt(2.0) * (1 - decay), 0 * s, decay, 0 * s, np.minimum(s, 1.0)]
+    )
+    solution = solve_bvp(slope, ends, t, guess, tol=1e-8, max_nodes=200_000)
+    if not solution.success:
+        raise RuntimeError(f"posterior_constant: {solution.message}")
+    return float(solution.y[4, -1] / math.sqrt(2.0))
+
+
+# ---- many clusters
+
+
+def zipf_weights(rank_exponent: float, n_clusters: int) -> FloatArray:
+    """Return k^-(1+alpha) for k = 1..n_clusters, normalised to sum 1."""
+    alpha = _positive("rank_exponent", rank_exponent)
+    k = np.arange(1, checks.integer("n_clusters", n_clusters, minimum=1) + 1, dtype=np.float64)
+    weight = k ** -(1.0 + alpha)
+    return np.asarray(weight / weight.sum())
+
+
+def optimal_break_capacity(cluster_exponent: float) -> float:
+    """Return the capacity of the last cluster served at the true optimum, (1 + gamma)^(1/gamma).
+
+    The loss max(n, 1)^-gamma gains nothing from the first unit, so it never pays to leave a
+    cluster with n = 1, where the paper puts the break.
+    """
+    gamma = _positive("cluster_exponent", cluster_exponent)
+    return (1.0 + gamma) ** (1.0 / gamma)
+
+
+def allocation_shape(rank_exponent: float, cluster_exponent: float) -> float:
+    """Return b = 1 - (alpha + 1)/(gamma + 1) of the optimal allocation n_k = a k^(b-1)."""
+    alpha = _positive("rank_exponent", rank_exponent)
+    return 1.0 - (alpha + 1.0) / (_positive("cluster_exponent", cluster_exponent) + 1.0)
+
+
+def _power_integral(k: FloatArray, b: float) -> FloatArray:
+    """(k^b - 1)/b, log k at b = 0."""
+    x = np.log(k)
+    return np.asarray(np.expm1(b * x) / b if b != 0.0 else x)
+
+
+def model_break_rank(
+    degrees_of_freedom: npt.ArrayLike,
+    rank_exponent: float,
+    cluster_exponent: float,
+    break_capacity: float = 1.0,
+) -> FloatArray:
+    """Return k_br, the rank of the last cluster that receives capacity (integral convention).
+
+    Solves N = n_br k_br^(1-b) (k_br^b - 1)/b with n_br = `break_capacity` (1 in the paper).
+    """
+    n = checks.finite_array("degrees_of_freedom", degrees_of_freedom)
+    if np.any(n < 0):
+        raise ValueError("degrees_of_freedom must be >= 0.")
+    b = allocation_shape(rank_exponent, cluster_exponent)
+    target = n / checks.real("break_capacity", break_capacity, minimum=1e-300)
+    # In x = log k the left side is monotone and convex in log-log: Newton on its logarithm.
+    low = np.zeros(target.shape)
+    high = np.full(target.shape, 1.0)
+
+    def size(x: FloatArray) -> FloatArray:
+        integral = np.expm1(b * x) / b if b != 0.0 else x
+        return np.asarray(np.exp((1.0 - b) * x) * integral)
+
+    while np.any(size(high) < target):
+        high = np.where(size(high) < target, 2.0 * high, high)
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        less = size(middle) < target
+        low, high = np.where(less, middle, low), np.where(less, high, middle)
+    return np.exp(0.5 * (low + high))
+
+
+def model_scaling_loss(
+    degrees_of_freedom: npt.ArrayLike,
+    rank_exponent: float,
+    cluster_exponent: float,
+    *,
+    convention: Convention = "integral",
+    break_capacity: float = 1.0,
+    normalized: bool = True,
+) -> FloatArray:
+    """Return the model scaling law L(N) of optimally allocated capacity.
+
+    Integral convention (the paper's): p_k = alpha k^-(1+alpha) on k >= 1 and, with
+    `break_capacity` n_br = 1, L = alpha (N/k_br + 1/alpha) k_br^-alpha; n_br = 1 is the paper's
+    choice, `optimal_break_capacity` the true minimum. Discrete convention: zeta-normalised sums
+    over ranks with the same allocation rule.
+
+    Parameters
+    ----------
+    degrees_of_freedom : array of float, > 0
+    rank_exponent, cluster_exponent : float
+        alpha and gamma = c/D.
+    normalized : bool
+        Divide by the value at N = 1, as the paper does.
+
+    Returns
+    -------
+    array of float64
+        The exponent tends to min(alpha, gamma).
+    """
+    n = checks.finite_array("degrees_of_freedom", degrees_of_freedom)
+    checks.choice("convention", convention, ("integral", "discrete"))
+    if convention == "integral":
+        loss = _model_integral(n, rank_exponent, cluster_exponent, break_capacity)
+        one = _model_integral(np.ones(1), rank_exponent, cluster_exponent, break_capacity)
+    else:
+        loss = _model_discrete(n, rank_exponent, cluster_exponent, break_capacity)
+        one = _model_discrete(np.ones(1), rank_exponent, cluster_exponent, break_capacity)
+    return np.asarray(loss / one[0]) if normalized else loss
+
+
+def _model_integral(n: FloatArray, alpha: float, gamma: float, n_br: float) -> FloatArray:
+    k = model_break_rank(n, alpha, gamma, n_br)
+    # Served part: alpha integral k^-(1+alpha) n_k^-gamma = alpha n_br^-(1+gamma) N k_br^-(1+alpha).
+    return np.asarray(alpha * n_br ** -(1.0 + gamma) * n * k ** -(1.0 + alpha) + k**-alpha)
+
+
+def _tail_zeta(power: float, first: FloatArray) -> FloatArray:
+    """Sum of k^-power over k >= first (Hurwitz zeta)."""
+    from scipy.special import zeta
+
+    return np.asarray(zeta(power, first))
+
+
+def _model_discrete(n: FloatArray, alpha: float, gamma: float, n_br: float) -> FloatArray:
+    b = allocation_shape(alpha, gamma)
+    weight = 1.0 / float(_tail_zeta(1.0 + alpha, np.ones(1))[0])
+    k = np.arange(1, _EXACT_RANKS + 1, dtype=np.float64)
+    # With m clusters served the last one gets n_br or more: N >= n_br m^(1-b) sum_(k<=m) k^(b-1).
+    share = np.cumsum(k ** (b - 1.0))
+    served_weight = np.cumsum(k ** (b - 1.0))
+    needed = n_br * k ** (1.0 - b) * share
+    out = np.empty(n.shape)
+    for i, size in np.ndenumerate(n):
+        m = int(np.searchsorted(needed, size, side="right"))
+        if m == _EXACT_RANKS:
+            raise ValueError(
+                f"degrees_of_freedom {size:g} serves more than {_EXACT_RANKS} clusters; "
+                "use the integral convention there."
+            )
+        if m == 0:
+            out[i] = 1.0
+            continue
+        a = size / share[m - 1]
+        learned = a**-gamma * served_weight[m - 1]
+        out[i] = weight * (learned + float(_tail_zeta(1.0 + alpha, np.array([m + 1.0]))[0]))
+    return out
+
+
+def data_break_rank(n_train: npt.ArrayLike, rank_exponent: float) -> FloatArray:
+    """Return k_br = (alpha T)^(1/(1+alpha)), the rank of the last cluster with a training point."""
+    t = checks.finite_array("n_train", n_train)
+    alpha = _positive("rank_exponent", rank_exponent)
+    return np.asarray(np.maximum(alpha * t, 1.0) ** (1.0 / (1.0 + alpha)))
+
+
+def data_scaling_loss(
+    n_train: npt.ArrayLike,
+    rank_exponent: float,
+    cluster_exponent: float,
+    *,
+    convention: Convention = "integral",
+    normalized: bool = True,
+) -> FloatArray:
+    """Return the data scaling law L(T) of points drawn at random from all clusters.
+
+    n_k = p_k T. Integral convention: with x = alpha T and aa = alpha/(1 + alpha),
+    L = x^-aa / (1 - aa/gamma) + x^-gamma / (1 - gamma/aa), or (1 + gamma log x) x^-gamma at
+    gamma = aa. Discrete: zeta-normalised sums of max(p_k T, 1)^-gamma.
+
+    Returns
+    -------
+    array of float64
+        The exponent tends to min(alpha/(1 + alpha), gamma); at mean field (alpha = 1,
+        gamma = 1/2) the two are equal and a logarithm stays: no finite range shows 1/2.
+    """
+    t = checks.finite_array("n_train", n_train)
+    checks.choice("convention", convention, ("integral", "discrete"))
+    law = _data_integral if convention == "integral" else _data_discrete
+    alpha = _positive("rank_exponent", rank_exponent)
+    gamma = _positive("cluster_exponent", cluster_exponent)
+    loss = law(t, alpha, gamma)
+    return np.asarray(loss / law(np.ones(1), alpha, gamma)[0]) if normalized else loss
+
+
+def _data_integral(t: FloatArray, alpha: float, gamma: float) -> FloatArray:
+    aa = alpha / (1.0 + alpha)
+    x = np.maximum(alpha * t, 1.0)
+    log_x = np.log(x)
+    # aa (x^-aa - x^-gamma)/(gamma - aa) + x^-aa, stable through gamma = aa.
+    gap = gamma - aa
+    ratio = -np.expm1(-gap * log_x) / gap if gap != 0.0 else log_x
+    return np.asarray(np.exp(-aa * log_x) * (1.0 + aa * ratio))
+
+
+def _data_discrete(t: FloatArray, alpha: float, gamma: float) -> FloatArray:
+    weight = 1.0 / float(_tail_zeta(1.0 + alpha, np.ones(1))[0])
+    k = np.arange(1, _EXACT_RANKS + 1, dtype=np.float64)
+    learned = np.concatenate([[0.0], np.cumsum(k ** (-(1.0 + alpha) * (1.0 - gamma)))])
+    # p_k T > 1 up to rank m.
+    m = np.floor(np.maximum(weight * t, 0.0) ** (1.0 / (1.0 + alpha))).astype(np.int64)
+    if np.any(m >= _EXACT_RANKS):
+        raise ValueError(
+            f"n_train reaches more than {_EXACT_RANKS} clusters; use the integral convention."
+        )
+    served = weight ** (1.0 - gamma) * t**-gamma * learned[m]
+    return np.asarray(served + weight * _tail_zeta(1.0 + alpha, m + 1.0))
+
+
+def model_exponent(rank_exponent: float, cluster_exponent: float) -> float:
+    """Return the asymptotic model exponent min(alpha, gamma)."""
+    return min(_positive("rank_exponent", rank_exponent), cluster_exponent)
+
+
+def data_exponent(rank_exponent: float, cluster_exponent: float) -> float:
+    """Return the asymptotic data exponent min(alpha/(1 + alpha), gamma)."""
+    alpha = _positive("rank_exponent", rank_exponent)
+    return min(alpha / (1.0 + alpha), cluster_exponent)
+
+
+def quanta_exponents(rank_exponent: float) -> tuple[float, float]:
+    """Return (model, data) exponents of the quanta limit: alpha and alpha/(1 + alpha)."""
+    alpha = _positive("rank_exponent", rank_exponent)
+    return alpha, alpha / (1.0 + alpha)
+
+
+def manifold_exponents(
+    dimension: float, approximation_order: float = 2.0
+) -> tuple[float, float]:
+    """Return (model, data) exponents of the manifold limit: c/d for both."""
+    gamma = approximation_order / _positive("dimension", dimension)
+    return gamma, gamma
+
+
+def _positive(name: str, value: float) -> float:
+    number = checks.real(name, value, minimum=0.0)
+    if number == 0.0:
+        raise ValueError(f"{name} must be positive; got 0.")
+    return number
+
+
+# ---- finite ensembles of clusters with known sizes
+
+
+def ensemble_nearest_neighbor_loss(
+    rate: npt.ArrayLike, cluster_size: npt.ArrayLike, coordination_number: float = math.inf
+) -> FloatArray:
+    """Return the predicted loss of plain 1-NN on given clusters, for every setting of the rates.
+
+    Each cluster contributes its share of sites times `nearest_neighbor_loss` at its mean number of
+    observed sites, the falling part multiplied by `finite_rate_factor`: a finite-size prediction
+    with nothing fitted.
+
+    Parameters
+    ----------
+    rate : array, shape (n_settings, n_clusters)
+        Probability that a site of each cluster is observed.
+    cluster_size : array of int, shape (n_clusters,)
+
+    Returns
+    -------
+    array of float64, shape (n_settings,)
+    """
+    rho = np.atleast_2d(checks.finite_array("rate", rate))
+    size = checks.finite_array("cluster_size", cluster_size, ndim=1)
+    n = rho * size
+    grid = np.geomspace(1e-9, 1.0, 200)
+    factor = np.interp(
+        np.log(np.maximum(rho, 1e-9)), np.log(grid), _factor_table(coordination_number)
+    )
+    from scipy.special import ive
+
+    nothing = np.exp(-n)
+    loss = nothing + factor * 4.0 * (ive(0, n / 2.0) - nothing)
+    return np.asarray(loss @ (size / size.sum()))
+
+
+@lru_cache(maxsize=8)
+def _factor_table(coordination_number: float) -> FloatArray:
+    """`finite_rate_factor` on a fixed grid, by its small-rate expansion below 1e-5."""
+    grid = np.geomspace(1e-9, 1.0, 200)
+    out = np.ones(grid.size)
+    usable = (grid >= 1e-6) & (grid < 1.0)
+    out[usable] = finite_rate_factor(grid[usable], coordination_number)
+    out[grid >= 1.0] = 0.0
+    # 1 - factor is proportional to sqrt(rate) for small rates.
+    first = int(np.argmax(usable))
+    out[:first] = 1.0 - (1.0 - out[first]) * np.sqrt(grid[:first] / grid[first])
+    return out
