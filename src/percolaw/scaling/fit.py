@@ -67,6 +67,12 @@ def bootstrap_interval(
     return _interval(float(reduce(x)), reduce(x[draw], axis=1), x.size, level)
 
 
+def seed_interval(values: npt.ArrayLike) -> tuple[float, float]:
+    """Return the 95% bootstrap interval of a mean over seeds; (-inf, inf) below 3 seeds."""
+    x = checks.finite_array("values", values, ndim=1)
+    return bootstrap_interval(x) if x.size >= 3 else (-np.inf, np.inf)
+
+
 def _interval(
     centre: float, replicate: FloatArray, n_seeds: int, level: float
 ) -> tuple[float, float]:

@@ -1,0 +1,7 @@
+"""``python -m percolaw``."""
+
+import sys
+
+from percolaw.cli import main
+
+sys.exit(main())

@@ -1,0 +1,372 @@
+"""The command line: ``percolaw list | run | reproduce | status``.
+
+Flags of an experiment derive from the fields of its config. Exit codes: 0 done, 1 failed or
+interrupted, 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import percolaw
+from percolaw import checks
+from percolaw.errors import PercolawError
+from percolaw.experiments import EXPERIMENTS, REPRODUCTIONS, experiment_class
+
+_DONE, _FAILED, _USAGE = 0, 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that names the nearest match of a mistyped command or choice."""
+
+    def error(self, message: str) -> NoReturn:
+        import difflib
+        import re
+
+        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if found:
+            options = [o.strip(" '") for o in found.group(2).split(",")]
+            near = difflib.get_close_matches(found.group(1), options, n=1)
+            if near:
+                message += f". Did you mean {near[0]!r}?"
+        self.exit(_USAGE, f"percolaw: {message}\nTry: {self.prog} --help\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="percolaw",
+        description="How the geometry of data sets the exponents of scaling laws.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=percolaw.__version__)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    listing = commands.add_parser("list", help="every experiment: claim, source, cost of presets")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    run = commands.add_parser(
+        "run",
+        help="run one experiment",
+        description="Run one experiment. Further flags are fields of its config: "
+        "percolaw run EXPERIMENT --help lists them.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    run.add_argument("experiment", nargs="?", metavar="EXPERIMENT")
+    run.add_argument("--preset", default="laptop", help="smoke, laptop (default) or paper")
+    _common(run)
+    reproduce = commands.add_parser(
+        "reproduce", help="all figures and claims of a paper", allow_abbrev=False
+    )
+    reproduce.add_argument("paper", choices=list(REPRODUCTIONS), metavar="PAPER")
+    reproduce.add_argument("--preset", default="laptop", help="smoke, laptop (default) or paper")
+    reproduce.add_argument(
+        "--n-seeds", type=int, default=None, help="repetitions, instead of the preset's"
+    )
+    _common(reproduce)
+    status = commands.add_parser("status", help="what the runs in a folder have done")
+    status.add_argument("--out", default="runs", help="folder of runs (default: runs)")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", default="runs", help="folder for results (default: runs)")
+    parser.add_argument(
+        "--workers", type=int, default=None, help="processes (default: all cores; 1: this one)"
+    )
+    parser.add_argument("--no-figures", action="store_true", help="claims and data only")
+    parser.add_argument("--quiet", action="store_true", help="no progress, results only")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = _parser()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options, rest = parser.parse_known_args(given)
+        if rest and options.command != "run":
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        handler: Callable[[argparse.Namespace, list[str]], int] = {
+            "list": _list,
+            "run": _run,
+            "reproduce": _reproduce,
+            "status": _status,
+        }[options.command]
+        return handler(options, rest)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else _USAGE
+    except KeyboardInterrupt:
+        print(
+            "\ninterrupted; every finished unit is kept, the same command continues.",
+            file=sys.stderr,
+        )
+        return _FAILED
+    except (ValueError, TypeError) as error:
+        print(f"percolaw: {error}", file=sys.stderr)
+        return _USAGE
+    except (PercolawError, OSError) as error:
+        print(f"percolaw: {error}", file=sys.stderr)
+        return _FAILED
+    except BrokenPipeError:
+        return _FAILED
+
+
+def _list(options: argparse.Namespace, rest: list[str]) -> int:
+    found = {name: experiment_class(name) for name in EXPERIMENTS}
+    if options.json:
+        print(
+            json.dumps(
+                {
+                    name: {
+                        "title": cls.title,
+                        "source": cls.source,
+                        "presets": {
+                            p: {"time": v.time, "memory": v.memory} for p, v in cls.presets.items()
+                        },
+                    }
+                    for name, cls in found.items()
+                },
+                indent=1,
+            )
+        )
+        return _DONE
+    for name, cls in found.items():
+        print(f"{name}\n    {cls.title}\n    source: {cls.source}")
+        for label, preset in cls.presets.items():
+            print(f"    --preset {label:<7} about {preset.time}, {preset.memory} on 2 cores")
+    print("\npapers: percolaw reproduce NAME")
+    for name, (title, members) in REPRODUCTIONS.items():
+        print(f"{name}\n    {title}: {len(members)} experiments")
+    return _DONE
+
+
+def _run(options: argparse.Namespace, rest: list[str]) -> int:
+    if options.experiment is None or options.experiment.startswith("-"):
+        if {"-h", "--help"} & set(rest) or options.experiment is None:
+            print(
+                "usage: percolaw run EXPERIMENT [--preset P] [--out DIR] [--workers N] "
+                "[--no-figures] [--quiet] [--json] [flags of the experiment]\n\n"
+                f"experiments: {', '.join(EXPERIMENTS)}\n"
+                "percolaw run EXPERIMENT --help lists the flags of an experiment."
+            )
+        return _DONE if {"-h", "--help"} & set(rest) else _USAGE
+    experiment = _configure(experiment_class(options.experiment), options.preset, rest)
+    _check(options)
+    from percolaw.report.claims import claims_table, tally
+
+    started = time.perf_counter()
+    with _executor(options) as executor:
+        result = _one(experiment, options, executor)
+    if options.json:
+        print((result.folder / "record.json").read_text(encoding="utf-8"), end="")
+        return _DONE
+    if result.claims:
+        print(claims_table(result.claims, color=sys.stdout.isatty()))
+        print(f"\n{tally(result.claims)}; {time.perf_counter() - started:.1f} s")
+    print(f"results: {result.folder}")
+    return _DONE
+
+
+def _configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
+    """The preset's config, changed by the flags left on the command line."""
+    from percolaw.experiments.base import preset as preset_config
+
+    default = preset_config(cls, preset)
+    if not rest:
+        return default
+    import tyro
+
+    return tyro.cli(
+        cls,
+        prog=f"percolaw run {cls.name}",
+        description=f"{cls.title}\n\nFlags shared by all experiments: --preset, --out, --workers, "
+        "--no-figures, --quiet, --json.",
+        default=default,
+        args=rest,
+    )
+
+
+def _reproduce(options: argparse.Namespace, rest: list[str]) -> int:
+    from percolaw.experiments.base import content_id, preset, run_id
+    from percolaw.report.claims import claims_markdown, claims_table, tally
+    from percolaw.runs.provenance import provenance
+    from percolaw.runs.store import write_atomic
+
+    title, members = REPRODUCTIONS[options.paper]
+    experiments = [preset(experiment_class(name), options.preset) for name in members]
+    if options.n_seeds is not None:
+        n = checks.integer("--n-seeds", options.n_seeds, minimum=1)
+        experiments = [
+            dataclasses.replace(e, n_seeds=n) if hasattr(e, "n_seeds") else e for e in experiments
+        ]
+    _check(options)
+    started = time.perf_counter()
+    identity = content_id([run_id(e) for e in experiments], 8)
+    folder = Path(options.out) / f"{options.paper}-{options.preset}-{identity}"
+    results = []
+    with _executor(options) as executor:
+        for experiment in experiments:
+            results.append(_one(experiment, options, executor))
+    target = folder / "figures"
+    target.mkdir(parents=True, exist_ok=True)
+    for result in results:
+        for figure in result.figures:
+            (target / figure.name).write_bytes(figure.read_bytes())
+    claims = [claim for result in results for claim in result.claims]
+    command = f"percolaw reproduce {options.paper} --preset {options.preset}"
+    if options.n_seeds is not None:
+        command += f" --n-seeds {options.n_seeds}"
+    seconds = time.perf_counter() - started
+    summary = {
+        "paper": title,
+        "command": command,
+        "claims": [
+            {"experiment": e.name, **dataclasses.asdict(c)}
+            for e, r in zip(experiments, results, strict=True)
+            for c in r.claims
+        ],
+        "runs": {e.name: str(r.folder) for e, r in zip(experiments, results, strict=True)},
+        "seconds": round(seconds, 1),
+        "provenance": provenance(),
+    }
+    write_atomic(folder / "claims.md", f"`{command}`\n\n" + claims_markdown(claims))
+    write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    if options.json:
+        print(json.dumps(summary, indent=1))
+        return _DONE
+    print(claims_table(claims, color=sys.stdout.isatty()))
+    print(f"\n{tally(claims)}; {seconds:.0f} s")
+    print(f"results: {folder}  (figures in {target})")
+    return _DONE
+
+
+def _status(options: argparse.Namespace, rest: list[str]) -> int:
+    from percolaw.experiments.base import from_config
+    from percolaw.runs.store import RunFolder
+
+    out = Path(options.out)
+    if not out.is_dir():
+        raise ValueError(f"there is no folder {out}; name one with --out.")
+    found = []
+    for path in sorted(out.iterdir()):
+        if not (path / "config.json").exists() or not (path / "units.sqlite").exists():
+            continue
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        counts = RunFolder(path, config).counts()
+        name = config["experiment"]
+        total = (
+            len(from_config(experiment_class(name), config["config"]).cells())
+            if name in EXPERIMENTS
+            else None
+        )
+        found.append(
+            {
+                "folder": str(path),
+                "experiment": name,
+                "done": counts.get("done", 0),
+                "failed": counts.get("failed", 0),
+                "units": total,
+                "concluded": (path / "record.json").exists(),
+            }
+        )
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return _DONE
+    if not found:
+        print(f"no runs in {out}")
+    for item in found:
+        state = "concluded" if item["concluded"] else "unfinished: run it again to continue"
+        failed = f", {item['failed']} failed" if item["failed"] else ""
+        print(f"{item['folder']}  {item['done']}/{item['units']} units{failed}  {state}")
+    return _DONE
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what would fail late."""
+    if options.workers is not None:
+        checks.integer("--workers", options.workers, minimum=1)
+    if not options.no_figures:
+        checks.extra("matplotlib", "report")
+    out = Path(options.out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; name a folder.")
+
+
+@contextmanager
+def _executor(options: argparse.Namespace) -> Iterator[Any]:
+    """A process pool that starts when it is first needed; None for one worker."""
+    from percolaw.runs.executor import default_workers, process_pool
+
+    workers = options.workers or default_workers()
+    if workers == 1:
+        yield None
+        return
+    pool = process_pool(workers)
+    try:
+        yield pool
+    except BaseException:
+        for process in list(pool._processes.values()):
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _one(experiment: Any, options: argparse.Namespace, executor: Any) -> Any:
+    from percolaw.runs.run import run
+
+    with _progress(experiment.name, options.quiet) as progress:
+        return run(
+            experiment,
+            out=options.out,
+            executor=executor if len(experiment.cells()) > 1 else None,
+            progress=progress,
+            figures=not options.no_figures,
+        )
+
+
+@contextmanager
+def _progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr with the time left; without a terminal at most one line in 10 seconds."""
+    from tqdm import tqdm
+
+    terminal = sys.stderr.isatty()
+    bar: Any = None
+
+    def update(done: int, total: int) -> None:
+        nonlocal bar
+        if quiet or not total:
+            return
+        if bar is None:
+            bar = tqdm(
+                total=total,
+                initial=done,
+                desc=f"{name:<16}",
+                unit="unit",
+                mininterval=0.1 if terminal else 10.0,
+                bar_format="{desc} {percentage:3.0f}%|{bar:25}| {n}/{total} "
+                "[{elapsed} elapsed, {remaining} left]",
+            )
+        bar.update(done - bar.n)
+        if terminal:
+            bar.refresh()
+
+    try:
+        yield update
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

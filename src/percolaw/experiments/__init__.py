@@ -1,0 +1,37 @@
+"""Experiments, one file and one claim each; `base` holds the protocol."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from percolaw import checks
+
+#: Every experiment: its name on the command line and where its class is.
+EXPERIMENTS = {
+    "cluster-sizes": "cluster_sizes:ClusterSizes",
+    "single-cluster": "single_cluster:SingleCluster",
+    "dof-scan": "dof_scan:DofScan",
+    "model-scaling": "model_scaling:ModelScaling",
+    "data-scaling": "data_scaling:DataScaling",
+    "theory-curves": "theory_curves:TheoryCurves",
+    "exponents-by-dimension": "exponents_by_dimension:ExponentsByDimension",
+    "parameters-vs-dof": "parameters_vs_dof:ParametersVsDof",
+    "cluster-drawings": "cluster_drawings:ClusterDrawings",
+}
+
+#: What `percolaw reproduce` runs for each source, in order.
+REPRODUCTIONS = {
+    "brill2024": (
+        "Neural Scaling Laws Rooted in the Data Distribution (arXiv:2412.07942)",
+        tuple(EXPERIMENTS),
+    ),
+}
+
+
+def experiment_class(name: str) -> type[Any]:
+    """Return an experiment's class by its name; raises ValueError naming the nearest one."""
+    checks.choice("experiment", name, EXPERIMENTS)
+    module, attribute = EXPERIMENTS[name].split(":")
+    cls: type[Any] = getattr(importlib.import_module(f"percolaw.experiments.{module}"), attribute)
+    return cls

@@ -1,0 +1,201 @@
+"""The protocol of an experiment: plan, measure, conclude.
+
+An experiment is a frozen dataclass. Its fields are the config, from which command-line flags, the
+JSON form and the run id derive. `cells` lists independent units of work, `measure` does one of them
+and is what runs anywhere and is stored, `conclude` is pure: claims and figure data can be made again
+from stored rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+
+from percolaw.rng import STREAM_VERSION
+
+#: Bumped when a config of the same fields means something else.
+SCHEMA_VERSION = 1
+
+Cell: TypeAlias = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
+Verdict: TypeAlias = Literal["agrees", "disagrees", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement held against data.
+
+    Attributes
+    ----------
+    name : str
+        What is claimed, in a line.
+    source : str
+        Where the prediction comes from.
+    predicted, measured : float
+    interval : tuple of float
+        Interval of the measured value (95% unless the name says otherwise).
+    tolerance : float
+        Deviation within which prediction and measurement count as equal, fixed in the config.
+    verdict : {"agrees", "disagrees", "inconclusive"}
+    note : str
+        What a reader should know, for instance the cause of a disagreement.
+    """
+
+    name: str
+    source: str
+    predicted: float
+    measured: float
+    interval: tuple[float, float]
+    tolerance: float
+    verdict: Verdict
+    note: str = ""
+
+
+def judge(
+    name: str,
+    source: str,
+    predicted: float,
+    measured: float,
+    interval: tuple[float, float],
+    tolerance: float,
+    note: str = "",
+) -> Claim:
+    """Return a claim with its verdict.
+
+    Agrees if the interval meets predicted +- tolerance; disagrees if it does not; inconclusive if
+    it meets it only because it is wider than 4 tolerances to a side, or is not finite.
+    """
+    low, high = float(interval[0]), float(interval[1])
+    verdict: Verdict
+    if not all(map(math.isfinite, (predicted, measured, low, high))):
+        verdict = "inconclusive"
+    elif high < predicted - tolerance or low > predicted + tolerance:
+        verdict = "disagrees"
+    elif high - low > 8.0 * tolerance:
+        verdict = "inconclusive"
+    else:
+        verdict = "agrees"
+    return Claim(
+        name, source, float(predicted), float(measured), (low, high), tolerance, verdict, note
+    )
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What an experiment says: claims, and the data of its figures as plain JSON values."""
+
+    claims: tuple[Claim, ...]
+    tables: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named config with what it cost in a real run (2 cores).
+
+    Attributes
+    ----------
+    config : dict
+        Fields that differ from the defaults.
+    time, memory : str
+        Wall time and peak memory of all processes, as measured.
+    """
+
+    config: Mapping[str, Any]
+    time: str
+    memory: str
+
+
+@runtime_checkable
+class Experiment(Protocol):
+    """What `percolaw run` needs of an experiment; see docs/extend.md for a skeleton."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    presets: ClassVar[Mapping[str, Preset]]
+
+    def cells(self) -> list[Cell]:
+        """Return the independent units of work, as JSON objects."""
+        ...
+
+    def measure(self, cell: Cell) -> list[Row]:
+        """Do one unit and return its rows, JSON objects; depends on config and cell alone."""
+        ...
+
+    def conclude(self, rows: list[Row]) -> Conclusion:
+        """Return claims and figure data from all rows, in the order of the cells; pure."""
+        ...
+
+
+def preset(experiment: type[Any], name: str) -> Any:
+    """Return the config of a preset; raises ValueError naming the nearest one."""
+    from percolaw import checks
+
+    checks.choice("preset", name, experiment.presets)
+    return experiment(**experiment.presets[name].config)
+
+
+def config_dict(experiment: Any) -> dict[str, Any]:
+    """Return name and all fields, defaults expanded, as plain JSON values."""
+    fields = _plain(dataclasses.asdict(experiment))
+    return {
+        "experiment": experiment.name,
+        "schema_version": SCHEMA_VERSION,
+        "stream_version": STREAM_VERSION,
+        "config": fields,
+    }
+
+
+def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:
+    """Return the experiment with these fields; lists become tuples, dicts nested dataclasses."""
+    import typing
+
+    hints = typing.get_type_hints(experiment)
+    known = {field.name for field in dataclasses.fields(experiment)}
+    unknown = set(fields) - known
+    if unknown:
+        raise ValueError(f"{experiment.__name__} has no field {sorted(unknown)}.")
+    values = {}
+    for name, value in fields.items():
+        if dataclasses.is_dataclass(hints[name]) and isinstance(value, Mapping):
+            values[name] = from_config(hints[name], value)
+        else:
+            values[name] = _tuples(value)
+    return experiment(**values)
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON with sorted keys and no spaces; one text for one value."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=True)
+
+
+def content_id(value: Any, length: int = 12) -> str:
+    """Return the first hex digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+def run_id(experiment: Any) -> str:
+    """Return the id of a config: the same config gives the same id everywhere."""
+    return content_id(config_dict(experiment))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars and arrays, tuples and dataclasses as plain JSON values."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(dataclasses.asdict(value))
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return value

@@ -1,0 +1,163 @@
+"""Cluster sizes below, at and above the threshold against the exact law; tau by a tail fit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from percolaw import checks
+from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.lattice import BetheLattice
+from percolaw.scaling import fit
+
+
+@dataclass(frozen=True)
+class ClusterSizes:
+    """Grow clusters freely at several p and hold their sizes against P_s."""
+
+    name: ClassVar[str] = "cluster-sizes"
+    title: ClassVar[str] = "Cluster sizes follow the exact law; n_s ~ s^(-5/2) at p_c only"
+    source: ClassVar[str] = "Brill 2024, sections 3 and 5.1"
+    presets: ClassVar[dict[str, Preset]] = {
+        "smoke": Preset({"n_seeds": 3, "n_clusters": 1000, "max_size": 10_000}, "2 s", "0.5 GiB"),
+        "laptop": Preset({"n_seeds": 5, "n_clusters": 6664, "max_size": 300_000}, "15 s", "1 GiB"),
+        "paper": Preset({}, "3 min", "3 GiB"),
+    }
+
+    coordination_number: int = 200
+    """z."""
+    offspring: tuple[float, ...] = (0.9, 1.0, 1.1)
+    """Mean offspring (z - 1) p = p / p_c of each lattice."""
+    n_clusters: int = 6664
+    """Clusters grown at each p and seed; the published run started 6664."""
+    max_size: int = 30_000_000
+    """Clusters are stopped above this size and counted."""
+    n_seeds: int = 10
+    """Independent repetitions."""
+    tail_from: int = 100
+    """Smallest size in the fit of tau."""
+    tolerance: float = 0.02
+    """Deviation of tau that counts as agreement."""
+    level: float = 0.999
+    """Confidence of the band around each empirical distribution."""
+
+    def __post_init__(self) -> None:
+        checks.coordination_number(self.coordination_number)
+        checks.integer("n_clusters", self.n_clusters, minimum=100)
+        checks.integer("n_seeds", self.n_seeds, minimum=1)
+        checks.integer("max_size", self.max_size, minimum=1000)
+        if 1.0 not in self.offspring:
+            raise ValueError(f"offspring must contain 1.0, the threshold; got {self.offspring}.")
+
+    def cells(self) -> list[Cell]:
+        """A unit is a seed and a p."""
+        return [
+            {"seed": seed, "offspring": mean}
+            for seed in range(self.n_seeds)
+            for mean in self.offspring
+        ]
+
+    def _lattice(self, mean: float) -> BetheLattice:
+        return BetheLattice(self.coordination_number, mean_offspring=mean)
+
+    def measure(self, cell: Cell) -> list[Row]:
+        """Grow clusters until n_clusters are inside the cap; the stopped ones are counted too."""
+        from percolaw.clusters.growth import grow_clusters
+
+        lattice = self._lattice(cell["offspring"])
+        grown = grow_clusters(lattice, self.n_clusters, 1, self.max_size, rng=cell["seed"])
+        sizes = np.sort(grown.tree.sizes)
+        row: Row = {**cell, "stopped": grown.n_too_large, "attempts": grown.n_attempts}
+        values, counts = np.unique(sizes, return_counts=True)
+        row["size"], row["count"] = values, counts
+        if cell["offspring"] == 1.0:
+            row["tau"], row["tau_error"] = _tail_exponent(sizes, self.tail_from, self.max_size)
+        return [row]
+
+    def conclude(self, rows: list[Row]) -> Conclusion:
+        """Compare distributions (Kolmogorov-Smirnov band), stopped shares and tau."""
+        claims: list[Claim] = []
+        curves = []
+        for mean in self.offspring:
+            lattice = self._lattice(mean)
+            mine = [row for row in rows if row["offspring"] == mean]
+            sizes = np.concatenate([np.repeat(row["size"], row["count"]) for row in mine])
+            sizes.sort()
+            kept = lattice.window_probability(1, self.max_size)
+            grid = np.unique(np.rint(np.geomspace(1, self.max_size, 60)).astype(np.int64))
+            below = np.array([lattice.window_probability(1, int(s)) for s in grid]) / kept
+            empirical = np.searchsorted(sizes, grid, side="right") / sizes.size
+            distance = float(np.abs(empirical - below).max())
+            # Dvoretzky-Kiefer-Wolfowitz: P(distance > band) <= 2 exp(-2 n band^2).
+            band = math.sqrt(math.log(2.0 / (1.0 - self.level)) / (2.0 * sizes.size))
+            claims.append(
+                judge(
+                    f"size distribution at p = {mean:g} p_c: largest distance to the exact law "
+                    f"({100 * self.level:g}% band {band:.4f})",
+                    "docs/theory.md (exact P_s)",
+                    0.0,
+                    distance,
+                    (max(0.0, distance - band), distance + band),
+                    0.3 * band,
+                )
+            )
+            attempts = sum(row["attempts"] for row in mine)
+            stopped = sum(row["stopped"] for row in mine)
+            expected = max(0.0, 1.0 - kept)
+            share = stopped / attempts
+            error = math.sqrt(max(expected * (1 - expected), 1.0 / attempts) / attempts)
+            claims.append(
+                judge(
+                    f"share of clusters above {self.max_size} sites at p = {mean:g} p_c",
+                    "docs/theory.md (percolation probability and tail)",
+                    expected,
+                    share,
+                    (share - 3.3 * error, share + 3.3 * error),
+                    error,
+                    "99.9% interval; clusters that grow past the cap are stopped and counted",
+                )
+            )
+            curves.append(
+                {
+                    "offspring": mean,
+                    "size": grid,
+                    "exact": (1.0 - below) * kept + expected,
+                    "measured": (1.0 - empirical) * sizes.size / attempts + share,
+                    "n": int(attempts),
+                }
+            )
+        taus = np.array([row["tau"] for row in rows if "tau" in row])
+        claims.append(
+            judge(
+                f"tau at p_c by maximum likelihood (powerlaw), sizes >= {self.tail_from}",
+                "Brill 2024, section 3.3: tau = 5/2",
+                2.5,
+                float(taus.mean()),
+                fit.seed_interval(taus),
+                self.tolerance,
+            )
+        )
+        tables = {
+            "curves": curves,
+            "tau": taus,
+            "tau_error": [row["tau_error"] for row in rows if "tau" in row],
+            "tail_from": self.tail_from,
+        }
+        return Conclusion(tuple(claims), tables)
+
+
+def _tail_exponent(sizes: np.ndarray, low: int, high: int) -> tuple[float, float]:
+    """tau of n_s from sizes drawn by site (exponent tau - 1), window fixed, and its error."""
+    import contextlib
+    import io
+
+    powerlaw = checks.extra("powerlaw", "report")
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        found = powerlaw.Fit(
+            sizes.astype(float), xmin=low, xmax=high, discrete=True, verbose=False
+        )
+        alpha, sigma = float(found.power_law.alpha), float(found.power_law.sigma)
+    return alpha + 1.0, sigma

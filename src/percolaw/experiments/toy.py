@@ -1,0 +1,182 @@
+"""The 2024 paper's toy data and how learners are tested on it; shared by its experiments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import Streams
+from percolaw.scaling import fit, theory
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+#: Learners by the names used in rows, tables and figures.
+LEARNERS = ("nearest", "adjusted", "posterior")
+
+#: No experiment of the paper observes more than this share of a cluster.
+RATE_CAP = 0.95
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Critical Bethe-lattice clusters drawn by site, largest first."""
+
+    coordination_number: int = 200
+    """z; 200 models d = 100 dimensions."""
+    n_clusters: int = 316
+    """Clusters kept; int((max_size / min_size)^(1/2)) in the paper."""
+    min_size: int = 300
+    """Smallest cluster kept."""
+    max_size: int = 30_000_000
+    """Largest cluster kept."""
+
+    def __post_init__(self) -> None:
+        checks.coordination_number(self.coordination_number)
+        checks.integer("n_clusters", self.n_clusters, minimum=1)
+        checks.integer("min_size", self.min_size, minimum=1)
+        checks.integer("max_size", self.max_size, minimum=self.min_size, maximum=10**9)
+
+
+@dataclass(frozen=True, eq=False)
+class Toy:
+    """Clusters of one seed with standardised tree walks on them."""
+
+    tree: Any
+    value: FloatArray
+    variance: FloatArray
+    streams: Streams
+
+    @property
+    def share(self) -> FloatArray:
+        """Share of all sites that each cluster holds."""
+        return np.asarray(self.tree.sizes / self.tree.n_sites)
+
+
+@lru_cache(maxsize=1)
+def prepare(clusters: Clusters, seed: int) -> Toy:
+    """Draw the clusters and targets of a seed; about 20 bytes a site while they are kept."""
+    from percolaw.clusters.ensembles import sample_clusters
+    from percolaw.lattice import BetheLattice
+    from percolaw.targets.tree_walk import TreeWalk
+
+    streams = Streams(seed)
+    tree = sample_clusters(
+        "site",
+        clusters.n_clusters,
+        BetheLattice(clusters.coordination_number),
+        clusters.min_size,
+        clusters.max_size,
+        streams,
+    )
+    target = TreeWalk().sample(tree, streams)
+    return Toy(tree, target.value, target.variance, streams)
+
+
+def cluster_losses(
+    toy: Toy,
+    rate: FloatArray,
+    n_test: npt.NDArray[np.int64],
+    item: int,
+    learners: tuple[str, ...] = LEARNERS,
+) -> FloatArray:
+    """Return the mean squared error of each learner on each cluster.
+
+    Parameters
+    ----------
+    toy : Toy
+    rate : array, shape (n_clusters,)
+        Probability that a site is observed; streams ``split`` and ``evaluation`` keyed by `item`.
+    n_test : array of int, shape (n_clusters,)
+        Test sites of each cluster, uniform with replacement and independent of the observed ones:
+        an observed site is met with its natural frequency, and costs nothing.
+    item : int
+    learners : tuple of str
+
+    Returns
+    -------
+    array, shape (n_learners, n_clusters)
+        Exactly 1 where the rate is 0 (the prediction is 0, the target standardised).
+    """
+    from percolaw.kernels.tree import bernoulli_sites
+    from percolaw.learners.observations import observe
+    from percolaw.learners.tree_nearest import TreeNearest
+    from percolaw.learners.tree_posterior import TreePosterior
+
+    tree, streams = toy.tree, toy.streams
+    out = np.ones((len(learners), tree.n_clusters))
+    active = np.flatnonzero(rate > 0.0)
+    if active.size == 0:
+        return out
+    train = bernoulli_sites(tree.start, rate, streams.key("split", item))
+    count = n_test[active]
+    owner = np.repeat(active, count)
+    u = streams.generator("evaluation", item).random(owner.size)
+    test = tree.start[owner] + (u * tree.sizes[owner]).astype(np.int64)
+    part = observe(tree, train, toy.value[train], test)
+    estimators = {
+        "nearest": TreeNearest(rng=streams),
+        "adjusted": TreeNearest(adjusted=True, rng=streams),
+        "posterior": TreePosterior(),
+    }
+    bounds = np.concatenate([[0], np.cumsum(count)[:-1]])
+    for row, name in enumerate(learners):
+        square = (estimators[name].estimate(part) - toy.value[test]) ** 2
+        out[row, active] = np.add.reduceat(square, bounds) / count
+    return out
+
+
+def test_counts(toy: Toy) -> npt.NDArray[np.int64]:
+    """Return 0.1% of each cluster's sites, at least 40 and at most 2000: no cluster is untested."""
+    return np.clip(np.ceil(0.001 * toy.tree.sizes), 40, 2000).astype(np.int64)
+
+
+test_counts.__test__ = False  # type: ignore[attr-defined]
+
+
+def ensemble_loss(
+    toy: Toy, rate: FloatArray, item: int, learners: tuple[str, ...] = LEARNERS
+) -> FloatArray:
+    """Return each learner's expected loss over all clusters, stratified: exact share times loss."""
+    losses = cluster_losses(toy, np.minimum(rate, RATE_CAP), test_counts(toy), item, learners)
+    return np.asarray(losses @ toy.share)
+
+
+def single_cluster_grid(toy: Toy, n_sizes: int = 50, largest: float = 1e4) -> FloatArray:
+    """Return mean numbers of observed sites, (n_sizes, n_clusters): 1 .. min(largest, S/10)."""
+    top = np.minimum(largest, toy.tree.sizes / 10.0)
+    return np.asarray(top ** np.linspace(0.0, 1.0, n_sizes)[:, None])
+
+
+def single_cluster_curves(
+    toy: Toy, n_sizes: int = 50, n_test: int = 40, learners: tuple[str, ...] = LEARNERS
+) -> tuple[FloatArray, FloatArray]:
+    """Return the grid and each learner's loss, shapes (n_sizes, K) and (n_learners, n_sizes, K)."""
+    grid = single_cluster_grid(toy, n_sizes)
+    count = np.full(toy.tree.n_clusters, n_test)
+    losses = [
+        cluster_losses(toy, n / toy.tree.sizes, count, item, learners)
+        for item, n in enumerate(grid)
+    ]
+    return grid, np.stack(losses, axis=1)
+
+
+@lru_cache(maxsize=1)
+def scale_factors(clusters: Clusters, seed: int) -> FloatArray:
+    """Return f_k of every cluster, fitted to the adjusted learner's curves as in the paper."""
+    grid, losses = single_cluster_curves(prepare(clusters, seed), learners=("adjusted",))
+    return np.array(
+        [fit.fit_scale_factor(grid[:, k], losses[0, :, k]) for k in range(grid.shape[1])]
+    )
+
+
+def finite_ensemble_loss(
+    rate: FloatArray, sizes: npt.NDArray[np.int64], factor: FloatArray
+) -> FloatArray:
+    """Return sum_k (S_k / S) max(rate_k S_k / f_k, 1)^(-1/2): theory on the clusters drawn."""
+    loss = theory.single_cluster_loss(np.minimum(rate, RATE_CAP) * sizes, 0.5, factor)
+    return np.asarray(loss @ (sizes / sizes.sum()))

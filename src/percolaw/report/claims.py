@@ -1,0 +1,71 @@
+"""The table of claims, as text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from percolaw.experiments.base import Claim
+
+_MARK = {"agrees": "agrees", "disagrees": "DISAGREES", "inconclusive": "inconclusive"}
+_COLOR = {"agrees": "\033[32m", "disagrees": "\033[31m", "inconclusive": "\033[33m"}
+_HEADER = ("claim", "source", "predicted", "measured [95% interval]", "verdict")
+
+
+def number(value: float) -> str:
+    """Return a number with four significant digits."""
+    return f"{value:.4g}"
+
+
+def measured(claim: Claim) -> str:
+    """Return the measured value with its interval."""
+    low, high = claim.interval
+    if low == high:
+        return number(claim.measured)
+    return f"{number(claim.measured)} [{number(low)}, {number(high)}]"
+
+
+def claims_table(claims: Iterable[Claim], *, color: bool = False, width: int = 130) -> str:
+    """Return the claims as an aligned table; long texts are wrapped."""
+    rows = [
+        (c.name + (f" -- {c.note}" if c.note else ""), c.source, number(c.predicted), measured(c),
+         _MARK[c.verdict])
+        for c in claims
+    ]
+    fixed = [max(len(r[i]) for r in [*rows, _HEADER]) for i in (2, 3, 4)]
+    source = 26
+    first = max(30, width - sum(fixed) - source - 4 * 3)
+    widths = (first, source, *fixed)
+    lines = [" | ".join(h.ljust(w) for h, w in zip(_HEADER, widths, strict=True)).rstrip()]
+    lines.append("-+-".join("-" * w for w in widths))
+    for row, claim in zip(rows, claims, strict=True):
+        cells = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
+        for i in range(max(map(len, cells))):
+            parts = [
+                (cell[i] if i < len(cell) else "").ljust(w)
+                for cell, w in zip(cells, widths, strict=True)
+            ]
+            if color and i == 0:
+                parts[-1] = f"{_COLOR[claim.verdict]}{parts[-1]}\033[0m"
+            lines.append(" | ".join(parts).rstrip())
+    return "\n".join(lines)
+
+
+def claims_markdown(claims: Iterable[Claim]) -> str:
+    """Return the claims as a Markdown table."""
+    lines = ["| " + " | ".join(_HEADER) + " |", "|---|---|---|---|---|"]
+    for c in claims:
+        name = c.name + (f" ({c.note})" if c.note else "")
+        cells = (name, c.source, number(c.predicted), measured(c), _MARK[c.verdict])
+        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def tally(claims: Iterable[Claim]) -> str:
+    """Return how many claims have each verdict, in words."""
+    verdicts = [c.verdict for c in claims]
+    return ", ".join(
+        f"{verdicts.count(name)} {label}"
+        for name, label in (("agrees", "agree"), ("disagrees", "disagree"),
+                            ("inconclusive", "inconclusive"))
+    )

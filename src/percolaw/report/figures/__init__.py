@@ -1,0 +1,1 @@
+"""One file a figure: each draws from a record, ``draw(record) -> {name: Figure}``."""

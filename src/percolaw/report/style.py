@@ -1,0 +1,80 @@
+"""One style for every figure: Okabe-Ito colours, theory dashed, measured with bands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from percolaw import checks
+
+#: Okabe and Ito's colour-blind safe palette.
+BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, BLACK = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#56B4E9",
+    "#CC79A7",
+    "#F0E442",
+    "#000000",
+)
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, BLACK)
+
+_SETTINGS = {
+    "figure.dpi": 100,
+    "savefig.dpi": 130,
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.8,
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw with the house style and no display, whatever the user's settings are."""
+    matplotlib = checks.extra("matplotlib", "report")
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.use("Agg", force=False)
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+def new(columns: int = 1, rows: int = 1, width: float = 5.2, height: float = 3.9) -> Any:
+    """Return (figure, axes) not tied to pyplot's global state; axes is always a flat list."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height * rows))
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.ravel())
+
+
+def save(figure: Any, path: Path) -> Path:
+    """Write a PNG atomically, without time stamps, and return its path."""
+    part = path.with_name(f".{path.stem}.{os.getpid()}.png")
+    figure.savefig(part, metadata={"Software": "percolaw"})
+    os.replace(part, path)
+    return path
+
+
+def band(axis: Any, x: Any, curve: dict[str, Any], label: str, color: str) -> None:
+    """Draw a median or mean line with its 16 to 84 percentile band."""
+    middle = curve.get("median", curve.get("mean"))
+    axis.fill_between(x, curve["low"], curve["high"], color=color, alpha=0.22, linewidth=0)
+    axis.plot(x, middle, color=color, label=label)
+
+
+def window(axis: Any, low: float, high: float) -> None:
+    """Show the sizes on which a fit or comparison was made."""
+    axis.axvspan(low, high, color="#999999", alpha=0.10, linewidth=0)
