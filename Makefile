@@ -31,7 +31,7 @@ $(STAMP):
 	$(PYTHON) -m venv $(VENV)
 	$(BIN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	PYTHONDONTWRITEBYTECODE= $(BIN) -m compileall -q -j 2 $(VENV)/lib || true
-	$(BIN) -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt --editable .
+	$(BIN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	echo $(STATE) > $@
 
 # Resolve the lock anew; needs `pip install uv`.

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.learners.observations import observe
@@ -25,6 +24,7 @@ from percolaw.scaling.theory import (
 )
 from percolaw.targets.tree_walk import TreeWalk
 from percolaw.tree import Tree
+from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 # ---- brute force: path lengths by networkx, everything else from them
 
@@ -93,9 +93,7 @@ def forests(draw, max_sites=14, lengths=None):
         offset += size
     with_lengths = draw(st.booleans()) if lengths is None else lengths
     # Eighths: sums are exact, so that equal distances are equal in floating point too.
-    length = (
-        [draw(st.integers(1, 40)) / 8 for _ in range(offset)] if with_lengths else None
-    )
+    length = [draw(st.integers(1, 40)) / 8 for _ in range(offset)] if with_lengths else None
     tree = Tree.from_parent(parent, length=length)
     sites = draw(st.lists(st.integers(0, offset - 1), max_size=8))
     values = [float(3 * i + 1) * (-1) ** i for i in range(len(sites))]
@@ -180,9 +178,7 @@ def test_posterior_with_lengths_over_many_scales():
 
     n = tree.n_sites
     free = [i for i in range(n) if i not in sites]
-    weight = {
-        (c, int(p)): 1 / Fraction(length[c]) for c, p in enumerate(tree.parent) if p >= 0
-    }
+    weight = {(c, int(p)): 1 / Fraction(length[c]) for c, p in enumerate(tree.parent) if p >= 0}
     mat = [[Fraction(0)] * (len(free) + 1) for _ in free]
     for (c, p), g in weight.items():
         for a, b in ((c, p), (p, c)):

@@ -1,1 +1,73 @@
+"""How the geometry of data sets the exponents of neural scaling laws.
+
+Names below are loaded when first used: importing percolaw loads neither Numba nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "BetheLattice": "lattice",
+    "critical_exponents": "lattice",
+    "critical_probability": "lattice",
+    "Streams": "rng",
+    "Tree": "tree",
+    "conditioned_clusters": "clusters.conditioned",
+    "grow_clusters": "clusters.growth",
+    "sample_clusters": "clusters.ensembles",
+    "sample_sizes": "clusters.ensembles",
+    "yule_process": "clusters.ensembles",
+    "TreeWalk": "targets.tree_walk",
+    "TreeNearest": "learners.tree_nearest",
+    "TreePosterior": "learners.tree_posterior",
+    "optimal_allocation": "scaling.allocation",
+    "numerical_allocation": "scaling.allocation",
+    "model_scaling_loss": "scaling.theory",
+    "data_scaling_loss": "scaling.theory",
+    "nearest_neighbor_loss": "scaling.theory",
+    "fit_power_law": "scaling.fit",
+    "local_exponents": "scaling.fit",
+    "geometric": "scaling.fit",
+    "diagnose": "scaling.diagnose",
+    "run": "runs.run",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+if TYPE_CHECKING:
+    from percolaw.clusters.conditioned import conditioned_clusters
+    from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process
+    from percolaw.clusters.growth import grow_clusters
+    from percolaw.lattice import BetheLattice, critical_exponents, critical_probability
+    from percolaw.learners.tree_nearest import TreeNearest
+    from percolaw.learners.tree_posterior import TreePosterior
+    from percolaw.rng import Streams
+    from percolaw.runs.run import run
+    from percolaw.scaling.allocation import numerical_allocation, optimal_allocation
+    from percolaw.scaling.diagnose import diagnose
+    from percolaw.scaling.fit import fit_power_law, geometric, local_exponents
+    from percolaw.scaling.theory import (
+        data_scaling_loss,
+        model_scaling_loss,
+        nearest_neighbor_loss,
+    )
+    from percolaw.targets.tree_walk import TreeWalk
+    from percolaw.tree import Tree
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(f"percolaw.{_PUBLIC[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in ("scaling", "targets", "learners", "clusters", "experiments", "lattice", "runs"):
+        return importlib.import_module(f"percolaw.{name}")
+    raise AttributeError(f"module 'percolaw' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

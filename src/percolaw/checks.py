@@ -22,18 +22,24 @@ def probability(name: str, value: float) -> float:
     return number
 
 
-def real(name: str, value: float, *, minimum: float = -math.inf, maximum: float = math.inf) -> float:
+def real(
+    name: str, value: float, *, minimum: float = -math.inf, maximum: float = math.inf
+) -> float:
     """Return `value` as a finite float inside [minimum, maximum] or raise."""
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number; got {value!r} ({type(value).__name__}).") from None
+        raise TypeError(
+            f"{name} must be a number; got {value!r} ({type(value).__name__})."
+        ) from None
     if math.isnan(number) or not minimum <= number <= maximum or math.isinf(number):
         raise ValueError(f"{name} must be finite and in [{minimum:g}, {maximum:g}]; got {value!r}.")
     return number
 
 
-def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
+def integer(
+    name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None
+) -> int:
     """Return `value` as an int inside [minimum, maximum] or raise; 3.0 and 1e6 count as integers."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__}).")

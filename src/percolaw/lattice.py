@@ -224,7 +224,10 @@ class BetheLattice:
             # s! = sqrt(2 pi s) (s/e)^s e^(mu(s)); the large terms cancel into -s rate.
             correction = _stirling(s)
             return np.asarray(
-                -s * rate - 1.5 * np.log(s) - 0.5 * math.log(2 * math.pi) - math.log(mean)
+                -s * rate
+                - 1.5 * np.log(s)
+                - 0.5 * math.log(2 * math.pi)
+                - math.log(mean)
                 - correction
             )
         # Gamma(x + 1) = sqrt(2 pi x) (x/e)^x e^(mu(x)); of ((z-1)s)!/(s! ((z-2)s)!) the powers
@@ -232,7 +235,9 @@ class BetheLattice:
         top, rest = (z - 1.0) * s, (z - 2.0) * s
         logs = (
             0.5 * np.log(top / (2 * math.pi * s * rest))
-            + _stirling(top) - _stirling(s) - _stirling(rest)
+            + _stirling(top)
+            - _stirling(s)
+            - _stirling(rest)
         )
         logs += np.log(s) - np.log(rest + 1.0) - np.log(rest + 2.0)
         logs += math.log(z) - math.log(p) + 2.0 * math.log1p(-p)
@@ -410,9 +415,7 @@ def _window(log_probability: Any, min_size: int, max_size: float, cutoff: float)
     )
     size = np.exp(log_size)
     density = np.exp(_continuous(log_probability, size)) * size
-    total += float(
-        np.sum(density * weight * 0.5 * np.log(edges[1:] / edges[:-1])[:, None])
-    )
+    total += float(np.sum(density * weight * 0.5 * np.log(edges[1:] / edges[:-1])[:, None]))
     return total
 
 

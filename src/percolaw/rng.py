@@ -105,7 +105,9 @@ def as_streams(rng: RandomLike) -> Streams:
     if isinstance(rng, Streams):
         return rng
     if rng is None:
-        return Streams(int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        return Streams(
+            int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
+        )
     if isinstance(rng, np.random.Generator):
         return Streams(int(rng.integers(2**63)))
     if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)):

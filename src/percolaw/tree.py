@@ -211,9 +211,7 @@ class Tree:
         u = checks.site_ids("first", first, self.n_sites)
         v = checks.site_ids("second", second, self.n_sites)
         if u.shape != v.shape:
-            raise ValueError(
-                f"first and second must have one shape; got {u.shape} and {v.shape}."
-            )
+            raise ValueError(f"first and second must have one shape; got {u.shape} and {v.shape}.")
         out = np.empty(u.shape[0], dtype=np.float64)
         kernels.distances(self.parent, self.edge, u, v, out)
         return out

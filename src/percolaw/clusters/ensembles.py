@@ -79,10 +79,8 @@ def sample_clusters(
     """
     streams = as_streams(rng)
     sizes = sample_sizes(ensemble, n_clusters, lattice, min_size, max_size, streams)
-    if lattice is not None:
-        z = lattice.coordination_number
-    else:
-        z = math.inf if ensemble == "yule" else 200
+    default = math.inf if ensemble == "yule" else 200.0
+    z = default if lattice is None else lattice.coordination_number
     return conditioned_clusters(np.sort(sizes)[::-1], z, streams)
 
 

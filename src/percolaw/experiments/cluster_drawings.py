@@ -73,7 +73,7 @@ class ClusterDrawings:
         return Conclusion((), {"drawings": rows})
 
 
-def lay_out(tree: "object") -> np.ndarray:
+def lay_out(tree: object) -> np.ndarray:
     """Place the sites of one tree in the plane, (n, 2): edges keep their lengths, none cross at start.
 
     Each subtree first gets a wedge in proportion to its number of leaves (no crossings); a

@@ -54,7 +54,17 @@ class ModelScaling:
             return np.asarray(capacity * factor / sizes)
 
         grid = np.geomspace(1.0, self.largest, self.n_sizes)
-        return scaling_law.measure_losses(data, factor, grid, rates, cell["seed"], 10_000)
+        rows = scaling_law.measure_losses(data, factor, grid, rates, cell["seed"], 10_000)
+        # The rule is normalised as an integral over ranks; its sum over the clusters is not N.
+        for index, (n, row) in enumerate(zip(grid, rows, strict=True)):
+            rate = rates(float(n))
+            spent = float((rate * sizes / factor).sum())
+            exact = rate * (n / spent) if spent > 0.0 else rate
+            row["spent"] = spent / float(n)
+            row["exact_budget"] = float(
+                toy.ensemble_loss(data, exact, 15_000 + index, ("adjusted",))[0]
+            )
+        return rows
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold the measured curve against theory, with nothing fitted."""
@@ -62,4 +72,11 @@ class ModelScaling:
         def curve(n: toy.FloatArray) -> toy.FloatArray:
             return theory.model_scaling_loss(n, self.rank_exponent, self.cluster_exponent)
 
-        return scaling_law.conclude_law(rows, "model", curve, self.source, self.tolerance)
+        served = theory.model_break_rank(self.largest, self.rank_exponent, self.cluster_exponent)
+        note = ""
+        if served > self.clusters.n_clusters:
+            note = (
+                f"the paper's curve would serve {float(served):.0f} clusters at N = "
+                f"{self.largest:.0f}, and only {self.clusters.n_clusters} exist"
+            )
+        return scaling_law.conclude_law(rows, "model", curve, self.source, self.tolerance, note)

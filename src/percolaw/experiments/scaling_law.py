@@ -82,6 +82,7 @@ def conclude_law(
     theory_curve: Callable[[Any], toy.FloatArray],
     source: str,
     tolerance: Tolerance,
+    note: str = "",
 ) -> Conclusion:
     """Return claims on the whole curve and on the exponent of its upper decades."""
     seeds = sorted({row["seed"] for row in rows})
@@ -99,7 +100,7 @@ def conclude_law(
     window = (exponent_from, float(n[-1]))
     steep = n >= exponent_from
     slope = fit.fit_power_law(n, paper, window=window)
-    expected = fit.fit_power_law(n[steep], predicted[steep]).exponent
+    clusters = by_name["finite_ensemble"]
     what = "N" if law == "model" else "T"
     claims: list[Claim] = [
         judge(
@@ -118,16 +119,38 @@ def conclude_law(
             fit.seed_interval(finite),
             tolerance.curve,
         ),
-        judge(
-            f"{law} exponent on {what} = {window[0]:.0f}..{window[1]:.0f} "
-            "(prediction: same window of the paper's curve; limit 1/2)",
-            source,
-            expected,
-            slope.exponent,
-            slope.interval,
-            tolerance.exponent,
+        *(
+            judge(
+                f"{law} exponent on {what} = {window[0]:.0f}..{window[1]:.0f} "
+                f"(prediction: same window of {name}; limit 1/2)",
+                source,
+                fit.fit_power_law(n[steep], curve[..., steep]).exponent,
+                slope.exponent,
+                slope.interval,
+                tolerance.exponent,
+                why,
+            )
+            for name, curve, why in (
+                ("the paper's curve", predicted, note),
+                ("theory on the clusters drawn", clusters, ""),
+            )
         ),
     ]
+    if "exact_budget" in rows[0]:
+        exact = np.array([[r["exact_budget"] for r in rows if r["seed"] == s] for s in seeds])
+        dearer = np.exp(np.log(exact / predicted)[:, inside].mean(axis=1))
+        spent = float(np.mean([r["spent"] for r in rows if r["n"] >= curve_from]))
+        claims.append(
+            judge(
+                f"{law} scaling with capacities that sum to {what}: loss over the paper's curve",
+                source,
+                1.0,
+                float(np.exp(np.log(dearer).mean())),
+                fit.seed_interval(dearer),
+                tolerance.curve,
+                f"the paper's rule, an integral over ranks, spends {spent:.2f} {what} on average",
+            )
+        )
     forms = fit.compare_forms(n[inside], paper[:, inside], predicted[inside])
     tables = {
         "law": law,
@@ -154,4 +177,3 @@ def conclude_law(
         "n_seeds": len(seeds),
     }
     return Conclusion(tuple(claims), tables)
-

@@ -19,7 +19,9 @@ class SingleCluster:
     """Loss of 1-NN, distance-adjusted 1-NN and the exact posterior on single clusters."""
 
     name: ClassVar[str] = "single-cluster"
-    title: ClassVar[str] = "One cluster: loss ~ n^(-c/D) = n^(-1/2), with its exact finite-size curve"
+    title: ClassVar[str] = (
+        "One cluster: loss ~ n^(-c/D) = n^(-1/2), with its exact finite-size curve"
+    )
     source: ClassVar[str] = "Brill 2024, sections 4.1 and 5.2; docs/theory.md"
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
@@ -186,9 +188,7 @@ class SingleCluster:
             "window": window,
             "ratio": np.exp(ratio),
             "factor_quantiles": np.quantile(every, np.linspace(0, 1, 201)),
-            "factor_summary": {
-                learner: _summary(factors[learner]) for learner in toy.LEARNERS
-            },
+            "factor_summary": {learner: _summary(factors[learner]) for learner in toy.LEARNERS},
             "n_seeds": plain.shape[0],
         }
         return Conclusion(tuple(claims), tables)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,7 +16,9 @@ class TheoryCurves:
     """L(N) and L(T) for several cluster exponents; nothing is simulated."""
 
     name: ClassVar[str] = "theory-curves"
-    title: ClassVar[str] = "Predicted laws: exponents tend to min(alpha, c/D), min(alpha/(1+alpha), c/D)"
+    title: ClassVar[str] = (
+        "Predicted laws: exponents tend to min(alpha, c/D), min(alpha/(1+alpha), c/D)"
+    )
     source: ClassVar[str] = "Brill 2024, sections 4.2 and 4.3"
     presets: ClassVar[dict[str, Preset]] = {
         name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
@@ -45,7 +47,7 @@ class TheoryCurves:
         """Compute the curves, and compare their exponents far out with the limits."""
         n = np.geomspace(1.0, self.largest, 97)
         far = np.geomspace(self.limit_from, 10.0 * self.limit_from, 5)
-        laws = {
+        laws: dict[str, tuple[Any, Any]] = {
             "model": (theory.model_scaling_loss, theory.model_exponent),
             "data": (theory.data_scaling_loss, theory.data_exponent),
         }
@@ -56,7 +58,9 @@ class TheoryCurves:
                 slope = fit.fit_power_law(far, loss(far, self.rank_exponent, gamma)).exponent
                 end = limit(self.rank_exponent, gamma)
                 boundary = abs(end - gamma) < 1e-12 and (
-                    gamma == self.rank_exponent if law == "model" else gamma == end
+                    gamma == self.rank_exponent
+                    if law == "model"
+                    else gamma == end
                     and abs(self.rank_exponent / (1 + self.rank_exponent) - gamma) < 1e-12
                 )
                 claims.append(

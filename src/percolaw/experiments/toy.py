@@ -103,7 +103,7 @@ def cluster_losses(
         Exactly 1 where the rate is 0 (the prediction is 0, the target standardised).
     """
     from percolaw.kernels.tree import bernoulli_sites
-    from percolaw.learners.observations import observe
+    from percolaw.learners.observations import TreeEstimator, observe
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
 
@@ -118,7 +118,7 @@ def cluster_losses(
     u = streams.generator("evaluation", item).random(owner.size)
     test = tree.start[owner] + (u * tree.sizes[owner]).astype(np.int64)
     part = observe(tree, train, toy.value[train], test)
-    estimators = {
+    estimators: dict[str, TreeEstimator] = {
         "nearest": TreeNearest(rng=streams),
         "adjusted": TreeNearest(adjusted=True, rng=streams),
         "posterior": TreePosterior(),

@@ -28,8 +28,13 @@ def measured(claim: Claim) -> str:
 def claims_table(claims: Iterable[Claim], *, color: bool = False, width: int = 130) -> str:
     """Return the claims as an aligned table; long texts are wrapped."""
     rows = [
-        (c.name + (f" -- {c.note}" if c.note else ""), c.source, number(c.predicted), measured(c),
-         _MARK[c.verdict])
+        (
+            c.name + (f" -- {c.note}" if c.note else ""),
+            c.source,
+            number(c.predicted),
+            measured(c),
+            _MARK[c.verdict],
+        )
         for c in claims
     ]
     fixed = [max(len(r[i]) for r in [*rows, _HEADER]) for i in (2, 3, 4)]
@@ -63,9 +68,12 @@ def claims_markdown(claims: Iterable[Claim]) -> str:
 
 def tally(claims: Iterable[Claim]) -> str:
     """Return how many claims have each verdict, in words."""
-    verdicts = [c.verdict for c in claims]
+    verdicts: list[str] = [c.verdict for c in claims]
     return ", ".join(
         f"{verdicts.count(name)} {label}"
-        for name, label in (("agrees", "agree"), ("disagrees", "disagree"),
-                            ("inconclusive", "inconclusive"))
+        for name, label in (
+            ("agrees", "agree"),
+            ("disagrees", "disagree"),
+            ("inconclusive", "inconclusive"),
+        )
     )

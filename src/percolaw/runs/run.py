@@ -82,6 +82,7 @@ def run(
         "tables": conclusion.tables,
         "units": len(cells),
         "unit_seconds": store.seconds(),
+        "code": store.code,
         "provenance": provenance(),
     }
     store.write_record(record, rows)

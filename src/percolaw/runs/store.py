@@ -1,5 +1,8 @@
 """The run folder: config, finished units in one SQLite file, and the final record.
 
+A unit counts as done only if the code that measures is the code that measured it: after a change
+of the package (reports and command line aside) it is measured anew, the old rows stay beside.
+
     config.json    name and fields of the config, schema version; fixes the folder's identity
     units.sqlite   one row per unit: cell, status, rows as JSON, error, seconds (WAL mode)
     rows.jsonl     the rows of all units in order, written at the end
@@ -9,11 +12,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +27,8 @@ from percolaw.experiments.base import Cell, Row, canonical_json, content_id
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS units (
-    key TEXT PRIMARY KEY, cell TEXT NOT NULL, status TEXT NOT NULL,
-    rows TEXT, error TEXT, seconds REAL, finished TEXT
+    key TEXT NOT NULL, code TEXT NOT NULL, cell TEXT NOT NULL, status TEXT NOT NULL,
+    rows TEXT, error TEXT, seconds REAL, finished TEXT, PRIMARY KEY (key, code)
 )
 """
 
@@ -60,6 +65,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any]) -> None:
         self.path = Path(path)
         self.config = config
+        self.code = code_id()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -107,47 +113,63 @@ class RunFolder:
     def finished(self) -> set[str]:
         """Return the keys of units whose rows are kept."""
         with self._connect() as connection:
-            found = connection.execute("SELECT key FROM units WHERE status = 'done'")
+            found = connection.execute(
+                "SELECT key FROM units WHERE status = 'done' AND code = ?", (self.code,)
+            )
             return {key for (key,) in found}
 
     def counts(self) -> dict[str, int]:
         """Return how many units have each status."""
         with self._connect() as connection:
-            found = connection.execute("SELECT status, COUNT(*) FROM units GROUP BY status")
+            found = connection.execute(
+                "SELECT status, COUNT(*) FROM units WHERE code = ? GROUP BY status", (self.code,)
+            )
             return dict(found.fetchall())
 
     def seconds(self) -> float:
         """Return the computing time of all finished units, in seconds."""
         with self._connect() as connection:
-            return float(connection.execute("SELECT TOTAL(seconds) FROM units").fetchone()[0])
+            total = connection.execute(
+                "SELECT TOTAL(seconds) FROM units WHERE code = ?", (self.code,)
+            )
+            return float(total.fetchone()[0])
 
     def keep(self, cell: Cell, rows: list[Row], seconds: float, finished: str) -> None:
         """Store a finished unit in one transaction; a unit already kept stays as it is."""
         with self._connect() as connection:
             connection.execute(
-                "INSERT INTO units VALUES (?, ?, 'done', ?, NULL, ?, ?) ON CONFLICT(key) DO UPDATE "
+                "INSERT INTO units VALUES (?, ?, ?, 'done', ?, NULL, ?, ?) "
+                "ON CONFLICT(key, code) DO UPDATE "
                 "SET status = 'done', rows = excluded.rows, error = NULL, "
                 "seconds = excluded.seconds, finished = excluded.finished "
                 "WHERE status != 'done'",
-                (unit_key(cell), canonical_json(cell), canonical_json(rows), seconds, finished),
+                (
+                    unit_key(cell),
+                    self.code,
+                    canonical_json(cell),
+                    canonical_json(rows),
+                    seconds,
+                    finished,
+                ),
             )
 
     def keep_failure(self, cell: Cell, error: str, seconds: float, finished: str) -> None:
         """Store why a unit failed; it is tried again in the next run."""
         with self._connect() as connection:
             connection.execute(
-                "INSERT INTO units VALUES (?, ?, 'failed', NULL, ?, ?, ?) "
-                "ON CONFLICT(key) DO UPDATE SET status = 'failed', error = excluded.error, "
+                "INSERT INTO units VALUES (?, ?, ?, 'failed', NULL, ?, ?, ?) "
+                "ON CONFLICT(key, code) DO UPDATE SET status = 'failed', error = excluded.error, "
                 "seconds = excluded.seconds, finished = excluded.finished "
                 "WHERE status != 'done'",
-                (unit_key(cell), canonical_json(cell), error, seconds, finished),
+                (unit_key(cell), self.code, canonical_json(cell), error, seconds, finished),
             )
 
     def failures(self) -> list[tuple[Cell, str]]:
         """Return failed units with their tracebacks."""
         with self._connect() as connection:
             found = connection.execute(
-                "SELECT cell, error FROM units WHERE status = 'failed' ORDER BY key"
+                "SELECT cell, error FROM units WHERE status = 'failed' AND code = ? ORDER BY key",
+                (self.code,),
             ).fetchall()
         return [(json.loads(cell), error) for cell, error in found]
 
@@ -155,15 +177,15 @@ class RunFolder:
         """Return the rows of the given units, in their order."""
         with self._connect() as connection:
             kept = dict(
-                connection.execute("SELECT key, rows FROM units WHERE status = 'done'").fetchall()
+                connection.execute(
+                    "SELECT key, rows FROM units WHERE status = 'done' AND code = ?", (self.code,)
+                ).fetchall()
             )
         return [row for cell in cells for row in json.loads(kept[unit_key(cell)])]
 
     def write_record(self, record: dict[str, Any], rows: list[Row]) -> None:
         """Write rows.jsonl and then record.json, each atomically."""
-        write_atomic(
-            self.path / "rows.jsonl", "".join(canonical_json(row) + "\n" for row in rows)
-        )
+        write_atomic(self.path / "rows.jsonl", "".join(canonical_json(row) + "\n" for row in rows))
         write_atomic(
             self.path / "record.json",
             json.dumps(json.loads(canonical_json(record)), indent=1) + "\n",
@@ -173,6 +195,18 @@ class RunFolder:
 def unit_key(cell: Cell) -> str:
     """Return the key of a unit: a hash of its content."""
     return content_id(cell, 24)
+
+
+@lru_cache(maxsize=1)
+def code_id() -> str:
+    """Return a hash of the package's source, without the parts that measure nothing."""
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        name = file.relative_to(package)
+        if name.parts[0] not in ("report", "runs", "cli.py", "__main__.py"):
+            digest.update(str(name).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def numerical_allocation(
     order = np.lexsort((np.arange(slope.size), slope))
     spent = np.minimum(np.cumsum(width[order]), budget)
     bought = np.diff(spent, prepend=0.0)
-    n = np.bincount(owner[order], weights=bought, minlength=p.size)
+    n = np.bincount(owner[order], weights=bought, minlength=p.size).astype(np.float64)
     least = float(p @ curve[:, 0] + np.sum(bought * slope[order]))
     return Allocation(n, least)
 

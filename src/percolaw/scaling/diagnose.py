@@ -80,11 +80,14 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
     spread = float(np.median(np.abs(rate - np.median(rate)))) + 0.1 * typical
     drop = -np.diff(log_y)
     neighbours = np.maximum(
-        np.abs(np.concatenate([[rate[1]], rate[:-1]])), np.abs(np.concatenate([rate[1:], [rate[-2]]]))
+        np.abs(np.concatenate([[rate[1]], rate[:-1]])),
+        np.abs(np.concatenate([rate[1:], [rate[-2]]])),
     )
     jump = (drop > 0.2) & (rate - neighbours > 6.0 * spread) & (rate > 3.0 * typical)
     if np.any(jump):
-        where = ", ".join(f"{a:.3g}..{b:.3g}" for a, b in zip(x[:-1][jump], x[1:][jump], strict=True))
+        where = ", ".join(
+            f"{a:.3g}..{b:.3g}" for a, b in zip(x[:-1][jump], x[1:][jump], strict=True)
+        )
         findings.append(
             Finding(
                 "jumps",

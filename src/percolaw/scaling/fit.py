@@ -299,9 +299,7 @@ def fit_scale_factor(
     log_x, log_y = np.log(x[keep]), np.log(y[keep])
 
     def cost(log_f: float) -> float:
-        return float(
-            np.sum(huber(delta, log_y + exponent * np.maximum(log_x - log_f, 0.0)))
-        )
+        return float(np.sum(huber(delta, log_y + exponent * np.maximum(log_x - log_f, 0.0))))
 
     # The cost is piecewise smooth: bracket the least value on a grid, then refine.
     top = max(float(log_x.max()), 1.0) + 1.0

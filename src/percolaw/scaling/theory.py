@@ -159,9 +159,7 @@ def posterior_constant() -> float:
     t = np.linspace(-18.0, 5.5, 400)
     s = np.exp(t)
     decay = np.exp(-1.2 * np.sqrt(s) - s / (1 + s))
-    guess = np.vstack(
-        [math.sqrt(2.0) * (1 - decay), 0 * s, decay, 0 * s, np.minimum(s, 1.0)]
-    )
+    guess = np.vstack([math.sqrt(2.0) * (1 - decay), 0 * s, decay, 0 * s, np.minimum(s, 1.0)])
     solution = solve_bvp(slope, ends, t, guess, tol=1e-8, max_nodes=200_000)
     if not solution.success:
         raise RuntimeError(f"posterior_constant: {solution.message}")
@@ -307,7 +305,7 @@ def _model_discrete(n: FloatArray, alpha: float, gamma: float, n_br: float) -> F
             continue
         a = size / share[m - 1]
         learned = a**-gamma * served_weight[m - 1]
-        out[i] = weight * (learned + float(_tail_zeta(1.0 + alpha, np.array([m + 1.0]))[0]))
+        out[i] = weight * (learned + float(_tail_zeta(1.0 + alpha, np.full(1, m + 1.0))[0]))
     return out
 
 
@@ -368,7 +366,7 @@ def _data_discrete(t: FloatArray, alpha: float, gamma: float) -> FloatArray:
             f"n_train reaches more than {_EXACT_RANKS} clusters; use the integral convention."
         )
     served = weight ** (1.0 - gamma) * t**-gamma * learned[m]
-    return np.asarray(served + weight * _tail_zeta(1.0 + alpha, m + 1.0))
+    return np.asarray(served + weight * _tail_zeta(1.0 + alpha, np.asarray(m + 1.0, np.float64)))
 
 
 def model_exponent(rank_exponent: float, cluster_exponent: float) -> float:
@@ -388,9 +386,7 @@ def quanta_exponents(rank_exponent: float) -> tuple[float, float]:
     return alpha, alpha / (1.0 + alpha)
 
 
-def manifold_exponents(
-    dimension: float, approximation_order: float = 2.0
-) -> tuple[float, float]:
+def manifold_exponents(dimension: float, approximation_order: float = 2.0) -> tuple[float, float]:
     """Return (model, data) exponents of the manifold limit: c/d for both."""
     gamma = approximation_order / _positive("dimension", dimension)
     return gamma, gamma

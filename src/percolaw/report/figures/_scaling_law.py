@@ -21,7 +21,10 @@ def draw_law(record: dict[str, Any], symbol: str, x_label: str) -> dict[str, Any
     left.plot(n, t["curves"]["posterior"]["median"], color=GREEN, lw=1.2, label="exact posterior")
     left.plot(n, theory, "--", color=BLACK, label="theory, nothing fitted")
     left.set(
-        xscale="log", yscale="log", xlabel=x_label, ylabel="mean squared error",
+        xscale="log",
+        yscale="log",
+        xlabel=x_label,
+        ylabel="mean squared error",
         title=f"{t['law'].capitalize()} scaling, {t['n_seeds']} seeds, 16-84% band",
     )
     left.legend()
@@ -31,8 +34,11 @@ def draw_law(record: dict[str, Any], symbol: str, x_label: str) -> dict[str, Any
     right.axhline(0.5, color="#888888", lw=0.8, ls=":")
     right.text(n[0], 0.505, "limit 1/2", fontsize=8, color="#555555")
     right.set(
-        xscale="log", xlabel=x_label, ylabel=f"local exponent, -d log L / d log {symbol}",
-        title="Local exponent (fit window shaded)", ylim=(0, 0.75),
+        xscale="log",
+        xlabel=x_label,
+        ylabel=f"local exponent, -d log L / d log {symbol}",
+        title="Local exponent (fit window shaded)",
+        ylim=(0, 0.75),
     )
     right.legend(loc="lower right")
 
@@ -43,10 +49,16 @@ def draw_law(record: dict[str, Any], symbol: str, x_label: str) -> dict[str, Any
         axis.plot(n, row / theory, color=BLUE, alpha=0.15, lw=0.8)
     axis.plot(n, np.median(seeds, axis=0) / theory, color=BLUE, label="measured / paper's theory")
     finite = np.array(t["curves"]["finite_ensemble"]["median"])
-    axis.plot(n, finite / theory, color=PURPLE, lw=1.3, label="theory on the clusters drawn / theory")
+    axis.plot(
+        n, finite / theory, color=PURPLE, lw=1.3, label="theory on the clusters drawn / theory"
+    )
     axis.axhline(1.0, color=BLACK, ls="--", lw=1)
     axis.set(
-        xscale="log", yscale="log", xlabel=x_label, ylabel="ratio", ylim=(0.4, 2.5),
+        xscale="log",
+        yscale="log",
+        xlabel=x_label,
+        ylabel="ratio",
+        ylim=(0.4, 2.5),
         title=f"{t['law'].capitalize()} scaling: residual to theory, one line a seed",
     )
     axis.set_yticks([0.5, 0.7, 1.0, 1.4, 2.0], ["0.5", "0.7", "1", "1.4", "2"], minor=False)

@@ -24,16 +24,26 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         value = np.array(item["value"])
         parent = np.array(item["parent"])
         child = np.flatnonzero(parent >= 0)
-        edges = np.stack([place[parent[child]], place[child]], axis=1)
+        edges: Any = np.stack([place[parent[child]], place[child]], axis=1)
         color = 0.5 * (value[parent[child]] + value[child])
         limit = np.abs(value).max()
         n = value.size
-        lines = LineCollection(edges, array=color, cmap="RdYlBu_r", linewidths=max(0.7, 18 / n**0.5))
+        lines = LineCollection(
+            edges, array=color, cmap="RdYlBu_r", linewidths=max(0.7, 18 / n**0.5)
+        )
         lines.set_clim(-limit, limit)
         axis.add_collection(lines)
         axis.scatter(
-            place[:, 0], place[:, 1], c=value, cmap="RdYlBu_r", vmin=-limit, vmax=limit,
-            s=max(1.5, 1500 / n), linewidths=0.2, edgecolors="#333333", zorder=2,
+            place[:, 0],
+            place[:, 1],
+            c=value,
+            cmap="RdYlBu_r",
+            vmin=-limit,
+            vmax=limit,
+            s=max(1.5, 1500 / n),
+            linewidths=0.2,
+            edgecolors="#333333",
+            zorder=2,
         )
         axis.set_aspect("equal")
         axis.axis("off")

@@ -22,17 +22,30 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         seen = exact * curve["n"] >= 10
         error = np.sqrt((1 - exact) / np.maximum(exact * curve["n"], 1e-9))
         right.errorbar(
-            size[seen], (measured / np.maximum(exact, 1e-300))[seen], yerr=error[seen],
-            fmt="o", ms=3, color=color, lw=0.8, label=label,
+            size[seen],
+            (measured / np.maximum(exact, 1e-300))[seen],
+            yerr=error[seen],
+            fmt="o",
+            ms=3,
+            color=color,
+            lw=0.8,
+            label=label,
         )
     left.set(
-        xscale="log", yscale="log", xlabel="cluster size $s$", ylabel="P(size > $s$)",
-        title="Cluster of a random site; dashed: exact law", ylim=(3e-5, 1.5),
+        xscale="log",
+        yscale="log",
+        xlabel="cluster size $s$",
+        ylabel="P(size > $s$)",
+        title="Cluster of a random site; dashed: exact law",
+        ylim=(3e-5, 1.5),
     )
     left.legend()
     right.axhline(1.0, color=BLACK, ls="--", lw=1)
     right.set(
-        xscale="log", xlabel="cluster size $s$", ylabel="measured / exact",
-        title="Residual, one standard error", ylim=(0.7, 1.3),
+        xscale="log",
+        xlabel="cluster size $s$",
+        ylabel="measured / exact",
+        title="Residual, one standard error",
+        ylim=(0.7, 1.3),
     )
     return {"cluster-sizes": figure}

@@ -17,7 +17,9 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     gamma = np.array([row["cluster_exponent"] for row in table])
     line = np.geomspace(alpha.min() / 2, alpha.max() * 2, 50)
     left.plot(line, line, "--", color=BLACK, lw=1, label="c/D = alpha (model law changes sides)")
-    left.plot(line, line / (1 + line), ":", color=BLACK, lw=1.2, label="c/D = alpha/(1+alpha) (data)")
+    left.plot(
+        line, line / (1 + line), ":", color=BLACK, lw=1.2, label="c/D = alpha/(1+alpha) (data)"
+    )
     left.plot(alpha, gamma, "o", color=BLUE)
     last = [i for i, row in enumerate(table) if row["dimension"] == 6]
     for i, row in enumerate(table):
@@ -26,9 +28,13 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         text = f"d = {row['dimension']}" + ("+" if row["dimension"] == 6 else "")
         left.annotate(text, (alpha[i], gamma[i]), textcoords="offset points", xytext=(6, 4))
     left.set(
-        xscale="log", yscale="log", xlabel="rank exponent alpha = (3 - tau)/(tau - 2)",
-        ylabel="cluster exponent c/D", title="Where real lattices lie at p_c",
-        xlim=(line[0], line[-1]), ylim=(0.15, 2.5),
+        xscale="log",
+        yscale="log",
+        xlabel="rank exponent alpha = (3 - tau)/(tau - 2)",
+        ylabel="cluster exponent c/D",
+        title="Where real lattices lie at p_c",
+        xlim=(line[0], line[-1]),
+        ylim=(0.15, 2.5),
     )
     left.legend(loc="lower right")
     d = [row["dimension"] for row in table]

@@ -21,17 +21,25 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     a, x = t["paper"]
     left.plot(line, a * line**x, "--", color=BLACK, label=f"paper: {a:.2f} P^{x:.3f}")
     left.set(
-        xscale="log", yscale="log", xlabel="parameters $P$", ylabel="width $d_{model}$",
+        xscale="log",
+        yscale="log",
+        xlabel="parameters $P$",
+        ylabel="width $d_{model}$",
         title="Model width against parameters",
     )
     left.legend()
     for hypothesis, color in zip(t["hypotheses"], CYCLE, strict=False):
         right.plot(
-            line, (line / line[0]) ** hypothesis["power"], color=color,
+            line,
+            (line / line[0]) ** hypothesis["power"],
+            color=color,
             label=f"{hypothesis['name']}: loss ~ P^-{hypothesis['exponent']:.2f}",
         )
     right.set(
-        xscale="log", yscale="log", xlabel="parameters $P$", ylabel="degrees of freedom $N$ (relative)",
+        xscale="log",
+        yscale="log",
+        xlabel="parameters $P$",
+        ylabel="degrees of freedom $N$ (relative)",
         title=f"Exponent in P if the exponent in N is {t['model_exponent']:g}",
     )
     right.legend()

@@ -26,12 +26,19 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         band(left, n, t["curves"][name], label, color)
     left.plot(n, t["exact"], "--", color=BLACK, label="1-NN, exact (finite rate)")
     left.plot(
-        n, t["limit"], ":", color=BLACK, lw=1.2,
+        n,
+        t["limit"],
+        ":",
+        color=BLACK,
+        lw=1.2,
         label=r"$4e^{-n/2}I_0(n/2)-3e^{-n}\;\to\;4/\sqrt{\pi n}$",
     )
     left.set(
-        xscale="log", yscale="log", xlabel="mean number of observed sites $n$",
-        ylabel="loss / mean variance", title="One cluster, mean over large clusters",
+        xscale="log",
+        yscale="log",
+        xlabel="mean number of observed sites $n$",
+        ylabel="loss / mean variance",
+        title="One cluster, mean over large clusters",
     )
     left.legend()
     every = np.array(t["factor_quantiles"])
@@ -43,7 +50,9 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     )
     right.axvline(16 / math.pi, color=BLACK, ls=":", lw=1.2, label="16/π (1-NN, ratio of means)")
     right.set(
-        xscale="log", xlabel="scale factor $f$ in max$(n/f,1)^{-1/2}$", ylabel="cumulative share",
+        xscale="log",
+        xlabel="scale factor $f$ in max$(n/f,1)^{-1/2}$",
+        ylabel="cumulative share",
         title="Scale factors of all clusters, adjusted 1-NN",
     )
     right.legend(loc="lower right")
@@ -59,7 +68,10 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     axis.axhline(t["posterior_constant"], color=GREEN, ls="--", lw=1)
     axis.axhline(1.0, color=BLACK, ls="--", lw=1)
     axis.set(
-        xscale="log", xlabel="mean number of observed sites $n$", ylabel="ratio", ylim=(0.4, 1.4),
+        xscale="log",
+        xlabel="mean number of observed sites $n$",
+        ylabel="ratio",
+        ylim=(0.4, 1.4),
         title="Single cluster: residual to the exact prediction",
     )
     axis.legend(loc="lower right")

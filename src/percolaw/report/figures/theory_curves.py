@@ -27,12 +27,17 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
             bottom.plot(n, curve["local"], color=color)
             bottom.axhline(curve["limit"], color=color, ls=":", lw=1)
         top.set(
-            xscale="log", yscale="log", xlabel=f"${symbol}$", ylabel=f"$L({symbol})/L(1)$",
+            xscale="log",
+            yscale="log",
+            xlabel=f"${symbol}$",
+            ylabel=f"$L({symbol})/L(1)$",
             title=f"{law.capitalize()} scaling, alpha = {t['rank_exponent']:g}",
         )
         top.legend()
         bottom.set(
-            xscale="log", xlabel=f"${symbol}$", ylabel="local exponent",
+            xscale="log",
+            xlabel=f"${symbol}$",
+            ylabel="local exponent",
             title="Local exponents and their limits (dotted)",
         )
     return {"theory-curves": figure}
