@@ -23,7 +23,7 @@ PRESETS = {
         "2 s",
         "0.5 GiB",
     ),
-    "laptop": Preset({"n_seeds": 8, "n_sizes": 40}, "40 s", "2 GiB"),
+    "laptop": Preset({"n_seeds": 6, "n_sizes": 30}, "40 s", "2 GiB"),
     "paper": Preset({"n_seeds": 50}, "5 min", "4 GiB"),
 }
 
