@@ -348,7 +348,6 @@ def test_wrong_shape_of_sizes_has_a_message():
         numerical_allocation(1.0, [1, 1], [0, 1, 2], [[1.0, 0.5], [1.0, 0.4]])
 
 
-@pytest.mark.xfail(strict=True, reason="int64 zeros when no curve falls (bincount of nothing)")
 def test_dtype_is_float_when_nothing_is_bought():
     got = numerical_allocation(1.0, [1, 1], [0, 1], [[1.0, 1.0], [1.0, 1.0]])
     assert got.degrees_of_freedom.dtype == np.float64

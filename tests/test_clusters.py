@@ -12,6 +12,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 from scipy.stats import binom, poisson
+from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters, sample_sizes, size_law, yule_process
@@ -20,7 +21,6 @@ from percolaw.errors import ResourceError
 from percolaw.kernels import growth as growth_kernels
 from percolaw.lattice import BetheLattice, yule_size_law
 from percolaw.tree import Tree
-from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 CAYLEY = math.inf
 
@@ -456,7 +456,10 @@ def test_growth_refuses_hopeless_windows():
         (BetheLattice(3, 1.0), 1, 100),
         (BetheLattice(200), 10**9, 2 * 10**9),
     ):
-        with pytest.raises(ValueError, match=r"keeping 1000 means growing .* Widen the window"):
+        with pytest.raises(
+            ValueError,
+            match=r"(keeping 1000 means growing|never has|exceed) .*(Widen the window|in parts)",
+        ):
             grow_clusters(lattice, 1000, low, high)
     with pytest.raises(ValueError, match=r"max_size must be in \[5, 2147483647\]; got 4"):
         grow_clusters(BetheLattice(3), 10, 5, 4)
@@ -464,7 +467,6 @@ def test_growth_refuses_hopeless_windows():
         grow_clusters(BetheLattice(3), 0)
 
 
-@pytest.mark.xfail(strict=True, reason="kept sites are neither counted nor bounded by int32")
 def test_growth_refuses_more_kept_sites_than_memory_or_int32_hold(monkeypatch):
     def stop(*args):
         raise AssertionError("growth was started")
@@ -603,7 +605,6 @@ def test_wrong_input_messages():
         yule_process(5, 1.2)
 
 
-@pytest.mark.xfail(strict=True, reason="the sum of the sizes overflows int64 before the check")
 def test_a_sum_of_sizes_beyond_int64_is_refused_as_too_large():
     with pytest.raises(ResourceError):
         conditioned_clusters([2**62] * 3)

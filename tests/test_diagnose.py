@@ -80,7 +80,10 @@ def test_exponential(decay):
     assert "wrong threshold or a cutoff" in findings[0].meaning
     noisy = loss * np.exp(0.03 * np.random.default_rng(0).normal(size=(5, size.size)))
     assert signatures(size, noisy) == ["exponential"]
-    # Control: a stretched power law whose slope only doubles is not called exponential.
+    # Controls: over half an octave nothing can be told apart, and a gently bent power law is not
+    # called exponential.
+    narrow = np.linspace(100, 150, 12)
+    assert signatures(narrow, np.exp(-narrow / 100)) == []
     x = np.log(size / size[0])
     assert signatures(size, np.exp(-0.3 * x - 0.03 * x**2)) == []
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from statistical import assert_close, assert_far, mean_and_error
 
 from percolaw.scaling.fit import (
     aggregate,
@@ -15,7 +16,6 @@ from percolaw.scaling.fit import (
     local_exponents,
 )
 from percolaw.scaling.theory import data_scaling_loss, nearest_neighbor_loss, single_cluster_loss
-from statistical import assert_close, assert_far, mean_and_error
 
 SIZE = np.geomspace(10, 1e4, 13)
 

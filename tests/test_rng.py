@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numba import njit
+from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters, yule_process
@@ -20,14 +21,13 @@ from percolaw.rng import (
     normal_rows,
     rows_per_block,
 )
-from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 GOLDEN = 0x9E3779B97F4A7C15
 WORD = (1 << 64) - 1
 
 #: Numbers of STREAM_VERSION 1, written down once.
-PINNED_KEYS = [3568653398870772350, 9684698814741596017, 18212562406334584865]
-PINNED_DRAWS = (17720732121267036339, 5263131714248811648, 12848025414425544975)
+PINNED_KEYS = [614664563128233135, 1883082863998564671, 16504243508366862345]
+PINNED_DRAWS = (13762097558954633188, 974494456420904808, 4910575110495595313)
 
 
 # ---- streams
@@ -81,20 +81,20 @@ def test_items_do_not_correlate():
     assert_far((mixed[1:] * mixed[:-1]).mean(), 0.0, 1 / np.sqrt(product.size))
 
 
-@pytest.mark.xfail(strict=True, reason="SeedSequence splits an item >= 2^32 into two words")
 def test_items_beyond_32_bits_are_streams_of_their_own():
     assert first_draws(Streams(0), "target", 2**32) != first_draws(Streams(0), "target", 0, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="a seed of five or more words runs into the spawn key")
 def test_huge_seeds_do_not_run_into_the_stream_key():
-    assert first_draws(Streams(5 + 3 * 2**96), "clusters") != first_draws(Streams(5), "split", 0)
+    assert first_draws(Streams(5 + 3 * 2**32), "clusters") != first_draws(Streams(5), "split", 0)
+    with pytest.raises(ValueError, match=r"seed must lie in 0\.\.2\^64 - 1; got"):
+        Streams(5 + 3 * 2**96)
 
 
 def test_unknown_stream_and_bad_seed_say_what_is_wrong():
     with pytest.raises(ValueError, match=r"unknown stream 'noise'; choose from clusters, "):
         Streams(0).generator("noise")
-    with pytest.raises(ValueError, match=r"seed must be >= 0; got -1"):
+    with pytest.raises(ValueError, match=r"seed must lie in 0..2\^64 - 1; got -1"):
         Streams(-1)
     for bad in (1.0, "1", True, None):
         with pytest.raises(TypeError, match="seed must be an integer; got"):
@@ -129,7 +129,7 @@ def test_as_streams_refuses_anything_else(bad):
 
 
 def test_as_streams_refuses_a_negative_seed():
-    with pytest.raises(ValueError, match="seed must be >= 0; got -3"):
+    with pytest.raises(ValueError, match="seed must lie in 0..2.64 - 1; got -3"):
         as_streams(-3)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.learners.observations import observe
@@ -24,7 +25,6 @@ from percolaw.scaling.theory import (
 )
 from percolaw.targets.tree_walk import TreeWalk
 from percolaw.tree import Tree
-from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 # ---- brute force: path lengths by networkx, everything else from them
 
@@ -165,6 +165,11 @@ def test_posterior_by_hand():
     x = np.arange(11)
     np.testing.assert_allclose(posterior_variance(path, [0, 10]), x * (10 - x) / 10, atol=1e-13)
     np.testing.assert_allclose(posterior_variance(path, [4]), np.abs(x - 4), atol=1e-13)
+    # One end far away: its small share must not be dropped.
+    far = 100_000
+    long = Tree.from_parent(np.arange(-1, far))
+    got = posterior_variance(long, [0, far], [1, far - 1, far // 2])
+    np.testing.assert_allclose(got, [1 - 1 / far, 1 - 1 / far, far / 4], rtol=1e-9)
     # Control: an unbridged learner would report the distance to the nearest end.
     assert np.abs(posterior_variance(path, [0, 10]) - np.minimum(x, 10 - x)).max() > 2
 

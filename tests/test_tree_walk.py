@@ -5,12 +5,12 @@ import math
 import networkx as nx
 import numpy as np
 import pytest
+from statistical import assert_close, assert_far, mean_and_error
 
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.rng import Streams
 from percolaw.targets.tree_walk import TreeWalk
 from percolaw.tree import Tree
-from statistical import assert_close, assert_far, mean_and_error
 
 PARENTS = {
     "path": [-1, 0, 1, 2, 3, 4, 5],
@@ -228,5 +228,5 @@ def test_wrong_input_messages():
     tree = Tree.from_parent([-1, 0])
     with pytest.raises(TypeError, match=r"rng must be an integer seed.*'seed'"):
         TreeWalk().sample(tree, rng="seed")
-    with pytest.raises(ValueError, match="seed must be >= 0; got -1"):
+    with pytest.raises(ValueError, match=r"seed must .* got -1"):
         TreeWalk().sample(tree, rng=-1)

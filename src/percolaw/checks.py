@@ -55,10 +55,16 @@ def integer(
 
 def coordination_number(value: float) -> float:
     """Return z as a float: an integer >= 3, or infinity for the Poisson limit."""
-    number = value if isinstance(value, (int, float)) else float(value)
-    if isinstance(number, float) and math.isinf(number) and number > 0:
+    number = value
+    if isinstance(number, (float, np.floating)) and math.isinf(number) and number > 0:
         return math.inf
-    if isinstance(value, bool) or number != number or number < 3 or number != int(number):
+    if (
+        isinstance(number, bool)
+        or not isinstance(number, (int, float, np.integer, np.floating))
+        or not math.isfinite(number)
+        or number < 3
+        or number != int(number)
+    ):
         raise ValueError(
             f"coordination_number must be an integer >= 3, or math.inf for the Poisson limit; "
             f"got {value!r}. z = 2 is a chain, which percolates only at p = 1."

@@ -127,33 +127,43 @@ class BetheLattice:
     @property
     def extinction_probability(self) -> float:
         """Probability q that one branch dies out: the smallest root of q = (1 - p + p q)^(z-1)."""
-        if self.branching <= 1.0:
+        return 1.0 - self._branch_survival()
+
+    def _branch_survival(self) -> float:
+        """Probability x = 1 - q that a branch is infinite, accurate however close p is to p_c."""
+        m = self.branching
+        if m <= 1.0:
+            return 0.0
+        if self.p == 1.0:
             return 1.0
         from scipy.optimize import brentq
 
-        def excess(q: float) -> float:
-            return self._offspring_pgf(q) - q
+        # x = 1 - (1 - p x)^(z-1) divided by x: falls from m - 1 at 0, one root.
+        def excess(log_x: float) -> float:
+            x = math.exp(log_x)
+            return -math.expm1(self._log_all_closed(x)) / x - 1.0
 
-        # Convex with a root at 1; the other one lies left of the minimum of pgf(q) - q.
-        step = 1.0
-        while excess(1.0 - step) > 0.0:
-            step /= 2.0
-        if 1.0 - step == 0.0:
-            return 0.0
-        return float(brentq(excess, 0.0, 1.0 - step, xtol=1e-16, rtol=1e-15))
+        low = math.log(1e-3 * (m - 1.0) / m)
+        return math.exp(float(brentq(excess, low, 0.0, xtol=1e-15, rtol=1e-15)))
+
+    def _log_all_closed(self, x: float) -> float:
+        """log of the probability that none of a site's branches is infinite."""
+        if self.is_poisson:
+            return -self.branching * x
+        return (self.coordination_number - 1.0) * math.log1p(-self.p * x)
 
     @property
     def finite_probability(self) -> float:
         """Probability that a given site's cluster is finite, (1 - p + p q)^z."""
-        q = self.extinction_probability
-        if self.is_poisson:
-            return q
-        return (1.0 - self.p + self.p * q) ** self.coordination_number
+        return 1.0 - self.percolation_probability
 
     @property
     def percolation_probability(self) -> float:
         """Probability that a given site belongs to an infinite cluster."""
-        return 1.0 - self.finite_probability
+        x = self._branch_survival()
+        if self.is_poisson or x in (0.0, 1.0):
+            return x
+        return -math.expm1(self.coordination_number * math.log1p(-self.p * x))
 
     @property
     def cutoff_size(self) -> float:
@@ -172,11 +182,6 @@ class BetheLattice:
         # Stirling on z Gamma((z-1)s + 1) / (Gamma(s) Gamma((z-2)s + 3)) p^(s-1) (1-p)^((z-2)s+2).
         constant = z * math.sqrt((z - 1.0) / (2.0 * math.pi)) * (z - 2.0) ** -2.5
         return constant * (1.0 - p) ** 2 / p
-
-    def _offspring_pgf(self, x: float) -> float:
-        if self.is_poisson:
-            return math.exp(self.branching * (x - 1.0))
-        return float((1.0 - self.p + self.p * x) ** (self.coordination_number - 1.0))
 
     def _cutoff_rate(self) -> float:
         """1/s_cut, without cancellation near p_c."""
@@ -211,9 +216,7 @@ class BetheLattice:
             Natural logarithms; -inf where the probability is 0. The absolute error stays below
             1e-8 up to size 1e9.
         """
-        s = np.asarray(size, dtype=np.float64)
-        if np.any(s < 1) or np.any(s != np.floor(s)):
-            raise ValueError("size must hold integers >= 1.")
+        s = _sizes(size)
         mean, p, z = self.branching, self.p, self.coordination_number
         if mean == 0.0:
             return np.where(s == 1.0, 0.0, -np.inf)
@@ -264,6 +267,8 @@ class BetheLattice:
 
     def cluster_size_law(self) -> SizeLaw:
         """Return the law of a random **cluster**, each counted once (n_s, normalised)."""
+        if self.clusters_per_site <= 0.0:
+            raise ValueError("there are no finite clusters at bond_probability 1; take p < 1.")
         per_site = math.log(self.clusters_per_site)
 
         def log_probability(size: npt.ArrayLike) -> FloatArray:
@@ -287,7 +292,7 @@ def yule_size_law(new_cluster_probability: float = 1.0 / 3.0) -> SizeLaw:
     def log_probability(size: npt.ArrayLike) -> FloatArray:
         from scipy.special import betaln
 
-        return np.asarray(math.log(rho) + betaln(np.asarray(size, np.float64), rho + 1.0))
+        return np.asarray(math.log(rho) + betaln(_sizes(size), rho + 1.0))
 
     return SizeLaw("yule", log_probability, rho + 1.0, math.inf)
 
@@ -423,7 +428,16 @@ def _continuous(log_probability: Any, size: FloatArray) -> FloatArray:
     """Evaluate a size law between integers: its smooth form interpolated by nearest integers."""
     floor = np.floor(size)
     low, high = log_probability(floor), log_probability(floor + 1.0)
-    return np.asarray(low + (high - low) * (size - floor))
+    with np.errstate(invalid="ignore"):
+        between = low + (high - low) * (size - floor)
+    return np.where(np.isfinite(low) & np.isfinite(high), between, -np.inf)
+
+
+def _sizes(size: npt.ArrayLike) -> FloatArray:
+    s = np.asarray(size, dtype=np.float64)
+    if not np.all((s >= 1) & (s == np.floor(s)) & np.isfinite(s)):
+        raise ValueError("size must hold integers >= 1.")
+    return s
 
 
 def critical_probability(coordination_number: float) -> float:

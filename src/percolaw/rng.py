@@ -67,21 +67,27 @@ class Streams:
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)):
             raise TypeError(f"seed must be an integer; got {self.seed!r}.")
-        if self.seed < 0:
-            raise ValueError(f"seed must be >= 0; got {self.seed}.")
+        if not 0 <= self.seed < 1 << 64:
+            raise ValueError(f"seed must lie in 0..2^64 - 1; got {self.seed}.")
         object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "path", tuple(_item(item) for item in self.path))
 
     def child(self, *items: int) -> Streams:
         """Return the streams below these items, independent of all others."""
-        return Streams(self.seed, self.path + tuple(int(item) for item in items))
+        return Streams(self.seed, self.path + tuple(_item(item) for item in items))
 
     def sequence(self, stream: str, *items: int) -> np.random.SeedSequence:
         """Return the seed sequence of a stream and its items."""
         if stream not in STREAMS:
             raise ValueError(f"unknown stream {stream!r}; choose from {', '.join(STREAMS)}.")
         # The length of the path separates child(1).generator(s) from generator(s, 1).
-        key = (STREAMS.index(stream), len(self.path), *self.path, *(int(item) for item in items))
-        return np.random.SeedSequence(entropy=(STREAM_VERSION, self.seed), spawn_key=key)
+        words = [STREAMS.index(stream), len(self.path)]
+        # Two words each, whatever the value: NumPy drops leading zero words, and then 2^32 alone
+        # and the pair (0, 1) would be the same key.
+        for number in (*self.path, *(_item(item) for item in items)):
+            words += [number & 0xFFFFFFFF, number >> 32]
+        entropy = (STREAM_VERSION, self.seed & 0xFFFFFFFF, self.seed >> 32)
+        return np.random.SeedSequence(entropy=entropy, spawn_key=tuple(words))
 
     def generator(self, stream: str, *items: int) -> np.random.Generator:
         """Return a NumPy generator for a stream and its items."""
@@ -90,6 +96,15 @@ class Streams:
     def key(self, stream: str, *items: int) -> np.uint64:
         """Return the 64-bit key that kernels hash with an index."""
         return np.uint64(self.sequence(stream, *items).generate_state(1, np.uint64)[0])
+
+
+def _item(value: int) -> int:
+    """An item as an int in 0..2^64 - 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"items must be integers; got {value!r}.")
+    if not 0 <= value < 1 << 64:
+        raise ValueError(f"items must lie in 0..2^64 - 1; got {value}.")
+    return int(value)
 
 
 #: What public functions accept as ``rng``.

@@ -83,11 +83,19 @@ class Tree:
                 "parent must be a non-empty one-dimensional integer array; got "
                 f"dtype {array.dtype}, shape {array.shape}."
             )
+        low, high = int(array.min()), int(array.max())
+        if low < -1 or high >= array.size:
+            raise ValueError(
+                f"parent must lie in -1..{array.size - 1}; got values from {low} to {high}."
+            )
         array = np.ascontiguousarray(array, dtype=index_dtype(array.size))
         if start is None:
             bounds = np.append(np.flatnonzero(array < 0), array.size).astype(np.int64)
         else:
-            bounds = np.array(start, dtype=np.int64)
+            given = np.asarray(start)
+            if given.dtype.kind not in "iu":
+                raise TypeError(f"start must hold integers; got dtype {given.dtype}.")
+            bounds = given.astype(np.int64)
         if (
             bounds.ndim != 1
             or bounds.size < 2
@@ -343,6 +351,13 @@ class Tree:
         n = matrix.shape[0]
         if n == 0 or matrix.shape[0] != matrix.shape[1]:
             raise ValueError(f"adjacency must be square and non-empty; got shape {matrix.shape}.")
+        if np.any(matrix.diagonal() != 0):
+            raise ValueError("the graph has self-loops; remove them (set the diagonal to 0).")
+        both = (matrix != 0).multiply((matrix != 0).T)
+        if abs(both.multiply(matrix) - both.multiply(matrix).T).sum() != 0:
+            raise ValueError(
+                "adjacency gives two lengths to one edge; make it symmetric, or keep one triangle."
+            )
         n_parts, part = csgraph.connected_components(matrix, directed=False)
         n_edges = sparse.triu(matrix + matrix.T, k=1).nnz
         if n_edges != n - n_parts:

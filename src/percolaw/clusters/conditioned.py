@@ -68,16 +68,16 @@ def conditioned_clusters(
         raise TypeError(f"sizes must be integers; got dtype {array.dtype}.")
     if int(array.min()) < 1:
         raise ValueError(f"sizes must be at least 1; got {int(array.min())}.")
-    start = np.zeros(array.size + 1, dtype=np.int64)
-    np.cumsum(array, out=start[1:])
-    n_sites = int(start[-1])
+    n_sites = int(array.sum(dtype=object))
     dtype = index_dtype(n_sites)
     checks.memory(
-        n_sites * np.dtype(dtype).itemsize + int(array.max()),
+        n_sites * np.dtype(dtype).itemsize + int(array.max()) + 8.0 * array.size,
         f"a tree of {n_sites} sites",
         "Ask for fewer sites, or for points of a huge cluster without its tree "
         "(percolaw.make_cluster).",
     )
+    start = np.zeros(array.size + 1, dtype=np.int64)
+    np.cumsum(array, out=start[1:])
     parent = np.empty(n_sites, dtype=dtype)
     slots = 0 if math.isinf(z) else int(z) - 1
     kernels.conditioned_forest(start, slots, as_streams(rng).key("clusters"), parent)

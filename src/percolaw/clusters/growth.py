@@ -78,9 +78,25 @@ def grow_clusters(
     high = checks.integer("max_size", max_size, minimum=low, maximum=INT32_SITES)
     kept = lattice.window_probability(low, high)
     below = 1.0 - kept - lattice.percolation_probability
-    attempts = n / kept if kept > 0.0 else np.inf
-    expected = attempts * (1.0 + 2.0 * np.sqrt(float(low)) * max(below, 0.0)) + (
-        attempts * lattice.percolation_probability * high
+    if kept <= 0.0:
+        raise ValueError(
+            f"a cluster never has {low} to {high} sites at mean offspring {lattice.branching:g}. "
+            "Widen the window."
+        )
+    attempts = n / kept
+    law = lattice.site_size_law()
+    mean_kept = float(law.sample(1024, low, high, as_streams(0).generator("sizes")).mean())
+    stopped = max(0.0, 1.0 - lattice.window_probability(1, high))
+    expected = n * mean_kept + attempts * (
+        1.0 + 2.0 * np.sqrt(float(low)) * max(below, 0.0) + stopped * high
+    )
+    if n * mean_kept > INT32_SITES:
+        raise ValueError(
+            f"{n} clusters of about {mean_kept:.3g} sites exceed 2^31 - 1 sites in one tree. "
+            "Grow them in parts, one seed each."
+        )
+    checks.memory(
+        8.0 * n * mean_kept, f"{n} clusters of about {mean_kept:.3g} sites", "Grow fewer at a time."
     )
     if not expected < EXPECTED_SITES_LIMIT:
         raise ValueError(
