@@ -59,7 +59,10 @@ def main() -> None:
     curves = one_seed(clusters, seed)
     seconds = time.process_time() - started
     data = toy.prepare(clusters, seed)
-    for law, predicted in (("model", theory.model_scaling_loss), ("data", theory.data_scaling_loss)):
+    for law, predicted in (
+        ("model", theory.model_scaling_loss),
+        ("data", theory.data_scaling_loss),
+    ):
         ratio = curves[law] / predicted(curves["n"], 1.0, 0.5)
         typical = float(np.exp(np.log(ratio[curves["n"] > 30]).mean()))
         assert 0.5 < typical < 2.0, (law, typical)

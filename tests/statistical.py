@@ -13,7 +13,8 @@ LEVEL = 5.0
 
 def z_score(estimate: float, truth: float, standard_error: float) -> float:
     """Distance between estimate and truth in standard errors."""
-    assert standard_error > 0 and math.isfinite(standard_error)
+    assert standard_error > 0
+    assert math.isfinite(standard_error)
     return (estimate - truth) / standard_error
 
 

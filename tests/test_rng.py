@@ -129,7 +129,7 @@ def test_as_streams_refuses_anything_else(bad):
 
 
 def test_as_streams_refuses_a_negative_seed():
-    with pytest.raises(ValueError, match="seed must lie in 0..2.64 - 1; got -3"):
+    with pytest.raises(ValueError, match=r"seed must lie in 0\.\.2.64 - 1; got -3"):
         as_streams(-3)
 
 
