@@ -1,0 +1,129 @@
+"""Embedding commutes with sampling: coordinates of chosen sites need only the tree they span.
+
+A Gaussian walk along an unbranched run of L edges moves by N(0, L/d) in each coordinate, so the run
+is one edge of length L. Nothing else of the cluster matters; see docs/theory.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.clusters.continuum import SampledCluster
+from percolaw.embedding.walk import Steps, embed_tree
+from percolaw.rng import RandomLike, as_streams
+from percolaw.tree import Span, Tree
+
+
+def embed_sites(
+    tree: Tree, sites: npt.ArrayLike, dim: int, rng: RandomLike = 0, steps: Steps = "gaussian"
+) -> tuple[npt.NDArray[np.float32], Span]:
+    """Embed chosen sites of a large tree, exactly, without coordinates for the others.
+
+    Parameters
+    ----------
+    tree : Tree
+    sites : array of int, shape (m,)
+    dim : int
+        Embedding dimension d.
+    rng : int, Generator or Streams
+        Stream ``embedding``.
+    steps : {"gaussian", "sphere", "lattice"}
+        As in `embed_tree`. Gaussian steps need the collapsed tree (at most 2m - 1 nodes a cluster);
+        the others all spanned sites.
+
+    Returns
+    -------
+    points : array of float32, shape (m, d)
+    span : Span
+        The spanned tree whose nodes were embedded.
+
+    Notes
+    -----
+    Equal in law to embedding all sites and taking `sites` of them. Time O(spanned sites) integers
+    and O(m d) floats for Gaussian steps.
+    """
+    span = tree.span(sites, collapse=steps == "gaussian")
+    points = embed_tree(span.tree, dim, rng, steps)
+    return points[span.index], span
+
+
+def embed_sampled(
+    cluster: SampledCluster,
+    dim: int,
+    rng: RandomLike = 0,
+    *,
+    out: npt.NDArray[np.float32] | None = None,
+    first_column: int = 0,
+    branch_points: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Embed the points of a sampled cluster by a Gaussian walk along the tree that spans them.
+
+    Parameters
+    ----------
+    cluster : SampledCluster
+        From `percolaw.clusters.continuum.sample_cluster`.
+    dim : int
+        Embedding dimension d: E |x_u - x_v|^2 is the tree distance, each coordinate of variance
+        distance / d. Point 0 is at the origin.
+    rng : int, Generator or Streams
+        Stream ``embedding``; each number hashes (point, column), so the first m points have the same
+        coordinates for every number of points, and columns can be made apart.
+    out : array of float32, shape (n_points, w), optional
+        Where to write columns ``first_column .. first_column + w - 1``; all of them if None.
+    branch_points : array of float32, shape (n_points, w), optional
+        Filled with the starts of the segments (row 0 and 1: the origin).
+
+    Returns
+    -------
+    array of float32, shape (n_points, d) or `out`
+
+    Notes
+    -----
+    O(n d) time, two normals a coordinate; besides the output it holds only the vertices on one
+    path of segments, O(sqrt(n) d) bytes.
+    """
+    from percolaw.kernels import continuum as kernels
+
+    d = checks.integer("dim", dim, minimum=1)
+    if out is None:
+        checks.memory(
+            4.0 * cluster.n_points * d,
+            f"{cluster.n_points} points in {d} dimensions",
+            "Stream them to disk (percolaw generate ... --out FILE.zarr).",
+        )
+        out = np.empty((cluster.n_points, d), dtype=np.float32)
+    elif out.shape[0] != cluster.n_points or out.dtype != np.float32 or out.ndim != 2:
+        raise ValueError(
+            f"out must be float32 with {cluster.n_points} rows; got {out.dtype}, {out.shape}."
+        )
+    column = checks.integer("first_column", first_column, minimum=0, maximum=d - out.shape[1])
+    first, child = cluster.children
+    streams = as_streams(rng)
+    starts = np.empty((0, out.shape[1]), np.float32) if branch_points is None else branch_points
+    if branch_points is not None:
+        starts[:2] = 0.0
+    kernels.walk_segments(
+        cluster.ends,
+        cluster.glue,
+        first,
+        child,
+        streams.key("embedding", 0),
+        streams.key("embedding", 1),
+        1.0 / math.sqrt(d),
+        column,
+        out,
+        starts,
+    )
+    return out
+
+
+def column_blocks(n_points: int, dim: int, n_bytes: float) -> Iterator[tuple[int, int]]:
+    """Split the columns so that one block of all points takes at most `n_bytes`."""
+    width = max(1, min(dim, int(n_bytes // (4 * max(1, n_points)))))
+    for low in range(0, dim, width):
+        yield low, min(low + width, dim)

@@ -1,0 +1,292 @@
+"""Line breaking: trees spanned by a growing number of random points, and walks along them.
+
+Segment k (1 <= k < m) ends in point k; on the line laid out by all segments it covers positions
+``ends[k - 1]`` to ``ends[k]``. Its start is glued to position ``glue[k]`` of an earlier segment,
+``owner[k]``; segment 1 starts at point 0, the root, which is position 0.
+"""
+
+import numpy as np
+from numba import njit
+
+from percolaw.kernels.random import bits, normal, uniform
+
+_ONE = np.uint64(1)
+
+
+@njit(cache=True)
+def line_breaking(n_points, length_key, glue_key, ends, glue):
+    """Aldous's construction: ends sqrt(2 (E_1 + ... + E_k)), glue points uniform on what is built."""
+    total = 0.0
+    ends[0] = 0.0
+    glue[0] = 0.0
+    for k in range(1, n_points):
+        total -= np.log(1.0 - uniform(length_key, np.uint64(k)))
+        ends[k] = np.sqrt(2.0 * total)
+        glue[k] = uniform(glue_key, np.uint64(k)) * ends[k - 1]
+
+
+@njit(cache=True)
+def _hazard(first, count, size):
+    """-log P(the next `count` draws from `size` sites all miss the `first` and each other).
+
+    The sum of -log(1 - (first + i)/size) over i < count, by Euler-Maclaurin on the power series;
+    for (first + count)/size below 0.02, with an error below 1e-15 in relative terms.
+    """
+    low = first / size
+    high = (first + count) / size
+    total = 0.0
+    power_low = low
+    power_high = high
+    for p in range(1, 9):
+        # sum of x^p: integral - half the difference + first derivative term / 12
+        integral = (power_high * high - power_low * low) / (p + 1) * size
+        ends = 0.5 * (power_high - power_low)
+        slope = p * (power_high / high - (power_low / low if low > 0 else (1.0 if p == 1 else 0.0)))
+        total += (integral - ends + slope / (12.0 * size)) / p
+        power_low *= low
+        power_high *= high
+    return total
+
+
+@njit(cache=True)
+def _run(first, size, key):
+    """Number of new sites before the next repeat, when `first` of `size` sites are known."""
+    exponential = -np.log(1.0 - uniform(key, np.uint64(0)))
+    if first < 0.01 * size:
+        limit = np.floor(0.02 * size - first)
+        if limit >= 1.0 and _hazard(first, limit, size) > exponential:
+            # P(run >= l) = exp(-hazard(l)): the run is the largest l with hazard(l) <= exponential.
+            low = 0.0
+            high = limit
+            while high - low > 1.0:
+                middle = np.floor(0.5 * (low + high))
+                if _hazard(first, middle, size) <= exponential:
+                    low = middle
+                else:
+                    high = middle
+            return low
+    run = 0.0
+    draw = np.uint64(1)
+    # Rare or short: site by site, with its own numbers (the run is memoryless in the draws).
+    while uniform(key, draw) >= (first + run) / size:
+        run += 1.0
+        draw += _ONE
+    return run
+
+
+@njit(cache=True)
+def birthday_process(n_points, size, length_key, glue_key, ends, glue):
+    """Camarri and Pitman's construction of the uniform Cayley tree on `size` sites.
+
+    Sites are drawn with replacement; new ones prolong the branch, a repeat ends it and starts
+    the next at the repeated site. Positions are integers: site i of the line is the i-th new one.
+    """
+    ends[0] = 0.0
+    glue[0] = 0.0
+    known = 1.0
+    for k in range(1, n_points):
+        known += _run(known, size, bits(length_key, np.uint64(k)))
+        ends[k] = known - 1.0
+        # The repeat that ends branch k is where branch k + 1 starts, uniform on known sites.
+        if k + 1 < n_points:
+            glue[k + 1] = np.floor(uniform(glue_key, np.uint64(k + 1)) * known)
+    if n_points > 1:
+        glue[1] = 0.0
+
+
+@njit(cache=True)
+def find_owners(ends, glue, owner):
+    """Segment that each glue point lies on: the first whose end is not before it."""
+    n = ends.shape[0]
+    for k in range(min(2, n)):
+        owner[k] = 0
+    for k in range(2, n):
+        low = 1
+        high = k - 1
+        x = glue[k]
+        while low < high:
+            middle = (low + high) // 2
+            if ends[middle] < x:
+                low = middle + 1
+            else:
+                high = middle
+        owner[k] = low
+
+
+@njit(cache=True)
+def children_of(owner, first, child):
+    """Segments glued on each segment, in the order of their insertion: child[first[j]:first[j+1]]."""
+    n = owner.shape[0]
+    for k in range(2, n):
+        first[owner[k] + 1] += 1
+    for j in range(n):
+        first[j + 1] += first[j]
+    place = first[:-1].copy()
+    for k in range(2, n):
+        child[place[owner[k]]] = k
+        place[owner[k]] += 1
+
+
+@njit(cache=True)
+def walk_segments(ends, glue, first, child, leaf_key, bridge_key, scale, column, points, branches):
+    """Gaussian walk along all segments: coordinates of the points, and of the glue points if asked.
+
+    Column c of the arrays is coordinate ``column + c``. The end of segment k hashes (leaf_key, k);
+    its glue point, placed by a Brownian bridge between its neighbours among earlier points of the
+    same segment, hashes (bridge_key, k): nothing depends on how many points there are. Segments are
+    visited depth first, so only the vertices of the present path of segments are held.
+    """
+    n = points.shape[0]
+    width = points.shape[1]
+    for c in range(width):
+        points[0, c] = 0.0
+    if n == 1:
+        return
+    frame_segment = np.empty(64, np.int64)
+    frame_next = np.empty(64, np.int64)
+    frame_base = np.empty(64, np.int64)
+    vertex = np.empty((256, width), np.float32)
+    place = np.empty(256, np.float64)
+    row = np.empty(256, np.int64)
+    depth = 0
+    segment = np.int64(1)
+    base = np.int64(0)
+    for c in range(width):
+        vertex[0, c] = 0.0
+    while True:
+        # Enter `segment`, whose start is vertex[base].
+        count = first[segment + 1] - first[segment]
+        if base + count + 3 > vertex.shape[0]:
+            larger = np.empty((2 * (base + count + 3), width), np.float32)
+            larger[: vertex.shape[0]] = vertex
+            vertex = larger
+        if count + 2 > place.shape[0]:
+            place = np.empty(2 * (count + 2), np.float64)
+            row = np.empty(2 * (count + 2), np.int64)
+        length = ends[segment] - ends[segment - 1]
+        spread = np.sqrt(length) * scale
+        word = bits(leaf_key, np.uint64(segment))
+        for c in range(width):
+            value = vertex[base, c] + spread * normal(word, np.uint64(column + c))
+            vertex[base + 1, c] = value
+            points[segment, c] = value
+        place[0] = 0.0
+        place[1] = length
+        row[0] = base
+        row[1] = base + 1
+        known = 2
+        for i in range(count):
+            k = child[first[segment] + i]
+            x = glue[k] - ends[segment - 1]
+            low = 0
+            high = known - 1
+            while high - low > 1:
+                middle = (low + high) // 2
+                if place[middle] <= x:
+                    low = middle
+                else:
+                    high = middle
+            before = x - place[low]
+            after = place[high] - x
+            left = row[low]
+            right = row[high]
+            new = base + 2 + i
+            if before <= 0.0:
+                for c in range(width):
+                    vertex[new, c] = vertex[left, c]
+            elif after <= 0.0:
+                for c in range(width):
+                    vertex[new, c] = vertex[right, c]
+            else:
+                share = before / (before + after)
+                spread = np.sqrt(share * after) * scale
+                word = bits(bridge_key, np.uint64(k))
+                for c in range(width):
+                    vertex[new, c] = (
+                        (1.0 - share) * vertex[left, c]
+                        + share * vertex[right, c]
+                        + spread * normal(word, np.uint64(column + c))
+                    )
+                for j in range(known, high, -1):
+                    place[j] = place[j - 1]
+                    row[j] = row[j - 1]
+                place[high] = x
+                row[high] = new
+                known += 1
+            if branches.shape[0] > 0:
+                for c in range(width):
+                    branches[k, c] = vertex[new, c]
+        if depth == frame_segment.shape[0]:
+            frame_segment = np.concatenate((frame_segment, frame_segment))
+            frame_next = np.concatenate((frame_next, frame_next))
+            frame_base = np.concatenate((frame_base, frame_base))
+        frame_segment[depth] = segment
+        frame_next[depth] = 0
+        frame_base[depth] = base
+        depth += 1
+        # Leave finished segments; go to the next child of the one below.
+        while depth > 0:
+            top = depth - 1
+            j = frame_segment[top]
+            if frame_next[top] < first[j + 1] - first[j]:
+                break
+            depth -= 1
+        if depth == 0:
+            return
+        top = depth - 1
+        j = frame_segment[top]
+        i = frame_next[top]
+        frame_next[top] += 1
+        segment = np.int64(child[first[j] + i])
+        base = frame_base[top] + 2 + (first[j + 1] - first[j])
+        start = frame_base[top] + 2 + i
+        if base + 1 > vertex.shape[0]:
+            larger = np.empty((2 * (base + 1), width), np.float32)
+            larger[: vertex.shape[0]] = vertex
+            vertex = larger
+        for c in range(width):
+            vertex[base, c] = vertex[start, c]
+
+
+@njit(cache=True)
+def spanned_tree(ends, glue, first, child, parent, length, node_of_point, node_of_branch):
+    """The tree of points and glue points, parents first; returns its number of nodes."""
+    n = ends.shape[0]
+    parent[0] = -1
+    length[0] = 0.0
+    node_of_point[0] = 0
+    n_nodes = 1
+    if n == 1:
+        return n_nodes
+    stack = np.empty(n, np.int64)
+    stack[0] = 1
+    depth = 1
+    node_of_branch[0] = 0
+    node_of_branch[1] = 0
+    while depth > 0:
+        depth -= 1
+        segment = stack[depth]
+        low = first[segment]
+        high = first[segment + 1]
+        members = child[low:high]
+        order = np.argsort(glue[members])
+        node = node_of_branch[segment]
+        at = ends[segment - 1]
+        for i in range(order.shape[0]):
+            k = members[order[i]]
+            if glue[k] > at:
+                parent[n_nodes] = node
+                length[n_nodes] = glue[k] - at
+                node = n_nodes
+                at = glue[k]
+                n_nodes += 1
+            node_of_branch[k] = node
+            stack[depth] = k
+            depth += 1
+        if ends[segment] > at:
+            parent[n_nodes] = node
+            length[n_nodes] = ends[segment] - at
+            node = n_nodes
+            n_nodes += 1
+        node_of_point[segment] = node
+    return n_nodes
