@@ -53,13 +53,11 @@ def test_aggregate():
     np.testing.assert_allclose(aggregate(loss, "median"), [4.0, 4.0])
 
 
-@pytest.mark.xfail(strict=True, reason="any other word silently means the median")
 def test_unknown_aggregation_is_refused():
     with pytest.raises(ValueError, match="unknown how 'maen'"):
         aggregate([[1.0, 2.0]], "maen")
 
 
-@pytest.mark.xfail(strict=True, reason="any other word silently means the median")
 def test_unknown_statistic_is_refused():
     with pytest.raises(ValueError, match="unknown statistic 'maen'"):
         bootstrap_interval([1.0, 2.0, 3.0], "maen")
@@ -218,8 +216,9 @@ def test_bootstrap_interval_of_scalars():
     assert 0.88 < coverage(medians, 3.0)[0] <= 1.0
     low, high = bootstrap_interval([2.0, 2.0, 2.0])
     assert (low, high) == (2.0, 2.0)
-    assert bootstrap_interval(data[0], rng=4) == bootstrap_interval(data[0], rng=4)
-    assert bootstrap_interval(data[0], rng=4) != bootstrap_interval(data[0], rng=5)
+    many = data[:40, 0]  # few values have few distinct resamples, and equal quantiles
+    assert bootstrap_interval(many, rng=4) == bootstrap_interval(many, rng=4)
+    assert bootstrap_interval(many, rng=4) != bootstrap_interval(many, rng=5)
     with pytest.raises(ValueError, match="an interval needs at least 2 seeds; got 1"):
         bootstrap_interval([1.0])
     with pytest.raises(ValueError, match="values has 1 non-finite"):
@@ -227,7 +226,7 @@ def test_bootstrap_interval_of_scalars():
 
 
 def test_fit_is_reproducible_and_does_not_touch_its_input():
-    loss = noisy(np.random.default_rng(0), 0.5, 5)
+    loss = noisy(np.random.default_rng(0), 0.5, 9)
     before = loss.copy()
     first = fit_power_law(SIZE, loss, rng=3)
     assert first == fit_power_law(SIZE, loss, rng=3)
@@ -310,7 +309,6 @@ def test_wrong_prediction_is_not_chosen():
         compare_forms(size, loss, loss[:-1])
 
 
-@pytest.mark.xfail(strict=True, reason="compare_forms: aicc is nan with 3 sizes (inf - inf)")
 def test_three_sizes_give_a_verdict_or_an_error():
     try:
         comparison = compare_forms([1.0, 10.0, 100.0], [1.0, 0.5, 0.1])
@@ -319,7 +317,6 @@ def test_three_sizes_give_a_verdict_or_an_error():
     assert not any(math.isnan(v) for v in comparison.aicc.values())
 
 
-@pytest.mark.xfail(strict=True, reason="a prediction with several rows: only the first is used")
 def test_prediction_must_be_one_curve():
     loss = SIZE**-0.5
     with pytest.raises(ValueError, match="prediction"):
@@ -380,13 +377,11 @@ def test_scale_factor_leaves_out_zero_losses():
         fit_scale_factor(size, np.append(loss[:-1], np.inf))
 
 
-@pytest.mark.xfail(strict=True, reason="fit_scale_factor drops negative losses without a word")
 def test_negative_losses_are_refused():
     with pytest.raises(ValueError, match="loss"):
         fit_scale_factor([1.0, 10.0, 100.0], [1.0, -0.5, 0.1])
 
 
-@pytest.mark.xfail(strict=True, reason="fit_scale_factor: scipy's message for a negative size")
 def test_negative_sizes_are_refused():
     with (
         np.errstate(invalid="ignore", divide="ignore"),

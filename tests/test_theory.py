@@ -452,13 +452,11 @@ def test_wrong_convention_and_exponents():
             law(10.0, "one", 0.5)
 
 
-@pytest.mark.xfail(strict=True, reason="data_scaling_loss: discrete convention gives NaN at T = 0")
 def test_no_training_points_means_loss_one():
     assert float(data_scaling_loss(0.0, 1.0, 0.5, normalized=False)) == 1.0
     assert float(data_scaling_loss(0.0, 1.0, 0.5, convention="discrete")) == 1.0
 
 
-@pytest.mark.xfail(strict=True, reason="negative sizes are accepted by three of the four laws")
 @pytest.mark.parametrize(
     ("law", "convention"),
     [
@@ -477,21 +475,18 @@ def test_negative_capacity_is_refused_by_the_integral_model_law():
         model_scaling_loss([-5.0, 10.0], 1.0, 0.5)
 
 
-@pytest.mark.xfail(strict=True, reason="model_exponent and data_exponent do not check gamma")
 @pytest.mark.parametrize("exponent", [model_exponent, data_exponent])
 def test_negative_cluster_exponent_is_refused(exponent):
     with pytest.raises(ValueError, match="cluster_exponent"):
         exponent(1.0, -0.5)
 
 
-@pytest.mark.xfail(strict=True, reason="single_cluster_loss takes any scale factor")
 @pytest.mark.parametrize("factor", [0.0, -1.0])
 def test_scale_factor_must_be_positive(factor):
     with pytest.raises(ValueError, match="scale_factor"), np.errstate(divide="ignore"):
         single_cluster_loss([1.0, 10.0], 0.5, factor)
 
 
-@pytest.mark.xfail(strict=True, reason="ensemble loss takes rates outside [0, 1]")
 @pytest.mark.parametrize("rate", [-0.5, 2.0])
 def test_ensemble_rates_are_probabilities(rate):
     with pytest.raises(ValueError, match="rate"):

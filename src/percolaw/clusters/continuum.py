@@ -101,9 +101,7 @@ class SpannedTree:
     branch: IntArray
 
 
-def sample_cluster(
-    n_points: int, size: float = math.inf, rng: RandomLike = 0
-) -> SampledCluster:
+def sample_cluster(n_points: int, size: float = math.inf, rng: RandomLike = 0) -> SampledCluster:
     """Draw uniform random points of one critical cluster and the tree that spans them, exactly.
 
     Parameters

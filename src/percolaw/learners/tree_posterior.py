@@ -62,5 +62,5 @@ def posterior_variance(
     tree: Tree, sites: npt.ArrayLike, query: npt.ArrayLike | None = None
 ) -> npt.NDArray[np.float64]:
     """Return the posterior variance at `query` (all sites if None); it needs no values."""
-    zeros = np.zeros(np.asarray(sites).shape[0])
+    zeros = np.zeros(np.atleast_1d(sites).shape[0])
     return TreePosterior().mean_and_variance(observe(tree, sites, zeros, query))[1]

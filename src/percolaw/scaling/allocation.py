@@ -43,9 +43,15 @@ def power_law_allocation(
     if k_br == 1.0:
         return np.zeros(k.size)
     x = np.log(k_br)
-    # a k^(b-1) with the power of k_br taken out, so that large |b| does not overflow.
-    per_unit = b / -np.expm1(-b * x) if b != 0.0 else 1.0 / x
-    log_n = np.log(total * per_unit) - x + (b - 1.0) * (np.log(k) - x) if total > 0 else -np.inf
+    if total == 0.0:
+        return np.zeros(k.size)
+    # a k^(b-1) with the larger power taken out, so that large |b| overflows on neither side.
+    if b > 0.0:
+        log_n = np.log(total * b / -np.expm1(-b * x)) - x + (b - 1.0) * (np.log(k) - x)
+    else:
+        log_n = np.log(total * (b / np.expm1(b * x) if b < 0.0 else 1.0 / x)) + (b - 1.0) * np.log(
+            k
+        )
     return np.where(k < k_br, np.exp(np.minimum(log_n, 690.0)), 0.0)
 
 
@@ -107,7 +113,13 @@ def numerical_allocation(
     budget = checks.real("total", total, minimum=0.0)
     p = checks.finite_array("weight", weight, ndim=1)
     curve = checks.finite_array("loss", loss, ndim=2, length=p.size)
-    grid = np.broadcast_to(checks.finite_array("size", size), curve.shape)
+    given = checks.finite_array("size", size)
+    if given.shape not in (curve.shape, curve.shape[1:]) or p.size == 0:
+        raise ValueError(
+            f"size must have shape {curve.shape[1:]} or {curve.shape}, as loss has, with at least "
+            f"one cluster; got {given.shape}."
+        )
+    grid = np.broadcast_to(given, curve.shape)
     if np.any(p < 0) or np.any(grid[:, 0] != 0) or np.any(np.diff(grid, axis=1) <= 0):
         raise ValueError("weight must be >= 0 and each row of size must rise strictly from 0.")
     slopes, widths, owners = [], [], []

@@ -40,6 +40,7 @@ def local_exponents(size: npt.ArrayLike, loss: npt.ArrayLike) -> FloatArray:
 
 def aggregate(loss: npt.ArrayLike, how: Aggregate = "geometric") -> FloatArray:
     """Return one curve from seeds: geometric mean (default), mean or median over axis 0."""
+    checks.choice("how", how, ("geometric", "mean", "median"))
     y = np.asarray(loss, dtype=np.float64)
     if how == "geometric":
         return np.asarray(np.exp(np.log(y).mean(axis=0)))
@@ -60,6 +61,7 @@ def bootstrap_interval(
     corrects its known shortness for few seeds.
     """
     x = checks.finite_array("values", values, ndim=1)
+    checks.choice("statistic", statistic, ("mean", "median"))
     if x.size < 2:
         raise ValueError(f"an interval needs at least 2 seeds; got {x.size}.")
     draw = as_streams(rng).generator("bootstrap").integers(0, x.size, (n_bootstrap, x.size))
@@ -239,6 +241,8 @@ def compare_forms(
 
     x = _sizes(size)
     y = aggregate(_losses(loss, x.size))
+    if x.size < 6:
+        raise ValueError(f"comparing forms needs at least 6 sizes; got {x.size}.")
     log_x, log_y = np.log(x), np.log(y)
     fitted: dict[str, FloatArray] = {}
     parameters: dict[str, tuple[float, ...]] = {}
@@ -257,6 +261,8 @@ def compare_forms(
     fitted["power law + offset"] = model
     parameters["power law + offset"] = (float(best.x), float(weights[0]), float(weights[1]))
     if prediction is not None:
+        if np.ndim(prediction) != 1:
+            raise ValueError(f"prediction must be one curve; got shape {np.shape(prediction)}.")
         curve = np.log(_losses(prediction, x.size)[0])
         shift = float(np.mean(log_y - curve))
         fitted["prediction"] = curve + shift
@@ -293,6 +299,8 @@ def fit_scale_factor(
 
     x = checks.finite_array("size", size, ndim=1)
     y = checks.finite_array("loss", loss, ndim=1, length=x.size)
+    if np.any(x <= 0) or np.any(y < 0):
+        raise ValueError("size must be positive and loss >= 0.")
     keep = y > 0
     if not np.any(keep):
         raise ValueError("every loss is zero; nothing to fit.")

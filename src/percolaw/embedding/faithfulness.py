@@ -1,0 +1,128 @@
+"""How faithful an embedding is to the tree: neighbours, distances, directions, mass and radius."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.learners.neighbors import nearest_neighbors
+from percolaw.rng import RandomLike, as_streams
+from percolaw.tree import Tree
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """What an embedding keeps of a tree.
+
+    Attributes
+    ----------
+    neighbor_fraction : float
+        Share of sites whose nearest site in the embedding is a neighbour in the tree.
+    rank_fraction : float
+        Share of tree edges (u, v) for which v is among the deg(u) nearest sites of u.
+    distance_ratio : float
+        Mean of squared embedding distance over tree distance, random pairs; 1 if faithful.
+    distortion : float
+        Standard deviation of that ratio over pairs; sqrt(2/d) for Gaussian steps.
+    anisotropy : float
+        Largest over mean eigenvalue of the covariance of steps; 1 + O(sqrt(d/n)) if isotropic.
+    mass_radius_dimension : float
+        Slope of log number of sites within r of a random site against log r, embedding distances,
+        over the middle of the range; below the tree's 4 in small clusters.
+    n_sites, dim : int
+    """
+
+    neighbor_fraction: float
+    rank_fraction: float
+    distance_ratio: float
+    distortion: float
+    anisotropy: float
+    mass_radius_dimension: float
+    n_sites: int
+    dim: int
+
+    @property
+    def trusted(self) -> bool:
+        """Whether 99% of tree edges join sites that are nearest in the embedding."""
+        return self.rank_fraction >= 0.99
+
+
+def faithfulness(
+    tree: Tree,
+    points: npt.NDArray[np.floating],
+    rng: RandomLike = 0,
+    *,
+    n_pairs: int = 20_000,
+    n_centres: int = 500,
+) -> Faithfulness:
+    """Measure how faithful an embedding of all sites of one tree is.
+
+    Parameters
+    ----------
+    tree : Tree
+        One cluster, unit edges.
+    points : array, shape (n_sites, d)
+        Its embedding.
+    rng : int, Generator or Streams
+        Chooses pairs and centres (stream ``evaluation``).
+    n_pairs, n_centres : int
+        Random pairs for distances; random sites for neighbours and mass-radius.
+
+    Notes
+    -----
+    O(n_centres n_sites d) time.
+    """
+    if tree.n_clusters != 1 or points.ndim != 2 or points.shape[0] != tree.n_sites:
+        raise ValueError(
+            f"need one cluster and a point for each of its sites; got {tree.n_clusters} clusters, "
+            f"{tree.n_sites} sites and points of shape {points.shape}."
+        )
+    n, d = points.shape
+    checks.integer("sites of the tree", n, minimum=10)
+    generator = as_streams(rng).generator("evaluation")
+    u, v = generator.integers(0, n, (2, n_pairs))
+    apart = u != v
+    u, v = u[apart], v[apart]
+    square = np.sum((points[u].astype(np.float64) - points[v]) ** 2, axis=1)
+    ratio = square / tree.distance(u, v)
+    child = np.flatnonzero(tree.parent >= 0)
+    steps = points[child].astype(np.float64) - points[tree.parent[child]]
+    spectrum = np.linalg.eigvalsh(steps.T @ steps / child.size)
+    centres = generator.choice(n, size=min(n, n_centres), replace=False)
+    degree = tree.degree()[centres]
+    most = int(min(degree.max(), n - 1))
+    _, found = nearest_neighbors(points, points[centres], most + 1)
+    adjacency = tree.to_sparse()
+    own = found == centres[:, None]
+    kept = right = edges = 0
+    for row, site in enumerate(centres):
+        neighbours = set(adjacency.indices[adjacency.indptr[site] : adjacency.indptr[site + 1]])
+        nearest = found[row][~own[row]]
+        kept += int(nearest[0]) in neighbours
+        right += len(neighbours.intersection(nearest[: len(neighbours)].tolist()))
+        edges += len(neighbours)
+    return Faithfulness(
+        kept / centres.size,
+        right / edges,
+        float(ratio.mean()),
+        float(ratio.std()),
+        float(spectrum[-1] / spectrum.mean()),
+        _mass_radius(points, points[centres]),
+        n,
+        d,
+    )
+
+
+def _mass_radius(points: npt.NDArray[np.floating], centres: npt.NDArray[np.floating]) -> float:
+    """Slope of log mass against log radius between 1% and 20% of the sites."""
+    x = points.astype(np.float64)
+    radii = []
+    quantiles = np.geomspace(0.01, 0.2, 8)
+    for block in np.array_split(centres.astype(np.float64), max(1, centres.shape[0] // 64)):
+        square = (block**2).sum(1)[:, None] + (x**2).sum(1)[None] - 2.0 * block @ x.T
+        radii.append(np.sqrt(np.maximum(np.quantile(square, quantiles, axis=1), 1e-12)))
+    mean_log = np.log(np.concatenate(radii, axis=1)).mean(axis=1)
+    return float(np.polyfit(mean_log, np.log(quantiles), 1)[0])

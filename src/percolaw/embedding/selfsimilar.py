@@ -1,0 +1,87 @@
+"""The published two-level scheme, kept as a baseline: embed, sample, graft a fresh tree on each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.clusters.conditioned import conditioned_clusters
+from percolaw.embedding.skeleton import embed_sites
+from percolaw.embedding.walk import Steps
+from percolaw.rng import RandomLike, as_streams
+
+
+@dataclass(frozen=True, eq=False)
+class TwoLevelCloud:
+    """Points of the two-level scheme.
+
+    Attributes
+    ----------
+    points : array of float32, shape (n_coarse_points * n_fine_points, d)
+    graft : array of int64
+        Coarse point on which each point's fine tree was grafted.
+    """
+
+    points: npt.NDArray[np.float32]
+    graft: npt.NDArray[np.int64]
+
+
+def two_level_cloud(
+    n_coarse_points: int,
+    n_fine_points: int,
+    level_size: int,
+    dim: int,
+    rng: RandomLike = 0,
+    *,
+    coordination_number: float = math.inf,
+    steps: Steps = "gaussian",
+    rescaled: bool = False,
+) -> TwoLevelCloud:
+    """Draw points by the two-level scheme of the 2025 write-up.
+
+    A critical tree of `level_size` sites is embedded and `n_coarse_points` of its sites are sampled;
+    on each a freshly embedded tree of the same size is grafted, and `n_fine_points` of it sampled.
+
+    Parameters
+    ----------
+    n_coarse_points, n_fine_points : int
+        The cloud has their product as its number of points.
+    level_size : int
+        Sites N of each tree; the scheme is meant to stand for one tree of N^2 sites.
+    dim : int
+    rng : int, Generator or Streams
+    coordination_number : float
+        z of all trees.
+    steps : {"gaussian", "sphere", "lattice"}
+    rescaled : bool
+        Stretch the coarse level by N^(1/4), the extent of the fine trees, so that the whole has the
+        radius of a tree of N^2 sites; the published scheme uses one step size.
+
+    Notes
+    -----
+    It is not a sample of one tree: sampled sites are treated as leaves, fine trees do not compete for
+    sites, and without rescaling the mean squared radius grows like 2 N^(1/2) instead of N.
+    """
+    checks.integer("n_coarse_points", n_coarse_points, minimum=1)
+    checks.integer("n_fine_points", n_fine_points, minimum=1)
+    size = checks.integer("level_size", level_size, minimum=1)
+    streams = as_streams(rng)
+
+    def level(item: int, n: int) -> npt.NDArray[np.float32]:
+        own = streams.child(item)
+        tree = conditioned_clusters(size, coordination_number, own)
+        sites = own.generator("split").integers(0, size, n)
+        return embed_sites(tree, sites, dim, own, steps)[0]
+
+    coarse = level(0, n_coarse_points)
+    if rescaled:
+        coarse *= np.float32(size**0.25)
+    points = np.empty((n_coarse_points * n_fine_points, dim), dtype=np.float32)
+    for k in range(n_coarse_points):
+        rows = slice(k * n_fine_points, (k + 1) * n_fine_points)
+        points[rows] = level(k + 1, n_fine_points) + coarse[k]
+    return TwoLevelCloud(points, np.repeat(np.arange(n_coarse_points), n_fine_points))

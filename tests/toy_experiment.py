@@ -1,0 +1,136 @@
+"""An experiment of a few lines for tests of the machinery, and the smoke runs that tests share."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from percolaw.experiments.base import Conclusion, Preset, judge
+from percolaw.rng import Streams
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A nested part of the config."""
+
+    mean: float = 2.0
+    weights: tuple[float, ...] = (0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class ToyExperiment:
+    """The mean of normal numbers; can fail, dawdle, die, and tell how often it measured."""
+
+    name: ClassVar[str] = "toy"
+    title: ClassVar[str] = "The mean is 2"
+    source: ClassVar[str] = "tests"
+    presets: ClassVar[dict[str, Preset]] = {"smoke": Preset({}, "1 s", "0.1 GiB")}
+
+    shape: Shape = field(default_factory=Shape)
+    n_seeds: int = 6
+    """Units."""
+    log: str = ""
+    """File that gets a line for every measurement."""
+    fail_at: tuple[int, ...] = ()
+    """Units that fail as long as the file <log>.broken exists."""
+    die_at: tuple[int, ...] = ()
+    """Units that take their process with them."""
+
+    def cells(self) -> list[dict[str, Any]]:
+        return [{"seed": seed, "kind": "toy"} for seed in range(self.n_seeds)]
+
+    def measure(self, cell: dict[str, Any]) -> list[dict[str, Any]]:
+        seed = cell["seed"]
+        if self.log:
+            with open(self.log, "a") as file:
+                file.write(f"{seed}\n")
+        if seed in self.fail_at and Path(self.log + ".broken").exists():
+            raise ArithmeticError(f"unit {seed} is broken")
+        if seed in self.die_at:
+            os._exit(7)
+        x = self.shape.mean + Streams(seed).generator("target").standard_normal(100)
+        return [{"seed": seed, "mean": x.mean()}, {"seed": seed, "sample": x[:3]}]
+
+    def conclude(self, rows: list[dict[str, Any]]) -> Conclusion:
+        mean = np.array([row["mean"] for row in rows if "mean" in row])
+        error = 3.0 * mean.std(ddof=1) / np.sqrt(mean.size)
+        interval = (mean.mean() - error, mean.mean() + error)
+        claim = judge("mean", self.source, self.shape.mean, mean.mean(), interval, 0.3)
+        return Conclusion((claim,), {"mean": mean})
+
+
+def percolaw_command(*arguments: object) -> list[str]:
+    """The real command line, in a process of its own."""
+    return [sys.executable, "-m", "percolaw", *map(str, arguments)]
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """One pytest worker at a time."""
+    with open(root / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def shared_root(tmp_path_factory: Any) -> Path:
+    """A folder shared by the pytest workers of this session and by nobody else."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke"
+    root.mkdir(exist_ok=True)
+    return root
+
+
+def reproduced(root: Path) -> dict[str, Any]:
+    """`percolaw reproduce brill2024 --preset smoke --n-seeds 3`, once for all tests."""
+    with locked(root):
+        if not (root / "code").exists():
+            before = time.perf_counter()
+            done = subprocess.run(
+                percolaw_command(
+                    *("reproduce", "brill2024", "--preset", "smoke", "--n-seeds", 3),
+                    *("--out", root / "runs", "--workers", 2),
+                ),
+                capture_output=True,
+                text=True,
+                timeout=400,
+            )
+            (root / "stdout").write_text(done.stdout)
+            (root / "stderr").write_text(done.stderr)
+            (root / "seconds").write_text(str(time.perf_counter() - before))
+            (root / "code").write_text(str(done.returncode))
+        return {
+            "code": int((root / "code").read_text()),
+            "stdout": (root / "stdout").read_text(),
+            "stderr": (root / "stderr").read_text(),
+            "out": root / "runs",
+        }
+
+
+def smoke_run(root: Path, name: str) -> tuple[Any, Any]:
+    """Config and result of an experiment's smoke preset; what is measured already stays so."""
+    import pytest
+
+    import percolaw
+    from percolaw.errors import RunError
+    from percolaw.experiments import experiment_class
+    from percolaw.experiments.base import preset
+
+    reproduced(root)
+    experiment = preset(experiment_class(name), "smoke")
+    if hasattr(experiment, "n_seeds"):
+        experiment = replace(experiment, n_seeds=3)
+    with locked(root):
+        try:
+            return experiment, percolaw.run(experiment, out=root / "runs", figures=False)
+        except RunError as error:
+            if "MissingExtraError" in str(error):
+                pytest.skip(str(error))
+            raise
