@@ -111,11 +111,12 @@ def test_help_of_an_experiment_shows_its_fields(command, tmp_path, name):
 
     code, out, _ = command("run", name, "--preset", "smoke", "--help")
     assert code == 0
+    out = re.sub(r"[\s│]+", " ", out)
     cls = experiment_class(name)
     smoke = cls(**cls.presets["smoke"].config)
     for field in dataclasses.fields(cls):
         flag = field.name.replace("_", "-")
-        assert re.search(rf"--{flag}[ .\n]|--no-{flag}", out), flag
+        assert re.search(rf"--{flag}[ .]|--no-{flag}", out), flag
         value = getattr(smoke, field.name)
         if isinstance(value, int) and not isinstance(value, bool):
             assert re.search(rf"\(default: {value}\)", out), f"{flag} does not show the preset"
@@ -370,7 +371,7 @@ def test_status_names_a_damaged_folder_and_shows_the_others(toy_command, command
     broken.mkdir()
     (broken / "config.json").write_text('{"exper')
     (broken / "units.sqlite").write_bytes((folder / "units.sqlite").read_bytes())
-    code, out, err = command("status")
+    _, out, err = command("status")
     assert "a-broken" in out + err
     assert folder.name in out
 
@@ -656,12 +657,7 @@ def test_what_does_not_fit_is_refused_with_bytes(monkeypatch):
 @pytest.mark.xfail(strict=True, raises=MemoryError, reason="NumPy's own MemoryError, no remedy")
 def test_too_many_sizes_are_refused_with_bytes():
     with pytest.raises(ResourceError, match="TiB of memory"):
-        try:
-            pl.sample_sizes("site", 10**14)
-        except ResourceError:
-            raise
-        except MemoryError as error:
-            raise MemoryError(str(error)) from None
+        pl.sample_sizes("site", 10**14)
 
 
 def test_memory_is_counted_in_units():

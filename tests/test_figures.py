@@ -23,10 +23,10 @@ def record_folder(tmp_path_factory, tmp_path):
     """name -> a folder that holds nothing but the record of a smoke run."""
 
     def get(name, label="copy"):
-        _, result = smoke_run(shared_root(tmp_path_factory), name)
+        _, finished = smoke_run(shared_root(tmp_path_factory), name)
         folder = tmp_path / label
         folder.mkdir()
-        shutil.copy(result.folder / "record.json", folder)
+        shutil.copy(finished / "record.json", folder)
         return folder
 
     return get
@@ -131,8 +131,8 @@ def test_table_is_aligned_and_wrapped():
     assert all(b == full[: len(b)] for b in bars), "columns are not aligned"
     assert lines[1].replace("-", "") == "++++"
     assert all(line == line.rstrip() for line in lines)
-    column = " ".join(line.split(" | ")[0].strip() for line in lines[3:-1])
-    assert " ".join((long + " -- " + "because " * 9).split()) == column.strip()
+    column = " ".join(line.split(" | ")[0] for line in lines[3:-1])
+    assert column.split() == [*long.split(), "--", *["because"] * 9]
     assert [line.split(" | ")[4] for line in lines if line.count(" | ") == 4][1:] == [
         *("agrees", "DISAGREES", "inconclusive")
     ]

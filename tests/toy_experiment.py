@@ -4,7 +4,6 @@ import fcntl
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -92,7 +91,6 @@ def reproduced(root: Path) -> dict[str, Any]:
     """`percolaw reproduce brill2024 --preset smoke --n-seeds 3`, once for all tests."""
     with locked(root):
         if not (root / "code").exists():
-            before = time.perf_counter()
             done = subprocess.run(
                 percolaw_command(
                     *("reproduce", "brill2024", "--preset", "smoke", "--n-seeds", 3),
@@ -104,7 +102,6 @@ def reproduced(root: Path) -> dict[str, Any]:
             )
             (root / "stdout").write_text(done.stdout)
             (root / "stderr").write_text(done.stderr)
-            (root / "seconds").write_text(str(time.perf_counter() - before))
             (root / "code").write_text(str(done.returncode))
         return {
             "code": int((root / "code").read_text()),
@@ -114,23 +111,29 @@ def reproduced(root: Path) -> dict[str, Any]:
         }
 
 
-def smoke_run(root: Path, name: str) -> tuple[Any, Any]:
-    """Config and result of an experiment's smoke preset; what is measured already stays so."""
+def smoke_run(root: Path, name: str) -> tuple[Any, Path]:
+    """Config and finished folder of an experiment's smoke preset; each is run once."""
     import pytest
 
     import percolaw
     from percolaw.errors import RunError
     from percolaw.experiments import experiment_class
     from percolaw.experiments.base import preset
+    from percolaw.runs.run import default_folder
+    from percolaw.runs.store import code_id, read_record
 
     reproduced(root)
     experiment = preset(experiment_class(name), "smoke")
     if hasattr(experiment, "n_seeds"):
         experiment = replace(experiment, n_seeds=3)
+    folder = default_folder(experiment, root / "runs")
     with locked(root):
+        if (folder / "record.json").exists() and read_record(folder)["code"] == code_id():
+            return experiment, folder
         try:
-            return experiment, percolaw.run(experiment, out=root / "runs", figures=False)
+            percolaw.run(experiment, out=root / "runs", figures=False)
         except RunError as error:
             if "MissingExtraError" in str(error):
                 pytest.skip(str(error))
             raise
+    return experiment, folder

@@ -1,6 +1,5 @@
 """Selection of nearest candidates from tiles of scalar products."""
 
-import numpy as np
 from numba import njit
 
 _STRIDE = 32

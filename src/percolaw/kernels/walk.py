@@ -69,3 +69,65 @@ def lattice_walk(parent, key, direction, points):
         for c in range(width):
             points[i, c] = points[p, c]
         points[i, move >> 1] += 1.0 - 2.0 * (move & 1)
+
+
+@njit(cache=True)
+def deal_rows(cluster, start, key):
+    """Row of every site: the rows of each cluster, dealt to its sites in random order."""
+    row = np.empty(cluster.shape[0], np.int64)
+    place = start[:-1].copy()
+    for i in range(cluster.shape[0]):
+        k = cluster[i]
+        row[place[k]] = i
+        place[k] += 1
+    for k in range(start.shape[0] - 1):
+        low = start[k]
+        for i in range(start[k + 1] - 1, low, -1):
+            j = low + np.int64(uniform(key, np.uint64(i)) * (i - low + 1))
+            row[i], row[j] = row[j], row[i]
+    return row
+
+
+@njit(cache=True)
+def centre(cluster, bit_count, column, width):
+    """Coordinate of a cluster's centre in units of the spacing: the bits column, column + width, ..."""
+    value = 0.0
+    power = 1.0
+    bit = column
+    while bit < bit_count:
+        if (cluster >> bit) & 1:
+            value += power
+        power *= 2.0
+        bit += width
+    return value
+
+
+@njit(cache=True)
+def gaussian_cloud(parent, start, row, key, spread, spacing, bit_count, points, label):
+    """Walk along unit edges straight into the rows of a cloud, cluster by cluster, then centre it.
+
+    Column ``width`` of the walk goes to ``label`` if that has rows.
+    """
+    width = points.shape[1]
+    labelled = label.shape[0] > 0
+    for k in range(start.shape[0] - 1):
+        for i in range(start[k], start[k + 1]):
+            p = parent[i]
+            r = row[i]
+            if p < 0:
+                for c in range(width):
+                    points[r, c] = 0.0
+                if labelled:
+                    label[r] = 0.0
+                continue
+            above = row[p]
+            word = bits(key, np.uint64(i))
+            for c in range(width):
+                points[r, c] = points[above, c] + spread * normal(word, np.uint64(c))
+            if labelled:
+                label[r] = label[above] + spread * normal(word, np.uint64(width))
+        for c in range(min(width, bit_count)):
+            shift = spacing * centre(k, bit_count, c, width)
+            if shift != 0.0:
+                for i in range(start[k], start[k + 1]):
+                    points[row[i], c] += shift

@@ -1,0 +1,1 @@
+"""Datasets: points with labels, clusters, splits, truth and provenance; made, saved, streamed."""

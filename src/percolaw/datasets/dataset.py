@@ -1,0 +1,169 @@
+"""`Dataset`: points with labels, clusters, what is known about them, and where they came from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import RandomLike, as_streams
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Points in R^d with labels, cluster membership, truth and provenance.
+
+    Attributes
+    ----------
+    X : array of float32, shape (n, d)
+        Points; may be a memory map or a Zarr array.
+    y : array of float64, shape (n,) or (n, n_outputs)
+        Labels.
+    cluster : array of int64, shape (n,)
+        Cluster of each point.
+    cluster_size : array of int64, shape (n_clusters,)
+        Sites of each cluster as drawn; 0 stands for infinite. (`size` and `rank` are per point.)
+    truth : dict
+        What is known exactly, plain values: dimension, exponents, law, teacher, ...
+    provenance : dict
+        Maker, arguments, seed, versions; plain values.
+    features : scipy.sparse array, shape (n, n_features), optional
+        Ground-truth features, where a source has them.
+    """
+
+    X: Any
+    y: npt.NDArray[np.float64]
+    cluster: npt.NDArray[np.int64]
+    cluster_size: npt.NDArray[np.int64]
+    truth: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    features: Any = None
+
+    def __post_init__(self) -> None:
+        n = self.X.shape[0]
+        if len(self.X.shape) != 2 or self.y.shape[0] != n or self.cluster.shape != (n,):
+            raise ValueError(
+                f"X (n, d), y (n, ...) and cluster (n,) must have one n; got {self.X.shape}, "
+                f"{self.y.shape}, {self.cluster.shape}."
+            )
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    @property
+    def dim(self) -> int:
+        """Embedding dimension d."""
+        return int(self.X.shape[1])
+
+    @property
+    def size(self) -> npt.NDArray[np.int64]:
+        """Size of each point's cluster, int64, shape (n,)."""
+        return self.cluster_size[self.cluster]
+
+    @property
+    def rank(self) -> npt.NDArray[np.int64]:
+        """Rank of each point's cluster by size, 1 for the largest (infinite first), shape (n,)."""
+        size = np.where(self.cluster_size == 0, np.iinfo(np.int64).max, self.cluster_size)
+        order = np.argsort(-size, kind="stable")
+        rank = np.empty(order.size, dtype=np.int64)
+        rank[order] = np.arange(1, order.size + 1)
+        return rank[self.cluster]
+
+    def take(self, rows: npt.ArrayLike) -> Dataset:
+        """Return the dataset of the given rows (copied into memory)."""
+        index = np.asarray(rows)
+        return dataclasses.replace(
+            self,
+            X=np.ascontiguousarray(_rows(self.X, index)),
+            y=self.y[index],
+            cluster=self.cluster[index],
+            features=None if self.features is None else self.features[index],
+        )
+
+    def split(
+        self,
+        fractions: tuple[float, ...] = (0.8, 0.1, 0.1),
+        by: Literal["point", "cluster"] = "point",
+        rng: RandomLike = 0,
+    ) -> tuple[Dataset, ...]:
+        """Split into disjoint parts, by default train, validation and test.
+
+        Parameters
+        ----------
+        fractions : tuple of float
+            Shares of the points (or of the clusters), summing to at most 1.
+        by : {"point", "cluster"}
+            Whether points are dealt out, or whole clusters.
+        rng : int, Generator or Streams
+            Stream ``split``.
+        """
+        checks.choice("by", by, ("point", "cluster"))
+        shares = checks.finite_array("fractions", fractions, ndim=1)
+        if np.any(shares <= 0) or shares.sum() > 1 + 1e-9:
+            raise ValueError(f"fractions must be positive and sum to at most 1; got {fractions}.")
+        n = len(self) if by == "point" else self.cluster_size.size
+        order = as_streams(rng).generator("split").permutation(n)
+        ends = np.rint(np.cumsum(shares) * n).astype(np.int64)
+        if np.any(np.diff(ends, prepend=0) == 0):
+            raise ValueError(f"{n} {by}s are too few for fractions {fractions}; a part is empty.")
+        parts = []
+        for low, high in zip(np.append(0, ends[:-1]), ends, strict=True):
+            chosen = order[low:high]
+            rows = chosen if by == "point" else np.flatnonzero(np.isin(self.cluster, chosen))
+            parts.append(self.take(np.sort(rows)))
+        return tuple(parts)
+
+    def batches(
+        self, batch_size: int, rng: RandomLike | Literal["in order"] = "in order"
+    ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]]:
+        """Yield (X, y) batches without loading the whole.
+
+        In order, or shuffled with the stream ``batch``: blocks of consecutive rows (of a chunk's
+        size) are visited in random order and shuffled inside, so that data on disk are read once.
+        """
+        size = checks.integer("batch_size", batch_size, minimum=1)
+        n = len(self)
+        if isinstance(rng, str):
+            for low in range(0, n, size):
+                yield np.asarray(self.X[low : low + size]), self.y[low : low + size]
+            return
+        generator = as_streams(rng).generator("batch")
+        chunk = max(size, getattr(self.X, "chunks", (1 << 14,))[0])
+        starts = generator.permutation(np.arange(0, n, chunk))
+        left_x = np.empty((0, self.dim), dtype=np.float32)
+        left_y = self.y[:0]
+        for start in starts:
+            rows = np.asarray(self.X[start : start + chunk])
+            order = generator.permutation(rows.shape[0])
+            left_x = np.concatenate([left_x, rows[order]])
+            left_y = np.concatenate([left_y, self.y[start : start + chunk][order]])
+            full = left_x.shape[0] - left_x.shape[0] % size
+            for low in range(0, full, size):
+                yield left_x[low : low + size], left_y[low : low + size]
+            left_x, left_y = left_x[full:], left_y[full:]
+        if left_x.shape[0]:
+            yield left_x, left_y
+
+    def to_torch(self) -> Any:
+        """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors."""
+        from percolaw.datasets.torch_view import TorchView
+
+        return TorchView(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({len(self)} points, {self.dim} dimensions, {self.cluster_size.size} clusters)"
+        )
+
+
+def _rows(array: Any, index: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if isinstance(array, np.ndarray):
+        return array[index]
+    if index.dtype == np.bool_:
+        index = np.flatnonzero(index)
+    return np.asarray(array.oindex[index, :])

@@ -1,0 +1,116 @@
+"""Reference manifolds of known dimension, uniformly sampled, embedded isometrically or as named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.datasets.dataset import Dataset
+from percolaw.rng import RandomLike, as_streams
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def _cube(n: int, d: int, rng: np.random.Generator) -> FloatArray:
+    return rng.random((n, d))
+
+
+def _ball(n: int, d: int, rng: np.random.Generator) -> FloatArray:
+    return _sphere(n, d - 1, rng) * rng.random((n, 1)) ** (1.0 / d)
+
+
+def _sphere(n: int, d: int, rng: np.random.Generator) -> FloatArray:
+    x = rng.standard_normal((n, d + 1))
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
+
+
+def _torus(n: int, d: int, rng: np.random.Generator) -> FloatArray:
+    """Flat torus: d circles in 2d dimensions, uniform."""
+    angle = 2 * math.pi * rng.random((n, d))
+    return np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def _swiss_roll(n: int, d: int, rng: np.random.Generator) -> FloatArray:
+    """A strip rolled along an Archimedean spiral, uniform in area; d = 2 only."""
+    if d != 2:
+        raise ValueError(f"the swiss roll has dimension 2; got {d}.")
+
+    def arc(t: FloatArray) -> FloatArray:
+        return np.asarray(0.5 * (t * np.sqrt(1 + t * t) + np.arcsinh(t)))
+
+    table = np.linspace(1.5 * math.pi, 4.5 * math.pi, 4097)
+    low, high = arc(table[:1])[0], arc(table[-1:])[0]
+    t = np.interp(low + (high - low) * rng.random(n), arc(table), table)
+    return np.stack([t * np.cos(t), 21.0 * rng.random(n), t * np.sin(t)], axis=1)
+
+
+MANIFOLDS: dict[str, Callable[[int, int, np.random.Generator], FloatArray]] = {
+    "cube": _cube,
+    "ball": _ball,
+    "sphere": _sphere,
+    "torus": _torus,
+    "swiss-roll": _swiss_roll,
+}
+
+
+def make_manifold(
+    name: str | tuple[tuple[str, int], ...],
+    n_samples: int,
+    intrinsic_dim: int = 2,
+    dim: int | None = None,
+    rng: RandomLike = 0,
+) -> Dataset:
+    """Sample a reference manifold uniformly.
+
+    Parameters
+    ----------
+    name : {"cube", "ball", "sphere", "torus", "swiss-roll"} or tuple of (name, dimension)
+        A tuple stands for the product manifold, whose dimension is the sum.
+    n_samples : int
+    intrinsic_dim : int
+        Dimension of the manifold (ignored for products).
+    dim : int, optional
+        Embedding dimension: the points are rotated into R^dim by a random isometry; their own
+        number of coordinates if None.
+    rng : int, Generator or Streams
+        Stream ``clusters`` for points, ``embedding`` for the rotation.
+
+    Returns
+    -------
+    Dataset
+        With y = a random linear function of unit variance and ``truth["dimension"]``.
+    """
+    n = checks.integer("n_samples", n_samples, minimum=2)
+    factors = ((name, intrinsic_dim),) if isinstance(name, str) else tuple(name)
+    streams = as_streams(rng)
+    parts, total = [], 0
+    for item, (kind, k) in enumerate(factors):
+        checks.choice("manifold", kind, MANIFOLDS)
+        k = checks.integer("intrinsic_dim", k, minimum=1)
+        parts.append(MANIFOLDS[kind](n, k, streams.generator("clusters", item)))
+        total += k
+    x = np.concatenate(parts, axis=1)
+    if dim is not None:
+        d = checks.integer("dim", dim, minimum=x.shape[1])
+        basis = streams.generator("embedding").standard_normal((d, x.shape[1]))
+        x = x @ np.linalg.qr(basis)[0].T
+    weights = streams.generator("target").standard_normal(x.shape[1])
+    y = (x - x.mean(axis=0)) @ weights
+    return Dataset(
+        X=np.ascontiguousarray(x, dtype=np.float32),
+        y=np.asarray(y / y.std()),
+        cluster=np.zeros(n, dtype=np.int64),
+        cluster_size=np.zeros(1, dtype=np.int64),
+        truth={"dimension": total, "target": "linear"},
+        provenance={
+            "maker": "make_manifold",
+            "factors": [[kind, int(k)] for kind, k in factors],
+            "n_samples": n,
+            "dim": x.shape[1],
+            "seed": streams.seed,
+        },
+    )

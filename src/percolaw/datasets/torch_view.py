@@ -1,0 +1,31 @@
+"""A torch Dataset over a `Dataset`; imported only when asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from percolaw import checks
+from percolaw.datasets.dataset import Dataset
+
+torch = checks.extra("torch", "nn")
+
+
+class TorchView(torch.utils.data.Dataset):  # type: ignore[misc, name-defined]
+    """Rows as float32 tensors; `__getitems__` reads a batch of rows at once."""
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[Any, Any]]:
+        part = self.data.take(np.asarray(indices))
+        x = torch.from_numpy(np.asarray(part.X, dtype=np.float32))
+        y = torch.from_numpy(np.asarray(part.y, dtype=np.float32))
+        return list(zip(x, y, strict=True))
