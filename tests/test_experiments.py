@@ -246,6 +246,7 @@ def test_single_cluster_scale_factors(smoke):
         assert claim_with(found, name).verdict == "disagrees"
 
 
+@pytest.mark.filterwarnings("ignore")  # powerlaw on data that are no power law
 @pytest.mark.parametrize("shift", [0.85, 1.15])
 def test_cluster_sizes_at_a_shifted_p_disagree(monkeypatch, shift, smoke):
     experiment, _, rows = smoke("cluster-sizes")

@@ -21,6 +21,19 @@ _PUBLIC = {
     "sample_clusters": "clusters.ensembles",
     "sample_sizes": "clusters.ensembles",
     "yule_process": "clusters.ensembles",
+    "sample_cluster": "clusters.continuum",
+    "embed_tree": "embedding.walk",
+    "embed_sites": "embedding.skeleton",
+    "embed_sampled": "embedding.skeleton",
+    "Dataset": "datasets.dataset",
+    "make_cluster": "datasets.make",
+    "make_distribution": "datasets.make",
+    "make_manifold": "datasets.manifolds",
+    "load": "datasets.formats",
+    "save": "datasets.formats",
+    "NearestNeighbors": "learners.neighbors",
+    "nearest_neighbors": "learners.neighbors",
+    "scaling_curve": "scaling.curve",
     "TreeWalk": "targets.tree_walk",
     "TreeNearest": "learners.tree_nearest",
     "TreePosterior": "learners.tree_posterior",
@@ -40,14 +53,23 @@ __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from percolaw.clusters.conditioned import conditioned_clusters
+    from percolaw.clusters.continuum import sample_cluster
     from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process
     from percolaw.clusters.growth import grow_clusters
+    from percolaw.datasets.dataset import Dataset
+    from percolaw.datasets.formats import load, save
+    from percolaw.datasets.make import make_cluster, make_distribution
+    from percolaw.datasets.manifolds import make_manifold
+    from percolaw.embedding.skeleton import embed_sampled, embed_sites
+    from percolaw.embedding.walk import embed_tree
     from percolaw.lattice import BetheLattice, critical_exponents, critical_probability
+    from percolaw.learners.neighbors import NearestNeighbors, nearest_neighbors
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
     from percolaw.rng import Streams
     from percolaw.runs.run import run
     from percolaw.scaling.allocation import numerical_allocation, optimal_allocation
+    from percolaw.scaling.curve import scaling_curve
     from percolaw.scaling.diagnose import diagnose
     from percolaw.scaling.fit import fit_power_law, geometric, local_exponents
     from percolaw.scaling.theory import (

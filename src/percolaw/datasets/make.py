@@ -202,9 +202,9 @@ def cluster_centres(n_clusters: int, dim: int, spacing: float) -> npt.NDArray[np
     """Return centres on a cubic lattice: coordinate j of centre k has the bits j, j + d, ... of k.
 
     Nested and collision-free for every number of clusters, within twice the least possible side.
-    The spacing used is `SPACING` = 16 times (largest size possible)^(1/4): a cluster of s sites has root mean square radius
-    (pi s / 2)^(1/4) at most and Gaussian tails, so that two of them touch with probability
-    below 1e-9.
+    The spacing used is `SPACING` = 16 times (largest size possible)^(1/4): a cluster of s sites
+    has root mean square radius (pi s / 2)^(1/4) at most and Gaussian tails, so that two of them
+    touch with probability below 1e-9.
     """
     k = np.arange(n_clusters, dtype=np.int64)
     centre = np.zeros((n_clusters, dim), dtype=np.float32)

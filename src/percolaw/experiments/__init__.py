@@ -18,13 +18,30 @@ EXPERIMENTS = {
     "exponents-by-dimension": "exponents_by_dimension:ExponentsByDimension",
     "parameters-vs-dof": "parameters_vs_dof:ParametersVsDof",
     "cluster-drawings": "cluster_drawings:ClusterDrawings",
+    "embedded-1nn": "embedded_1nn:Embedded1nn",
+    "embedding-faithfulness": "embedding_faithfulness:EmbeddingFaithfulness",
+    "cluster-points": "cluster_points:ClusterPoints",
 }
 
 #: What `percolaw reproduce` runs for each source, in order.
 REPRODUCTIONS = {
     "brill2024": (
         "Neural Scaling Laws Rooted in the Data Distribution (arXiv:2412.07942)",
-        tuple(EXPERIMENTS),
+        (
+            "cluster-sizes",
+            "single-cluster",
+            "dof-scan",
+            "model-scaling",
+            "data-scaling",
+            "theory-curves",
+            "exponents-by-dimension",
+            "parameters-vs-dof",
+            "cluster-drawings",
+        ),
+    ),
+    "spar2025": (
+        "Investigating Neural Scaling Laws Emerging from Deep Data Structure (2025)",
+        ("embedded-1nn", "embedding-faithfulness", "cluster-points"),
     ),
 }
 

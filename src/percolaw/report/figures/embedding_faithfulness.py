@@ -1,0 +1,37 @@
+"""Faithfulness of embeddings against dimension, one line a step law."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from percolaw.report.style import BLACK, CYCLE, new
+
+
+def draw(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the figure of an embedding-faithfulness record."""
+    t = record["tables"]
+    figure, axes = new(2, 2)
+    panels = (
+        ("rank_fraction", "share of tree edges that are nearest", t["threshold"]),
+        ("distance_ratio", "squared distance / tree distance", 1.0),
+        ("distortion", "its standard deviation over pairs", None),
+        ("mass_radius_dimension", "mass-radius dimension (1% to 20% of the sites)", 4.0),
+    )
+    for axis, (name, label, line) in zip(axes, panels, strict=True):
+        for steps, color in zip(t["trusted_from"], CYCLE, strict=False):
+            mine = [row for row in t["table"] if row["steps"] == steps]
+            start = t["trusted_from"][steps]
+            note = f" (trusted from d = {start})" if start else " (not trusted here)"
+            axis.plot(
+                [row["dim"] for row in mine],
+                [row[name] for row in mine],
+                "o-",
+                ms=4,
+                color=color,
+                label=steps + (note if name == "rank_fraction" else ""),
+            )
+        if line is not None:
+            axis.axhline(line, color=BLACK, ls="--", lw=1)
+        axis.set(xscale="log", xlabel="embedding dimension $d$", ylabel=label)
+        axis.legend()
+    return {"embedding-faithfulness": figure}
