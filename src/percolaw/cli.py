@@ -1,4 +1,4 @@
-"""The command line: ``percolaw list | run | reproduce | status``.
+"""The command line: ``percolaw list | run | reproduce | generate | status``.
 
 Flags of an experiment derive from the fields of its config. Exit codes: 0 done, 1 failed or
 interrupted, 2 bad usage.
@@ -72,6 +72,44 @@ def _parser() -> _Parser:
         "--n-seeds", type=int, default=None, help="repetitions, instead of the preset's"
     )
     _common(reproduce)
+    generate = commands.add_parser(
+        "generate",
+        help="write a dataset to .npz, .npy, .zarr or .parquet",
+        description="Write a dataset. Clusters in .zarr are streamed in bounded memory; the same "
+        "command continues an interrupted one.",
+        allow_abbrev=False,
+    )
+    generate.add_argument(
+        "kind",
+        choices=["cluster", "distribution", "manifold"],
+        metavar="KIND",
+        help="cluster, distribution or manifold",
+    )
+    generate.add_argument("--n", type=_count, required=True, help="points, e.g. 2000000 or 2e6")
+    generate.add_argument("--dim", type=_count, default=64, help="dimension (default: 64)")
+    generate.add_argument("--out", required=True, help="file or folder; the suffix is the format")
+    generate.add_argument("--seed", type=_count, default=0, help="seed (default: 0)")
+    generate.add_argument(
+        "--size", type=float, default=float("inf"), help="cluster: sites (default: infinite)"
+    )
+    generate.add_argument(
+        "--z",
+        type=float,
+        default=float("inf"),
+        help="cluster: coordination number (default: infinite)",
+    )
+    generate.add_argument("--steps", default="gaussian", help="cluster: gaussian, sphere, lattice")
+    generate.add_argument("--ensemble", default="site", help="distribution: site, cluster, yule")
+    generate.add_argument("--clusters", type=_count, default=316, help="distribution: clusters")
+    generate.add_argument(
+        "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll"
+    )
+    generate.add_argument("--intrinsic-dim", type=_count, default=2, help="manifold: dimension")
+    generate.add_argument(
+        "--memory", type=float, default=2.0, help="GiB of one block when streaming (default: 2)"
+    )
+    generate.add_argument("--overwrite", action="store_true", help="replace what is there")
+    generate.add_argument("--quiet", action="store_true", help="no progress")
     status = commands.add_parser("status", help="what the runs in a folder have done")
     status.add_argument("--out", default="runs", help="folder of runs (default: runs)")
     status.add_argument("--json", action="store_true", help="print JSON")
@@ -100,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "list": _list,
             "run": _run,
             "reproduce": _reproduce,
+            "generate": _generate,
             "status": _status,
         }[options.command]
         return handler(options, rest)
@@ -247,6 +286,57 @@ def _reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     print(claims_table(claims, color=sys.stdout.isatty()))
     print(f"\n{tally(claims)}; {seconds:.0f} s")
     print(f"results: {folder}  (figures in {target})")
+    return _DONE
+
+
+def _count(text: str) -> int:
+    """An integer as a person writes it: 2000000 or 2e6."""
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(text)
+    return int(value)
+
+
+def _generate(options: argparse.Namespace, rest: list[str]) -> int:
+    from percolaw.datasets.formats import checked_target, load, save, stream_cluster
+    from percolaw.datasets.make import make_cluster, make_distribution
+    from percolaw.datasets.manifolds import make_manifold
+
+    n, dim = options.n, options.dim
+    target = checked_target(options.out, 4.0 * n * dim + 24.0 * n, options.overwrite)
+    started = time.perf_counter()
+    plain = options.z == float("inf") and options.steps == "gaussian"
+    if options.kind == "cluster" and target.suffix == ".zarr" and plain:
+        with _progress(target.name, options.quiet) as progress:
+            stream_cluster(
+                target,
+                n,
+                dim,
+                options.seed,
+                size=options.size,
+                memory=options.memory * 2**30,
+                overwrite=options.overwrite,
+                progress=progress,
+            )
+    else:
+        if options.kind == "cluster":
+            data = make_cluster(
+                n,
+                dim,
+                options.seed,
+                size=options.size,
+                coordination_number=options.z,
+                steps=options.steps,
+            )
+        elif options.kind == "distribution":
+            data = make_distribution(
+                n, dim, options.seed, ensemble=options.ensemble, n_clusters=options.clusters
+            )
+        else:
+            data = make_manifold(options.manifold, n, options.intrinsic_dim, dim, options.seed)
+        save(data, target, overwrite=options.overwrite)
+    if not options.quiet:
+        print(f"{load(target)} in {target}; {time.perf_counter() - started:.1f} s")
     return _DONE
 
 

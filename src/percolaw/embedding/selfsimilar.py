@@ -64,7 +64,8 @@ def two_level_cloud(
     Notes
     -----
     It is not a sample of one tree: sampled sites are treated as leaves, fine trees do not compete for
-    sites, and without rescaling the mean squared radius grows like 2 N^(1/2) instead of N.
+    sites. Without rescaling the mean squared distance of a point from the root is 2 sqrt(pi N/2), of
+    two points of different grafts 3 sqrt(pi N/2); one tree of N^2 sites has sqrt(pi/2) N for both.
     """
     checks.integer("n_coarse_points", n_coarse_points, minimum=1)
     checks.integer("n_fine_points", n_fine_points, minimum=1)

@@ -78,7 +78,9 @@ class Embedded1nn:
         checks.integer("n_seeds", self.n_seeds, minimum=1)
         checks.integer("smallest", self.smallest, minimum=max(self.neighbors))
         start = max(self.smallest, self.fit_from_per_neighbor * max(self.neighbors))
-        checks.integer("largest (a decade above the start of the fits)", self.largest, minimum=10 * start)
+        checks.integer(
+            "largest (a decade above the start of the fits)", self.largest, minimum=10 * start
+        )
         for d in self.dims:
             checks.integer("dims", d, minimum=1)
         for z in self.coordination_numbers:
@@ -131,7 +133,7 @@ class Embedded1nn:
         streams = Streams(cell["seed"]).child(dim, *source.encode())
         sizes = self.sizes()
         x = self._points(source, dim, self.largest + self.n_test, streams)
-        weights: FloatArray = streams.generator("target").standard_normal(dim)
+        weights: FloatArray = np.asarray(streams.generator("target").standard_normal(dim))
         y = x.astype(np.float64) @ weights
         test, train = x[: self.n_test], x[self.n_test :]
         target, value = y[: self.n_test], y[self.n_test :]
@@ -249,7 +251,7 @@ class Embedded1nn:
                     float(pairs.mean() / one_tree),
                     fit.seed_interval(pairs / one_tree),
                     self.curve_tolerance,
-                    "two levels of one step size reach only 2 sqrt(N) of N"
+                    "two levels of one step size give 3 sqrt(pi N / 2), one tree N sqrt(pi / 2)"
                     if source == TWO_LEVEL[0]
                     else "",
                 )
