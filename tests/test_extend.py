@@ -75,7 +75,7 @@ def test_experiment(skeletons, tmp_path):
     experiment = cls(n_seeds=40)
     assert isinstance(experiment, Experiment)
     assert from_config(cls, config_dict(experiment)["config"]) == experiment
-    result = pl.run(experiment, out=tmp_path / "runs", figures=False)
+    result = pl.run(experiment, out=tmp_path / "runs")
     (claim,) = result.claims
     assert claim.verdict != "disagrees"
     ratio = result.tables["ratio"]
@@ -86,7 +86,7 @@ def test_experiment(skeletons, tmp_path):
     assert_far(mean, 2.0, error)
     # A single-process pool finds the class by its module and gets the same numbers.
     few = cls(n_seeds=2, size=100)
-    alone = pl.run(few, out=tmp_path / "alone", figures=False)
+    alone = pl.run(few, out=tmp_path / "alone")
     with process_pool(1) as pool:
-        pooled = pl.run(few, out=tmp_path / "pooled", figures=False, executor=pool)
+        pooled = pl.run(few, out=tmp_path / "pooled", executor=pool)
     np.testing.assert_array_equal(alone.tables["ratio"], pooled.tables["ratio"])

@@ -74,7 +74,6 @@ def test_another_record_gives_another_figure(record_folder):
     assert draw_figures(folder)[0].read_bytes() != before
 
 
-@pytest.mark.xfail(strict=True, reason="styled() calls matplotlib.use, which rc_context keeps")
 def test_the_backend_of_the_user_stays(record_folder):
     folder = record_folder("theory-curves")
     before = matplotlib.get_backend()

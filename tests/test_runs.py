@@ -44,7 +44,7 @@ def measured(experiment) -> list[int]:
 
 
 def go(experiment, tmp_path, name="runs", **options):
-    return percolaw.run(experiment, out=tmp_path / name, figures=False, **options)
+    return percolaw.run(experiment, out=tmp_path / name, **options)
 
 
 def content(folder: Path):
@@ -159,10 +159,6 @@ def test_interruption_with_an_executor_keeps_what_was_collected(tmp_path):
     assert sorted(measured(experiment)) == list(range(6))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="run_units drops futures that are done when an interruption arrives while one is stored",
-)
 def test_interruption_while_storing_keeps_the_other_finished_units(tmp_path, monkeypatch):
     experiment, keep, calls = toy(tmp_path), RunFolder.keep, []
 
@@ -277,7 +273,7 @@ def test_killed_command_continues_and_ends_in_the_same_record(tmp_path):
 
     config = json.loads((folder / "config.json").read_text())
     experiment = from_config(experiment_class("dof-scan"), config["config"])
-    undisturbed = percolaw.run(experiment, out=tmp_path / "undisturbed", figures=False)
+    undisturbed = percolaw.run(experiment, out=tmp_path / "undisturbed")
     assert content(undisturbed.folder) == content(folder)
 
 
@@ -313,11 +309,6 @@ def test_failed_units_stay_visible_and_are_tried_again(tmp_path, capfd):
     assert content(result.folder)[1] == content(healthy.folder)[1]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=Exception,
-    reason="a worker killed from outside (out of memory) ends in a bare BrokenProcessPool",
-)
 def test_killed_worker_is_a_run_error(tmp_path):
     with process_pool(1) as pool, pytest.raises(RunError, match="worker"):
         go(toy(tmp_path, die_at=(3,)), tmp_path, executor=pool)
@@ -334,9 +325,6 @@ class HalfBroken(Immediate):
         return super().submit(function, *arguments, **keywords)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="run_units stops at the first broken future and drops those that are done"
-)
 def test_units_finished_before_a_worker_died_are_kept(tmp_path):
     experiment = toy(tmp_path, n_seeds=40)
     with pytest.raises((RunError, BrokenExecutor)):
@@ -461,7 +449,7 @@ def test_code_id_follows_what_measures(tmp_path, monkeypatch):
 def test_two_processes_may_share_a_folder(tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import percolaw, toy_experiment as t\n"
-        "percolaw.run(t.ToyExperiment(n_seeds=30), out=sys.argv[2], figures=False)"
+        "percolaw.run(t.ToyExperiment(n_seeds=30), out=sys.argv[2])"
     )
     command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / "shared")]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]

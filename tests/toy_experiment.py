@@ -131,7 +131,7 @@ def smoke_run(root: Path, name: str) -> tuple[Any, Path]:
         if (folder / "record.json").exists() and read_record(folder)["code"] == code_id():
             return experiment, folder
         try:
-            percolaw.run(experiment, out=root / "runs", figures=False)
+            percolaw.run(experiment, out=root / "runs")
         except RunError as error:
             if "MissingExtraError" in str(error):
                 pytest.skip(str(error))

@@ -50,7 +50,9 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    listing = commands.add_parser("list", help="every experiment: claim, source, cost of presets")
+    listing = commands.add_parser(
+        "list", help="every experiment: claim, source, cost of presets", allow_abbrev=False
+    )
     listing.add_argument("--json", action="store_true", help="print JSON")
     run = commands.add_parser(
         "run",
@@ -110,7 +112,9 @@ def _parser() -> _Parser:
     )
     generate.add_argument("--overwrite", action="store_true", help="replace what is there")
     generate.add_argument("--quiet", action="store_true", help="no progress")
-    status = commands.add_parser("status", help="what the runs in a folder have done")
+    status = commands.add_parser(
+        "status", help="what the runs in a folder have done", allow_abbrev=False
+    )
     status.add_argument("--out", default="runs", help="folder of runs (default: runs)")
     status.add_argument("--json", action="store_true", help="print JSON")
     return parser
@@ -132,8 +136,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options, rest = parser.parse_known_args(given)
-        if rest and options.command != "run":
-            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        near = _near_flag(rest, options.command)
+        if rest and (options.command != "run" or near):
+            hint = f". Did you mean {near}?" if near else ""
+            parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
         handler: Callable[[argparse.Namespace, list[str]], int] = {
             "list": _list,
             "run": _run,
@@ -158,6 +164,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _FAILED
     except BrokenPipeError:
         return _FAILED
+
+
+_SHARED_FLAGS = ("--preset", "--out", "--workers", "--no-figures", "--quiet", "--json")
+_OTHER_FLAGS = (
+    *("--n-seeds", "--n", "--dim", "--seed", "--size", "--z", "--steps", "--ensemble"),
+    *("--clusters", "--manifold", "--intrinsic-dim", "--memory", "--overwrite"),
+)
+
+
+def _near_flag(rest: list[str], command: str) -> str | None:
+    """The flag that an unknown one was probably meant to be (of `run`: a shared one)."""
+    import difflib
+
+    known = _SHARED_FLAGS if command == "run" else (*_SHARED_FLAGS, *_OTHER_FLAGS)
+    for word in rest:
+        flag = word.split("=")[0]
+        near = difflib.get_close_matches(flag, known, n=1, cutoff=0.8)
+        if flag.startswith("--") and flag not in known and near:
+            return near[0]
+    return None
 
 
 def _list(options: argparse.Namespace, rest: list[str]) -> int:
@@ -239,7 +265,7 @@ def _reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.experiments.base import content_id, preset, run_id
     from percolaw.report.claims import claims_markdown, claims_table, tally
     from percolaw.runs.provenance import provenance
-    from percolaw.runs.store import write_atomic
+    from percolaw.runs.store import strict_json, write_atomic
 
     title, members = REPRODUCTIONS[options.paper]
     experiments = [preset(experiment_class(name), options.preset) for name in members]
@@ -258,9 +284,10 @@ def _reproduce(options: argparse.Namespace, rest: list[str]) -> int:
             results.append(_one(experiment, options, executor))
     target = folder / "figures"
     target.mkdir(parents=True, exist_ok=True)
-    for result in results:
-        for figure in result.figures:
-            (target / figure.name).write_bytes(figure.read_bytes())
+    if not options.no_figures:
+        for result in results:
+            for figure in sorted((result.folder / "figures").glob("[!.]*.png")):
+                (target / figure.name).write_bytes(figure.read_bytes())
     claims = [claim for result in results for claim in result.claims]
     command = f"percolaw reproduce {options.paper} --preset {options.preset}"
     if options.n_seeds is not None:
@@ -279,6 +306,7 @@ def _reproduce(options: argparse.Namespace, rest: list[str]) -> int:
         "provenance": provenance(),
     }
     write_atomic(folder / "claims.md", f"`{command}`\n\n" + claims_markdown(claims))
+    summary = strict_json(summary)
     write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     if options.json:
         print(json.dumps(summary, indent=1))
@@ -295,6 +323,9 @@ def _count(text: str) -> int:
     if not value.is_integer():
         raise ValueError(text)
     return int(value)
+
+
+_count.__name__ = "integer"  # what argparse calls it in messages
 
 
 def _generate(options: argparse.Namespace, rest: list[str]) -> int:
@@ -347,18 +378,23 @@ def _status(options: argparse.Namespace, rest: list[str]) -> int:
     out = Path(options.out)
     if not out.is_dir():
         raise ValueError(f"there is no folder {out}; name one with --out.")
-    found = []
+    found: list[dict[str, Any]] = []
     for path in sorted(out.iterdir()):
         if not (path / "config.json").exists() or not (path / "units.sqlite").exists():
             continue
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        counts = RunFolder(path, config).counts()
-        name = config["experiment"]
-        total = (
-            len(from_config(experiment_class(name), config["config"]).cells())
-            if name in EXPERIMENTS
-            else None
-        )
+        try:
+            config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+            counts = RunFolder(path, config).counts()
+            name = config["experiment"]
+            total = (
+                len(from_config(experiment_class(name), config["config"]).cells())
+                if name in EXPERIMENTS
+                else None
+            )
+        except (ValueError, KeyError, TypeError, OSError, PercolawError) as error:
+            print(f"percolaw: {path} is damaged: {error}", file=sys.stderr)
+            found.append({"folder": str(path), "damaged": str(error)})
+            continue
         found.append(
             {
                 "folder": str(path),
@@ -375,6 +411,9 @@ def _status(options: argparse.Namespace, rest: list[str]) -> int:
     if not found:
         print(f"no runs in {out}")
     for item in found:
+        if "damaged" in item:
+            print(f"{item['folder']}  damaged")
+            continue
         state = "concluded" if item["concluded"] else "unfinished: run it again to continue"
         failed = f", {item['failed']} failed" if item["failed"] else ""
         print(f"{item['folder']}  {item['done']}/{item['units']} units{failed}  {state}")
@@ -405,9 +444,10 @@ def _executor(options: argparse.Namespace) -> Iterator[Any]:
     try:
         yield pool
     except BaseException:
-        for process in list(pool._processes.values()):
-            process.terminate()
+        processes = list(pool._processes.values())
         pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
         raise
     pool.shutdown()
 
@@ -416,13 +456,17 @@ def _one(experiment: Any, options: argparse.Namespace, executor: Any) -> Any:
     from percolaw.runs.run import run
 
     with _progress(experiment.name, options.quiet) as progress:
-        return run(
+        result = run(
             experiment,
             out=options.out,
             executor=executor if len(experiment.cells()) > 1 else None,
             progress=progress,
-            figures=not options.no_figures,
         )
+    if not options.no_figures:
+        from percolaw.report import draw_figures
+
+        draw_figures(result.folder)
+    return result
 
 
 @contextmanager

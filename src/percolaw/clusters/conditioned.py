@@ -62,7 +62,11 @@ def conditioned_clusters(
     array = np.atleast_1d(np.asarray(sizes))
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"sizes must be a number or a non-empty list; got shape {array.shape}.")
-    if array.dtype.kind == "f" and np.all(array == np.floor(array)):
+    if array.dtype.kind == "f":
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"sizes must be finite; got {array[~np.isfinite(array)][0]}.")
+        if np.any(array != np.floor(array)):
+            raise TypeError(f"sizes must be integers; got {array[:3]}..., dtype {array.dtype}.")
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
         raise TypeError(f"sizes must be integers; got dtype {array.dtype}.")

@@ -59,6 +59,8 @@ def sample_sizes(
         In the order drawn. O(n_clusters) time.
     """
     law = size_law(ensemble, lattice)
+    n_clusters = checks.integer("n_clusters", n_clusters, minimum=1)
+    checks.memory(64.0 * n_clusters, f"{n_clusters} cluster sizes", "Ask for fewer clusters.")
     generator = as_streams(rng).generator("sizes")
     return law.sample(n_clusters, min_size, max_size, generator)
 

@@ -73,6 +73,8 @@ def grow_clusters(
     """
     from percolaw.kernels import growth as kernels
 
+    if not isinstance(lattice, BetheLattice):
+        raise TypeError(f"lattice must be a BetheLattice, e.g. BetheLattice(200); got {lattice!r}.")
     n = checks.integer("n_clusters", n_clusters, minimum=1)
     low = checks.integer("min_size", min_size, minimum=1)
     high = checks.integer("max_size", max_size, minimum=low, maximum=INT32_SITES)

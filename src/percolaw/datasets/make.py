@@ -280,8 +280,12 @@ def _labels(
         return np.zeros(points.shape[0])
     weights = streams.generator("target").standard_normal(points.shape[1])
     y = np.empty(points.shape[0])
-    for low in range(0, y.size, 1 << 16):
-        y[low : low + (1 << 16)] = points[low : low + (1 << 16)].astype(np.float64) @ weights
+    buffer = np.empty((1 << 12, points.shape[1]))
+    for low in range(0, y.size, 1 << 12):
+        block = points[low : low + (1 << 12)]
+        part = buffer[: block.shape[0]]
+        part[...] = block
+        np.matmul(part, weights, out=y[low : low + (1 << 12)])
     y -= y.mean()
     return np.asarray(y / (y.std() or 1.0))
 

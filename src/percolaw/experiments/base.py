@@ -142,7 +142,7 @@ def preset(experiment: type[Any], name: str) -> Any:
 
 def config_dict(experiment: Any) -> dict[str, Any]:
     """Return name and all fields, defaults expanded, as plain JSON values."""
-    fields = _plain(dataclasses.asdict(experiment))
+    fields = plain(dataclasses.asdict(experiment))
     return {
         "experiment": experiment.name,
         "schema_version": SCHEMA_VERSION,
@@ -171,7 +171,7 @@ def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:
 
 def canonical_json(value: Any) -> str:
     """Return JSON with sorted keys and no spaces; one text for one value."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=True)
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=True)
 
 
 def content_id(value: Any, length: int = 12) -> str:
@@ -188,14 +188,14 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """NumPy scalars and arrays, tuples and dataclasses as plain JSON values."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(dataclasses.asdict(value))
+        return plain(dataclasses.asdict(value))
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     return value

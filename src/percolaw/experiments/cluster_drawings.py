@@ -10,6 +10,7 @@ import numpy as np
 from percolaw import checks
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.rng import Streams
+from percolaw.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class ClusterDrawings:
         return Conclusion((), {"drawings": rows})
 
 
-def lay_out(tree: object) -> np.ndarray:
+def lay_out(tree: Tree) -> np.ndarray:
     """Place the sites of one tree in the plane, (n, 2): edges keep their lengths, none cross at start.
 
     Each subtree first gets a wedge in proportion to its number of leaves (no crossings); a
@@ -82,9 +83,6 @@ def lay_out(tree: object) -> np.ndarray:
     import random
 
     igraph = checks.extra("igraph", "report")
-    from percolaw.tree import Tree
-
-    assert isinstance(tree, Tree)
     parent = tree.parent
     n = tree.n_sites
     leaves = (tree.child_count() == 0).astype(np.float64)

@@ -51,7 +51,7 @@ class ClusterSizes:
     def __post_init__(self) -> None:
         checks.coordination_number(self.coordination_number)
         checks.integer("n_clusters", self.n_clusters, minimum=100)
-        checks.integer("n_seeds", self.n_seeds, minimum=1)
+        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         checks.integer("max_size", self.max_size, minimum=1000)
         if 1.0 not in self.offspring:
             raise ValueError(f"offspring must contain 1.0, the threshold; got {self.offspring}.")

@@ -64,7 +64,7 @@ class DofScan:
     """Deviation of the valley's b and log k_br that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1)
+        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         checks.integer("n_settings", self.n_settings, minimum=20)
         checks.integer("chunk", self.chunk, minimum=1)
         checks.real("degrees_of_freedom", self.degrees_of_freedom, minimum=1.0)

@@ -75,7 +75,7 @@ class Embedded1nn:
     """Relative deviation from the predicted curve that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1)
+        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         checks.integer("smallest", self.smallest, minimum=max(self.neighbors))
         start = max(self.smallest, self.fit_from_per_neighbor * max(self.neighbors))
         checks.integer(

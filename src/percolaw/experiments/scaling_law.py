@@ -44,7 +44,7 @@ class Tolerance:
 
 def check_grid(n_seeds: int, n_sizes: int, largest: float) -> None:
     """Refuse grids on which the claims cannot be judged."""
-    checks.integer("n_seeds", n_seeds, minimum=1)
+    checks.integer("n_seeds", n_seeds, minimum=1, maximum=100_000)
     checks.integer("n_sizes", n_sizes, minimum=8)
     checks.real("largest", largest, minimum=1e4, maximum=1e8)
 

@@ -52,9 +52,15 @@ class SingleCluster:
     """Relative deviation from published scale factors that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1)
+        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         checks.integer("n_sizes", self.n_sizes, minimum=5)
         checks.integer("n_test", self.n_test, minimum=1)
+        checks.integer("exact_min_size", self.exact_min_size, minimum=300)
+        checks.integer(
+            "clusters.max_size (30 times exact_min_size, for clusters to fit exponents on)",
+            self.clusters.max_size,
+            minimum=30 * self.exact_min_size,
+        )
 
     def cells(self) -> list[Cell]:
         """One unit a seed."""

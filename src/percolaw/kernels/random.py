@@ -21,6 +21,7 @@ _TWO_53 = 1.0 / 9007199254740992.0
 
 @njit(cache=True)
 def mix(word):
+    """SplitMix64's finaliser: a bijection of 64-bit words that spreads every bit over all."""
     word = (word ^ (word >> _S30)) * _MIX_A
     word = (word ^ (word >> _S27)) * _MIX_B
     return word ^ (word >> _S31)

@@ -30,6 +30,7 @@ def first_bad_parent(parent, start):
 
 @njit(cache=True)
 def depth_down(parent, edge, depth):
+    """Distance of each site from its root."""
     for i in range(parent.shape[0]):
         p = parent[i]
         if p >= 0:
@@ -40,6 +41,7 @@ def depth_down(parent, edge, depth):
 
 @njit(cache=True)
 def sizes_up(parent, size):
+    """Sites in the subtree of each site; ``size`` starts at 0."""
     for i in range(parent.shape[0] - 1, -1, -1):
         size[i] += 1
         p = parent[i]
@@ -49,6 +51,7 @@ def sizes_up(parent, size):
 
 @njit(cache=True)
 def count_children(parent, count):
+    """Children of each site; ``count`` starts at 0."""
     for i in range(parent.shape[0]):
         p = parent[i]
         if p >= 0:

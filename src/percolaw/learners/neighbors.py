@@ -68,6 +68,7 @@ def nearest_neighbors(
     keep = min(n, wanted + EXTRA_CANDIDATES)
     distance = np.empty((q.shape[0], wanted))
     index = np.empty((q.shape[0], wanted), dtype=np.int64)
+    buffer = np.empty(TILE_ROWS * TILE_COLUMNS, dtype=np.float32)
     # float32 rounding of |a|^2 - 2ab: a few units in the last place of the largest terms.
     unit = 4.0 * np.finfo(np.float32).eps * np.sqrt(x.shape[1])
     for low in range(0, q.shape[0], TILE_ROWS):
@@ -78,7 +79,9 @@ def nearest_neighbors(
         worst = np.zeros(block.shape[0], dtype=np.int64)
         for first in range(0, n, TILE_COLUMNS):
             tile = slice(first, first + TILE_COLUMNS)
-            product = block @ rough[tile].T
+            product = buffer[: block.shape[0] * (min(first + TILE_COLUMNS, n) - first)]
+            product = product.reshape(block.shape[0], -1)
+            np.matmul(block, rough[tile].T, out=product)
             kernels.merge_smallest(product, norm[tile], first, value, candidate, worst)
         exact, order = _rank(x, part, candidate, wanted)
         rows = slice(low, low + TILE_ROWS)

@@ -46,7 +46,6 @@ def styled() -> Iterator[None]:
     matplotlib = checks.extra("matplotlib", "report")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.use("Agg", force=False)
         matplotlib.rcParams.update(_SETTINGS)
         yield
 

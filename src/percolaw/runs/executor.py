@@ -12,9 +12,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from typing import Any
 
+from percolaw.errors import RunError
 from percolaw.experiments.base import Cell, Row, from_config
 from percolaw.runs.store import RunFolder, unit_key
 
@@ -93,8 +101,8 @@ def run_units(
 
     Notes
     -----
-    An interruption (KeyboardInterrupt) cancels what has not started and passes on; everything
-    finished stays kept.
+    An interruption (KeyboardInterrupt) keeps everything finished and passes on. Stopping what is
+    still queued is left to who made the executor: ``shutdown(cancel_futures=True)``.
     """
     cells = experiment.cells()
     kept = folder.finished()
@@ -126,11 +134,18 @@ def run_units(
         while pending:
             finished, _ = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in finished:
-                cell = pending.pop(future)
-                keep(cell, future.result())
+                keep(pending[future], future.result())
+                del pending[future]
                 done += 1
             progress(done, len(cells))
-    except BaseException:
-        for future in pending:
-            future.cancel()
+    except BaseException as error:
+        for future, cell in pending.items():
+            if future.done() and not future.cancelled() and future.exception() is None:
+                keep(cell, future.result())
+        if isinstance(error, BrokenExecutor):
+            raise RunError(
+                f"a worker process of {experiment.name} died, perhaps for want of memory. Finished "
+                f"units are kept in {folder.path}; the same command continues, with --workers 1 if "
+                "memory is short."
+            ) from error
         raise

@@ -1,4 +1,4 @@
-"""Run an experiment: open its folder, do what is missing, conclude, write record and figures."""
+"""Run an experiment: open its folder, do what is missing, conclude, write the record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
-from percolaw.experiments.base import Claim, config_dict, run_id
+from percolaw.experiments.base import Claim, Experiment, config_dict, run_id
 from percolaw.runs.executor import run_units
 from percolaw.runs.provenance import provenance
 from percolaw.runs.store import RunFolder
@@ -18,11 +18,13 @@ from percolaw.runs.store import RunFolder
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: its folder, claims, figure files and figure data."""
+    """A finished run: its folder, claims and figure data.
+
+    `percolaw.report.draw_figures(result.folder)` draws its figures.
+    """
 
     folder: Path
     claims: tuple[Claim, ...]
-    figures: tuple[Path, ...]
     tables: dict[str, Any]
 
 
@@ -38,7 +40,6 @@ def run(
     folder: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    figures: bool = True,
 ) -> Result:
     """Run an experiment to its conclusion; what was finished before is not done again.
 
@@ -52,14 +53,18 @@ def run(
         Where units are measured; this process if None. Results do not depend on it.
     progress : callable
         Called with units done and in all.
-    figures : bool
-        Draw the figures (needs the ``report`` extra).
 
     Raises
     ------
     RunError
-        If units failed; the others are kept, their tracebacks are in the folder.
+        If units failed (the others are kept, their tracebacks are in the folder), or what was
+        measured cannot be concluded.
     """
+    if not isinstance(experiment, Experiment):
+        raise TypeError(
+            f"experiment must be an experiment's config; got {experiment!r}. For instance "
+            "percolaw.experiments.experiment_class('single-cluster')(n_seeds=3)."
+        )
     path = Path(folder) if folder is not None else default_folder(experiment, out)
     store = RunFolder(path, config_dict(experiment))
     run_units(experiment, store, executor, progress)
@@ -73,7 +78,12 @@ def run(
         )
     cells = experiment.cells()
     rows = store.rows(cells)
-    conclusion = experiment.conclude(rows)
+    try:
+        conclusion = experiment.conclude(rows)
+    except ValueError as error:
+        raise RunError(
+            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: {error}"
+        ) from error
     record = {
         **store.config,
         "id": run_id(experiment),
@@ -86,9 +96,4 @@ def run(
         "provenance": provenance(),
     }
     store.write_record(record, rows)
-    drawn: tuple[Path, ...] = ()
-    if figures:
-        from percolaw.report import draw_figures
-
-        drawn = draw_figures(path)
-    return Result(path, conclusion.claims, drawn, conclusion.tables)
+    return Result(path, conclusion.claims, conclusion.tables)

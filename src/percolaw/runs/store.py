@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
-from percolaw.experiments.base import Cell, Row, canonical_json, content_id
+from percolaw.experiments.base import Cell, Row, canonical_json, content_id, plain
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS units (
@@ -185,11 +186,24 @@ class RunFolder:
 
     def write_record(self, record: dict[str, Any], rows: list[Row]) -> None:
         """Write rows.jsonl and then record.json, each atomically."""
-        write_atomic(self.path / "rows.jsonl", "".join(canonical_json(row) + "\n" for row in rows))
         write_atomic(
-            self.path / "record.json",
-            json.dumps(json.loads(canonical_json(record)), indent=1) + "\n",
+            self.path / "rows.jsonl",
+            "".join(canonical_json(strict_json(row)) + "\n" for row in rows),
         )
+        write_atomic(self.path / "record.json", json.dumps(strict_json(record), indent=1) + "\n")
+
+
+def strict_json(value: Any) -> Any:
+    """Return plain JSON values in which infinities and NaN are null: strict JSON has neither."""
+
+    def clean(item: Any) -> Any:
+        if isinstance(item, float) and not math.isfinite(item):
+            return None
+        if isinstance(item, dict):
+            return {key: clean(inner) for key, inner in item.items()}
+        return [clean(inner) for inner in item] if isinstance(item, list) else item
+
+    return clean(json.loads(json.dumps(plain(value))))
 
 
 def unit_key(cell: Cell) -> str:

@@ -31,7 +31,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     )
     for axis, (curves, title, label) in zip(axes, panels, strict=True):
         for curve, color in zip(curves, CYCLE, strict=False):
-            low, high = curve["interval"]
+            low, high = (end if end is not None else float("nan") for end in curve["interval"])
             band(
                 axis,
                 n,

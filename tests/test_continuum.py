@@ -1,0 +1,702 @@
+"""Points of huge clusters: line breaking and the birthday process against exact laws, nested."""
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy.special import gammaln
+from scipy.stats import gamma, ks_2samp, kstest, rayleigh
+from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
+
+from percolaw import checks
+from percolaw.clusters.conditioned import conditioned_clusters
+from percolaw.clusters.continuum import LARGEST_SIZE, SampledCluster, sample_cluster
+from percolaw.embedding.skeleton import embed_sampled
+from percolaw.errors import ResourceError
+from percolaw.kernels import continuum as kernel
+from percolaw.learners.neighbors import nearest_neighbors
+from percolaw.rng import Streams
+from percolaw.scaling.theory import mean_nearest_distance
+from percolaw.tree import Tree
+
+
+def keys(n, item=0):
+    """Independent uint64 keys."""
+    return Streams(21).generator("evaluation", item).integers(2**64, size=n, dtype=np.uint64)
+
+
+def many(n_clusters, n_points, size=math.inf, item=0):
+    """Ends and glue points of independent clusters, shape (n_clusters, n_points)."""
+    ends = np.empty((n_clusters, n_points))
+    glue = np.empty((n_clusters, n_points))
+    pairs = keys(2 * n_clusters, item).reshape(-1, 2)
+    for i in range(n_clusters):
+        if math.isinf(size):
+            kernel.line_breaking(n_points, *pairs[i], ends[i], glue[i])
+        else:
+            kernel.birthday_process(n_points, float(size), *pairs[i], ends[i], glue[i])
+    return ends, glue
+
+
+# ---- the line description, read slowly and without the package
+
+
+def chain_of(ends, glue, segment, position):
+    """Segments from a position up to the root, each with the position at which it is left."""
+    chain = []
+    while True:
+        chain.append((segment, position))
+        if segment <= 1:
+            return chain
+        position = glue[segment]
+        segment = next(j for j in range(1, len(ends)) if ends[j] >= position)
+
+
+def height(ends, chain):
+    return sum(at - ends[segment - 1] for segment, at in chain if segment > 0)
+
+
+def meeting(ends, first, second):
+    """Height at which the ways of two places to the root meet."""
+    leave = dict(first)
+    for index, (segment, at) in enumerate(second):
+        if segment in leave:
+            rest = second[index + 1 :]
+            return min(at, leave[segment]) - ends[segment - 1] + height(ends, rest)
+    return 0.0
+
+
+def chains(ends, glue):
+    """The way to the root of every point; point 0 is the start of segment 1."""
+    ends, glue = list(ends), list(glue)
+    if len(ends) == 1:
+        return [[(1, 0.0)]]
+    points = [[(1, 0.0)], *(chain_of(ends, glue, k, ends[k]) for k in range(1, len(ends)))]
+    return points
+
+
+def distances(ends, glue):
+    """All pair distances of the points."""
+    ends = [*ends, math.inf] if len(ends) == 1 else list(ends)
+    ways = chains(ends, glue) if len(ends) == len(glue) else [[(1, 0.0)]]
+    n = len(ways)
+    out = np.zeros((n, n))
+    tall = [height(ends, way) for way in ways]
+    for i, j in itertools.combinations(range(n), 2):
+        out[i, j] = out[j, i] = tall[i] + tall[j] - 2 * meeting(ends, ways[i], ways[j])
+    return out
+
+
+def three_distances(ends, glue):
+    """d01, d02, d12 of many clusters: point 2 leaves the way 0-1 at glue[2]."""
+    branch = ends[:, 2] - ends[:, 1]
+    return ends[:, 1], glue[:, 2] + branch, ends[:, 1] - glue[:, 2] + branch
+
+
+def test_the_slow_description_by_hand():
+    # Segments 0-1 of length 2, 2 glued at 1.5 with length 1, 3 glued at 2.5 (half-way up to 2).
+    ends, glue = [0.0, 2.0, 3.0, 5.0], [0.0, 0.0, 1.5, 2.5]
+    assert distances(ends, glue).tolist() == [
+        [0, 2, 2.5, 4],
+        [2, 0, 1.5, 3],
+        [2.5, 1.5, 0, 2.5],
+        [4, 3, 2.5, 0],
+    ]
+
+
+# ---- nested
+
+
+def digest(*arrays):
+    text = hashlib.sha256()
+    for array in arrays:
+        text.update(np.ascontiguousarray(array).tobytes())
+    return text.hexdigest()
+
+
+@pytest.mark.parametrize("size", [math.inf, 50, 10**7, 10**15])
+def test_first_points_do_not_depend_on_the_final_number(size):
+    def parts(n, m=37, seed=5):
+        cluster = sample_cluster(n, size, seed)
+        assert cluster.n_points == n
+        points = embed_sampled(cluster, 5, seed)
+        owner = cluster.owner[:m].astype(np.int64)
+        return digest(cluster.ends[:m], cluster.glue[:m], owner, points[:m])
+
+    wanted = parts(37)
+    for n in (38, 100, 1000, 20_000):
+        assert parts(n) == wanted
+    assert parts(100, seed=6) != wanted
+    # Embedding keyed by the final number, or by the order of visits, would differ.
+    assert parts(100, m=38) != wanted
+
+
+SCRIPT = """
+import hashlib, json, math
+import numba
+from percolaw.clusters.continuum import sample_cluster
+from percolaw.datasets.make import make_distribution
+from percolaw.embedding.skeleton import embed_sampled
+numba.get_num_threads()
+out = []
+for size in (math.inf, 10**9):
+    cluster = sample_cluster(3000, size, 5)
+    points = embed_sampled(cluster, 7, 5)
+    text = b"".join(a.tobytes() for a in (cluster.ends, cluster.glue, cluster.owner, points))
+    out.append(hashlib.sha256(text).hexdigest())
+cloud = make_distribution(500, 6, 5, ensemble="yule")
+out.append(hashlib.sha256(cloud.X.tobytes() + cloud.y.tobytes()).hexdigest())
+print(json.dumps(out))
+"""
+
+
+def test_threads_do_not_matter():
+    running = []
+    for threads in (1, 2, 4):
+        env = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+        command = [sys.executable, "-c", SCRIPT]
+        running.append(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True))
+    out = [json.loads(process.communicate(timeout=120)[0]) for process in running]
+    assert out[0] == out[1] == out[2]
+    assert len(set(out[0])) == 3
+    cluster = sample_cluster(3000, rng=5)
+    points = embed_sampled(cluster, 7, 5)
+    assert digest(cluster.ends, cluster.glue, cluster.owner, points) == out[0][0]
+
+
+def test_global_states_are_untouched_and_generators_advance():
+    np.random.seed(3)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    sample_cluster(100, rng=0)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    generator = np.random.default_rng(0)
+    first, second = sample_cluster(10, rng=generator), sample_cluster(10, rng=generator)
+    assert not np.array_equal(first.ends, second.ends)
+
+
+# ---- the infinite cluster
+
+
+@pytest.fixture(scope="module")
+def infinite():
+    return many(20_000, 52)
+
+
+def test_branch_lengths(infinite):
+    ends, _ = infinite
+    lengths = np.diff(ends, axis=1)
+    for n in range(51):
+        mean, error = mean_and_error(lengths[:, n])
+        truth = math.exp(gammaln(n + 0.5) - gammaln(n + 1)) / math.sqrt(2)
+        assert_close(mean, truth, error)
+        if n < 8:  # Control: the law of the segment before.
+            wrong = math.exp(gammaln(n + 1.5) - gammaln(n + 2)) / math.sqrt(2)
+            assert_far(mean, wrong, error)
+
+
+def test_squared_ends_are_gamma(infinite):
+    ends, _ = infinite
+    for k in (1, 2, 5, 20, 51):
+        assert kstest(ends[:, k] ** 2 / 2, gamma(k).cdf).pvalue > P_FLOOR
+        assert kstest(ends[:, k] ** 2 / 2.2, gamma(k).cdf).pvalue < P_FLOOR
+        assert kstest(ends[:, k], gamma(k).cdf).pvalue < P_FLOOR
+    jumps = np.diff(ends**2 / 2, axis=1)[:, :20]
+    correlation = np.corrcoef(jumps.T) - np.eye(20)
+    assert np.abs(correlation).max() * math.sqrt(len(ends)) < 5
+
+
+def test_glue_points_are_uniform_on_what_is_built(infinite):
+    ends, glue = infinite
+    share = glue[:, 2:] / ends[:, 1:-1]
+    for column in range(0, 50, 7):
+        assert kstest(share[:, column], "uniform").pvalue > P_FLOOR
+    assert kstest(np.sqrt(share[:, 0]), "uniform").pvalue < P_FLOOR  # a biased glue point
+    correlation = np.corrcoef(share[:, :10].T, ends[:, 1:11].T) - np.eye(20)
+    assert np.abs(correlation[:10]).max() * math.sqrt(len(ends)) < 5
+
+
+def test_two_random_points_are_rayleigh_apart(infinite):
+    for distance in three_distances(*infinite):
+        mean, error = mean_and_error(distance)
+        assert_close(mean, math.sqrt(math.pi / 2), error)
+        assert kstest(distance, rayleigh.cdf).pvalue > P_FLOOR
+    # Control: points glued nearer to the root than uniformly.
+    ends, glue = infinite
+    biased = glue * glue / np.maximum(np.roll(ends, 1, axis=1), 1e-300)
+    mean, error = mean_and_error(three_distances(ends, biased)[2])
+    assert_far(mean, math.sqrt(math.pi / 2), error)
+    assert kstest(three_distances(ends, biased)[2], rayleigh.cdf).pvalue < P_FLOOR
+
+
+@pytest.fixture(scope="module")
+def five_points():
+    """All pair distances of five points (root included) of 5000 clusters."""
+    return np.array([distances(e, g) for e, g in zip(*many(5000, 5, item=1), strict=True)])
+
+
+def paired_sums(table):
+    """Sums over pairs that share a point, from each point, and products of disjoint pairs."""
+    at_point = [table[:, i].sum(axis=1) for i in range(5)]
+    squares = [(table[:, i] ** 2).sum(axis=1) for i in range(5)]
+    products = [
+        table[:, i, j] * table[:, k, m] for i, j, k, m in itertools.permutations(range(5), 4)
+    ]
+    return at_point, squares, products
+
+
+def test_points_are_exchangeable(five_points):
+    for group in paired_sums(five_points):
+        for value in group[1:]:
+            change = value - group[0]
+            if np.any(change):
+                mean, error = mean_and_error(change)
+                assert_close(mean, 0.0, error)
+    for i, j in itertools.combinations(range(5), 2):
+        assert kstest(five_points[:, i, j], rayleigh.cdf).pvalue > P_FLOOR
+    # Control: a new point that is glued to the root only.
+    ends, glue = many(5000, 5, item=1)
+    star = np.array([distances(e, g) for e, g in zip(ends, 0 * glue, strict=True)])
+    sums = paired_sums(star)[0]
+    assert_far(*_against_zero(sums[4] - sums[0]))
+
+
+def _against_zero(change):
+    mean, error = mean_and_error(change)
+    return mean, 0.0, error
+
+
+def test_mean_distance_to_the_nearest_of_the_others():
+    streams = Streams(4)
+    for m in (1, 2, 5, 20, 100):
+        n_clusters = 1500
+        new, root = np.empty(n_clusters), np.empty(n_clusters)
+        for i in range(n_clusters):
+            spanned = sample_cluster(m + 1, rng=streams.child(m, i)).spanned_tree()
+            for who, out in ((m, new), (0, root)):
+                others = np.delete(spanned.point, who).astype(np.int64)
+                out[i] = spanned.tree.nearest(others)[0][spanned.point[who]]
+        truth = float(mean_nearest_distance(m))
+        assert truth == pytest.approx(math.sqrt(2 * math.pi) * math.comb(2 * m, m) / 4**m)
+        for sample in (new, root):
+            mean, error = mean_and_error(sample)
+            assert_close(mean, truth, error)
+            if m < 5:
+                assert_far(mean, float(mean_nearest_distance(m + 1)), error)
+            assert_far(mean, truth * math.sqrt(2), error)
+
+
+def slope(numbers, values, errors):
+    """Weighted slope of log value against log number and its standard error."""
+    x, y, w = np.log(numbers), np.log(values), np.array(values) ** 2 / np.array(errors) ** 2
+    centred = x - np.average(x, weights=w)
+    return float((w * centred * y).sum() / (w * centred**2).sum()), float(
+        1 / math.sqrt((w * centred**2).sum())
+    )
+
+
+def nearest_squares(make, seeds=((100, 200), (1000, 40), (10_000, 6))):
+    numbers, values, errors = [], [], []
+    for m, repeats in seeds:
+        means = []
+        for seed in range(repeats):
+            points = make(m, seed)
+            few = points[:: max(1, m // 400)]
+            means.append(float((nearest_neighbors(points, few, 2)[0][:, 1] ** 2).mean()))
+        numbers.append(m)
+        values.append(np.mean(means))
+        errors.append(np.std(means, ddof=1) / math.sqrt(repeats))
+    return np.array(numbers), np.array(values), np.array(errors)
+
+
+def test_nearest_squared_distance_falls_as_the_inverse_root():
+    d = 16
+
+    def continuum(m, seed):
+        streams = Streams(8, (m, seed))
+        return embed_sampled(sample_cluster(m, rng=streams), d, streams)
+
+    numbers, values, errors = nearest_squares(continuum)
+    fitted, error = slope(numbers, values, errors)
+    # The limit is reached at m of order 1 in the tree; the embedding corrects it by 1% a decade at
+    # most (THEORY 6: slopes of -0.49 to -0.51 between every pair of m).
+    assert_close(fitted, -0.5, error, bias=0.01)
+    assert error < 0.01
+    constant = values * np.sqrt(numbers)
+    assert constant.max() / constant.min() < 1.06
+    # Less than the tree distance, which bounds it in mean, and not by much.
+    assert np.all(constant < math.sqrt(2) * 1.03)
+    assert np.all(constant > 0.75 * math.sqrt(2))
+
+    # Control: the same number of points in a cube of dimension 8 has slope -1/4.
+    def cube(m, seed):
+        return np.random.default_rng([m, seed]).random((m, 8))
+
+    fitted, error = slope(*nearest_squares(cube, ((100, 30), (1000, 10), (10_000, 2))))
+    assert abs(fitted + 0.5) > 0.15
+
+
+# ---- the birthday process against enumeration
+
+
+def prufer_trees(n):
+    """All n^(n-2) labelled trees as distance matrices."""
+    for code in itertools.product(range(n), repeat=n - 2):
+        degree = [1 + code.count(i) for i in range(n)]
+        edges = []
+        for site in code:
+            leaf = degree.index(1)
+            edges.append((leaf, site))
+            degree[leaf] -= 1
+            degree[site] -= 1
+        edges.append(tuple(i for i in range(n) if degree[i] == 1))
+        d = np.full((n, n), n)
+        d[range(n), range(n)] = 0
+        for a, b in edges:
+            d[a, b] = d[b, a] = 1
+        for k in range(n):
+            d = np.minimum(d, d[:, k : k + 1] + d[k : k + 1])
+        yield d
+
+
+def enumerated(n, n_points):
+    """Law of all pair distances of iid uniform points of a uniform labelled tree."""
+    law = Counter()
+    pairs = list(itertools.combinations(range(n_points), 2))
+    for d in prufer_trees(n):
+        for sites in itertools.product(range(n), repeat=n_points):
+            law[tuple(int(d[sites[i], sites[j]]) for i, j in pairs)] += 1
+    total = n ** (n - 2) * n**n_points
+    assert sum(law.values()) == total
+    return {key: count / total for key, count in law.items()}
+
+
+SPANNED = {
+    4: (1 / 16, 9 / 32, 27 / 64, 15 / 64),
+    5: (1 / 25, 24 / 125, 216 / 625, 192 / 625, 72 / 625),
+}
+
+
+def joint_p(law, sample):
+    counts = Counter(sample)
+    assert set(counts) <= set(law), "a value that no tree has"
+    values = sorted(law)
+    return chi_squared_p([counts[v] for v in values], [law[v] for v in values])
+
+
+@pytest.mark.parametrize("n", [4, 5])
+def test_birthday_process_is_the_uniform_tree(n):
+    ends, glue = many(30_000, 3, n, item=n)
+    law = enumerated(n, 3)
+    sample = np.stack(three_distances(ends, glue), axis=1).astype(int)
+    assert joint_p(law, map(tuple, sample.tolist())) > P_FLOOR
+    # Edges spanned by three sites: half the sum of the three distances.
+    edges = Counter()
+    for key, chance in law.items():
+        edges[sum(key) // 2] += chance
+    assert [edges[e] for e in range(n)] == pytest.approx(SPANNED[n], rel=1e-12)
+    counts = np.bincount(ends[:, 2].astype(int), minlength=n)
+    assert chi_squared_p(counts, SPANNED[n]) > P_FLOOR
+    # Controls: the law of the other n, and new branches never glued to the newest site.
+    other = many(30_000, 3, n + 1, item=n)[0]
+    assert chi_squared_p(np.bincount(other[:, 2].astype(int))[:n], SPANNED[n]) < P_FLOOR
+    biased = np.minimum(glue, np.maximum(ends[:, [0, 0, 1]] - 1, 0))
+    wrong = np.stack(three_distances(ends, biased), axis=1).astype(int).tolist()
+    wrong = [tuple(row) for row in wrong if tuple(row) in law]
+    assert joint_p(law, wrong) < P_FLOOR
+
+
+def test_birthday_process_of_four_points():
+    law = enumerated(4, 4)
+    pairs = list(itertools.combinations(range(4), 2))
+    ends, glue = many(12_000, 4, 4, item=9)
+    sample = []
+    for e, g in zip(ends.tolist(), glue.tolist(), strict=True):
+        d = distances(e, g)
+        sample.append(tuple(int(d[i, j]) for i, j in pairs))
+    assert joint_p(law, sample) > P_FLOOR
+    # Control: the order of points matters to a sampler that is not exchangeable.
+    swapped = [tuple(key[i] for i in (5, 4, 2, 3, 1, 0)) for key in sample]  # i -> 3 - i
+    assert joint_p(law, swapped) > P_FLOOR
+    last = [a if a[0] <= a[5] else b for a, b in zip(sample, swapped, strict=True)]
+    assert joint_p(law, last) < P_FLOOR
+
+
+RESTART = pytest.mark.xfail(
+    strict=True,
+    reason="_run starts again at run 0 with fresh numbers when the inversion's window is passed, "
+    "though the run is then known to be longer: too short runs for sizes of 100 to about 10^5",
+)
+
+
+@pytest.mark.parametrize("n", [60, 99, pytest.param(300, marks=RESTART)])
+def test_birthday_process_against_whole_clusters(n):
+    repeats = 6000
+    tree = conditioned_clusters([n] * repeats, math.inf, 7)
+    low = tree.start[:-1]
+    sites = low[:, None] + Streams(3).generator("split").integers(0, n, (repeats, 3))
+    one, two, three = (tree.distance(sites[:, i], sites[:, j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    ends, glue = many(repeats, 3, n, item=n)
+    ours = three_distances(ends, glue)
+    for a, b in zip(ours, (one, two, three), strict=True):
+        assert ks_2samp(a, b).pvalue > P_FLOOR
+        _assert_same_mean(a, b)
+    _assert_same_mean(ends[:, 2], (one + two + three) / 2)
+    assert ks_2samp(ends[:, 2], (one + two + three) / 2).pvalue > P_FLOOR
+    # Control: clusters a quarter larger.
+    assert ks_2samp(many(repeats, 3, round(1.25 * n), item=1)[0][:, 2], ends[:, 2]).pvalue < P_FLOOR
+    # The first distance has the exact law of the first repeat.
+    lengths = np.arange(n)
+    survival = np.concatenate([[1.0], np.cumprod(1 - (1 + lengths) / n)])
+    mean, error = mean_and_error(ends[:, 1])
+    assert_close(mean, float(survival[1:].sum()), error)
+
+
+def _assert_same_mean(a, b):
+    (x, ex), (y, ey) = mean_and_error(a), mean_and_error(b)
+    assert_close(x, y, math.hypot(ex, ey))
+
+
+# ---- runs between repeats
+
+
+def run_survival(first, size, longest):
+    """P(run >= l), l = 0..longest: the product of (1 - (first + i)/size), i < l."""
+    i = np.arange(longest)
+    with np.errstate(divide="ignore"):
+        logs = np.log1p(-np.minimum((first + i) / size, 1.0))
+    return np.exp(np.concatenate([[0.0], np.cumsum(logs)]))
+
+
+def draw_runs(first, size, n, item=0):
+    return np.array([kernel._run(float(first), float(size), key) for key in keys(n, item)])
+
+
+def run_p(runs, survival):
+    """Chi-squared of runs in 40 bins of about equal probability."""
+    wanted = np.linspace(1, 0, 41)[1:-1]
+    cuts = np.unique(np.searchsorted(-survival, -wanted))
+    edges = np.concatenate([[1.0], survival[cuts], [0.0]])
+    counts = np.bincount(np.searchsorted(cuts, runs, side="right"), minlength=cuts.size + 1)
+    return chi_squared_p(counts, -np.diff(edges))
+
+
+CASES = [
+    (1, 2, False),
+    (1, 5, False),
+    (2, 5, False),
+    (4, 5, False),
+    (1, 60, False),
+    (1, 300, True),
+    (2, 300, True),
+    (3, 300, False),
+    (1, 3000, True),
+    (1, 10_000, True),
+    (50, 10_000, True),
+    (99, 10_000, True),
+    (100, 10_000, False),
+    (101, 10_000, False),
+    (9_999, 1_000_000, False),
+    (10_000, 1_000_000, False),
+    (1, 1_000_000, False),
+    (1000, 1_000_000, False),
+    (1, 10**9, False),
+    (10**5, 10**9, False),
+    (10**7 - 1, 10**9, False),
+    (12_345, 10**11, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("first", "size"),
+    [pytest.param(f, s, marks=RESTART if broken else ()) for f, s, broken in CASES],
+)
+def test_runs_follow_the_product_formula(first, size):
+    # 9 scales of the exponential decay: P(longer) < 1e-16.
+    longest = int(min(size - first + 1, 9 * math.sqrt(size), 40 * size / first)) + 1
+    survival = run_survival(first, size, longest)
+    assert survival[-1] < 1e-9
+    runs = draw_runs(first, size, 20_000, item=first)
+    assert (runs >= 0).all()
+    assert (runs == np.floor(runs)).all()
+    assert runs.max() <= size - first
+    if np.unique(runs).size == 1:
+        pytest.fail("no variation")
+    assert run_p(runs, survival) > P_FLOOR
+    mean, error = mean_and_error(runs)
+    assert_close(mean, float(survival[1:].sum()), error)
+    # Control: the same runs against repeats that are 1.3 times as likely.
+    assert run_p(runs, survival**1.3) < P_FLOOR
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "size"),
+    [(1, 1, 100), (1, 199, 10**4), (50, 3, 10**4), (99, 101, 10**4), (9_999, 10_000, 10**6),
+     (1, 20_000, 10**6), (10**4, 10**5, 10**7), (1, 10**6, 10**12)],
+)  # fmt: skip
+def test_hazard_equals_the_sum(first, count, size):
+    exact = math.fsum(-np.log1p(-(first + np.arange(count)) / size))
+    got = kernel._hazard(float(first), float(count), float(size))
+    # What matters is the error of P(run >= l) = exp(-hazard).
+    assert abs(got - exact) < 1e-9
+    # Control: the integral instead of the sum.
+    x = np.array([first, first + count]) / size
+    integral = size * float(np.diff((1 - x) * np.log1p(-x) + x)[0])
+    assert abs(integral - exact) > 1e-7
+
+
+def test_both_branches_are_used():
+    # Below 1% of the sites known the run is found by inversion, above it site by site.
+    key = keys(1)[0]
+    exponential = -math.log1p(-kernel.uniform(key, np.uint64(0)))
+    run = kernel._run(1.0, 1e6, key)
+    assert kernel._hazard(1.0, run, 1e6) <= exponential < kernel._hazard(1.0, run + 1, 1e6)
+    slow = kernel._run(10_000.0, 1e6, key)
+    draws = [kernel.uniform(key, np.uint64(1 + i)) for i in range(int(slow) + 1)]
+    assert all(u >= (10_000 + i) / 1e6 for i, u in enumerate(draws[:-1]))
+    assert draws[-1] < (10_000 + slow) / 1e6
+
+
+@pytest.mark.parametrize("size", [10**12, LARGEST_SIZE])
+def test_huge_clusters_are_the_infinite_one(size):
+    ends, glue = many(4000, 12, size, item=3)
+    assert np.array_equal(ends, np.floor(ends))
+    assert np.array_equal(glue, np.floor(glue))
+    scaled = ends / math.sqrt(size)
+    for k in (1, 2, 11):
+        assert kstest(scaled[:, k] ** 2 / 2, gamma(k).cdf).pvalue > P_FLOOR
+        assert kstest(scaled[:, k] ** 2 / 2.5, gamma(k).cdf).pvalue < P_FLOOR
+    for distance in three_distances(scaled, glue / math.sqrt(size)):
+        assert kstest(distance, rayleigh.cdf).pvalue > P_FLOOR
+    share = glue[:, 11] / ends[:, 10]
+    assert kstest(share, "uniform").pvalue > P_FLOOR
+
+
+# ---- small clusters and few points
+
+
+def test_cluster_of_one_site():
+    cluster = sample_cluster(5, size=1)
+    assert cluster.ends.tolist() == cluster.glue.tolist() == [0.0] * 5
+    spanned = cluster.spanned_tree()
+    assert (spanned.tree.n_sites, spanned.point.tolist()) == (1, [0] * 5)
+    assert not embed_sampled(cluster, 3).any()
+
+
+def test_cluster_of_two_sites():
+    # Points are iid: each pair coincides with probability 1/2, and no three all differ.
+    repeats = 400
+    table = np.array([distances(e, g) for e, g in zip(*many(repeats, 4, 2), strict=True)])
+    assert set(np.unique(table)) == {0.0, 1.0}
+    for i, j in itertools.combinations(range(4), 2):
+        assert_close(float(table[:, i, j].mean()), 0.5, 0.5 / math.sqrt(repeats))
+    assert not np.any(table[:, 0, 1] + table[:, 0, 2] + table[:, 1, 2] == 3)
+    patterns = Counter(map(tuple, table[:, 0, 1:].astype(int).tolist()))
+    assert chi_squared_p(list(patterns.values()), [1 / 8] * 8) > P_FLOOR
+
+
+@pytest.mark.parametrize("size", [math.inf, 1, 2, 7, 10**15])
+def test_one_and_two_points(size):
+    one = sample_cluster(1, size, 3)
+    assert (one.n_points, one.ends.tolist(), one.glue.tolist()) == (1, [0.0], [0.0])
+    assert one.spanned_tree().tree.n_sites == 1
+    assert embed_sampled(one, 4, 3).tolist() == [[0.0] * 4]
+    two = sample_cluster(2, size, 3)
+    spanned = two.spanned_tree()
+    assert spanned.tree.n_sites == (1 if two.ends[1] == 0 else 2)
+    assert spanned.tree.distance([spanned.point[0]], [spanned.point[1]])[0] == two.ends[1]
+    assert two.glue.tolist() == [0.0, 0.0]
+    assert two.owner.tolist() == [0, 0]
+
+
+# ---- the spanned tree
+
+
+@pytest.mark.parametrize("size", [math.inf, 3, 30, 10**6, 10**15])
+@pytest.mark.parametrize("seed", range(4))
+def test_spanned_tree_is_the_line_description(size, seed):
+    n = 25
+    cluster = sample_cluster(n, size, seed)
+    spanned = cluster.spanned_tree()
+    tree = Tree.from_parent(spanned.tree.parent, spanned.tree.start, spanned.tree.length)
+    assert tree.n_sites <= 2 * n - 1
+    exact = 0.0 if not math.isinf(size) else 1e-12
+    assert math.fsum(tree.length[1:]) == pytest.approx(cluster.ends[-1], rel=exact, abs=exact)
+    i, j = (a.ravel() for a in np.indices((n, n)))
+    got = tree.distance(spanned.point[i], spanned.point[j]).reshape(n, n)
+    np.testing.assert_allclose(got, distances(cluster.ends, cluster.glue), rtol=exact, atol=exact)
+    # Segment k joins branch[k] to point[k] by its own length, and hangs on its owner.
+    joined = tree.distance(spanned.branch[1:], spanned.point[1:])
+    np.testing.assert_allclose(joined, np.diff(cluster.ends), rtol=exact, atol=exact)
+    for k in range(2, n):
+        owner = int(cluster.owner[k])
+        assert 1 <= owner < k
+        assert cluster.ends[owner - 1] <= cluster.glue[k] <= cluster.ends[owner]
+        along = tree.distance([spanned.branch[owner]], [spanned.branch[k]])[0]
+        assert along == pytest.approx(cluster.glue[k] - cluster.ends[owner - 1], abs=1e-12)
+    # Every leaf is a point, and every inner node a point or a branch point.
+    leaves = np.flatnonzero(tree.child_count() == 0)
+    assert set(leaves) <= set(spanned.point.tolist())
+    assert set(range(tree.n_sites)) == {*spanned.point.tolist(), *spanned.branch.tolist()}
+
+
+def test_children_are_in_order_of_insertion():
+    cluster = sample_cluster(300, rng=1)
+    first, child = cluster.children
+    assert first[-1] == child.size == 298
+    for j in range(300):
+        members = child[first[j] : first[j + 1]].tolist()
+        assert members == [k for k in range(2, 300) if cluster.owner[k] == j]
+
+
+def test_spanned_tree_of_many_points():
+    cluster = sample_cluster(20_000, rng=2)
+    spanned = cluster.spanned_tree()
+    tree = Tree.from_parent(spanned.tree.parent, spanned.tree.start, spanned.tree.length)
+    assert tree.n_sites == 2 * 20_000 - 2  # binary: the root is a point of degree one
+    assert tree.length[1:].sum() == pytest.approx(cluster.ends[-1], rel=1e-9)
+    # Depths of points are Rayleigh in law, but not independent: the mean of one cluster is rough.
+    assert 0.4 < tree.depth()[spanned.point[1:]].mean() < 2.6
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"n_points": 0}, ValueError, r"n_points must be in \[1, inf\]; got 0"),
+        ({"n_points": 2.5}, ValueError, "n_points must be an integer; got 2.5"),
+        ({"n_points": "9"}, TypeError, "n_points must be an integer; got '9'"),
+        ({"n_points": 9, "size": 0}, ValueError, "size must be in"),
+        (
+            {"n_points": 9, "size": 10**15 + 1},
+            ValueError,
+            r"size must be in \[1, 1000000000000000\]",
+        ),
+        ({"n_points": 9, "size": 1.5}, ValueError, "size must be an integer; got 1.5"),
+        ({"n_points": 9, "rng": "seed"}, TypeError, "rng must be an integer seed"),
+    ],
+)
+def test_wrong_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        sample_cluster(**arguments)
+
+
+@pytest.mark.parametrize("size", [-math.inf, math.nan])
+def test_sizes_that_are_no_sizes(size):
+    with pytest.raises((ValueError, OverflowError)):
+        sample_cluster(9, size)
+
+
+def test_memory_is_refused_before_work(monkeypatch):
+    monkeypatch.setattr(checks, "available_memory", lambda: 1000)
+    with pytest.raises(ResourceError, match=r"2.34 KiB of memory and 1e\+03 B are available"):
+        sample_cluster(100)
+    assert isinstance(SampledCluster(*np.zeros((3, 2)), math.inf).n_points, int)
