@@ -32,7 +32,7 @@ _PUBLIC = {
     "load": "datasets.formats",
     "save": "datasets.formats",
     "NearestNeighbors": "learners.neighbors",
-    "nearest_neighbors": "learners.neighbors",
+    "nearest_neighbors": "neighbors",
     "scaling_curve": "scaling.curve",
     "TreeWalk": "targets.tree_walk",
     "TreeNearest": "learners.tree_nearest",
@@ -63,9 +63,10 @@ if TYPE_CHECKING:
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
     from percolaw.lattice import BetheLattice, critical_exponents, critical_probability
-    from percolaw.learners.neighbors import NearestNeighbors, nearest_neighbors
+    from percolaw.learners.neighbors import NearestNeighbors
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
+    from percolaw.neighbors import nearest_neighbors
     from percolaw.rng import Streams
     from percolaw.runs.run import run
     from percolaw.scaling.allocation import numerical_allocation, optimal_allocation

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.learners.neighbors import nearest_neighbors
+from percolaw.neighbors import nearest_neighbors
 from percolaw.rng import RandomLike, as_streams
 from percolaw.tree import Tree
 

@@ -127,7 +127,7 @@ class Embedded1nn:
 
     def measure(self, cell: Cell) -> list[Row]:
         """Measure k-NN losses on growing parts of one sample; one row a number of neighbours."""
-        from percolaw.learners.neighbors import nearest_neighbors
+        from percolaw.neighbors import nearest_neighbors
 
         source, dim = cell["points"], cell["dim"]
         streams = Streams(cell["seed"]).child(dim, *source.encode())
