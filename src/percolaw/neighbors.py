@@ -82,7 +82,9 @@ def nearest_neighbors(
             product = product.reshape(block.shape[0], -1)
             np.matmul(block, rough[tile].T, out=product)
             kernels.merge_smallest(product, norm[tile], first, value, candidate, worst)
-        exact, order = _rank(x, part, candidate, wanted)
+        lost = candidate.min(axis=1) < 0
+        candidate[lost] = np.arange(keep)
+        exact, order = _rank(x, part, candidate, wanted, scale)
         rows = slice(low, low + TILE_ROWS)
         distance[rows], index[rows] = exact, order
         if keep < n:
@@ -90,9 +92,9 @@ def nearest_neighbors(
             slack = unit * (own + norm.max())
             # Safe if the k-th exact distance is clearly inside the edge of the candidates.
             reach = (exact[:, -1] / scale) ** 2
-            doubtful = np.flatnonzero(~(reach + slack < value.max(axis=1) + own - slack))
+            doubtful = np.flatnonzero(lost | ~(reach + slack < value.max(axis=1) + own - slack))
             if doubtful.size:
-                exact, order = _brute_force(x, part[doubtful], centre, wanted)
+                exact, order = _brute_force(x, part[doubtful], wanted, scale)
                 distance[low + doubtful], index[low + doubtful] = exact, order
     return distance, index
 
@@ -122,16 +124,24 @@ def checked_points(
 
 
 def _scale(x: npt.NDArray[Any], centre: npt.NDArray[np.float64]) -> float:
-    """Root mean square distance from the centre of up to 4096 points; 1 if all coincide."""
+    """Root mean square distance from the centre of up to 4096 points, as a power of two; 1 if 0.
+
+    Dividing by it is exact, and squares of what is left neither over- nor underflow.
+    """
     some = x[:: max(1, x.shape[0] // 4096)] - centre
     largest = float(np.abs(some).max())
     if largest == 0.0:
         return 1.0
-    return largest * float(np.sqrt(np.mean(((some / largest) ** 2).sum(axis=1))))
+    root = largest * float(np.sqrt(np.mean(((some / largest) ** 2).sum(axis=1))))
+    return float(2.0 ** np.clip(np.rint(np.log2(root)), -1000, 1000))
 
 
 def _rank(
-    x: npt.NDArray[Any], part: npt.NDArray[Any], candidate: npt.NDArray[np.int64], k: int
+    x: npt.NDArray[Any],
+    part: npt.NDArray[Any],
+    candidate: npt.NDArray[np.int64],
+    k: int,
+    scale: float,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Order candidates by exact distance, then by row."""
     candidate = np.sort(candidate, axis=1)
@@ -140,15 +150,15 @@ def _rank(
     for low in range(0, part.shape[0], rows):
         gap = x[candidate[low : low + rows]].astype(np.float64)
         gap -= part[low : low + rows, None, :]
+        gap /= scale
         square[low : low + rows] = np.einsum("ijk,ijk->ij", gap, gap)
     order = np.argsort(square, axis=1, kind="stable")[:, :k]
-    return np.sqrt(np.take_along_axis(square, order, axis=1)), np.take_along_axis(
-        candidate, order, axis=1
-    )
+    nearest = np.take_along_axis(candidate, order, axis=1)
+    return np.sqrt(np.take_along_axis(square, order, axis=1)) * scale, nearest
 
 
 def _brute_force(
-    x: npt.NDArray[Any], part: npt.NDArray[Any], centre: npt.NDArray[np.float64], k: int
+    x: npt.NDArray[Any], part: npt.NDArray[Any], k: int, scale: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Direct float64 differences against every point."""
     distance = np.empty((part.shape[0], k))
@@ -159,9 +169,9 @@ def _brute_force(
             [
                 np.einsum("ij,ij->i", gap, gap)
                 for low in range(0, x.shape[0], rows)
-                for gap in (x[low : low + rows] - query,)
+                for gap in ((x[low : low + rows] - query) / scale,)
             ]
         )
         order = np.argsort(square, kind="stable")[:k]
-        distance[i], index[i] = np.sqrt(square[order]), order
+        distance[i], index[i] = np.sqrt(square[order]) * scale, order
     return distance, index

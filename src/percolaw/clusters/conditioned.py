@@ -64,7 +64,7 @@ def conditioned_clusters(
         raise ValueError(f"sizes must be a number or a non-empty list; got shape {array.shape}.")
     if array.dtype.kind == "f":
         if not np.all(np.isfinite(array)):
-            raise ValueError(f"sizes must be finite; got {array[~np.isfinite(array)][0]}.")
+            raise TypeError(f"sizes must be integers; got {array[~np.isfinite(array)][0]}.")
         if np.any(array != np.floor(array)):
             raise TypeError(f"sizes must be integers; got {array[:3]}..., dtype {array.dtype}.")
         array = array.astype(np.int64)

@@ -45,11 +45,17 @@ class Dataset:
     features: Any = None
 
     def __post_init__(self) -> None:
-        n = self.X.shape[0]
-        if len(self.X.shape) != 2 or self.y.shape[0] != n or self.cluster.shape != (n,):
+        shape = tuple(self.X.shape)
+        if (
+            len(shape) != 2
+            or self.y.ndim < 1
+            or self.y.shape[0] != shape[0]
+            or self.cluster.shape != shape[:1]
+            or self.cluster_size.ndim != 1
+        ):
             raise ValueError(
-                f"X (n, d), y (n, ...) and cluster (n,) must have one n; got {self.X.shape}, "
-                f"{self.y.shape}, {self.cluster.shape}."
+                f"X (n, d), y (n, ...), cluster (n,) must have one n and cluster_size one dimension; "
+                f"got {shape}, {self.y.shape}, {self.cluster.shape}, {self.cluster_size.shape}."
             )
 
     def __len__(self) -> int:
@@ -115,6 +121,10 @@ class Dataset:
         for low, high in zip(np.append(0, ends[:-1]), ends, strict=True):
             chosen = order[low:high]
             rows = chosen if by == "point" else np.flatnonzero(np.isin(self.cluster, chosen))
+            if rows.size == 0:
+                raise ValueError(
+                    f"a part is empty: its {high - low} cluster(s) hold no points. Take other fractions."
+                )
             parts.append(self.take(np.sort(rows)))
         return tuple(parts)
 
@@ -129,6 +139,7 @@ class Dataset:
         size = checks.integer("batch_size", batch_size, minimum=1)
         n = len(self)
         if isinstance(rng, str):
+            checks.choice("rng", rng, ("in order",))
             for low in range(0, n, size):
                 yield np.asarray(self.X[low : low + size]), self.y[low : low + size]
             return

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.dataset import Dataset
-from percolaw.errors import PercolawError, ResourceError
+from percolaw.errors import MissingExtraError, PercolawError, ResourceError
 from percolaw.rng import RandomLike, as_streams
 
 FORMAT_VERSION = 1
@@ -30,6 +29,13 @@ SUFFIXES = (".npz", ".npy", ".zarr", ".parquet")
 CHUNK_ROWS = 1 << 17
 
 _ARRAYS = ("y", "cluster", "cluster_size")
+_FEATURES = ("data", "indices", "indptr", "shape")
+#: Plain chunks, zeros written too, so that a missing or short chunk can be seen.
+_ZARR: dict[str, Any] = {
+    "compressors": None,
+    "config": {"write_empty_chunks": True},
+    "overwrite": True,
+}
 
 
 class DatasetError(PercolawError, ValueError):
@@ -96,9 +102,9 @@ def load(path: str | os.PathLike[str]) -> Dataset:
         raise DatasetError(f"there is no {source}.{more}")
     try:
         return readers[source.suffix](source)
-    except DatasetError:
+    except (DatasetError, MissingExtraError):
         raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TypeError) as error:
+    except Exception as error:  # damaged files make readers fail in every way
         raise DatasetError(
             f"{source} cannot be read as a dataset: {error}. It may be truncated or damaged."
         ) from error
@@ -150,13 +156,18 @@ def stream_cluster(
     truth, provenance = cluster_description(streams, n, d, size)
     plan = {"provenance": provenance, "block": width, "format_version": FORMAT_VERSION}
     part = _part(target)
-    progress_file, sums_file = part / "progress.json", part / "labels.npy"
+    progress_file = part / "progress.json"
     done = 0
+    sums = np.zeros(n)
     if part.exists():
-        state = _json(progress_file) if progress_file.exists() else {}
-        if state.get("plan") == json.loads(json.dumps(plan)):
-            done = int(state["done"])
-        else:
+        try:
+            state = _json(progress_file)
+            if state["plan"] == json.loads(json.dumps(plan)):
+                sums = np.load(part / f"labels-{state['done']}.npy")
+                done = int(state["done"])
+        except (OSError, ValueError, KeyError):
+            pass  # nothing usable: start anew
+        if done == 0:
             shutil.rmtree(part)
     group = zarr.open_group(part, mode="a")
     chunk = min(n, CHUNK_ROWS)
@@ -166,13 +177,10 @@ def stream_cluster(
             shape=(n, d),
             chunks=(chunk, width),
             dtype="float32",
-            compressors=None,
-            overwrite=True,
+            **_ZARR,
         )
-        sums = np.zeros(n)
     else:
         points = group["X"]
-        sums = np.load(sums_file)
     weights = streams.generator("target").standard_normal(d)
     cluster = sample_cluster(n, size, streams)
     block = np.empty((n, width), dtype=np.float32)
@@ -185,10 +193,10 @@ def stream_cluster(
             rows = slice(row, min(row + chunk, n))
             points[rows, low:high] = out[rows]
             sums[rows] += out[rows].astype(np.float64) @ weights[low:high]
-        temporary = part / "labels.part.npy"
-        np.save(temporary, sums)
-        os.replace(temporary, sums_file)
+        # Labels first, under their own number, then the mark that counts them, then the old ones go.
+        np.save(part / f"labels-{index + 1}.npy", sums)
         _write_json(progress_file, {"plan": plan, "done": index + 1})
+        (part / f"labels-{index}.npy").unlink(missing_ok=True)
         progress(index + 1, len(blocks))
     sums -= sums.mean()
     sums /= sums.std() or 1.0
@@ -197,8 +205,9 @@ def stream_cluster(
     sites = 0 if np.isinf(size) else int(size)
     _zarr_array(group, "cluster_size", np.array([sites], dtype=np.int64))
     group.attrs.update(_meta(truth, provenance))
-    sums_file.unlink()
     progress_file.unlink()
+    for labels in part.glob("labels-*.npy"):
+        labels.unlink()
     _replace(part, target)
     return target
 
@@ -277,23 +286,38 @@ def _checked_meta(meta: Any) -> dict[str, Any]:
 
 
 def _dataset(arrays: dict[str, Any], meta: dict[str, Any]) -> Dataset:
-    cluster = np.asarray(arrays["cluster"])
-    sizes = np.asarray(arrays["cluster_size"])
+    kinds = {"X": "f", "y": "f", "cluster": "i", "cluster_size": "i"}
+    for name, kind in kinds.items():
+        if np.dtype(arrays[name].dtype).kind != kind:
+            raise DatasetError(f"{name} has dtype {arrays[name].dtype}; it is damaged or not ours.")
+    if np.dtype(arrays["X"].dtype) != np.float32:
+        raise DatasetError(f"X has dtype {arrays['X'].dtype} instead of float32.")
+    cluster, sizes = arrays["cluster"], arrays["cluster_size"]
     if cluster.size and (cluster.min() < 0 or cluster.max() >= sizes.size):
         raise DatasetError("cluster ids do not fit the table of cluster sizes.")
+    features = None
+    if "features_indptr" in arrays:
+        features = _sparse(arrays, int(arrays["X"].shape[0]))
     return Dataset(
-        arrays["X"],
-        np.asarray(arrays["y"]),
-        cluster,
-        sizes,
-        meta["truth"],
-        meta["provenance"],
+        arrays["X"], arrays["y"], cluster, sizes, meta["truth"], meta["provenance"], features
     )
+
+
+def _side_arrays(data: Dataset) -> dict[str, npt.NDArray[Any]]:
+    """Everything but X, as named arrays; sparse features in CSR parts."""
+    arrays = {name: np.asarray(getattr(data, name)) for name in _ARRAYS}
+    if data.features is not None:
+        from scipy import sparse
+
+        matrix = sparse.csr_array(data.features)
+        for name in _FEATURES:
+            arrays[f"features_{name}"] = np.asarray(getattr(matrix, name))
+    return arrays
 
 
 def _write_npz(data: Dataset, part: Path) -> None:
     meta = json.dumps(_meta(data.truth, data.provenance))
-    arrays = {name: getattr(data, name) for name in _ARRAYS}
+    arrays: dict[str, Any] = dict(_side_arrays(data))
     with open(part, "wb") as file:
         np.savez(file, X=np.asarray(data.X), meta=np.frombuffer(meta.encode(), np.uint8), **arrays)
         file.flush()
@@ -305,7 +329,7 @@ def _read_npz(source: Path) -> Dataset:
         if "meta" not in file.files:
             return _foreign(source, {name: file[name] for name in file.files})
         meta = _checked_meta(json.loads(file["meta"].tobytes().decode()))
-        return _dataset({name: file[name] for name in ("X", *_ARRAYS)}, meta)
+        return _dataset({name: file[name] for name in file.files if name != "meta"}, meta)
 
 
 def _foreign(source: Path, arrays: dict[str, npt.NDArray[Any]]) -> Dataset:
@@ -369,8 +393,8 @@ def _sparse(arrays: dict[str, npt.NDArray[Any]], n_rows: int) -> Any:
 def _write_npy(data: Dataset, part: Path) -> None:
     part.mkdir()
     np.save(part / "X.npy", np.asarray(data.X))
-    for name in _ARRAYS:
-        np.save(part / f"{name}.npy", getattr(data, name))
+    for name, values in _side_arrays(data).items():
+        np.save(part / f"{name}.npy", values)
     _write_json(part / "meta.json", _meta(data.truth, data.provenance))
 
 
@@ -381,7 +405,8 @@ def _read_npy(source: Path) -> Dataset:
             "with percolaw.datasets.dataset.Dataset."
         )
     meta = _checked_meta(_json(source / "meta.json"))
-    arrays = {name: np.load(source / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
+    names = [file.stem for file in source.glob("*.npy") if file.stem != "X"]
+    arrays = {name: np.load(source / f"{name}.npy", allow_pickle=False) for name in names}
     arrays["X"] = np.load(source / "X.npy", mmap_mode="r", allow_pickle=False)
     return _dataset(arrays, meta)
 
@@ -389,7 +414,7 @@ def _read_npy(source: Path) -> Dataset:
 def _zarr_array(group: Any, name: str, values: npt.NDArray[Any]) -> None:
     chunks = (min(max(1, values.shape[0]), 8 * CHUNK_ROWS), *values.shape[1:])
     array = group.create_array(
-        name, shape=values.shape, chunks=chunks, dtype=str(values.dtype), compressors=None
+        name, shape=values.shape, chunks=chunks, dtype=str(values.dtype), **_ZARR
     )
     array[...] = values
 
@@ -398,13 +423,11 @@ def _write_zarr(data: Dataset, part: Path) -> None:
     zarr = checks.extra("zarr", "store")
     group = zarr.open_group(part, mode="w")
     chunk = (min(len(data), CHUNK_ROWS), data.dim)
-    points = group.create_array(
-        "X", shape=data.X.shape, chunks=chunk, dtype="float32", compressors=None
-    )
+    points = group.create_array("X", shape=data.X.shape, chunks=chunk, dtype="float32", **_ZARR)
     for low in range(0, len(data), chunk[0]):
         points[low : low + chunk[0]] = data.X[low : low + chunk[0]]
-    for name in _ARRAYS:
-        _zarr_array(group, name, getattr(data, name))
+    for name, values in _side_arrays(data).items():
+        _zarr_array(group, name, values)
     group.attrs.update(_meta(data.truth, data.provenance))
 
 
@@ -415,19 +438,27 @@ def _read_zarr(source: Path) -> Dataset:
     except FileNotFoundError as error:
         raise DatasetError(f"{source} is no Zarr group.") from error
     meta = _checked_meta(dict(group.attrs))
-    arrays = {name: group[name][...] for name in _ARRAYS}
-    points = group["X"]
-    present = points.nchunks_initialized
-    if present != points.nchunks:
+    for name, array in group.arrays():
+        _check_chunks(source / name, array)
+    arrays = {name: array[...] for name, array in group.arrays() if name != "X"}
+    return _dataset({**arrays, "X": group["X"]}, meta)
+
+
+def _check_chunks(folder: Path, array: Any) -> None:
+    """Refuse an array of which a chunk is missing or short (chunks are stored plain)."""
+    size = int(np.prod(array.chunks)) * np.dtype(array.dtype).itemsize
+    files = [file for file in folder.rglob("*") if file.is_file() and file.name != "zarr.json"]
+    if len(files) != array.nchunks or any(file.stat().st_size != size for file in files):
         raise DatasetError(
-            f"{source} lacks {points.nchunks - present} of {points.nchunks} chunks of X."
+            f"{folder} holds {len(files)} of {array.nchunks} chunks, or some are truncated."
         )
-    return _dataset({**arrays, "X": points}, meta)
 
 
 def _write_parquet(data: Dataset, part: Path) -> None:
     arrow = checks.extra("pyarrow", "store")
     parquet = checks.extra("pyarrow.parquet", "store")
+    if data.features is not None:
+        raise ValueError("Parquet tables hold no sparse features; save as .npz, .npy or .zarr.")
     if data.y.ndim != 1:
         raise ValueError(f"Parquet tables hold one label a row; y has shape {data.y.shape}.")
     names = ["y", "cluster", "size", "rank", *(f"x{j}" for j in range(data.dim))]

@@ -73,6 +73,7 @@ def make_cluster(
     n = checks.integer("n_samples", n_samples, minimum=1)
     d = checks.integer("dim", dim, minimum=1)
     z = checks.coordination_number(coordination_number)
+    checks.choice("labels", labels, ("linear", "none"))
     streams = as_streams(rng)
     checks.memory(4.0 * n * d + 40.0 * n, f"{n} points in {d} dimensions", _STREAM)
     if math.isinf(z) and steps == "gaussian":
@@ -87,13 +88,14 @@ def make_cluster(
         tree = conditioned_clusters(sites_total, z, streams)
         sites = streams.generator("split").integers(0, sites_total, n)
         points = embed_sites(tree, sites, d, streams, steps)[0]
+    truth, provenance = cluster_description(streams, n, d, size, z, steps, labels)
     return Dataset(
         X=points,
         y=_labels(points, labels, streams),
         cluster=np.zeros(n, dtype=np.int64),
         cluster_size=np.array([0 if math.isinf(size) else int(size)], dtype=np.int64),
-        truth=_truth(labels, {"law": "critical cluster"}),
-        provenance=cluster_description(streams, n, d, size, z, steps)[1],
+        truth=truth,
+        provenance=provenance,
     )
 
 
@@ -104,8 +106,9 @@ def cluster_description(
     size: float = math.inf,
     coordination_number: float = math.inf,
     steps: Steps = "gaussian",
+    labels: Labels = "linear",
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return truth and provenance of `make_cluster` with linear labels."""
+    """Return truth and provenance of `make_cluster`."""
     provenance = _provenance(
         "make_cluster",
         streams,
@@ -114,8 +117,9 @@ def cluster_description(
         size=size,
         coordination_number=coordination_number,
         steps=steps,
+        labels=labels,
     )
-    return _truth("linear", {"law": "critical cluster"}), provenance
+    return _truth(labels, {"law": "critical cluster"}), provenance
 
 
 def make_distribution(
@@ -193,6 +197,8 @@ def make_distribution(
             n_clusters=n_clusters,
             min_size=min_size,
             max_size=max_size,
+            coordination_number=None if lattice is None else lattice.coordination_number,
+            mean_offspring=None if lattice is None else lattice.mean_offspring,
             labels=labels,
         ),
     )

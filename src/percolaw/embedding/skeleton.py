@@ -6,6 +6,7 @@ is one edge of length L. Nothing else of the cluster matters; see docs/theory.md
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -40,15 +41,19 @@ def embed_sites(
     -------
     points : array of float32, shape (m, d)
     span : Span
-        The spanned tree whose nodes were embedded.
+        The spanned tree whose nodes were embedded, roots (at the origin) included.
 
     Notes
     -----
     Equal in law to embedding all sites and taking `sites` of them. Time O(spanned sites) integers
     and O(m d) floats for Gaussian steps.
     """
-    span = tree.span(sites, collapse=steps == "gaussian")
+    wanted = checks.site_ids("sites", sites, tree.n_sites)
+    # The roots belong to it: they are the origin, and collapsing would drop the stem below them.
+    roots = tree.start[np.unique(tree.cluster_of(wanted))]
+    span = tree.span(np.concatenate([wanted, roots]), collapse=steps == "gaussian")
     points = embed_tree(span.tree, dim, rng, steps)
+    span = dataclasses.replace(span, index=span.index[: wanted.size])
     return points[span.index], span
 
 

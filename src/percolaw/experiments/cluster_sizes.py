@@ -24,9 +24,9 @@ class ClusterSizes:
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset({"n_seeds": 3, "n_clusters": 1000, "max_size": 10_000}, "2 s", "0.5 GiB"),
         "laptop": Preset(
-            {"n_seeds": 5, "n_clusters": 6664, "max_size": 1_000_000}, "15 s", "1 GiB"
+            {"n_seeds": 5, "n_clusters": 6664, "max_size": 1_000_000}, "18 s", "1 GiB"
         ),
-        "paper": Preset({}, "3 min", "3 GiB"),
+        "paper": Preset({}, "75 s", "3 GiB"),
     }
 
     coordination_number: int = 200

@@ -33,10 +33,10 @@ class DofScan:
         ),
         "laptop": Preset(
             {"n_seeds": 3, "n_settings": 400, "clusters": toy.Clusters(max_size=3_000_000)},
-            "20 s",
+            "18 s",
             "1 GiB",
         ),
-        "paper": Preset({}, "4 min", "4 GiB"),
+        "paper": Preset({}, "8 min", "4 GiB"),
     }
 
     clusters: toy.Clusters = field(default_factory=toy.Clusters)

@@ -41,7 +41,7 @@ class Embedded1nn:
             "5 s",
             "0.6 GiB",
         ),
-        "laptop": Preset({"n_seeds": 6}, "2 min", "1.5 GiB"),
+        "laptop": Preset({"n_seeds": 6}, "45 s", "1.5 GiB"),
         "paper": Preset({"n_seeds": 20}, "7 min", "1.5 GiB"),
     }
 

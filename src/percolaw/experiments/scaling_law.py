@@ -23,8 +23,8 @@ PRESETS = {
         "2 s",
         "0.5 GiB",
     ),
-    "laptop": Preset({"n_seeds": 6, "n_sizes": 30}, "40 s", "2 GiB"),
-    "paper": Preset({"n_seeds": 50}, "5 min", "4 GiB"),
+    "laptop": Preset({"n_seeds": 6, "n_sizes": 30}, "34 s", "2 GiB"),
+    "paper": Preset({"n_seeds": 50}, "10 min", "4 GiB"),
 }
 
 

@@ -30,9 +30,9 @@ class SingleCluster:
             "0.5 GiB",
         ),
         "laptop": Preset(
-            {"n_seeds": 8, "clusters": toy.Clusters(max_size=3_000_000)}, "20 s", "1 GiB"
+            {"n_seeds": 8, "clusters": toy.Clusters(max_size=3_000_000)}, "19 s", "1 GiB"
         ),
-        "paper": Preset({"n_seeds": 50}, "4 min", "4 GiB"),
+        "paper": Preset({"n_seeds": 50}, "9 min", "4 GiB"),
     }
 
     clusters: toy.Clusters = field(default_factory=toy.Clusters)

@@ -51,10 +51,13 @@ def _hazard(first, count, size):
 @njit(cache=True)
 def _run(first, size, key):
     """Number of new sites before the next repeat, when `first` of `size` sites are known."""
+    run = 0.0
     exponential = -np.log(1.0 - uniform(key, np.uint64(0)))
     if first < 0.01 * size:
         limit = np.floor(0.02 * size - first)
-        if limit >= 1.0 and _hazard(first, limit, size) > exponential:
+        if limit >= 1.0 and _hazard(first, limit, size) <= exponential:
+            run = limit  # survived so far; go on site by site
+        elif limit >= 1.0:
             # P(run >= l) = exp(-hazard(l)): the run is the largest l with hazard(l) <= exponential.
             low = 0.0
             high = limit
@@ -65,9 +68,8 @@ def _run(first, size, key):
                 else:
                     high = middle
             return low
-    run = 0.0
+    # Site by site, with fresh numbers: given survival so far the next draw is independent of it.
     draw = np.uint64(1)
-    # Rare or short: site by site, with its own numbers (the run is memoryless in the draws).
     while uniform(key, draw) >= (first + run) / size:
         run += 1.0
         draw += _ONE

@@ -1,0 +1,896 @@
+"""Dataset files: round trips, damage, interruption, streaming, files of others."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import percolaw.embedding.skeleton as skeleton
+from percolaw import checks
+from percolaw.datasets import formats
+from percolaw.datasets.dataset import Dataset
+from percolaw.datasets.formats import SUFFIXES, DatasetError, load, save, stream_cluster
+from percolaw.datasets.make import make_cluster, make_distribution
+from percolaw.errors import MissingExtraError, ResourceError
+
+pytest.importorskip("zarr")
+pytest.importorskip("pyarrow")
+
+formats_all = pytest.mark.parametrize("suffix", SUFFIXES)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_distribution(150, 5, 3, ensemble="yule")
+
+
+def contents(folder):
+    """Every file below a folder with its bytes."""
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(Path(folder).rglob("*"))
+        if p.is_file()
+    }
+
+
+def assert_equal(got, data):
+    np.testing.assert_array_equal(np.asarray(got.X), data.X)
+    assert got.X.dtype == np.float32
+    for name in ("y", "cluster", "cluster_size"):
+        ours, theirs = getattr(got, name), getattr(data, name)
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
+    assert got.truth == data.truth
+    assert got.provenance == data.provenance
+
+
+# ---- round trips
+
+
+@formats_all
+def test_round_trip(tmp_path, data, suffix):
+    path = save(data, tmp_path / f"cloud{suffix}")
+    assert path == tmp_path / f"cloud{suffix}"
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    got = load(str(path))
+    assert_equal(got, data)
+    np.testing.assert_array_equal(got.size, data.size)
+    np.testing.assert_array_equal(got.rank, data.rank)
+    # What was read can be used as what was written.
+    part, again = got.take([3, 3, 140]), data.take([3, 3, 140])
+    assert_equal(part, again)
+    assert_equal(got.split(rng=1)[1], data.split(rng=1)[1])
+    for rng in ("in order", 4):
+        for a, b in zip(got.batches(40, rng), data.batches(40, rng), strict=True):
+            np.testing.assert_array_equal(a[0], b[0])
+            np.testing.assert_array_equal(a[1], b[1])
+    # Saving what was read gives the same data in every format.
+    for other in SUFFIXES:
+        assert_equal(load(save(got, tmp_path / f"copy{other}")), data)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".zarr"])
+def test_round_trip_of_many_labels(tmp_path, data, suffix):
+    many = Dataset(
+        data.X, np.random.default_rng(0).random((150, 3)), data.cluster, data.cluster_size
+    )
+    assert_equal(load(save(many, tmp_path / f"many{suffix}")), many)
+    with pytest.raises(ValueError, match="one label a row"):
+        save(many, tmp_path / "many.parquet")
+    assert [p.name for p in tmp_path.iterdir()] == [f"many{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".zarr", ".parquet"])
+def test_a_single_point(tmp_path, suffix):
+    one = make_cluster(1, 1, 0)
+    assert_equal(load(save(one, tmp_path / f"one{suffix}")), one)
+
+
+@formats_all
+def test_many_chunks(tmp_path, data, suffix, monkeypatch):
+    monkeypatch.setattr(formats, "CHUNK_ROWS", 64)
+    got = load(save(data, tmp_path / f"chunks{suffix}"))
+    assert_equal(got, data)
+    if suffix == ".zarr":
+        assert got.X.chunks == (64, 5)
+        x, y = (np.concatenate(parts) for parts in zip(*got.batches(7, 3), strict=True))
+        rows, wanted = np.column_stack([y, x]), np.column_stack([data.y, data.X])
+        assert not np.array_equal(rows, wanted)
+        assert sorted(rows.tolist()) == sorted(wanted.tolist())
+
+
+def test_large_arrays_stay_on_disk(tmp_path, data):
+    assert isinstance(load(save(data, tmp_path / "a.npy")).X, np.memmap)
+    assert not isinstance(load(save(data, tmp_path / "a.zarr")).X, np.ndarray)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".zarr"])
+def test_features_are_kept_or_refused(tmp_path, data, suffix):
+    own = Dataset(
+        data.X, data.y, data.cluster, data.cluster_size, features=sparse.eye_array(150).tocsr()
+    )
+    try:
+        save(own, tmp_path / f"features{suffix}")
+    except ValueError:
+        return
+    assert load(tmp_path / f"features{suffix}").features is not None
+
+
+@formats_all
+def test_overwriting(tmp_path, data, suffix):
+    path = tmp_path / f"cloud{suffix}"
+    other = make_cluster(40, 3, 1)
+    save(other, path)
+    before = contents(tmp_path)
+    with pytest.raises(FileExistsError, match="exists; choose another name or pass overwrite"):
+        save(data, path)
+    assert contents(tmp_path) == before
+    save(data, path, overwrite=True)
+    assert_equal(load(path), data)
+    save(other, path, overwrite=True)
+    assert_equal(load(path), other)
+    assert contents(tmp_path).keys() == before.keys()
+
+
+def test_parquet_is_a_plain_table(tmp_path, data):
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    table = parquet.read_table(save(data, tmp_path / "table.parquet"))
+    names = ["y", "cluster", "size", "rank", *(f"x{j}" for j in range(5))]
+    assert table.column_names == names
+    types = [arrow.float64(), *[arrow.int64()] * 3, *[arrow.float32()] * 5]
+    assert table.schema.types == types
+    np.testing.assert_array_equal(table.column("y").to_numpy(), data.y)
+    np.testing.assert_array_equal(table.column("cluster").to_numpy(), data.cluster)
+    np.testing.assert_array_equal(table.column("size").to_numpy(), data.size)
+    np.testing.assert_array_equal(table.column("rank").to_numpy(), data.rank)
+    for j in range(5):
+        np.testing.assert_array_equal(table.column(f"x{j}").to_numpy(), data.X[:, j])
+
+
+def test_zarr_and_npy_are_plain_too(tmp_path, data):
+    import zarr
+
+    group = zarr.open_group(save(data, tmp_path / "a.zarr"), mode="r")
+    np.testing.assert_array_equal(group["X"][...], data.X)
+    np.testing.assert_array_equal(np.load(save(data, tmp_path / "a.npy") / "X.npy"), data.X)
+    with np.load(save(data, tmp_path / "a.npz"), allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["X"], data.X)
+
+
+# ---- what is refused before any work
+
+
+def test_unknown_suffix_and_missing_folder(tmp_path, data):
+    for name in ("cloud.csv", "cloud", "cloud.NPZ"):
+        with pytest.raises(ValueError, match=r"needs one of the suffixes \.npz, \.npy"):
+            save(data, tmp_path / name)
+        with pytest.raises(DatasetError, match="known are"):
+            load(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        save(data, tmp_path / "none" / "cloud.npz")
+    with pytest.raises(ValueError, match="streaming writes Zarr"):
+        stream_cluster(tmp_path / "cloud.npz", 10, 2)
+    assert not list(tmp_path.iterdir())
+
+
+@formats_all
+def test_missing_file(tmp_path, suffix):
+    with pytest.raises(DatasetError, match="there is no") as caught:
+        load(tmp_path / f"none{suffix}")
+    assert "unfinished" not in str(caught.value)
+    (tmp_path / f".none{suffix}.part").mkdir()
+    with pytest.raises(DatasetError, match=r"unfinished \.none.*\.part lies there"):
+        load(tmp_path / f"none{suffix}")
+
+
+@formats_all
+def test_full_disk_is_refused_before_work(tmp_path, data, suffix, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    asked = []
+
+    def disk(folder):
+        asked.append(Path(folder))
+        return usage(10**9, 10**9 - 4000, 4000)
+
+    monkeypatch.setattr(shutil, "disk_usage", disk)
+    monkeypatch.setattr(formats, "_whole", None)  # any attempt to write would fail otherwise
+    with pytest.raises(ResourceError, match=r"needs 5.27 KiB of disk and 3.91 KiB are free"):
+        save(data, tmp_path / f"cloud{suffix}")
+    assert asked == [tmp_path.resolve()]
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(skeleton, "embed_sampled", None)
+    with pytest.raises(ResourceError, match=r"of disk"):
+        stream_cluster(tmp_path / "cloud.zarr", 10**6, 10)
+    assert not list(tmp_path.iterdir())
+    assert isinstance(ResourceError("x"), MemoryError)
+
+
+def test_streaming_beyond_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "available_memory", lambda: 2**20)
+    with pytest.raises(ResourceError, match=r"streaming 100000 points needs 4.58 MiB of memory"):
+        stream_cluster(tmp_path / "cloud.zarr", 10**5, 10, memory=2**18)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("suffix", "module"), [(".zarr", "zarr"), (".parquet", "pyarrow")])
+def test_missing_libraries_are_named(tmp_path, data, suffix, module, monkeypatch):
+    path = save(data, tmp_path / f"cloud{suffix}")
+    for name in [m for m in sys.modules if m.split(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'percolaw\[store\]'"):
+        load(path)
+    with pytest.raises(MissingExtraError, match=r"pip install 'percolaw\[store\]'"):
+        save(data, tmp_path / f"other{suffix}")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+# ---- damaged files
+
+
+def outcome(path, data):
+    """'error', 'equal' or 'other'; anything but a DatasetError is not caught here."""
+    try:
+        got = load(path)
+    except DatasetError:
+        return "error"
+    try:
+        assert_equal(got, data)
+    except AssertionError:
+        return "other"
+    return "equal"
+
+
+def files_of(path):
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
+@formats_all
+def test_truncated_files(tmp_path, data, suffix):
+    path = save(data, tmp_path / f"cloud{suffix}")
+    tried = 0
+    for file in files_of(path):
+        whole = file.read_bytes()
+        cuts = sorted({0, 1, 7, 8, 60, len(whole) // 3, len(whole) // 2, len(whole) - 9,
+                       len(whole) - 1})  # fmt: skip
+        for cut in cuts:
+            if not 0 <= cut < len(whole):
+                continue
+            if suffix == ".zarr" and "c" in file.parts and "X" in file.parts:
+                continue  # read only when asked for: see the next test
+            file.write_bytes(whole[:cut])
+            assert outcome(path, data) == "error", (file.name, cut)
+            tried += 1
+        if suffix == ".zarr" and "c" in file.parts and "X" not in file.parts:
+            file.write_bytes(whole)
+            continue  # the next test but one
+        file.unlink()
+        assert outcome(path, data) == "error", f"without {file.name}"
+        file.write_bytes(whole)
+    assert tried >= 8
+    assert outcome(path, data) == "equal"
+
+
+def test_truncated_chunks_of_zarr(tmp_path, data):
+    path = save(data, tmp_path / "cloud.zarr")
+    (chunk,) = (p for p in files_of(path / "X") if "c" in p.parts)
+    whole = chunk.read_bytes()
+    for cut in (0, 1, len(whole) // 2, len(whole) - 1):
+        chunk.write_bytes(whole[:cut])
+        with pytest.raises(DatasetError):
+            load(path)
+
+
+@pytest.mark.parametrize("name", ["y", "cluster", "cluster_size"])
+def test_missing_chunks_of_zarr(tmp_path, data, name):
+    path = save(data, tmp_path / "cloud.zarr")
+    (chunk,) = (p for p in files_of(path / name) if "c" in p.parts)
+    chunk.unlink()
+    assert outcome(path, data) == "error"
+
+
+def test_a_truncated_chunk_of_zarr_is_never_half_read(tmp_path, data):
+    path = save(data, tmp_path / "cloud.zarr")
+    (chunk,) = (p for p in files_of(path / "X") if "c" in p.parts)
+    whole = chunk.read_bytes()
+    for cut in (0, 1, len(whole) // 2, len(whole) - 1):
+        chunk.write_bytes(whole[:cut])
+        with pytest.raises(ValueError):
+            np.asarray(load(path).X[:])
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        ".npz",
+        ".npy",
+        ".zarr",
+        ".parquet",
+    ],
+)
+def test_flipped_bits(tmp_path, data, suffix):
+    path = save(data, tmp_path / f"cloud{suffix}")
+    generator = np.random.default_rng(5)
+    seen = {"error": 0, "equal": 0, "other": 0}
+    for file in files_of(path):
+        whole = file.read_bytes()
+        # Densely where the structure is described, sparsely in the numbers.
+        places = [*generator.integers(0, len(whole), 40), *range(0, min(120, len(whole)), 5)]
+        places += [len(whole) - 1 - i for i in range(0, min(300, len(whole)), 3)]
+        if suffix == ".zarr":  # nine files, and slow to open
+            places = places[::6]
+        for place in places:
+            broken = bytearray(whole)
+            broken[place] ^= 1 << int(generator.integers(8))
+            file.write_bytes(bytes(broken))
+            seen[outcome(path, data)] += 1
+        file.write_bytes(whole)
+    # Only .npz has checksums (next test): elsewhere a flipped bit of a number stays unseen.
+    assert seen["error"] > 10
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_flipped_bits_of_npz_are_never_read(tmp_path, data, compressed):
+    path = tmp_path / "cloud.npz"
+    if compressed:
+        np.savez_compressed(path, X=data.X.round(1), y=data.y)
+    else:
+        save(data, path)
+    wanted = load(path)
+    whole = path.read_bytes()
+    generator = np.random.default_rng(6)
+    failed = 0
+    for place in range(0, len(whole), 11):
+        broken = bytearray(whole)
+        broken[place] ^= 1 << int(generator.integers(8))
+        path.write_bytes(bytes(broken))
+        try:
+            got = load(path)
+        except Exception:  # of which kind, the other tests ask
+            failed += 1
+            continue
+        assert_equal(got, wanted)
+    assert failed > len(whole) / 11 / 2
+
+
+@formats_all
+def test_files_of_another_kind(tmp_path, data, suffix):
+    path = tmp_path / f"cloud{suffix}"
+    generator = np.random.default_rng(1)
+    archive = tmp_path / "other.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("readme.txt", "hello")
+    table = tmp_path / "table.csv"
+    table.write_text("y,x0\n1,2\n")
+    for content in (
+        b"",
+        b"\x00",
+        generator.bytes(10_000),
+        archive.read_bytes(),
+        table.read_bytes(),
+        b"PK\x03\x04" + generator.bytes(300),
+        b"PAR1" + generator.bytes(300) + b"PAR1",
+        b"\x93NUMPY" + generator.bytes(300),
+    ):
+        path.write_bytes(content)
+        assert outcome(path, data) == "error", content[:10]
+    path.unlink()
+    path.mkdir()
+    assert outcome(path, data) == "error"
+    (path / "meta.json").write_text("{}")
+    (path / "zarr.json").write_text("{}")
+    assert outcome(path, data) == "error"
+
+
+def rewrite(path, data, suffix, arrays=None, meta=None):
+    """Save a dataset whose parts were changed behind the writer's back."""
+    parts = {"X": data.X, "y": data.y, "cluster": data.cluster, "cluster_size": data.cluster_size}
+    parts.update(arrays or {})
+    parts = {name: value for name, value in parts.items() if value is not None}
+    meta = formats._meta(data.truth, data.provenance) if meta is None else meta
+    if suffix == ".npz":
+        text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        with open(path, "wb") as file:
+            np.savez(file, allow_pickle=True, meta=text, **parts)
+    elif suffix == ".npy":
+        path.mkdir()
+        for name, value in parts.items():
+            np.save(path / f"{name}.npy", value, allow_pickle=True)
+        (path / "meta.json").write_text(json.dumps(meta))
+    else:
+        import zarr
+
+        group = zarr.open_group(path, mode="w")
+        for name, value in parts.items():
+            array = group.create_array(name, shape=value.shape, dtype=str(value.dtype))
+            array[...] = value
+        group.attrs.update(meta)
+    return path
+
+
+ARRAY_FORMATS = pytest.mark.parametrize("suffix", [".npz", ".npy", ".zarr"])
+
+
+@ARRAY_FORMATS
+@pytest.mark.parametrize("name", ["X", "y", "cluster", "cluster_size"])
+def test_missing_arrays(tmp_path, data, suffix, name):
+    path = rewrite(tmp_path / f"cloud{suffix}", data, suffix, {name: None})
+    assert outcome(path, data) == "error"
+
+
+WRONG = {
+    "short y": {"y": np.zeros(149)},
+    "short cluster": {"cluster": np.zeros(149, np.int64)},
+    "short X": {"X": np.zeros((149, 5), np.float32)},
+    "flat X": {"X": np.zeros(150, np.float32)},
+    "deep X": {"X": np.zeros((150, 5, 1), np.float32)},
+    "square cluster": {"cluster": np.zeros((150, 1), np.int64)},
+    "cluster too large": {"cluster": np.full(150, 10**6)},
+    "cluster negative": {"cluster": np.full(150, -1)},
+    "no clusters": {"cluster_size": np.zeros(0, np.int64)},
+}
+
+
+@ARRAY_FORMATS
+@pytest.mark.parametrize("wrong", WRONG)
+def test_arrays_that_do_not_fit(tmp_path, data, suffix, wrong):
+    path = rewrite(tmp_path / f"cloud{suffix}", data, suffix, WRONG[wrong])
+    assert outcome(path, data) == "error"
+
+
+ESCAPES = {
+    "scalar y": {"y": np.zeros(())},
+    "scalar X": {"X": np.zeros((), np.float32)},
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "wrong"),
+    [(".npz", "scalar y"), (".npy", "scalar y"), (".zarr", "scalar y"), (".npz", "scalar X")],
+)
+def test_arrays_without_a_length(tmp_path, data, suffix, wrong):
+    path = rewrite(tmp_path / f"cloud{suffix}", data, suffix, ESCAPES[wrong])
+    assert outcome(path, data) == "error"
+
+
+UNUSABLE = {
+    "real cluster": {"cluster": np.linspace(0, 1, 150)},
+    "square cluster_size": {"cluster_size": np.ones((600, 2), np.int64)},
+    "integer X": {"X": np.ones((150, 5), np.int64)},
+    "text y": {"y": np.full(150, "a")},
+}
+
+
+@pytest.mark.parametrize("wrong", UNUSABLE)
+def test_arrays_of_another_type(tmp_path, data, wrong):
+    path = rewrite(tmp_path / "cloud.npz", data, ".npz", UNUSABLE[wrong])
+    assert outcome(path, data) == "error"
+
+
+@ARRAY_FORMATS
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {},
+        {"format": "other"},
+        {"format": "percolaw dataset", "format_version": 1},
+        {"format": "percolaw dataset", "format_version": 99, "truth": {}, "provenance": {}},
+        {"format": "percolaw dataset", "format_version": "one", "truth": {}, "provenance": {}},
+    ],
+)
+def test_wrong_descriptions(tmp_path, data, suffix, meta):
+    path = rewrite(tmp_path / f"cloud{suffix}", data, suffix, meta=meta)
+    assert outcome(path, data) == "error"
+
+
+class Bomb:
+    """Unpickling it leaves a trace."""
+
+    def __reduce__(self):
+        return (os.mkdir, (str(Bomb.trace),))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+@pytest.mark.parametrize("name", ["X", "y", "cluster", "cluster_size"])
+def test_pickles_are_never_opened(tmp_path, data, suffix, name):
+    Bomb.trace = tmp_path / "exploded"
+    bomb = np.array([Bomb()] * 2, dtype=object)
+    path = rewrite(tmp_path / f"cloud{suffix}", data, suffix, {name: bomb})
+    assert outcome(path, data) == "error"
+    foreign = tmp_path / "foreign.npz"
+    np.savez(foreign, allow_pickle=True, **{"X": data.X, "y": data.y, "extra": bomb, name: bomb})
+    assert outcome(foreign, data) == "error"
+    foreign.write_bytes(__import__("pickle").dumps(Bomb()))
+    assert outcome(foreign, data) == "error"
+    assert not Bomb.trace.exists()
+    # Control: it does explode where pickles are allowed.
+    target = path if suffix == ".npz" else path / f"{name}.npy"
+    loaded = np.load(target, allow_pickle=True)
+    if suffix == ".npz":
+        loaded[name]
+    assert Bomb.trace.exists()
+
+
+def test_a_header_that_claims_a_huge_array(tmp_path, data):
+    path = rewrite(tmp_path / "cloud.npz", data, ".npz")
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000000, 5), }"
+    member = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + header.ljust(117) + b"\n"
+    broken = tmp_path / "broken.npz"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(broken, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, member if name == "X.npy" else old.read(name))
+    with pytest.raises(DatasetError):
+        load(broken)
+
+
+def test_a_single_npy_array_is_explained(tmp_path):
+    np.save(tmp_path / "alone.npy", np.zeros((3, 2)))
+    with pytest.raises(DatasetError, match="is a single array"):
+        load(tmp_path / "alone.npy")
+
+
+def test_a_plain_parquet_table_is_explained(tmp_path):
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    parquet.write_table(arrow.table({"a": [1, 2]}), tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match="a table without a dataset's description"):
+        load(tmp_path / "a.parquet")
+
+
+# ---- interrupted saves
+
+
+class Exploding:
+    """An X that fails when it is read, the way Ctrl-C or a lost disk would."""
+
+    def __init__(self, data, error):
+        self.shape, self.dtype, self.error, self.reads = data.X.shape, data.X.dtype, error, 0
+        self.X = data.X
+
+    def __getitem__(self, rows):
+        self.reads += 1
+        if self.reads > 1:
+            raise self.error
+        return self.X[rows]
+
+    def __array__(self, *args, **kwargs):
+        raise self.error
+
+
+@formats_all
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("disk lost"), MemoryError()])
+def test_interrupted_saves_leave_nothing(tmp_path, data, suffix, error, monkeypatch):
+    monkeypatch.setattr(formats, "CHUNK_ROWS", 50)
+    bad = Dataset(Exploding(data, error), data.y, data.cluster, data.cluster_size)
+    path = tmp_path / f"cloud{suffix}"
+    with pytest.raises(type(error)):
+        save(bad, path)
+    assert not list(tmp_path.iterdir())
+    # Nor is what was there before touched.
+    save(data, path)
+    before = contents(tmp_path)
+    with pytest.raises(type(error)):
+        save(bad, path, overwrite=True)
+    assert contents(tmp_path) == before
+    assert_equal(load(path), data)
+
+
+KILLED = """
+import sys, time
+from percolaw.datasets import formats, make
+when, path = sys.argv[1:]
+def stop(*args, **kwargs):
+    print("ready", flush=True)
+    time.sleep(60)
+if when == "before rename":
+    formats._replace = stop
+else:
+    original = formats.np.save
+    def save(file, array, **more):
+        if "cluster" in str(file):
+            stop()
+        original(file, array, **more)
+    formats.np.save = save
+formats.save(make.make_cluster(500, 4, 1), path)
+"""
+
+
+@pytest.mark.parametrize(("when", "suffix"), [("in the middle", ".npy"), ("before rename", ".npz")])
+def test_killed_saves_leave_nothing_that_looks_finished(tmp_path, when, suffix):
+    path = tmp_path / f"cloud{suffix}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, when, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+    process.stdout.close()
+    assert [p.name for p in tmp_path.iterdir()] == [f".cloud{suffix}.part"]
+    with pytest.raises(DatasetError, match="unfinished"):
+        load(path)
+    data = make_cluster(500, 4, 1)
+    save(data, path)
+    assert_equal(load(path), data)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+# ---- streaming
+
+STREAM = {"n_samples": 300, "dim": 11, "rng": 4, "memory": 300 * 4 * 4}  # blocks of 4, 4, 3 columns
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """First columns of the blocks that were made."""
+    first = []
+    original = skeleton.embed_sampled
+
+    def counted(*args, **kwargs):
+        first.append(kwargs["first_column"])
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(skeleton, "embed_sampled", counted)
+    monkeypatch.setattr(formats, "CHUNK_ROWS", 128)
+    return first
+
+
+@pytest.mark.parametrize("size", [np.inf, 10**9, 40])
+@pytest.mark.parametrize("memory", [1, 300 * 4 * 4, 10**9])
+def test_stream_equals_make_cluster(tmp_path, made, size, memory):
+    told = []
+    options = {**STREAM, "memory": memory, "size": size}
+    path = stream_cluster(tmp_path / "s.zarr", **options, progress=lambda *a: told.append(a))
+    got, wanted = load(path), make_cluster(300, 11, 4, size=size)
+    np.testing.assert_array_equal(got.X[:], wanted.X)
+    np.testing.assert_allclose(got.y, wanted.y, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(got.cluster, wanted.cluster)
+    np.testing.assert_array_equal(got.cluster_size, wanted.cluster_size)
+    assert got.truth == wanted.truth
+    assert {k: v for k, v in got.provenance.items() if k in wanted.provenance} == wanted.provenance
+    blocks = {1: 11, 4800: 3, 10**9: 1}[memory]
+    assert told == [(i, blocks) for i in range(blocks + 1)]
+    assert len(made) == blocks
+    assert [p.name for p in tmp_path.iterdir()] == ["s.zarr"]
+    assert got.X.chunks == (128, -(-11 // blocks))
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_after(blocks):
+    def progress(done, total):
+        if done == blocks:
+            raise Stop
+
+    return progress
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+def test_stream_continues_with_equal_bytes(tmp_path, made, after):
+    whole = contents(stream_cluster(tmp_path / "whole.zarr", **STREAM))
+    path = tmp_path / "s.zarr"
+    made.clear()
+    with pytest.raises(Stop):
+        stream_cluster(path, **STREAM, progress=stop_after(after))
+    assert made == [0, 4, 8][:after]
+    assert not path.exists()
+    with pytest.raises(DatasetError, match="unfinished"):
+        load(path)
+    made.clear()
+    stream_cluster(path, **STREAM)
+    assert made == [0, 4, 8][after:]
+    assert contents(path) == whole
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.zarr", "whole.zarr"]
+
+
+def test_stream_interrupted_after_every_block(tmp_path, made):
+    whole = contents(stream_cluster(tmp_path / "whole.zarr", **STREAM))
+    made.clear()
+    for after in (1, 2, 3):
+        with pytest.raises(Stop):
+            stream_cluster(tmp_path / "s.zarr", **STREAM, progress=stop_after(after))
+    stream_cluster(tmp_path / "s.zarr", **STREAM)
+    assert made == [0, 4, 8]
+    assert contents(tmp_path / "s.zarr") == whole
+
+
+def interrupted_at(monkeypatch, name, call):
+    """Make a function of the module fail at its n-th call, once."""
+    original, calls = getattr(formats, name), []
+
+    def failing(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == call:
+            raise Stop
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(formats, name, failing)
+
+
+def assert_stream_recovers(tmp_path, monkeypatch, name, call):
+    whole = contents(stream_cluster(tmp_path / "whole.zarr", **STREAM))
+    path = tmp_path / "s.zarr"
+    with monkeypatch.context() as broken:
+        interrupted_at(broken, name, call)
+        with pytest.raises(Stop):
+            stream_cluster(path, **STREAM)
+    assert not path.exists()
+    stream_cluster(path, **STREAM)
+    assert contents(path) == whole
+
+
+def test_stream_interrupted_before_its_first_record(tmp_path, made, monkeypatch):
+    assert_stream_recovers(tmp_path, monkeypatch, "_write_json", 1)
+
+
+def test_stream_interrupted_between_its_records(tmp_path, made, monkeypatch):
+    assert_stream_recovers(tmp_path, monkeypatch, "_write_json", 2)
+
+
+@pytest.mark.parametrize("call", [2, 3])
+def test_stream_interrupted_at_its_end(tmp_path, made, monkeypatch, call):
+    assert_stream_recovers(tmp_path, monkeypatch, "_zarr_array", call)
+
+
+def test_stream_interrupted_before_the_rename(tmp_path, made, monkeypatch):
+    assert_stream_recovers(tmp_path, monkeypatch, "_replace", 1)
+
+
+def test_stream_interrupted_between_its_removals(tmp_path, made, monkeypatch):
+    original = Path.unlink
+
+    def failing(self, *args, **kwargs):
+        if self.name == "progress.json":
+            raise Stop
+        original(self, *args, **kwargs)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", failing)
+        with pytest.raises(Stop):
+            stream_cluster(tmp_path / "s.zarr", **STREAM)
+    stream_cluster(tmp_path / "s.zarr", **STREAM)
+    assert_equal(load(tmp_path / "s.zarr"), load(stream_cluster(tmp_path / "w.zarr", **STREAM)))
+
+
+@pytest.mark.parametrize(
+    "change", [{"rng": 5}, {"dim": 12}, {"n_samples": 299}, {"size": 10**6}, {"memory": 300 * 20}]
+)
+def test_another_request_starts_anew(tmp_path, made, change):
+    with pytest.raises(Stop):
+        stream_cluster(tmp_path / "s.zarr", **STREAM, progress=stop_after(2))
+    made.clear()
+    asked = {**STREAM, **change}
+    stream_cluster(tmp_path / "s.zarr", **asked)
+    assert made[0] == 0
+    other = stream_cluster(tmp_path / "other.zarr", **asked)
+    assert contents(tmp_path / "s.zarr") == contents(other)
+
+
+def test_streams_do_not_overwrite_unasked(tmp_path, made):
+    path = stream_cluster(tmp_path / "s.zarr", **STREAM)
+    before = contents(path)
+    with pytest.raises(FileExistsError, match="overwrite"):
+        stream_cluster(path, **STREAM)
+    assert contents(path) == before
+    stream_cluster(path, **{**STREAM, "rng": 9}, overwrite=True)
+    assert contents(path) != before
+
+
+# ---- files of other generators
+
+
+def test_file_with_points_and_labels_only(tmp_path):
+    x, y = np.random.default_rng(0).random((20, 3)), np.arange(20.0)
+    np.savez(tmp_path / "a.npz", X=x, y=y[:, None])
+    got = load(tmp_path / "a.npz")
+    np.testing.assert_array_equal(got.X, x.astype(np.float32))
+    assert got.X.dtype == np.float32
+    np.testing.assert_array_equal(got.y, y)
+    assert got.cluster.tolist() == [0] * 20
+    assert got.cluster_size.tolist() == [20]
+    assert got.features is None
+    assert got.provenance == {"maker": "file", "file": "a.npz"}
+    np.savez_compressed(tmp_path / "b.npz", X=x.astype(int), y=np.stack([y, y], axis=1))
+    assert load(tmp_path / "b.npz").y.shape == (20, 2)
+
+
+@pytest.mark.parametrize("ids", ["cluster_ids", "cluster_id", "cluster", "clusters"])
+@pytest.mark.parametrize("per_point", [False, True])
+def test_file_with_clusters_and_features(tmp_path, ids, per_point):
+    generator = np.random.default_rng(1)
+    cluster = np.array([7, 3, 3, 9, 7, 3, 12, 9])  # names of clusters, not numbers from 0
+    table = {3: 300, 7: 70, 9: 900, 12: 12}
+    sizes = [table[c] for c in cluster] if per_point else [table[c] for c in sorted(table)]
+    matrix = sparse.random_array((8, 50), density=0.1, rng=generator, format="csr")
+    np.savez(
+        tmp_path / "a.npz",
+        X=generator.random((8, 3)),
+        y=generator.random(8),
+        **{ids: cluster, "cluster_sizes": np.array(sizes)},
+        features_data=matrix.data,
+        features_indices=matrix.indices,
+        features_indptr=matrix.indptr,
+        features_shape=np.array(matrix.shape),
+    )
+    got = load(tmp_path / "a.npz")
+    assert got.cluster.tolist() == [1, 0, 0, 2, 1, 0, 3, 2]
+    assert got.cluster_size.tolist() == [300, 70, 900, 12]
+    assert got.size.tolist() == [table[c] for c in cluster]
+    assert got.rank.tolist() == [3, 2, 2, 1, 3, 2, 4, 1]
+    assert (got.features != matrix).nnz == 0
+    part = got.take([6, 1])
+    np.testing.assert_array_equal(part.features.toarray(), matrix.toarray()[[6, 1]])
+
+
+def test_file_with_sizes_of_no_known_order(tmp_path):
+    # Neither one a cluster nor one a point: the points are counted.
+    np.savez(tmp_path / "a.npz", X=np.zeros((4, 1)), y=np.zeros(4), cluster_ids=[5, 5, 6, 5],
+             cluster_sizes=np.arange(9))  # fmt: skip
+    assert load(tmp_path / "a.npz").cluster_size.tolist() == [3, 1]
+
+
+GOOD = {"X": np.zeros((4, 2)), "y": np.zeros(4)}
+CSR = {"f_data": [1.0], "f_indices": [0], "f_indptr": [0, 1, 1, 1, 1], "f_shape": [4, 3]}
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {},
+        {"X": GOOD["X"]},
+        {"y": GOOD["y"]},
+        {**GOOD, "X": np.zeros(4)},
+        {**GOOD, "X": np.full((4, 2), np.nan)},
+        {**GOOD, "X": np.full((4, 2), "a")},
+        {**GOOD, "y": np.zeros(5)},
+        {**GOOD, "y": np.full(4, "b")},
+        {**GOOD, "cluster_ids": np.zeros(3, int)},
+        {**GOOD, **CSR, "f_indices": [99]},
+        {**GOOD, **CSR, "f_indptr": [0, 5]},
+        {**GOOD, **CSR, "f_shape": [4]},
+    ],
+)
+def test_foreign_files_that_cannot_be_read(tmp_path, arrays):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DatasetError, match=r"a\.npz"):
+        load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("y", [np.float64(3.0), np.zeros(())])
+def test_foreign_scalar_labels(tmp_path, y):
+    np.savez(tmp_path / "a.npz", X=GOOD["X"], y=y)
+    with pytest.raises(DatasetError):
+        load(tmp_path / "a.npz")
+
+
+def test_foreign_compressed_files_damaged(tmp_path):
+    generator = np.random.default_rng(3)
+    good = tmp_path / "a.npz"
+    np.savez_compressed(good, X=generator.random((200, 3)).round(1), y=np.arange(200.0))
+    whole = good.read_bytes()
+    wanted = load(good)
+    errors = 0
+    for place in range(0, len(whole), 5):
+        broken = bytearray(whole)
+        broken[place] ^= 1 << int(generator.integers(8))
+        good.write_bytes(bytes(broken))
+        result = outcome(good, wanted)
+        assert result != "other"
+        errors += result == "error"
+    for cut in range(0, len(whole), 97):
+        good.write_bytes(whole[:cut])
+        assert outcome(good, wanted) == "error"
+    assert errors > 100
