@@ -81,7 +81,8 @@ def main() -> None:
     setting = (time.process_time() - started) / 40
     print(
         f"allocation scan: {1000 * setting:.0f} ms a setting, {2000 * setting:.0f} CPU s for 2000, "
-        f"{1000 * setting:.0f} s on two workers (bar 60), {PUBLISHED_SCAN_SECONDS / setting:.0f} times less than published"
+        f"{1000 * setting:.0f} s on two workers (bar 60), "
+        f"{PUBLISHED_SCAN_SECONDS / setting:.0f} times less than published"
     )
     assert 1000 * setting < 60
     print(f"peak memory {peak_gib():.2f} GiB")
