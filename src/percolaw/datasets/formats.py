@@ -189,9 +189,9 @@ def stream_cluster(
         low, high = blocks[index]
         out = block if high - low == width else np.empty((n, high - low), dtype=np.float32)
         embed_sampled(cluster, d, streams, out=out, first_column=low)
+        points[:, low:high] = out  # Zarr writes the chunks of one assignment concurrently
         for row in range(0, n, chunk):
             rows = slice(row, min(row + chunk, n))
-            points[rows, low:high] = out[rows]
             sums[rows] += out[rows].astype(np.float64) @ weights[low:high]
         # Labels first, under their own number, then the mark that counts them, then the old ones go.
         np.save(part / f"labels-{index + 1}.npy", sums)
