@@ -225,7 +225,7 @@ def test_run_prints_table_and_place(toy_command, tmp_path):
     code, out, err = toy_command("--n-seeds", 5, "--shape.mean", 1.5)
     assert code == 0
     (folder,) = (tmp_path / "runs").iterdir()
-    assert re.search(r"mean +\| tests +\| 1\.5 +\| 1\.\d+ \[.*\] +\| agrees", out)
+    assert re.search(r"mean +\| tests +\| 1\.5 \+- [\d.]+ +\| 1\.\d+ \[.*\] +\| agrees", out)
     assert re.search(r"1 agree, 0 disagree, 0 inconclusive; \d+\.\d s", out)
     assert f"results: runs/{folder.name}" in out
     assert PROGRESS.search(err)
@@ -432,7 +432,7 @@ def test_reproduce_table(paper):
     claims = json.loads((folder / "summary.json").read_text())["claims"]
     header = out.splitlines()[0]
     assert [h.strip() for h in header.split("|")] == [
-        *("claim", "source", "predicted", "measured [95% interval]", "verdict")
+        *("claim", "source", "predicted +- tolerance", "measured [95% interval]", "verdict")
     ]
     for verdict, word in (("agrees", "agrees"), ("disagrees", "DISAGREES")):
         n = sum(c["verdict"] == verdict for c in claims)

@@ -216,7 +216,7 @@ def cluster_rows(rows, change=lambda n: 1.0, gain=None):
     return out
 
 
-CURVE, EXPONENT, GAIN = "over exact curve", "1-NN exponent", "exact posterior loss"
+CURVE, EXPONENT, GAIN = "over the exact curve", "1-NN exponent", "exact posterior loss"
 
 
 def test_single_cluster_verdicts(smoke):

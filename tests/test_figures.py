@@ -166,7 +166,7 @@ def test_markdown_escapes_pipes():
     assert r"P(\|x\| > 1) (a \| b)" in lines[2]
     for line in lines:
         assert len(re.findall(r"(?<!\\)\|", line)) == 6
-    assert lines[3] == "| a claim | here | 1 | 0.3333 [0.9, 1.1] | agrees |"
+    assert lines[3] == "| a claim | here | 1 +- 0.1 | 0.3333 [0.9, 1.1] | agrees |"
 
 
 def test_tally():

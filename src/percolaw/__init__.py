@@ -87,7 +87,10 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"percolaw.{_PUBLIC[name]}"), name)
         globals()[name] = value
         return value
-    if name in ("scaling", "targets", "learners", "clusters", "experiments", "lattice", "runs"):
+    if name in (
+        *("clusters", "datasets", "embedding", "experiments", "lattice", "learners"),
+        *("neighbors", "report", "runs", "scaling", "targets"),
+    ):
         return importlib.import_module(f"percolaw.{name}")
     raise AttributeError(f"module 'percolaw' has no attribute {name!r}")
 

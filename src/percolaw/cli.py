@@ -167,20 +167,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 _SHARED_FLAGS = ("--preset", "--out", "--workers", "--no-figures", "--quiet", "--json")
-_OTHER_FLAGS = (
-    *("--n-seeds", "--n", "--dim", "--seed", "--size", "--z", "--steps", "--ensemble"),
+_GENERATE_FLAGS = (
+    *("--n", "--dim", "--seed", "--size", "--z", "--steps", "--ensemble"),
     *("--clusters", "--manifold", "--intrinsic-dim", "--memory", "--overwrite"),
 )
+_OWN_FLAGS = {"reproduce": ("--n-seeds",), "generate": _GENERATE_FLAGS}
 
 
 def _near_flag(rest: list[str], command: str) -> str | None:
     """The flag that an unknown one was probably meant to be (of `run`: a shared one)."""
     import difflib
 
-    known = _SHARED_FLAGS if command == "run" else (*_SHARED_FLAGS, *_OTHER_FLAGS)
+    known = (*_SHARED_FLAGS, *_OWN_FLAGS.get(command, ()))
     for word in rest:
         flag = word.split("=")[0]
-        near = difflib.get_close_matches(flag, known, n=1, cutoff=0.8)
+        near = difflib.get_close_matches(flag, known, n=1, cutoff=0.8 if command == "run" else 0.7)
         if flag.startswith("--") and flag not in known and near:
             return near[0]
     return None
@@ -263,7 +264,7 @@ def _configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
 
 def _reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.experiments.base import content_id, preset, run_id
-    from percolaw.report.claims import claims_markdown, claims_table, tally
+    from percolaw.report.claims import VERDICT_RULE, claims_markdown, claims_table, tally
     from percolaw.runs.provenance import provenance
     from percolaw.runs.store import strict_json, write_atomic
 
@@ -305,7 +306,9 @@ def _reproduce(options: argparse.Namespace, rest: list[str]) -> int:
         "seconds": round(seconds, 1),
         "provenance": provenance(),
     }
-    write_atomic(folder / "claims.md", f"`{command}`\n\n" + claims_markdown(claims))
+    write_atomic(
+        folder / "claims.md", f"`{command}`\n\n{claims_markdown(claims)}\n{VERDICT_RULE}\n"
+    )
     summary = strict_json(summary)
     write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     if options.json:
@@ -315,6 +318,25 @@ def _reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     print(f"\n{tally(claims)}; {seconds:.0f} s")
     print(f"results: {folder}  (figures in {target})")
     return _DONE
+
+
+_KIND_FLAGS = {
+    "cluster": ("size", "z", "steps", "memory"),
+    "distribution": ("ensemble", "clusters"),
+    "manifold": ("manifold", "intrinsic_dim"),
+}
+
+
+def _refuse_foreign_flags(options: argparse.Namespace) -> None:
+    """Refuse flags that the kind of dataset would ignore."""
+    parser = _parser()
+    least = ["generate", options.kind, "--n", "1", "--out", options.out]
+    default = vars(parser.parse_args(least))
+    for kind, names in _KIND_FLAGS.items():
+        for name in names:
+            if kind != options.kind and getattr(options, name) != default[name]:
+                flag = "--" + name.replace("_", "-")
+                raise ValueError(f"{flag} belongs to `generate {kind}`, not to {options.kind}.")
 
 
 def _count(text: str) -> int:
@@ -334,6 +356,21 @@ def _generate(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.datasets.manifolds import make_manifold
 
     n, dim = options.n, options.dim
+    checks.integer("--n", n, minimum=1)
+    checks.integer("--dim", dim, minimum=1)
+    if not 0.0 < options.memory < float("inf"):
+        raise ValueError(f"--memory must be a positive number of GiB; got {options.memory:g}.")
+    _refuse_foreign_flags(options)
+    if options.kind == "cluster":
+        from percolaw.embedding.walk import STEPS
+
+        checks.choice("--steps", options.steps, STEPS)
+        if options.size == float("inf") and (
+            options.z != float("inf") or options.steps != "gaussian"
+        ):
+            raise ValueError(
+                "--z and --steps other than gaussian need a finite cluster: add --size, e.g. 1e7."
+            )
     target = checked_target(options.out, 4.0 * n * dim + 24.0 * n, options.overwrite)
     started = time.perf_counter()
     plain = options.z == float("inf") and options.steps == "gaussian"
@@ -416,7 +453,8 @@ def _status(options: argparse.Namespace, rest: list[str]) -> int:
             continue
         state = "concluded" if item["concluded"] else "unfinished: run it again to continue"
         failed = f", {item['failed']} failed" if item["failed"] else ""
-        print(f"{item['folder']}  {item['done']}/{item['units']} units{failed}  {state}")
+        units = f"{item['done']}" if item["units"] is None else f"{item['done']}/{item['units']}"
+        print(f"{item['folder']}  {units} units{failed}  {state}")
     return _DONE
 
 

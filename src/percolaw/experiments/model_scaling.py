@@ -79,4 +79,9 @@ class ModelScaling:
                 f"the paper's curve would serve {float(served):.0f} clusters at N = "
                 f"{self.largest:.0f}, and only {self.clusters.n_clusters} exist"
             )
-        return scaling_law.conclude_law(rows, "model", curve, self.source, self.tolerance, note)
+        start = theory.model_scaling_loss(
+            1.0, self.rank_exponent, self.cluster_exponent, normalized=False
+        )
+        return scaling_law.conclude_law(
+            rows, "model", curve, self.source, self.tolerance, note, float(start)
+        )

@@ -83,6 +83,7 @@ def conclude_law(
     source: str,
     tolerance: Tolerance,
     note: str = "",
+    raw_start: float = 1.0,
 ) -> Conclusion:
     """Return claims on the whole curve and on the exponent of its upper decades."""
     seeds = sorted({row["seed"] for row in rows})
@@ -102,9 +103,11 @@ def conclude_law(
     slope = fit.fit_power_law(n, paper, window=window)
     clusters = by_name["finite_ensemble"]
     what = "N" if law == "model" else "T"
+    start = float(raw_start)
     claims: list[Claim] = [
         judge(
-            f"{law} scaling: loss over the paper's curve, {what} >= {curve_from:.0f}",
+            f"{law} scaling: loss over the paper's curve (set to 1 at {what} = 1), "
+            f"{what} >= {curve_from:.0f}",
             source,
             1.0,
             float(np.exp(np.log(ratio).mean())),
@@ -136,6 +139,17 @@ def conclude_law(
             )
         ),
     ]
+    if start != 1.0:
+        claims.append(
+            judge(
+                f"{law} scaling: loss over the same curve as derived ({start:.3f} at {what} = 1)",
+                source + "; docs/theory.md",
+                1.0,
+                float(np.exp(np.log(ratio / start).mean())),
+                fit.seed_interval(ratio / start),
+                tolerance.curve,
+            )
+        )
     if "exact_budget" in rows[0]:
         exact = np.array([[r["exact_budget"] for r in rows if r["seed"] == s] for s in seeds])
         dearer = np.exp(np.log(exact / predicted)[:, inside].mean(axis=1))

@@ -124,7 +124,8 @@ class SingleCluster:
         relative = np.exp(ratio.mean(axis=1))
         claims.append(
             judge(
-                "1-NN loss over exact curve 4 exp(-n/2) I0(n/2) - 3 exp(-n), mean over all n",
+                "1-NN loss over the exact curve (4 exp(-n/2) I0(n/2) - 3 exp(-n) with its finite-rate "
+                "factor), mean over all n",
                 "docs/theory.md (derived here)",
                 1.0,
                 float(np.exp(ratio.mean())),

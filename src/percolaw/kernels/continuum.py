@@ -151,103 +151,97 @@ def walk_segments(ends, glue, first, child, leaf_key, bridge_key, scale, column,
     place = np.empty(256, np.float64)
     row = np.empty(256, np.int64)
     depth = 0
+    # `start` is the vertex at which `segment` starts; its own vertices are kept from `base` on:
+    # the end, then its glue points in the order of their insertion.
     segment = np.int64(1)
-    base = np.int64(0)
+    start = np.int64(0)
+    base = np.int64(1)
     for c in range(width):
         vertex[0, c] = 0.0
     while True:
-        # Enter `segment`, whose start is vertex[base].
         count = first[segment + 1] - first[segment]
-        if base + count + 3 > vertex.shape[0]:
-            larger = np.empty((2 * (base + count + 3), width), np.float32)
-            larger[: vertex.shape[0]] = vertex
-            vertex = larger
-        if count + 2 > place.shape[0]:
-            place = np.empty(2 * (count + 2), np.float64)
-            row = np.empty(2 * (count + 2), np.int64)
         length = ends[segment] - ends[segment - 1]
         spread = np.sqrt(length) * scale
         word = bits(leaf_key, np.uint64(segment))
         for c in range(width):
-            value = vertex[base, c] + spread * normal(word, np.uint64(column + c))
-            vertex[base + 1, c] = value
-            points[segment, c] = value
-        place[0] = 0.0
-        place[1] = length
-        row[0] = base
-        row[1] = base + 1
-        known = 2
-        for i in range(count):
-            k = child[first[segment] + i]
-            x = glue[k] - ends[segment - 1]
-            low = 0
-            high = known - 1
-            while high - low > 1:
-                middle = (low + high) // 2
-                if place[middle] <= x:
-                    low = middle
+            points[segment, c] = vertex[start, c] + spread * normal(word, np.uint64(column + c))
+        if count > 0:
+            if base + count + 1 > vertex.shape[0]:
+                larger = np.empty((2 * (base + count + 1), width), np.float32)
+                larger[: vertex.shape[0]] = vertex
+                vertex = larger
+            if count + 2 > place.shape[0]:
+                place = np.empty(2 * (count + 2), np.float64)
+                row = np.empty(2 * (count + 2), np.int64)
+            for c in range(width):
+                vertex[base, c] = points[segment, c]
+            place[0] = 0.0
+            place[1] = length
+            row[0] = start
+            row[1] = base
+            known = 2
+            for i in range(count):
+                k = child[first[segment] + i]
+                x = glue[k] - ends[segment - 1]
+                low = 0
+                high = known - 1
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    if place[middle] <= x:
+                        low = middle
+                    else:
+                        high = middle
+                before = x - place[low]
+                after = place[high] - x
+                left = row[low]
+                right = row[high]
+                new = base + 1 + i
+                if before <= 0.0:
+                    for c in range(width):
+                        vertex[new, c] = vertex[left, c]
+                elif after <= 0.0:
+                    for c in range(width):
+                        vertex[new, c] = vertex[right, c]
                 else:
-                    high = middle
-            before = x - place[low]
-            after = place[high] - x
-            left = row[low]
-            right = row[high]
-            new = base + 2 + i
-            if before <= 0.0:
-                for c in range(width):
-                    vertex[new, c] = vertex[left, c]
-            elif after <= 0.0:
-                for c in range(width):
-                    vertex[new, c] = vertex[right, c]
-            else:
-                share = before / (before + after)
-                spread = np.sqrt(share * after) * scale
-                word = bits(bridge_key, np.uint64(k))
-                for c in range(width):
-                    vertex[new, c] = (
-                        (1.0 - share) * vertex[left, c]
-                        + share * vertex[right, c]
-                        + spread * normal(word, np.uint64(column + c))
-                    )
-                for j in range(known, high, -1):
-                    place[j] = place[j - 1]
-                    row[j] = row[j - 1]
-                place[high] = x
-                row[high] = new
-                known += 1
-            if branches.shape[0] > 0:
-                for c in range(width):
-                    branches[k, c] = vertex[new, c]
-        if depth == frame_segment.shape[0]:
-            frame_segment = np.concatenate((frame_segment, frame_segment))
-            frame_next = np.concatenate((frame_next, frame_next))
-            frame_base = np.concatenate((frame_base, frame_base))
-        frame_segment[depth] = segment
-        frame_next[depth] = 0
-        frame_base[depth] = base
-        depth += 1
+                    share = before / (before + after)
+                    spread = np.sqrt(share * after) * scale
+                    word = bits(bridge_key, np.uint64(k))
+                    for c in range(width):
+                        vertex[new, c] = (
+                            (1.0 - share) * vertex[left, c]
+                            + share * vertex[right, c]
+                            + spread * normal(word, np.uint64(column + c))
+                        )
+                    for j in range(known, high, -1):
+                        place[j] = place[j - 1]
+                        row[j] = row[j - 1]
+                    place[high] = x
+                    row[high] = new
+                    known += 1
+                if branches.shape[0] > 0:
+                    for c in range(width):
+                        branches[k, c] = vertex[new, c]
+            if depth == frame_segment.shape[0]:
+                frame_segment = np.concatenate((frame_segment, frame_segment))
+                frame_next = np.concatenate((frame_next, frame_next))
+                frame_base = np.concatenate((frame_base, frame_base))
+            frame_segment[depth] = segment
+            frame_next[depth] = 0
+            frame_base[depth] = base
+            depth += 1
         # Leave finished segments; go to the next child of the one below.
         while depth > 0:
-            top = depth - 1
-            j = frame_segment[top]
-            if frame_next[top] < first[j + 1] - first[j]:
+            j = frame_segment[depth - 1]
+            if frame_next[depth - 1] < first[j + 1] - first[j]:
                 break
             depth -= 1
         if depth == 0:
             return
-        top = depth - 1
-        j = frame_segment[top]
-        i = frame_next[top]
-        frame_next[top] += 1
+        i = frame_next[depth - 1]
+        frame_next[depth - 1] += 1
         segment = np.int64(child[first[j] + i])
-        base = frame_base[top] + 2 + (first[j + 1] - first[j])
-        start = frame_base[top] + 2 + i
-        if base + 1 > vertex.shape[0]:
-            larger = np.empty((2 * (base + 1), width), np.float32)
-            larger[: vertex.shape[0]] = vertex
-            vertex = larger
-        for c in range(width):
-            vertex[base, c] = vertex[start, c]
+        start = frame_base[depth - 1] + 1 + i
+        base = frame_base[depth - 1] + 1 + first[j + 1] - first[j]
 
 
 @njit(cache=True)

@@ -17,7 +17,9 @@ class TreePosterior:
 
     The walk is a Gaussian Markov field with unit conductance per unit length: the mean is the
     harmonic extension of the observed values and the variance 1/(C_up + C_down), the effective
-    resistance to the observed sites. Where nothing is observed the mean is 0 and the variance
+    resistance to the observed sites. The walk's level has a flat prior: that targets were standardised
+    per cluster (mean 0) is not used, so with few observed sites the distance-adjusted 1-NN can be
+    better. Where nothing is observed the mean is 0 and the variance
     infinite (the walk has no preferred level).
 
     Examples

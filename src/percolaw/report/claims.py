@@ -9,12 +9,24 @@ from percolaw.experiments.base import Claim
 
 _MARK = {"agrees": "agrees", "disagrees": "DISAGREES", "inconclusive": "inconclusive"}
 _COLOR = {"agrees": "\033[32m", "disagrees": "\033[31m", "inconclusive": "\033[33m"}
-_HEADER = ("claim", "source", "predicted", "measured [95% interval]", "verdict")
+_HEADER = ("claim", "source", "predicted +- tolerance", "measured [95% interval]", "verdict")
+
+
+#: How verdicts come about; see `percolaw.experiments.base.judge`.
+VERDICT_RULE = (
+    "A claim agrees if the interval meets predicted +- tolerance (fixed in the config before the run), "
+    "is inconclusive if it is then wider than 8 tolerances, and disagrees otherwise."
+)
 
 
 def number(value: float) -> str:
     """Return a number with four significant digits."""
     return f"{value:.4g}"
+
+
+def predicted(claim: Claim) -> str:
+    """Return the predicted value with the tolerance of the verdict."""
+    return f"{number(claim.predicted)} +- {claim.tolerance:.2g}"
 
 
 def measured(claim: Claim) -> str:
@@ -31,7 +43,7 @@ def claims_table(claims: Iterable[Claim], *, color: bool = False, width: int = 1
         (
             c.name + (f" -- {c.note}" if c.note else ""),
             c.source,
-            number(c.predicted),
+            predicted(c),
             measured(c),
             _MARK[c.verdict],
         )
@@ -61,7 +73,7 @@ def claims_markdown(claims: Iterable[Claim]) -> str:
     lines = ["| " + " | ".join(_HEADER) + " |", "|---|---|---|---|---|"]
     for c in claims:
         name = c.name + (f" ({c.note})" if c.note else "")
-        cells = (name, c.source, number(c.predicted), measured(c), _MARK[c.verdict])
+        cells = (name, c.source, predicted(c), measured(c), _MARK[c.verdict])
         lines.append("| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |")
     return "\n".join(lines) + "\n"
 

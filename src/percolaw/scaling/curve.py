@@ -74,7 +74,12 @@ def scaling_curve(
     """
     x = np.asarray(points)
     y = checks.finite_array("values", values, ndim=1, length=x.shape[0])
-    size = np.asarray(sizes, dtype=np.int64)
+    given = checks.finite_array("sizes", sizes)
+    if np.any(given != np.floor(given)):
+        raise ValueError(
+            f"sizes must be integers; got {given[:3]}... Round them (percolaw.geometric)."
+        )
+    size = given.astype(np.int64)
     largest = int(size.max(initial=0))
     if size.ndim != 1 or size.size == 0 or size.min() < 1 or np.any(np.diff(size) <= 0):
         raise ValueError("sizes must be positive and rise strictly.")

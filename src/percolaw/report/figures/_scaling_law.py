@@ -19,7 +19,7 @@ def draw_law(record: dict[str, Any], symbol: str, x_label: str) -> dict[str, Any
     band(left, n, t["curves"]["adjusted"], "adjusted 1-NN (the paper's learner)", BLUE)
     left.plot(n, t["curves"]["nearest"]["median"], color=ORANGE, lw=1.2, label="plain 1-NN")
     left.plot(n, t["curves"]["posterior"]["median"], color=GREEN, lw=1.2, label="exact posterior")
-    left.plot(n, theory, "--", color=BLACK, label="theory, nothing fitted")
+    left.plot(n, theory, "--", color=BLACK, label="theory, set to 1 at the start, nothing fitted")
     left.set(
         xscale="log",
         yscale="log",

@@ -19,7 +19,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     drawn = [p for p in pictures if "place" in p]
     limit = np.quantile(np.abs(np.concatenate([p["value"] for p in drawn])), 0.98)
     side = max(np.abs(np.array(p["place"])[:, :2]).max() for p in drawn) * 1.05
-    figure, axes = new(len(pictures), width=4.0, height=4.2)
+    figure, axes = new(len(pictures), width=4.0, height=4.4)
     for axis, item in zip(axes, pictures, strict=True):
         if "place" in item:
             place = np.array(item["place"])
@@ -54,7 +54,11 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
                 alpha=np.asarray(alpha).reshape(n, n),
                 interpolation="nearest",
             )
-        axis.set(xlim=(-side, side), ylim=(-side, side), title=f"{item['n']:,} points")
+        axis.set(
+            xlim=(-side, side),
+            ylim=(-side, side),
+            title=f"{item['n']:,} points\n(principal axes of the first {pictures[0]['n']})",
+        )
         axis.set_aspect("equal")
         axis.axis("off")
     last = drawn[-1]

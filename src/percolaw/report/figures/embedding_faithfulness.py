@@ -12,10 +12,14 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     t = record["tables"]
     figure, axes = new(2, 2)
     panels = (
-        ("rank_fraction", "share of tree edges that are nearest", t["threshold"]),
+        (
+            "rank_fraction",
+            f"share of tree edges that are nearest (line: {t['threshold']:g})",
+            t["threshold"],
+        ),
         ("distance_ratio", "squared distance / tree distance", 1.0),
-        ("distortion", "its standard deviation over pairs", None),
-        ("mass_radius_dimension", "mass-radius dimension (1% to 20% of the sites)", 4.0),
+        ("distortion", "standard deviation of that ratio over pairs", None),
+        ("mass_radius_dimension", "mass-radius dimension (finite size: below 4)", 4.0),
     )
     for axis, (name, label, line) in zip(axes, panels, strict=True):
         for steps, color in zip(t["trusted_from"], CYCLE, strict=False):

@@ -24,14 +24,14 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     window(left, *t["window"])
     for name, (label, color) in _LABELS.items():
         band(left, n, t["curves"][name], label, color)
-    left.plot(n, t["exact"], "--", color=BLACK, label="1-NN, exact (finite rate)")
+    left.plot(n, t["exact"], "--", color=BLACK, label="1-NN, exact, with finite-rate factor")
     left.plot(
         n,
         t["limit"],
         ":",
         color=BLACK,
         lw=1.2,
-        label=r"$4e^{-n/2}I_0(n/2)-3e^{-n}\;\to\;4/\sqrt{\pi n}$",
+        label=r"its low-rate limit $4e^{-n/2}I_0(n/2)-3e^{-n}$",
     )
     left.set(
         xscale="log",
