@@ -18,7 +18,9 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     pictures = t["pictures"]
     drawn = [p for p in pictures if "place" in p]
     limit = np.quantile(np.abs(np.concatenate([p["value"] for p in drawn])), 0.98)
-    side = max(np.abs(np.array(p["place"])[:, :2]).max() for p in drawn) * 1.05
+    every = np.concatenate([np.array(p["place"])[:, :2] for p in drawn])
+    low, high = every.min(axis=0), every.max(axis=0)
+    middle, side = 0.5 * (low + high), 0.6 * (high - low).max()
     figure, axes = new(len(pictures), width=4.0, height=4.4)
     for axis, item in zip(axes, pictures, strict=True):
         if "place" in item:
@@ -55,9 +57,16 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
                 interpolation="nearest",
             )
         axis.set(
-            xlim=(-side, side),
-            ylim=(-side, side),
-            title=f"{item['n']:,} points\n(principal axes of the first {pictures[0]['n']})",
+            xlim=(middle[0] - side, middle[0] + side), ylim=(middle[1] - side, middle[1] + side)
+        )
+        axis.text(
+            0.5,
+            0.99,
+            f"{item['n']:,} points",
+            transform=axis.transAxes,
+            ha="center",
+            va="top",
+            fontsize=12,
         )
         axis.set_aspect("equal")
         axis.axis("off")
