@@ -80,8 +80,8 @@ def main() -> None:
         toy.ensemble_loss(data, rate, 30_000 + item, ("adjusted",))
     setting = (time.process_time() - started) / 40
     print(
-        f"allocation scan: {1000 * setting:.0f} ms a setting, {2000 * setting:.0f} CPU s for 2000, "
-        f"{1000 * setting:.0f} s on two workers (bar 60), "
+        f"allocation scan: {1000 * setting:.0f} ms a setting, {2000 * setting:.0f} CPU s for 2000 "
+        "(bar 60 s wall on two workers), "
         f"{PUBLISHED_SCAN_SECONDS / setting:.0f} times less than published"
     )
     assert 1000 * setting < 60
