@@ -25,15 +25,16 @@ ALLOWED = {
     "lattice": _BASE,
     "tree": _BASE | {"kernels"},
     "neighbors": _BASE | {"kernels"},
+    "covariance": _BASE | {"kernels"},
     "clusters": _TREES | {"lattice"},
     "embedding": _TREES | {"lattice", "clusters", "neighbors"},
-    "targets": _TREES,
-    "learners": _TREES | {"neighbors"},
+    "targets": _TREES | {"covariance", "neighbors"},
+    "learners": _TREES | {"covariance", "neighbors"},
     "datasets": _TREES | {"lattice", "clusters", "embedding", "targets"},
     "scaling": _BASE,
     "dimension": _BASE | {"neighbors"},
     "experiments": _TREES
-    | {"neighbors"}
+    | {"neighbors", "covariance"}
     | {"lattice", "clusters", "embedding", "targets", "datasets", "learners"}
     | {"scaling", "dimension"},
     "runs": _BASE | {"experiments.base"},

@@ -35,6 +35,12 @@ _PUBLIC = {
     "nearest_neighbors": "neighbors",
     "scaling_curve": "scaling.curve",
     "TreeWalk": "targets.tree_walk",
+    "LinearTeacher": "targets.linear",
+    "ReluTeacher": "targets.relu",
+    "FourierTeacher": "targets.fourier",
+    "MaternTeacher": "targets.matern",
+    "standardized_inputs": "targets.teacher",
+    "nonlinearity": "targets.nonlinearity",
     "TreeNearest": "learners.tree_nearest",
     "TreePosterior": "learners.tree_posterior",
     "optimal_allocation": "scaling.allocation",
@@ -78,6 +84,12 @@ if TYPE_CHECKING:
         model_scaling_loss,
         nearest_neighbor_loss,
     )
+    from percolaw.targets.fourier import FourierTeacher
+    from percolaw.targets.linear import LinearTeacher
+    from percolaw.targets.matern import MaternTeacher
+    from percolaw.targets.nonlinearity import nonlinearity
+    from percolaw.targets.relu import ReluTeacher
+    from percolaw.targets.teacher import standardized_inputs
     from percolaw.targets.tree_walk import TreeWalk
     from percolaw.tree import Tree
 
@@ -88,7 +100,8 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if name in (
-        *("clusters", "datasets", "embedding", "experiments", "lattice", "learners"),
+        *("clusters", "covariance", "datasets", "dimension", "embedding", "experiments"),
+        *("lattice", "learners"),
         *("neighbors", "report", "runs", "scaling", "targets"),
     ):
         return importlib.import_module(f"percolaw.{name}")

@@ -160,6 +160,26 @@ class Dataset:
         if left_x.shape[0]:
             yield left_x, left_y
 
+    def with_teacher(self, teacher: Any, rng: RandomLike = 0) -> Dataset:
+        """Return the dataset with labels of a teacher drawn from a family.
+
+        Parameters
+        ----------
+        teacher : TeacherFamily
+            For instance `percolaw.ReluTeacher()`; it sees standardised inputs.
+        rng : int, Generator or Streams
+            Draws the teacher.
+
+        Notes
+        -----
+        X is read into memory. ``truth["target"]`` becomes the teacher's description.
+        """
+        from percolaw.targets.teacher import standardized_inputs
+
+        drawn = teacher.sample(self.dim, rng)
+        y = drawn(standardized_inputs(np.asarray(self.X)))
+        return dataclasses.replace(self, y=y, truth={**self.truth, "target": drawn.description})
+
     def to_torch(self) -> Any:
         """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors."""
         from percolaw.datasets.torch_view import TorchView

@@ -1,0 +1,55 @@
+"""Random Fourier series as teachers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import RandomLike, as_streams
+from percolaw.targets.teacher import Teacher, describe
+
+
+@dataclass(frozen=True)
+class FourierTeacher:
+    """y = sqrt(2/m) sum_j cos(k_j.x + phase_j): a sum of m waves, unit variance in the mean.
+
+    Parameters
+    ----------
+    n_waves : int
+        Basis elements m.
+    low, high : float
+        Wave numbers |k_j| are uniform in this band, directions uniform.
+    n_outputs : int
+    """
+
+    n_waves: int = 100
+    low: float = 0.5
+    high: float = 2.0
+    n_outputs: int = 1
+
+    def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
+        """Draw waves and phases. Stream ``target``, keyed by output."""
+        d = checks.integer("dim", dim, minimum=1)
+        m = checks.integer("n_waves", self.n_waves, minimum=1)
+        low = checks.real("low", self.low, minimum=0.0)
+        high = checks.real("high", self.high, minimum=low)
+        streams = as_streams(rng)
+        waves, phases = [], []
+        for output in range(checks.integer("n_outputs", self.n_outputs, minimum=1)):
+            generator = streams.generator("target", output)
+            k = generator.standard_normal((d, m))
+            k *= generator.uniform(low, high, m) / np.linalg.norm(k, axis=0)
+            waves.append(k)
+            phases.append(generator.uniform(0.0, 2.0 * math.pi, m))
+
+        def function(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            columns = [
+                np.cos(x @ k + phase).sum(axis=1) for k, phase in zip(waves, phases, strict=True)
+            ]
+            return np.asarray(math.sqrt(2.0 / m) * np.stack(columns, axis=1))
+
+        return Teacher(d, len(waves), describe("fourier", self, d, streams), function)

@@ -1,0 +1,32 @@
+"""Linear teachers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import RandomLike, as_streams
+from percolaw.targets.teacher import Teacher, describe
+
+
+@dataclass(frozen=True)
+class LinearTeacher:
+    """y = w.x with w ~ N(0, I/d): on an embedded tree again a tree random walk."""
+
+    n_outputs: int = 1
+
+    def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
+        """Draw the weights. Stream ``target``."""
+        d = checks.integer("dim", dim, minimum=1)
+        k = checks.integer("n_outputs", self.n_outputs, minimum=1)
+        streams = as_streams(rng)
+        weights = streams.generator("target").standard_normal((d, k)) / math.sqrt(d)
+
+        def function(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            return np.asarray(x @ weights)
+
+        return Teacher(d, k, describe("linear", self, d, streams), function)

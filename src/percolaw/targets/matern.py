@@ -1,0 +1,285 @@
+"""Gaussian random fields of chosen smoothness: the controlled teachers.
+
+Learned by a kernel student at least as smooth, a field of smoothness nu on data of dimension D has
+loss ~ n^(-2 nu / D): the approximation order c = 2 nu is chosen, not hoped for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.covariance import Matern, cholesky, matern
+from percolaw.rng import RandomLike, as_streams, normal_rows
+from percolaw.targets.teacher import Teacher, describe
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Points up to which `MaternTeacher.on_points` factorises the covariance.
+CHOLESKY_LIMIT = 8000
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A Gaussian field on given points.
+
+    Attributes
+    ----------
+    value : array of float64, shape (n,) or (n, n_outputs)
+    method : {"cholesky", "neighbors"}
+    jitter : float
+        Variance added to make the factorisation succeed (the field has variance 1).
+    covariance_error : float
+        Root mean square deviation of the covariance of `value` from the exact one; 0 for Cholesky
+        (then the jitter says all).
+    increment_error : float
+        Relative deviation of the variance of increments to the nearest point, in the mean: what is
+        lost or added at the smallest scale.
+    """
+
+    value: FloatArray
+    method: str
+    jitter: float
+    covariance_error: float
+    increment_error: float
+
+
+@dataclass(frozen=True)
+class MaternTeacher:
+    """Gaussian random field with Matérn covariance, variance 1.
+
+    Parameters
+    ----------
+    smoothness : float
+        nu > 0: 1/2 is rough (Brownian), 3/2 once differentiable; c = 2 nu.
+    length_scale : float
+        In units of sqrt(d), for inputs of `standardized_inputs`.
+    n_features : int
+        Waves of the function `sample` draws.
+    n_outputs : int
+    """
+
+    smoothness: float = 0.5
+    length_scale: float = 1.0
+    n_features: int = 4096
+    n_outputs: int = 1
+
+    @property
+    def covariance(self) -> Matern:
+        """Covariance of the field."""
+        return Matern(self.smoothness, self.length_scale)
+
+    def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
+        """Draw a function on all of R^dim as a sum of random waves. Stream ``target``.
+
+        y = sqrt(2/m) sum_j a_j cos(k_j.x + phase_j), k_j from the field's spectrum (a multivariate t
+        with 2 nu degrees of freedom), a_j ~ N(0, 1). Averaged over draws its covariance is exact;
+        one draw deviates by about 1/sqrt(m) and has no scale below its shortest wave, so for
+        exponents use `on_points`, which has neither limit; `feature_error` measures both.
+        """
+        d = checks.integer("dim", dim, minimum=1)
+        m = checks.integer("n_features", self.n_features, minimum=1)
+        streams = as_streams(rng)
+        parts = []
+        for output in range(checks.integer("n_outputs", self.n_outputs, minimum=1)):
+            generator = streams.generator("target", output)
+            waves, phases = self._waves(d, generator)
+            parts.append((waves, phases, math.sqrt(2.0 / m) * generator.standard_normal(m)))
+
+        def function(x: FloatArray) -> FloatArray:
+            columns = [np.cos(x @ waves + phases) @ a for waves, phases, a in parts]
+            return np.asarray(np.stack(columns, axis=1))
+
+        return Teacher(d, len(parts), describe("matern", self, d, streams), function)
+
+    def _waves(self, d: int, generator: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Wave vectors (d, m) from the spectrum, a multivariate t, and uniform phases (m,)."""
+        m, nu = self.n_features, self.covariance.smoothness
+        waves = generator.standard_normal((d, m))
+        chi = np.maximum(generator.chisquare(2.0 * nu, m), 1e-300)
+        waves *= np.sqrt(2.0 * nu / (chi * d)) / self.length_scale
+        return waves, generator.uniform(0.0, 2.0 * math.pi, m)
+
+    def on_points(
+        self,
+        points: npt.ArrayLike,
+        rng: RandomLike = 0,
+        *,
+        method: Literal["auto", "cholesky", "neighbors"] = "auto",
+        n_neighbors: int = 40,
+    ) -> Field:
+        """Draw the field on given points. Stream ``target``, keyed by row: the first rows are the
+        same for every number of points.
+
+        Parameters
+        ----------
+        points : array, shape (n, d)
+            Standardised inputs; points must be distinct.
+        method : {"auto", "cholesky", "neighbors"}
+            ``cholesky`` is exact: O(n^3) time, 8 n^2 bytes. ``neighbors`` draws each point given its
+            n_neighbors nearest earlier ones (Vecchia 1988): O(n^2 d) for the search, O(n k^3) for the
+            weights; points should come in random order. ``auto`` changes at 8000 points.
+        n_neighbors : int
+            Earlier points conditioned on.
+
+        Returns
+        -------
+        Field
+            With its error against the exact covariance, measured on 16 random points.
+        """
+        x = checks.finite_array("points", points, ndim=2)
+        if x.shape[0] == 0 or x.shape[1] == 0:
+            raise ValueError(f"points must have shape (n, d), neither 0; got {x.shape}.")
+        checks.choice("method", method, ("auto", "cholesky", "neighbors"))
+        streams = as_streams(rng)
+        n = x.shape[0]
+        noise = np.empty((n, checks.integer("n_outputs", self.n_outputs, minimum=1)))
+        normal_rows(streams, "target", noise)
+        if method == "cholesky" or (method == "auto" and n <= CHOLESKY_LIMIT):
+            factor, jitter = cholesky(self.covariance, x)
+            value = _lower_times(factor, noise)
+            field = Field(value, "cholesky", jitter, 0.0, 0.0)
+        else:
+            field = _by_neighbors(self.covariance, x, noise, n_neighbors)
+        if self.n_outputs == 1:
+            return Field(
+                field.value[:, 0],
+                field.method,
+                field.jitter,
+                field.covariance_error,
+                field.increment_error,
+            )
+        return field
+
+
+def feature_error(
+    family: MaternTeacher, points: npt.ArrayLike, rng: RandomLike = 0, n_pairs: int = 4096
+) -> tuple[float, float]:
+    """Return the error of the covariance of `MaternTeacher.sample`, given its waves, on points.
+
+    The root mean square deviation over random pairs, and the relative deviation of the variance of
+    increments to the nearest point, in the mean over up to 256 points.
+    """
+    from percolaw.neighbors import nearest_neighbors
+
+    x = checks.finite_array("points", points, ndim=2)
+    generator = as_streams(rng).generator("evaluation")
+    m = family.n_features
+    waves, phases = family._waves(x.shape[1], as_streams(rng).generator("target", 0))
+
+    def features(rows: npt.NDArray[np.int64]) -> FloatArray:
+        return np.asarray(math.sqrt(2.0 / m) * np.cos(x[rows] @ waves + phases))
+
+    def exact(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> FloatArray:
+        r = np.linalg.norm(x[first] - x[second], axis=1)
+        return _values(family.covariance, r * r, x.shape[1])
+
+    some = generator.permutation(x.shape[0])[: min(256, x.shape[0])]
+    phi = features(some)
+    u, v = generator.integers(0, some.size, (2, n_pairs))
+    gap = np.einsum("ij,ij->i", phi[u], phi[v]) - exact(some[u], some[v])
+    near = nearest_neighbors(x, x[some], 2)[1]
+    near = np.where(near[:, 0] == some, near[:, 1], near[:, 0])
+    increment = np.sum((phi - features(near)) ** 2, axis=1)
+    wanted = 2.0 * (1.0 - exact(some, near))
+    usable = wanted > 0.0
+    relative = float(np.mean(increment[usable] / wanted[usable])) - 1.0
+    return float(np.sqrt(np.mean(gap**2))), relative
+
+
+def _lower_times(factor: FloatArray, noise: FloatArray) -> FloatArray:
+    from scipy.linalg import blas
+
+    return np.asarray(blas.dtrmm(1.0, factor, noise, lower=1))
+
+
+def _by_neighbors(kernel: Matern, x: FloatArray, noise: FloatArray, k: int) -> Field:
+    from percolaw.kernels import covariance as kernels
+
+    n, k = x.shape[0], checks.integer("n_neighbors", k, minimum=1)
+    checks.memory(24.0 * n * k, f"neighbours of {n} points", "Use fewer points or neighbours.")
+    neighbor = earlier_neighbors(x, k)
+    count = (neighbor >= 0).sum(axis=1)
+    weight, deviation = np.zeros((n, k)), np.empty(n)
+    rows = max(1, (1 << 22) // (k * max(k, x.shape[1])))
+    for low in range(0, n, rows):
+        part = slice(low, min(low + rows, n))
+        near = x[np.maximum(neighbor[part], 0)]
+        gap = near - x[part, None, :]
+        own = _values(kernel, np.einsum("ijk,ijk->ij", gap, gap), x.shape[1])
+        square = np.einsum("ijk,ijk->ij", gap, gap)
+        between = square[:, :, None] + square[:, None, :] - 2.0 * gap @ gap.transpose(0, 2, 1)
+        matrix = _values(kernel, np.maximum(between, 0.0), x.shape[1])
+        matrix[:, np.arange(k), np.arange(k)] = 1.0
+        variance = np.ones(gap.shape[0])
+        kernels.conditional_weights(
+            count[part], variance, matrix, own, weight[part], deviation[part]
+        )
+    value = noise * deviation[:, None]
+    kernels.conditional_forward(neighbor, weight, value)
+    errors = _field_errors(kernel, x, neighbor, weight, deviation)
+    return Field(value, "neighbors", 0.0, *errors)
+
+
+def _values(kernel: Matern, square: FloatArray, dim: int) -> FloatArray:
+    scale = math.sqrt(2.0 * kernel.smoothness / dim) / kernel.length_scale
+    return matern(np.ascontiguousarray(np.sqrt(square) * scale), kernel.smoothness)
+
+
+def earlier_neighbors(x: FloatArray, k: int) -> npt.NDArray[np.int64]:
+    """Return the k nearest earlier rows of every row, nearest first, -1 where there are fewer."""
+    from percolaw.neighbors import nearest_neighbors
+
+    n = x.shape[0]
+    found = np.full((n, k), -1, dtype=np.int64)
+    low = 1
+    while low < n:
+        high = min(n, max(low + 2 * k, low + low // 8))
+        ask = min(high, k + max(8, k // 2))
+        rows = np.arange(low, high)
+        while rows.size:
+            _, index = nearest_neighbors(x[:high], x[rows], ask)
+            earlier = index < rows[:, None]
+            enough = (earlier.sum(axis=1) >= np.minimum(k, rows)) | (ask == high)
+            order = np.argsort(~earlier, axis=1, kind="stable")[:, :k]
+            best = np.take_along_axis(index, order, axis=1)
+            best[~np.take_along_axis(earlier, order, axis=1)] = -1
+            found[rows[enough], : best.shape[1]] = best[enough]
+            rows, ask = rows[~enough], min(high, 2 * ask)
+        low = high
+    return found
+
+
+def _field_errors(
+    kernel: Matern,
+    x: FloatArray,
+    neighbor: npt.NDArray[np.int64],
+    weight: FloatArray,
+    deviation: FloatArray,
+) -> tuple[float, float]:
+    """Covariance of the field as drawn against the exact one, from 16 columns and their nearest."""
+    from percolaw.kernels import covariance as kernels
+
+    n = x.shape[0]
+    probes = np.unique(np.linspace(1, n - 1, 16).astype(np.int64)) if n > 1 else np.zeros(1, int)
+    nearest = np.maximum(neighbor[probes, 0], 0)
+    columns = np.zeros((n, 2 * probes.size))
+    columns[probes, np.arange(probes.size)] = 1.0
+    columns[nearest, probes.size + np.arange(probes.size)] = 1.0
+    kernels.conditional_backward(neighbor, weight, columns)
+    columns *= deviation[:, None] ** 2
+    kernels.conditional_forward(neighbor, weight, columns)
+    first, second = columns[:, : probes.size], columns[:, probes.size :]
+    exact = kernel(x, x[probes])
+    exact[probes, np.arange(probes.size)] = 1.0
+    error = float(np.sqrt(np.mean((first - exact) ** 2)))
+    own = np.arange(probes.size)
+    increment = first[probes, own] - 2.0 * first[nearest, own] + second[nearest, own]
+    wanted = 2.0 * (1.0 - exact[nearest, own])
+    usable = wanted > 0.0
+    return error, float(np.mean(increment[usable] / wanted[usable])) - 1.0 if usable.any() else 0.0

@@ -1,0 +1,168 @@
+"""Random ReLU networks as teachers, with and without biases, and the Sharma-Kaplan teacher."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import RandomLike, as_streams
+from percolaw.targets.teacher import Teacher, describe
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReluTeacher:
+    """A fully connected ReLU network with random weights.
+
+    Parameters
+    ----------
+    depth : int
+        Hidden layers, at least 1.
+    width : int
+        Units of each hidden layer.
+    weight_scale : float
+        Weights are N(0, weight_scale^2 / fan_in); sqrt 2 keeps variances through the layers.
+    bias_scale : float
+        Biases are N(0, bias_scale^2). 0 makes the function homogeneous of degree 1, linear on every
+        ray from the origin: not generic.
+    n_outputs : int
+    output_scale : float
+        Factor on the outputs.
+    """
+
+    depth: int = 2
+    width: int = 100
+    weight_scale: float = math.sqrt(2.0)
+    bias_scale: float = 1.0
+    n_outputs: int = 1
+    output_scale: float = 1.0
+
+    def layers(self, dim: int, rng: RandomLike = 0) -> list[tuple[FloatArray, FloatArray]]:
+        """Return weights (fan_in, fan_out) and biases of all layers. Stream ``target``."""
+        checks.integer("depth", self.depth, minimum=1)
+        checks.integer("width", self.width, minimum=1)
+        streams = as_streams(rng)
+        sizes = [checks.integer("dim", dim, minimum=1), *[self.width] * self.depth, self.n_outputs]
+        found = []
+        for item, (before, after) in enumerate(pairwise(sizes)):
+            generator = streams.generator("target", item)
+            weights = generator.standard_normal((before, after))
+            weights *= self.weight_scale / math.sqrt(before)
+            found.append((weights, self.bias_scale * generator.standard_normal(after)))
+        return found
+
+    def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
+        """Draw a network."""
+        streams = as_streams(rng)
+        layers = self.layers(dim, streams)
+
+        def function(x: FloatArray) -> FloatArray:
+            for weights, bias in layers[:-1]:
+                x = np.maximum(x @ weights + bias, 0.0)
+            weights, bias = layers[-1]
+            return np.asarray(self.output_scale * (x @ weights + bias))
+
+        return Teacher(dim, self.n_outputs, describe("relu", self, dim, streams), function)
+
+
+def sharma_kaplan_teacher(n_outputs: int = 1) -> ReluTeacher:
+    """Return the published teacher family: [d, 600, 600, out], N(0, 1/fan_in), no bias, times 6.
+
+    Its inputs were uniform on [-1/2, 1/2]^20, all but the first f coordinates set to 0; see
+    `sharma_kaplan_inputs`.
+    """
+    return ReluTeacher(
+        depth=2, width=600, weight_scale=1.0, bias_scale=0.0, n_outputs=n_outputs, output_scale=6.0
+    )
+
+
+def sharma_kaplan_inputs(
+    n_samples: int, n_features: int, dim: int = 20, rng: RandomLike = 0
+) -> npt.NDArray[np.float32]:
+    """Return points uniform on [-1/2, 1/2]^n_features, padded with zeros to dim coordinates."""
+    f = checks.integer("n_features", n_features, minimum=1, maximum=dim)
+    n = checks.integer("n_samples", n_samples, minimum=1)
+    x = np.zeros((n, dim), dtype=np.float32)
+    x[:, :f] = as_streams(rng).generator("clusters").random((n, f)) - 0.5
+    return x
+
+
+def linear_pieces(
+    layers: list[tuple[FloatArray, FloatArray]], start: npt.ArrayLike, end: npt.ArrayLike
+) -> int:
+    """Count the linear pieces of a ReLU network along the segment from start to end, exactly.
+
+    Layer by layer: on each piece known so far every unit is an affine function of the position, and
+    changes sign at most once. Pieces are counted by activation pattern, so two neighbouring ones
+    may by chance have one slope.
+    """
+    a = checks.finite_array("start", start, ndim=1)
+    b = checks.finite_array("end", end, ndim=1, length=a.size)
+    if a.size != layers[0][0].shape[0]:
+        raise ValueError(f"start must have {layers[0][0].shape[0]} coordinates; got {a.size}.")
+    knots = np.array([0.0, 1.0])
+    # Values of the layer at both ends of every piece; affine between them.
+    left, right = a[None, :], b[None, :]
+    for weights, bias in layers[:-1]:
+        low, high = left @ weights + bias, right @ weights + bias
+        new_knots, new_left, new_right = [knots[0]], [], []
+        for i in range(low.shape[0]):
+            crossing = low[i] * high[i] < 0.0
+            at = np.sort(low[i][crossing] / (low[i][crossing] - high[i][crossing]))
+            cuts = np.concatenate([[0.0], at[np.diff(at, prepend=0.0) > 0.0], [1.0]])
+            values = low[i] + cuts[:, None] * (high[i] - low[i])
+            middle = 0.5 * (values[1:] + values[:-1])
+            new_left.append(np.where(middle > 0, values[:-1], 0.0))
+            new_right.append(np.where(middle > 0, values[1:], 0.0))
+            new_knots += (knots[i] + cuts[1:] * (knots[i + 1] - knots[i])).tolist()
+        knots = np.array(new_knots)
+        left, right = np.concatenate(new_left), np.concatenate(new_right)
+    return int(knots.size - 1)
+
+
+def expected_linear_pieces(
+    family: ReluTeacher, start: npt.ArrayLike, end: npt.ArrayLike, n_nodes: int = 400
+) -> float:
+    """Return the expected number of linear pieces along a segment in the limit of infinite width.
+
+    The preactivation of every unit of layer l is then a Gaussian process z_l along the segment
+    x(t) = a + t v; by Rice's formula it changes sign
+    (1/pi) int sqrt(E z'^2 / E z^2 - (E z z' / E z^2)^2) dt times. Each layer maps E z^2 to
+    s_b^2 + (s_w^2/2) E z^2 and multiplies E z'^2 and E z z' by s_w^2/2, because a ReLU passes half
+    of each. Depth adds units, not pieces per unit: at a fixed number of parameters P the pieces grow
+    as sqrt(depth P), not exponentially (as Hanin and Rolnick 2019 found for random networks).
+
+    Parameters
+    ----------
+    family : ReluTeacher
+    start, end : array, shape (d,)
+    n_nodes : int
+        Points of the integration along the segment (midpoint rule).
+    """
+    a = checks.finite_array("start", start, ndim=1)
+    v = checks.finite_array("end", end, ndim=1, length=a.size) - a
+    w2, b2 = family.weight_scale**2, family.bias_scale**2
+    t = (np.arange(checks.integer("n_nodes", n_nodes, minimum=1)) + 0.5) / n_nodes
+    x = a + t[:, None] * v
+    value = b2 + w2 / a.size * np.einsum("ij,ij->i", x, x)
+    mixed = w2 / a.size * (x @ v)
+    slope = np.full(t.size, w2 / a.size * (v @ v))
+    pieces = 1.0
+    for _ in range(family.depth):
+        rate = np.sqrt(np.maximum(slope / value - (mixed / value) ** 2, 0.0)) / math.pi
+        pieces += family.width * float(rate.mean())
+        value, mixed, slope = b2 + 0.5 * w2 * value, 0.5 * w2 * mixed, 0.5 * w2 * slope
+    return pieces
+
+
+def n_parameters(family: ReluTeacher, dim: int) -> int:
+    """Return the weights and (unless they are all zero) biases of a network on R^dim."""
+    sizes = [dim, *[family.width] * family.depth, family.n_outputs]
+    weights = sum(before * after for before, after in pairwise(sizes))
+    return weights + (sum(sizes[1:]) if family.bias_scale else 0)

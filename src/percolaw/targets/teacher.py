@@ -1,0 +1,87 @@
+"""What every teacher on points is: a callable with a description that can be stored and made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import RandomLike, Streams
+
+Function = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A function on R^d, drawn once.
+
+    Attributes
+    ----------
+    dim : int
+        Dimension of its inputs.
+    n_outputs : int
+    description : dict
+        Family, parameters, dim, seed and path as plain values;
+        `percolaw.targets.families.from_description` makes the same function again.
+    function : callable
+        Maps (n, d) float64 to (n, n_outputs) float64.
+    """
+
+    dim: int
+    n_outputs: int
+    description: dict[str, Any]
+    function: Function
+
+    def __call__(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return values at points (n, d): shape (n,), or (n, n_outputs) for several outputs.
+
+        Evaluated in blocks of rows, so that memory stays bounded.
+        """
+        x = np.asarray(points)
+        if x.ndim != 2 or x.shape[1] != self.dim:
+            raise ValueError(
+                f"this teacher takes points of shape (n, {self.dim}); got {x.shape}. "
+                "Sample it with the dimension of your data."
+            )
+        out = np.empty((x.shape[0], self.n_outputs))
+        for low in range(0, x.shape[0], 8192):
+            block = checks.finite_array("points", x[low : low + 8192])
+            out[low : low + 8192] = self.function(block)
+        return out[:, 0] if self.n_outputs == 1 else out
+
+
+class TeacherFamily(Protocol):
+    """A law of random functions: `sample` draws one."""
+
+    def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
+        """Return a function on R^dim, fixed by the seed."""
+        ...
+
+
+def describe(family: str, parameters: Any, dim: int, streams: Streams) -> dict[str, Any]:
+    """Return the description of a teacher: plain values that make it again."""
+    return {
+        "family": family,
+        "parameters": asdict(parameters),
+        "dim": dim,
+        "seed": streams.seed,
+        "path": list(streams.path),
+    }
+
+
+def standardized_inputs(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return points shifted to mean 0 and scaled by one factor to mean squared norm d.
+
+    The rule for inputs of all teachers here: coordinates then vary by about 1, and distances keep
+    their proportions (no coordinate is stretched against another).
+    """
+    x = checks.finite_array("points", points, ndim=2)
+    centred = x - x.mean(axis=0)
+    scale = float(np.sqrt(np.mean(centred**2)))
+    if scale == 0.0:
+        raise ValueError("all points coincide; there is nothing to standardise.")
+    return np.asarray(centred / scale)
