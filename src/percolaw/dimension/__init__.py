@@ -1,0 +1,1 @@
+"""Intrinsic dimension of points: estimators, their intervals, and how far to trust them."""

@@ -1,0 +1,92 @@
+"""Correlation dimension: how the number of pairs within a distance grows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.dimension.sample import Estimate, Sample, fit
+from percolaw.rng import RandomLike
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CorrelationDimension:
+    """Slope of log C(r) against log r (Grassberger and Procaccia 1983).
+
+    C(r) is the mean number of other points within r of a point. The window is set by C, so that it
+    follows the data whatever their scale.
+
+    Parameters
+    ----------
+    lowest, highest : float
+        Mean numbers of neighbours between which the slope is taken.
+    n_radii : int
+        Radii in the window, geometric.
+    max_centres : int
+        Points whose neighbours are counted.
+    """
+
+    lowest: float = 0.5
+    highest: float = 20.0
+    n_radii: int = 12
+    max_centres: int = 2000
+
+    def __post_init__(self) -> None:
+        low = checks.real("lowest", self.lowest, minimum=1e-3)
+        checks.real("highest (4 times lowest)", self.highest, minimum=4.0 * low)
+        checks.integer("n_radii", self.n_radii, minimum=3)
+        checks.integer("max_centres", self.max_centres, minimum=10)
+
+    @property
+    def n_neighbors(self) -> int:
+        """Neighbours needed: the search is only asked for checks; pairs are counted apart."""
+        return 1
+
+    def value(self, sample: Sample) -> float:
+        """Return the estimate on one sample."""
+        radius, count = self.curve(sample)
+        return float(np.polyfit(np.log(radius), np.log(count), 1)[0])
+
+    def curve(self, sample: Sample) -> tuple[FloatArray, FloatArray]:
+        """Return radii of the window and the mean number of neighbours within each."""
+        n = sample.points.shape[0]
+        if self.highest >= 0.5 * n:
+            raise ValueError(
+                f"{self.highest:g} neighbours are too many for {n} points; lower `highest`."
+            )
+        centres = sample.query[: self.max_centres]
+        x = np.asarray(sample.points, dtype=np.float64)
+        x = x - x.mean(axis=0)
+        norm = np.einsum("ij,ij->i", x, x)
+        pilot = np.sort(_squares(x, norm, centres[:100]).reshape(-1))
+        quantile = np.array([self.lowest, self.highest]) * min(100, centres.size)
+        ends = pilot[np.clip(quantile.astype(np.int64), 0, pilot.size - 1)]
+        # With few centres the lower end may hold no pair: never below the pilot's nearest.
+        low, high = np.sqrt(np.maximum(ends, pilot[0]))
+        edges = np.geomspace(low, high, self.n_radii) ** 2
+        count = np.zeros(self.n_radii)
+        step = max(1, (1 << 21) // n)
+        for first in range(0, centres.size, step):
+            square = _squares(x, norm, centres[first : first + step])
+            near = square[square <= edges[-1]]
+            count += np.searchsorted(np.sort(near), edges, side="right")
+        return np.sqrt(edges), count / centres.size
+
+    def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
+        """Estimate the dimension of points (n, d), with interval and scale dependence."""
+        return fit(self, points, rng)
+
+
+def _squares(x: FloatArray, norm: FloatArray, rows: npt.NDArray[np.int64]) -> FloatArray:
+    """Squared distances from some rows to all, infinite to themselves."""
+    square = x[rows] @ (-2.0 * x.T)
+    square += norm[rows, None]
+    square += norm
+    np.maximum(square, 0.0, out=square)
+    square[np.arange(rows.size), rows] = np.inf
+    return np.asarray(square)

@@ -1,0 +1,75 @@
+"""Mass-radius dimension: how many sites lie within a distance, on trees or any graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MassRadius:
+    """Mean mass within r of random centres.
+
+    Attributes
+    ----------
+    radius, mass : arrays, shape (n_radii,)
+    dimension : float
+        Slope of log mass against log radius; 2 for chemical distance on a critical tree, 4 in the
+        embedding, where distances are square roots.
+    standard_error : float
+        Jackknife over centres.
+    """
+
+    radius: FloatArray
+    mass: FloatArray
+    dimension: float
+    standard_error: float
+
+
+def mass_radius(
+    distances: Iterable[npt.ArrayLike], low: float, high: float, n_radii: int = 12
+) -> MassRadius:
+    """Fit mass ~ r^D between two radii.
+
+    Parameters
+    ----------
+    distances : iterable of array, shape (n_sites,)
+        Distances from one centre to all sites, one array a centre: for a tree,
+        ``tree.nearest([centre])`` gives them. Only one is held at a time.
+    low, high : float
+        Window of radii: above the size of a step, below the size of the cluster.
+    n_radii : int
+        Radii, geometric.
+    """
+    bottom = checks.real("low", low, minimum=1e-300)
+    top = checks.real("high", high, minimum=2.0 * bottom)
+    radius = np.geomspace(bottom, top, checks.integer("n_radii", n_radii, minimum=3))
+    rows = []
+    for given in distances:
+        distance = np.asarray(given, dtype=np.float64)
+        if distance.ndim != 1 or np.isnan(distance).any() or (distance < 0).any():
+            raise ValueError(
+                f"each item of distances must be a 1-D array, not negative; got {distance.shape}."
+            )
+        rows.append(np.searchsorted(np.sort(distance), radius, side="right"))
+    if len(rows) < 2:
+        raise ValueError(f"mass-radius needs at least 2 centres; got {len(rows)}.")
+    mass = np.array(rows, dtype=np.float64)
+    total, n = mass.sum(axis=0), len(rows)
+    if total[0] <= 0.0:
+        raise ValueError(f"no site lies within {bottom:g} of a centre; raise `low`.")
+    x = np.log(radius)
+
+    def slope(value: FloatArray) -> float:
+        return float(np.polyfit(x, np.log(value), 1)[0])
+
+    left_out = np.array([slope(np.maximum(total - row, 1e-300) / (n - 1)) for row in mass])
+    error = float(np.sqrt((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2)))
+    return MassRadius(radius, total / n, slope(total / n), error)

@@ -1,0 +1,218 @@
+"""All estimators on one cloud of points, at several scales, and a plain sentence about them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.dimension.correlation import CorrelationDimension
+from percolaw.dimension.mle import MLE, local_dimension
+from percolaw.dimension.sample import (
+    Estimate,
+    Estimator,
+    checked_cloud,
+    decimate,
+    estimate,
+    make_sample,
+)
+from percolaw.dimension.two_nn import TwoNN
+from percolaw.rng import RandomLike
+
+#: The estimators of a report.
+ESTIMATORS: dict[str, Estimator] = {
+    "TwoNN": TwoNN(),
+    "ratio regression, k = 5": TwoNN(5),
+    "MLE, k = 5": MLE(5),
+    "MLE, k = 20": MLE(20),
+    "MLE, k = 20, mean of dimensions": MLE(20, "dimension"),
+    "correlation dimension": CorrelationDimension(),
+}
+#: Relative change over the scales tested up to which there is one dimension, or a rough one.
+STEADY, ROUGH = 0.06, 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class DimensionReport:
+    """What all estimators say of a cloud of points.
+
+    Attributes
+    ----------
+    n_points, embedding_dimension : int
+    n_constant : int
+        Constant columns; they change nothing.
+    estimates : dict of str to Estimate
+    by_neighbors : dict
+        k, and the MLE and ratio regression with k neighbours, on all points.
+    local : tuple of float
+        5, 25, 50, 75, 95 percentiles of the local dimension (k = 50, or what the points allow).
+    dimension : float
+        Median of the estimates.
+    interval : tuple of float
+        Medians of their lower and upper ends.
+    drift : float
+        Median over estimators of the relative change of the estimate from the whole to the smallest
+        subsets.
+    spread : float
+        Range of the estimates on all points, over their median.
+    trust : {"steady", "rough", "none"}
+    sentence : str
+    """
+
+    n_points: int
+    embedding_dimension: int
+    n_constant: int
+    estimates: dict[str, Estimate]
+    by_neighbors: dict[str, list[float]]
+    local: tuple[float, ...]
+    dimension: float
+    interval: tuple[float, float]
+    drift: float
+    spread: float
+    trust: str
+    sentence: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {
+            "n_points": self.n_points,
+            "embedding_dimension": self.embedding_dimension,
+            "n_constant": self.n_constant,
+            "estimates": {
+                name: {
+                    "dimension": e.dimension,
+                    "standard_error": e.standard_error,
+                    "extrapolated": e.extrapolated,
+                    "interval": list(e.interval),
+                    "n_points": e.n_points.tolist(),
+                    "level": e.level.tolist(),
+                }
+                for name, e in self.estimates.items()
+            },
+            "by_neighbors": self.by_neighbors,
+            "local": list(self.local),
+            "dimension": self.dimension,
+            "interval": list(self.interval),
+            "drift": self.drift,
+            "spread": self.spread,
+            "trust": self.trust,
+            "sentence": self.sentence,
+        }
+
+
+def estimate_dimension(
+    points: npt.ArrayLike, rng: RandomLike = 0, *, max_queries: int = 20_000
+) -> DimensionReport:
+    """Estimate the intrinsic dimension of points by all methods, with scale dependence.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+        At least 100 distinct points; any offset and scale.
+    rng : int, Generator or Streams
+        Stream ``split``: deals the points into subsets.
+    max_queries : int
+        Points whose neighbours are searched; neighbours come from all points.
+
+    Returns
+    -------
+    DimensionReport
+        O(max_queries n d) time; float32 copies of the points.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((2000, 3)) @ np.ones((3, 10))
+    >>> round(estimate_dimension(x + np.eye(10)[0] * 5).dimension)
+    1
+    """
+    x = checked_cloud(points, 22)
+    n = x.shape[0]
+    checks.integer("points", n, minimum=100)
+    ks = [k for k in (2, 3, 5, 10, 20, 50, 100) if k <= n // 8]
+    used = {name: e for name, e in ESTIMATORS.items() if e.n_neighbors <= max(ks)}
+    levels = decimate(x, max(e.n_neighbors for e in used.values()), rng, max_queries=max_queries)
+    estimates = {name: estimate(e, levels) for name, e in used.items()}
+    (whole,) = levels[0]
+    some = whole.query[: min(whole.query.size, 5000)]
+    table = make_sample(whole.points, max(ks), some)
+    by_neighbors: dict[str, list[float]] = {
+        "k": [float(k) for k in ks],
+        "ratio": [TwoNN(k).value(table) for k in ks],
+        "likelihood": [MLE(k).value(table) for k in ks],
+    }
+    k_local = min(50, max(ks))
+    local = local_dimension(whole.points, k_local, some)
+    quantiles = tuple(float(q) for q in np.quantile(local, [0.05, 0.25, 0.5, 0.75, 0.95]))
+    values = list(estimates.values())
+    dimension = float(np.median([e.dimension for e in values]))
+    interval = (
+        float(np.median([e.interval[0] for e in values])),
+        float(np.median([e.interval[1] for e in values])),
+    )
+    drift = float(np.median([abs(e.level[-1] / e.dimension - 1.0) for e in values]))
+    finest = [e.dimension for e in values]
+    spread = (max(finest) - min(finest)) / dimension
+    unsteady = max(drift, 0.5 * spread)
+    trust = "steady" if unsteady <= STEADY else "rough" if unsteady <= ROUGH else "none"
+    coarsest = [e.level[-1] for e in values]
+    sentence = _sentence(
+        trust,
+        (n, int(values[0].n_points[-1])),
+        (dimension, float(np.median(coarsest))),
+        interval,
+        (min(finest), max(finest), min(coarsest), max(coarsest)),
+    )
+    return DimensionReport(
+        n,
+        x.shape[1],
+        int(np.sum(np.ptp(x, axis=0) == 0.0)),
+        estimates,
+        by_neighbors,
+        quantiles,
+        dimension,
+        interval,
+        drift,
+        spread,
+        trust,
+        sentence,
+    )
+
+
+def _sentence(
+    trust: str,
+    n: tuple[int, int],
+    median: tuple[float, float],
+    interval: tuple[float, float],
+    ends: tuple[float, float, float, float],
+) -> str:
+    """Say how far to trust the estimates, from those on all n[0] points and on n[1] of them."""
+    low, high = interval
+    if trust == "steady":
+        text = (
+            f"One dimension fits all scales tested ({n[1]} to {n[0]} points): {median[0]:.2f}, "
+            f"and the truth is probably between {low:.2f} and {high:.2f}."
+        )
+    elif trust == "rough":
+        text = (
+            f"The estimate is {median[0]:.2f} with all {n[0]} points and {median[1]:.2f} with "
+            f"{n[1]}, so it is not settled: read it as somewhere between {low:.1f} and {high:.1f}; "
+            "more points would narrow it."
+        )
+    else:
+        text = (
+            f"No single dimension: the estimators say {ends[0]:.1f} to {ends[1]:.1f} with all {n[0]} "
+            f"points and {ends[2]:.1f} to {ends[3]:.1f} with {n[1]}. The finest scale may be noise, "
+            "a lattice or the steps of an embedding; look at the plot before quoting a number."
+        )
+    most = 2.0 * math.log10(n[0])
+    if median[0] > most:
+        text += (
+            f" It lies above 2 log10(n) = {most:.1f}, beyond which {n[0]} points cannot tell "
+            "dimensions apart (Eckmann and Ruelle 1992): read it as a lower bound."
+        )
+    return text

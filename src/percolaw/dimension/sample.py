@@ -1,0 +1,227 @@
+"""What every estimator measures: points, some of them as queries, and their nearest neighbours.
+
+Intervals and the dependence on scale come from one construction. The points are dealt out at random
+into 2, 4, 8, 16 disjoint subsets; the scatter of the estimates among the subsets of the last level
+gives the standard error, and the means of the levels show how the estimate changes as neighbours
+move apart. All correlations between overlapping neighbourhoods are inside the scatter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.neighbors import nearest_neighbors
+from percolaw.rng import RandomLike, as_streams
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Subsets of the finest decimation.
+MOST_SUBSETS = 16
+#: Points of the smallest subset.
+FEWEST_POINTS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Points and the distances from some of them to their nearest neighbours.
+
+    Attributes
+    ----------
+    points : array, shape (n, d)
+    query : array of int64, shape (m,)
+        Rows whose neighbours are known.
+    distance : array of float64, shape (m, k)
+        Distances to the k nearest other points, rising, all positive.
+    """
+
+    points: npt.NDArray[Any]
+    query: npt.NDArray[np.int64]
+    distance: FloatArray
+
+
+class Estimator(Protocol):
+    """An estimator of intrinsic dimension."""
+
+    @property
+    def n_neighbors(self) -> int:
+        """Neighbours it needs of every query."""
+        ...
+
+    def value(self, sample: Sample) -> float:
+        """Return the estimate on one sample."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """An estimated dimension, its interval, and how it depends on scale.
+
+    Attributes
+    ----------
+    dimension : float
+        On all points: at the finest scale there is.
+    standard_error : float
+        Sampling error alone; infinity where the points are too few to tell.
+    extrapolated : float
+        Where the levels point to for infinitely many points, with a bias ~ n^(-1/dimension) (edges
+        of a manifold); useful for smooth manifolds, meaningless where noise or steps rule the
+        finest scale.
+    interval : tuple of float
+        From the lower 95% end of `dimension` or `extrapolated` to the upper end of either, and
+        further by the change in the last doubling of the points: sampling error and drift with scale.
+    n_points, level : arrays, shape (n_levels,)
+        Points of the subsets of each level, and the mean estimate there.
+    """
+
+    dimension: float
+    standard_error: float
+    extrapolated: float
+    interval: tuple[float, float]
+    n_points: npt.NDArray[np.int64]
+    level: FloatArray
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"dimension {self.dimension:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def checked_cloud(points: npt.ArrayLike, k: int) -> npt.NDArray[Any]:
+    """Return points (n, d) as floats, fit for k neighbours, or raise with the remedy."""
+    x = np.asarray(points)
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise ValueError(
+            f"points must have shape (n, d); got {x.shape}. One row a point: X.reshape(len(X), -1)."
+        )
+    if x.dtype.kind not in "buif":
+        raise TypeError(f"points must be numeric; got dtype {x.dtype}.")
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float64)
+    if not np.isfinite(x.sum(dtype=np.float64)) and not np.all(np.isfinite(x)):
+        bad = int(np.sum(~np.isfinite(x).all(axis=1)))
+        raise ValueError(
+            f"{bad} of {x.shape[0]} points hold NaN or infinity. Remove them: "
+            "X[np.isfinite(X).all(axis=1)]."
+        )
+    if x.shape[0] < k + 2:
+        raise ValueError(
+            f"{k} neighbours need at least {k + 2} points; got {x.shape[0]}. Use fewer neighbours."
+        )
+    if np.all(x == x[0]):
+        raise ValueError(f"all {x.shape[0]} points coincide; they have no dimension to estimate.")
+    return x
+
+
+def make_sample(
+    points: npt.NDArray[Any], k: int, query: npt.NDArray[np.int64] | None = None
+) -> Sample:
+    """Find the k nearest other points of the queries (of all points if None), exactly.
+
+    Raises
+    ------
+    ValueError
+        If some points coincide: their distance 0 has no logarithm.
+    """
+    x = checked_cloud(points, k)
+    rows = np.arange(x.shape[0]) if query is None else query
+    distance, index = nearest_neighbors(x, x[rows], k + 1)
+    # Each query is its own nearest point; by position, for duplicates may come before it.
+    own = index == rows[:, None]
+    own[~own.any(axis=1), -1] = True
+    others = distance[~own].reshape(rows.size, k)
+    zero = int(np.sum(others[:, 0] <= 0.0))
+    if zero:
+        raise ValueError(
+            f"{zero} of {rows.size} points coincide with another one, so their nearest distance is 0. "
+            "Remove duplicates first: np.unique(X, axis=0)."
+        )
+    return Sample(x, rows, others)
+
+
+def decimate(
+    points: npt.ArrayLike,
+    k: int,
+    rng: RandomLike = 0,
+    *,
+    max_queries: int = 20_000,
+) -> list[list[Sample]]:
+    """Return the samples of all levels: the whole, then 2, 4, 8, 16 disjoint random subsets.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+    k : int
+        Neighbours.
+    rng : int, Generator or Streams
+        Stream ``split``.
+    max_queries : int
+        Points of each level whose neighbours are searched.
+
+    Notes
+    -----
+    O(max_queries n d) time; the levels together cost twice the first.
+    """
+    x = checked_cloud(points, k)
+    n = x.shape[0]
+    limit = checks.integer("max_queries", max_queries, minimum=FEWEST_POINTS)
+    order = as_streams(rng).generator("split").permutation(n)
+    smallest = max(FEWEST_POINTS, 4 * k)
+    levels, count = [], 1
+    while count <= MOST_SUBSETS and (count == 1 or n // count >= smallest):
+        share = max(min(limit, n) // count, min(k + 2, n // count))
+        subsets = [order[j::count] for j in range(count)]
+        levels.append([make_sample(x[rows], k, np.arange(share)) for rows in subsets])
+        count *= 2
+    return levels
+
+
+def estimate(estimator: Estimator, levels: list[list[Sample]]) -> Estimate:
+    """Return an estimate with its interval from the samples of all levels.
+
+    The standard error is the scatter among the subsets of the last level over the root of their
+    number (the subsets are disjoint, so the variance falls with their number as with the points).
+    """
+    values = [np.array([estimator.value(sample) for sample in level]) for level in levels]
+    return summarize(values, [level[0].points.shape[0] for level in levels])
+
+
+def summarize(values: list[FloatArray], n_points: list[int]) -> Estimate:
+    """Return the estimate from its values on the subsets of every level."""
+    from scipy.special import stdtrit
+
+    mean = np.array([v.mean() for v in values])
+    last = values[-1]
+    if last.size >= 4 and np.all(np.isfinite(last)):
+        error = float(last.std(ddof=1) / math.sqrt(last.size))
+        quantile = float(stdtrit(last.size - 1, 0.975))
+    else:
+        error, quantile = math.inf, 1.0
+    top = float(mean[0])
+    extrapolated, wide = top, error
+    if mean.size >= 3 and top > 0.0 and np.all(np.isfinite(mean)):
+        x = (np.array(n_points) / n_points[0]) ** (-1.0 / top)
+        design = np.stack([np.ones(x.size), x], axis=1)
+        inverse = np.linalg.inv(design.T @ design)
+        extrapolated = float((inverse @ design.T @ mean)[0])
+        wide = error * math.sqrt(inverse[0, 0])
+    drift = abs(float(mean[0] - mean[1])) if mean.size > 1 else 0.0
+    low = min(top - quantile * error, extrapolated - quantile * wide) - drift
+    high = max(top + quantile * error, extrapolated + quantile * wide) + drift
+    return Estimate(
+        top,
+        error,
+        extrapolated,
+        (max(0.0, low), high),
+        np.array(n_points, dtype=np.int64),
+        mean,
+    )
+
+
+def fit(estimator: Estimator, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
+    """Estimate on given points, with levels; what the `fit` of every estimator does."""
+    return estimate(estimator, decimate(points, estimator.n_neighbors, rng))
