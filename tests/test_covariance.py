@@ -77,7 +77,9 @@ def by_polynomial(s, p):
     return math.exp(-s) * total * math.factorial(p) / math.factorial(2 * p)
 
 
-@pytest.mark.parametrize("nu", [0.001, 0.1, 0.3, 0.5, 0.7, 0.999, 1.0, 1.3, 1.5, 2.5, 3.7, 10.3, 30])
+@pytest.mark.parametrize(
+    "nu", [0.001, 0.1, 0.3, 0.5, 0.7, 0.999, 1.0, 1.3, 1.5, 2.5, 3.7, 10.3, 30]
+)
 def test_matern_is_the_bessel_function(nu):
     s = np.geomspace(1e-9, 650.0, 500)
     with np.errstate(all="ignore"):
@@ -89,7 +91,7 @@ def test_matern_is_the_bessel_function(nu):
     # Control: 1% off in nu shows.
     assert np.abs(found[usable] - by_bessel(s[usable], 1.01 * nu)).max() > 1e-4
     # In the far tail values stay small, positive and decrease.
-    tail = value_at(np.array([700.0, 790.0, 801.0, 1e5, 1e300]), nu)
+    tail = value_at(np.array([700.0, 790.0, 801.0, 1e5, 1e100]), nu)
     assert np.all(np.diff(tail) <= 0)
     assert 0 <= tail[-1] <= tail[0] < 1e-200
     assert value_at([0.0], nu)[0] == 1.0
@@ -120,7 +122,7 @@ def test_matern_is_smooth_across_the_ends_of_its_table():
         assert value_at([covariance.TABLE_HIGH * (1 - 1e-9)], nu)[0] < 1e-250
 
 
-@pytest.mark.parametrize("nu", [20.0, 40.3])
+@pytest.mark.parametrize("nu", [20.3, 40.3])
 def test_large_smoothness_at_small_distances(nu):
     s = np.geomspace(1e-6, 3.0, 60)
     truth = [by_series(x, nu) for x in s]
@@ -266,16 +268,16 @@ def test_gram_needs_its_exact_diagonal():
 @ids
 @pytest.mark.parametrize("ridge", [0.0, 0.3])
 def test_cholesky_factor_gives_the_covariance_back(kernel, ridge):
-    x = normal(4, 300, 5)
+    x = normal(4, 150, 5)
     factor, jitter = cholesky(kernel, x, ridge)
     truth = np.tril(gram(kernel, x))
-    truth += np.tril(truth, -1).T + (ridge + jitter) * np.eye(300)
+    truth += np.tril(truth, -1).T + (ridge + jitter) * np.eye(150)
     np.testing.assert_array_equal(np.triu(factor, 1), 0.0)
     assert np.diag(factor).min() > 0
     np.testing.assert_allclose(factor @ factor.T, truth, rtol=1e-10, atol=1e-11)
     assert jitter == 0.0
     if ridge:
-        assert np.abs(factor @ factor.T - truth + ridge * np.eye(300)).max() > 0.2
+        assert np.abs(factor @ factor.T - truth + ridge * np.eye(150)).max() > 0.2
 
 
 class Scaled:
@@ -296,7 +298,7 @@ def works(kernel, x, added):
 
 
 @pytest.mark.parametrize(
-    ("kernel", "n"), [(Gaussian(1.0), 60), (Matern(2.5), 2000), (Gaussian(3.0), 500)], ids=str
+    ("kernel", "n"), [(Gaussian(1.0), 60), (Matern(4.5), 300), (Gaussian(3.0), 200)], ids=str
 )
 def test_jitter_is_the_least_that_works(kernel, n):
     x = np.sort(np.random.default_rng(0).uniform(-1.7, 1.7, (n, 1)), axis=0)
@@ -312,8 +314,8 @@ def test_jitter_is_the_least_that_works(kernel, n):
 
 
 def test_duplicates_take_a_jitter_or_a_ridge():
-    x = normal(5, 200, 3)
-    x[100:] = x[:100]
+    x = normal(5, 120, 3)
+    x[60:] = x[:60]
     for kernel in (Matern(1.5), Matern(2.5), Gaussian(0.3), NetworkGaussianProcess()):
         factor, jitter = cholesky(kernel, x)
         assert 0 <= jitter <= 1e-8 * kernel.diagonal(x).mean() * (1 + 1e-12)
@@ -332,7 +334,9 @@ class Indefinite:
 
 def test_singular_beyond_the_largest_jitter_is_an_error_with_a_remedy():
     x = normal(0, 10, 2)
-    with pytest.raises(ValueError, match=r"10 points is singular.*1e-08.*duplicate.*ridge.*shorter"):
+    with pytest.raises(
+        ValueError, match=r"10 points is singular.*1e-08.*duplicate.*ridge.*shorter"
+    ):
         cholesky(Indefinite(), x)
     factor, jitter = cholesky(Indefinite(), x, ridge=1.0)
     assert jitter == 0.0
@@ -534,7 +538,7 @@ def test_kernels_are_the_mean_over_random_networks(depth, bias):
     sample = np.array(ntk)
     mean, error = mean_and_error(sample[:, 0, 1])
     assert_far(mean, NetworkGaussianProcess(*args)(x, x)[0, 1], error)
-    assert_far(mean, NeuralTangent(depth + 1, w, bias)(x, x)[0, 1], error)
+    assert_far(mean, NeuralTangent(depth, 1.1 * w, bias)(x, x)[0, 1], error)
     sample = np.array(nngp)
     mean, error = mean_and_error(sample[:, 0, 0])
     assert_far(mean, NetworkGaussianProcess(depth, 1.1 * w, bias).diagonal(x)[0], error)
@@ -545,7 +549,7 @@ def test_single_networks_approach_the_kernels_as_width_grows():
     x, w, b, depth = normal(2, 5, 4), 1.4, 0.5, 2
     rng = np.random.default_rng(0)
     gaps = {}
-    for width in (48, 768):
+    for width in (32, 512):
         gap = []
         for _ in range(40):
             parameters = draw(rng, [4, *[width] * depth, 1])
@@ -556,5 +560,5 @@ def test_single_networks_approach_the_kernels_as_width_grows():
                 ]
             )
         gaps[width] = np.sqrt(np.mean(np.array(gap) ** 2, axis=(0, 2, 3)))
-    ratio = gaps[48] / gaps[768]  # 4 = sqrt(16) if the limit is right, 1 if it is not
+    ratio = gaps[32] / gaps[512]  # 4 = sqrt(16) if the limit is right, 1 if it is not
     assert np.all((ratio > 2.7) & (ratio < 6.0)), ratio

@@ -21,6 +21,10 @@ EXPERIMENTS = {
     "embedded-1nn": "embedded_1nn:Embedded1nn",
     "embedding-faithfulness": "embedding_faithfulness:EmbeddingFaithfulness",
     "cluster-points": "cluster_points:ClusterPoints",
+    "teachers": "teachers:Teachers",
+    "teacher-gallery": "teacher_gallery:TeacherGallery",
+    "dimension": "dimension:Dimension",
+    "kernel-scaling": "kernel_scaling:KernelScaling",
 }
 
 #: What `percolaw reproduce` runs for each source, in order.
@@ -41,7 +45,15 @@ REPRODUCTIONS = {
     ),
     "spar2025": (
         "Investigating Neural Scaling Laws Emerging from Deep Data Structure (2025)",
-        ("embedded-1nn", "embedding-faithfulness", "cluster-points"),
+        (
+            "embedded-1nn",
+            "embedding-faithfulness",
+            "cluster-points",
+            "teachers",
+            "teacher-gallery",
+            "dimension",
+            "kernel-scaling",
+        ),
     ),
 }
 

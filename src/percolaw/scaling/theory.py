@@ -395,6 +395,11 @@ def manifold_exponents(dimension: float, approximation_order: float = 2.0) -> tu
     return gamma, gamma
 
 
+def matern_exponent(smoothness: float, dimension: float) -> float:
+    """Return 2 nu / D: a Matérn target of smoothness nu learned by a kernel at least as smooth."""
+    return 2.0 * _positive("smoothness", smoothness) / _positive("dimension", dimension)
+
+
 def _nonnegative(name: str, values: npt.ArrayLike) -> FloatArray:
     array = checks.finite_array(name, values)
     if np.any(array < 0):

@@ -1,0 +1,329 @@
+"""Kernel students on controlled teachers: the exponent 2 nu / D, and what other teachers give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.rng import Streams
+from percolaw.scaling import fit, theory
+
+FloatArray = npt.NDArray[np.float64]
+
+#: The product manifold: a sphere times an interval.
+PRODUCT = (("sphere", 2), ("cube", 1))
+#: The student whose kernel is the tangent kernel.
+NETWORK = "infinitely wide network"
+#: Outputs drawn of each teacher.
+N_DRAWS = 4
+
+
+@dataclass(frozen=True)
+class KernelScaling:
+    """Matérn teachers of chosen smoothness on data of known dimension, learned by kernels."""
+
+    name: ClassVar[str] = "kernel-scaling"
+    title: ClassVar[str] = "Controlled teachers: kernel students have the exponent 2 nu / D"
+    source: ClassVar[str] = "docs/theory.md; 2025 write-up, its open puzzle"
+    presets: ClassVar[dict[str, Preset]] = {
+        "smoke": Preset(
+            {
+                "n_seeds": 3,
+                "largest": 600,
+                "n_test": 200,
+                "cluster_dims": (16,),
+                "cube_dims": (1, 2),
+                "teacher_settings": ("cube 2",),
+            },
+            "15 s",
+            "0.7 GiB",
+        ),
+        "laptop": Preset({}, "4 min", "1.5 GiB"),
+        "paper": Preset({"n_seeds": 10, "largest": 10_000, "n_test": 1000}, "1.5 h", "4 GiB"),
+    }
+
+    n_seeds: int = 5
+    """Independent samples and teachers of each setting."""
+    smallest: int = 30
+    """Smallest number of training points."""
+    largest: int = 4000
+    """Largest number of training points."""
+    n_sizes: int = 18
+    """Training sizes, geometric."""
+    n_test: int = 500
+    """Test points."""
+    smoothness: tuple[float, ...] = (0.5, 1.0, 1.5, 2.5)
+    """nu of the Matérn teachers."""
+    length_scale: float = 1.0
+    """Length scale of the Matérn teachers, in units of the root mean square norm of the inputs."""
+    cluster_dims: tuple[int, ...] = (8, 16, 32, 64)
+    """Embedding dimensions of the infinite cluster."""
+    cube_dims: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+    """Dimensions of the cubes."""
+    teacher_settings: tuple[str, ...] = ("cluster d = 16", "cube 4")
+    """Settings on which all teachers are learned by the infinitely wide network."""
+    network_depth: int = 2
+    """Hidden layers of the infinitely wide student."""
+    floor: float = 1e-9
+    """Losses below this are rounding; they are left out of the fits."""
+    tolerance: float = 0.1
+    """Deviation of an exponent, relative to the prediction, that counts as agreement."""
+    ratio_tolerance: float = 0.05
+    """Deviation of drawn teachers' loss from the posterior variance that counts as agreement."""
+
+    def __post_init__(self) -> None:
+        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
+        checks.integer("smallest", self.smallest, minimum=5)
+        checks.integer(
+            "largest (10 times smallest at least)", self.largest, minimum=10 * self.smallest
+        )
+        checks.memory(
+            16.0 * self.largest**2, f"kernels of {self.largest} points", "Lower --largest."
+        )
+        for nu in self.smoothness:
+            checks.real("smoothness", nu, minimum=0.01, maximum=100.0)
+        for name in self.teacher_settings:
+            checks.choice("teacher_settings", name, self.settings())
+
+    def settings(self) -> dict[str, float]:
+        """Return every setting and its dimension."""
+        found = {f"cluster d = {d}": 4.0 for d in self.cluster_dims}
+        found |= {f"cube {d}": float(d) for d in self.cube_dims}
+        return found | {"sphere 2 x cube 1": 3.0}
+
+    def cells(self) -> list[Cell]:
+        """A unit is a setting and a seed: expected losses, or losses on drawn teachers."""
+        units = [("expected", name) for name in self.settings()]
+        units += [("teachers", name) for name in self.teacher_settings]
+        return [
+            {"kind": kind, "points": name, "seed": seed}
+            for kind, name in units
+            for seed in range(self.n_seeds)
+        ]
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Return the training sizes."""
+        return fit.geometric(self.smallest, self.largest, self.n_sizes)
+
+    def _points(self, name: str, streams: Streams) -> tuple[FloatArray, FloatArray]:
+        """Training and test points, standardised together."""
+        from percolaw.datasets.make import make_cluster
+        from percolaw.datasets.manifolds import make_manifold
+        from percolaw.targets.teacher import standardized_inputs
+
+        n, kind = self.largest + self.n_test, name.split()[0]
+        if kind == "cluster":
+            x = make_cluster(n, int(name.split()[-1]), streams, labels="none").X
+        elif kind == "cube":
+            x = make_manifold("cube", n, int(name.split()[-1]), rng=streams).X
+        else:
+            x = make_manifold(PRODUCT, n, rng=streams).X
+        points = standardized_inputs(x)
+        return points[self.n_test :], points[: self.n_test]
+
+    def measure(self, cell: Cell) -> list[Row]:
+        """Measure learning curves; one row a smoothness, or a teacher and student."""
+        streams = Streams(cell["seed"]).child(*cell["points"].encode())
+        train, test = self._points(cell["points"], streams)
+        if cell["kind"] == "expected":
+            return [{**cell, "nu": nu, **self._expected(train, test, nu)} for nu in self.smoothness]
+        return [{**cell, **row} for row in self._drawn(train, test, streams)]
+
+    def _expected(self, train: FloatArray, test: FloatArray, nu: float) -> Row:
+        from percolaw.covariance import Matern
+        from percolaw.learners.kernel import nested_curve
+
+        curve = nested_curve(
+            Matern(nu, self.length_scale), train, np.zeros(train.shape[0]), test, self.sizes()
+        )
+        return {"loss": curve.variance.tolist(), "jitter": curve.jitter}
+
+    def _drawn(self, train: FloatArray, test: FloatArray, streams: Streams) -> list[Row]:
+        from percolaw.covariance import Matern, NeuralTangent
+        from percolaw.learners.kernel import nested_curve
+
+        both = np.concatenate([train, test])
+        values = self._targets(both, streams)
+        n = train.shape[0]
+        students: dict[str, tuple[Any, list[str]]] = {
+            NETWORK: (NeuralTangent(self.network_depth), list(values))
+        }
+        for nu in self.smoothness:
+            name = f"Matérn {nu:g}"
+            students[f"{name} kernel"] = (Matern(nu, self.length_scale), [name])
+        rows = []
+        for student, (kernel, names) in students.items():
+            y = np.concatenate([values[name] for name in names], axis=1)
+            curve = nested_curve(kernel, train, y[:n], test, self.sizes())
+            square = np.mean((curve.prediction - y[n:]) ** 2, axis=1)
+            for i, name in enumerate(names):
+                part = square[:, i * N_DRAWS : (i + 1) * N_DRAWS].mean(axis=1)
+                rows.append({"teacher": name, "student": student, "loss": part.tolist()})
+        return rows
+
+    def _targets(self, points: FloatArray, streams: Streams) -> dict[str, FloatArray]:
+        """Values (n, N_DRAWS) of every teacher; all but the Matérn ones of variance 1 on the points."""
+        from percolaw.targets.matern import MaternTeacher
+
+        found = {}
+        for i, (name, family) in enumerate(teachers().items()):
+            y = family.sample(points.shape[1], streams.child(1, i))(points)
+            found[name] = (y - y.mean(axis=0)) / y.std(axis=0)
+        for i, nu in enumerate(self.smoothness):
+            law = MaternTeacher(nu, self.length_scale, n_outputs=N_DRAWS)
+            found[f"Matérn {nu:g}"] = law.on_points(
+                points, streams.child(2, i), method="cholesky"
+            ).value
+        return found
+
+    def conclude(self, rows: list[Row]) -> Conclusion:
+        """Hold every exponent against 2 nu / D, and drawn teachers against the expected loss."""
+        n, dimension = self.sizes(), self.settings()
+        claims: list[Claim] = []
+        curves, others = [], []
+        for name, big_d in dimension.items():
+            for nu in self.smoothness:
+                found = [
+                    r
+                    for r in rows
+                    if r["kind"] == "expected" and r["points"] == name and r["nu"] == nu
+                ]
+                curve = self._curve(n, found, theory.matern_exponent(nu, big_d))
+                curves.append({"points": name, "dimension": big_d, "nu": nu, **curve})
+                claims.append(self._claim(f"{name}, nu = {nu:g}: exponent 2 nu/D", curve))
+        drawn = [r for r in rows if r["kind"] == "teachers"]
+        for name in self.teacher_settings:
+            for teacher, student in dict.fromkeys((r["teacher"], r["student"]) for r in drawn):
+                found = [
+                    r
+                    for r in drawn
+                    if r["points"] == name and (r["teacher"], r["student"]) == (teacher, student)
+                ]
+                order = approximation_order(teacher)
+                if order and student == NETWORK:
+                    order = min(order, dimension[name] + 2.0)
+                predicted = order / dimension[name] if order else None
+                curve = self._curve(n, found, predicted)
+                others.append({"points": name, "teacher": teacher, "student": student, **curve})
+                if predicted is not None and student == NETWORK:
+                    claims.append(
+                        self._claim(f"{name}, {teacher}, {student}: exponent {order:g}/D", curve)
+                    )
+                elif predicted is not None:
+                    claims.append(self._ratio(n, name, teacher, found, rows))
+        return Conclusion(
+            tuple(claims),
+            {"n": n.tolist(), "curves": curves, "teachers": others, "n_seeds": self.n_seeds},
+        )
+
+    def _curve(
+        self, n: npt.NDArray[np.int64], rows: list[Row], predicted: float | None
+    ) -> dict[str, Any]:
+        """Curve over seeds, with the fit on the last decade above the floor."""
+        loss = np.array([r["loss"] for r in rows])
+        mean = loss.mean(axis=0)
+        usable = mean > max(self.floor, 1e3 * max(r.get("jitter", 0.0) for r in rows))
+        last = int(np.argmin(usable)) if not usable.all() else n.size
+        exponent: float | None = None
+        interval: tuple[float | None, float | None] = (None, None)
+        window: tuple[float, float] | None = None
+        if last > 2 and n[last - 1] >= 10 * n[0]:
+            high = float(n[last - 1])
+            # The last decade, from the nearest size below.
+            window = (float(n[n <= high / 10.0 * 1.0001][-1]), high)
+            line = fit.fit_power_law(n[:last], np.maximum(loss[:, :last], 1e-300), window=window)
+            exponent, interval = line.exponent, line.interval
+        local = fit.local_exponents(n[: max(last, 2)], np.maximum(mean[: max(last, 2)], 1e-300))
+        return {
+            "mean": mean.tolist(),
+            "low": np.quantile(loss, 0.16, axis=0).tolist(),
+            "high": np.quantile(loss, 0.84, axis=0).tolist(),
+            "local": local.tolist(),
+            "exponent": exponent,
+            "interval": list(interval),
+            "window": window,
+            "predicted": predicted,
+        }
+
+    def _claim(self, name: str, curve: dict[str, Any]) -> Claim:
+        local, predicted = curve["local"], curve["predicted"]
+        if curve["exponent"] is None:
+            return judge(
+                name,
+                self.source,
+                predicted,
+                local[-1],
+                (-np.inf, np.inf),
+                self.tolerance * predicted,
+                f"less than a decade lies above {self.floor:g}, where rounding begins",
+            )
+        middle = len(local) // 2
+        note = f"local exponents: {local[1]:.2f} first, {local[middle]:.2f} middle, {local[-2]:.2f} last"
+        return judge(
+            name,
+            self.source,
+            predicted,
+            curve["exponent"],
+            curve["interval"],
+            self.tolerance * predicted,
+            note,
+        )
+
+    def _ratio(
+        self, n: npt.NDArray[np.int64], name: str, teacher: str, found: list[Row], rows: list[Row]
+    ) -> Claim:
+        """Loss on drawn fields over the posterior variance on the same points: 1 in the mean."""
+        nu = float(teacher.split()[-1])
+        expected = {
+            r["seed"]: np.array(r["loss"])
+            for r in rows
+            if r["kind"] == "expected" and r["points"] == name and r["nu"] == nu
+        }
+        ratio = np.array(
+            [
+                float(np.mean(np.array(r["loss"])[e > self.floor] / e[e > self.floor]))
+                for r in found
+                for e in (expected[r["seed"]],)
+            ]
+        )
+        return judge(
+            f"{name}, {teacher} drawn: loss over posterior variance",
+            "Gaussian processes; exact",
+            1.0,
+            float(ratio.mean()),
+            fit.seed_interval(ratio),
+            self.ratio_tolerance,
+        )
+
+
+def teachers() -> dict[str, Any]:
+    """Return the random functions of the write-up, with the outputs to draw of each."""
+    from percolaw.targets.fourier import FourierTeacher
+    from percolaw.targets.linear import LinearTeacher
+    from percolaw.targets.relu import ReluTeacher, sharma_kaplan_teacher
+
+    return {
+        "linear": LinearTeacher(N_DRAWS),
+        "ReLU 1 x 1000": ReluTeacher(1, 1000, n_outputs=N_DRAWS),
+        "ReLU 8 x 16": ReluTeacher(8, 16, n_outputs=N_DRAWS),
+        "ReLU 2 x 600, no biases": sharma_kaplan_teacher(N_DRAWS),
+        "Fourier": FourierTeacher(n_outputs=N_DRAWS),
+    }
+
+
+def approximation_order(teacher: str) -> float | None:
+    """Return c of a teacher learned by a kernel: 2 nu, 3 for ReLU networks, None if not a power.
+
+    A ReLU network has kinks of codimension 1, and the field it tends to with its width has
+    smoothness 3/2: c = 3 either way. Linear and Fourier teachers are smooth. A tangent kernel is as
+    smooth as a Matérn kernel of nu = 1/2, and at the edge of the data such a student has c at most
+    2 nu + D + 1 = D + 2, however smooth the teacher (docs/theory.md).
+    """
+    if teacher.startswith("Matérn"):
+        return 2.0 * float(teacher.split()[-1])
+    return 3.0 if teacher.startswith("ReLU") else None

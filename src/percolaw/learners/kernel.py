@@ -1,0 +1,325 @@
+"""Kernel ridge regression: students without an optimiser.
+
+`KernelRegression` fits and predicts; `nested_curve` gives the whole learning curve of one kernel from
+one factorisation, because the leading block of a Cholesky factor is the factor of the leading block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.covariance import Covariance, Matern, cholesky, row_blocks
+from percolaw.errors import PercolawError
+from percolaw.rng import as_streams
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Points up to which ``auto`` factorises the kernel matrix (3.2 GB).
+CHOLESKY_LIMIT = 20_000
+
+
+class ConvergenceError(PercolawError, ArithmeticError):
+    """An iterative solver stopped before it was accurate."""
+
+
+@dataclass(frozen=True)
+class KernelRegression:
+    """Minimise sum_i (f(x_i) - y_i)^2 + ridge |f|^2 over the kernel's Hilbert space.
+
+    The posterior mean of a Gaussian process with noise variance `ridge`; for a tangent kernel the
+    outcome of training an infinitely wide network to the end.
+
+    Parameters
+    ----------
+    kernel : Covariance
+        From `percolaw.covariance`; inputs as `standardized_inputs` makes them.
+    ridge : float or sequence of float
+        In the unit of the kernel. 0 interpolates (with the least jitter that rounding needs, see
+        ``jitter`` of the result). Of several the one with the least error on a validation set is
+        taken, and the fit is done again on all points.
+    solver : {"auto", "cholesky", "iterative"}
+        ``auto`` factorises up to 20,000 points. ``iterative`` is conjugate gradients with a Nyström
+        preconditioner, and needs a ridge above 0; it holds the matrix where it takes less than half
+        of the free memory, and else makes its rows anew in every step.
+    validation : float
+        Share of the points that chooses among several ridges.
+    tolerance : float
+        Relative residual at which iterations stop.
+    max_iterations : int
+    n_centres : int
+        Rank of the preconditioner.
+    rng : int
+        Streams ``split`` (validation set) and ``init`` (centres of the preconditioner).
+    """
+
+    kernel: Covariance = field(default_factory=Matern)
+    ridge: float | Sequence[float] = 0.0
+    solver: Literal["auto", "cholesky", "iterative"] = "auto"
+    validation: float = 0.2
+    tolerance: float = 1e-6
+    max_iterations: int = 500
+    n_centres: int = 2000
+    rng: int = 0
+
+    def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedKernelRegression:
+        """Fit points (n, d) and values (n,) or (n, n_outputs).
+
+        Raises
+        ------
+        ResourceError
+            If the matrix does not fit in memory.
+        ConvergenceError
+            If the iterations end before the tolerance is met.
+        """
+        x, y = _checked(points, values)
+        checks.choice("solver", self.solver, ("auto", "cholesky", "iterative"))
+        ridges = [float(r) for r in np.atleast_1d(np.asarray(self.ridge, dtype=np.float64))]
+        if not ridges:
+            raise ValueError("ridge must be a number or several; got none.")
+        for r in ridges:
+            checks.real("ridge", r, minimum=0.0)
+        if len(ridges) == 1:
+            return self._solve(x, y, ridges[0], ())
+        share = checks.real("validation", self.validation, minimum=0.01, maximum=0.9)
+        order = as_streams(self.rng).generator("split").permutation(x.shape[0])
+        held = max(1, round(share * x.shape[0]))
+        if held >= x.shape[0]:
+            raise ValueError(f"{x.shape[0]} points are too few to choose a ridge; give one.")
+        test, train = order[:held], order[held:]
+        errors = []
+        for r in ridges:
+            gap = self._solve(x[train], y[train], r, ()).predict(x[test]) - y[test]
+            errors.append(float(np.mean(gap**2)))
+        best = ridges[int(np.argmin(errors))]
+        return self._solve(x, y, best, tuple(zip(ridges, errors, strict=True)))
+
+    def _solve(
+        self, x: FloatArray, y: FloatArray, ridge: float, tried: tuple[tuple[float, float], ...]
+    ) -> FittedKernelRegression:
+        iterative = self.solver == "iterative" or (
+            self.solver == "auto" and x.shape[0] > CHOLESKY_LIMIT
+        )
+        if iterative:
+            weights, steps = _conjugate_gradients(self, x, y.reshape(x.shape[0], -1), ridge)
+            return FittedKernelRegression(
+                self.kernel, x, weights.reshape(y.shape), ridge, 0.0, steps, tried
+            )
+        from scipy.linalg import cho_solve
+
+        factor, jitter = cholesky(self.kernel, x, ridge)
+        weights = cho_solve((factor, True), y, check_finite=False)
+        return FittedKernelRegression(self.kernel, x, weights, ridge, jitter, 0, tried)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedKernelRegression:
+    """A kernel regression and how it was found.
+
+    Attributes
+    ----------
+    kernel : Covariance
+    points : array of float64, shape (n, d)
+    weights : array of float64, shape (n,) or (n, n_outputs)
+        f(x) = sum_i weights_i kernel(x, x_i).
+    ridge, jitter : float
+        Ridge used, and what rounding needed besides.
+    n_iterations : int
+        0 for a factorisation.
+    validation : tuple of (ridge, error)
+        Mean squared error of every ridge tried; empty if only one was given.
+    """
+
+    kernel: Covariance
+    points: FloatArray
+    weights: FloatArray
+    ridge: float
+    jitter: float
+    n_iterations: int
+    validation: tuple[tuple[float, float], ...]
+
+    def predict(self, queries: npt.ArrayLike) -> FloatArray:
+        """Return values at queries (m, d): O(m n d) time in blocks."""
+        q = checks.finite_array("queries", queries, ndim=2)
+        if q.shape[1] != self.points.shape[1]:
+            raise ValueError(
+                f"queries have {q.shape[1]} columns; the fit had {self.points.shape[1]}."
+            )
+        out = np.empty((q.shape[0], *self.weights.shape[1:]))
+        for rows in row_blocks(q.shape[0], self.points.shape[0]):
+            out[rows] = self.kernel(q[rows], self.points) @ self.weights
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class NestedCurve:
+    """Predictions of one kernel from growing leading parts of one training set.
+
+    Attributes
+    ----------
+    size : array of int64, shape (n_sizes,)
+    prediction : array of float64, shape (n_sizes, n_test, n_outputs)
+    variance : array of float64, shape (n_sizes,)
+        Posterior variance, mean over test points: the expected squared error, over all targets drawn
+        from the Gaussian process of this kernel (plus nothing for noise in the test values).
+    jitter : float
+    """
+
+    size: npt.NDArray[np.int64]
+    prediction: FloatArray
+    variance: FloatArray
+    jitter: float
+
+
+def nested_curve(
+    kernel: Covariance,
+    points: npt.ArrayLike,
+    values: npt.ArrayLike,
+    test: npt.ArrayLike,
+    sizes: npt.ArrayLike,
+    ridge: float = 0.0,
+) -> NestedCurve:
+    """Predict the test points from the first n training points, for every n in sizes, exactly.
+
+    With K = L L^T and V = L^-1 K(points, test), the prediction from the first n points is
+    V[:n]^T (L^-1 y)[:n] and the posterior variance k(x, x) - sum(V[:n]^2): rows below n do not enter.
+    So the whole curve costs one factorisation of the largest size.
+
+    Parameters
+    ----------
+    kernel : Covariance
+    points : array, shape (n, d)
+    values : array, shape (n,) or (n, n_outputs)
+    test : array, shape (m, d)
+    sizes : array of int
+        Rising, at most n.
+    ridge : float
+
+    Returns
+    -------
+    NestedCurve
+        n^3 / 3 + n^2 m multiplications, 8 n (n + m) bytes.
+    """
+    from scipy.linalg import solve_triangular
+
+    x, y = _checked(points, values)
+    q = checks.finite_array("test", test, ndim=2)
+    if q.shape[1] != x.shape[1]:
+        raise ValueError(f"test points have {q.shape[1]} columns; training points {x.shape[1]}.")
+    size = np.asarray(sizes, dtype=np.int64)
+    if size.ndim != 1 or not size.size or size[0] < 1 or np.any(np.diff(size) <= 0):
+        raise ValueError("sizes must be positive and rise strictly.")
+    if size[-1] > x.shape[0]:
+        raise ValueError(f"sizes up to {size[-1]} need as many points; got {x.shape[0]}.")
+    n = int(size[-1])
+    x, y = x[:n], y.reshape(y.shape[0], -1)[:n]
+    checks.memory(
+        8.0 * n * (n + q.shape[0]), f"the kernel of {n} points", "Use fewer training points."
+    )
+    factor, jitter = cholesky(kernel, x, checks.real("ridge", ridge, minimum=0.0))
+    cross = np.empty((n, q.shape[0]), order="F")
+    for rows in row_blocks(n, q.shape[0]):
+        cross[rows] = kernel(x[rows], q)
+    v = solve_triangular(factor, cross, lower=True, overwrite_b=True, check_finite=False)
+    w = solve_triangular(factor, y, lower=True, check_finite=False)
+    prediction = np.zeros((size.size, q.shape[0], y.shape[1]))
+    variance = np.empty(size.size)
+    left = float(kernel.diagonal(q).mean())
+    total = np.zeros((q.shape[0], y.shape[1]))
+    low = 0
+    for i, high in enumerate(size):
+        part = v[low:high]
+        total = total + part.T @ w[low:high]
+        left -= float(np.einsum("ij,ij->", part, part)) / q.shape[0]
+        prediction[i], variance[i] = total, left
+        low = int(high)
+    return NestedCurve(size, prediction, np.maximum(variance, 0.0), jitter)
+
+
+def _checked(points: npt.ArrayLike, values: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    x = checks.finite_array("points", points, ndim=2)
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        raise ValueError(f"points must have shape (n, d), neither 0; got {x.shape}.")
+    y = checks.finite_array("values", values, length=x.shape[0])
+    if y.ndim not in (1, 2):
+        raise ValueError(f"values must have shape (n,) or (n, n_outputs); got {y.shape}.")
+    return x, y
+
+
+def _conjugate_gradients(
+    options: KernelRegression, x: FloatArray, y: FloatArray, ridge: float
+) -> tuple[FloatArray, int]:
+    """Solve (K + ridge) w = y without K; all outputs together, each with its own step lengths."""
+    if ridge <= 0.0:
+        raise ValueError(
+            "the iterative solver needs a ridge above 0; got 0. Use ridge=1e-6 or so, or "
+            f"solver='cholesky' up to {CHOLESKY_LIMIT} points."
+        )
+    tolerance = checks.real("tolerance", options.tolerance, minimum=1e-14, maximum=1.0)
+    solve = _nystrom(options, x, ridge)
+
+    n = x.shape[0]
+    held = np.empty((n, n)) if 16.0 * n * n < checks.available_memory() else None
+    if held is not None:
+        for rows in row_blocks(n, n):
+            held[rows] = options.kernel(x[rows], x)
+
+    def product(w: FloatArray) -> FloatArray:
+        if held is not None:
+            return np.asarray(held @ w + ridge * w)
+        out = ridge * w
+        for rows in row_blocks(x.shape[0], x.shape[0]):
+            out[rows] += options.kernel(x[rows], x) @ w
+        return out
+
+    weights = solve(y)
+    residual = y - product(weights)
+    goal = tolerance * np.maximum(np.linalg.norm(y, axis=0), 1e-300)
+    z = solve(residual)
+    direction, rho = z, np.einsum("ij,ij->j", residual, z)
+    for step in range(checks.integer("max_iterations", options.max_iterations, minimum=1)):
+        if np.all(np.linalg.norm(residual, axis=0) <= goal):
+            return weights, step
+        moved = product(direction)
+        alpha = rho / np.maximum(np.einsum("ij,ij->j", direction, moved), 1e-300)
+        weights = weights + alpha * direction
+        residual = residual - alpha * moved
+        z = solve(residual)
+        new = np.einsum("ij,ij->j", residual, z)
+        direction = z + (new / np.maximum(rho, 1e-300)) * direction
+        rho = new
+    reached = float(np.max(np.linalg.norm(residual, axis=0) / goal) * tolerance)
+    if reached <= tolerance:
+        return weights, options.max_iterations
+    raise ConvergenceError(
+        f"after {options.max_iterations} iterations the residual is {reached:.1e}, above the "
+        f"tolerance {tolerance:.1e}. Raise ridge, n_centres or max_iterations."
+    )
+
+
+def _nystrom(options: KernelRegression, x: FloatArray, ridge: float) -> Any:
+    """Inverse of (K_nm K_mm^-1 K_mn + ridge) by Woodbury, m random centres."""
+    from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+    n = x.shape[0]
+    m = min(n, checks.integer("n_centres", options.n_centres, minimum=1))
+    checks.memory(16.0 * n * m, f"a preconditioner of rank {m}", "Lower n_centres.")
+    centres = as_streams(options.rng).generator("init").permutation(n)[:m]
+    factor, _ = cholesky(options.kernel, x[centres], 1e-10)
+    low_rank = np.empty((m, n), order="F")
+    for rows in row_blocks(n, m):
+        low_rank[:, rows] = options.kernel(x[rows], x[centres]).T
+    low_rank = solve_triangular(factor, low_rank, lower=True, overwrite_b=True, check_finite=False)
+    inner = low_rank @ low_rank.T
+    inner[np.diag_indices(m)] += ridge
+    small = cho_factor(inner, lower=True, overwrite_a=True, check_finite=False)
+
+    def solve(r: FloatArray) -> FloatArray:
+        return np.asarray((r - low_rank.T @ cho_solve(small, low_rank @ r)) / ridge)
+
+    return solve

@@ -1,0 +1,148 @@
+"""Exponents against the order c = 2 nu of the teacher, one line for each dimension; curves; teachers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from percolaw.report.style import BLACK, CYCLE, band, new, window
+
+
+def draw(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a kernel-scaling record."""
+    t = record["tables"]
+    n = np.array(t["n"])
+    return {
+        "kernel-scaling": _exponents(t, n),
+        "kernel-scaling-curves": _curves(t, n),
+        "kernel-scaling-teachers": _teachers(t, n),
+    }
+
+
+def _exponents(t: dict[str, Any], n: Any) -> Any:
+    figure, (left, right) = new(2, width=6.0, height=4.8)
+    dimensions = sorted({c["dimension"] for c in t["curves"]})
+    color = dict(zip(dimensions, CYCLE, strict=False))
+    order = np.array([0.0, 1.05 * max(2 * c["nu"] for c in t["curves"])])
+    for big_d in dimensions:
+        left.plot(order, order / big_d, "--", color=color[big_d], lw=1)
+    names = list(dict.fromkeys(c["points"] for c in t["curves"]))
+    markers = dict(zip(names, "os^Dv<>phX*Pd", strict=False))
+    for i, name in enumerate(names):
+        own = [c for c in t["curves"] if c["points"] == name and c["exponent"] is not None]
+        if not own:
+            continue
+        shift = 1.0 + 0.012 * (i - len(names) / 2)
+        x = np.array([2 * c["nu"] * shift for c in own])
+        y = np.array([c["exponent"] for c in own])
+        ends = [
+            [
+                v if v is not None else e
+                for v, e in zip(c["interval"], (c["exponent"],) * 2, strict=True)
+            ]
+            for c in own
+        ]
+        error = np.abs(np.array(ends).T - y)
+        cluster = name.startswith("cluster")
+        left.errorbar(
+            x,
+            y,
+            error,
+            fmt=markers[name],
+            color=color[own[0]["dimension"]],
+            mfc=color[own[0]["dimension"]] if cluster else "white",
+            ms=5.5,
+            lw=1,
+            label=f"{name}  (D = {own[0]['dimension']:g})",
+        )
+    left.set(
+        xlabel=r"order of the teacher $c = 2\nu$",
+        ylabel="measured exponent, last decade",
+        title=f"One line for each D: exponent $= c/D$ (dashed), {t['n_seeds']} seeds",
+        xscale="log",
+        yscale="log",
+    )
+    left.legend(fontsize=7.5)
+    clusters = [c for c in t["curves"] if c["points"].startswith("cluster")]
+    for name in dict.fromkeys(c["points"] for c in clusters):
+        for style, c in zip(
+            ("-", "--", "-.", ":"), [c for c in clusters if c["points"] == name], strict=False
+        ):
+            m = len(c["local"])
+            right.plot(
+                n[1 : m - 1],
+                np.array(c["local"][1:-1]) / c["predicted"],
+                style,
+                color=CYCLE[names.index(name) % len(CYCLE)],
+                lw=1.4,
+                label=rf"{name}, $\nu$ = {c['nu']:g}",
+            )
+    right.axhline(1.0, color=BLACK, lw=1, ls="--")
+    right.set(
+        xscale="log",
+        xlabel="training points $n$",
+        ylabel="local exponent / predicted",
+        title="Convergence on the cluster: slow for large $\\nu$ and large $d$",
+        ylim=(0, 1.3),
+    )
+    right.legend(fontsize=6.5, ncol=2)
+    return figure
+
+
+def _curves(t: dict[str, Any], n: Any) -> Any:
+    names = list(dict.fromkeys(c["points"] for c in t["curves"]))
+    figure, axes = new(4, (len(names) + 3) // 4, width=3.4, height=3.0)
+    for axis, name in zip(axes, names, strict=False):
+        for c, color in zip([c for c in t["curves"] if c["points"] == name], CYCLE, strict=False):
+            value = "-" if c["exponent"] is None else f"{c['exponent']:.2f}"
+            label = rf"$\nu$ = {c['nu']:g}: {value} ({c['predicted']:.2f})"
+            band(axis, n, c, label, color)
+            if c["window"]:
+                low, high = c["window"]
+                x = np.array([low, high])
+                at = float(np.interp(np.log(low), np.log(n), np.log(np.maximum(c["mean"], 1e-300))))
+                axis.plot(x, np.exp(at) * (x / low) ** -c["predicted"], "--", color=BLACK, lw=1)
+        found = [c["window"] for c in t["curves"] if c["points"] == name and c["window"]]
+        if found:
+            window(axis, *found[0])
+        axis.set(xscale="log", yscale="log", title=name, xlabel="$n$")
+        axis.set_ylim(bottom=1e-10)
+        axis.legend(fontsize=6.5, title="exponent (predicted)", title_fontsize=6.5)
+    for axis in axes[len(names) :]:
+        axis.set_visible(False)
+    for axis in axes[::4]:
+        axis.set_ylabel("expected loss")
+    return figure
+
+
+def _teachers(t: dict[str, Any], n: Any) -> Any:
+    network = [c for c in t["teachers"] if c["student"] == "infinitely wide network"]
+    names = list(dict.fromkeys(c["points"] for c in network))
+    figure, axes = new(max(1, len(names)), width=5.6, height=4.6)
+    for axis, name in zip(axes, names, strict=True):
+        own = [c for c in network if c["points"] == name]
+        for i, c in enumerate(own):
+            predicted = "" if c["predicted"] is None else f" ({c['predicted']:.2f})"
+            value = "-" if c["exponent"] is None else f"{c['exponent']:.2f}"
+            style = "-" if c["teacher"].startswith("Matérn") else "--"
+            axis.plot(
+                n,
+                c["mean"],
+                style,
+                color=CYCLE[i % len(CYCLE)],
+                lw=1.6,
+                label=f"{c['teacher']}: {value}{predicted}",
+            )
+        windows = [c["window"] for c in own if c["window"]]
+        if windows:
+            window(axis, *windows[-1])
+        axis.set(
+            xscale="log",
+            yscale="log",
+            xlabel="training points $n$",
+            ylabel="mean squared error / variance",
+            title=f"{name}: every teacher, infinitely wide network",
+        )
+        axis.legend(fontsize=7.5, title="exponent (predicted)", title_fontsize=7.5)
+    return figure

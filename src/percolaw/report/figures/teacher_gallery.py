@@ -1,0 +1,64 @@
+"""Slices of teachers by depth and width, other families beside them, and learners on a data plane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from percolaw.report.style import new
+
+
+def draw(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a teacher-gallery record."""
+    t = record["tables"]
+    pictures = {p["picture"]: p for p in t["pictures"] if p["where"] == "origin"}
+    learned = [p for p in t["pictures"] if p["where"] == "data"]
+    columns, rows = len(t["widths"]), len(t["depths"])
+    grid, axes = new(columns, rows, width=2.4, height=2.6)
+    names = [f"ReLU {d} x {w}" for d in t["depths"] for w in t["widths"]]
+    for axis, name in zip(axes, names, strict=True):
+        _show(axis, pictures[name])
+    grid.suptitle(
+        f"Random ReLU teachers, depth x width: plane through the origin of {t['dim']} dimensions"
+    )
+    other = [p for name, p in pictures.items() if name not in names]
+    beside, axes = new(4, (len(other) + 3) // 4, width=2.4, height=2.6)
+    for axis, picture in zip(axes, other, strict=False):
+        _show(axis, picture)
+    for axis in axes[len(other) :]:
+        axis.set_visible(False)
+    learners, axes = new(len(learned), width=2.6, height=2.8)
+    low, high = min(p["low"] for p in learned), max(p["high"] for p in learned)
+    for axis, picture in zip(axes, learned, strict=True):
+        _show(axis, picture, (low, high))
+    learners.suptitle(
+        f"A teacher and its learners from {t['n_train']} points: the plane through three of them"
+    )
+    return {
+        "teacher-gallery": grid,
+        "teacher-gallery-families": beside,
+        "teacher-gallery-learners": learners,
+    }
+
+
+def _show(axis: Any, picture: dict[str, Any], limits: tuple[float, float] | None = None) -> None:
+    low, high = picture["low"], picture["high"]
+    image = low + (high - low) * np.array(picture["steps"]) / 9999.0
+    half = picture["half_width"]
+    shown = limits or (low, high)
+    axis.imshow(
+        image,
+        origin="lower",
+        extent=(-half, half, -half, half),
+        cmap="viridis",
+        vmin=shown[0],
+        vmax=shown[1],
+        interpolation="nearest",
+    )
+    for x, y in picture["marks"]:
+        axis.plot(x, y, "o", mfc="none", mec="white", ms=6)
+    score = "" if picture["score"] is None else f", score {picture['score']:.2f}"
+    axis.set_title(f"{picture['picture']}\n{low:.2g} to {high:.2g}{score}", fontsize=8)
+    axis.grid(False)
+    axis.tick_params(labelsize=6)
