@@ -195,9 +195,13 @@ def _table(smoothness: float) -> tuple[FloatArray, FloatArray]:
         front = (1.0 - smoothness) * math.log(2.0) - gammaln(smoothness) + smoothness * log_s - s
         value = np.exp(front + np.log(kve(smoothness, s)))
         slope = -s * np.exp(front + np.log(kve(abs(smoothness - 1.0), s)))
-    # The Bessel function overflows where the function is 1 to rounding.
+    # Where the Bessel function overflows, the series sum_k (s/2)^(2k) / (k! prod_(j<=k) (j - nu)).
     lost = ~np.isfinite(value) | ~np.isfinite(slope)
-    value[lost], slope[lost] = 1.0, 0.0
+    value[lost], slope[lost], term = 1.0, 0.0, np.ones(int(lost.sum()))
+    for k in range(1, min(8, math.ceil(smoothness))):
+        term = term * 0.25 * s[lost] ** 2 / (k * (k - smoothness))
+        value[lost] += term
+        slope[lost] += 2 * k * term
     return value, slope * (log_s[1] - log_s[0])
 
 
@@ -283,7 +287,7 @@ def row_blocks(n_rows: int, n_columns: int) -> list[slice]:
 
 
 def _checked_network(kernel: Any) -> None:
-    checks.integer("depth", kernel.depth, minimum=1)
+    object.__setattr__(kernel, "depth", checks.integer("depth", kernel.depth, minimum=1))
     checks.real("weight_scale", kernel.weight_scale, minimum=1e-12)
     checks.real("bias_scale", kernel.bias_scale, minimum=0.0)
 

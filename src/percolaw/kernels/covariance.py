@@ -4,6 +4,9 @@ import math
 
 import numba as nb
 
+#: Conditional variance below which a neighbour adds only rounding.
+SINGULAR = 1e-8
+
 
 @nb.njit(cache=True)
 def hermite(s, log_low, step, value, slope, c, power):
@@ -69,7 +72,8 @@ def conditional_weights(count, variance, matrix, own, weight, deviation):
                 for m in range(j):
                     total -= a[i, m] * a[j, m]
                 if i == j:
-                    a[i, i] = math.sqrt(max(total, 1e-300))
+                    # A neighbour that the others determine to rounding is left out.
+                    a[i, i] = math.sqrt(total) if total > SINGULAR else math.inf
                 else:
                     a[i, j] = total / a[j, j]
         rest = variance[b]

@@ -60,9 +60,15 @@ def new(columns: int = 1, rows: int = 1, width: float = 5.2, height: float = 3.9
 
 
 def save(figure: Any, path: Path) -> Path:
-    """Write a PNG atomically, without time stamps, and return its path."""
-    part = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    figure.savefig(part, metadata={"Software": "percolaw"})
+    """Write a .png, .svg or .pdf atomically, without time stamps, and return its path."""
+    suffix = path.suffix.lower()
+    part = path.with_name(f".{path.stem}.{os.getpid()}{suffix}")
+    metadata = {
+        ".png": {"Software": "percolaw"},
+        ".svg": {"Date": None},
+        ".pdf": {"CreationDate": None},
+    }
+    figure.savefig(part, metadata=metadata[suffix])
     os.replace(part, path)
     return path
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.targets.teacher import Teacher, describe
+from percolaw.targets.teacher import Teacher, describe, set_integer
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,21 @@ class FourierTeacher:
     high: float = 2.0
     n_outputs: int = 1
 
+    def __post_init__(self) -> None:
+        set_integer(self, "n_waves")
+        set_integer(self, "n_outputs")
+        checks.real("high", self.high, minimum=checks.real("low", self.low, minimum=0.0))
+
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw waves and phases. Stream ``target``, keyed by output."""
         d = checks.integer("dim", dim, minimum=1)
-        m = checks.integer("n_waves", self.n_waves, minimum=1)
-        low = checks.real("low", self.low, minimum=0.0)
-        high = checks.real("high", self.high, minimum=low)
+        m = self.n_waves
         streams = as_streams(rng)
         waves, phases = [], []
-        for output in range(checks.integer("n_outputs", self.n_outputs, minimum=1)):
+        for output in range(self.n_outputs):
             generator = streams.generator("target", output)
             k = generator.standard_normal((d, m))
-            k *= generator.uniform(low, high, m) / np.linalg.norm(k, axis=0)
+            k *= generator.uniform(self.low, self.high, m) / np.linalg.norm(k, axis=0)
             waves.append(k)
             phases.append(generator.uniform(0.0, 2.0 * math.pi, m))
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.targets.teacher import Teacher, describe
+from percolaw.targets.teacher import Teacher, describe, set_integer
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,13 @@ class LinearTeacher:
 
     n_outputs: int = 1
 
+    def __post_init__(self) -> None:
+        set_integer(self, "n_outputs")
+
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw the weights. Stream ``target``."""
         d = checks.integer("dim", dim, minimum=1)
-        k = checks.integer("n_outputs", self.n_outputs, minimum=1)
+        k = self.n_outputs
         streams = as_streams(rng)
         weights = streams.generator("target").standard_normal((d, k)) / math.sqrt(d)
 

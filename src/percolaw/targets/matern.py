@@ -16,12 +16,14 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.covariance import Matern, cholesky, matern
 from percolaw.rng import RandomLike, as_streams, normal_rows
-from percolaw.targets.teacher import Teacher, describe
+from percolaw.targets.teacher import Teacher, describe, set_integer
 
 FloatArray = npt.NDArray[np.float64]
 
 #: Points up to which `MaternTeacher.on_points` factorises the covariance.
 CHOLESKY_LIMIT = 8000
+#: Root mean square error of a covariance beyond which a field is refused.
+WORST_ERROR = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +40,8 @@ class Field:
         Root mean square deviation of the covariance of `value` from the exact one; 0 for Cholesky
         (then the jitter says all).
     increment_error : float
-        Relative deviation of the variance of increments to the nearest point, in the mean: what is
-        lost or added at the smallest scale.
+        Relative deviation of the variance of increments to the nearest earlier point, in the
+        mean: what is lost or added at the smallest scale.
     """
 
     value: FloatArray
@@ -69,6 +71,11 @@ class MaternTeacher:
     n_features: int = 4096
     n_outputs: int = 1
 
+    def __post_init__(self) -> None:
+        Matern(self.smoothness, self.length_scale)
+        set_integer(self, "n_features")
+        set_integer(self, "n_outputs")
+
     @property
     def covariance(self) -> Matern:
         """Covariance of the field."""
@@ -83,10 +90,10 @@ class MaternTeacher:
         exponents use `on_points`, which has neither limit; `feature_error` measures both.
         """
         d = checks.integer("dim", dim, minimum=1)
-        m = checks.integer("n_features", self.n_features, minimum=1)
+        m = self.n_features
         streams = as_streams(rng)
         parts = []
-        for output in range(checks.integer("n_outputs", self.n_outputs, minimum=1)):
+        for output in range(self.n_outputs):
             generator = streams.generator("target", output)
             waves, phases = self._waves(d, generator)
             parts.append((waves, phases, math.sqrt(2.0 / m) * generator.standard_normal(m)))
@@ -114,7 +121,8 @@ class MaternTeacher:
         n_neighbors: int = 40,
     ) -> Field:
         """Draw the field on given points. Stream ``target``, keyed by row: the first rows are the
-        same for every number of points.
+        same for every number of points (to the last bit with ``neighbors``, to rounding with
+        ``cholesky``).
 
         Parameters
         ----------
@@ -130,7 +138,7 @@ class MaternTeacher:
         Returns
         -------
         Field
-            With its error against the exact covariance, measured on 16 random points.
+            With its error against the exact covariance, measured on 16 rows.
         """
         x = checks.finite_array("points", points, ndim=2)
         if x.shape[0] == 0 or x.shape[1] == 0:
@@ -138,7 +146,7 @@ class MaternTeacher:
         checks.choice("method", method, ("auto", "cholesky", "neighbors"))
         streams = as_streams(rng)
         n = x.shape[0]
-        noise = np.empty((n, checks.integer("n_outputs", self.n_outputs, minimum=1)))
+        noise = np.empty((n, self.n_outputs))
         normal_rows(streams, "target", noise)
         if method == "cholesky" or (method == "auto" and n <= CHOLESKY_LIMIT):
             factor, jitter = cholesky(self.covariance, x)
@@ -168,9 +176,10 @@ def feature_error(
     from percolaw.neighbors import nearest_neighbors
 
     x = checks.finite_array("points", points, ndim=2)
-    generator = as_streams(rng).generator("evaluation")
+    streams = as_streams(rng)
+    generator = streams.generator("evaluation")
     m = family.n_features
-    waves, phases = family._waves(x.shape[1], as_streams(rng).generator("target", 0))
+    waves, phases = family._waves(x.shape[1], streams.generator("target", 0))
 
     def features(rows: npt.NDArray[np.int64]) -> FloatArray:
         return np.asarray(math.sqrt(2.0 / m) * np.cos(x[rows] @ waves + phases))
@@ -223,6 +232,12 @@ def _by_neighbors(kernel: Matern, x: FloatArray, noise: FloatArray, k: int) -> F
     value = noise * deviation[:, None]
     kernels.conditional_forward(neighbor, weight, value)
     errors = _field_errors(kernel, x, neighbor, weight, deviation)
+    if not errors[0] <= WORST_ERROR:
+        raise ValueError(
+            f"the field drawn from {k} neighbours has a covariance {errors[0]:.1g} away from the exact "
+            f"one: smoothness {kernel.smoothness:g} leaves these {n} points too dependent for it. Use "
+            "method='cholesky', more neighbours, or the waves of `sample`."
+        )
     return Field(value, "neighbors", 0.0, *errors)
 
 

@@ -64,6 +64,9 @@ def nonlinearity(
     d = checks.integer("dim", dim, minimum=1)
     repeats = checks.integer("n_repeats", n_repeats, minimum=2)
     points = checks.integer("n_points", n_points, minimum=3)
+    low = checks.real("low", low)
+    if checks.real("high", high) <= low:
+        raise ValueError(f"high must be above low; got {low:g} and {high:g}.")
     generator = as_streams(rng).generator("evaluation")
     t = np.linspace(low, high, points)
     centred = t - t.mean()
@@ -74,13 +77,18 @@ def nonlinearity(
         x = np.repeat(base, points, axis=0)
         for axis in range(d):
             x[axis * points : (axis + 1) * points, axis] = t
-        y = np.asarray(function(x), dtype=np.float64).reshape(d, points, -1)
+        y = np.asarray(function(x), dtype=np.float64)
+        if y.shape[:1] != (d * points,):
+            raise ValueError(
+                f"the function must return a value for each of {d * points} points; got {y.shape}."
+            )
+        y = y.reshape(d, points, -1)
         if not np.all(np.isfinite(y)):
             raise ValueError("the function returned NaN or infinity on the unit slices.")
         gap = y - y.mean(axis=1, keepdims=True)
         total = np.sum(gap**2, axis=1)
         explained = np.einsum("p,dpk->dk", centred, gap) ** 2 / (centred @ centred)
-        flat = total <= 1e-24 * np.maximum(1.0, np.max(np.abs(y), axis=1)) ** 2
+        flat = total <= points * (1e-13 * np.max(np.abs(y), axis=1)) ** 2
         constant += int(flat.sum())
         ratio = np.where(flat, 1.0, explained / np.where(flat, 1.0, total))
         scores[repeat] = ratio.mean()

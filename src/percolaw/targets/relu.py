@@ -11,9 +11,12 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.targets.teacher import Teacher, describe
+from percolaw.targets.teacher import Teacher, describe, set_integer
 
 FloatArray = npt.NDArray[np.float64]
+
+#: Share of a piece below which two changes of slope are one.
+_SAME = 1e-12
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,15 @@ class ReluTeacher:
     n_outputs: int = 1
     output_scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        for name in ("depth", "width", "n_outputs"):
+            set_integer(self, name)
+        checks.real("weight_scale", self.weight_scale, minimum=0.0)
+        checks.real("bias_scale", self.bias_scale, minimum=0.0)
+        checks.real("output_scale", self.output_scale)
+
     def layers(self, dim: int, rng: RandomLike = 0) -> list[tuple[FloatArray, FloatArray]]:
         """Return weights (fan_in, fan_out) and biases of all layers. Stream ``target``."""
-        checks.integer("depth", self.depth, minimum=1)
-        checks.integer("width", self.width, minimum=1)
         streams = as_streams(rng)
         sizes = [checks.integer("dim", dim, minimum=1), *[self.width] * self.depth, self.n_outputs]
         found = []
@@ -59,8 +67,9 @@ class ReluTeacher:
 
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw a network."""
+        d = checks.integer("dim", dim, minimum=1)
         streams = as_streams(rng)
-        layers = self.layers(dim, streams)
+        layers = self.layers(d, streams)
 
         def function(x: FloatArray) -> FloatArray:
             for weights, bias in layers[:-1]:
@@ -68,7 +77,7 @@ class ReluTeacher:
             weights, bias = layers[-1]
             return np.asarray(self.output_scale * (x @ weights + bias))
 
-        return Teacher(dim, self.n_outputs, describe("relu", self, dim, streams), function)
+        return Teacher(d, self.n_outputs, describe("relu", self, d, streams), function)
 
 
 def sharma_kaplan_teacher(n_outputs: int = 1) -> ReluTeacher:
@@ -115,7 +124,7 @@ def linear_pieces(
         for i in range(low.shape[0]):
             crossing = low[i] * high[i] < 0.0
             at = np.sort(low[i][crossing] / (low[i][crossing] - high[i][crossing]))
-            cuts = np.concatenate([[0.0], at[np.diff(at, prepend=0.0) > 0.0], [1.0]])
+            cuts = np.concatenate([[0.0], _apart(at), [1.0]])
             values = low[i] + cuts[:, None] * (high[i] - low[i])
             middle = 0.5 * (values[1:] + values[:-1])
             new_left.append(np.where(middle > 0, values[:-1], 0.0))
@@ -124,6 +133,12 @@ def linear_pieces(
         knots = np.array(new_knots)
         left, right = np.concatenate(new_left), np.concatenate(new_right)
     return int(knots.size - 1)
+
+
+def _apart(at: FloatArray) -> FloatArray:
+    """Sorted positions in (0, 1) without those that rounding alone tells apart from the one before."""
+    at = at[(at > _SAME) & (at < 1.0 - _SAME)]
+    return np.asarray(at[np.diff(at, prepend=0.0) > _SAME])
 
 
 def expected_linear_pieces(
@@ -156,7 +171,10 @@ def expected_linear_pieces(
     slope = np.full(t.size, w2 / a.size * (v @ v))
     pieces = 1.0
     for _ in range(family.depth):
-        rate = np.sqrt(np.maximum(slope / value - (mixed / value) ** 2, 0.0)) / math.pi
+        known = value > 0.0  # a network without biases vanishes at the origin
+        safe = np.where(known, value, 1.0)
+        square = np.where(known, slope / safe - (mixed / safe) ** 2, 0.0)
+        rate = np.sqrt(np.maximum(square, 0.0)) / math.pi
         pieces += family.width * float(rate.mean())
         value, mixed, slope = b2 + 0.5 * w2 * value, 0.5 * w2 * mixed, 0.5 * w2 * slope
     return pieces

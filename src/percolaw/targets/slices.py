@@ -79,7 +79,8 @@ def data_slice(points: npt.ArrayLike, n_pixels: int = 64, margin: float = 0.25) 
     basis = np.stack([e1, rest / np.linalg.norm(rest)])
     marks = (x - x[0]) @ basis.T
     middle = 0.5 * (marks.min(axis=0) + marks.max(axis=0))
-    half = 0.5 * float(np.ptp(marks, axis=0).max()) * (1.0 + 2.0 * margin)
+    room = checks.real("margin", margin, minimum=0.0)
+    half = 0.5 * float(np.ptp(marks, axis=0).max()) * (1.0 + 2.0 * room)
     return _plane(x[0] + middle @ basis, basis, half, n_pixels, marks - middle)
 
 

@@ -39,7 +39,9 @@ def _table(t: dict[str, Any]) -> Any:
     )
     axis.set_yticklabels(shapes, fontsize=8)
     axis.invert_yaxis()
-    axis.legend(fontsize=7.5, loc="upper right")
+    figure.legend(
+        *axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=7.5
+    )
     return figure
 
 

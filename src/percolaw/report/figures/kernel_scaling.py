@@ -62,7 +62,11 @@ def _exponents(t: dict[str, Any], n: Any) -> Any:
         title=f"One line for each D: exponent $= c/D$ (dashed), {t['n_seeds']} seeds",
         xscale="log",
         yscale="log",
+        xlim=(0.85, 1.1 * order[1]),
     )
+    for axis in (left.xaxis, left.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
     left.legend(fontsize=7.5)
     clusters = [c for c in t["curves"] if c["points"].startswith("cluster")]
     for name in dict.fromkeys(c["points"] for c in clusters):

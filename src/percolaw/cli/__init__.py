@@ -1,0 +1,96 @@
+"""The command line: ``percolaw list | run | reproduce | generate | estimate-dimension | status``.
+
+Flags of an experiment derive from the fields of its config. Exit codes: 0 done, 1 failed or
+interrupted, 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import percolaw
+from percolaw.cli import dimension, experiments, generate, status
+from percolaw.errors import PercolawError
+
+_FAILED, _USAGE = 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that names the nearest match of a mistyped command or choice."""
+
+    def error(self, message: str) -> NoReturn:
+        import difflib
+        import re
+
+        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if found:
+            options = [o.strip(" '") for o in found.group(2).split(",")]
+            near = difflib.get_close_matches(found.group(1), options, n=1)
+            if near:
+                message += f". Did you mean {near[0]!r}?"
+        self.exit(_USAGE, f"percolaw: {message}\nTry: {self.prog} --help\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="percolaw",
+        description="How the geometry of data sets the exponents of scaling laws.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=percolaw.__version__)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    for module in (experiments, generate, dimension, status):
+        module.add(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = _parser()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options, rest = parser.parse_known_args(given)
+        near = _near_flag(rest, parser, options.command)
+        if rest and (options.command != "run" or near):
+            hint = f". Did you mean {near}?" if near else ""
+            parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+        return int(options.handler(options, rest))
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else _USAGE
+    except KeyboardInterrupt:
+        print(
+            "\ninterrupted; every finished unit is kept, the same command continues.",
+            file=sys.stderr,
+        )
+        return _FAILED
+    except (ValueError, TypeError) as error:
+        print(f"percolaw: {error}", file=sys.stderr)
+        return _USAGE
+    except (PercolawError, OSError) as error:
+        print(f"percolaw: {error}", file=sys.stderr)
+        return _FAILED
+    except BrokenPipeError:
+        return _FAILED
+
+
+def _near_flag(rest: list[str], parser: _Parser, command: str) -> str | None:
+    """The flag that an unknown one was probably meant to be (of `run`: a shared one)."""
+    import difflib
+
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
+    for word in rest:
+        flag = word.split("=")[0]
+        near = difflib.get_close_matches(flag, known, n=1, cutoff=0.8 if command == "run" else 0.7)
+        if flag.startswith("--") and flag not in known and near:
+            return near[0]
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""``percolaw estimate-dimension``: the intrinsic dimension of points in a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from percolaw import checks
+from percolaw.cli.numbers import count
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "estimate-dimension",
+        help="intrinsic dimension of the points in a file, with a plot",
+        description="Estimate the intrinsic dimension of points by several methods, with intervals, "
+        "dependence on scale, a plot, and a sentence on how far to trust it.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", help=".npy, .npz, .zarr, .parquet or .csv")
+    parser.add_argument("--array", default=None, help="name of the array in an .npz (default: X)")
+    parser.add_argument(
+        "--max-points", type=count, default=100_000, help="random rows used (default: 100000)"
+    )
+    parser.add_argument(
+        "--drop-duplicates", action="store_true", help="keep one of points that coincide"
+    )
+    parser.add_argument("--seed", type=count, default=0, help="seed (default: 0)")
+    parser.add_argument(
+        "--plot", default=None, help="where to draw (default: FILE.dimension.png beside the file)"
+    )
+    parser.add_argument("--no-plot", action="store_true", help="numbers only")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(handler=run_estimate_dimension)
+
+
+def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
+    """Read, estimate, draw, and say how far to trust it."""
+    from percolaw.datasets.points import read_points
+    from percolaw.dimension.report import estimate_dimension
+
+    most = checks.integer("--max-points", options.max_points, minimum=100)
+    source = Path(options.file)
+    plot = Path(options.plot) if options.plot else source.with_name(source.name + ".dimension.png")
+    if not options.no_plot:
+        checks.extra("matplotlib", "report")
+        if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+            raise ValueError(f"--plot must end in .png, .svg or .pdf; got {plot}.")
+        if not plot.parent.is_dir():
+            raise ValueError(f"there is no folder {plot.parent} for the plot; name another.")
+    points, n_rows = read_points(source, most, options.seed, options.array)
+    n_read = points.shape[0]
+    if options.drop_duplicates:
+        import numpy as np
+
+        points = points[np.sort(np.unique(points, axis=0, return_index=True)[1])]
+    report = estimate_dimension(points, options.seed)
+    if not options.no_plot:
+        from percolaw.report.dimension import draw_report
+
+        draw_report(report.as_dict(), plot, title=source.name)
+    if options.json:
+        print(
+            json.dumps({"file": str(source), "rows": n_rows, **_finite(report.as_dict())}, indent=1)
+        )
+        return 0
+    used = "" if n_read == n_rows else f", {n_read} of them used (--max-points)"
+    constant = f", {report.n_constant} columns constant" if report.n_constant else ""
+    print(f"{source}: {n_rows} points in {report.embedding_dimension} dimensions{used}{constant}")
+    if points.shape[0] < n_read:
+        print(f"{n_read - points.shape[0]} duplicates dropped")
+    print(f"\n{'estimator':<34} {'estimate':>8}  {'stated interval':<17} smallest subsets")
+    for name, e in report.estimates.items():
+        interval = f"[{e.interval[0]:.2f}, {e.interval[1]:.2f}]"
+        last = f"{e.level[-1]:.2f} ({e.n_points[-1]} points)"
+        print(f"{name:<34} {e.dimension:8.2f}  {interval:<17} {last}")
+    low, _, middle, _, high = report.local
+    print(f"local dimension: {middle:.1f} in the median, 90% of points {low:.1f} to {high:.1f}")
+    print(f"\n{report.sentence}")
+    if not options.no_plot:
+        print(f"plot: {plot}")
+    return 0
+
+
+def _finite(value: Any) -> Any:
+    """Infinities as null: JSON has none."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and value - value != 0.0:
+        return None
+    return value

@@ -1,0 +1,243 @@
+"""``percolaw list``, ``run`` and ``reproduce``: experiments and their results."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from percolaw import checks
+from percolaw.cli.progress import progress
+from percolaw.experiments import EXPERIMENTS, REPRODUCTIONS, experiment_class
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the parser."""
+    listing = commands.add_parser(
+        "list", help="every experiment: claim, source, cost of presets", allow_abbrev=False
+    )
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(handler=run_list)
+    run = commands.add_parser(
+        "run",
+        help="run one experiment",
+        description="Run one experiment. Further flags are fields of its config: "
+        "percolaw run EXPERIMENT --help lists them.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    run.add_argument("experiment", nargs="?", metavar="EXPERIMENT")
+    run.add_argument("--preset", default="laptop", help="smoke, laptop (default) or paper")
+    _common(run)
+    run.set_defaults(handler=run_run)
+    reproduce = commands.add_parser(
+        "reproduce", help="all figures and claims of a paper", allow_abbrev=False
+    )
+    reproduce.add_argument("paper", choices=list(REPRODUCTIONS), metavar="PAPER")
+    reproduce.add_argument("--preset", default="laptop", help="smoke, laptop (default) or paper")
+    reproduce.add_argument(
+        "--n-seeds", type=int, default=None, help="repetitions, instead of the preset's"
+    )
+    _common(reproduce)
+    reproduce.set_defaults(handler=run_reproduce)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", default="runs", help="folder for results (default: runs)")
+    parser.add_argument(
+        "--workers", type=int, default=None, help="processes (default: all cores; 1: this one)"
+    )
+    parser.add_argument("--no-figures", action="store_true", help="claims and data only")
+    parser.add_argument("--quiet", action="store_true", help="no progress, results only")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run_list(options: argparse.Namespace, rest: list[str]) -> int:
+    """Print every experiment with its claim, source and cost."""
+    found = {name: experiment_class(name) for name in EXPERIMENTS}
+    if options.json:
+        print(
+            json.dumps(
+                {
+                    name: {
+                        "title": cls.title,
+                        "source": cls.source,
+                        "presets": {
+                            p: {"time": v.time, "memory": v.memory} for p, v in cls.presets.items()
+                        },
+                    }
+                    for name, cls in found.items()
+                },
+                indent=1,
+            )
+        )
+        return 0
+    for name, cls in found.items():
+        print(f"{name}\n    {cls.title}\n    source: {cls.source}")
+        for label, preset in cls.presets.items():
+            print(f"    --preset {label:<7} about {preset.time}, {preset.memory} on 2 cores")
+    print("\npapers: percolaw reproduce NAME")
+    for name, (title, members) in REPRODUCTIONS.items():
+        print(f"{name}\n    {title}: {len(members)} experiments")
+    return 0
+
+
+def run_run(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run one experiment and print its claims."""
+    if options.experiment is None or options.experiment.startswith("-"):
+        if {"-h", "--help"} & set(rest) or options.experiment is None:
+            print(
+                "usage: percolaw run EXPERIMENT [--preset P] [--out DIR] [--workers N] "
+                "[--no-figures] [--quiet] [--json] [flags of the experiment]\n\n"
+                f"experiments: {', '.join(EXPERIMENTS)}\n"
+                "percolaw run EXPERIMENT --help lists the flags of an experiment."
+            )
+        return 0 if {"-h", "--help"} & set(rest) else 2
+    experiment = _configure(experiment_class(options.experiment), options.preset, rest)
+    _check(options)
+    from percolaw.report.claims import claims_table, tally
+
+    started = time.perf_counter()
+    with _executor(options) as executor:
+        result = _one(experiment, options, executor)
+    if options.json:
+        print((result.folder / "record.json").read_text(encoding="utf-8"), end="")
+        return 0
+    if result.claims:
+        print(claims_table(result.claims, color=sys.stdout.isatty()))
+        print(f"\n{tally(result.claims)}; {time.perf_counter() - started:.1f} s")
+    print(f"results: {result.folder}")
+    return 0
+
+
+def _configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
+    """The preset's config, changed by the flags left on the command line."""
+    from percolaw.experiments.base import preset as preset_config
+
+    default = preset_config(cls, preset)
+    if not rest:
+        return default
+    import tyro
+
+    return tyro.cli(
+        cls,
+        prog=f"percolaw run {cls.name}",
+        description=f"{cls.title}\n\nFlags shared by all experiments: --preset, --out, --workers, "
+        "--no-figures, --quiet, --json.",
+        default=default,
+        args=rest,
+    )
+
+
+def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run all experiments of a paper and gather their claims and figures."""
+    from percolaw.experiments.base import content_id, preset, run_id
+    from percolaw.report.claims import VERDICT_RULE, claims_markdown, claims_table, tally
+    from percolaw.runs.provenance import provenance
+    from percolaw.runs.store import strict_json, write_atomic
+
+    title, members = REPRODUCTIONS[options.paper]
+    experiments = [preset(experiment_class(name), options.preset) for name in members]
+    if options.n_seeds is not None:
+        n = checks.integer("--n-seeds", options.n_seeds, minimum=1)
+        experiments = [
+            dataclasses.replace(e, n_seeds=n) if hasattr(e, "n_seeds") else e for e in experiments
+        ]
+    _check(options)
+    started = time.perf_counter()
+    identity = content_id([run_id(e) for e in experiments], 8)
+    folder = Path(options.out) / f"{options.paper}-{options.preset}-{identity}"
+    results = []
+    with _executor(options) as executor:
+        for experiment in experiments:
+            results.append(_one(experiment, options, executor))
+    target = folder / "figures"
+    target.mkdir(parents=True, exist_ok=True)
+    if not options.no_figures:
+        for result in results:
+            for figure in sorted((result.folder / "figures").glob("[!.]*.png")):
+                (target / figure.name).write_bytes(figure.read_bytes())
+    claims = [claim for result in results for claim in result.claims]
+    command = f"percolaw reproduce {options.paper} --preset {options.preset}"
+    if options.n_seeds is not None:
+        command += f" --n-seeds {options.n_seeds}"
+    seconds = time.perf_counter() - started
+    summary = {
+        "paper": title,
+        "command": command,
+        "claims": [
+            {"experiment": e.name, **dataclasses.asdict(c)}
+            for e, r in zip(experiments, results, strict=True)
+            for c in r.claims
+        ],
+        "runs": {e.name: str(r.folder) for e, r in zip(experiments, results, strict=True)},
+        "seconds": round(seconds, 1),
+        "provenance": provenance(),
+    }
+    write_atomic(
+        folder / "claims.md", f"`{command}`\n\n{claims_markdown(claims)}\n{VERDICT_RULE}\n"
+    )
+    summary = strict_json(summary)
+    write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    if options.json:
+        print(json.dumps(summary, indent=1))
+        return 0
+    print(claims_table(claims, color=sys.stdout.isatty()))
+    print(f"\n{tally(claims)}; {seconds:.0f} s")
+    print(f"results: {folder}  (figures in {target})")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what would fail late."""
+    if options.workers is not None:
+        checks.integer("--workers", options.workers, minimum=1)
+    if not options.no_figures:
+        checks.extra("matplotlib", "report")
+    out = Path(options.out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; name a folder.")
+
+
+@contextmanager
+def _executor(options: argparse.Namespace) -> Iterator[Any]:
+    """A process pool that starts when it is first needed; None for one worker."""
+    from percolaw.runs.executor import default_workers, process_pool
+
+    workers = options.workers or default_workers()
+    if workers == 1:
+        yield None
+        return
+    pool = process_pool(workers)
+    try:
+        yield pool
+    except BaseException:
+        processes = list(pool._processes.values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+        raise
+    pool.shutdown()
+
+
+def _one(experiment: Any, options: argparse.Namespace, executor: Any) -> Any:
+    from percolaw.runs.run import run
+
+    with progress(experiment.name, options.quiet) as update:
+        result = run(
+            experiment,
+            out=options.out,
+            executor=executor if len(experiment.cells()) > 1 else None,
+            progress=update,
+        )
+    if not options.no_figures:
+        from percolaw.report import draw_figures
+
+        draw_figures(result.folder)
+    return result

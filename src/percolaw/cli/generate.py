@@ -1,0 +1,132 @@
+"""``percolaw generate``: datasets on disk."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from percolaw import checks
+from percolaw.cli.numbers import count
+from percolaw.cli.progress import progress
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    generate = commands.add_parser(
+        "generate",
+        help="write a dataset to .npz, .npy, .zarr or .parquet",
+        description="Write a dataset. Clusters in .zarr are streamed in bounded memory; the same "
+        "command continues an interrupted one.",
+        allow_abbrev=False,
+    )
+    generate.add_argument(
+        "kind",
+        choices=["cluster", "distribution", "manifold"],
+        metavar="KIND",
+        help="cluster, distribution or manifold",
+    )
+    generate.add_argument("--n", type=count, required=True, help="points, e.g. 2000000 or 2e6")
+    generate.add_argument("--dim", type=count, default=64, help="dimension (default: 64)")
+    generate.add_argument("--out", required=True, help="file or folder; the suffix is the format")
+    generate.add_argument("--seed", type=count, default=0, help="seed (default: 0)")
+    generate.add_argument(
+        "--size", type=float, default=float("inf"), help="cluster: sites (default: infinite)"
+    )
+    generate.add_argument(
+        "--z",
+        type=float,
+        default=float("inf"),
+        help="cluster: coordination number (default: infinite)",
+    )
+    generate.add_argument("--steps", default="gaussian", help="cluster: gaussian, sphere, lattice")
+    generate.add_argument("--ensemble", default="site", help="distribution: site, cluster, yule")
+    generate.add_argument("--clusters", type=count, default=316, help="distribution: clusters")
+    generate.add_argument(
+        "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll"
+    )
+    generate.add_argument("--intrinsic-dim", type=count, default=2, help="manifold: dimension")
+    generate.add_argument(
+        "--memory", type=float, default=2.0, help="GiB of one block when streaming (default: 2)"
+    )
+    generate.add_argument("--overwrite", action="store_true", help="replace what is there")
+    generate.add_argument("--quiet", action="store_true", help="no progress")
+    generate.set_defaults(handler=run_generate)
+
+
+_KIND_FLAGS = {
+    "cluster": ("size", "z", "steps", "memory"),
+    "distribution": ("ensemble", "clusters"),
+    "manifold": ("manifold", "intrinsic_dim"),
+}
+
+
+def _refuse_foreign_flags(options: argparse.Namespace) -> None:
+    """Refuse flags that the kind of dataset would ignore."""
+    parser = argparse.ArgumentParser()
+    add(parser.add_subparsers())
+    default = vars(parser.parse_args(["generate", options.kind, "--n", "1", "--out", "-"]))
+    for kind, names in _KIND_FLAGS.items():
+        for name in names:
+            if kind != options.kind and getattr(options, name) != default[name]:
+                flag = "--" + name.replace("_", "-")
+                raise ValueError(f"{flag} belongs to `generate {kind}`, not to {options.kind}.")
+
+
+def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
+    """Write a dataset, after refusing what will not fit."""
+    from percolaw.datasets.formats import checked_target, load, save, stream_cluster
+    from percolaw.datasets.make import make_cluster, make_distribution
+    from percolaw.datasets.manifolds import make_manifold
+
+    n, dim = options.n, options.dim
+    checks.integer("--n", n, minimum=1)
+    checks.integer("--dim", dim, minimum=1)
+    if not 0.0 < options.memory < float("inf"):
+        raise ValueError(f"--memory must be a positive number of GiB; got {options.memory:g}.")
+    _refuse_foreign_flags(options)
+    if options.kind == "cluster":
+        from percolaw.embedding.walk import STEPS
+
+        checks.choice("--steps", options.steps, STEPS)
+        if options.size == float("inf") and (
+            options.z != float("inf") or options.steps != "gaussian"
+        ):
+            raise ValueError(
+                "--z and --steps other than gaussian need a finite cluster: add --size, e.g. 1e7."
+            )
+    target = checked_target(options.out, 4.0 * n * dim + 24.0 * n, options.overwrite)
+    started = time.perf_counter()
+    plain = options.z == float("inf") and options.steps == "gaussian"
+    if options.kind == "cluster" and target.suffix == ".zarr" and plain:
+        with progress(target.name, options.quiet) as update:
+            stream_cluster(
+                target,
+                n,
+                dim,
+                options.seed,
+                size=options.size,
+                memory=options.memory * 2**30,
+                overwrite=options.overwrite,
+                progress=update,
+            )
+    else:
+        if options.kind == "cluster":
+            data = make_cluster(
+                n,
+                dim,
+                options.seed,
+                size=options.size,
+                coordination_number=options.z,
+                steps=options.steps,
+            )
+        elif options.kind == "distribution":
+            data = make_distribution(
+                n, dim, options.seed, ensemble=options.ensemble, n_clusters=options.clusters
+            )
+        else:
+            data = make_manifold(options.manifold, n, options.intrinsic_dim, dim, options.seed)
+        save(data, target, overwrite=options.overwrite)
+    if not options.quiet:
+        print(f"{load(target)} in {target}; {time.perf_counter() - started:.1f} s")
+    return 0

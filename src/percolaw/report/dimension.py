@@ -1,0 +1,53 @@
+"""The plot of a dimension report."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from percolaw.report.style import BLACK, CYCLE, new, save, styled
+
+
+def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str = "") -> Path:
+    """Draw estimates against scale and number of neighbours, and their intervals; return the path.
+
+    Parameters
+    ----------
+    report : dict
+        `percolaw.dimension.report.DimensionReport.as_dict`.
+    path : path
+        ``.png``, ``.svg`` or ``.pdf``.
+    """
+    with styled():
+        figure, (scale, neighbors, intervals) = new(3, width=4.4, height=4.0)
+        for (name, e), color in zip(report["estimates"].items(), CYCLE, strict=False):
+            scale.plot(e["n_points"], e["level"], "o-", color=color, ms=4, lw=1.4, label=name)
+        scale.set(
+            xscale="log",
+            xlabel="points (all, and random subsets)",
+            ylabel="estimated dimension",
+            title="Dependence on scale",
+        )
+        scale.legend(fontsize=7)
+        k = report["by_neighbors"]
+        neighbors.plot(k["k"], k["likelihood"], "o-", color=CYCLE[0], ms=4, label="MLE")
+        neighbors.plot(k["k"], k["ratio"], "s-", color=CYCLE[1], ms=4, label="ratio regression")
+        neighbors.set(xscale="log", xlabel="neighbours $k$", title="Dependence on neighbours")
+        neighbors.legend(fontsize=8)
+        names = list(report["estimates"])
+        for y, (name, color) in enumerate(zip(names, CYCLE, strict=False)):
+            e = report["estimates"][name]
+            low, high = e["interval"]
+            if np.isfinite(high):
+                intervals.plot([low, high], [y, y], color=color, lw=2, alpha=0.6)
+            intervals.plot(e["dimension"], y, "o", color=color)
+        intervals.axvline(report["dimension"], color=BLACK, ls="--", lw=1)
+        intervals.set(yticks=range(len(names)), xlabel="dimension", title="Stated intervals")
+        intervals.set_yticklabels(names, fontsize=7)
+        intervals.invert_yaxis()
+        figure.suptitle("\n".join(textwrap.wrap(f"{title}: {report['sentence']}", 140)), fontsize=9)
+        return save(figure, Path(path))
