@@ -32,7 +32,7 @@ ALLOWED = {
     "learners": _TREES | {"covariance", "neighbors"},
     "datasets": _TREES | {"lattice", "clusters", "embedding", "targets"},
     "scaling": _BASE,
-    "dimension": _BASE | {"neighbors"},
+    "dimension": _BASE | {"covariance", "neighbors"},
     "experiments": _TREES
     | {"neighbors", "covariance"}
     | {"lattice", "clusters", "embedding", "targets", "datasets", "learners"}

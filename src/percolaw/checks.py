@@ -53,6 +53,19 @@ def integer(
     return number
 
 
+def set_integer(instance: Any, name: str, *, minimum: int = 1) -> None:
+    """Check a field of a frozen dataclass to be an integer, and store it as one (2.0 becomes 2)."""
+    object.__setattr__(instance, name, integer(name, getattr(instance, name), minimum=minimum))
+
+
+def set_real(
+    instance: Any, name: str, *, minimum: float = -math.inf, maximum: float = math.inf
+) -> None:
+    """Check a field of a frozen dataclass to be a finite number, and store it as a float."""
+    value = real(name, getattr(instance, name), minimum=minimum, maximum=maximum)
+    object.__setattr__(instance, name, value)
+
+
 def coordination_number(value: float) -> float:
     """Return z as a float: an integer >= 3, or infinity for the Poisson limit."""
     number = value

@@ -287,7 +287,7 @@ def row_blocks(n_rows: int, n_columns: int) -> list[slice]:
 
 
 def _checked_network(kernel: Any) -> None:
-    object.__setattr__(kernel, "depth", checks.integer("depth", kernel.depth, minimum=1))
+    checks.set_integer(kernel, "depth")
     checks.real("weight_scale", kernel.weight_scale, minimum=1e-12)
     checks.real("bias_scale", kernel.bias_scale, minimum=0.0)
 

@@ -63,9 +63,7 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
 
         draw_report(report.as_dict(), plot, title=source.name)
     if options.json:
-        print(
-            json.dumps({"file": str(source), "rows": n_rows, **_finite(report.as_dict())}, indent=1)
-        )
+        print(json.dumps({"file": str(source), "rows": n_rows, **report.as_dict()}, indent=1))
         return 0
     used = "" if n_read == n_rows else f", {n_read} of them used (--max-points)"
     constant = f", {report.n_constant} columns constant" if report.n_constant else ""
@@ -83,14 +81,3 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
     if not options.no_plot:
         print(f"plot: {plot}")
     return 0
-
-
-def _finite(value: Any) -> Any:
-    """Infinities as null: JSON has none."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    if isinstance(value, float) and value - value != 0.0:
-        return None
-    return value

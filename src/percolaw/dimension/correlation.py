@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.covariance import squared_distances
 from percolaw.dimension.sample import Estimate, Sample, fit
 from percolaw.rng import RandomLike
 
@@ -37,15 +39,15 @@ class CorrelationDimension:
     max_centres: int = 2000
 
     def __post_init__(self) -> None:
-        low = checks.real("lowest", self.lowest, minimum=1e-3)
-        checks.real("highest (4 times lowest)", self.highest, minimum=4.0 * low)
-        checks.integer("n_radii", self.n_radii, minimum=3)
-        checks.integer("max_centres", self.max_centres, minimum=10)
+        checks.set_real(self, "lowest", minimum=1e-3)
+        checks.set_real(self, "highest", minimum=4.0 * self.lowest)
+        checks.set_integer(self, "n_radii", minimum=3)
+        checks.set_integer(self, "max_centres", minimum=10)
 
     @property
     def n_neighbors(self) -> int:
-        """Neighbours needed: the search is only asked for checks; pairs are counted apart."""
-        return 1
+        """Neighbours needed: pairs are counted apart, but a subset must hold as many points."""
+        return math.ceil(self.highest)
 
     def value(self, sample: Sample) -> float:
         """Return the estimate on one sample."""
@@ -62,31 +64,39 @@ class CorrelationDimension:
         centres = sample.query[: self.max_centres]
         x = np.asarray(sample.points, dtype=np.float64)
         x = x - x.mean(axis=0)
-        norm = np.einsum("ij,ij->i", x, x)
-        pilot = np.sort(_squares(x, norm, centres[:100]).reshape(-1))
+        scale = 2.0 ** np.rint(np.log2(np.abs(x).max()))
+        x /= scale
+        pilot = np.sort(_squares(x, centres[:100], exact=True).reshape(-1))
         quantile = np.array([self.lowest, self.highest]) * min(100, centres.size)
         ends = pilot[np.clip(quantile.astype(np.int64), 0, pilot.size - 1)]
         # With few centres the lower end may hold no pair: never below the pilot's nearest.
         low, high = np.sqrt(np.maximum(ends, pilot[0]))
-        edges = np.geomspace(low, high, self.n_radii) ** 2
+        # A hair apart from the distances of the pilot, so that rounding decides nothing.
+        edges = np.geomspace(low * (1.0 + 1e-9), high * (1.0 + 1e-9), self.n_radii) ** 2
+        # The matrix product loses differences much smaller than the cloud.
+        largest = float(np.einsum("ij,ij->i", x, x).max())
+        exact = bool(edges[0] < 1e-9 * largest)
         count = np.zeros(self.n_radii)
         step = max(1, (1 << 21) // n)
         for first in range(0, centres.size, step):
-            square = _squares(x, norm, centres[first : first + step])
+            square = _squares(x, centres[first : first + step], exact)
             near = square[square <= edges[-1]]
             count += np.searchsorted(np.sort(near), edges, side="right")
-        return np.sqrt(edges), count / centres.size
+        return np.sqrt(edges) * scale, count / centres.size
 
     def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
         """Estimate the dimension of points (n, d), with interval and scale dependence."""
         return fit(self, points, rng)
 
 
-def _squares(x: FloatArray, norm: FloatArray, rows: npt.NDArray[np.int64]) -> FloatArray:
-    """Squared distances from some rows to all, infinite to themselves."""
-    square = x[rows] @ (-2.0 * x.T)
-    square += norm[rows, None]
-    square += norm
-    np.maximum(square, 0.0, out=square)
+def _squares(x: FloatArray, rows: npt.NDArray[np.int64], exact: bool) -> FloatArray:
+    """Squared distances from some rows to all, infinite to themselves; from differences if exact."""
+    if exact:
+        square = np.empty((rows.size, x.shape[0]))
+        for i, row in enumerate(rows):
+            gap = x - x[row]
+            np.einsum("ij,ij->i", gap, gap, out=square[i])
+    else:
+        square = squared_distances(x[rows], x)
     square[np.arange(rows.size), rows] = np.inf
-    return np.asarray(square)
+    return square

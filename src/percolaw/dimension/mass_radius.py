@@ -42,7 +42,7 @@ def mass_radius(
     ----------
     distances : iterable of array, shape (n_sites,)
         Distances from one centre to all sites, one array a centre: for a tree,
-        ``tree.nearest([centre])`` gives them. Only one is held at a time.
+        ``tree.nearest([centre])[0]`` gives them, of one cluster. Only one is held at a time.
     low, high : float
         Window of radii: above the size of a step, below the size of the cluster.
     n_radii : int
@@ -54,9 +54,9 @@ def mass_radius(
     rows = []
     for given in distances:
         distance = np.asarray(given, dtype=np.float64)
-        if distance.ndim != 1 or np.isnan(distance).any() or (distance < 0).any():
+        if distance.ndim != 1 or not (distance >= 0).all():
             raise ValueError(
-                f"each item of distances must be a 1-D array, not negative; got {distance.shape}."
+                f"each item of distances must be a 1-D array, not negative, no NaN; got {distance.shape}."
             )
         rows.append(np.searchsorted(np.sort(distance), radius, side="right"))
     if len(rows) < 2:

@@ -34,7 +34,7 @@ class MLE:
 
     def __post_init__(self) -> None:
         checks.choice("average", self.average, ("inverse", "dimension"))
-        checks.integer("k", self.k, minimum=2 if self.average == "inverse" else 3)
+        checks.set_integer(self, "k", minimum=2 if self.average == "inverse" else 3)
 
     @property
     def n_neighbors(self) -> int:
@@ -56,7 +56,7 @@ class MLE:
 
 
 def local_dimension(
-    points: npt.ArrayLike, k: int = 50, query: npt.NDArray[np.int64] | None = None
+    points: npt.ArrayLike, k: int = 50, query: npt.ArrayLike | None = None
 ) -> FloatArray:
     """Return the dimension around each point (or each of `query`), from its k neighbours.
 
@@ -76,7 +76,9 @@ def local_dimension(
     array of float64, shape (n,) or (len(query),)
     """
     count = checks.integer("k", k, minimum=4)
-    sample = make_sample(np.asarray(points), count, query)
+    x = np.asarray(points)
+    rows = None if query is None else checks.site_ids("query", query, x.shape[0])
+    sample = make_sample(x, count, rows)
     with np.errstate(divide="ignore"):
         return np.asarray((count - 2) / _log_sums(sample.distance, count))
 

@@ -59,7 +59,8 @@ class DimensionReport:
         subsets.
     spread : float
         Range of the estimates on all points, over their median.
-    trust : {"steady", "rough", "none"}
+    trust : {"steady", "rough", "none", "untested"}
+        ``untested`` below 400 points: too few to compare scales.
     sentence : str
     """
 
@@ -77,31 +78,43 @@ class DimensionReport:
     sentence: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        return {
-            "n_points": self.n_points,
-            "embedding_dimension": self.embedding_dimension,
-            "n_constant": self.n_constant,
-            "estimates": {
-                name: {
-                    "dimension": e.dimension,
-                    "standard_error": e.standard_error,
-                    "extrapolated": e.extrapolated,
-                    "interval": list(e.interval),
-                    "n_points": e.n_points.tolist(),
-                    "level": e.level.tolist(),
-                }
-                for name, e in self.estimates.items()
-            },
-            "by_neighbors": self.by_neighbors,
-            "local": list(self.local),
-            "dimension": self.dimension,
-            "interval": list(self.interval),
-            "drift": self.drift,
-            "spread": self.spread,
-            "trust": self.trust,
-            "sentence": self.sentence,
-        }
+        """Return everything as plain values; None for unknown errors and ends of intervals."""
+        plain: dict[str, Any] = _finite(
+            {
+                "n_points": self.n_points,
+                "embedding_dimension": self.embedding_dimension,
+                "n_constant": self.n_constant,
+                "estimates": {
+                    name: {
+                        "dimension": e.dimension,
+                        "standard_error": e.standard_error,
+                        "extrapolated": e.extrapolated,
+                        "interval": list(e.interval),
+                        "n_points": e.n_points.tolist(),
+                        "level": e.level.tolist(),
+                    }
+                    for name, e in self.estimates.items()
+                },
+                "by_neighbors": self.by_neighbors,
+                "local": list(self.local),
+                "dimension": self.dimension,
+                "interval": list(self.interval),
+                "drift": self.drift,
+                "spread": self.spread,
+                "trust": self.trust,
+                "sentence": self.sentence,
+            }
+        )
+        return plain
+
+
+def _finite(value: Any) -> Any:
+    """Infinities as None: JSON has none."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 def estimate_dimension(
@@ -130,9 +143,9 @@ def estimate_dimension(
     >>> round(estimate_dimension(x + np.eye(10)[0] * 5).dimension)
     1
     """
+    checks.integer("number of points", len(np.asarray(points)), minimum=100)
     x = checked_cloud(points, 22)
     n = x.shape[0]
-    checks.integer("points", n, minimum=100)
     ks = [k for k in (2, 3, 5, 10, 20, 50, 100) if k <= n // 8]
     used = {name: e for name, e in ESTIMATORS.items() if e.n_neighbors <= max(ks)}
     levels = decimate(x, max(e.n_neighbors for e in used.values()), rng, max_queries=max_queries)
@@ -159,6 +172,7 @@ def estimate_dimension(
     spread = (max(finest) - min(finest)) / dimension
     unsteady = max(drift, 0.5 * spread)
     trust = "steady" if unsteady <= STEADY else "rough" if unsteady <= ROUGH else "none"
+    trust = trust if len(levels) >= 3 else "untested"
     coarsest = [e.level[-1] for e in values]
     sentence = _sentence(
         trust,
@@ -192,6 +206,11 @@ def _sentence(
 ) -> str:
     """Say how far to trust the estimates, from those on all n[0] points and on n[1] of them."""
     low, high = interval
+    if trust == "untested":
+        return (
+            f"{n[0]} points are too few to compare scales (400 would do): take {median[0]:.1f} as a "
+            "rough guess."
+        )
     if trust == "steady":
         text = (
             f"One dimension fits all scales tested ({n[1]} to {n[0]} points): {median[0]:.2f}, "

@@ -137,8 +137,13 @@ def make_sample(
     zero = int(np.sum(others[:, 0] <= 0.0))
     if zero:
         raise ValueError(
-            f"{zero} of {rows.size} points coincide with another one, so their nearest distance is 0. "
+            f"{zero} of {rows.size} points coincide with another one, at distance 0. "
             "Remove duplicates first: np.unique(X, axis=0)."
+        )
+    if k > 1 and np.mean(others[:, -1] <= (1.0 + 1e-6) * others[:, 0]) > 0.95:
+        raise ValueError(
+            f"for most points the nearest {k} neighbours are equally far: a lattice, one-hot codes or "
+            "the like. Such points have no dimension at this scale; add neighbours or drop the grid."
         )
     return Sample(x, rows, others)
 
@@ -205,10 +210,11 @@ def summarize(values: list[FloatArray], n_points: list[int]) -> Estimate:
     extrapolated, wide = top, error
     if mean.size >= 3 and top > 0.0 and np.all(np.isfinite(mean)):
         x = (np.array(n_points) / n_points[0]) ** (-1.0 / top)
-        design = np.stack([np.ones(x.size), x], axis=1)
-        inverse = np.linalg.inv(design.T @ design)
-        extrapolated = float((inverse @ design.T @ mean)[0])
-        wide = error * math.sqrt(inverse[0, 0])
+        if np.ptp(x) > 1e-6:
+            design = np.stack([np.ones(x.size), x], axis=1)
+            inverse = np.linalg.inv(design.T @ design)
+            extrapolated = float((inverse @ design.T @ mean)[0])
+            wide = error * math.sqrt(inverse[0, 0])
     drift = abs(float(mean[0] - mean[1])) if mean.size > 1 else 0.0
     low = min(top - quantile * error, extrapolated - quantile * wide) - drift
     high = max(top + quantile * error, extrapolated + quantile * wide) + drift

@@ -39,8 +39,8 @@ class TwoNN:
     fraction: float = 0.9
 
     def __post_init__(self) -> None:
-        checks.integer("k", self.k, minimum=2)
-        checks.real("fraction", self.fraction, minimum=0.05, maximum=0.999)
+        checks.set_integer(self, "k", minimum=2)
+        checks.set_real(self, "fraction", minimum=0.05, maximum=0.999)
 
     @property
     def n_neighbors(self) -> int:

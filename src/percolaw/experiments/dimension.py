@@ -34,7 +34,7 @@ class Dimension:
 
     name: ClassVar[str] = "dimension"
     title: ClassVar[str] = "Truth table of intrinsic dimension: manifolds and percolation clusters"
-    source: ClassVar[str] = "2025 write-up, its noisy estimates; docs/theory.md"
+    source: ClassVar[str] = "docs/theory.md, 8"
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {"n_seeds": 3, "sizes": (500,), "cluster_dims": (16,), "shapes": ("cube 2", "torus 2")},
@@ -131,12 +131,7 @@ class Dimension:
             {
                 **cell,
                 "estimator": name,
-                **{
-                    k: (None if isinstance(v, float) and not math.isfinite(v) else v)
-                    for k, v in found.items()
-                    if k != "interval"
-                },
-                "interval": [v if math.isfinite(v) else None for v in found["interval"]],
+                **found,
                 **(shared if i == 0 else {}),
             }
             for i, (name, found) in enumerate(report["estimates"].items())

@@ -29,7 +29,7 @@ class KernelScaling:
 
     name: ClassVar[str] = "kernel-scaling"
     title: ClassVar[str] = "Controlled teachers: kernel students have the exponent 2 nu / D"
-    source: ClassVar[str] = "docs/theory.md; 2025 write-up, its open puzzle"
+    source: ClassVar[str] = "docs/theory.md, 6 and 7"
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

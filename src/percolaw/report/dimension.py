@@ -7,8 +7,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from percolaw.report.style import BLACK, CYCLE, new, save, styled
 
 
@@ -28,10 +26,13 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
             scale.plot(e["n_points"], e["level"], "o-", color=color, ms=4, lw=1.4, label=name)
         scale.set(
             xscale="log",
-            xlabel="points (all, and random subsets)",
+            xlabel="points: all, and random subsets",
             ylabel="estimated dimension",
             title="Dependence on scale",
         )
+        ticks = next(iter(report["estimates"].values()))["n_points"]
+        scale.set_xticks(ticks, [str(tick) for tick in ticks])
+        scale.set_xticks([], minor=True)
         scale.legend(fontsize=7)
         k = report["by_neighbors"]
         neighbors.plot(k["k"], k["likelihood"], "o-", color=CYCLE[0], ms=4, label="MLE")
@@ -42,7 +43,7 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
         for y, (name, color) in enumerate(zip(names, CYCLE, strict=False)):
             e = report["estimates"][name]
             low, high = e["interval"]
-            if np.isfinite(high):
+            if low is not None and high is not None:
                 intervals.plot([low, high], [y, y], color=color, lw=2, alpha=0.6)
             intervals.plot(e["dimension"], y, "o", color=color)
         intervals.axvline(report["dimension"], color=BLACK, ls="--", lw=1)

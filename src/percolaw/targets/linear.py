@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.targets.teacher import Teacher, describe, set_integer
+from percolaw.targets.teacher import Teacher, describe
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class LinearTeacher:
     n_outputs: int = 1
 
     def __post_init__(self) -> None:
-        set_integer(self, "n_outputs")
+        checks.set_integer(self, "n_outputs")
 
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw the weights. Stream ``target``."""

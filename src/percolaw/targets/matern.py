@@ -16,7 +16,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.covariance import Matern, cholesky, matern
 from percolaw.rng import RandomLike, as_streams, normal_rows
-from percolaw.targets.teacher import Teacher, describe, set_integer
+from percolaw.targets.teacher import Teacher, describe
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -73,8 +73,8 @@ class MaternTeacher:
 
     def __post_init__(self) -> None:
         Matern(self.smoothness, self.length_scale)
-        set_integer(self, "n_features")
-        set_integer(self, "n_outputs")
+        checks.set_integer(self, "n_features")
+        checks.set_integer(self, "n_outputs")
 
     @property
     def covariance(self) -> Matern:

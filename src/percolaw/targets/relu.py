@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.targets.teacher import Teacher, describe, set_integer
+from percolaw.targets.teacher import Teacher, describe
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class ReluTeacher:
 
     def __post_init__(self) -> None:
         for name in ("depth", "width", "n_outputs"):
-            set_integer(self, name)
+            checks.set_integer(self, name)
         checks.real("weight_scale", self.weight_scale, minimum=0.0)
         checks.real("bias_scale", self.bias_scale, minimum=0.0)
         checks.real("output_scale", self.output_scale)

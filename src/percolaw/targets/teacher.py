@@ -73,11 +73,6 @@ def describe(family: str, parameters: Any, dim: int, streams: Streams) -> dict[s
     }
 
 
-def set_integer(family: Any, name: str) -> None:
-    """Check a field of a frozen family to be a positive integer, and store it as one."""
-    object.__setattr__(family, name, checks.integer(name, getattr(family, name), minimum=1))
-
-
 def standardized_inputs(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return points shifted to mean 0 and scaled by one factor to mean squared norm d.
 

@@ -38,7 +38,7 @@ def _table(t: dict[str, Any]) -> Any:
         xlim=(0.5, 2.0),
     )
     axis.set_yticklabels(shapes, fontsize=8)
-    axis.invert_yaxis()
+    axis.set_ylim(len(shapes) - 0.4, -0.6)
     figure.legend(
         *axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=7.5
     )
