@@ -69,8 +69,11 @@ def _scale(t: dict[str, Any]) -> Any:
         twin.set_xlabel("neighbours k of the MLE (dotted)", fontsize=7)
         twin.tick_params(labelsize=6)
         twin.grid(False)
+        ticks = next(e["n_points"] for e in t["table"] if (e["shape"], e["n"]) == (shape, largest))
         axis.set_title(shape, fontsize=9)
         axis.set(xscale="log", xlabel="points (subsets of one sample)", ylabel="estimate")
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.set_xticks([], minor=True)
     for axis in axes[len(shown) :]:
         axis.set_visible(False)
     axes[0].legend(fontsize=6)
