@@ -1,4 +1,4 @@
-"""The three skeletons of docs/extend.md run as they stand."""
+"""The five skeletons of docs/extend.md run as they stand."""
 
 import re
 import sys
@@ -26,6 +26,7 @@ def skeletons(tmp_path, monkeypatch):
     """The blocks as modules in files, as the page asks."""
     monkeypatch.syspath_prepend(tmp_path)
     names = {"Depth": "x_target", "ClusterMean": "x_learner", "MeanDepth": "x_experiment"}
+    names |= {"Radial": "x_teacher", "Averaged": "x_point_learner"}
     out = {}
     for cls, module in names.items():
         (tmp_path / f"{module}.py").write_text(block_with(cls))
@@ -36,8 +37,33 @@ def skeletons(tmp_path, monkeypatch):
         sys.modules.pop(module, None)
 
 
-def test_page_has_the_three_blocks():
-    assert len(BLOCKS) == 3
+def test_page_has_the_five_blocks():
+    assert len(BLOCKS) == 5
+
+
+def test_target_on_points(skeletons):
+    family = skeletons["Radial"]()
+    teacher = family.sample(4, 3)
+    centre = np.array([minimum for minimum in _peak(teacher)])
+    assert teacher(centre[None])[0] == pytest.approx(1.0, abs=1e-6)
+    assert pl.nonlinearity(teacher, 4, low=-2, high=2).score < 0.9
+    data = pl.make_manifold("cube", 50, 4).with_teacher(family, 3)
+    np.testing.assert_array_equal(data.y, teacher(pl.standardized_inputs(data.X)))
+
+
+def _peak(teacher):
+    from scipy.optimize import minimize
+
+    return minimize(lambda x: -teacher(x[None])[0], np.zeros(4), tol=1e-10).x
+
+
+def test_learner_on_points(skeletons):
+    data = pl.make_manifold("cube", 400, 2)
+    curve = pl.scaling_curve(
+        skeletons["Averaged"](), data.X, data.y, [20, 60, 200], n_test=100, n_repeats=3
+    )
+    mean = curve.loss.mean(axis=0)
+    assert mean[2] < mean[1] < mean[0] < 1.0
 
 
 def test_target(skeletons):

@@ -218,7 +218,7 @@ def code_id() -> str:
     digest = hashlib.sha256()
     for file in sorted(package.rglob("*.py")):
         name = file.relative_to(package)
-        if name.parts[0] not in ("report", "runs", "cli.py", "__main__.py"):
+        if name.parts[0] not in ("report", "runs", "cli", "__main__.py"):
             digest.update(str(name).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
