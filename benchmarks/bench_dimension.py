@@ -2,12 +2,12 @@
 
 import time
 
-from _timing import banner
+from _timing import header
 
 import percolaw as pl
 from percolaw.dimension.report import estimate_dimension
 
-banner("bench_dimension.py")
+header()
 pl.nearest_neighbors([[0.0], [1.0]], [[0.2]], 1)  # compile
 x = pl.make_cluster(100_000, 64, 0, labels="none").X
 started = time.perf_counter()

@@ -3,13 +3,13 @@
 import time
 
 import numpy as np
-from _timing import banner
+from _timing import header
 
 import percolaw as pl
 from percolaw.covariance import Matern, NeuralTangent
 from percolaw.learners.kernel import KernelRegression, nested_curve
 
-banner("bench_kernel.py")
+header()
 n = 8000
 x = pl.standardized_inputs(np.random.default_rng(0).random((n + 500, 4)))
 y = pl.MaternTeacher(1.5).sample(4, 0)(x)

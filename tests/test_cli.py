@@ -414,7 +414,8 @@ def test_reproduce_end_to_end(paper):
     assert len(claims) >= 30
     assert {c["verdict"] for c in claims} <= {"agrees", "disagrees", "inconclusive"}
     assert {c["experiment"] for c in claims} <= set(members)
-    for name, run in summary["runs"].items():
+    for name, relative in summary["runs"].items():
+        run = folder / relative
         record = json.loads((Path(run) / "record.json").read_text())
         assert record["status"] == "done"
         assert len(record["claims"]) == sum(c["experiment"] == name for c in claims)

@@ -25,6 +25,7 @@ from percolaw.experiments.kernel_scaling import (
     NETWORK,
     KernelScaling,
     approximation_order,
+    matern_name,
     teachers,
 )
 from percolaw.experiments.teachers import Teachers
@@ -256,10 +257,7 @@ def ornstein_uhlenbeck_loss(n, length, edges=True):
         return (n + 1) * (1 - v) ** n * -math.expm1(-2 * v / length)
 
     points = [0.0, min(1.0, 3.0 / n), min(1.0, 20.0 / n), 1.0]
-    whole = [
-        sum(quad(f, a, b)[0] for a, b in itertools.pairwise(points))
-        for f in (inner, outer)
-    ]
+    whole = [sum(quad(f, a, b)[0] for a, b in itertools.pairwise(points)) for f in (inner, outer)]
     share = (n - 1) / (n + 1)
     return share * whole[0] + ((1 - share) * whole[1] if edges else 0.0)
 
@@ -371,9 +369,6 @@ def test_equal_duplicates_change_nothing():
     np.testing.assert_allclose(twice.predict(q), once.predict(q), rtol=0, atol=1e-3)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="two values of one point without a ridge: predictions are off by 0.1"
-)
 def test_duplicates_that_contradict_each_other_are_refused_or_averaged():
     x, y, q = task(17, n=30)
     other = normal(18, 30, 3)
@@ -559,7 +554,6 @@ def test_iterations_need_a_ridge(monkeypatch):
         KernelRegression().fit(x, y)
 
 
-@pytest.mark.xfail(strict=True, reason="the iterative solver omits kernel.diagonal: residual 1e-8")
 def test_iterations_use_the_exact_diagonal():
     """With it they reach the tolerance; a diagonal from rounded distances is off by 1e-8."""
     x, y, _ = task(29, n=300)
@@ -725,14 +719,12 @@ def test_bad_curves_are_refused(change, message):
         nested_curve(Matern(), **given)
 
 
-@pytest.mark.xfail(strict=True, reason="sizes 2.5 and 7.9 are cut to 2 and 7")
 def test_broken_sizes_are_refused():
     x, y, q = task(39)
     with pytest.raises((ValueError, TypeError)):
         nested_curve(Matern(), x, y, q, [2.5, 7.9])
 
 
-@pytest.mark.xfail(strict=True, reason="ZeroDivisionError")
 def test_no_test_points_are_refused_or_empty():
     x, y, _ = task(40)
     with warnings.catch_warnings():
@@ -837,14 +829,14 @@ def made_rows(e, factor=1.0, ratio=1.0):
                 for nu in e.smoothness
             ]
             continue
-        for name in [*teachers(), *(f"Matérn {nu:g}" for nu in e.smoothness)]:
+        for name in [*teachers(), *(matern_name(nu) for nu in e.smoothness)]:
             order = approximation_order(name)
             order = 10.0 if order is None else min(order, big_d + 2.0)
             loss = power_law(e, factor * order / big_d)
             rows.append({**cell, "teacher": name, "student": NETWORK, "loss": loss})
         for nu in e.smoothness:
             loss = (ratio * np.array(power_law(e, factor * 2 * nu / big_d))).tolist()
-            name = f"Matérn {nu:g}"
+            name = matern_name(nu)
             rows.append({**cell, "teacher": name, "student": f"{name} kernel", "loss": loss})
     return rows
 
@@ -968,7 +960,6 @@ def test_two_seeds_are_inconclusive():
     assert {c.verdict for c in found.claims} == {"inconclusive"}
 
 
-@pytest.mark.xfail(strict=True, reason="the window may be shorter than a decade: 1001 to 10009")
 def test_window_of_sizes_off_a_round_decade():
     e = KernelScaling(largest=10_009, n_sizes=54)
     assert 1001 in e.sizes()
@@ -976,9 +967,6 @@ def test_window_of_sizes_off_a_round_decade():
     assert curve["exponent"] == pytest.approx(1.0)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="nu is read back from its name, rounded to 6 digits: KeyError"
-)
 def test_smoothness_of_many_digits():
     e = KernelScaling(n_seeds=3, smoothness=(1 / 3, 0.5))
     assert {c.verdict for c in e.conclude(made_rows(e)).claims} == {"agrees"}

@@ -68,13 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return _FAILED
+    except BrokenPipeError:
+        return _FAILED
     except (ValueError, TypeError) as error:
         print(f"percolaw: {error}", file=sys.stderr)
         return _USAGE
     except (PercolawError, OSError) as error:
         print(f"percolaw: {error}", file=sys.stderr)
-        return _FAILED
-    except BrokenPipeError:
         return _FAILED
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -52,6 +53,14 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="runs", help="folder for results (default: runs)")
     parser.add_argument(
         "--workers", type=int, default=None, help="processes (default: all cores; 1: this one)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=None, help="seconds after which a unit is given up"
+    )
+    parser.add_argument(
+        "--scheduler",
+        default=None,
+        help="measure on a Dask scheduler: tcp://host:port, or local (default: own processes)",
     )
     parser.add_argument("--no-figures", action="store_true", help="claims and data only")
     parser.add_argument("--quiet", action="store_true", help="no progress, results only")
@@ -104,7 +113,7 @@ def run_run(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.report.claims import claims_table, tally
 
     started = time.perf_counter()
-    with _executor(options) as executor:
+    with executor_of(options) as executor:
         result = _one(experiment, options, executor)
     if options.json:
         print((result.folder / "record.json").read_text(encoding="utf-8"), end="")
@@ -154,14 +163,14 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     identity = content_id([run_id(e) for e in experiments], 8)
     folder = Path(options.out) / f"{options.paper}-{options.preset}-{identity}"
     results = []
-    with _executor(options) as executor:
+    with executor_of(options) as executor:
         for experiment in experiments:
             results.append(_one(experiment, options, executor))
     target = folder / "figures"
     target.mkdir(parents=True, exist_ok=True)
     if not options.no_figures:
         for result in results:
-            for figure in sorted((result.folder / "figures").glob("[!.]*.png")):
+            for figure in sorted((result.folder / "figures").glob("[!.]*.*")):
                 (target / figure.name).write_bytes(figure.read_bytes())
     claims = [claim for result in results for claim in result.claims]
     command = f"percolaw reproduce {options.paper} --preset {options.preset}"
@@ -176,7 +185,10 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
             for e, r in zip(experiments, results, strict=True)
             for c in r.claims
         ],
-        "runs": {e.name: str(r.folder) for e, r in zip(experiments, results, strict=True)},
+        "runs": {
+            e.name: os.path.relpath(r.folder, folder)
+            for e, r in zip(experiments, results, strict=True)
+        },
         "seconds": round(seconds, 1),
         "provenance": provenance(),
     }
@@ -198,6 +210,8 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse what would fail late."""
     if options.workers is not None:
         checks.integer("--workers", options.workers, minimum=1)
+    if options.timeout is not None:
+        checks.real("--timeout", options.timeout, minimum=0.1)
     if not options.no_figures:
         checks.extra("matplotlib", "report")
     out = Path(options.out)
@@ -206,22 +220,27 @@ def _check(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _executor(options: argparse.Namespace) -> Iterator[Any]:
-    """A process pool that starts when it is first needed; None for one worker."""
-    from percolaw.runs.executor import default_workers, process_pool
+def executor_of(options: argparse.Namespace) -> Iterator[Any]:
+    """Where units are measured: None for this process, local workers, or a Dask scheduler."""
+    from percolaw.runs.workers import WorkerPool, default_workers
 
+    if options.scheduler is not None:
+        if options.timeout is not None:
+            raise ValueError("--timeout is for local workers; Dask cannot stop a running unit.")
+        from percolaw.runs.scheduler import dask_executor
+
+        with dask_executor(options.scheduler, options.workers) as executor:
+            yield executor
+        return
     workers = options.workers or default_workers()
-    if workers == 1:
+    if workers == 1 and options.timeout is None:
         yield None
         return
-    pool = process_pool(workers)
+    pool = WorkerPool(workers, options.timeout)
     try:
         yield pool
     except BaseException:
-        processes = list(pool._processes.values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
+        pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()
 
@@ -233,8 +252,9 @@ def _one(experiment: Any, options: argparse.Namespace, executor: Any) -> Any:
         result = run(
             experiment,
             out=options.out,
-            executor=executor if len(experiment.cells()) > 1 else None,
+            executor=executor if len(experiment.cells()) > 1 or options.timeout else None,
             progress=update,
+            waiting=lambda message: print(message, file=sys.stderr),
         )
     if not options.no_figures:
         from percolaw.report import draw_figures

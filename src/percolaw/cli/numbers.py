@@ -5,7 +5,10 @@ from __future__ import annotations
 
 def count(text: str) -> int:
     """An integer as a person writes it: 2000000 or 2e6."""
-    value = float(text)
+    try:
+        return int(text)
+    except ValueError:
+        value = float(text)
     if not value.is_integer():
         raise ValueError(text)
     return int(value)

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.datasets.formats import DatasetError
+from percolaw.datasets.formats import DatasetError, load
+from percolaw.errors import MissingExtraError
 from percolaw.rng import RandomLike, as_streams
 
 SUFFIXES = (".npy", ".npz", ".zarr", ".parquet", ".csv")
@@ -49,42 +50,41 @@ def read_points(
     checks.choice("file suffix", source.suffix, SUFFIXES)
     if not source.exists():
         raise DatasetError(f"there is no {source}.")
+    if array is not None and source.suffix not in (".npz", ".zarr"):
+        raise DatasetError(f"{source} holds one table; --array is for .npz and .zarr.")
     try:
         table = _open(source, array)
-    except DatasetError:
+        shape = tuple(table.shape)
+        if len(shape) != 2:
+            raise DatasetError(
+                f"{source} holds an array of shape {shape}; points need shape (n, d)."
+            )
+        if np.dtype(table.dtype).kind not in "buif":
+            raise DatasetError(f"{source} holds {table.dtype}, not numbers.")
+        if shape[0] <= most:
+            return np.asarray(table[:]), shape[0]
+        rows = np.sort(as_streams(rng).generator("evaluation").permutation(shape[0])[:most])
+        oindex = getattr(table, "oindex", None)
+        return np.asarray(table[rows] if oindex is None else oindex[rows, :]), shape[0]
+    except (DatasetError, MissingExtraError):
         raise
     except Exception as error:  # damaged files make readers fail in every way
         raise DatasetError(
             f"{source} cannot be read: {error}. It may be truncated or damaged."
         ) from error
-    shape = tuple(table.shape)
-    if len(shape) != 2:
-        raise DatasetError(f"{source} holds an array of shape {shape}; points need shape (n, d).")
-    if np.dtype(table.dtype).kind not in "buif":
-        raise DatasetError(f"{source} holds {table.dtype}, not numbers.")
-    if shape[0] <= most:
-        return np.asarray(table[:]), shape[0]
-    rows = np.sort(as_streams(rng).generator("evaluation").permutation(shape[0])[:most])
-    oindex = getattr(table, "oindex", None)
-    return np.asarray(table[rows] if oindex is None else oindex[rows, :]), shape[0]
 
 
 def _open(source: Path, name: str | None) -> Any:
+    if source.suffix == ".parquet" or (source.suffix == ".npy" and source.is_dir()):
+        return load(source).X
     if source.suffix == ".npy":
         return np.load(source, mmap_mode="r", allow_pickle=False)
     if source.suffix == ".csv":
-        with open(source, encoding="utf-8") as lines:
+        with open(source, encoding="utf-8-sig") as lines:
             first = lines.readline()
-        try:
-            [float(word) for word in first.split(",")]
-            skip = 0
-        except ValueError:
-            skip = 1
-        return np.loadtxt(source, delimiter=",", skiprows=skip, ndmin=2)
-    if source.suffix == ".parquet":
-        from percolaw.datasets.formats import load
-
-        return load(source).X
+        # A header has no numbers at all; one bad cell among numbers is an error, not a header.
+        skip = int(not any(_is_number(word) for word in first.split(",")))
+        return np.loadtxt(source, delimiter=",", skiprows=skip, ndmin=2, encoding="utf-8-sig")
     if source.suffix == ".npz":
         with np.load(source, allow_pickle=False) as arrays:
             chosen = name or ("X" if "X" in arrays.files else None)
@@ -101,5 +101,15 @@ def _open(source: Path, name: str | None) -> Any:
     if hasattr(node, "shape"):
         return node
     if (name or "X") not in node:
-        raise DatasetError(f"{source} holds {', '.join(node)}; name one with --array.")
+        raise DatasetError(f"{source} holds {', '.join(sorted(node))}; name one with --array.")
+    if name is None and node.attrs.get("format") == "percolaw dataset":
+        return load(source).X  # checks that no chunk is missing
     return node[name or "X"]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

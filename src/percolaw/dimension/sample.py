@@ -138,7 +138,7 @@ def make_sample(
     if zero:
         raise ValueError(
             f"{zero} of {rows.size} points coincide with another one, at distance 0. "
-            "Remove duplicates first: np.unique(X, axis=0)."
+            "Remove duplicates first: np.unique(X, axis=0), or --drop-duplicates of the command."
         )
     if k > 1 and np.mean(others[:, -1] <= (1.0 + 1e-6) * others[:, 0]) > 0.95:
         raise ValueError(

@@ -112,7 +112,11 @@ class Preset:
 
 @runtime_checkable
 class Experiment(Protocol):
-    """What `percolaw run` needs of an experiment; see docs/extend.md for a skeleton."""
+    """What `percolaw run` needs of an experiment; see docs/extend.md for a skeleton.
+
+    It may also have ``judged: ClassVar[tuple[str, ...]]``, the fields that `measure` never reads (the
+    number of seeds, tolerances): runs that differ only in them share what was measured.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -149,6 +153,20 @@ def config_dict(experiment: Any) -> dict[str, Any]:
         "stream_version": STREAM_VERSION,
         "config": fields,
     }
+
+
+def measured_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a config that `measure` may depend on: units are named by it.
+
+    Left out are the fields an experiment lists as ``judged``: how many cells there are, tolerances,
+    windows. Unknown experiments keep all fields.
+    """
+    from percolaw.experiments import EXPERIMENTS, experiment_class
+
+    name = config["experiment"]
+    judged = getattr(experiment_class(name), "judged", ()) if name in EXPERIMENTS else ()
+    fields = {k: v for k, v in config["config"].items() if k not in judged}
+    return {**config, "config": fields}
 
 
 def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:

@@ -21,6 +21,7 @@ class ClusterSizes:
     name: ClassVar[str] = "cluster-sizes"
     title: ClassVar[str] = "Cluster sizes follow the exact law; n_s ~ s^(-5/2) at p_c only"
     source: ClassVar[str] = "Brill 2024, sections 3 and 5.1"
+    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "offspring", "tolerance", "level")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset({"n_seeds": 3, "n_clusters": 1000, "max_size": 10_000}, "2 s", "0.5 GiB"),
         "laptop": Preset(

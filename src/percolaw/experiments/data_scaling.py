@@ -19,6 +19,7 @@ class DataScaling:
     name: ClassVar[str] = "data-scaling"
     title: ClassVar[str] = "Loss against data size follows L(T), logarithm at the boundary included"
     source: ClassVar[str] = "Brill 2024, sections 4.3 and 5.3"
+    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "tolerance")
     presets: ClassVar[dict[str, Preset]] = scaling_law.PRESETS
 
     clusters: toy.Clusters = field(default_factory=toy.Clusters)

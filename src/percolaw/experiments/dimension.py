@@ -35,6 +35,16 @@ class Dimension:
     name: ClassVar[str] = "dimension"
     title: ClassVar[str] = "Truth table of intrinsic dimension: manifolds and percolation clusters"
     source: ClassVar[str] = "docs/theory.md, 8"
+    judged: ClassVar[tuple[str, ...]] = (
+        "n_seeds",
+        "sizes",
+        "shapes",
+        "cluster_dims",
+        "steps",
+        "tolerance",
+        "coverage",
+        "coverage_tolerance",
+    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {"n_seeds": 3, "sizes": (500,), "cluster_dims": (16,), "shapes": ("cube 2", "torus 2")},
@@ -68,7 +78,7 @@ class Dimension:
         checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         checks.coordination_number(self.coordination_number)
         for n in self.sizes:
-            checks.integer("sizes", n, minimum=200)
+            checks.integer("sizes", n, minimum=400)
         known = dict(MANIFOLDS)
         for name in self.shapes:
             checks.choice("shapes", name, known)

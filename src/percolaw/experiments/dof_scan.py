@@ -21,6 +21,14 @@ class DofScan:
     name: ClassVar[str] = "dof-scan"
     title: ClassVar[str] = "The loss over allocations (b, k_br) has its valley where theory says"
     source: ClassVar[str] = "Brill 2024, sections 4.2 and 5.3"
+    judged: ClassVar[tuple[str, ...]] = (
+        "n_seeds",
+        "chunk",
+        "valley_width",
+        "share_tolerance",
+        "surface_tolerance",
+        "position_tolerance",
+    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

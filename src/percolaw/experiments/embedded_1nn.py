@@ -27,6 +27,15 @@ class Embedded1nn:
     name: ClassVar[str] = "embedded-1nn"
     title: ClassVar[str] = "1-NN on embedded clusters: exponent 2/D = 1/2, independent of d and z"
     source: ClassVar[str] = "2025 write-up, first scaling figure; Brill 2024"
+    judged: ClassVar[tuple[str, ...]] = (
+        "n_seeds",
+        "dims",
+        "coordination_numbers",
+        "ablation_dim",
+        "fit_from_per_neighbor",
+        "tolerance",
+        "curve_tolerance",
+    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

@@ -21,6 +21,7 @@ class EmbeddingFaithfulness:
     name: ClassVar[str] = "embedding-faithfulness"
     title: ClassVar[str] = "Random steps keep tree neighbours nearest only in many dimensions"
     source: ClassVar[str] = "2025 write-up (criteria of a faithful embedding)"
+    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "dims", "steps", "threshold", "claimed_dim")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {"n_seeds": 3, "n_sites": 1000, "dims": (4, 32, 128), "n_centres": 200},

@@ -30,6 +30,15 @@ class KernelScaling:
     name: ClassVar[str] = "kernel-scaling"
     title: ClassVar[str] = "Controlled teachers: kernel students have the exponent 2 nu / D"
     source: ClassVar[str] = "docs/theory.md, 6 and 7"
+    judged: ClassVar[tuple[str, ...]] = (
+        "n_seeds",
+        "cluster_dims",
+        "cube_dims",
+        "teacher_settings",
+        "floor",
+        "tolerance",
+        "ratio_tolerance",
+    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -87,6 +96,8 @@ class KernelScaling:
         )
         for nu in self.smoothness:
             checks.real("smoothness", nu, minimum=0.01, maximum=100.0)
+        if len(set(self.teacher_settings)) < len(self.teacher_settings):
+            raise ValueError(f"teacher_settings names one twice: {self.teacher_settings}.")
         for name in self.teacher_settings:
             checks.choice("teacher_settings", name, self.settings())
 
@@ -154,7 +165,7 @@ class KernelScaling:
             NETWORK: (NeuralTangent(self.network_depth), list(values))
         }
         for nu in self.smoothness:
-            name = f"Matérn {nu:g}"
+            name = matern_name(nu)
             students[f"{name} kernel"] = (Matern(nu, self.length_scale), [name])
         rows = []
         for student, (kernel, names) in students.items():
@@ -176,7 +187,7 @@ class KernelScaling:
             found[name] = (y - y.mean(axis=0)) / y.std(axis=0)
         for i, nu in enumerate(self.smoothness):
             law = MaternTeacher(nu, self.length_scale, n_outputs=N_DRAWS)
-            found[f"Matérn {nu:g}"] = law.on_points(
+            found[matern_name(nu)] = law.on_points(
                 points, streams.child(2, i), method="cholesky"
             ).value
         return found
@@ -235,7 +246,7 @@ class KernelScaling:
         if last > 2 and n[last - 1] >= 10 * n[0]:
             high = float(n[last - 1])
             # The last decade, from the nearest size below.
-            window = (float(n[n <= high / 10.0 * 1.0001][-1]), high)
+            window = (float(n[n <= high / 10.0][-1]), high)
             line = fit.fit_power_law(n[:last], np.maximum(loss[:, :last], 1e-300), window=window)
             exponent, interval = line.exponent, line.interval
         local = fit.local_exponents(n[: max(last, 2)], np.maximum(mean[: max(last, 2)], 1e-300))
@@ -314,6 +325,11 @@ def teachers() -> dict[str, Any]:
         "ReLU 2 x 600, no biases": sharma_kaplan_teacher(N_DRAWS),
         "Fourier": FourierTeacher(n_outputs=N_DRAWS),
     }
+
+
+def matern_name(nu: float) -> str:
+    """Return the name of a Matérn teacher, from which nu can be read back exactly."""
+    return f"Matérn {np.format_float_positional(nu, trim='-')}"
 
 
 def approximation_order(teacher: str) -> float | None:

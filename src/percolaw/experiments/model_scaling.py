@@ -19,6 +19,7 @@ class ModelScaling:
     name: ClassVar[str] = "model-scaling"
     title: ClassVar[str] = "Loss against model size follows L(N) of the optimal allocation"
     source: ClassVar[str] = "Brill 2024, sections 4.2 and 5.3"
+    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "tolerance")
     presets: ClassVar[dict[str, Preset]] = scaling_law.PRESETS
 
     clusters: toy.Clusters = field(default_factory=toy.Clusters)

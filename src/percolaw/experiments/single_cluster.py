@@ -23,6 +23,12 @@ class SingleCluster:
         "One cluster: loss ~ n^(-c/D) = n^(-1/2), with its exact finite-size curve"
     )
     source: ClassVar[str] = "Brill 2024, sections 4.1 and 5.2; docs/theory.md"
+    judged: ClassVar[tuple[str, ...]] = (
+        "n_seeds",
+        "curve_tolerance",
+        "exponent_tolerance",
+        "published_tolerance",
+    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {"n_seeds": 3, "clusters": toy.Clusters(n_clusters=60, max_size=300_000)},

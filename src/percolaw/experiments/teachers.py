@@ -23,6 +23,13 @@ class Teachers:
     name: ClassVar[str] = "teachers"
     title: ClassVar[str] = "Random teachers: nonlinearity and linear pieces by depth and width"
     source: ClassVar[str] = "2025 write-up, its study of teachers; docs/theory.md"
+    judged: ClassVar[tuple[str, ...]] = (
+        "n_seeds",
+        "threshold",
+        "wide",
+        "piece_tolerance",
+        "exponent_tolerance",
+    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

@@ -112,6 +112,8 @@ class KernelRegression:
             )
         from scipy.linalg import cho_solve
 
+        if ridge == 0.0:
+            _refuse_contradictions(x, y)
         factor, jitter = cholesky(self.kernel, x, ridge)
         weights = cho_solve((factor, True), y, check_finite=False)
         return FittedKernelRegression(self.kernel, x, weights, ridge, jitter, 0, tried)
@@ -211,7 +213,14 @@ def nested_curve(
     q = checks.finite_array("test", test, ndim=2)
     if q.shape[1] != x.shape[1]:
         raise ValueError(f"test points have {q.shape[1]} columns; training points {x.shape[1]}.")
-    size = np.asarray(sizes, dtype=np.int64)
+    if q.shape[0] == 0:
+        raise ValueError("there are no test points.")
+    given = np.asarray(sizes)
+    if given.dtype.kind not in "iu" and not np.all(given == np.floor(given)):
+        raise ValueError(
+            f"sizes must be integers; got {given.tolist()}. Round them (percolaw.geometric)."
+        )
+    size = given.astype(np.int64)
     if size.ndim != 1 or not size.size or size[0] < 1 or np.any(np.diff(size) <= 0):
         raise ValueError("sizes must be positive and rise strictly.")
     if size[-1] > x.shape[0]:
@@ -251,6 +260,18 @@ def _checked(points: npt.ArrayLike, values: npt.ArrayLike) -> tuple[FloatArray, 
     return x, y
 
 
+def _refuse_contradictions(x: FloatArray, y: FloatArray) -> None:
+    """Refuse points that coincide but have different values: nothing interpolates them."""
+    _, first, inverse = np.unique(x, axis=0, return_index=True, return_inverse=True)
+    other = first[inverse.reshape(-1)]
+    bad = np.any((y != y[other]).reshape(x.shape[0], -1), axis=1)
+    if bad.any():
+        raise ValueError(
+            f"{int(bad.sum())} point(s) coincide with another one of a different value, which nothing "
+            "can interpolate. Give a ridge above 0, or average them first."
+        )
+
+
 def _conjugate_gradients(
     options: KernelRegression, x: FloatArray, y: FloatArray, ridge: float
 ) -> tuple[FloatArray, int]:
@@ -264,17 +285,26 @@ def _conjugate_gradients(
     solve = _nystrom(options, x, ridge)
 
     n = x.shape[0]
+    diagonal = options.kernel.diagonal(x)
+
+    def some_rows(rows: slice) -> FloatArray:
+        """Rows of K with its exact diagonal: distances of 0 come out of rounding as 1e-8."""
+        block = options.kernel(x[rows], x)
+        own = np.arange(rows.start, rows.stop)
+        block[own - rows.start, own] = diagonal[own]
+        return block
+
     held = np.empty((n, n)) if 16.0 * n * n < checks.available_memory() else None
     if held is not None:
         for rows in row_blocks(n, n):
-            held[rows] = options.kernel(x[rows], x)
+            held[rows] = some_rows(rows)
 
     def product(w: FloatArray) -> FloatArray:
         if held is not None:
             return np.asarray(held @ w + ridge * w)
         out = ridge * w
         for rows in row_blocks(x.shape[0], x.shape[0]):
-            out[rows] += options.kernel(x[rows], x) @ w
+            out[rows] += some_rows(rows) @ w
         return out
 
     weights = solve(y)

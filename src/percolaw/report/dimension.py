@@ -50,5 +50,6 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
         intervals.set(yticks=range(len(names)), xlabel="dimension", title="Stated intervals")
         intervals.set_yticklabels(names, fontsize=7)
         intervals.invert_yaxis()
+        title = title.replace("$", r"\$")  # no formula
         figure.suptitle("\n".join(textwrap.wrap(f"{title}: {report['sentence']}", 140)), fontsize=9)
         return save(figure, Path(path))

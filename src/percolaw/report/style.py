@@ -61,15 +61,18 @@ def new(columns: int = 1, rows: int = 1, width: float = 5.2, height: float = 3.9
 
 def save(figure: Any, path: Path) -> Path:
     """Write a .png, .svg or .pdf atomically, without time stamps, and return its path."""
-    suffix = path.suffix.lower()
+    suffix = checks.choice("suffix of a figure", path.suffix.lower(), (".png", ".svg", ".pdf"))
     part = path.with_name(f".{path.stem}.{os.getpid()}{suffix}")
     metadata = {
         ".png": {"Software": "percolaw"},
         ".svg": {"Date": None},
         ".pdf": {"CreationDate": None},
     }
-    figure.savefig(part, metadata=metadata[suffix])
-    os.replace(part, path)
+    try:
+        figure.savefig(part, metadata=metadata[suffix])
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 

@@ -4,81 +4,50 @@ from __future__ import annotations
 
 import datetime
 import importlib
-import multiprocessing
 import os
-import signal
+import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
+    CancelledError,
     Executor,
     Future,
-    ProcessPoolExecutor,
     wait,
 )
 from typing import Any
 
 from percolaw.errors import RunError
-from percolaw.experiments.base import Cell, Row, from_config
-from percolaw.runs.store import RunFolder, unit_key
+from percolaw.experiments.base import Cell, from_config
+from percolaw.runs.activity import Activity
+from percolaw.runs import store
+from percolaw.runs.store import Outcome, RunFolder
+from percolaw.runs.workers import default_workers, process_pool
 
-_THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+__all__ = ["default_workers", "measure_unit", "process_pool", "run_units"]
 
-
-def default_workers() -> int:
-    """Return the number of processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def process_pool(workers: int) -> ProcessPoolExecutor:
-    """Return a spawned pool of single-threaded workers that end with their parent."""
-    saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        pool = ProcessPoolExecutor(
-            workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(os.getpid(),),
-        )
-        # Workers are spawned on demand; start them while the environment limits their threads.
-        for future in [pool.submit(time.sleep, 0.05) for _ in range(workers)]:
-            future.result()
-        return pool
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+#: Units handed to an executor at a time: enough to keep it busy, few enough to stop quickly.
+QUEUE = 1000
 
 
-def _start_worker(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and exit when the parent is gone, however it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def measure_unit(
-    module: str, name: str, fields: dict[str, Any], cell: Cell
-) -> tuple[list[Row] | None, str, float]:
-    """Measure one cell in a worker: (rows or None, traceback, seconds)."""
+def measure_unit(module: str, name: str, fields: dict[str, Any], code: str, cell: Cell) -> Outcome:
+    """Measure one cell in a worker."""
     started = time.perf_counter()
+    place = f"{socket.gethostname()}:{os.getpid()}"
+    rows, error = None, ""
     try:
-        experiment = from_config(getattr(importlib.import_module(module), name), fields)
-        return experiment.measure(cell), "", time.perf_counter() - started
+        if store.code_id() != code:
+            raise RunError(
+                f"{place} runs other code ({store.code_id()}) than this run ({code}); install the same "
+                "percolaw there."
+            )
+        rows = from_config(getattr(importlib.import_module(module), name), fields).measure(cell)
     except Exception:
-        return None, traceback.format_exc(), time.perf_counter() - started
+        error = traceback.format_exc()
+    return Outcome(rows, error, time.perf_counter() - started, place)
 
 
 def run_units(
@@ -86,6 +55,7 @@ def run_units(
     folder: RunFolder,
     executor: Executor | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    activity: Activity | None = None,
 ) -> None:
     """Measure every unit that is not kept yet; return when all were tried.
 
@@ -93,11 +63,13 @@ def run_units(
     ----------
     experiment : Experiment
     folder : RunFolder
-        Where finished units are kept, one transaction each.
+        Where finished units are kept, whole or not at all.
     executor : Executor, optional
         None works in this process.
     progress : callable
         Called with the number of units done and in all, first with those already kept.
+    activity : Activity, optional
+        Told of progress, and asked whether to stop.
 
     Notes
     -----
@@ -106,42 +78,59 @@ def run_units(
     """
     cells = experiment.cells()
     kept = folder.finished()
-    todo = [cell for cell in cells if unit_key(cell) not in kept]
-    done = len(cells) - len(todo)
-    progress(done, len(cells))
+    todo = [cell for cell in cells if folder.key(cell) not in kept]
+    done, failed = len(cells) - len(todo), 0
     cls = type(experiment)
-    job = (cls.__module__, cls.__name__, folder.config["config"])
+    job = (cls.__module__, cls.__name__, folder.config["config"], folder.code)
 
-    def keep(cell: Cell, result: tuple[list[Row] | None, str, float]) -> None:
-        rows, error, seconds = result
+    def report() -> None:
+        progress(done, len(cells))
+        if activity is not None:
+            activity.report(done, len(cells), failed)
+
+    def keep(outcomes: list[tuple[Cell, Outcome]]) -> None:
+        nonlocal done, failed
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        if rows is None:
-            folder.keep_failure(cell, error, seconds, now)
-            print(error, file=sys.stderr)
-        else:
-            folder.keep(cell, rows, seconds, now)
+        folder.keep(outcomes, now)
+        for _, outcome in outcomes:
+            if outcome.rows is None:
+                failed += 1
+                print(outcome.error, file=sys.stderr)
+        done += len(outcomes)
 
+    report()
     if executor is None:
         for cell in todo:
-            keep(cell, measure_unit(*job, cell))
-            done += 1
-            progress(done, len(cells))
+            keep([(cell, measure_unit(*job, cell))])
+            report()
         return
-    pending: dict[Future[Any], Cell] = {
-        executor.submit(measure_unit, *job, cell): cell for cell in todo
-    }
+    waiting = iter(todo)
+    pending: dict[Future[Any], Cell] = {}
+
+    def fill() -> None:
+        for cell in waiting:
+            pending[executor.submit(measure_unit, *job, cell)] = cell
+            if len(pending) >= QUEUE:
+                return
+
     try:
+        fill()
         while pending:
             finished, _ = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+            results = [(pending[future], _outcome(future)) for future in finished]
             for future in finished:
-                keep(pending[future], future.result())
                 del pending[future]
-                done += 1
-            progress(done, len(cells))
+            keep(results)
+            report()
+            if len(pending) < QUEUE // 2:
+                fill()
     except BaseException as error:
-        for future, cell in pending.items():
-            if future.done() and not future.cancelled() and future.exception() is None:
-                keep(cell, future.result())
+        late = [
+            (cell, future.result())
+            for future, cell in pending.items()
+            if future.done() and not future.cancelled() and future.exception() is None
+        ]
+        keep(late)
         if isinstance(error, BrokenExecutor):
             raise RunError(
                 f"a worker process of {experiment.name} died, perhaps for want of memory. Finished "
@@ -149,3 +138,20 @@ def run_units(
                 "memory is short."
             ) from error
         raise
+
+
+def _outcome(future: Future[Any]) -> Outcome:
+    """The result of a unit, or how its worker was lost; a broken executor passes on."""
+    try:
+        outcome: Outcome = future.result()
+        return outcome
+    except (BrokenExecutor, CancelledError, KeyboardInterrupt):
+        raise
+    except TimeoutError as error:
+        text = f"TimeoutError: the unit took longer than allowed and was stopped ({error})."
+    except Exception as error:  # whatever an executor says when it loses a worker
+        text = (
+            f"WorkerLost: the process that measured this unit ended ({type(error).__name__}: {error}), "
+            "perhaps for want of memory."
+        )
+    return Outcome(None, text, 0.0, "")

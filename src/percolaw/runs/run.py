@@ -11,6 +11,7 @@ from typing import Any
 
 from percolaw.errors import RunError
 from percolaw.experiments.base import Claim, Experiment, config_dict, run_id
+from percolaw.runs.activity import working
 from percolaw.runs.executor import run_units
 from percolaw.runs.provenance import provenance
 from percolaw.runs.store import RunFolder
@@ -40,6 +41,7 @@ def run(
     folder: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    waiting: Callable[[str], None] = lambda message: None,
 ) -> Result:
     """Run an experiment to its conclusion; what was finished before is not done again.
 
@@ -53,6 +55,8 @@ def run(
         Where units are measured; this process if None. Results do not depend on it.
     progress : callable
         Called with units done and in all.
+    waiting : callable
+        Called with a message if another process works on the run; this one then waits for it.
 
     Raises
     ------
@@ -67,7 +71,15 @@ def run(
         )
     path = Path(folder) if folder is not None else default_folder(experiment, out)
     store = RunFolder(path, config_dict(experiment))
-    run_units(experiment, store, executor, progress)
+    with working(path, waiting) as activity:
+        store.reuse(experiment.cells())
+        run_units(experiment, store, executor, progress, activity)
+        return _conclude(experiment, store)
+
+
+def _conclude(experiment: Any, store: RunFolder) -> Result:
+    """Claims and figure data from the kept rows, and the record."""
+    path = store.path
     failures = store.failures()
     if failures:
         cell, error = failures[0]

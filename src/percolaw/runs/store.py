@@ -1,10 +1,13 @@
 """The run folder: config, finished units in one SQLite file, and the final record.
 
-A unit counts as done only if the code that measures is the code that measured it: after a change
-of the package (reports and command line aside) it is measured anew, the old rows stay beside.
+A unit is named by its content: experiment, what the config says to `measure`, and cell. It counts as
+done only if the code that measures is the code that measured it: after a change of the package
+(reports and command line aside) it is measured anew, the old rows stay beside until
+``percolaw gc``. What another run of the same experiment in the same place has measured is copied.
 
     config.json    name and fields of the config, schema version; fixes the folder's identity
-    units.sqlite   one row per unit: cell, status, rows as JSON, error, seconds (WAL mode)
+    units.sqlite   one row per unit: cell, status, rows as JSON, error, seconds, place (WAL mode)
+    active.json    who works on the run now, and how far it is; removed at the end
     rows.jsonl     the rows of all units in order, written at the end
     record.json    status, claims, figure data, provenance; written last, atomically
     figures/       one PNG per figure
@@ -17,21 +20,38 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
-from percolaw.experiments.base import Cell, Row, canonical_json, content_id, plain
+from percolaw.experiments.base import Cell, Row, canonical_json, content_id, measured_config, plain
+from percolaw.runs.schema import prepare
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS units (
-    key TEXT NOT NULL, code TEXT NOT NULL, cell TEXT NOT NULL, status TEXT NOT NULL,
-    rows TEXT, error TEXT, seconds REAL, finished TEXT, PRIMARY KEY (key, code)
-)
-"""
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a unit.
+
+    Attributes
+    ----------
+    rows : list of dict or None
+        None if it failed.
+    error : str
+        Why it failed.
+    seconds : float
+        Computing time.
+    place : str
+        Host and process.
+    """
+
+    rows: list[Row] | None
+    error: str
+    seconds: float
+    place: str
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -92,24 +112,30 @@ class RunFolder:
         else:
             write_atomic(known, json.dumps(json.loads(text), indent=2) + "\n")
         with self._connect() as connection:
-            connection.execute(_TABLE)
+            prepare(connection, config)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
+        """One transaction; the write-ahead log makes it whole or nothing however the process ends."""
         file = self.path / "units.sqlite"
         try:
             connection = sqlite3.connect(file, timeout=60.0)
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA synchronous=NORMAL")
                 with connection:
                     yield connection
             finally:
                 connection.close()
         except sqlite3.DatabaseError as error:
             raise RunError(
-                f"{file} cannot be used: {error}. Move it aside to measure anew."
+                f"{file} cannot be used: {error}. If the disk is full, make room; if the file is "
+                "damaged, move it aside to measure anew."
             ) from error
+
+    def key(self, cell: Cell) -> str:
+        """Return the name of a unit: a hash of its content."""
+        return unit_key(self.config, cell)
 
     def finished(self) -> set[str]:
         """Return the keys of units whose rows are kept."""
@@ -135,35 +161,63 @@ class RunFolder:
             )
             return float(total.fetchone()[0])
 
-    def keep(self, cell: Cell, rows: list[Row], seconds: float, finished: str) -> None:
-        """Store a finished unit in one transaction; a unit already kept stays as it is."""
+    def keep(self, outcomes: Iterable[tuple[Cell, Outcome]], finished: str) -> None:
+        """Store units in one transaction; a unit already done stays as it is."""
+        values = [
+            (
+                self.key(cell),
+                self.code,
+                canonical_json(cell),
+                "failed" if outcome.rows is None else "done",
+                None if outcome.rows is None else canonical_json(outcome.rows),
+                outcome.error or None,
+                outcome.seconds,
+                finished,
+                outcome.place,
+            )
+            for cell, outcome in outcomes
+        ]
+        if not values:
+            return
         with self._connect() as connection:
-            connection.execute(
-                "INSERT INTO units VALUES (?, ?, ?, 'done', ?, NULL, ?, ?) "
-                "ON CONFLICT(key, code) DO UPDATE "
-                "SET status = 'done', rows = excluded.rows, error = NULL, "
-                "seconds = excluded.seconds, finished = excluded.finished "
-                "WHERE status != 'done'",
-                (
-                    unit_key(cell),
-                    self.code,
-                    canonical_json(cell),
-                    canonical_json(rows),
-                    seconds,
-                    finished,
-                ),
+            connection.executemany(
+                "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT(key, code) DO UPDATE SET status = excluded.status, "
+                "rows = excluded.rows, error = excluded.error, seconds = excluded.seconds, "
+                "finished = excluded.finished, place = excluded.place WHERE status != 'done'",
+                values,
             )
 
-    def keep_failure(self, cell: Cell, error: str, seconds: float, finished: str) -> None:
-        """Store why a unit failed; it is tried again in the next run."""
-        with self._connect() as connection:
-            connection.execute(
-                "INSERT INTO units VALUES (?, ?, ?, 'failed', NULL, ?, ?, ?) "
-                "ON CONFLICT(key, code) DO UPDATE SET status = 'failed', error = excluded.error, "
-                "seconds = excluded.seconds, finished = excluded.finished "
-                "WHERE status != 'done'",
-                (unit_key(cell), self.code, canonical_json(cell), error, seconds, finished),
-            )
+    def reuse(self, cells: Iterable[Cell]) -> int:
+        """Copy units that other runs of this experiment beside this one have done; return how many.
+
+        Damaged neighbours are passed over: they are not this run's business.
+        """
+        missing = {self.key(cell) for cell in cells} - self.finished()
+        copied = 0
+        for file in sorted(self.path.parent.glob(f"{self.config['experiment']}-*/units.sqlite")):
+            if not missing or file.parent == self.path:
+                continue
+            try:
+                other = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10.0)
+                try:
+                    found = other.execute(
+                        "SELECT key, code, cell, status, rows, error, seconds, finished, place "
+                        "FROM units WHERE status = 'done' AND code = ?",
+                        (self.code,),
+                    ).fetchall()
+                finally:
+                    other.close()
+            except sqlite3.Error:
+                continue
+            wanted = [row for row in found if row[0] in missing]
+            with self._connect() as connection:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", wanted
+                )
+            missing -= {row[0] for row in wanted}
+            copied += len(wanted)
+        return copied
 
     def failures(self) -> list[tuple[Cell, str]]:
         """Return failed units with their tracebacks."""
@@ -182,7 +236,42 @@ class RunFolder:
                     "SELECT key, rows FROM units WHERE status = 'done' AND code = ?", (self.code,)
                 ).fetchall()
             )
-        return [row for cell in cells for row in json.loads(kept[unit_key(cell)])]
+        return [row for cell in cells for row in json.loads(kept[self.key(cell)])]
+
+    def seconds_by_status(self) -> list[tuple[str, int, float]]:
+        """Return (status, units, computing seconds)."""
+        with self._connect() as connection:
+            return connection.execute(
+                "SELECT status, COUNT(*), TOTAL(seconds) FROM units WHERE code = ? GROUP BY status",
+                (self.code,),
+            ).fetchall()
+
+    def forget_failures(self) -> int:
+        """Remove failed units, so that they are measured again; return how many there were."""
+        with self._connect() as connection:
+            return connection.execute(
+                "DELETE FROM units WHERE status = 'failed' AND code = ?", (self.code,)
+            ).rowcount
+
+    def forget_other_code(self) -> tuple[int, int]:
+        """Remove units measured by other versions of the code; return (units, bytes won back)."""
+        file = self.path / "units.sqlite"
+        before = file.stat().st_size
+        with self._connect() as connection:
+            n = connection.execute("DELETE FROM units WHERE code != ?", (self.code,)).rowcount
+        connection = sqlite3.connect(file, timeout=60.0)
+        try:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+        return n, max(0, before - file.stat().st_size)
+
+    def count_other_code(self) -> int:
+        """Return how many units were measured by other versions of the code."""
+        with self._connect() as connection:
+            found = connection.execute("SELECT COUNT(*) FROM units WHERE code != ?", (self.code,))
+            return int(found.fetchone()[0])
 
     def write_record(self, record: dict[str, Any], rows: list[Row]) -> None:
         """Write rows.jsonl and then record.json, each atomically."""
@@ -206,9 +295,9 @@ def strict_json(value: Any) -> Any:
     return clean(json.loads(json.dumps(plain(value))))
 
 
-def unit_key(cell: Cell) -> str:
-    """Return the key of a unit: a hash of its content."""
-    return content_id(cell, 24)
+def unit_key(config: dict[str, Any], cell: Cell) -> str:
+    """Return the name of a unit: a hash of experiment, measured config and cell."""
+    return content_id([measured_config(config), plain(cell)], 24)
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from percolaw.report.plots import PERCENTILES, Plot, claims_beside, fit_window, series
 from percolaw.report.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, band, new, window
 
 
@@ -66,3 +67,78 @@ def draw_law(record: dict[str, Any], symbol: str, x_label: str) -> dict[str, Any
     axis.legend()
     name = f"{t['law']}-scaling"
     return {name: figure, f"{name}-residual": residual}
+
+
+def plots_law(record: dict[str, Any], symbol: str, x_label: str) -> list[Plot]:
+    """Return the curves of a scaling law and its stored local exponents, as data."""
+    t = record["tables"]
+    law, n, seeds = str(t["law"]), t["n"], t["n_seeds"]
+    fitted = fit_window(t["window"])
+    curves = []
+    for key, name in (
+        ("adjusted", "adjusted 1-NN (the paper's learner)"),
+        ("nearest", "plain 1-NN"),
+        ("posterior", "exact posterior"),
+    ):
+        curve = t["curves"][key]
+        curves.append(
+            series(
+                name,
+                "measured",
+                n,
+                curve["median"],
+                low=curve["low"],
+                high=curve["high"],
+                interval=PERCENTILES,
+                n_seeds=seeds,
+                seeds=t["seeds"].get(key),
+                prediction="theory",
+                stored=claims_beside(record, lambda c: f"{law} exponent on" in c, fitted)
+                if key == "adjusted"
+                else (),
+            )
+        )
+    finite = t["curves"]["finite_ensemble"]
+    curves.append(
+        series(
+            "theory on the clusters drawn",
+            "theory",
+            n,
+            finite["median"],
+            low=finite["low"],
+            high=finite["high"],
+            interval=PERCENTILES,
+            n_seeds=seeds,
+            prediction="theory",
+        )
+    )
+    curves.append(series("theory", "theory", n, t["theory"]))
+    return [
+        Plot(
+            f"{law}-scaling",
+            f"{law.capitalize()} scaling",
+            f"Loss of three learners, median over seeds, falls with {symbol} along the theory, "
+            "which is set to 1 at the start with nothing fitted.",
+            x_label,
+            "mean squared error",
+            True,
+            True,
+            tuple(curves),
+            fitted,
+        ),
+        Plot(
+            f"{law}-scaling-local",
+            "Local exponents, as stored",
+            f"Local exponents of the measured curve and of the theory against {symbol}; "
+            "both drift towards the limit 1/2.",
+            x_label,
+            f"local exponent, -d log L / d log {symbol}",
+            True,
+            False,
+            (
+                series("measured", "measured", n, t["local_measured"], n_seeds=seeds),
+                series("theory", "theory", n, t["local_theory"]),
+                series("limit 1/2", "reference", n, [0.5] * len(n)),
+            ),
+        ),
+    ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from percolaw.report.plots import Plot, series
 from percolaw.report.style import BLACK, BLUE, GREEN, ORANGE, new
 
 
@@ -49,3 +50,35 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         ylim=(0.7, 1.3),
     )
     return {"cluster-sizes": figure}
+
+
+def plots(record: dict[str, Any]) -> list[Plot]:
+    """Return the distributions of a cluster-sizes record with their exact laws."""
+    t = record["tables"]
+    curves = []
+    for c in t["curves"]:
+        name = f"p = {c['offspring']:g} p_c"
+        curves.append(
+            series(
+                f"{name}, {c['n']:,} clusters",
+                "measured",
+                c["size"],
+                c["measured"],
+                n_seeds=len(t["tau"]),
+                prediction=f"{name}, exact",
+            )
+        )
+        curves.append(series(f"{name}, exact", "theory", c["size"], c["exact"]))
+    return [
+        Plot(
+            "cluster-sizes",
+            "Cluster of a random site",
+            "Share of sites whose cluster is larger than s, below, at and above p_c; "
+            "the measured shares lie on the exact law.",
+            "cluster size s",
+            "P(size > s)",
+            True,
+            True,
+            tuple(curves),
+        )
+    ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from percolaw.report.plots import Plot, series, slug
 from percolaw.report.style import BLACK, CYCLE, new
 
 
@@ -13,6 +14,31 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of a dimension record."""
     t = record["tables"]
     return {"dimension": _table(t), "dimension-scale": _scale(t)}
+
+
+def tables(record: dict[str, Any]) -> dict[str, str]:
+    """Return the truth table as Markdown: mean estimate, stated interval, share that holds the truth."""
+    t = record["tables"]
+    lines = [
+        f"Mean estimate over {t['n_seeds']} seeds [mean ends of the stated intervals] share of the "
+        "intervals that contain the truth.",
+        "",
+        "| shape | points | truth | " + " | ".join(t["estimators"]) + " |",
+        "|---|---|---|" + "---|" * len(t["estimators"]),
+    ]
+    for shape in t["shapes"]:
+        for n in t["sizes"]:
+            own = {e["estimator"]: e for e in t["table"] if (e["shape"], e["n"]) == (shape, n)}
+            truth = next(iter(own.values()))["truth"]
+            cells = []
+            for name in t["estimators"]:
+                e = own[name]
+                low, high = (v if v is not None else float("nan") for v in e["mean_interval"])
+                share = "" if e["inside"] is None else f" {e['inside']:.0%}"
+                cells.append(f"{e['dimension']:.2f} [{low:.2f}, {high:.2f}]{share}")
+            known = "steps" if truth is None else f"{truth:g}"
+            lines.append(f"| {shape} | {n} | {known} | " + " | ".join(cells) + " |")
+    return {"dimension-table": "\n".join(lines) + "\n"}
 
 
 def _table(t: dict[str, Any]) -> Any:
@@ -47,10 +73,7 @@ def _table(t: dict[str, Any]) -> Any:
 
 def _scale(t: dict[str, Any]) -> Any:
     largest = max(t["sizes"])
-    wanted = [s for s in t["shapes"] if "d =" in s]
-    last = wanted[-1].split()[-1] if wanted else ""
-    shown = [s for s in wanted if s.endswith(f"d = {last}")][:5]
-    shown += [s for s in t["shapes"] if "d =" not in s][-1:]
+    shown = _shown(t)
     figure, axes = new(3, 2, width=4.2, height=3.4)
     for axis, shape in zip(axes, shown, strict=False):
         for name, color in zip(t["estimators"], CYCLE, strict=False):
@@ -78,3 +101,70 @@ def _scale(t: dict[str, Any]) -> Any:
         axis.set_visible(False)
     axes[0].legend(fontsize=6)
     return figure
+
+
+def plots(record: dict[str, Any]) -> list[Plot]:
+    """Return estimates against the number of points, and of neighbours, for some shapes."""
+    t = record["tables"]
+    largest = max(t["sizes"])
+    shown = _shown(t)
+    found = []
+    for shape in shown:
+        own = [e for e in t["table"] if e["shape"] == shape and e["n"] == largest]
+        truth = next(e["truth"] for e in own)
+        line = "truth" if truth else "4, of infinite clusters"
+        found.append(
+            Plot(
+                f"dimension-{slug(shape)}",
+                str(shape),
+                f"Estimates of the dimension of {shape} against the number of points, "
+                "one curve an estimator.",
+                "points (subsets of one sample)",
+                "estimated dimension",
+                True,
+                False,
+                (
+                    *(
+                        series(
+                            str(e["estimator"]),
+                            "measured",
+                            e["n_points"],
+                            e["level"],
+                            n_seeds=t["n_seeds"],
+                        )
+                        for e in own
+                    ),
+                    series(
+                        line,
+                        "reference",
+                        own[0]["n_points"],
+                        [truth or 4.0] * len(own[0]["n_points"]),
+                    ),
+                ),
+            )
+        )
+    found.append(
+        Plot(
+            "dimension-neighbors",
+            "Maximum likelihood by number of neighbours",
+            "Maximum likelihood estimates against the number of neighbours used, one curve a shape.",
+            "neighbours k",
+            "estimated dimension",
+            True,
+            False,
+            tuple(
+                series(str(e["shape"]), "measured", e["k"], e["likelihood"], n_seeds=t["n_seeds"])
+                for e in t["neighbors"]
+                if e["shape"] in shown
+            ),
+        )
+    )
+    return found
+
+
+def _shown(t: dict[str, Any]) -> list[Any]:
+    """The shapes of which dependence on scale is shown."""
+    wanted = [s for s in t["shapes"] if "d =" in s]
+    last = wanted[-1].split()[-1] if wanted else ""
+    shown = [s for s in wanted if s.endswith(f"d = {last}")][:5]
+    return shown + [s for s in t["shapes"] if "d =" not in s][-1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from percolaw.report.plots import Plot, series
 from percolaw.report.style import BLACK, CYCLE, new
 
 
@@ -39,3 +40,34 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         axis.set(xscale="log", xlabel="embedding dimension $d$", ylabel=label)
         axis.legend()
     return {"embedding-faithfulness": figure}
+
+
+def plots(record: dict[str, Any]) -> list[Plot]:
+    """Return the criteria of faithfulness against dimension, one curve a step law."""
+    t = record["tables"]
+    return [
+        Plot(
+            f"faithfulness-{name.replace('_', '-')}",
+            title,
+            f"{title} against the embedding dimension, one curve a step law.",
+            "embedding dimension d",
+            label,
+            True,
+            False,
+            tuple(
+                series(
+                    str(steps),
+                    "measured",
+                    [row["dim"] for row in t["table"] if row["steps"] == steps],
+                    [row[name] for row in t["table"] if row["steps"] == steps],
+                )
+                for steps in t["trusted_from"]
+            ),
+        )
+        for name, title, label in (
+            ("rank_fraction", "Tree neighbours that are nearest", "share of tree edges"),
+            ("distance_ratio", "Squared distance over tree distance", "ratio"),
+            ("distortion", "Scatter of that ratio", "standard deviation over pairs"),
+            ("mass_radius_dimension", "Mass-radius dimension", "dimension"),
+        )
+    ]

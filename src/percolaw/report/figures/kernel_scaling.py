@@ -6,6 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from percolaw.report.plots import (
+    PERCENTILES,
+    Plot,
+    Series,
+    claims_beside,
+    fit_window,
+    series,
+    slug,
+    stored_fit,
+)
 from percolaw.report.style import BLACK, CYCLE, band, new, window
 
 
@@ -150,3 +160,122 @@ def _teachers(t: dict[str, Any], n: Any) -> Any:
         )
         axis.legend(fontsize=7.5, title="exponent (predicted)", title_fontsize=7.5)
     return figure
+
+
+def plots(record: dict[str, Any]) -> list[Plot]:
+    """Return exponents against the order of the teacher, and all learning curves."""
+    t = record["tables"]
+    names = list(dict.fromkeys(c["points"] for c in t["curves"]))
+    places = list(dict.fromkeys(c["points"] for c in t["teachers"]))
+    return [
+        _exponents_plot(t),
+        *(_curves_plot(record, name) for name in names),
+        *(_teachers_plot(record, name) for name in places),
+    ]
+
+
+def _exponents_plot(t: dict[str, Any]) -> Plot:
+    found = []
+    for name in dict.fromkeys(c["points"] for c in t["curves"]):
+        own = [c for c in t["curves"] if c["points"] == name and c["exponent"] is not None]
+        if not own:
+            continue
+        law = f"c/D, D = {own[0]['dimension']:g}"
+        found.append(
+            series(
+                name,
+                "measured",
+                [2 * c["nu"] for c in own],
+                [c["exponent"] for c in own],
+                low=[c["interval"][0] for c in own],
+                high=[c["interval"][1] for c in own],
+                interval="95% interval of the fit over seeds",
+                n_seeds=t["n_seeds"],
+                prediction=law,
+            )
+        )
+    for big_d in sorted({c["dimension"] for c in t["curves"]}):
+        one = {c["nu"]: c["predicted"] for c in t["curves"] if c["dimension"] == big_d}
+        found.append(
+            series(
+                f"c/D, D = {big_d:g}",
+                "theory",
+                [2 * nu for nu in sorted(one)],
+                [one[nu] for nu in sorted(one)],
+            )
+        )
+    return Plot(
+        "kernel-scaling-exponents",
+        "Exponents against the order of the teacher",
+        "Measured exponents rise with the order c of the teacher along c/D, one line for each D.",
+        "order of the teacher c = 2 nu",
+        "measured exponent, last decade",
+        True,
+        True,
+        tuple(found),
+        fit=False,
+    )
+
+
+def _curves_plot(record: dict[str, Any], name: str) -> Plot:
+    t = record["tables"]
+    own = [c for c in t["curves"] if c["points"] == name]
+    return Plot(
+        f"kernel-scaling-{slug(name)}",
+        f"{name}: teachers by smoothness nu",
+        "Expected loss of the matching kernel student against training points; "
+        "the smoother the teacher, the steeper.",
+        "training points n",
+        "expected loss",
+        True,
+        True,
+        tuple(
+            _learning_curve(record, f"nu = {c['nu']:g}", c, f"{name}, nu = {c['nu']:g}: exponent")
+            for c in own
+        ),
+        _common_window(own),
+    )
+
+
+def _teachers_plot(record: dict[str, Any], name: str) -> Plot:
+    network = "infinitely wide network"
+    own = [
+        c for c in record["tables"]["teachers"] if c["points"] == name and c["student"] == network
+    ]
+    return Plot(
+        f"kernel-scaling-teachers-{slug(name)}",
+        f"{name}: every teacher, {network}",
+        "Loss of an infinitely wide network on each kind of teacher against training points.",
+        "training points n",
+        "mean squared error / variance",
+        True,
+        True,
+        tuple(
+            _learning_curve(
+                record, str(c["teacher"]), c, f"{name}, {c['teacher']}, {network}: exponent"
+            )
+            for c in own
+        ),
+        _common_window(own),
+    )
+
+
+def _learning_curve(record: dict[str, Any], label: str, c: dict[str, Any], claim: str) -> Series:
+    t = record["tables"]
+    return series(
+        label,
+        "measured",
+        t["n"],
+        c["mean"],
+        low=c["low"],
+        high=c["high"],
+        interval=PERCENTILES,
+        n_seeds=t["n_seeds"],
+        stored=claims_beside(record, lambda name: name.startswith(claim), fit_window(c["window"]))
+        or stored_fit(c),
+    )
+
+
+def _common_window(curves: list[dict[str, Any]]) -> tuple[float, float] | None:
+    """The window of the first curve that has one; the others are beside their exponents."""
+    return next((fit_window(c["window"]) for c in curves if c["window"] is not None), None)

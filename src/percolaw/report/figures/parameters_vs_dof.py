@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from percolaw.report.plots import Plot, claims_beside, series
 from percolaw.report.style import BLACK, BLUE, CYCLE, new
 
 
@@ -44,3 +45,29 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     )
     right.legend()
     return {"parameters-vs-dof": figure}
+
+
+def plots(record: dict[str, Any]) -> list[Plot]:
+    """Return width against parameters."""
+    t = record["tables"]
+    return [
+        Plot(
+            "parameters-vs-dof",
+            "Model width against parameters",
+            "Width of the models of the GPT-3 family rises as a power of their parameters.",
+            "parameters P",
+            "width",
+            True,
+            True,
+            (
+                series(
+                    "GPT-3 family",
+                    "measured",
+                    t["parameters"],
+                    t["width"],
+                    stored=claims_beside(record, lambda c: c.startswith("exponent of width")),
+                ),
+            ),
+            growth=True,
+        )
+    ]

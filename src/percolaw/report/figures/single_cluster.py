@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from percolaw.report.plots import PERCENTILES, Plot, claims_beside, fit_window, series
 from percolaw.report.style import BLACK, BLUE, GREEN, ORANGE, band, new, window
 
 _LABELS = {
@@ -14,6 +15,8 @@ _LABELS = {
     "adjusted": ("distance-adjusted 1-NN", BLUE),
     "posterior": ("exact posterior", GREEN),
 }
+
+_EXACT = "1-NN, exact, with finite-rate factor"
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +27,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     window(left, *t["window"])
     for name, (label, color) in _LABELS.items():
         band(left, n, t["curves"][name], label, color)
-    left.plot(n, t["exact"], "--", color=BLACK, label="1-NN, exact, with finite-rate factor")
+    left.plot(n, t["exact"], "--", color=BLACK, label=_EXACT)
     left.plot(
         n,
         t["limit"],
@@ -76,3 +79,42 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     )
     axis.legend(loc="lower right")
     return {"single-cluster": figure, "single-cluster-residual": residual}
+
+
+def plots(record: dict[str, Any]) -> list[Plot]:
+    """Return the learning curves of a single-cluster record."""
+    t = record["tables"]
+    n, fitted = t["n"], fit_window(t["window"])
+    curves = [
+        series(
+            label,
+            "measured",
+            n,
+            t["curves"][name]["mean"],
+            low=t["curves"][name]["low"],
+            high=t["curves"][name]["high"],
+            interval=PERCENTILES,
+            n_seeds=t["n_seeds"],
+            prediction=_EXACT,
+            stored=claims_beside(record, lambda c: c.startswith("1-NN exponent on"), fitted)
+            if name == "nearest"
+            else (),
+        )
+        for name, (label, _) in _LABELS.items()
+    ]
+    curves.append(series(_EXACT, "theory", n, t["exact"]))
+    curves.append(series("its low-rate limit", "theory", n, t["limit"], prediction=_EXACT))
+    return [
+        Plot(
+            "single-cluster",
+            "One cluster, mean over large clusters",
+            "Loss of three learners on one cluster falls like the inverse square root of the number "
+            "of observed sites; plain 1-NN lies on its exact curve.",
+            "mean number of observed sites n",
+            "loss / mean variance",
+            True,
+            True,
+            tuple(curves),
+            fitted,
+        )
+    ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from percolaw.report.plots import CONFIDENCE, Plot, Series, claims_beside, series
 from percolaw.report.style import BLACK, CYCLE, new
 
 
@@ -87,3 +88,97 @@ def _points(
 
 def _finite(value: float | None, instead: float) -> float:
     return instead if value is None or not np.isfinite(value) else value
+
+
+def plots(record: dict[str, Any]) -> list[Plot]:
+    """Return scores and linear pieces of ReLU networks by width and by depth."""
+    t = record["tables"]
+    seeds = t["n_seeds"]
+    relu = [e for e in t["teachers"] if "depth" in e and e["family"] != "Sharma-Kaplan"]
+    budget = {(int(d), w) for d, w in t["budget_widths"].items()}
+    grid = [e for e in relu if e["biased"] and (e["depth"], e["width"]) not in budget]
+    score, pieces, fixed = [], [], []
+    for depth in sorted({e["depth"] for e in grid}):
+        own = sorted((e for e in grid if e["depth"] == depth), key=lambda e: e["width"])
+        name = f"depth {depth}"
+        score.append(_series(name, own, "width", "score", seeds))
+        pieces += _with_formula(name, own, "width", seeds)
+    for biased in (True, False):
+        own = sorted(
+            (e for e in relu if e["biased"] == biased and (e["depth"], e["width"]) in budget),
+            key=lambda e: e["depth"],
+        )
+        beside = claims_beside(record, lambda c: c.startswith("exponent of linear pieces"))
+        fixed += _with_formula(
+            "biases" if biased else "no biases", own, "depth", seeds, beside if biased else ()
+        )
+    counted = "linear pieces on a segment"
+    return [
+        Plot(
+            "teachers-score",
+            "Nonlinearity of ReLU networks with biases",
+            "Score of nonlinearity against width, one curve a depth; deeper networks are less linear.",
+            "width",
+            "score (1 = linear)",
+            True,
+            False,
+            tuple(score),
+        ),
+        Plot(
+            "teachers-pieces",
+            "Linear pieces by width",
+            "Linear pieces on a segment rise with width along the Rice formula, one curve a depth.",
+            "width",
+            counted,
+            True,
+            True,
+            tuple(pieces),
+            growth=True,
+        ),
+        Plot(
+            "teachers-budget",
+            "Linear pieces by depth at fixed parameters",
+            "Linear pieces on a segment against depth at a fixed number of parameters, "
+            "with and without biases.",
+            "depth",
+            counted,
+            True,
+            True,
+            tuple(fixed),
+            growth=True,
+        ),
+    ]
+
+
+def _series(
+    name: str,
+    entries: list[dict[str, Any]],
+    x: str,
+    key: str,
+    seeds: Any,
+    prediction: str | None = None,
+    stored: Any = (),
+) -> Series:
+    return series(
+        name,
+        "measured",
+        [e[x] for e in entries],
+        [e[key] for e in entries],
+        low=[e[f"{key}_interval"][0] for e in entries],
+        high=[e[f"{key}_interval"][1] for e in entries],
+        interval=CONFIDENCE,
+        n_seeds=seeds,
+        prediction=prediction,
+        stored=stored,
+    )
+
+
+def _with_formula(
+    name: str, entries: list[dict[str, Any]], x: str, seeds: Any, stored: Any = ()
+) -> list[Series]:
+    """Pieces counted, and the Rice formula as their prediction."""
+    formula = f"{name}, Rice formula"
+    return [
+        _series(name, entries, x, "pieces", seeds, formula, stored),
+        series(formula, "theory", [e[x] for e in entries], [e["expected_pieces"] for e in entries]),
+    ]

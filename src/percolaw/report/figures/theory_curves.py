@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from percolaw.report.plots import Plot, claims_beside, series
 from percolaw.report.style import CYCLE, new
 
 
@@ -41,3 +43,38 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
             title="Local exponents and their limits (dotted)",
         )
     return {"theory-curves": figure}
+
+
+def plots(record: dict[str, Any]) -> list[Plot]:
+    """Return the curves of a theory-curves record, one plot a law."""
+    t = record["tables"]
+    return [
+        Plot(
+            f"theory-curves-{law}",
+            f"{law.capitalize()} scaling",
+            f"Predicted loss against {symbol} for several c/D: steeper the larger c/D, up to a limit.",
+            symbol,
+            f"L({symbol}) / L(1)",
+            True,
+            True,
+            tuple(
+                series(
+                    f"c/D = {c['cluster_exponent']:g}",
+                    "theory",
+                    t["n"],
+                    c["loss"],
+                    stored=claims_beside(
+                        record,
+                        _starts(f"{law} law at c/D = {c['cluster_exponent']:g}: exponent"),
+                    ),
+                )
+                for c in t["curves"]
+                if c["law"] == law
+            ),
+        )
+        for law, symbol in (("model", "N"), ("data", "T"))
+    ]
+
+
+def _starts(text: str) -> Callable[[str], bool]:
+    return lambda name: name.startswith(text)

@@ -1,0 +1,706 @@
+"""One self-contained HTML file of finished runs: claims, plots, pictures, and how to redo them.
+
+The file needs no network and loads nothing. Its only script and style are those of the package, named
+by hash in a content security policy, so nothing that a record holds can run.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import html
+import importlib
+import io
+import json
+import math
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import percolaw
+from percolaw.errors import RunError
+from percolaw.experiments import EXPERIMENTS, experiment_class
+from percolaw.experiments.base import Claim, plain, preset
+from percolaw.report.claims import VERDICT_RULE, measured, number, predicted, tally
+from percolaw.report.plots import Numbers, Plot, Series, numbers, slug
+from percolaw.report.plots import number as json_number
+from percolaw.runs.store import read_record, write_atomic
+
+#: Bytes of pictures per run before they are made smaller; nine runs stay under 5 MB in all.
+_PICTURE_BYTES = 320_000
+_FEW_RUNS = 1_500_000
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+_VERDICTS = {"agrees": "\u2713", "disagrees": "\u2715", "inconclusive": "?"}
+
+#: Text in a claim's or experiment's source -> what to cite.
+_SOURCES = {
+    "Brill 2024": """@article{brill2024,
+  title   = {Neural Scaling Laws Rooted in the Data Distribution},
+  author  = {Brill, Ari},
+  year    = {2024},
+  journal = {arXiv preprint arXiv:2412.07942},
+  url     = {https://arxiv.org/abs/2412.07942}
+}""",
+    "2025 write-up": """@misc{deepdatastructure2025,
+  title = {Investigating Neural Scaling Laws Emerging from Deep Data Structure},
+  year  = {2025}
+}""",
+    "Brown et al. 2020": """@article{brown2020,
+  title   = {Language Models are Few-Shot Learners},
+  author  = {Brown, Tom B. and others},
+  year    = {2020},
+  journal = {arXiv preprint arXiv:2005.14165},
+  url     = {https://arxiv.org/abs/2005.14165}
+}""",
+}
+
+#: What a record of the wrong shape raises wherever it is read.
+_WRONG = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG of a run."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the page shows of one run.
+
+    Attributes
+    ----------
+    folder : Path
+    record : dict
+        As `percolaw.runs.store.read_record` returns it, known to have the fields used here.
+    claims : tuple of Claim
+    plots : tuple of Plot
+    pictures : tuple of Picture
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    claims: tuple[Claim, ...]
+    plots: tuple[Plot, ...]
+    pictures: tuple[Picture, ...]
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return str(self.record["experiment"])
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A folder of `percolaw reproduce`: what its summary tells."""
+
+    title: str
+    command: str
+    seconds: float | None
+
+
+def write_report(
+    folders: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]
+) -> tuple[Path, int]:
+    """Write one HTML file of finished runs, whole or not at all; return its path and size in bytes.
+
+    Parameters
+    ----------
+    folders : sequence of paths
+        Run folders, or folders of `percolaw reproduce`, which stand for all their runs.
+    path : path
+        The file to write; its folder is made if missing.
+
+    Raises
+    ------
+    RunError
+        If a run has not finished or is damaged; nothing is written then.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise RunError(f"{target} is a folder. Name a file with --out, for instance report.html.")
+    text = build(folders)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(target, text)
+    return target, target.stat().st_size
+
+
+def build(folders: Sequence[str | os.PathLike[str]]) -> str:
+    """Return the page of finished runs as text; see `write_report`. Same records, same text."""
+    members, papers = expand(folders)
+    runs = [read_run(folder) for folder in members]
+    return page(_smaller(runs), papers)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def expand(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[Paper]]:
+    """Return run folders, each once, and the summaries of `percolaw reproduce` among them."""
+    if not folders:
+        raise RunError("a report needs at least one run folder. percolaw status lists them.")
+    found: list[Path] = []
+    papers: list[Paper] = []
+    for given in map(Path, folders):
+        if not given.is_dir():
+            raise RunError(
+                f"there is no folder {given}. Name a run folder or a folder of percolaw reproduce; "
+                "percolaw status --out DIR lists those in DIR."
+            )
+        if not (given / "summary.json").exists() or (given / "record.json").exists():
+            found.append(given)
+            continue
+        members, paper = _summary(given)
+        found += members
+        papers.append(paper)
+    once = {folder.resolve(): folder for folder in reversed(found)}
+    return [folder for folder in dict.fromkeys(found) if once[folder.resolve()] == folder], papers
+
+
+def _summary(folder: Path) -> tuple[list[Path], Paper]:
+    file = folder / "summary.json"
+    again = "Run the same percolaw reproduce command again: it writes the file anew."
+    try:
+        summary = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{file} cannot be read: {error}. {again}") from None
+    runs = summary.get("runs") if isinstance(summary, dict) else None
+    if not isinstance(runs, dict) or not runs:
+        raise RunError(f"{file} names no runs. {again}")
+    members = []
+    for name, where in runs.items():
+        if not isinstance(where, str) or not where or "\0" in where:
+            raise RunError(f"{file} does not say where the run of {name[:60]!r} is. {again}")
+        beside = folder.parent / Path(where).name
+        try:
+            member = next((p for p in (beside, Path(where)) if p.is_dir()), None)
+        except (OSError, ValueError):
+            member = None
+        if member is None:
+            raise RunError(
+                f"the run of {name[:60]!r} that {file} names, {where[:200]!r}, is gone. {again}"
+            )
+        members.append(member)
+    try:
+        seconds = json_number(summary.get("seconds"))
+    except ValueError:
+        seconds = None
+    return members, Paper(
+        str(summary.get("paper", "")), str(summary.get("command", "")), seconds
+    )
+
+
+def read_run(folder: str | os.PathLike[str]) -> Run:
+    """Return what the page shows of a finished run folder.
+
+    Raises
+    ------
+    RunError
+        If the run has not finished, or its record is damaged or of another version.
+    """
+    where = Path(folder)
+    if not (where / "record.json").exists() and (where / "config.json").exists():
+        raise RunError(
+            f"{where} has not finished: it has no record.json. Run the same command again, finished "
+            f"units are kept; percolaw status --out {where.parent} shows what is missing."
+        )
+    with _readable(where):
+        record = read_record(where)
+        if not isinstance(record, dict):
+            raise TypeError("not an object")
+        if record["status"] != "done":
+            raise RunError(
+                f"{where} has not finished: its status is {str(record['status'])[:60]!r}. "
+                "Run the same command again."
+            )
+        for field, kind in (("experiment", str), ("config", dict), ("tables", dict)):
+            if not isinstance(record[field], kind):
+                raise TypeError(f"{field} is no {kind.__name__}")
+        claims = tuple(_claim(entry) for entry in _list(record["claims"]))
+        module = figures_of(record["experiment"])
+        drawn = tuple(module.plots(record)) if hasattr(module, "plots") else ()
+        pictures = _pictures(where, record, module)
+    return Run(where, record, claims, drawn, pictures)
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Say of whatever a record of the wrong shape raises where it was and what helps."""
+    try:
+        yield
+    except RunError:
+        raise
+    except _WRONG as error:
+        what = str(error)[:200] or "no more is known"
+        raise RunError(
+            f"{folder}/record.json does not hold what its experiment writes "
+            f"({type(error).__name__}: {what}). It is damaged, or of another version of percolaw: "
+            "run the same command again, which keeps finished units and writes it anew."
+        ) from error
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("claims are no list")
+    return value
+
+
+def _claim(entry: Any) -> Claim:
+    texts = [entry[key] for key in ("name", "source", "verdict")] + [entry.get("note", "")]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a claim's name, source, verdict and note must be text")
+    if entry["verdict"] not in _VERDICTS:
+        raise ValueError(f"unknown verdict {entry['verdict'][:60]!r}")
+    low, high = numbers(entry["interval"], 2)
+    value, expected = json_number(entry["measured"]), json_number(entry["predicted"])
+    tolerance = json_number(entry["tolerance"])
+    if tolerance is None:
+        raise ValueError("a claim needs a tolerance")
+    return Claim(
+        texts[0],
+        texts[1],
+        math.nan if expected is None else expected,
+        math.nan if value is None else value,
+        (-math.inf if low is None else low, math.inf if high is None else high),
+        tolerance,
+        entry["verdict"],
+        texts[3],
+    )
+
+
+def figures_of(name: str) -> Any:
+    """Return the module that draws an experiment, None if it is not one of the package."""
+    if name not in EXPERIMENTS:
+        return None
+    return importlib.import_module(f"percolaw.report.figures.{EXPERIMENTS[name].split(':')[0]}")
+
+
+def _pictures(folder: Path, record: dict[str, Any], module: Any) -> tuple[Picture, ...]:
+    """Pictures kept with the run if they are of this record, else drawn now."""
+    written = (folder / "record.json").stat().st_mtime
+    kept = sorted((folder / "figures").glob("[!.]*.png"))
+    if kept and all(p.is_file() and p.stat().st_mtime >= written for p in kept):
+        found = tuple(Picture(p.stem, p.read_bytes()) for p in kept)
+        if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
+            return found
+    if module is None:
+        return ()
+    from percolaw.report.style import styled
+
+    found = ()
+    with styled():
+        for name, figure in module.draw(record).items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", metadata={"Software": "percolaw"})
+            found += (Picture(name, buffer.getvalue()),)
+    return found
+
+
+def _smaller(runs: list[Run]) -> list[Run]:
+    """Pictures in 256 colours if there are too many bytes, then smaller ones."""
+    allowed = max(_FEW_RUNS, _PICTURE_BYTES * len(runs))
+    for width in (10_000, 1000, 600):
+        if sum(len(p.data) for run in runs for p in run.pictures) <= allowed:
+            break
+        runs = [
+            dataclasses.replace(run, pictures=tuple(_reduced(p, width) for p in run.pictures))
+            for run in runs
+        ]
+    return runs
+
+
+def _reduced(picture: Picture, width: int) -> Picture:
+    """The picture with at most 256 colours and a width, if that takes fewer bytes."""
+    try:
+        from PIL import Image
+
+        with Image.open(io.BytesIO(picture.data)) as opened:
+            image = opened.convert("RGB")
+        if image.width > width:
+            image = image.resize((width, max(1, image.height * width // image.width)))
+        buffer = io.BytesIO()
+        image.quantize(256).save(buffer, "PNG", optimize=True)
+    except (ImportError, OSError, ValueError, SyntaxError):
+        return picture
+    data = buffer.getvalue()
+    return Picture(picture.name, data) if len(data) < len(picture.data) else picture
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+# Control characters and marks that turn the direction of text would make a page lie.
+_STRANGE = dict.fromkeys(
+    [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
+    "\ufffd",
+)
+
+
+def text(value: Any) -> str:
+    """Return any value as text that is safe anywhere in HTML, attributes in quotes included."""
+    clean = str(value).translate(_STRANGE).encode("utf-8", "replace").decode("utf-8")
+    return html.escape(clean, quote=True)
+
+
+def embedded_json(value: Any) -> str:
+    """Return strict JSON that cannot end the script element it stands in."""
+    body = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return body.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds in words."""
+    if seconds is None or seconds < 0:
+        return "unknown"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{seconds / 3600:.1f} h"
+
+
+def _table(rows: Sequence[Sequence[str]], header: Sequence[str], name: str, kind: str = "") -> str:
+    """A table of cells that are safe already, in a box that scrolls and can have the focus."""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f"<td>{cell}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll {kind}" tabindex="0" role="region" aria-label="{text(name)}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _details(summary: str, body: str) -> str:
+    return f"<details><summary>{text(summary)}</summary>{body}</details>"
+
+
+def _flat(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Dotted names and values of nested objects."""
+    if isinstance(value, Mapping) and value and depth < 5:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key), depth + 1)
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(plain(value))
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def page(runs: Sequence[Run], papers: Sequence[Paper] = ()) -> str:
+    """Return the page of runs that were read."""
+    style = resources.files("percolaw.report").joinpath("page.css").read_text("utf-8")
+    script = resources.files("percolaw.report").joinpath("page.js").read_text("utf-8")
+    places = [f"run-{i}-{slug(run.name)[:60]}" for i, run in enumerate(runs, 1)]
+    title = papers[0].title if len(papers) == 1 and papers[0].title else "percolaw report"
+    sections = []
+    for run, place in zip(runs, places, strict=True):
+        with _readable(run.folder):
+            sections.append(_section(run, place))
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    links = "".join(
+        f'<li><a href="#{place}">{text(run.name)}</a></li>'
+        for run, place in zip(runs, places, strict=True)
+    )
+    every = [claim for run in runs for claim in run.claims]
+    redo = "".join(
+        f"<p>Redo all of it: <code>{text(p.command)}</code> (took {duration(p.seconds)})</p>"
+        for p in papers
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<meta name="generator" content="percolaw {text(percolaw.__version__)}">
+<title>{text(title)}</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+</head>
+<body>
+<a class="skip" href="#claims">To the claims</a>
+<header>
+<h1>{text(title)}</h1>
+<p>{_many(len(runs), "experiment")}, {_many(len(every), "claim")}: {text(tally(every))}.
+Everything is in this file; numbers are those of the records unless a label says
+&ldquo;recomputed in this page&rdquo;.</p>
+{redo}
+<nav aria-label="Experiments"><ul>{links}</ul></nav>
+</header>
+<main>
+{_claims(runs, places)}
+{"".join(sections)}
+</main>
+<footer><p>Written by percolaw {text(percolaw.__version__)}.</p></footer>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _hash(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _claims(runs: Sequence[Run], places: Sequence[str]) -> str:
+    """The table of all claims."""
+    header = ("verdict", "claim", "predicted", "measured", "", "source")
+    columns = "".join(f'<th scope="col">{h or "<span class=sr>drawn</span>"}</th>' for h in header)
+    bodies = []
+    for run, place in zip(runs, places, strict=True):
+        if not run.claims:
+            continue
+        rows = "".join(
+            f'<tr data-verdict="{text(c.verdict)}"><td>{badge(c.verdict)}</td>'
+            f'<th scope="row"><a href="#{place}">{text(c.name)}</a>'
+            + (f'<span class="note">{text(c.note)}</span>' if c.note else "")
+            + f"</th><td>{text(predicted(c).replace('+-', '\u00b1'))}</td><td>{text(measured(c))}</td>"
+            f"<td>{_strip(c)}</td><td>{text(c.source)}</td></tr>"
+            for c in run.claims
+        )
+        bodies.append(
+            f'<tbody><tr class="group"><th colspan="6" scope="rowgroup">'
+            f'<a href="#{place}">{text(run.name)}</a></th></tr>{rows}</tbody>'
+        )
+    if not bodies:
+        return '<section id="claims"><h2>Claims</h2><p>These runs make no claims.</p></section>'
+    return (
+        '<section id="claims"><h2>Claims</h2>'
+        f"<p>{text(VERDICT_RULE)}</p>"
+        '<p class="filter controls" hidden></p>'
+        '<div class="scroll claims" tabindex="0" role="region" aria-label="Claims">'
+        f"<table><thead><tr>{columns}</tr></thead>{''.join(bodies)}</table></div></section>"
+    )
+
+
+def badge(verdict: str) -> str:
+    """Return a verdict as colour, shape, sign and word."""
+    return (
+        f'<span class="badge {text(verdict)}"><span class="sign" aria-hidden="true">'
+        f"<span>{_VERDICTS[verdict]}</span></span>{text(verdict)}</span>"
+    )
+
+
+def _strip(claim: Claim) -> str:
+    """The interval against predicted +- tolerance, drawn; 4 tolerances to each side."""
+    low, high = claim.interval
+    t = claim.tolerance
+    if not t > 0 or not all(map(math.isfinite, (claim.predicted, claim.measured))):
+        return ""
+
+    def place(value: float) -> float:
+        return round(60 + 14 * max(-4.0, min(4.0, (value - claim.predicted) / t)), 1)
+
+    a, b = place(low), place(high)
+    return (
+        '<svg class="strip" viewBox="0 0 120 16" width="120" height="16" aria-hidden="true">'
+        '<rect class="allowed" x="46" y="1" width="28" height="14"/>'
+        '<line class="expected" x1="60" y1="1" x2="60" y2="15"/>'
+        f'<line class="found" x1="{a}" y1="8" x2="{b}" y2="8"/>'
+        f'<circle class="found" cx="{place(claim.measured)}" cy="8" r="3"/></svg>'
+    )
+
+
+def _section(run: Run, place: str) -> str:
+    """One experiment."""
+    record, known = run.record, run.name in EXPERIMENTS
+    cls = experiment_class(run.name) if known else None
+    title = cls.title if cls else run.name
+    source = cls.source if cls else "not an experiment of this version of percolaw"
+    drawn = "".join(_plot(plot, f"{place}-plot-{i}") for i, plot in enumerate(run.plots, 1))
+    pictures = "".join(_picture(p, title) for p in run.pictures)
+    try:
+        seconds = json_number(record.get("unit_seconds"))
+    except ValueError:
+        seconds = None
+    said = f"{text(tally(run.claims))}. " if run.claims else "No claims. "
+    config = _config_table(record["config"], cls)
+    origin = {
+        "id": record.get("id"),
+        "code": record.get("code"),
+        "schema_version": record.get("schema_version"),
+        "stream_version": record.get("stream_version"),
+        "provenance": record.get("provenance"),
+    }
+    come_from = _table(
+        [(text(k), f"<code>{text(v)}</code>") for k, v in _flat(origin)],
+        ("where it comes from", "value"),
+        f"Provenance of {run.name}",
+    )
+    return f"""
+<section id="{place}" class="run">
+<h2>{text(title)}</h2>
+<p class="source"><code>{text(run.name)}</code> &middot; {text(source)} &middot;
+computing time {duration(seconds)} over {text(record.get("units", "?"))} units</p>
+<p>{said}<a href="#claims">To the claims</a></p>
+{f'<div class="plots">{drawn}</div>' if drawn else ""}
+{f'<h3>Pictures</h3><div class="pictures">{pictures}</div>' if pictures else ""}
+<h3>How to redo it</h3>
+{_redo(record, cls)}
+{_details("Config, defaults expanded", config)}
+{_details("Provenance", come_from)}
+{_details("Cite", f"<pre>{text(citation(run))}</pre>")}
+</section>"""
+
+
+def _config_table(config: dict[str, Any], cls: type[Any] | None) -> str:
+    default = dict(_flat(plain(dataclasses.asdict(cls())))) if cls else {}
+    rows = [
+        (text(k), f"<code>{text(v)}</code>", f"<code>{text(default.get(k, ''))}</code>")
+        for k, v in _flat(config)
+    ]
+    return _table(rows, ("field", "value", "default"), "Config")
+
+
+def _redo(record: dict[str, Any], cls: type[Any] | None) -> str:
+    lines = []
+    origin = record.get("provenance")
+    origin = origin if isinstance(origin, dict) else {}
+    commit = origin.get("git_commit")
+    if isinstance(commit, str) and commit.isalnum():
+        dirty = "  # there were changes not committed" if origin.get("git_dirty") else ""
+        lines.append(f"git checkout {commit}{dirty}")
+    command = redo_command(record, cls)
+    if command is None:
+        return (
+            "<p>The config does not fit this version of percolaw; use the version named under "
+            "provenance, with the config below.</p>"
+        )
+    lines.append(command)
+    return (
+        f"<pre>{text(chr(10).join(lines))}</pre>"
+        f"<p>The same config has the same id, <code>{text(record.get('id', '?'))}</code>, and the same "
+        "folder name everywhere; results do not depend on the number of workers.</p>"
+    )
+
+
+def redo_command(record: dict[str, Any], cls: type[Any] | None) -> str | None:
+    """Return the command line of a config: the nearest preset and flags for the rest.
+
+    None if a field is unknown to this version or cannot be written as a flag.
+    """
+    if cls is None:
+        return None
+    wanted = dict(_leaves(record["config"]))
+    best: list[str] | None = None
+    for name in cls.presets:
+        given = dict(_leaves(plain(dataclasses.asdict(preset(cls, name)))))
+        if set(given) != set(wanted):
+            return None
+        words = ["percolaw", "run", cls.name, "--preset", name]
+        for key, value in wanted.items():
+            if value == given[key] and type(value) is type(given[key]):
+                continue
+            values = value if isinstance(value, list) else [value]
+            if isinstance(value, bool) or not all(
+                isinstance(v, (int, float, str)) and not isinstance(v, bool) for v in values
+            ):
+                return None
+            words += [f"--{key.replace('_', '-')}", *map(str, values)]
+        if best is None or len(words) < len(best):
+            best = words
+    return None if best is None else shlex.join(best)
+
+
+def _leaves(config: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{name}{key}.")
+        else:
+            yield f"{name}{key}", value
+
+
+def citation(run: Run) -> str:
+    """Return BibTeX of what a run stands on, and of the software."""
+    sources = [claim.source for claim in run.claims]
+    if run.name in EXPERIMENTS:
+        sources.append(experiment_class(run.name).source)
+    cited = [entry for name, entry in _SOURCES.items() if any(name in s for s in sources)]
+    software = f"""@software{{percolaw,
+  title   = {{percolaw}},
+  author  = {{{{The percolaw authors}}}},
+  version = {{{percolaw.__version__}}},
+  note    = {{MIT license}}
+}}"""
+    return "\n\n".join([*cited, software])
+
+
+def _picture(picture: Picture, title: str) -> str:
+    width, height = (int.from_bytes(picture.data[i : i + 4]) for i in (16, 20))
+    body = base64.b64encode(picture.data).decode("ascii")
+    return (
+        f'<figure><img src="data:image/png;base64,{body}" width="{width}" height="{height}" '
+        f'alt="Picture {text(picture.name)}: {text(title)}">'
+        f"<figcaption>{text(picture.name)}</figcaption></figure>"
+    )
+
+
+def _plot(plot: Plot, place: str) -> str:
+    """A plot: title, sentence, its data for the script, and the same as a table."""
+    return (
+        f'<figure class="plot" id="{place}" data-plot="{text(plot.id)}">'
+        f"<figcaption><h3>{text(plot.title)}</h3><p>{text(plot.alt)}</p></figcaption>"
+        f'<script type="application/json">{embedded_json(plot_data(plot))}</script>'
+        f'<div class="drawing"></div>{_details("Data of this plot", _data_table(plot))}</figure>'
+    )
+
+
+def plot_data(plot: Plot) -> dict[str, Any]:
+    """Return a plot as JSON values for the script of the page."""
+    return dataclasses.asdict(plot)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else number(value).replace("e+", "e")
+
+
+def _data_table(plot: Plot) -> str:
+    """Tables of the curves: one for all that share their x, one a curve otherwise."""
+    groups: dict[Numbers, list[Series]] = {}
+    for one in plot.series:
+        groups.setdefault(one.x, []).append(one)
+    tables = []
+    for x, members in groups.items():
+        header = [text(plot.x_label)]
+        for one in members:
+            header.append(text(one.name))
+            if one.low is not None:
+                header.append(text(f"its interval: {one.interval}"))
+        rows = []
+        for i, value in enumerate(x):
+            row = [_cell(value)]
+            for one in members:
+                row.append(_cell(one.y[i]))
+                if one.low is not None and one.high is not None:
+                    row.append(f"{_cell(one.low[i])} to {_cell(one.high[i])}")
+            rows.append(row)
+        tables.append(_table(rows, header, f"Data of {plot.title}", "data"))
+    return "".join(tables)
