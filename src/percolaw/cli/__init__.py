@@ -1,4 +1,4 @@
-"""The command line: ``percolaw list | run | reproduce | generate | estimate-dimension | status``.
+"""The command line: experiments and reproductions, data, dimension, and runs on disk.
 
 Flags of an experiment derive from the fields of its config. Exit codes: 0 done, 1 failed or
 interrupted, 2 bad usage.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import percolaw
-from percolaw.cli import dimension, experiments, generate, status
+from percolaw.cli import control, dimension, experiments, generate
 from percolaw.errors import PercolawError
 
 _FAILED, _USAGE = 1, 2
@@ -44,7 +44,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for module in (experiments, generate, dimension, status):
+    for module in (experiments, control, generate, dimension):
         module.add(commands)
     return parser
 

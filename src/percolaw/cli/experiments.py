@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
     )
     run.add_argument("experiment", nargs="?", metavar="EXPERIMENT")
     run.add_argument("--preset", default="laptop", help="smoke, laptop (default) or paper")
-    _common(run)
+    add_common(run)
     run.set_defaults(handler=run_run)
     reproduce = commands.add_parser(
         "reproduce", help="all figures and claims of a paper", allow_abbrev=False
@@ -45,12 +45,14 @@ def add(commands: Any) -> None:
     reproduce.add_argument(
         "--n-seeds", type=int, default=None, help="repetitions, instead of the preset's"
     )
-    _common(reproduce)
+    add_common(reproduce)
     reproduce.set_defaults(handler=run_reproduce)
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", default="runs", help="folder for results (default: runs)")
+def add_common(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
+    """Add the flags of every command that measures."""
+    if out:
+        parser.add_argument("--out", default="runs", help="folder for results (default: runs)")
     parser.add_argument(
         "--workers", type=int, default=None, help="processes (default: all cores; 1: this one)"
     )
@@ -109,18 +111,23 @@ def run_run(options: argparse.Namespace, rest: list[str]) -> int:
             )
         return 0 if {"-h", "--help"} & set(rest) else 2
     experiment = _configure(experiment_class(options.experiment), options.preset, rest)
-    _check(options)
-    from percolaw.report.claims import claims_table, tally
-
+    check_options(options)
     started = time.perf_counter()
     with executor_of(options) as executor:
-        result = _one(experiment, options, executor)
+        result = run_one(experiment, options, executor)
+    return show(result, options, time.perf_counter() - started)
+
+
+def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
+    """Print the claims of a run and where its results are."""
+    from percolaw.report.claims import claims_table, tally
+
     if options.json:
         print((result.folder / "record.json").read_text(encoding="utf-8"), end="")
         return 0
     if result.claims:
         print(claims_table(result.claims, color=sys.stdout.isatty()))
-        print(f"\n{tally(result.claims)}; {time.perf_counter() - started:.1f} s")
+        print(f"\n{tally(result.claims)}; {seconds:.1f} s")
     print(f"results: {result.folder}")
     return 0
 
@@ -158,14 +165,14 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
         experiments = [
             dataclasses.replace(e, n_seeds=n) if hasattr(e, "n_seeds") else e for e in experiments
         ]
-    _check(options)
+    check_options(options)
     started = time.perf_counter()
     identity = content_id([run_id(e) for e in experiments], 8)
     folder = Path(options.out) / f"{options.paper}-{options.preset}-{identity}"
     results = []
     with executor_of(options) as executor:
         for experiment in experiments:
-            results.append(_one(experiment, options, executor))
+            results.append(run_one(experiment, options, executor))
     target = folder / "figures"
     target.mkdir(parents=True, exist_ok=True)
     if not options.no_figures:
@@ -206,7 +213,7 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-def _check(options: argparse.Namespace) -> None:
+def check_options(options: argparse.Namespace) -> None:
     """Refuse what would fail late."""
     if options.workers is not None:
         checks.integer("--workers", options.workers, minimum=1)
@@ -214,7 +221,7 @@ def _check(options: argparse.Namespace) -> None:
         checks.real("--timeout", options.timeout, minimum=0.1)
     if not options.no_figures:
         checks.extra("matplotlib", "report")
-    out = Path(options.out)
+    out = Path(getattr(options, "out", "."))
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; name a folder.")
 
@@ -245,13 +252,17 @@ def executor_of(options: argparse.Namespace) -> Iterator[Any]:
     pool.shutdown()
 
 
-def _one(experiment: Any, options: argparse.Namespace, executor: Any) -> Any:
+def run_one(
+    experiment: Any, options: argparse.Namespace, executor: Any, folder: str | None = None
+) -> Any:
+    """Run an experiment with progress, and draw its figures."""
     from percolaw.runs.run import run
 
     with progress(experiment.name, options.quiet) as update:
         result = run(
             experiment,
-            out=options.out,
+            out=options.out if folder is None else "",
+            folder=folder,
             executor=executor if len(experiment.cells()) > 1 or options.timeout else None,
             progress=update,
             waiting=lambda message: print(message, file=sys.stderr),

@@ -22,8 +22,8 @@ from typing import Any
 
 from percolaw.errors import RunError
 from percolaw.experiments.base import Cell, from_config
-from percolaw.runs.activity import Activity
 from percolaw.runs import store
+from percolaw.runs.activity import Activity
 from percolaw.runs.store import Outcome, RunFolder
 from percolaw.runs.workers import default_workers, process_pool
 

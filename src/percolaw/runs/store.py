@@ -99,10 +99,10 @@ class RunFolder:
         known = self.path / "config.json"
         text = canonical_json(config)
         if known.exists():
-            if _read_json(known) != json.loads(text):
+            if read_json(known) != json.loads(text):
                 raise RunError(
                     f"{self.path} holds a run of another config (id "
-                    f"{content_id(_read_json(known))}, this one is {content_id(config)}). "
+                    f"{content_id(read_json(known))}, this one is {content_id(config)}). "
                     "Choose another folder with --out, or remove that one."
                 )
         elif any(p for p in self.path.iterdir() if p.name != "figures" and p.name[0] != "."):
@@ -228,6 +228,15 @@ class RunFolder:
             ).fetchall()
         return [(json.loads(cell), error) for cell, error in found]
 
+    def kept(self) -> list[tuple[Cell, list[Row]]]:
+        """Return every finished unit of the present code with its rows."""
+        with self._connect() as connection:
+            found = connection.execute(
+                "SELECT cell, rows FROM units WHERE status = 'done' AND code = ? ORDER BY rowid",
+                (self.code,),
+            ).fetchall()
+        return [(json.loads(cell), json.loads(rows)) for cell, rows in found]
+
     def rows(self, cells: list[Cell]) -> list[Row]:
         """Return the rows of the given units, in their order."""
         with self._connect() as connection:
@@ -317,11 +326,12 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     file = Path(path) / "record.json"
     if not file.exists():
         raise RunError(f"{path} has no record.json: not a run folder, or the run has not finished.")
-    record: dict[str, Any] = _read_json(file)
+    record: dict[str, Any] = read_json(file)
     return record
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Return the JSON in a file, or raise RunError naming it."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

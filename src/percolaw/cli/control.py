@@ -1,0 +1,201 @@
+"""``percolaw status | resume | retry | cancel | diff | export | gc``: runs on disk."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from percolaw import checks
+from percolaw.experiments import EXPERIMENTS, experiment_class
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the parser."""
+    from percolaw.cli.experiments import add_common
+
+    def command(name: str, text: str, handler: Any, *, run: bool = True) -> Any:
+        parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        if run:
+            parser.add_argument("run", metavar="RUN", help="a run folder")
+        parser.set_defaults(handler=handler)
+        return parser
+
+    status = command("status", "what the runs in a folder have done", run_status, run=False)
+    status.add_argument("--out", default="runs", help="folder of runs (default: runs)")
+    status.add_argument("--watch", action="store_true", help="go on until nothing is running")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    resume = command("resume", "measure what a run still lacks, and conclude", run_resume)
+    add_common(resume, out=False)
+    retry = command("retry", "measure the failed units of a run again", run_retry)
+    add_common(retry, out=False)
+    command("cancel", "ask the process that works on a run to stop", run_cancel)
+    diff = command("diff", "how two finished runs differ: config, claims, code", run_diff)
+    diff.add_argument("other", metavar="OTHER", help="another run folder")
+    diff.add_argument("--json", action="store_true", help="print JSON")
+    export = command("export", "write the rows of a run as .csv, .jsonl or .parquet", run_export)
+    export.add_argument("--out", required=True, help="file; the suffix is the format")
+    gc = command("gc", "remove units of other code and leftovers of killed runs", run_gc, run=False)
+    gc.add_argument("--out", default="runs", help="folder of runs (default: runs)")
+    gc.add_argument("--apply", action="store_true", help="remove; without it only say what")
+
+
+def _known(name: str) -> Any:
+    return experiment_class(name) if name in EXPERIMENTS else None
+
+
+def run_status(options: argparse.Namespace, rest: list[str]) -> int:
+    """Print what every run in a folder has done."""
+    from percolaw.runs.folders import run_folders, status
+
+    while True:
+        found = [status(path, _known) for path in run_folders(options.out)]
+        for item in found:
+            if item.state == "damaged":
+                print(f"percolaw: {item.folder} is damaged: {item.note}", file=sys.stderr)
+        if options.json:
+            print(json.dumps([item.as_dict() for item in found], indent=1))
+        else:
+            if options.watch and sys.stdout.isatty():
+                print("\033[2J\033[H", end="")
+            print(_table(found) if found else f"no runs in {options.out}", flush=True)
+        if not options.watch or not any(item.state == "running" for item in found):
+            return 0
+        time.sleep(2.0)
+
+
+def _table(found: list[Any]) -> str:
+    lines = []
+    for item in found:
+        units = f"{item.done}/{item.units}" if item.units else f"{item.done}"
+        text = f"{item.folder}  {item.state}"
+        if item.state != "damaged":
+            text += f"  {units} units"
+        if item.failed:
+            text += f", {item.failed} failed (percolaw retry)"
+        if item.state == "unfinished":
+            text += "  (percolaw resume)"
+        if item.seconds_left is not None:
+            text += f"  {_duration(item.seconds_left)} left"
+        if item.where:
+            text += f"  on {item.where}"
+        lines.append(text)
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
+    """Go on with a run from its folder alone."""
+    from percolaw.cli.experiments import check_options, executor_of, run_one, show
+    from percolaw.runs.folders import reopen
+
+    experiment = reopen(options.run, _known)
+    check_options(options)
+    started = time.perf_counter()
+    with executor_of(options) as executor:
+        result = run_one(experiment, options, executor, folder=options.run)
+    return show(result, options, time.perf_counter() - started)
+
+
+def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
+    """Forget failures, then go on."""
+    from percolaw.runs.folders import open_config
+    from percolaw.runs.store import RunFolder
+
+    n = RunFolder(options.run, open_config(options.run)).forget_failures()
+    if not options.json:
+        print(f"{n} failed units are measured again")
+    return run_resume(options, rest)
+
+
+def run_cancel(options: argparse.Namespace, rest: list[str]) -> int:
+    """Leave a note for the process that works on a run."""
+    from percolaw.runs.activity import active
+    from percolaw.runs.folders import open_config
+
+    folder = Path(options.run)
+    open_config(folder)
+    now = active(folder)
+    if now is None:
+        print(f"nothing works on {folder}")
+        return 0
+    (folder / "cancel").touch()
+    for _ in range(300):
+        if active(folder) is None:
+            print(f"stopped; every finished unit is kept in {folder}, `percolaw resume` goes on")
+            return 0
+        time.sleep(0.1)
+    print(
+        f"asked process {now['pid']} on {now['host']} to stop; it does when its present unit ends"
+    )
+    return 0
+
+
+def run_diff(options: argparse.Namespace, rest: list[str]) -> int:
+    """Print how two runs differ."""
+    from percolaw.runs.folders import difference
+
+    found = difference(options.run, options.other)
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    if found["experiment"][0] != found["experiment"][1]:
+        print(f"experiment: {found['experiment'][0]} | {found['experiment'][1]}")
+    if found["code"][0] != found["code"][1]:
+        print(f"code: {found['code'][0]} | {found['code'][1]}")
+    for key, (one, two) in found["config"].items():
+        print(f"config {key}: {one} | {two}")
+    for name, changed in found["claims"].items():
+        print(f"claim {name!r}")
+        for key, pair in changed.items():
+            text = pair if isinstance(pair, str) else f"{_short(pair[0])} | {_short(pair[1])}"
+            print(f"    {key}: {text}")
+    print(f"{found['same_claims']} claims equal, {len(found['claims'])} different")
+    return 0
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    return str(value)
+
+
+def run_export(options: argparse.Namespace, rest: list[str]) -> int:
+    """Write rows for other programs."""
+    from percolaw.runs.folders import export
+
+    print(f"{export(options.run, options.out)} rows in {options.out}")
+    return 0
+
+
+def run_gc(options: argparse.Namespace, rest: list[str]) -> int:
+    """Say what can go, or remove it."""
+    from percolaw.runs.folders import collect_garbage, garbage, run_folders
+
+    total = 0
+    for path in run_folders(options.out):
+        units, files = garbage(path)
+        if not units and not files:
+            continue
+        text = f"{path}  {units} units of other code, {len(files)} leftover files"
+        if options.apply:
+            won = collect_garbage(path)
+            total += won
+            text += f": removed, {checks.human_bytes(won)}"
+        print(text)
+    print(
+        f"{checks.human_bytes(total)} won back" if options.apply else "nothing removed; add --apply"
+    )
+    return 0
