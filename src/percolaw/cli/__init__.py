@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import percolaw
-from percolaw.cli import control, dimension, experiments, generate
+from percolaw.cli import control, dimension, experiments, generate, sweep
 from percolaw.errors import PercolawError
 
 _FAILED, _USAGE = 1, 2
@@ -44,7 +44,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for module in (experiments, control, generate, dimension):
+    for module in (experiments, sweep, control, generate, dimension):
         module.add(commands)
     return parser
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options, rest = parser.parse_known_args(given)
         near = _near_flag(rest, parser, options.command)
-        if rest and (options.command != "run" or near):
+        if rest and (options.command not in ("run", "sweep") or near):
             hint = f". Did you mean {near}?" if near else ""
             parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
         return int(options.handler(options, rest))
@@ -86,7 +86,9 @@ def _near_flag(rest: list[str], parser: _Parser, command: str) -> str | None:
     known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
     for word in rest:
         flag = word.split("=")[0]
-        near = difflib.get_close_matches(flag, known, n=1, cutoff=0.8 if command == "run" else 0.7)
+        near = difflib.get_close_matches(
+            flag, known, n=1, cutoff=0.8 if command in ("run", "sweep") else 0.7
+        )
         if flag.startswith("--") and flag not in known and near:
             return near[0]
     return None

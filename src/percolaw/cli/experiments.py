@@ -110,7 +110,7 @@ def run_run(options: argparse.Namespace, rest: list[str]) -> int:
                 "percolaw run EXPERIMENT --help lists the flags of an experiment."
             )
         return 0 if {"-h", "--help"} & set(rest) else 2
-    experiment = _configure(experiment_class(options.experiment), options.preset, rest)
+    experiment = configure(experiment_class(options.experiment), options.preset, rest)
     check_options(options)
     started = time.perf_counter()
     with executor_of(options) as executor:
@@ -132,7 +132,7 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
     return 0
 
 
-def _configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
+def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
     """The preset's config, changed by the flags left on the command line."""
     from percolaw.experiments.base import preset as preset_config
 

@@ -25,6 +25,7 @@ EXPERIMENTS = {
     "teacher-gallery": "teacher_gallery:TeacherGallery",
     "dimension": "dimension:Dimension",
     "kernel-scaling": "kernel_scaling:KernelScaling",
+    "kernel-tuning": "kernel_tuning:KernelTuning",
 }
 
 #: What `percolaw reproduce` runs for each source, in order.

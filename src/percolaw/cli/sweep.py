@@ -1,0 +1,86 @@
+"""``percolaw sweep``: search over config fields on validation data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+from percolaw import checks
+from percolaw.cli.numbers import count
+from percolaw.cli.progress import progress
+from percolaw.experiments import experiment_class
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "sweep",
+        help="search over config fields: grid, random or TPE",
+        description="Search over config fields of an experiment that can be tuned, by its objective on "
+        "validation data. Further flags are fields of its config. The same command continues an "
+        "interrupted search.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("experiment", metavar="EXPERIMENT")
+    parser.add_argument("--preset", default="laptop", help="smoke, laptop (default) or paper")
+    parser.add_argument(
+        "--over",
+        action="append",
+        default=[],
+        metavar="FIELD=SPEC",
+        help="a,b,c | low:high | log:low:high | int:low:high; may be given several times",
+    )
+    parser.add_argument("--sampler", default="tpe", help="grid, random or tpe (default)")
+    parser.add_argument("--trials", type=count, default=50, help="trials in all (default: 50)")
+    parser.add_argument("--seed", type=count, default=0, help="seed of the search (default: 0)")
+    parser.add_argument("--workers", type=count, default=1, help="processes (default: 1)")
+    parser.add_argument("--out", default="runs", help="folder for results (default: runs)")
+    parser.add_argument("--quiet", action="store_true", help="no progress, results only")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(handler=run_sweep_command)
+
+
+def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
+    """Search, and print the best trials."""
+    from percolaw.cli.experiments import configure
+    from percolaw.experiments.base import config_dict
+    from percolaw.runs.sweep import Sweep, parse_axis, run_sweep
+
+    experiment = configure(experiment_class(options.experiment), options.preset, rest)
+    sweep = Sweep(
+        experiment,
+        tuple(parse_axis(text) for text in options.over),
+        options.sampler,
+        options.trials,
+        options.seed,
+    )
+    started = time.perf_counter()
+    with progress(f"sweep {experiment.name}", options.quiet) as update:
+        found = run_sweep(
+            sweep,
+            out=options.out,
+            workers=checks.integer("--workers", options.workers, minimum=1),
+            progress=update,
+        )
+    if options.json:
+        print(json.dumps({"folder": str(found.folder), "trials": found.trials}, indent=1))
+        return 0
+    print("objective    values")
+    for trial in found.trials[:10]:
+        values = "  ".join(f"{k} = {_short(v)}" for k, v in trial["values"].items())
+        print(f"{trial['objective']:<12.5g} {values}")
+    print(f"\n{len(found.trials)} trials; {time.perf_counter() - started:.1f} s")
+    flags = " ".join(
+        f"--{k.replace('_', '-')} {_short(v)}" for k, v in found.trials[0]["values"].items()
+    )
+    print(
+        f"best: percolaw run {config_dict(found.best)['experiment']} --preset {options.preset} {flags}"
+    )
+    print(f"results: {found.folder}")
+    return 0
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,124 @@
+"""A kernel student on noisy data: its ridge, length and smoothness tuned on validation points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from percolaw import checks
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, judge
+from percolaw.rng import Streams
+from percolaw.scaling import fit
+
+
+@dataclass(frozen=True)
+class KernelTuning:
+    """Loss of a Matérn student on noisy values of a Matérn field, on the infinite cluster.
+
+    The field's own kernel with a ridge equal to the noise is the best student in the mean, and its
+    loss is the posterior variance; a search on validation data should come near it.
+    """
+
+    name: ClassVar[str] = "kernel-tuning"
+    title: ClassVar[str] = "A tuned kernel student reaches the posterior variance"
+    source: ClassVar[str] = "Gaussian processes; docs/theory.md, 7"
+    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "tolerance")
+    presets: ClassVar[dict[str, Preset]] = {
+        "smoke": Preset({"n_seeds": 3, "n_train": 300, "n_test": 300}, "2 s", "0.4 GiB"),
+        "laptop": Preset({}, "5 s", "0.5 GiB"),
+        "paper": Preset({"n_seeds": 20, "n_train": 4000}, "3 min", "1 GiB"),
+    }
+
+    n_seeds: int = 5
+    """Independent clusters, fields and noise."""
+    n_train: int = 1000
+    """Training points."""
+    n_test: int = 1000
+    """Validation points, and as many test points."""
+    dim: int = 16
+    """Embedding dimension of the cluster."""
+    noise: float = 0.3
+    """Standard deviation of the noise in the values; the field has 1."""
+    teacher_smoothness: float = 0.5
+    """nu of the field."""
+    smoothness: float = 0.5
+    """nu of the student."""
+    length_scale: float = 1.0
+    """Length scale of the student; the field's is 1."""
+    ridge: float = 0.09
+    """Ridge of the student; noise^2 is the best."""
+    tolerance: float = 0.05
+    """Relative deviation from the posterior variance that counts as agreement."""
+
+    def __post_init__(self) -> None:
+        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
+        checks.integer("n_train", self.n_train, minimum=10)
+        checks.integer("n_test", self.n_test, minimum=10)
+        checks.real("noise", self.noise, minimum=0.0)
+        checks.real("length_scale", self.length_scale, minimum=1e-6)
+        checks.real("ridge", self.ridge, minimum=0.0)
+
+    def cells(self) -> list[Cell]:
+        """A unit is a seed."""
+        return [{"seed": seed} for seed in range(self.n_seeds)]
+
+    def measure(self, cell: Cell) -> list[Row]:
+        """Fit on noisy values; losses on noiseless validation and test values."""
+        from percolaw.covariance import Matern
+        from percolaw.datasets.make import make_cluster
+        from percolaw.learners.kernel import nested_curve
+        from percolaw.targets.matern import MaternTeacher
+        from percolaw.targets.teacher import standardized_inputs
+
+        streams = Streams(cell["seed"])
+        n, m = self.n_train, self.n_test
+        x = standardized_inputs(make_cluster(n + 2 * m, self.dim, streams, labels="none").X)
+        y = MaternTeacher(self.teacher_smoothness).on_points(x, streams, method="cholesky").value
+        noisy = y[:n] + self.noise * streams.generator("evaluation").standard_normal(n)
+        student = Matern(self.smoothness, self.length_scale)
+        best = Matern(self.teacher_smoothness)
+        square = []
+        for kernel, ridge in ((student, self.ridge), (best, self.noise**2)):
+            curve = nested_curve(kernel, x[:n], noisy, x[n:], [n], ridge)
+            square.append((curve.prediction[0, :, 0] - y[n:]) ** 2)
+        return [
+            {
+                "seed": cell["seed"],
+                "validation": float(square[0][:m].mean()),
+                "test": float(square[0][m:].mean()),
+                "test_best": float(square[1][m:].mean()),
+                "posterior_variance": float(curve.variance[0]),
+            }
+        ]
+
+    def validate(self, rows: list[Row]) -> float:
+        """Return the objective of a search: the validation loss."""
+        return float(np.mean([row["validation"] for row in rows]))
+
+    def conclude(self, rows: list[Row]) -> Conclusion:
+        """Hold the test loss against that of the field's own kernel, and that against theory."""
+        test = np.array([row["test"] for row in rows])
+        best = np.array([row["test_best"] for row in rows])
+        exact = np.array([row["posterior_variance"] for row in rows])
+        claims = (
+            judge(
+                "test loss of the student over that of the field's own kernel",
+                self.source,
+                1.0,
+                float((test / best).mean()),
+                fit.seed_interval(test / best),
+                self.tolerance,
+            ),
+            judge(
+                "test loss of the field's own kernel over the posterior variance",
+                self.source,
+                1.0,
+                float((best / exact).mean()),
+                fit.seed_interval(best / exact),
+                self.tolerance,
+            ),
+        )
+        tables = {"test": test, "test_best": best, "posterior_variance": exact}
+        return Conclusion(claims, {k: v.tolist() for k, v in tables.items()})

@@ -1,0 +1,376 @@
+"""Searches over config fields: grid, random, or Optuna's TPE, resumable, by several processes.
+
+A sweep is a folder with its definition, Optuna's journal, and the run folders of its trials. The
+objective is the experiment's `validate(rows)`, which is handed rows without anything whose name
+begins with ``test``: what is chosen cannot have seen the test data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from percolaw import checks
+from percolaw.errors import RunError
+from percolaw.experiments.base import config_dict, content_id, from_config, plain
+from percolaw.runs.activity import working
+from percolaw.runs.run import Result, run
+from percolaw.runs.store import read_json, read_record, write_atomic
+
+Sampler: TypeAlias = Literal["grid", "random", "tpe"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What one config field may be.
+
+    Attributes
+    ----------
+    field : str
+        Name, with dots into nested parts.
+    choices : tuple
+        Values to choose from; empty for a range.
+    low, high : float
+        Ends of a range.
+    log, integer : bool
+        Spaced geometrically; whole numbers.
+    """
+
+    field: str
+    choices: tuple[Any, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    integer: bool = False
+
+
+def parse_axis(text: str) -> Axis:
+    """Return the axis of ``field=a,b,c``, ``field=low:high``, ``field=log:low:high`` or
+    ``field=int:low:high`` (also ``field=int:log:low:high``)."""
+    name, equals, spec = text.partition("=")
+    field = name.strip().replace("-", "_")
+    if not equals or not field or not spec:
+        raise ValueError(
+            f"--over must read FIELD=a,b,c or FIELD=low:high or FIELD=log:low:high; got {text!r}."
+        )
+    words = spec.split(":")
+    if len(words) == 1:
+        return Axis(field, choices=tuple(_value(word) for word in spec.split(",")))
+    kinds, ends = words[:-2], words[-2:]
+    unknown = set(kinds) - {"log", "int"}
+    if unknown:
+        raise ValueError(f"--over {text!r}: unknown {sorted(unknown)[0]!r}; known are log and int.")
+    try:
+        low, high = float(ends[0]), float(ends[1])
+    except ValueError:
+        raise ValueError(f"--over {text!r}: the ends of a range must be numbers.") from None
+    log, integer = "log" in kinds, "int" in kinds
+    if not low < high or (log and low <= 0.0):
+        raise ValueError(f"--over {text!r}: a range needs low < high, and low > 0 with log.")
+    if integer:
+        checks.integer("low", low)
+        checks.integer("high", high)
+    return Axis(field, low=low, high=high, log=log, integer=integer)
+
+
+def _value(word: str) -> Any:
+    try:
+        return json.loads(word)
+    except ValueError:
+        return word.strip()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A search over fields of an experiment's config.
+
+    Attributes
+    ----------
+    experiment : Experiment
+        With `validate(rows)`, the objective, lower is better.
+    axes : tuple of Axis
+    sampler : {"grid", "random", "tpe"}
+    n_trials : int
+        Trials in all; a grid has its own number.
+    seed : int
+    """
+
+    experiment: Any
+    axes: tuple[Axis, ...]
+    sampler: Sampler = "tpe"
+    n_trials: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks.choice("sampler", self.sampler, ("grid", "random", "tpe"))
+        checks.integer("trials", self.n_trials, minimum=1)
+        if not self.axes:
+            raise ValueError("a sweep needs a field to go over: --over FIELD=...")
+        if not callable(getattr(self.experiment, "validate", None)):
+            raise ValueError(
+                f"{self.experiment.name} has no validate(rows) and cannot be tuned; see docs/extend.md."
+            )
+        for axis in self.axes:
+            if self.sampler == "grid" and not axis.choices:
+                raise ValueError(f"a grid needs choices for {axis.field}: {axis.field}=a,b,c.")
+            first = axis.choices[0] if axis.choices else axis.low
+            self.trial({axis.field: int(first) if axis.integer else first})
+
+    def trial(self, values: Mapping[str, Any]) -> Any:
+        """Return the experiment with other values of some fields; raises ValueError if refused."""
+        experiment = self.experiment
+        for field, value in values.items():
+            experiment = _replaced(experiment, field.split("."), value)
+        return experiment
+
+    @property
+    def size(self) -> int:
+        """Number of trials."""
+        if self.sampler != "grid":
+            return self.n_trials
+        total = 1
+        for axis in self.axes:
+            total *= len(axis.choices)
+        return total
+
+    def definition(self) -> dict[str, Any]:
+        """Return plain values that fix the sweep (not how many trials)."""
+        return {
+            **config_dict(self.experiment),
+            "axes": [plain(dataclasses.asdict(axis)) for axis in self.axes],
+            "sampler": self.sampler,
+            "seed": self.seed,
+        }
+
+
+def _replaced(value: Any, path: list[str], new: Any) -> Any:
+    names = {f.name for f in dataclasses.fields(value)}
+    checks.choice("field", path[0], sorted(names))
+    if len(path) > 1:
+        new = _replaced(getattr(value, path[0]), path[1:], new)
+        return dataclasses.replace(value, **{path[0]: new})
+    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    # Through JSON, as a config on disk would come: lists become tuples, types are checked.
+    made = from_config(type(value), {path[0]: plain(new)})
+    return dataclasses.replace(value, **{**fields, path[0]: getattr(made, path[0])})
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """A finished sweep.
+
+    Attributes
+    ----------
+    folder : Path
+    best : Experiment
+        Config of the least objective.
+    value : float
+        Its objective.
+    trials : list of dict
+        Every finished trial: number, values of the fields, objective, run folder.
+    """
+
+    folder: Path
+    best: Any
+    value: float
+    trials: list[dict[str, Any]]
+
+
+def run_sweep(
+    sweep: Sweep,
+    *,
+    out: str | os.PathLike[str] = "runs",
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SweepResult:
+    """Search to the end; what was tried before is not tried again.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    out : path
+        Where the sweep's folder is made.
+    workers : int
+        Processes that try at the same time. With more than one, TPE and random search depend on
+        which process is faster; a grid does not.
+    progress : callable
+        Called with trials finished and in all.
+
+    Returns
+    -------
+    SweepResult
+    """
+    checks.extra("optuna", "sweep")
+    folder = Path(out) / f"sweep-{sweep.experiment.name}-{content_id(sweep.definition())}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "sweep.json").exists():
+        write_atomic(folder / "sweep.json", json.dumps(sweep.definition(), indent=1) + "\n")
+    with working(folder):
+        study = _study(sweep, folder, sweep.seed)
+        _give_up_lost_trials(study)
+        total = sweep.size
+        progress(_n_finished(study), total)
+        if workers <= 1:
+            _search(sweep, folder, 0, lambda: progress(_n_finished(study), total))
+        else:
+            _search_together(sweep, folder, workers, lambda: progress(_n_finished(study), total))
+        return _concluded(sweep, folder)
+
+
+def _study(sweep: Sweep, folder: Path, seed: int) -> Any:
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    samplers: dict[str, Callable[[], Any]] = {
+        "grid": lambda: optuna.samplers.GridSampler(
+            {axis.field: [json.dumps(c) for c in axis.choices] for axis in sweep.axes}, seed=seed
+        ),
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
+    }
+    return optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))),
+        sampler=samplers[sweep.sampler](),
+        study_name="sweep",
+        load_if_exists=True,
+    )
+
+
+def _suggest(trial: Any, axis: Axis) -> Any:
+    if axis.choices:
+        return json.loads(
+            trial.suggest_categorical(axis.field, [json.dumps(c) for c in axis.choices])
+        )
+    if axis.integer:
+        return trial.suggest_int(axis.field, int(axis.low), int(axis.high), log=axis.log)
+    return trial.suggest_float(axis.field, axis.low, axis.high, log=axis.log)
+
+
+def _objective(sweep: Sweep, folder: Path, trial: Any) -> float:
+    values = {axis.field: _suggest(trial, axis) for axis in sweep.axes}
+    result: Result = run(sweep.trial(values), out=folder)
+    trial.set_user_attr("run", result.folder.name)
+    rows = [
+        {k: v for k, v in json.loads(line).items() if not k.startswith("test")}
+        for line in (result.folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    return float(sweep.experiment.validate(rows))
+
+
+def _n_finished(study: Any) -> int:
+    return len(_finished(study))
+
+
+def _finished(study: Any) -> list[Any]:
+    from optuna.trial import TrialState
+
+    return list(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+
+def _give_up_lost_trials(study: Any) -> None:
+    """Trials of a process that was killed: nobody else holds the lock, so nobody works on them."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _search(sweep: Sweep, folder: Path, worker: int, told: Callable[[], None]) -> None:
+    """Try until enough trials are finished; one process's share of a sweep."""
+    from optuna.trial import TrialState
+
+    study = _study(sweep, folder, sweep.seed + worker)
+    failures = 0
+    while True:
+        states = [t.state for t in study.get_trials(deepcopy=False)]
+        under_way = states.count(TrialState.COMPLETE) + states.count(TrialState.RUNNING)
+        if under_way >= sweep.size:
+            return
+        trial = study.ask()
+        try:
+            value = _objective(sweep, folder, trial)
+        except (RunError, ValueError) as error:
+            study.tell(trial, state=TrialState.FAIL)
+            failures += 1
+            if failures >= 10:
+                raise RunError(
+                    f"ten trials in this process failed, the last with: {error}"
+                ) from error
+            continue
+        except BaseException:
+            study.tell(trial, state=TrialState.FAIL)
+            raise
+        study.tell(trial, value)
+        told()
+
+
+def _search_from_disk(module: str, name: str, folder: str, n_trials: int, worker: int) -> None:
+    """A worker's part, from the sweep's definition on disk."""
+    import importlib
+
+    definition = read_json(Path(folder) / "sweep.json")
+    cls = getattr(importlib.import_module(module), name)
+    axes = tuple(Axis(**{**axis, "choices": tuple(axis["choices"])}) for axis in definition["axes"])
+    experiment = from_config(cls, definition["config"])
+    sweep = Sweep(experiment, axes, definition["sampler"], n_trials, definition["seed"])
+    _search(sweep, Path(folder), worker, lambda: None)
+
+
+def _search_together(sweep: Sweep, folder: Path, workers: int, told: Callable[[], None]) -> None:
+    from concurrent.futures import FIRST_EXCEPTION, wait
+
+    from percolaw.runs.workers import WorkerPool
+
+    cls = type(sweep.experiment)
+    job = (cls.__module__, cls.__name__, str(folder), sweep.n_trials)
+    pool = WorkerPool(workers)
+    try:
+        futures = {pool.submit(_search_from_disk, *job, worker) for worker in range(workers)}
+        pending = futures
+        while pending:
+            _, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
+            told()
+        for future in futures:
+            future.result()
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _concluded(sweep: Sweep, folder: Path) -> SweepResult:
+    study = _study(sweep, folder, sweep.seed)
+    finished = _finished(study)
+    if not finished:
+        raise RunError(f"no trial of {folder} finished; their runs say why.")
+    trials = [
+        {
+            "number": t.number,
+            "values": {
+                axis.field: json.loads(t.params[axis.field])
+                if axis.choices
+                else t.params[axis.field]
+                for axis in sweep.axes
+            },
+            "objective": t.value,
+            "run": t.user_attrs["run"],
+        }
+        for t in sorted(finished, key=lambda t: (t.value, t.number))
+    ]
+    best = sweep.trial(trials[0]["values"])
+    write_atomic(
+        folder / "best.json",
+        json.dumps(
+            {**config_dict(best), "objective": trials[0]["objective"], "trials": trials}, indent=1
+        )
+        + "\n",
+    )
+    read_record(folder / trials[0]["run"])
+    return SweepResult(folder, best, float(trials[0]["objective"]), trials)
