@@ -202,9 +202,7 @@ def _summary(folder: Path) -> tuple[list[Path], Paper]:
         seconds = json_number(summary.get("seconds"))
     except ValueError:
         seconds = None
-    return members, Paper(
-        str(summary.get("paper", "")), str(summary.get("command", "")), seconds
-    )
+    return members, Paper(str(summary.get("paper", "")), str(summary.get("command", "")), seconds)
 
 
 def read_run(folder: str | os.PathLike[str]) -> Run:
@@ -295,7 +293,7 @@ def figures_of(name: str) -> Any:
 def _pictures(folder: Path, record: dict[str, Any], module: Any) -> tuple[Picture, ...]:
     """Pictures kept with the run if they are of this record, else drawn now."""
     written = (folder / "record.json").stat().st_mtime
-    kept = sorted((folder / "figures").glob("[!.]*.png"))
+    kept = sorted((folder / "figures").glob("[!.]*.png"), key=lambda p: p.stem)
     if kept and all(p.is_file() and p.stat().st_mtime >= written for p in kept):
         found = tuple(Picture(p.stem, p.read_bytes()) for p in kept)
         if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
@@ -482,7 +480,7 @@ def _claims(runs: Sequence[Run], places: Sequence[str]) -> str:
             f'<tr data-verdict="{text(c.verdict)}"><td>{badge(c.verdict)}</td>'
             f'<th scope="row"><a href="#{place}">{text(c.name)}</a>'
             + (f'<span class="note">{text(c.note)}</span>' if c.note else "")
-            + f"</th><td>{text(predicted(c).replace('+-', '\u00b1'))}</td><td>{text(measured(c))}</td>"
+            + f"</th><td>{text(predicted(c)).replace('+-', '&plusmn;')}</td><td>{text(measured(c))}</td>"
             f"<td>{_strip(c)}</td><td>{text(c.source)}</td></tr>"
             for c in run.claims
         )
@@ -494,7 +492,7 @@ def _claims(runs: Sequence[Run], places: Sequence[str]) -> str:
         return '<section id="claims"><h2>Claims</h2><p>These runs make no claims.</p></section>'
     return (
         '<section id="claims"><h2>Claims</h2>'
-        f"<p>{text(VERDICT_RULE)}</p>"
+        f"<p>{text(VERDICT_RULE).replace('+-', '&plusmn;')}</p>"
         '<p class="filter controls" hidden></p>'
         '<div class="scroll claims" tabindex="0" role="region" aria-label="Claims">'
         f"<table><thead><tr>{columns}</tr></thead>{''.join(bodies)}</table></div></section>"
@@ -656,8 +654,9 @@ def citation(run: Run) -> str:
 def _picture(picture: Picture, title: str) -> str:
     width, height = (int.from_bytes(picture.data[i : i + 4]) for i in (16, 20))
     body = base64.b64encode(picture.data).decode("ascii")
+    wide = ' class="wide"' if width > 1.7 * height else ""
     return (
-        f'<figure><img src="data:image/png;base64,{body}" width="{width}" height="{height}" '
+        f'<figure{wide}><img src="data:image/png;base64,{body}" width="{width}" height="{height}" '
         f'alt="Picture {text(picture.name)}: {text(title)}">'
         f"<figcaption>{text(picture.name)}</figcaption></figure>"
     )

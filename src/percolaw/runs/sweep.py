@@ -8,6 +8,7 @@ begins with ``test``: what is chosen cannot have seen the test data.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -213,6 +214,8 @@ def run_sweep(
     with working(folder):
         study = _study(sweep, folder, sweep.seed)
         _give_up_lost_trials(study)
+        if sweep.sampler == "grid":
+            _enqueue_grid(sweep, study)
         total = sweep.size
         progress(_n_finished(study), total)
         if workers <= 1:
@@ -229,9 +232,7 @@ def _study(sweep: Sweep, folder: Path, seed: int) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     samplers: dict[str, Callable[[], Any]] = {
-        "grid": lambda: optuna.samplers.GridSampler(
-            {axis.field: [json.dumps(c) for c in axis.choices] for axis in sweep.axes}, seed=seed
-        ),
+        "grid": lambda: optuna.samplers.RandomSampler(seed=seed),  # all trials are enqueued
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
     }
@@ -280,6 +281,24 @@ def _give_up_lost_trials(study: Any) -> None:
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params and not trial.system_attrs.get("fixed_params"):
+            study.enqueue_trial(trial.params)
+
+
+def _enqueue_grid(sweep: Sweep, study: Any) -> None:
+    """Put every point of the grid that was not tried yet in the queue, which processes share."""
+    from optuna.trial import TrialState
+
+    known = [
+        t.system_attrs.get("fixed_params", t.params)
+        for t in study.get_trials(deepcopy=False)
+        if t.state in (TrialState.COMPLETE, TrialState.WAITING)
+    ]
+    names = [axis.field for axis in sweep.axes]
+    for point in itertools.product(*(map(json.dumps, axis.choices) for axis in sweep.axes)):
+        params = dict(zip(names, point, strict=True))
+        if params not in known:
+            study.enqueue_trial(params)
 
 
 def _search(sweep: Sweep, folder: Path, worker: int, told: Callable[[], None]) -> None:
@@ -293,22 +312,22 @@ def _search(sweep: Sweep, folder: Path, worker: int, told: Callable[[], None]) -
         under_way = states.count(TrialState.COMPLETE) + states.count(TrialState.RUNNING)
         if under_way >= sweep.size:
             return
-        trial = study.ask()
-        try:
-            value = _objective(sweep, folder, trial)
-        except (RunError, ValueError) as error:
-            study.tell(trial, state=TrialState.FAIL)
-            failures += 1
-            if failures >= 10:
-                raise RunError(
-                    f"ten trials in this process failed, the last with: {error}"
-                ) from error
-            continue
-        except BaseException:
-            study.tell(trial, state=TrialState.FAIL)
-            raise
-        study.tell(trial, value)
+        last: list[Exception] = []
+
+        def objective(trial: Any) -> float:
+            try:
+                return _objective(sweep, folder, trial)
+            except (RunError, ValueError) as error:
+                last.append(error)  # noqa: B023
+                raise
+
+        study.optimize(objective, n_trials=1, catch=(RunError, ValueError))
         told()
+        failures += len(last)
+        if failures >= 10:
+            raise RunError(
+                f"ten trials in this process failed, the last with: {last[-1]}"
+            ) from last[-1]
 
 
 def _search_from_disk(module: str, name: str, folder: str, n_trials: int, worker: int) -> None:

@@ -98,6 +98,7 @@ def plots_law(record: dict[str, Any], symbol: str, x_label: str) -> list[Plot]:
                 else (),
             )
         )
+    curves.append(series("theory", "theory", n, t["theory"]))
     finite = t["curves"]["finite_ensemble"]
     curves.append(
         series(
@@ -112,7 +113,6 @@ def plots_law(record: dict[str, Any], symbol: str, x_label: str) -> list[Plot]:
             prediction="theory",
         )
     )
-    curves.append(series("theory", "theory", n, t["theory"]))
     return [
         Plot(
             f"{law}-scaling",
@@ -136,9 +136,17 @@ def plots_law(record: dict[str, Any], symbol: str, x_label: str) -> list[Plot]:
             True,
             False,
             (
-                series("measured", "measured", n, t["local_measured"], n_seeds=seeds),
+                series(
+                    "measured",
+                    "measured",
+                    n,
+                    t["local_measured"],
+                    n_seeds=seeds,
+                    prediction="theory",
+                ),
                 series("theory", "theory", n, t["local_theory"]),
                 series("limit 1/2", "reference", n, [0.5] * len(n)),
             ),
+            fitted,
         ),
     ]
