@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import percolaw
-from percolaw.cli import control, dimension, experiments, generate, sweep
+from percolaw.cli import control, dimension, experiments, generate, report, sweep
 from percolaw.errors import PercolawError
 
 _FAILED, _USAGE = 1, 2
@@ -44,7 +44,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for module in (experiments, sweep, control, generate, dimension):
+    for module in (experiments, sweep, control, report, generate, dimension):
         module.add(commands)
     return parser
 

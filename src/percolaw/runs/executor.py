@@ -20,6 +20,8 @@ from concurrent.futures import (
 )
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from percolaw.errors import RunError
 from percolaw.experiments.base import Cell, from_config
 from percolaw.runs import store
@@ -44,7 +46,10 @@ def measure_unit(module: str, name: str, fields: dict[str, Any], code: str, cell
                 f"{place} runs other code ({store.code_id()}) than this run ({code}); install the same "
                 "percolaw there."
             )
-        rows = from_config(getattr(importlib.import_module(module), name), fields).measure(cell)
+        experiment = from_config(getattr(importlib.import_module(module), name), fields)
+        # Sums of matrix products depend on the number of threads in their last digits.
+        with threadpool_limits(1):
+            rows = experiment.measure(cell)
     except Exception:
         error = traceback.format_exc()
     return Outcome(rows, error, time.perf_counter() - started, place)

@@ -323,11 +323,9 @@ def _search(sweep: Sweep, folder: Path, worker: int, told: Callable[[], None]) -
 
         study.optimize(objective, n_trials=1, catch=(RunError, ValueError))
         told()
-        failures += len(last)
+        failures = failures + 1 if last else 0
         if failures >= 10:
-            raise RunError(
-                f"ten trials in this process failed, the last with: {last[-1]}"
-            ) from last[-1]
+            raise RunError(f"ten trials in a row failed, the last with: {last[-1]}") from last[-1]
 
 
 def _search_from_disk(module: str, name: str, folder: str, n_trials: int, worker: int) -> None:
