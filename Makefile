@@ -9,7 +9,7 @@ ifneq ($(STATE),$(shell cat $(STAMP) 2>/dev/null))
 .PHONY: $(STAMP)
 endif
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench docs lock clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -25,6 +25,10 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	for script in benchmarks/bench_*.py; do $(BIN) $$script || exit 1; done
+
+docs: $(STAMP)
+	$(BIN) -m mkdocs build --strict --quiet
+	@echo "open site/index.html"
 
 $(STAMP):
 	rm -rf $(VENV)

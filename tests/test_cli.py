@@ -271,10 +271,10 @@ def test_failed_units_give_exit_code_1(toy_command, command, tmp_path):
     assert out == ""
     assert re.search(r"percolaw: 2 unit\(s\) of toy failed, .*ArithmeticError: unit", err)
     code, out, _ = command("status")
-    assert re.fullmatch(r"runs/toy-\S+ +4/6 units, 2 failed +unfinished: .*again.*\n", out)
+    assert re.fullmatch(r"runs/toy-\S+ +failed +4/6 units, 2 failed \(percolaw retry\)\n", out)
     broken.unlink()
     assert toy_command(*flags)[0] == 0
-    assert command("status")[1].rstrip().endswith("6/6 units  concluded")
+    assert command("status")[1].rstrip().endswith("concluded  6/6 units")
     assert len(log.read_text().split()) == 8
 
 
@@ -337,13 +337,13 @@ def test_status(toy_command, command, tmp_path):
     (tmp_path / "runs" / "notes").mkdir()
     code, out, _ = command("status")
     assert code == 0
-    assert re.search(r"^runs/toy-\w+ +6/6 units +concluded$", out, re.MULTILINE)
-    assert re.search(r"^runs/theory-curves-\w+ +0/0 units +concluded$", out, re.MULTILINE)
+    assert re.search(r"^runs/toy-\w+ +concluded +6/6 units$", out, re.MULTILINE)
+    assert re.search(r"^runs/theory-curves-\w+ +concluded +0/0 units$", out, re.MULTILINE)
     code, out, err = command("status", "--json")
     assert (code, err) == (0, "")
     theory, toy = strict_json(out)
     assert (toy["experiment"], theory["experiment"]) == ("toy", "theory-curves")
-    assert (toy["done"], toy["failed"], toy["units"], toy["concluded"]) == (6, 0, 6, True)
+    assert (toy["done"], toy["failed"], toy["units"], toy["state"]) == (6, 0, 6, "concluded")
 
 
 def test_status_knows_runs_of_unknown_experiments(toy_command, command, monkeypatch):

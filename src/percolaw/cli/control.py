@@ -70,7 +70,7 @@ def run_status(options: argparse.Namespace, rest: list[str]) -> int:
 def _table(found: list[Any]) -> str:
     lines = []
     for item in found:
-        units = f"{item.done}/{item.units}" if item.units else f"{item.done}"
+        units = f"{item.done}" if item.units is None else f"{item.done}/{item.units}"
         text = f"{item.folder}  {item.state}"
         if item.state != "damaged":
             text += f"  {units} units"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from percolaw import checks
-from percolaw.cli.progress import progress
 from percolaw.experiments import EXPERIMENTS, REPRODUCTIONS, experiment_class
+from percolaw.runs.progress import progress
 
 
 def add(commands: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from percolaw import checks
 from percolaw.cli.numbers import count
-from percolaw.cli.progress import progress
+from percolaw.runs.progress import progress
 
 
 def add(commands: Any) -> None:

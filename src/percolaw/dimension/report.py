@@ -32,8 +32,9 @@ ESTIMATORS: dict[str, Estimator] = {
     "MLE, k = 20, mean of dimensions": MLE(20, "dimension"),
     "correlation dimension": CorrelationDimension(),
 }
-#: Relative change over the scales tested up to which there is one dimension, or a rough one.
-STEADY, ROUGH = 0.06, 0.25
+#: Relative change over the scales tested, and relative range of the estimators, up to which there
+#: is one dimension, or a rough one.
+STEADY, ROUGH = (0.06, 0.12), (0.25, 0.35)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +171,10 @@ def estimate_dimension(
     drift = float(np.median([abs(e.level[-1] / e.dimension - 1.0) for e in values]))
     finest = [e.dimension for e in values]
     spread = (max(finest) - min(finest)) / dimension
-    unsteady = max(drift, 0.5 * spread)
-    trust = "steady" if unsteady <= STEADY else "rough" if unsteady <= ROUGH else "none"
+    trust = "none"
+    for word, (most_drift, most_spread) in (("rough", ROUGH), ("steady", STEADY)):
+        if drift <= most_drift and spread <= most_spread:
+            trust = word
     trust = trust if len(levels) >= 3 else "untested"
     coarsest = [e.level[-1] for e in values]
     sentence = _sentence(

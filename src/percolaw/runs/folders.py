@@ -23,8 +23,10 @@ class RunStatus:
     ----------
     folder, experiment : str
     state : {"running", "concluded", "unfinished", "failed", "damaged"}
-    done, failed, units : int
-        Units measured by the present code, failed, and in all (0 if unknown).
+    done, failed : int
+        Units measured by the present code, and failed.
+    units : int or None
+        Units in all; None of an unknown experiment.
     seconds_left : float or None
         Of a running one, by its own estimate.
     where : str
@@ -38,7 +40,7 @@ class RunStatus:
     state: str
     done: int = 0
     failed: int = 0
-    units: int = 0
+    units: int | None = None
     seconds_left: float | None = None
     where: str = ""
     note: str = ""
@@ -71,7 +73,7 @@ def status(path: Path, experiment_of: Any) -> RunStatus:
         config = open_config(path)
         counts = RunFolder(path, config).counts()
         cls = experiment_of(config["experiment"])
-        units = 0 if cls is None else len(from_config(cls, config["config"]).cells())
+        units = None if cls is None else len(from_config(cls, config["config"]).cells())
     except (ValueError, KeyError, TypeError, OSError, RunError) as error:
         return RunStatus(str(path), "", "damaged", note=str(error))
     now = active(path)

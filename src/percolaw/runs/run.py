@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def run(
     out: str | os.PathLike[str] = "runs",
     folder: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] | bool = False,
     waiting: Callable[[str], None] = lambda message: None,
 ) -> Result:
     """Run an experiment to its conclusion; what was finished before is not done again.
@@ -53,8 +54,9 @@ def run(
         Where run folders are made; `folder` names one exactly.
     executor : Executor, optional
         Where units are measured; this process if None. Results do not depend on it.
-    progress : callable
-        Called with units done and in all.
+    progress : bool or callable
+        True shows a bar (terminal, notebook, or lines in a log); a function is called with units
+        done and in all.
     waiting : callable
         Called with a message if another process works on the run; this one then waits for it.
 
@@ -73,8 +75,22 @@ def run(
     store = RunFolder(path, config_dict(experiment))
     with working(path, waiting) as activity:
         store.reuse(experiment.cells())
-        run_units(experiment, store, executor, progress, activity)
+        with _progress(experiment.name, progress) as update:
+            run_units(experiment, store, executor, update, activity)
         return _conclude(experiment, store)
+
+
+def _progress(
+    name: str, wanted: Callable[[int, int], None] | bool
+) -> AbstractContextManager[Callable[[int, int], None]]:
+    """What to tell of progress, as a context that ends it."""
+    if callable(wanted):
+        return nullcontext(wanted)
+    if not wanted:
+        return nullcontext(lambda done, total: None)
+    from percolaw.runs.progress import progress
+
+    return progress(name, quiet=False)
 
 
 def _conclude(experiment: Any, store: RunFolder) -> Result:

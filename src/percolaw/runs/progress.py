@@ -1,4 +1,4 @@
-"""Progress on the terminal, and in logs."""
+"""Progress on terminals, in notebooks, and in logs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from typing import Any
 @contextmanager
 def progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr with the time left; without a terminal at most one line in 10 seconds."""
-    from tqdm import tqdm
-
-    terminal = sys.stderr.isatty()
+    tqdm, lively = _bar()
     bar: Any = None
 
     def update(done: int, total: int) -> None:
@@ -26,12 +24,12 @@ def progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
                 initial=done,
                 desc=f"{name:<16}",
                 unit="unit",
-                mininterval=0.1 if terminal else 10.0,
+                mininterval=0.1 if lively else 10.0,
                 bar_format="{desc} {percentage:3.0f}%|{bar:25}| {n}/{total} "
                 "[{elapsed} elapsed, {remaining} left]",
             )
         bar.update(done - bar.n)
-        if terminal:
+        if lively:
             bar.refresh()
 
     try:
@@ -39,3 +37,16 @@ def progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     finally:
         if bar is not None:
             bar.close()
+
+
+def _bar() -> tuple[Any, bool]:
+    """The kind of bar for where we are, and whether it may be redrawn often."""
+    from importlib.util import find_spec
+
+    if "ipykernel" in sys.modules and find_spec("ipywidgets") is not None:
+        from tqdm.notebook import tqdm as notebook
+
+        return notebook, True
+    from tqdm import tqdm
+
+    return tqdm, sys.stderr.isatty()
