@@ -38,9 +38,10 @@ $(STAMP):
 	$(BIN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	echo $(STATE) > $@
 
-# Resolve the lock anew; needs `pip install uv`.
+# Resolve the lock anew; needs `pip install uv`. Where pip has a folder of wheels (PIP_FIND_LINKS) with a
+# CPU build of torch, the lock is free of CUDA packages.
 lock:
-	uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-package torch \
+	UV_FIND_LINKS=$(PIP_FIND_LINKS) uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-package torch \
 	  --no-emit-package setuptools --constraint constraints.txt --no-emit-index-url \
 	  --no-emit-find-links --no-header --quiet --output-file requirements.lock
 
