@@ -11,11 +11,11 @@ import numba
 import numpy
 
 
-def header() -> None:
+def header(threads: str = ", one thread") -> None:
     """Print machine and versions."""
     print(
         f"# {os.path.basename(sys.argv[0])}: python {platform.python_version()}, numpy "
-        f"{numpy.__version__}, numba {numba.__version__}, {os.cpu_count()} cores, one thread"
+        f"{numpy.__version__}, numba {numba.__version__}, {os.cpu_count()} cores{threads}"
     )
 
 

@@ -7,7 +7,7 @@ from _timing import header
 import percolaw as pl
 from percolaw.dimension.report import estimate_dimension
 
-header()
+header("")
 pl.nearest_neighbors([[0.0], [1.0]], [[0.2]], 1)  # compile
 x = pl.make_cluster(100_000, 64, 0, labels="none").X
 started = time.perf_counter()

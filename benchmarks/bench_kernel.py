@@ -9,7 +9,7 @@ import percolaw as pl
 from percolaw.covariance import Matern, NeuralTangent
 from percolaw.learners.kernel import KernelRegression, nested_curve
 
-header()
+header("")
 n = 8000
 x = pl.standardized_inputs(np.random.default_rng(0).random((n + 500, 4)))
 y = pl.MaternTeacher(1.5).sample(4, 0)(x)
