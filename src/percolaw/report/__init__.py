@@ -1,20 +1,22 @@
-"""Reports read records and never compute a result: figures and claims tables."""
+"""Reports read records and never compute a result: figures, claims tables, pages."""
 
 from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from percolaw import checks
 from percolaw.experiments import EXPERIMENTS
-from percolaw.runs.store import read_record, write_atomic
+from percolaw.runs.store import read_record
+
+#: What figures can be written as.
+FORMATS = ("png", "svg", "pdf")
 
 
 def draw_figures(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Draw all figures of a finished run folder as PNG files in its ``figures``; return them.
-
-    Tables, where an experiment has them, are written beside as Markdown.
-    """
+    """Draw all figures of a finished run folder as PNG files in its ``figures``; return them."""
     from percolaw.report.style import save, styled
 
     record = read_record(folder)
@@ -22,10 +24,45 @@ def draw_figures(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
     figures = importlib.import_module(f"percolaw.report.figures.{module}")
     target = Path(folder) / "figures"
     target.mkdir(exist_ok=True)
-    # A few experiments also have a table to read beside the pictures.
-    for name, text in getattr(figures, "tables", lambda record: {})(record).items():
-        write_atomic(target / f"{name}.md", text)
     with styled():
         return tuple(
             save(figure, target / f"{name}.png") for name, figure in figures.draw(record).items()
         )
+
+
+def write_figures(
+    folders: Sequence[str | os.PathLike[str]],
+    target: str | os.PathLike[str],
+    formats: Sequence[str] = FORMATS,
+    dpi: float = 300.0,
+) -> tuple[Path, ...]:
+    """Write all figures of finished runs for publication, in each format; return the files.
+
+    Parameters
+    ----------
+    folders : sequence of paths
+        Run folders, or folders of `percolaw reproduce`.
+    target : path
+        Made if missing. Where two runs of one experiment are given, names carry the run's id.
+    formats : sequence of {"png", "svg", "pdf"}
+    dpi : float
+        Resolution of pixels.
+    """
+    from percolaw.report.html import DRAWING, drawn, expand, read_record_of, readable
+    from percolaw.report.style import save, styled
+
+    for name in formats:
+        checks.choice("format", name, FORMATS)
+    members, _ = expand(folders)
+    records = [(folder, read_record_of(folder)) for folder in members]
+    names = [record["experiment"] for _, record in records]
+    into = Path(target)
+    into.mkdir(parents=True, exist_ok=True)
+    found: list[Path] = []
+    with styled():
+        for (folder, record), experiment in zip(records, names, strict=True):
+            end = f"-{folder.name.rsplit('-', 1)[-1]}" if names.count(experiment) > 1 else ""
+            with readable(folder, DRAWING):
+                for name, figure in drawn(folder, record).items():
+                    found += [save(figure, into / f"{name}{end}.{f}", dpi) for f in formats]
+    return tuple(found)

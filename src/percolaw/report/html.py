@@ -19,6 +19,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,12 @@ _WRONG = (
     ArithmeticError,
     RecursionError,
     MemoryError,
+    StopIteration,
 )
+
+
+#: The same while Matplotlib draws it.
+DRAWING = (*_WRONG, RuntimeError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -214,12 +220,34 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         If the run has not finished, or its record is damaged or of another version.
     """
     where = Path(folder)
-    if not (where / "record.json").exists() and (where / "config.json").exists():
+    record = read_record_of(where)
+    with readable(where):
+        claims = tuple(_claim(entry) for entry in _list(record["claims"]))
+        module = figures_of(record["experiment"])
+        plots = tuple(module.plots(record)) if hasattr(module, "plots") else ()
+    return Run(where, record, claims, plots, _pictures(where, record))
+
+
+def read_record_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the record of a finished run, known to have an experiment, a config and tables.
+
+    Raises
+    ------
+    RunError
+        If the run has not finished, or its record is damaged or of another version.
+    """
+    where = Path(folder)
+    if not (where / "record.json").exists():
+        if not (where / "config.json").exists():
+            raise RunError(
+                f"{where} is neither a run folder nor one of percolaw reproduce. Name one: "
+                f"percolaw status --out {where} lists the runs in it."
+            )
         raise RunError(
             f"{where} has not finished: it has no record.json. Run the same command again, finished "
             f"units are kept; percolaw status --out {where.parent} shows what is missing."
         )
-    with _readable(where):
+    with readable(where):
         record = read_record(where)
         if not isinstance(record, dict):
             raise TypeError("not an object")
@@ -231,21 +259,17 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         for field, kind in (("experiment", str), ("config", dict), ("tables", dict)):
             if not isinstance(record[field], kind):
                 raise TypeError(f"{field} is no {kind.__name__}")
-        claims = tuple(_claim(entry) for entry in _list(record["claims"]))
-        module = figures_of(record["experiment"])
-        drawn = tuple(module.plots(record)) if hasattr(module, "plots") else ()
-        pictures = _pictures(where, record, module)
-    return Run(where, record, claims, drawn, pictures)
+    return record
 
 
 @contextmanager
-def _readable(folder: Path) -> Iterator[None]:
+def readable(folder: Path, wrong: tuple[type[BaseException], ...] = _WRONG) -> Iterator[None]:
     """Say of whatever a record of the wrong shape raises where it was and what helps."""
     try:
         yield
     except RunError:
         raise
-    except _WRONG as error:
+    except wrong as error:
         what = str(error)[:200] or "no more is known"
         raise RunError(
             f"{folder}/record.json does not hold what its experiment writes "
@@ -290,7 +314,14 @@ def figures_of(name: str) -> Any:
     return importlib.import_module(f"percolaw.report.figures.{EXPERIMENTS[name].split(':')[0]}")
 
 
-def _pictures(folder: Path, record: dict[str, Any], module: Any) -> tuple[Picture, ...]:
+def drawn(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's figures by name, none if its experiment is not one of the package."""
+    module = figures_of(record["experiment"])
+    with readable(folder, DRAWING):
+        return dict(module.draw(record)) if module else {}
+
+
+def _pictures(folder: Path, record: dict[str, Any]) -> tuple[Picture, ...]:
     """Pictures kept with the run if they are of this record, else drawn now."""
     written = (folder / "record.json").stat().st_mtime
     kept = sorted((folder / "figures").glob("[!.]*.png"), key=lambda p: p.stem)
@@ -298,17 +329,17 @@ def _pictures(folder: Path, record: dict[str, Any], module: Any) -> tuple[Pictur
         found = tuple(Picture(p.stem, p.read_bytes()) for p in kept)
         if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
             return found
-    if module is None:
+    if record["experiment"] not in EXPERIMENTS:
         return ()
     from percolaw.report.style import styled
 
-    found = ()
-    with styled():
-        for name, figure in module.draw(record).items():
+    pictures = []
+    with styled(), readable(folder, DRAWING):
+        for name, figure in drawn(folder, record).items():
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", metadata={"Software": "percolaw"})
-            found += (Picture(name, buffer.getvalue()),)
-    return found
+            pictures.append(Picture(name, buffer.getvalue()))
+    return tuple(pictures)
 
 
 def _smaller(runs: list[Run]) -> list[Run]:
@@ -405,13 +436,12 @@ def _flat(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str
 
 def page(runs: Sequence[Run], papers: Sequence[Paper] = ()) -> str:
     """Return the page of runs that were read."""
-    style = resources.files("percolaw.report").joinpath("page.css").read_text("utf-8")
-    script = resources.files("percolaw.report").joinpath("page.js").read_text("utf-8")
+    style, script = _asset("page.css"), _asset("page.js")
     places = [f"run-{i}-{slug(run.name)[:60]}" for i, run in enumerate(runs, 1)]
     title = papers[0].title if len(papers) == 1 and papers[0].title else "percolaw report"
     sections = []
     for run, place in zip(runs, places, strict=True):
-        with _readable(run.folder):
+        with readable(run.folder):
             sections.append(_section(run, place))
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
@@ -458,6 +488,11 @@ Everything is in this file; numbers are those of the records unless a label says
 </body>
 </html>
 """
+
+
+@lru_cache(maxsize=2)
+def _asset(name: str) -> str:
+    return resources.files("percolaw.report").joinpath(name).read_text("utf-8")
 
 
 def _hash(content: str) -> str:
@@ -533,7 +568,7 @@ def _section(run: Run, place: str) -> str:
     cls = experiment_class(run.name) if known else None
     title = cls.title if cls else run.name
     source = cls.source if cls else "not an experiment of this version of percolaw"
-    drawn = "".join(_plot(plot, f"{place}-plot-{i}") for i, plot in enumerate(run.plots, 1))
+    curves = "".join(_plot(plot, f"{place}-plot-{i}") for i, plot in enumerate(run.plots, 1))
     pictures = "".join(_picture(p, title) for p in run.pictures)
     try:
         seconds = json_number(record.get("unit_seconds"))
@@ -559,7 +594,7 @@ def _section(run: Run, place: str) -> str:
 <p class="source"><code>{text(run.name)}</code> &middot; {text(source)} &middot;
 computing time {duration(seconds)} over {text(record.get("units", "?"))} units</p>
 <p>{said}<a href="#claims">To the claims</a></p>
-{f'<div class="plots">{drawn}</div>' if drawn else ""}
+{f'<div class="plots">{curves}</div>' if curves else ""}
 {f'<h3>Pictures</h3><div class="pictures">{pictures}</div>' if pictures else ""}
 <h3>How to redo it</h3>
 {_redo(record, cls)}

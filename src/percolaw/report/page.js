@@ -84,7 +84,15 @@
     const first = Math.ceil(low - 1e-9), last = Math.floor(high + 1e-9);
     const major = [], minor = [];
     const span = high - low;
-    if (span < 1.3) {
+    const between = () => {
+      for (let k = first - 1; k <= last; k += 1) {
+        for (let m = 2; m < 10; m += 1) {
+          const place = k + Math.log10(m);
+          if (place > low && place < high) minor.push(m * 10 ** k);
+        }
+      }
+    };
+    if (span < 2.05) {
       const steps = span < 0.25 ? null : room / span > 420 ? [1, 1.5, 2, 3, 4, 5, 6, 8] : [1, 2, 5];
       if (steps) {
         for (let k = first - 1; k <= last; k += 1) {
@@ -96,6 +104,7 @@
       } else {
         for (const [v, label] of linearTicks(10 ** low, 10 ** high, 4).major) major.push([v, label]);
       }
+      if (steps) between();
       if (major.length >= 2) return { major, minor };
       major.length = 0;
       return { major: linearTicks(10 ** low, 10 ** high, 4).major.filter(([v]) => v > 0), minor };
@@ -105,14 +114,7 @@
       if ((k - first) % every === 0) major.push([10 ** k, k >= 0 && k <= 3 ? String(10 ** k) : power(k)]);
       else minor.push(10 ** k);
     }
-    if (span < 7 && every === 1) {
-      for (let k = first - 1; k <= last; k += 1) {
-        for (let m = 2; m < 10; m += 1) {
-          const place = k + Math.log10(m);
-          if (place > low && place < high) minor.push(m * 10 ** k);
-        }
-      }
-    }
+    if (span < 7 && every === 1) between();
     return { major, minor };
   };
 

@@ -37,6 +37,8 @@ _SETTINGS = {
     "legend.fontsize": 8.5,
     "lines.linewidth": 1.8,
     "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,  # TrueType, which publishers ask for
+    "svg.hashsalt": "percolaw",  # the same names of parts every time
 }
 
 
@@ -59,8 +61,11 @@ def new(columns: int = 1, rows: int = 1, width: float = 5.2, height: float = 3.9
     return figure, list(axes.ravel())
 
 
-def save(figure: Any, path: Path) -> Path:
-    """Write a .png, .svg or .pdf atomically, without time stamps, and return its path."""
+def save(figure: Any, path: Path, dpi: float | None = None) -> Path:
+    """Write a .png, .svg or .pdf atomically, without time stamps, and return its path.
+
+    `dpi` is the resolution of pixels, 130 by default.
+    """
     suffix = checks.choice("suffix of a figure", path.suffix.lower(), (".png", ".svg", ".pdf"))
     part = path.with_name(f".{path.stem}.{os.getpid()}{suffix}")
     metadata = {
@@ -69,7 +74,7 @@ def save(figure: Any, path: Path) -> Path:
         ".pdf": {"CreationDate": None},
     }
     try:
-        figure.savefig(part, metadata=metadata[suffix])
+        figure.savefig(part, metadata=metadata[suffix], **({"dpi": dpi} if dpi else {}))
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

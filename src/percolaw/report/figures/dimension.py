@@ -111,7 +111,7 @@ def plots(record: dict[str, Any]) -> list[Plot]:
     found = []
     for shape in shown:
         own = [e for e in t["table"] if e["shape"] == shape and e["n"] == largest]
-        truth = next(e["truth"] for e in own)
+        truth = own[0]["truth"]
         line = "truth" if truth else "4, of infinite clusters"
         found.append(
             Plot(
