@@ -204,12 +204,19 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     )
     summary = strict_json(summary)
     write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    page = None
+    if not options.no_figures:
+        from percolaw.report.html import write_report
+
+        page, _ = write_report([folder], folder / "report.html")
     if options.json:
         print(json.dumps(summary, indent=1))
         return 0
     print(claims_table(claims, color=sys.stdout.isatty()))
     print(f"\n{tally(claims)}; {seconds:.0f} s")
     print(f"results: {folder}  (figures in {target})")
+    if page is not None:
+        print(f"report:  {page}  (open it in a browser)")
     return 0
 
 
