@@ -327,7 +327,7 @@ def test_bad_csv(command):
     }
     for name, lines in bad.items():
         Path(f"{name}.csv").write_text("\n".join(lines))
-        refused(command(f"{name}.csv", "--no-plot"), rf"{name}\.csv cannot be read")
+        refused(command(f"{name}.csv", "--no-plot"), rf"{name}\.csv is no table")
     Path("x.csv").write_bytes(b"\xff\xfe1,2\n" * 200)
     refused(command("x.csv", "--no-plot"), r"x\.csv cannot be read")
 
@@ -355,15 +355,25 @@ def test_csv_whose_first_row_is_bad(tmp_path, first):
         read_points(tmp_path / "x.csv", 500)
 
 
+def test_tabs_and_spaces(tmp_path):
+    x = np.array(plane(60))
+    np.savetxt(tmp_path / "x.tsv", x, delimiter="\t", header="a\tb", comments="")
+    np.savetxt(tmp_path / "x.txt", x)
+    for name in ("x.tsv", "x.txt"):
+        points, n = read_points(tmp_path / name, 100)
+        assert n == 60
+        np.testing.assert_allclose(points, x)
+
+
 def test_missing_files_and_unknown_suffixes(command):
     refused(command("none.npy"), r"there is no none\.npy")
     refused(command("none.parquet"), r"there is no none\.parquet")
-    Path("x.txt").write_text("1 2\n")
-    refused(command("x.txt"), r"unknown file suffix '\.txt'; choose from \.npy, \.npz")
+    Path("x.mat").write_text("1 2\n")
+    refused(command("x.mat"), r"unknown file suffix '\.mat'; choose from \.npy, \.npz")
     refused(command("x.cvs"), r"Did you mean '\.csv'")
     refused(command("x"), "unknown file suffix ''")
-    assert set(SUFFIXES) == {".npy", ".npz", ".zarr", ".parquet", ".csv"}
-    assert os.listdir() == ["x.txt"]
+    assert set(SUFFIXES) == {".npy", ".npz", ".zarr", ".parquet", ".csv", ".tsv", ".txt"}
+    assert os.listdir() == ["x.mat"]
 
 
 # --- points that have no dimension to estimate

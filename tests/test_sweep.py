@@ -159,7 +159,7 @@ def test_failing_trials_are_passed_over_or_end_the_search(tmp_path):
     assert len(found.trials) == 6
     assert all(t["values"]["x"] <= 0.5 for t in found.trials)
     bad = (Axis("x", low=0.6, high=1.0),)
-    with pytest.raises(RunError, match=r"ten trials in a row failed.*too far"):
+    with pytest.raises(RunError, match=r"10 trials in a row failed.*too far"):
         run_sweep(Sweep(Bowl(broken=True), bad, "random", 6), out=tmp_path)
 
 
@@ -192,3 +192,42 @@ def test_two_processes_share_a_grid_and_a_kill_loses_no_point(tmp_path):
     by_point = {json.dumps(t["values"]): t["objective"] for t in alone.trials}
     assert by_point == {json.dumps(t["values"]): t["objective"] for t in found["trials"]}
     assert Path(found["folder"]).name == alone.folder.name
+
+
+def test_a_search_that_goes_on_draws_anew_and_random_search_is_one_sequence(tmp_path):
+    axes = (Axis("x", low=0.0, high=1.0),)
+    for sampler in ("random", "tpe"):
+        first = run_sweep(Sweep(Bowl(), axes, sampler, 4), out=tmp_path / sampler)
+        more = run_sweep(Sweep(Bowl(), axes, sampler, 9), out=tmp_path / sampler)
+        values = [t["values"]["x"] for t in more.trials]
+        assert len(set(values)) == 9, "a trial was repeated"
+        assert {t["values"]["x"] for t in first.trials} <= set(values)
+        once = run_sweep(Sweep(Bowl(), axes, sampler, 9), out=tmp_path / f"{sampler}-once")
+        assert [t["values"] for t in once.trials] == [t["values"] for t in more.trials]
+
+
+@dataclasses.dataclass(frozen=True)
+class Own(Bowl):
+    """The objective is the trial's own field, or no number."""
+
+    name = "own"
+
+    def validate(self, rows):
+        return self.x if self.x >= 0 else float("nan")
+
+
+def test_objective_is_the_trials_own_and_must_be_a_number(tmp_path):
+    found = run_sweep(Sweep(Own(), (Axis("x", (3.0, 1.0, -1.0)),), "grid"), out=tmp_path)
+    assert [t["objective"] for t in found.trials] == [1.0, 3.0]
+    assert found.failed == [{"x": -1.0}]
+    with pytest.raises(RunError, match=r"trials in a row failed.*is nan"):
+        run_sweep(Sweep(Own(), (Axis("x", low=-2.0, high=-1.0),), "random", 3), out=tmp_path)
+
+
+def test_every_choice_is_checked_and_a_field_is_given_once():
+    from percolaw.experiments.kernel_tuning import KernelTuning
+
+    with pytest.raises(ValueError, match="ridge must be"):
+        Sweep(KernelTuning(), (Axis("ridge", (0.1, -1.0)),), "grid")
+    with pytest.raises(ValueError, match="names a field twice"):
+        Sweep(Bowl(), (Axis("x", (1,)), Axis("x", (2,))), "grid")

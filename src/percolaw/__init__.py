@@ -40,7 +40,12 @@ _PUBLIC = {
     "FourierTeacher": "targets.fourier",
     "MaternTeacher": "targets.matern",
     "standardized_inputs": "targets.teacher",
+    "SumTeacher": "targets.combined",
+    "ProductTeacher": "targets.combined",
     "nonlinearity": "targets.nonlinearity",
+    "vet": "targets.nonlinearity",
+    "KernelRegression": "learners.kernel",
+    "estimate_dimension": "dimension.report",
     "TreeNearest": "learners.tree_nearest",
     "TreePosterior": "learners.tree_posterior",
     "optimal_allocation": "scaling.allocation",
@@ -66,9 +71,11 @@ if TYPE_CHECKING:
     from percolaw.datasets.formats import load, save
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
+    from percolaw.dimension.report import estimate_dimension
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
     from percolaw.lattice import BetheLattice, critical_exponents, critical_probability
+    from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
@@ -84,10 +91,11 @@ if TYPE_CHECKING:
         model_scaling_loss,
         nearest_neighbor_loss,
     )
+    from percolaw.targets.combined import ProductTeacher, SumTeacher
     from percolaw.targets.fourier import FourierTeacher
     from percolaw.targets.linear import LinearTeacher
     from percolaw.targets.matern import MaternTeacher
-    from percolaw.targets.nonlinearity import nonlinearity
+    from percolaw.targets.nonlinearity import nonlinearity, vet
     from percolaw.targets.relu import ReluTeacher
     from percolaw.targets.teacher import standardized_inputs
     from percolaw.targets.tree_walk import TreeWalk

@@ -132,7 +132,50 @@ def site_ids(name: str, sites: npt.ArrayLike, n_sites: int) -> npt.NDArray[np.in
 
 
 def available_memory() -> int:
-    """Return the bytes of memory that could be used now (free and reclaimable)."""
+    """Return the bytes of memory that this process could use now.
+
+    The least of what the machine has free or can reclaim, what its container or batch job may still
+    take, and what a limit on the process leaves.
+    """
+    return max(0, min(_machine_memory(), _container_memory(), _process_memory()))
+
+
+def _container_memory() -> int:
+    """What control groups (containers, batch jobs) leave; unlimited where there are none."""
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ):
+        try:
+            with open(limit, encoding="ascii") as most, open(used, encoding="ascii") as now:
+                return int(most.read()) - int(now.read())
+        except (OSError, ValueError):
+            continue
+    return 1 << 62
+
+
+def _process_memory() -> int:
+    """What the limit on this process's data leaves; unlimited where there is none."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        if limit == resource.RLIM_INFINITY:
+            return 1 << 62
+        with open("/proc/self/status", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("VmData:"):
+                    return limit - int(line.split()[1]) * 1024
+    except (ImportError, OSError, ValueError):
+        pass
+    return 1 << 62
+
+
+def _machine_memory() -> int:
+    """What the machine has free or can reclaim."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
             for line in lines:

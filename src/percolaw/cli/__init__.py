@@ -7,6 +7,7 @@ interrupted, 2 bad usage.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -14,6 +15,7 @@ from typing import NoReturn
 import percolaw
 from percolaw.cli import control, dimension, experiments, generate, report, sweep
 from percolaw.errors import PercolawError
+from percolaw.experiments import EXPERIMENTS, experiment_class
 
 _FAILED, _USAGE = 1, 2
 
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options, rest = parser.parse_known_args(given)
-        near = _near_flag(rest, parser, options.command)
+        near = _near_flag(rest, parser, options)
         if rest and (options.command not in ("run", "sweep") or near):
             hint = f". Did you mean {near}?" if near else ""
             parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
@@ -78,18 +80,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _FAILED
 
 
-def _near_flag(rest: list[str], parser: _Parser, command: str) -> str | None:
+def _near_flag(rest: list[str], parser: _Parser, options: argparse.Namespace) -> str | None:
     """The flag that an unknown one was probably meant to be (of `run`: a shared one)."""
     import difflib
 
     (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    command = options.command
     known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
+    own: set[str] = set()
+    if command in ("run", "sweep") and options.experiment in EXPERIMENTS:
+        fields = dataclasses.fields(experiment_class(options.experiment))
+        own = {"--" + field.name.replace("_", "-") for field in fields}
     for word in rest:
         flag = word.split("=")[0]
         near = difflib.get_close_matches(
             flag, known, n=1, cutoff=0.8 if command in ("run", "sweep") else 0.7
         )
-        if flag.startswith("--") and flag not in known and near:
+        if flag.startswith("--") and flag not in known and flag not in own and near:
             return near[0]
     return None
 

@@ -76,7 +76,7 @@ def _table(found: list[Any]) -> str:
             text += f"  {units} units"
         if item.failed:
             text += f", {item.failed} failed (percolaw retry)"
-        if item.state == "unfinished":
+        if item.state in ("unfinished", "outdated"):
             text += "  (percolaw resume)"
         if item.seconds_left is not None:
             text += f"  {_duration(item.seconds_left)} left"
@@ -124,7 +124,8 @@ def run_cancel(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.runs.folders import open_config
 
     folder = Path(options.run)
-    open_config(folder)
+    if not (folder / "sweep.json").exists():
+        open_config(folder)
     now = active(folder)
     if now is None:
         print(f"nothing works on {folder}")

@@ -20,7 +20,9 @@ def add(commands: Any) -> None:
         "dependence on scale, a plot, and a sentence on how far to trust it.",
         allow_abbrev=False,
     )
-    parser.add_argument("file", metavar="FILE", help=".npy, .npz, .zarr, .parquet or .csv")
+    parser.add_argument(
+        "file", metavar="FILE", help=".npy, .npz, .zarr, .parquet, .csv, .tsv or .txt"
+    )
     parser.add_argument("--array", default=None, help="name of the array in an .npz (default: X)")
     parser.add_argument(
         "--max-points", type=count, default=100_000, help="random rows used (default: 100000)"
@@ -76,7 +78,11 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
         last = f"{e.level[-1]:.2f} ({e.n_points[-1]} points)"
         print(f"{name:<34} {e.dimension:8.2f}  {interval:<17} {last}")
     low, _, middle, _, high = report.local
-    print(f"local dimension: {middle:.1f} in the median, 90% of points {low:.1f} to {high:.1f}")
+    few, many = report.expected_local
+    print(
+        f"local dimension: {middle:.1f} in the median, 90% of points {low:.1f} to {high:.1f} "
+        f"(one dimension everywhere would give {few:.1f} to {many:.1f})"
+    )
     print(f"\n{report.sentence}")
     if not options.no_plot:
         print(f"plot: {plot}")

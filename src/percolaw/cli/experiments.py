@@ -105,7 +105,8 @@ def run_run(options: argparse.Namespace, rest: list[str]) -> int:
         if {"-h", "--help"} & set(rest) or options.experiment is None:
             print(
                 "usage: percolaw run EXPERIMENT [--preset P] [--out DIR] [--workers N] "
-                "[--no-figures] [--quiet] [--json] [flags of the experiment]\n\n"
+                "[--timeout S] [--scheduler A] [--no-figures] [--quiet] [--json] "
+                "[flags of the experiment]\n\n"
                 f"experiments: {', '.join(EXPERIMENTS)}\n"
                 "percolaw run EXPERIMENT --help lists the flags of an experiment."
             )
@@ -145,7 +146,7 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
         cls,
         prog=f"percolaw run {cls.name}",
         description=f"{cls.title}\n\nFlags shared by all experiments: --preset, --out, --workers, "
-        "--no-figures, --quiet, --json.",
+        "--timeout, --scheduler, --no-figures, --quiet, --json.",
         default=default,
         args=rest,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 import time
 from typing import Any
 
@@ -45,10 +47,13 @@ def add(commands: Any) -> None:
 def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
     """Search, and print the best trials."""
     from percolaw.cli.experiments import configure
-    from percolaw.experiments.base import config_dict
     from percolaw.runs.sweep import Sweep, parse_axis, run_sweep
 
     experiment = configure(experiment_class(options.experiment), options.preset, rest)
+    for text in options.over:
+        flag = "--" + text.split("=")[0].replace("_", "-")
+        if flag in {word.split("=")[0] for word in rest}:
+            raise ValueError(f"{flag} is both fixed and searched over; give one.")
     sweep = Sweep(
         experiment,
         tuple(parse_axis(text) for text in options.over),
@@ -63,6 +68,7 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
             out=options.out,
             workers=checks.integer("--workers", options.workers, minimum=1),
             progress=update,
+            waiting=lambda message: print(message, file=sys.stderr),
         )
     if options.json:
         print(json.dumps({"folder": str(found.folder), "trials": found.trials}, indent=1))
@@ -72,12 +78,15 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
         values = "  ".join(f"{k} = {_short(v)}" for k, v in trial["values"].items())
         print(f"{trial['objective']:<12.5g} {values}")
     print(f"\n{len(found.trials)} trials; {time.perf_counter() - started:.1f} s")
-    flags = " ".join(
-        f"--{k.replace('_', '-')} {_short(v)}" for k, v in found.trials[0]["values"].items()
-    )
-    print(
-        f"best: percolaw run {config_dict(found.best)['experiment']} --preset {options.preset} {flags}"
-    )
+    if found.failed:
+        print(f"{len(found.failed)} failed: {found.failed[:5]}")
+    flags = [
+        f"--{k.replace('_', '-')} {shlex.quote(str(v))}"
+        for k, v in found.trials[0]["values"].items()
+    ]
+    fixed = [shlex.quote(word) for word in rest]
+    words = " ".join([experiment.name, "--preset", options.preset, *fixed, *flags])
+    print(f"best: percolaw run {words}")
     print(f"results: {found.folder}")
     return 0
 

@@ -14,7 +14,9 @@ from percolaw.datasets.formats import DatasetError, load
 from percolaw.errors import MissingExtraError
 from percolaw.rng import RandomLike, as_streams
 
-SUFFIXES = (".npy", ".npz", ".zarr", ".parquet", ".csv")
+SUFFIXES = (".npy", ".npz", ".zarr", ".parquet", ".csv", ".tsv", ".txt")
+#: What separates the numbers of text files; None is white space.
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
 
 
 def read_points(
@@ -26,8 +28,8 @@ def read_points(
     ----------
     path : path
         ``.npy`` (n, d); ``.npz`` with an array X, the one named, or a single 2-D one; ``.zarr``, an
-        array or a group with X; ``.parquet`` of a percolaw dataset; ``.csv`` of numbers separated by
-        commas, with or without a header line.
+        array or a group with X; ``.parquet`` of a percolaw dataset; numbers as text, with or without
+        a header line, separated by commas (``.csv``), tabs (``.tsv``) or spaces (``.txt``).
     most : int
         Rows read; the file may have more (memory maps and Zarr are not loaded whole).
     rng : int, Generator or Streams
@@ -79,12 +81,22 @@ def _open(source: Path, name: str | None) -> Any:
         return load(source).X
     if source.suffix == ".npy":
         return np.load(source, mmap_mode="r", allow_pickle=False)
-    if source.suffix == ".csv":
+    if source.suffix in SEPARATORS:
         with open(source, encoding="utf-8-sig") as lines:
             first = lines.readline()
         # A header has no numbers at all; one bad cell among numbers is an error, not a header.
-        skip = int(not any(_is_number(word) for word in first.split(",")))
-        return np.loadtxt(source, delimiter=",", skiprows=skip, ndmin=2, encoding="utf-8-sig")
+        separator = SEPARATORS[source.suffix]
+        skip = int(not any(_is_number(word) for word in first.split(separator)))
+        try:
+            return np.loadtxt(
+                source, delimiter=separator, skiprows=skip, ndmin=2, encoding="utf-8-sig"
+            )
+        except ValueError as error:
+            between = {",": "commas", "\t": "tabs", None: "spaces"}[separator]
+            raise DatasetError(
+                f"{source} is no table of numbers separated by {between}: "
+                f"{str(error).split('; use')[0].rstrip('.')}. Remove columns of text and fill blanks."
+            ) from error
     if source.suffix == ".npz":
         with np.load(source, allow_pickle=False) as arrays:
             chosen = name or ("X" if "X" in arrays.files else None)

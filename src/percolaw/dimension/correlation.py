@@ -30,7 +30,7 @@ class CorrelationDimension:
     n_radii : int
         Radii in the window, geometric.
     max_centres : int
-        Points whose neighbours are counted.
+        Points of each level whose neighbours are counted.
     """
 
     lowest: float = 0.5
@@ -61,7 +61,9 @@ class CorrelationDimension:
             raise ValueError(
                 f"{self.highest:g} neighbours are too many for {n} points; lower `highest`."
             )
-        centres = sample.query[: self.max_centres]
+        centres = sample.query[
+            : max(min(20, self.max_centres), int(self.max_centres * sample.share))
+        ]
         x = np.asarray(sample.points, dtype=np.float64)
         x = x - x.mean(axis=0)
         scale = 2.0 ** np.rint(np.log2(np.abs(x).max()))

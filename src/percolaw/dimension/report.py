@@ -37,7 +37,7 @@ ESTIMATORS: dict[str, Estimator] = {
 STEADY, ROUGH = (0.06, 0.12), (0.25, 0.35)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DimensionReport:
     """What all estimators say of a cloud of points.
 
@@ -51,6 +51,9 @@ class DimensionReport:
         k, and the MLE and ratio regression with k neighbours, on all points.
     local : tuple of float
         5, 25, 50, 75, 95 percentiles of the local dimension (k = 50, or what the points allow).
+    expected_local : tuple of float
+        5 and 95 percentiles that the same number of neighbours would give if the dimension were the
+        median everywhere: estimation noise alone.
     dimension : float
         Median of the estimates.
     interval : tuple of float
@@ -71,12 +74,17 @@ class DimensionReport:
     estimates: dict[str, Estimate]
     by_neighbors: dict[str, list[float]]
     local: tuple[float, ...]
+    expected_local: tuple[float, float]
     dimension: float
     interval: tuple[float, float]
     drift: float
     spread: float
     trust: str
     sentence: str
+
+    def __str__(self) -> str:
+        lines = [f"{name:<34} {estimate}" for name, estimate in self.estimates.items()]
+        return "\n".join([*lines, self.sentence])
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values; None for unknown errors and ends of intervals."""
@@ -98,6 +106,7 @@ class DimensionReport:
                 },
                 "by_neighbors": self.by_neighbors,
                 "local": list(self.local),
+                "expected_local": list(self.expected_local),
                 "dimension": self.dimension,
                 "interval": list(self.interval),
                 "drift": self.drift,
@@ -144,13 +153,28 @@ def estimate_dimension(
     >>> round(estimate_dimension(x + np.eye(10)[0] * 5).dimension)
     1
     """
-    checks.integer("number of points", len(np.asarray(points)), minimum=100)
-    x = checked_cloud(points, 22)
+    from scipy.special import gammaincinv
+
+    given = np.asarray(points)
+    if given.ndim == 0:
+        raise ValueError(
+            f"points must be an array of shape (n, d); got {type(points).__name__}. Of a dataset pass "
+            "its X; of a file, percolaw.load(file).X."
+        )
+    if given.ndim == 2:
+        checks.integer("number of points", given.shape[0], minimum=100)
+    x = checked_cloud(given, 22)
     n = x.shape[0]
     ks = [k for k in (2, 3, 5, 10, 20, 50, 100) if k <= n // 8]
     used = {name: e for name, e in ESTIMATORS.items() if e.n_neighbors <= max(ks)}
     levels = decimate(x, max(e.n_neighbors for e in used.values()), rng, max_queries=max_queries)
     estimates = {name: estimate(e, levels) for name, e in used.items()}
+    lost = [name for name, e in estimates.items() if not math.isfinite(e.dimension)]
+    if lost:
+        raise ValueError(
+            f"{lost[0]} gives no number: too many neighbours are equally far, as on a grid of whole "
+            "numbers. Such points have no dimension at this scale; add the digits that were rounded off."
+        )
     (whole,) = levels[0]
     some = whole.query[: min(whole.query.size, 5000)]
     table = make_sample(whole.points, max(ks), some)
@@ -162,6 +186,9 @@ def estimate_dimension(
     k_local = min(50, max(ks))
     local = local_dimension(whole.points, k_local, some)
     quantiles = tuple(float(q) for q in np.quantile(local, [0.05, 0.25, 0.5, 0.75, 0.95]))
+    # (k - 2) / Gamma(k - 1), times the dimension.
+    noise = (k_local - 2) / gammaincinv(k_local - 1, np.array([0.95, 0.05]))
+    expected = quantiles[2] / ((k_local - 2) / gammaincinv(k_local - 1, 0.5)) * noise
     values = list(estimates.values())
     dimension = float(np.median([e.dimension for e in values]))
     interval = (
@@ -191,6 +218,7 @@ def estimate_dimension(
         estimates,
         by_neighbors,
         quantiles,
+        (float(expected[0]), float(expected[1])),
         dimension,
         interval,
         drift,

@@ -38,11 +38,15 @@ class Sample:
         Rows whose neighbours are known.
     distance : array of float64, shape (m, k)
         Distances to the k nearest other points, rising, all positive.
+    share : float
+        One over the number of subsets of its level: what an estimator limits is limited a level, so
+        that the scatter of the subsets tells the error of the whole.
     """
 
     points: npt.NDArray[Any]
     query: npt.NDArray[np.int64]
     distance: FloatArray
+    share: float = 1.0
 
 
 class Estimator(Protocol):
@@ -118,7 +122,10 @@ def checked_cloud(points: npt.ArrayLike, k: int) -> npt.NDArray[Any]:
 
 
 def make_sample(
-    points: npt.NDArray[Any], k: int, query: npt.NDArray[np.int64] | None = None
+    points: npt.NDArray[Any],
+    k: int,
+    query: npt.NDArray[np.int64] | None = None,
+    share: float = 1.0,
 ) -> Sample:
     """Find the k nearest other points of the queries (of all points if None), exactly.
 
@@ -145,7 +152,7 @@ def make_sample(
             f"for most points the nearest {k} neighbours are equally far: a lattice, one-hot codes or "
             "the like. Such points have no dimension at this scale; add neighbours or drop the grid."
         )
-    return Sample(x, rows, others)
+    return Sample(x, rows, others, share)
 
 
 def decimate(
@@ -178,9 +185,9 @@ def decimate(
     smallest = max(FEWEST_POINTS, 4 * k)
     levels, count = [], 1
     while count <= MOST_SUBSETS and (count == 1 or n // count >= smallest):
-        share = max(min(limit, n) // count, min(k + 2, n // count))
+        queries = np.arange(max(min(limit, n) // count, min(k + 2, n // count)))
         subsets = [order[j::count] for j in range(count)]
-        levels.append([make_sample(x[rows], k, np.arange(share)) for rows in subsets])
+        levels.append([make_sample(x[rows], k, queries, 1.0 / count) for rows in subsets])
         count *= 2
     return levels
 

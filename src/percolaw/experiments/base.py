@@ -155,16 +155,22 @@ def config_dict(experiment: Any) -> dict[str, Any]:
     }
 
 
-def measured_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def known_class(name: str) -> type[Any] | None:
+    """Return the class of an experiment of this package by its name, or None."""
+    from percolaw.experiments import EXPERIMENTS, experiment_class
+
+    return experiment_class(name) if name in EXPERIMENTS else None
+
+
+def measured_config(
+    config: Mapping[str, Any], experiment: type[Any] | None = None
+) -> dict[str, Any]:
     """Return the part of a config that `measure` may depend on: units are named by it.
 
     Left out are the fields an experiment lists as ``judged``: how many cells there are, tolerances,
-    windows. Unknown experiments keep all fields.
+    windows. The class is looked up by its name if None; of unknown ones all fields are kept.
     """
-    from percolaw.experiments import EXPERIMENTS, experiment_class
-
-    name = config["experiment"]
-    judged = getattr(experiment_class(name), "judged", ()) if name in EXPERIMENTS else ()
+    judged = getattr(experiment or known_class(config["experiment"]), "judged", ())
     fields = {k: v for k, v in config["config"].items() if k not in judged}
     return {**config, "config": fields}
 

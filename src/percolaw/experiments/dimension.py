@@ -82,6 +82,8 @@ class Dimension:
         known = dict(MANIFOLDS)
         for name in self.shapes:
             checks.choice("shapes", name, known)
+        for d in self.cluster_dims:
+            checks.integer("cluster_dims", d, minimum=1)
         for kind in self.steps:
             checks.choice("steps", kind, ("gaussian", "sphere", "lattice"))
 

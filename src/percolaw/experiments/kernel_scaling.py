@@ -19,6 +19,8 @@ FloatArray = npt.NDArray[np.float64]
 PRODUCT = (("sphere", 2), ("cube", 1))
 #: The student whose kernel is the tangent kernel.
 NETWORK = "infinitely wide network"
+#: Settings on which all teachers are learned.
+TEACHER_SETTINGS = ("cluster d = 16", "cube 4")
 #: Outputs drawn of each teacher.
 N_DRAWS = 4
 
@@ -74,7 +76,7 @@ class KernelScaling:
     """Embedding dimensions of the infinite cluster."""
     cube_dims: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
     """Dimensions of the cubes."""
-    teacher_settings: tuple[str, ...] = ("cluster d = 16", "cube 4")
+    teacher_settings: tuple[str, ...] = TEACHER_SETTINGS
     """Settings on which all teachers are learned by the infinitely wide network."""
     network_depth: int = 2
     """Hidden layers of the infinitely wide student."""
@@ -96,6 +98,11 @@ class KernelScaling:
         )
         for nu in self.smoothness:
             checks.real("smoothness", nu, minimum=0.01, maximum=100.0)
+        for d in (*self.cluster_dims, *self.cube_dims):
+            checks.integer("cluster_dims and cube_dims", d, minimum=1)
+        if self.teacher_settings == TEACHER_SETTINGS:  # the default follows the settings there are
+            known = tuple(name for name in TEACHER_SETTINGS if name in self.settings())
+            object.__setattr__(self, "teacher_settings", known)
         if len(set(self.teacher_settings)) < len(self.teacher_settings):
             raise ValueError(f"teacher_settings names one twice: {self.teacher_settings}.")
         for name in self.teacher_settings:

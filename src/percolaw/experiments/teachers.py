@@ -256,5 +256,5 @@ class Teachers:
             float(measured.mean()),
             fit.seed_interval(measured),
             self.exponent_tolerance,
-            "follows the number of units; the write-up expects fast growth with depth",
+            "with biases pieces per unit fall with depth; the write-up expects fast growth",
         )

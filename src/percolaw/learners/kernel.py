@@ -32,8 +32,8 @@ class ConvergenceError(PercolawError, ArithmeticError):
 class KernelRegression:
     """Minimise sum_i (f(x_i) - y_i)^2 + ridge |f|^2 over the kernel's Hilbert space.
 
-    The posterior mean of a Gaussian process with noise variance `ridge`; for a tangent kernel the
-    outcome of training an infinitely wide network to the end.
+    The posterior mean of a Gaussian process with noise variance `ridge`; for a tangent kernel the mean
+    over initialisations of infinitely wide networks trained to the end.
 
     Parameters
     ----------
@@ -77,6 +77,11 @@ class KernelRegression:
         ConvergenceError
             If the iterations end before the tolerance is met.
         """
+        if not callable(self.kernel) or isinstance(self.kernel, type):
+            raise TypeError(
+                f"kernel must be a covariance function; got {self.kernel!r}. For instance "
+                "percolaw.covariance.Matern(0.5)."
+            )
         x, y = _checked(points, values)
         checks.choice("solver", self.solver, ("auto", "cholesky", "iterative"))
         ridges = [float(r) for r in np.atleast_1d(np.asarray(self.ridge, dtype=np.float64))]
@@ -227,6 +232,8 @@ def nested_curve(
         raise ValueError(f"sizes up to {size[-1]} need as many points; got {x.shape[0]}.")
     n = int(size[-1])
     x, y = x[:n], y.reshape(y.shape[0], -1)[:n]
+    if ridge == 0.0:
+        _refuse_contradictions(x, y)
     checks.memory(
         8.0 * n * (n + q.shape[0]), f"the kernel of {n} points", "Use fewer training points."
     )

@@ -6,9 +6,10 @@ import errno
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,20 @@ def working(
                 waiting(f"{who} works on {folder}; waiting for it to end.")
             time.sleep(0.2)
         (folder / "cancel").unlink(missing_ok=True)
+        ended = threading.Event()
+        threading.Thread(target=_beat, args=(folder / "active.json", ended), daemon=True).start()
         try:
             yield Activity(folder)
         finally:
+            ended.set()
             (folder / "active.json").unlink(missing_ok=True)
+
+
+def _beat(file: Path, ended: threading.Event) -> None:
+    """Show other machines that the work goes on, also while one unit takes long."""
+    while not ended.wait(10.0):
+        with suppress(OSError):
+            os.utime(file)
 
 
 def _locked(file: Any) -> bool:
@@ -115,10 +126,10 @@ def active(folder: Path) -> dict[str, Any] | None:
         return None
     if host != socket.gethostname():
         return found if age < SILENCE else None
+    if pid == os.getpid():
+        return found
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
+        with open(folder / ".lock", "a+", encoding="utf-8") as lock:
+            return None if _locked(lock) else found  # the lock goes with its process
     except OSError:
-        pass
-    return found
+        return found if age < SILENCE else None

@@ -41,12 +41,13 @@ def measure_unit(module: str, name: str, fields: dict[str, Any], code: str, cell
     place = f"{socket.gethostname()}:{os.getpid()}"
     rows, error = None, ""
     try:
-        if store.code_id() != code:
+        cls = getattr(importlib.import_module(module), name)
+        own = store.experiment_code(cls)
+        if own != code:
             raise RunError(
-                f"{place} runs other code ({store.code_id()}) than this run ({code}); install the same "
-                "percolaw there."
+                f"{place} runs other code ({own}) than this run ({code}); install the same there."
             )
-        experiment = from_config(getattr(importlib.import_module(module), name), fields)
+        experiment = from_config(cls, fields)
         # Sums of matrix products depend on the number of threads in their last digits.
         with threadpool_limits(1):
             rows = experiment.measure(cell)
@@ -135,6 +136,8 @@ def run_units(
             for future, cell in pending.items()
             if future.done() and not future.cancelled() and future.exception() is None
         ]
+        for future in pending:
+            future.cancel()
         keep(late)
         if isinstance(error, BrokenExecutor):
             raise RunError(

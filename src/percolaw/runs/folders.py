@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw import checks
-from percolaw.errors import RunError
+from percolaw.errors import PercolawError, RunError
 from percolaw.experiments.base import Experiment, from_config
 from percolaw.runs.activity import active
 from percolaw.runs.store import RunFolder, read_json, read_record
@@ -22,7 +22,8 @@ class RunStatus:
     Attributes
     ----------
     folder, experiment : str
-    state : {"running", "concluded", "unfinished", "failed", "damaged"}
+    state : {"running", "concluded", "outdated", "unfinished", "failed", "damaged"}
+        Outdated: concluded by another version of the code.
     done, failed : int
         Units measured by the present code, and failed.
     units : int or None
@@ -74,7 +75,7 @@ def status(path: Path, experiment_of: Any) -> RunStatus:
         counts = RunFolder(path, config).counts()
         cls = experiment_of(config["experiment"])
         units = None if cls is None else len(from_config(cls, config["config"]).cells())
-    except (ValueError, KeyError, TypeError, OSError, RunError) as error:
+    except (ValueError, KeyError, TypeError, OSError, PercolawError) as error:
         return RunStatus(str(path), "", "damaged", note=str(error))
     now = active(path)
     done, failed = counts.get("done", 0), counts.get("failed", 0)
@@ -82,8 +83,10 @@ def status(path: Path, experiment_of: Any) -> RunStatus:
         state = "running"
     elif failed:
         state = "failed"
+    elif not (path / "record.json").exists():
+        state = "unfinished"
     else:
-        state = "concluded" if (path / "record.json").exists() else "unfinished"
+        state = "concluded" if units is None or done >= units else "outdated"
     return RunStatus(
         str(path),
         config["experiment"],

@@ -15,7 +15,7 @@ from percolaw.experiments.base import Claim, Experiment, config_dict, run_id
 from percolaw.runs.activity import working
 from percolaw.runs.executor import run_units
 from percolaw.runs.provenance import provenance
-from percolaw.runs.store import RunFolder
+from percolaw.runs.store import RunFolder, code_id, experiment_code
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,17 @@ def run(
             "percolaw.experiments.experiment_class('single-cluster')(n_seeds=3)."
         )
     path = Path(folder) if folder is not None else default_folder(experiment, out)
-    store = RunFolder(path, config_dict(experiment))
+    store = RunFolder(path, config_dict(experiment), type(experiment))
     with working(path, waiting) as activity:
         store.reuse(experiment.cells())
         with _progress(experiment.name, progress) as update:
             run_units(experiment, store, executor, update, activity)
+        code_id.cache_clear()
+        if experiment_code(type(experiment)) != store.code:
+            raise RunError(
+                "the source of percolaw or of the experiment changed while this run was measured; "
+                "what was measured is kept under the name of the old code. Start it again."
+            )
         return _conclude(experiment, store)
 
 

@@ -28,7 +28,15 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
-from percolaw.experiments.base import Cell, Row, canonical_json, content_id, measured_config, plain
+from percolaw.experiments.base import (
+    Cell,
+    Row,
+    canonical_json,
+    content_id,
+    known_class,
+    measured_config,
+    plain,
+)
 from percolaw.runs.schema import prepare
 
 
@@ -76,6 +84,9 @@ class RunFolder:
         Made if missing.
     config : dict
         From `percolaw.experiments.base.config_dict`.
+    experiment : type, optional
+        The experiment's class; looked up by its name if None. Of an unknown one the latest code that
+        measured counts.
 
     Raises
     ------
@@ -83,10 +94,16 @@ class RunFolder:
         If the folder cannot be written or holds another config.
     """
 
-    def __init__(self, path: str | os.PathLike[str], config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        config: dict[str, Any],
+        experiment: type[Any] | None = None,
+    ) -> None:
         self.path = Path(path)
         self.config = config
-        self.code = code_id()
+        experiment = experiment or known_class(config["experiment"])
+        self.measured = measured_config(config, experiment)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -105,7 +122,10 @@ class RunFolder:
                     f"{content_id(read_json(known))}, this one is {content_id(config)}). "
                     "Choose another folder with --out, or remove that one."
                 )
-        elif any(p for p in self.path.iterdir() if p.name != "figures" and p.name[0] != "."):
+        elif (
+            any(p for p in self.path.iterdir() if p.name != "figures" and p.name[0] != ".")
+            and not known.exists()  # another process may just have begun the same run
+        ):
             raise RunError(
                 f"{self.path} is not empty and is no run folder. Choose another with --out."
             )
@@ -113,6 +133,10 @@ class RunFolder:
             write_atomic(known, json.dumps(json.loads(text), indent=2) + "\n")
         with self._connect() as connection:
             prepare(connection, config)
+            latest = connection.execute("SELECT code FROM units ORDER BY rowid DESC").fetchone()
+        self.code = (
+            experiment_code(experiment) if experiment else latest[0] if latest else code_id()
+        )
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -135,7 +159,7 @@ class RunFolder:
 
     def key(self, cell: Cell) -> str:
         """Return the name of a unit: a hash of its content."""
-        return unit_key(self.config, cell)
+        return content_id([self.measured, plain(cell)], 24)
 
     def finished(self) -> set[str]:
         """Return the keys of units whose rows are kept."""
@@ -199,18 +223,28 @@ class RunFolder:
             if not missing or file.parent == self.path:
                 continue
             try:
-                other = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10.0)
+                other = sqlite3.connect(
+                    f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0
+                )
                 try:
-                    found = other.execute(
-                        "SELECT key, code, cell, status, rows, error, seconds, finished, place "
-                        "FROM units WHERE status = 'done' AND code = ?",
-                        (self.code,),
-                    ).fetchall()
+                    there = other.execute(
+                        "SELECT key FROM units WHERE status = 'done' AND code = ?", (self.code,)
+                    )
+                    shared = [key for (key,) in there if key in missing]
+                    wanted = [
+                        other.execute(
+                            "SELECT key, code, cell, status, rows, error, seconds, finished, place "
+                            "FROM units WHERE key = ? AND code = ?",
+                            (key, self.code),
+                        ).fetchone()
+                        for key in shared
+                    ]
                 finally:
                     other.close()
             except sqlite3.Error:
                 continue
-            wanted = [row for row in found if row[0] in missing]
+            if not wanted:
+                continue
             with self._connect() as connection:
                 connection.executemany(
                     "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", wanted
@@ -272,6 +306,8 @@ class RunFolder:
         try:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise RunError(f"{file} cannot be made smaller now: {error}.") from error
         finally:
             connection.close()
         return n, max(0, before - file.stat().st_size)
@@ -304,9 +340,18 @@ def strict_json(value: Any) -> Any:
     return clean(json.loads(json.dumps(plain(value))))
 
 
-def unit_key(config: dict[str, Any], cell: Cell) -> str:
-    """Return the name of a unit: a hash of experiment, measured config and cell."""
-    return content_id([measured_config(config), plain(cell)], 24)
+def experiment_code(experiment: type[Any]) -> str:
+    """Return the hash of the code that measures an experiment: the package, and for a class of a
+    user's own the file it stands in (not what that file imports)."""
+    import inspect
+
+    if experiment.__module__.split(".")[0] == "percolaw":
+        return code_id()
+    try:
+        own = Path(inspect.getsourcefile(experiment) or "").read_bytes()
+    except (OSError, TypeError):
+        own = experiment.__qualname__.encode()
+    return hashlib.sha256(code_id().encode() + own).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)

@@ -10,20 +10,27 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from percolaw import checks
 from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict, content_id, from_config, plain
-from percolaw.runs.activity import working
+from percolaw.rng import Streams
+from percolaw.runs.activity import RunCancelled, working
 from percolaw.runs.run import Result, run
-from percolaw.runs.store import read_json, read_record, write_atomic
+from percolaw.runs.store import RunFolder, read_json, write_atomic
 
 Sampler: TypeAlias = Literal["grid", "random", "tpe"]
+
+#: Failures in a row after which a search gives up.
+MOST_FAILURES = 10
 
 
 @dataclass(frozen=True)
@@ -119,8 +126,11 @@ class Sweep:
         for axis in self.axes:
             if self.sampler == "grid" and not axis.choices:
                 raise ValueError(f"a grid needs choices for {axis.field}: {axis.field}=a,b,c.")
-            first = axis.choices[0] if axis.choices else axis.low
-            self.trial({axis.field: int(first) if axis.integer else first})
+            for value in axis.choices or (axis.low, axis.high):
+                self.trial({axis.field: int(value) if axis.integer else value})
+        fields = [axis.field for axis in self.axes]
+        if len(set(fields)) < len(fields):
+            raise ValueError(f"--over names a field twice: {', '.join(fields)}.")
 
     def trial(self, values: Mapping[str, Any]) -> Any:
         """Return the experiment with other values of some fields; raises ValueError if refused."""
@@ -174,12 +184,15 @@ class SweepResult:
         Its objective.
     trials : list of dict
         Every finished trial: number, values of the fields, objective, run folder.
+    failed : list of dict
+        Values of the fields of trials that failed and of which no other finished.
     """
 
     folder: Path
     best: Any
     value: float
     trials: list[dict[str, Any]]
+    failed: list[dict[str, Any]]
 
 
 def run_sweep(
@@ -188,6 +201,7 @@ def run_sweep(
     out: str | os.PathLike[str] = "runs",
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    waiting: Callable[[str], None] = lambda message: None,
 ) -> SweepResult:
     """Search to the end; what was tried before is not tried again.
 
@@ -197,10 +211,12 @@ def run_sweep(
     out : path
         Where the sweep's folder is made.
     workers : int
-        Processes that try at the same time. With more than one, TPE and random search depend on
-        which process is faster; a grid does not.
+        Processes that try at the same time. With more than one, TPE depends on which process is
+        faster; grids and random search do not.
     progress : callable
         Called with trials finished and in all.
+    waiting : callable
+        Called with a message if another process works on the sweep; this one then waits for it.
 
     Returns
     -------
@@ -211,34 +227,44 @@ def run_sweep(
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "sweep.json").exists():
         write_atomic(folder / "sweep.json", json.dumps(sweep.definition(), indent=1) + "\n")
-    with working(folder):
-        study = _study(sweep, folder, sweep.seed)
+    with working(folder, waiting) as activity:
+        study = _study(sweep, folder)
         _give_up_lost_trials(study)
         if sweep.sampler == "grid":
             _enqueue_grid(sweep, study)
-        total = sweep.size
-        progress(_n_finished(study), total)
+
+        def told() -> None:
+            done = _n_finished(study)
+            progress(done, sweep.size)
+            activity.report(done, sweep.size, 0)
+
+        told()
         if workers <= 1:
-            _search(sweep, folder, 0, lambda: progress(_n_finished(study), total))
+            _search(sweep, folder, told)
         else:
-            _search_together(sweep, folder, workers, lambda: progress(_n_finished(study), total))
+            _search_together(sweep, folder, workers, told)
         return _concluded(sweep, folder)
 
 
-def _study(sweep: Sweep, folder: Path, seed: int) -> Any:
+def _sampler(sweep: Sweep, trial: int) -> Any:
+    """A sampler for one trial, seeded by its number: a sweep that goes on draws anew."""
+    import optuna
+
+    seed = int(Streams(sweep.seed).key("init", trial) >> np.uint64(33))
+    if sweep.sampler == "tpe":
+        return optuna.samplers.TPESampler(seed=seed)
+    return optuna.samplers.RandomSampler(seed=seed)  # a grid's trials are enqueued
+
+
+def _study(sweep: Sweep, folder: Path) -> Any:
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    samplers: dict[str, Callable[[], Any]] = {
-        "grid": lambda: optuna.samplers.RandomSampler(seed=seed),  # all trials are enqueued
-        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
-    }
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))),
-        sampler=samplers[sweep.sampler](),
+        sampler=_sampler(sweep, 0),
         study_name="sweep",
         load_if_exists=True,
     )
@@ -255,14 +281,18 @@ def _suggest(trial: Any, axis: Axis) -> Any:
 
 
 def _objective(sweep: Sweep, folder: Path, trial: Any) -> float:
-    values = {axis.field: _suggest(trial, axis) for axis in sweep.axes}
-    result: Result = run(sweep.trial(values), out=folder)
+    experiment = sweep.trial({axis.field: _suggest(trial, axis) for axis in sweep.axes})
+    result: Result = run(experiment, out=folder)
     trial.set_user_attr("run", result.folder.name)
+    store = RunFolder(result.folder, config_dict(experiment), type(experiment))
     rows = [
-        {k: v for k, v in json.loads(line).items() if not k.startswith("test")}
-        for line in (result.folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+        {k: v for k, v in row.items() if not k.startswith("test")}
+        for row in store.rows(experiment.cells())
     ]
-    return float(sweep.experiment.validate(rows))
+    value = float(experiment.validate(rows))
+    if not math.isfinite(value):
+        raise ValueError(f"the objective of {result.folder} is {value}.")
+    return value
 
 
 def _n_finished(study: Any) -> int:
@@ -301,34 +331,47 @@ def _enqueue_grid(sweep: Sweep, study: Any) -> None:
             study.enqueue_trial(params)
 
 
-def _search(sweep: Sweep, folder: Path, worker: int, told: Callable[[], None]) -> None:
+def _search(sweep: Sweep, folder: Path, told: Callable[[], None]) -> None:
     """Try until enough trials are finished; one process's share of a sweep."""
     from optuna.trial import TrialState
 
-    study = _study(sweep, folder, sweep.seed + worker)
-    failures = 0
+    study = _study(sweep, folder)
+    errors: list[Exception] = []
+    cancelled: list[RunCancelled] = []
+
+    def objective(trial: Any) -> float:
+        # The sampler of the first question: its numbers depend on the trial alone.
+        study.sampler = _sampler(sweep, trial.number)
+        try:
+            value = _objective(sweep, folder, trial)
+        except RunCancelled as error:
+            cancelled.append(error)
+            raise
+        except Exception as error:
+            errors.append(error)
+            raise
+        errors.clear()
+        return value
+
     while True:
         states = [t.state for t in study.get_trials(deepcopy=False)]
-        under_way = states.count(TrialState.COMPLETE) + states.count(TrialState.RUNNING)
-        if under_way >= sweep.size:
+        waiting, running = states.count(TrialState.WAITING), states.count(TrialState.RUNNING)
+        if sweep.sampler == "grid":
+            if not waiting:
+                return
+        elif states.count(TrialState.COMPLETE) + running >= sweep.size:
             return
-        last: list[Exception] = []
-
-        def objective(trial: Any) -> float:
-            try:
-                return _objective(sweep, folder, trial)
-            except (RunError, ValueError) as error:
-                last.append(error)  # noqa: B023
-                raise
-
-        study.optimize(objective, n_trials=1, catch=(RunError, ValueError))
+        study.optimize(objective, n_trials=1, catch=(Exception,))
+        if cancelled:
+            raise cancelled[0]
+        if len(errors) >= MOST_FAILURES:
+            raise RunError(
+                f"{len(errors)} trials in a row failed, the last with: {errors[-1]}"
+            ) from errors[-1]
         told()
-        failures = failures + 1 if last else 0
-        if failures >= 10:
-            raise RunError(f"ten trials in a row failed, the last with: {last[-1]}") from last[-1]
 
 
-def _search_from_disk(module: str, name: str, folder: str, n_trials: int, worker: int) -> None:
+def _search_from_disk(module: str, name: str, folder: str, n_trials: int) -> None:
     """A worker's part, from the sweep's definition on disk."""
     import importlib
 
@@ -337,7 +380,7 @@ def _search_from_disk(module: str, name: str, folder: str, n_trials: int, worker
     axes = tuple(Axis(**{**axis, "choices": tuple(axis["choices"])}) for axis in definition["axes"])
     experiment = from_config(cls, definition["config"])
     sweep = Sweep(experiment, axes, definition["sampler"], n_trials, definition["seed"])
-    _search(sweep, Path(folder), worker, lambda: None)
+    _search(sweep, Path(folder), lambda: None)
 
 
 def _search_together(sweep: Sweep, folder: Path, workers: int, told: Callable[[], None]) -> None:
@@ -349,21 +392,44 @@ def _search_together(sweep: Sweep, folder: Path, workers: int, told: Callable[[]
     job = (cls.__module__, cls.__name__, str(folder), sweep.n_trials)
     pool = WorkerPool(workers)
     try:
-        futures = {pool.submit(_search_from_disk, *job, worker) for worker in range(workers)}
+        futures = {pool.submit(_search_from_disk, *job) for _ in range(workers)}
         pending = futures
         while pending:
             _, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
             told()
         for future in futures:
-            future.result()
+            try:
+                future.result()
+            except (RunError, ValueError):
+                raise
+            except Exception as error:  # whatever a lost worker raises
+                raise RunError(
+                    f"a process of the sweep ended ({type(error).__name__}: {error}). Finished "
+                    f"trials are kept in {folder}; the same command goes on."
+                ) from error
     except BaseException:
         pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()
 
 
+def _failed(study: Any, trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from optuna.trial import TrialState
+
+    done = [trial["values"] for trial in trials]
+    found: list[dict[str, Any]] = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
+        values = {
+            k: json.loads(v) if isinstance(v, str) else v
+            for k, v in (trial.params or trial.system_attrs.get("fixed_params", {})).items()
+        }
+        if values and values not in done and values not in found:
+            found.append(values)
+    return found
+
+
 def _concluded(sweep: Sweep, folder: Path) -> SweepResult:
-    study = _study(sweep, folder, sweep.seed)
+    study = _study(sweep, folder)
     finished = _finished(study)
     if not finished:
         raise RunError(f"no trial of {folder} finished; their runs say why.")
@@ -389,5 +455,4 @@ def _concluded(sweep: Sweep, folder: Path) -> SweepResult:
         )
         + "\n",
     )
-    read_record(folder / trials[0]["run"])
-    return SweepResult(folder, best, float(trials[0]["objective"]), trials)
+    return SweepResult(folder, best, float(trials[0]["objective"]), trials, _failed(study, trials))

@@ -151,8 +151,8 @@ def expected_linear_pieces(
     (1/pi) int sqrt(E z'^2 / E z^2 - (E z z' / E z^2)^2) dt times. Each layer maps E z^2 to
     s_b^2 + (s_w^2/2) E z^2 and multiplies E z'^2 and E z z' by s_w^2/2, because a ReLU passes half
     of each. Depth adds units, not pieces per unit (as Hanin and Rolnick 2019 found for random
-    networks): at a fixed number of parameters P the pieces of deep networks grow as the number of
-    units, sqrt(depth P), or slower with biases, never exponentially.
+    networks): at a fixed number of parameters P the pieces grow as sqrt(depth P) without biases, and
+    hardly with them, never exponentially.
 
     Parameters
     ----------

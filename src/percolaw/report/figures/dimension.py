@@ -99,7 +99,8 @@ def _scale(t: dict[str, Any]) -> Any:
         axis.set_xticks([], minor=True)
     for axis in axes[len(shown) :]:
         axis.set_visible(False)
-    axes[0].legend(fontsize=6)
+    lines, names = axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 

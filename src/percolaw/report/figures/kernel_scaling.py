@@ -121,7 +121,8 @@ def _curves(t: dict[str, Any], n: Any) -> Any:
         if found:
             window(axis, *found[0])
         axis.set(xscale="log", yscale="log", title=name, xlabel="$n$")
-        axis.set_ylim(bottom=1e-10)
+        lowest = min(min(c["mean"]) for c in t["curves"] if c["points"] == name)
+        axis.set_ylim(bottom=max(1e-10, 0.5 * lowest))
         axis.legend(fontsize=6.5, title="exponent (predicted)", title_fontsize=6.5)
     for axis in axes[len(names) :]:
         axis.set_visible(False)

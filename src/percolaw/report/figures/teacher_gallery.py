@@ -19,9 +19,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     names = [f"ReLU {d} x {w}" for d in t["depths"] for w in t["widths"]]
     for axis, name in zip(axes, names, strict=True):
         _show(axis, pictures[name])
-    grid.suptitle(
-        f"Random ReLU teachers, depth x width: plane through the origin of {t['dim']} dimensions"
-    )
+    grid.suptitle(f"Random ReLU teachers, depth x width\nplane through the origin, d = {t['dim']}")
     other = [p for name, p in pictures.items() if name not in names]
     beside, axes = new(4, (len(other) + 3) // 4, width=2.4, height=2.6)
     for axis, picture in zip(axes, other, strict=False):
