@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw import checks
+from percolaw.errors import PercolawError
 from percolaw.experiments import EXPERIMENTS, experiment_class
 
 
@@ -109,9 +110,12 @@ def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
 
 def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
     """Forget failures, then go on."""
-    from percolaw.runs.folders import open_config
+    from percolaw.cli.experiments import check_options
+    from percolaw.runs.folders import open_config, reopen
     from percolaw.runs.store import RunFolder
 
+    reopen(options.run, _known)
+    check_options(options)
     n = RunFolder(options.run, open_config(options.run)).forget_failures()
     if not options.json:
         print(f"{n} failed units are measured again")
@@ -185,18 +189,23 @@ def run_gc(options: argparse.Namespace, rest: list[str]) -> int:
     """Say what can go, or remove it."""
     from percolaw.runs.folders import collect_garbage, garbage, run_folders
 
-    total = 0
+    total = code = 0
     for path in run_folders(options.out):
-        units, files = garbage(path)
-        if not units and not files:
+        try:
+            units, files = garbage(path)
+            if not units and not files:
+                continue
+            text = f"{path}  {units} units of other code, {len(files)} leftover files"
+            if options.apply:
+                won = collect_garbage(path)
+                total += won
+                text += f": removed, {checks.human_bytes(won)}"
+        except (PercolawError, ValueError, OSError) as error:
+            print(f"percolaw: {path} is passed over: {error}", file=sys.stderr)
+            code = 1 if options.apply else code
             continue
-        text = f"{path}  {units} units of other code, {len(files)} leftover files"
-        if options.apply:
-            won = collect_garbage(path)
-            total += won
-            text += f": removed, {checks.human_bytes(won)}"
         print(text)
     print(
         f"{checks.human_bytes(total)} won back" if options.apply else "nothing removed; add --apply"
     )
-    return 0
+    return code

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -235,6 +236,20 @@ def check_options(options: argparse.Namespace) -> None:
 
 
 @contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Further Ctrl-C do not interrupt the tidying up."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def executor_of(options: argparse.Namespace) -> Iterator[Any]:
     """Where units are measured: None for this process, local workers, or a Dask scheduler."""
     from percolaw.runs.workers import WorkerPool, default_workers
@@ -255,7 +270,8 @@ def executor_of(options: argparse.Namespace) -> Iterator[Any]:
     try:
         yield pool
     except BaseException:
-        pool.shutdown(cancel_futures=True)
+        with _deaf_to_interrupts():
+            pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()
 

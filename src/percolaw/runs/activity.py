@@ -122,7 +122,11 @@ def active(folder: Path) -> dict[str, Any] | None:
         pid, host = int(found["pid"]), str(found["host"])
         for name in ("done", "total", "failed"):
             found[name] = int(found[name])
-    except (OSError, ValueError, KeyError, TypeError):
+        left = found.get("seconds_left")
+        found["seconds_left"] = float(left) if isinstance(left, (int, float)) else None
+        if left is not None and not 0.0 <= float(left) < 1e12:
+            found["seconds_left"] = None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     if host != socket.gethostname():
         return found if age < SILENCE else None

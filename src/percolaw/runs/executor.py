@@ -139,11 +139,11 @@ def run_units(
         for future in pending:
             future.cancel()
         keep(late)
-        if isinstance(error, BrokenExecutor):
+        if isinstance(error, (BrokenExecutor, CancelledError)):
             raise RunError(
-                f"a worker process of {experiment.name} died, perhaps for want of memory. Finished "
-                f"units are kept in {folder.path}; the same command continues, with --workers 1 if "
-                "memory is short."
+                f"the workers of {experiment.name} were lost ({type(error).__name__}), perhaps for want "
+                f"of memory or with their scheduler. Finished units are kept in {folder.path}; the same "
+                "command continues, with --workers 1 if memory is short."
             ) from error
         raise
 

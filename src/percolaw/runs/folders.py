@@ -134,7 +134,7 @@ def difference(first: str | Path, second: str | Path) -> dict[str, Any]:
         ``config``: field to pair of values where they differ; ``claims``: name to what differs
         (predicted, measured, interval, verdict, or presence); ``code``: pair of code hashes.
     """
-    one, two = read_record(first), read_record(second)
+    one, two = (_checked_record(place) for place in (first, second))
     left, right = _flat(one.get("config", {})), _flat(two.get("config", {}))
     config = {
         key: [left.get(key), right.get(key)]
@@ -162,6 +162,17 @@ def difference(first: str | Path, second: str | Path) -> dict[str, Any]:
         "same_claims": len(set(a) & set(b)) - sum(1 for c in claims.values() if "only in" not in c),
         "code": [one.get("code"), two.get("code")],
     }
+
+
+def _checked_record(path: str | Path) -> dict[str, Any]:
+    record: Any = read_record(path)
+    claims = record.get("claims") if isinstance(record, dict) else None
+    whole = isinstance(claims, list) and all(isinstance(c, dict) and "name" in c for c in claims)
+    if not whole:
+        raise RunError(
+            f"{path}/record.json is not the record of a run; resume the run to write it."
+        )
+    return dict(record)
 
 
 def _flat(fields: Any, prefix: str = "") -> dict[str, Any]:

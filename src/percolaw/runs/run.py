@@ -73,6 +73,8 @@ def run(
         )
     path = Path(folder) if folder is not None else default_folder(experiment, out)
     store = RunFolder(path, config_dict(experiment), type(experiment))
+    if store.read_only:
+        raise RunError(f"{path} is not writable. Choose another folder with --out.")
     with working(path, waiting) as activity:
         store.reuse(experiment.cells())
         with _progress(experiment.name, progress) as update:

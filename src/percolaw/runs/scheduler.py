@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -9,6 +11,26 @@ from typing import Any
 
 from percolaw import checks
 from percolaw.errors import RunError
+
+
+def _connected(distributed: Any, address: Any) -> Any:
+    """Connect within 15 seconds, whatever answers: Dask itself waits for a silent server for ever."""
+    found: list[Any] = []
+
+    def connect() -> None:
+        try:
+            found.append(distributed.Client(address, timeout=10, set_as_default=False))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(15.0)
+    if not found:
+        raise TimeoutError("it takes the connection and is silent")
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
 
 
 @contextmanager
@@ -35,6 +57,7 @@ def dask_executor(address: str, workers: int | None = None) -> Iterator[Executor
     refuse to work with another version.
     """
     distributed = checks.extra("distributed", "scale")
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # errors are reported here
     import dask
 
     with dask.config.set({"distributed.worker.daemon": False}):
@@ -53,7 +76,7 @@ def dask_executor(address: str, workers: int | None = None) -> Iterator[Executor
                 f"--scheduler must be 'local' or an address such as tcp://host:8786; got {address!r}."
             )
         try:
-            client = distributed.Client(cluster or address, timeout=10, set_as_default=False)
+            client = _connected(distributed, cluster or address)
         except (OSError, TimeoutError) as error:
             raise RunError(
                 f"no Dask scheduler answers at {address}: {error}. Start one with `dask scheduler`, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from typing import Any
@@ -15,16 +16,22 @@ TABLE_VERSION = 2
 _TABLE = """
 CREATE TABLE IF NOT EXISTS units (
     key TEXT NOT NULL, code TEXT NOT NULL, cell TEXT NOT NULL, status TEXT NOT NULL,
-    rows TEXT, error TEXT, seconds REAL, finished TEXT, place TEXT, PRIMARY KEY (key, code)
+    rows TEXT, error TEXT, seconds REAL, finished TEXT, place TEXT,
+    digest TEXT, PRIMARY KEY (key, code)
 )
 """
+
+
+def row_digest(text: str | None) -> str | None:
+    """Return the checksum of a unit's rows as they stand in the table."""
+    return None if text is None else hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def prepare(connection: sqlite3.Connection, config: dict[str, Any]) -> None:
     """Make the table, or bring an older one up to date, inside the caller's transaction.
 
-    Version 1 (files of version 0.1 without a number) named units by their cell alone and did not
-    know where they were measured.
+    Version 1 (files of version 0.1 without a number) named units by their cell alone and had neither
+    the place where they were measured nor a checksum.
 
     Raises
     ------
@@ -55,8 +62,11 @@ def prepare(connection: sqlite3.Connection, config: dict[str, Any]) -> None:
             "SELECT code, cell, status, rows, error, seconds, finished FROM units_1"
         ).fetchall()
         connection.executemany(
-            "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            [(content_id([base, json.loads(row[1])], 24), *row) for row in found],
+            "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+            [
+                (content_id([base, json.loads(row[1])], 24), *row, row_digest(row[3]))
+                for row in found
+            ],
         )
         connection.execute("DROP TABLE units_1")
     connection.execute(f"PRAGMA user_version = {TABLE_VERSION}")

@@ -37,7 +37,7 @@ from percolaw.experiments.base import (
     measured_config,
     plain,
 )
-from percolaw.runs.schema import prepare
+from percolaw.runs.schema import prepare, row_digest
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ class RunFolder:
                 f"cannot make the results folder {self.path}: {error.strerror}. "
                 "Choose another with --out."
             ) from None
-        if not os.access(self.path, os.W_OK | os.X_OK):
+        self.read_only = not os.access(self.path, os.W_OK | os.X_OK)
+        if self.read_only and not (self.path / "units.sqlite").exists():
             raise RunError(f"{self.path} is not writable. Choose another folder with --out.")
         known = self.path / "config.json"
         text = canonical_json(config)
@@ -132,7 +133,8 @@ class RunFolder:
         else:
             write_atomic(known, json.dumps(json.loads(text), indent=2) + "\n")
         with self._connect() as connection:
-            prepare(connection, config)
+            if not self.read_only:
+                prepare(connection, config)
             latest = connection.execute("SELECT code FROM units ORDER BY rowid DESC").fetchone()
         self.code = (
             experiment_code(experiment) if experiment else latest[0] if latest else code_id()
@@ -143,10 +145,15 @@ class RunFolder:
         """One transaction; the write-ahead log makes it whole or nothing however the process ends."""
         file = self.path / "units.sqlite"
         try:
-            connection = sqlite3.connect(file, timeout=60.0)
+            if self.read_only:  # an archive: nobody writes to it
+                place = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
+                connection = sqlite3.connect(place, uri=True)
+            else:
+                connection = sqlite3.connect(file, timeout=60.0)
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=NORMAL")
+                if not self.read_only:
+                    connection.execute("PRAGMA journal_mode=WAL")
+                    connection.execute("PRAGMA synchronous=NORMAL")
                 with connection:
                     yield connection
             finally:
@@ -187,28 +194,34 @@ class RunFolder:
 
     def keep(self, outcomes: Iterable[tuple[Cell, Outcome]], finished: str) -> None:
         """Store units in one transaction; a unit already done stays as it is."""
+        texts = [
+            (cell, outcome, None if outcome.rows is None else canonical_json(outcome.rows))
+            for cell, outcome in outcomes
+        ]
         values = [
             (
                 self.key(cell),
                 self.code,
                 canonical_json(cell),
                 "failed" if outcome.rows is None else "done",
-                None if outcome.rows is None else canonical_json(outcome.rows),
+                text,
                 outcome.error or None,
                 outcome.seconds,
                 finished,
                 outcome.place,
+                row_digest(text),
             )
-            for cell, outcome in outcomes
+            for cell, outcome, text in texts
         ]
         if not values:
             return
         with self._connect() as connection:
             connection.executemany(
-                "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT(key, code) DO UPDATE SET status = excluded.status, "
                 "rows = excluded.rows, error = excluded.error, seconds = excluded.seconds, "
-                "finished = excluded.finished, place = excluded.place WHERE status != 'done'",
+                "finished = excluded.finished, place = excluded.place, "
+                "digest = excluded.digest WHERE status != 'done'",
                 values,
             )
 
@@ -233,8 +246,8 @@ class RunFolder:
                     shared = [key for (key,) in there if key in missing]
                     wanted = [
                         other.execute(
-                            "SELECT key, code, cell, status, rows, error, seconds, finished, place "
-                            "FROM units WHERE key = ? AND code = ?",
+                            "SELECT key, code, cell, status, rows, error, seconds, finished, place, "
+                            "digest FROM units WHERE key = ? AND code = ?",
                             (key, self.code),
                         ).fetchone()
                         for key in shared
@@ -243,11 +256,12 @@ class RunFolder:
                     other.close()
             except sqlite3.Error:
                 continue
+            wanted = [row for row in wanted if row and row[9] == row_digest(row[4])]
             if not wanted:
                 continue
             with self._connect() as connection:
                 connection.executemany(
-                    "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", wanted
+                    "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", wanted
                 )
             missing -= {row[0] for row in wanted}
             copied += len(wanted)
@@ -266,20 +280,31 @@ class RunFolder:
         """Return every finished unit of the present code with its rows."""
         with self._connect() as connection:
             found = connection.execute(
-                "SELECT cell, rows FROM units WHERE status = 'done' AND code = ? ORDER BY rowid",
+                "SELECT cell, rows, digest FROM units WHERE status = 'done' AND code = ? "
+                "ORDER BY rowid",
                 (self.code,),
             ).fetchall()
-        return [(json.loads(cell), json.loads(rows)) for cell, rows in found]
+        return [(json.loads(cell), self._read(rows, digest)) for cell, rows, digest in found]
+
+    def _read(self, text: str, digest: str) -> list[Row]:
+        """Rows from the table, if they are as they were written."""
+        if not isinstance(text, str) or row_digest(text) != digest:
+            raise RunError(
+                f"{self.path / 'units.sqlite'} is damaged: rows are not as they were written. Move it "
+                "aside to measure anew."
+            )
+        rows: list[Row] = json.loads(text)
+        return rows
 
     def rows(self, cells: list[Cell]) -> list[Row]:
         """Return the rows of the given units, in their order."""
         with self._connect() as connection:
-            kept = dict(
-                connection.execute(
-                    "SELECT key, rows FROM units WHERE status = 'done' AND code = ?", (self.code,)
-                ).fetchall()
-            )
-        return [row for cell in cells for row in json.loads(kept[self.key(cell)])]
+            found = connection.execute(
+                "SELECT key, rows, digest FROM units WHERE status = 'done' AND code = ?",
+                (self.code,),
+            ).fetchall()
+        kept = {key: (rows, digest) for key, rows, digest in found}
+        return [row for cell in cells for row in self._read(*kept[self.key(cell)])]
 
     def seconds_by_status(self) -> list[tuple[str, int, float]]:
         """Return (status, units, computing seconds)."""

@@ -16,6 +16,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from percolaw import checks
+from percolaw.errors import RunError
 
 _THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 #: Memory that a worker should be able to have, in bytes.
@@ -44,25 +45,36 @@ class WorkerPool(Executor):
     def __init__(
         self, workers: int, timeout: float | None = None, memory: float | None = None
     ) -> None:
-        from pebble import ProcessPool
-
         self.workers = checks.integer("workers", workers, minimum=1)
         self.timeout = None if timeout is None else checks.real("timeout", timeout, minimum=1e-3)
         share = checks.available_memory() / self.workers if memory is None else memory
-        limit = int(checks.real("memory", share, minimum=1.0))
+        self.memory = int(checks.real("memory", share, minimum=1.0))
+        self._closed = False
+        self._pool = self._start()
+
+    def _start(self) -> Any:
+        """Start the processes."""
+        from pebble import ProcessPool
+
         saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
         try:
-            self._pool = ProcessPool(
+            pool = ProcessPool(
                 self.workers,
                 initializer=_start_worker,
-                initargs=(os.getpid(), limit),
+                initargs=(os.getpid(), self.memory),
                 context=multiprocessing.get_context("spawn"),
             )
             # Workers start on demand; start them while the environment limits their threads.
-            first = [self._pool.schedule(time.sleep, args=[0.05]) for _ in range(self.workers)]
+            first = [pool.schedule(time.sleep, args=[0.05]) for _ in range(self.workers)]
             for future in first:
                 future.result()
+            return pool
+        except Exception as error:  # whatever a worker that dies at its start raises
+            raise RunError(
+                f"the workers could not be started ({type(error).__name__}: {error}), perhaps for "
+                "want of memory. Start the command again, with --workers 1 if memory is short."
+            ) from error
         finally:
             for name, value in saved.items():
                 if value is None:
@@ -74,14 +86,23 @@ class WorkerPool(Executor):
         self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any
     ) -> Future[Any]:
         """Schedule a call; see `concurrent.futures.Executor.submit`."""
-        future: Future[Any] = self._pool.schedule(
-            function, args=arguments, kwargs=keywords, timeout=self.timeout
-        )
-        return future
+        for attempt in range(2):
+            try:
+                future: Future[Any] = self._pool.schedule(
+                    function, args=arguments, kwargs=keywords, timeout=self.timeout
+                )
+                return future
+            except RuntimeError:
+                # An idle worker that dies breaks the pool; it is then empty, and starts anew.
+                if attempt or self._closed:
+                    raise
+                self._pool = self._start()
+        raise AssertionError("not reached")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers: after their work, or at once with `cancel_futures`."""
         pool: Any = self._pool
+        self._closed = True
         if cancel_futures:
             pool.stop()
         else:
