@@ -215,7 +215,7 @@ def test_run_of_older_code_that_is_measured_anew_is_not_concluded(tmp_path, monk
     monkeypatch.setattr(store, "code_id", lambda: "another")
     interrupted_run(FaultToy(), tmp_path, 3)
     assert status(folder, known).done == 3
-    assert status(folder, known).state == "unfinished"
+    assert status(folder, known).state == "outdated"
 
 
 # --- resume and retry -----------------------------------------------------------------------------
@@ -492,6 +492,7 @@ def test_export_has_every_row(tmp_path, suffix, capsys):
 class OddToy(FaultToy):
     """Rows with everything that rows may have."""
 
+    name = "odd-toy"
     rows: tuple = ()
 
     def measure(self, cell):

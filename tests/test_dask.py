@@ -171,7 +171,7 @@ def test_worker_of_other_code_refuses(tmp_path, shared, monkeypatch):
     assert begun(experiment) == [1]
 
     monkeypatch.setattr(executor_module, "measure_unit", other)
-    with pytest.raises(RunError, match=r"3 unit\(s\).*runs other code.*install the same percolaw"):
+    with pytest.raises(RunError, match=r"3 unit\(s\).*runs other code.*install the same there"):
         percolaw.run(experiment, out=tmp_path / "runs")
 
 
