@@ -792,7 +792,7 @@ def test_files_from_the_future_are_no_obstacle(tmp_path, finished):
 
 
 def test_two_processes_on_one_run(tmp_path):
-    experiment = toy(tmp_path, n_units=60, seconds=0.06)
+    experiment = toy(tmp_path, n_units=60, seconds=0.2)
     first = start(*flags(experiment, tmp_path / "runs"))
     until(lambda: begun(experiment))
     second = start(*flags(experiment, tmp_path / "runs"))

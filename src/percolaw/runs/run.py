@@ -77,7 +77,7 @@ def run(
         raise RunError(f"{path} is not writable. Choose another folder with --out.")
     with working(path, waiting) as activity:
         store.reuse(experiment.cells())
-        with _progress(experiment.name, progress) as update:
+        with _progress(experiment.name, progress) as update, store.held_open():
             run_units(experiment, store, executor, update, activity)
         code_id.cache_clear()
         if experiment_code(type(experiment)) != store.code:

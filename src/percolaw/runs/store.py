@@ -102,6 +102,7 @@ class RunFolder:
     ) -> None:
         self.path = Path(path)
         self.config = config
+        self._held: sqlite3.Connection | None = None
         experiment = experiment or known_class(config["experiment"])
         self.measured = measured_config(config, experiment)
         try:
@@ -145,6 +146,10 @@ class RunFolder:
         """One transaction; the write-ahead log makes it whole or nothing however the process ends."""
         file = self.path / "units.sqlite"
         try:
+            if self._held is not None:
+                with self._held:
+                    yield self._held
+                return
             if self.read_only:  # an archive: nobody writes to it
                 place = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
                 connection = sqlite3.connect(place, uri=True)
@@ -163,6 +168,17 @@ class RunFolder:
                 f"{file} cannot be used: {error}. If the disk is full, make room; if the file is "
                 "damaged, move it aside to measure anew."
             ) from error
+
+    @contextmanager
+    def held_open(self) -> Iterator[None]:
+        """Keep one connection for the time of a run: opening takes longer than a small unit."""
+        with self._connect() as connection:
+            connection.commit()
+            self._held = connection
+            try:
+                yield
+            finally:
+                self._held = None
 
     def key(self, cell: Cell) -> str:
         """Return the name of a unit: a hash of its content."""

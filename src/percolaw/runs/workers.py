@@ -56,6 +56,7 @@ class WorkerPool(Executor):
         """Start the processes."""
         from pebble import ProcessPool
 
+        _shorten_waits()
         saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
         try:
@@ -118,8 +119,16 @@ def process_pool(
     return WorkerPool(workers, timeout, memory)
 
 
+def _shorten_waits() -> None:
+    """A worker killed while it sends keeps the channel; the others wait this long for it, not 60 s."""
+    from pebble.common import CONSTS
+
+    CONSTS.channel_lock_timeout = 5.0
+
+
 def _start_worker(parent: int, memory: int) -> None:
     """Leave Ctrl-C to the parent, exit when it is gone, threads and memory limited."""
+    _shorten_waits()
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))  # for workers that replace dead ones
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
