@@ -69,9 +69,12 @@ class WorkerPool(Executor):
             # Workers start on demand; start them while the environment limits their threads.
             first = [pool.schedule(time.sleep, args=[0.05]) for _ in range(self.workers)]
             for future in first:
-                future.result()
+                future.result(timeout=120.0)
             return pool
         except Exception as error:  # whatever a worker that dies at its start raises
+            unfinished: Any = pool  # left running it would keep this process at its exit
+            unfinished.stop()
+            unfinished.join()
             raise RunError(
                 f"the workers could not be started ({type(error).__name__}: {error}), perhaps for "
                 "want of memory. Start the command again, with --workers 1 if memory is short."
