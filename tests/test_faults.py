@@ -305,7 +305,7 @@ def test_worker_killed_at_the_start_ends_in_a_message(tmp_path):
     until(lambda: workers_of(process.pid))
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     try:
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode in (0, 1)
@@ -849,7 +849,7 @@ def interrupted(tmp_path, pauses):
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             time.sleep(pause)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode not in (0, 2)
     before = done(folder)
     assert set(before) <= {unit for what, unit, _ in lines(experiment) if what == "end"}
@@ -886,7 +886,7 @@ def test_terminated_command_continues(tmp_path):
     until(lambda: len(done(folder)) > 3)
     below = workers_of(process.pid)
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in below), 5)
     before = done(folder)
     assert status(folder, lambda name: FaultToy).state == "unfinished"

@@ -27,12 +27,14 @@ from percolaw.experiments.base import Cell, from_config
 from percolaw.runs import store
 from percolaw.runs.activity import Activity
 from percolaw.runs.store import Outcome, RunFolder
-from percolaw.runs.workers import default_workers, process_pool
+from percolaw.runs.workers import WorkerPool, default_workers, process_pool
 
 __all__ = ["default_workers", "measure_unit", "process_pool", "run_units"]
 
 #: Units handed to an executor at a time: enough to keep it busy, few enough to stop quickly.
 QUEUE = 1000
+#: Seconds in which a pool with units in its queue may do nothing.
+STALL = 15.0
 
 
 def measure_unit(module: str, name: str, fields: dict[str, Any], code: str, cell: Cell) -> Outcome:
@@ -121,8 +123,18 @@ def run_units(
 
     try:
         fill()
+        busy = time.monotonic()
         while pending:
             finished, _ = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+            if finished or any(future.running() for future in pending):
+                busy = time.monotonic()
+            elif isinstance(executor, WorkerPool) and time.monotonic() - busy > STALL:
+                lost = list(pending.values())
+                pending.clear()
+                executor.restart()
+                pending = {executor.submit(measure_unit, *job, cell): cell for cell in lost}
+                busy = time.monotonic()
+                continue
             results = [(pending[future], _outcome(future)) for future in finished]
             for future in finished:
                 del pending[future]

@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from percolaw import checks
-from percolaw.errors import RunError
 
 _THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 #: Memory that a worker should be able to have, in bytes.
@@ -53,38 +53,25 @@ class WorkerPool(Executor):
         self._pool = self._start()
 
     def _start(self) -> Any:
-        """Start the processes."""
+        """Make the processes; they start with the first unit."""
         from pebble import ProcessPool
 
         _shorten_waits()
-        saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-        try:
-            pool = ProcessPool(
-                self.workers,
-                initializer=_start_worker,
-                initargs=(os.getpid(), self.memory),
-                context=multiprocessing.get_context("spawn"),
-            )
-            # Workers start on demand; start them while the environment limits their threads.
-            first = [pool.schedule(time.sleep, args=[0.05]) for _ in range(self.workers)]
-            for future in first:
-                future.result(timeout=120.0)
-            return pool
-        except Exception as error:  # whatever a worker that dies at its start raises
-            unfinished: Any = pool  # left running it would keep this process at its exit
-            unfinished.stop()
-            unfinished.join()
-            raise RunError(
-                f"the workers could not be started ({type(error).__name__}: {error}), perhaps for "
-                "want of memory. Start the command again, with --workers 1 if memory is short."
-            ) from error
-        finally:
-            for name, value in saved.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+        return ProcessPool(
+            self.workers,
+            initializer=_start_worker,
+            initargs=(os.getpid(), self.memory),
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def restart(self) -> None:
+        """Give up all processes and what they were doing, and make new ones.
+
+        For a pool that does nothing: a worker killed in the instant in which it takes a unit takes the
+        unit with it, and nobody is told.
+        """
+        threading.Thread(target=_stop, args=(self._pool,), daemon=True).start()
+        self._pool = self._start()
 
     def submit(
         self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any
@@ -96,7 +83,7 @@ class WorkerPool(Executor):
                     function, args=arguments, kwargs=keywords, timeout=self.timeout
                 )
                 return future
-            except RuntimeError:
+            except (RuntimeError, BrokenProcessPool):
                 # An idle worker that dies breaks the pool; it is then empty, and starts anew.
                 if attempt or self._closed:
                     raise
@@ -120,6 +107,11 @@ def process_pool(
 ) -> WorkerPool:
     """Return a pool of workers for `percolaw.run(..., executor=...)`; see `WorkerPool`."""
     return WorkerPool(workers, timeout, memory)
+
+
+def _stop(pool: Any) -> None:
+    pool.stop()
+    pool.join()
 
 
 def _shorten_waits() -> None:
