@@ -16,7 +16,7 @@ demo: $(STAMP)
 	$(BIN) -m percolaw reproduce brill2024 --preset laptop
 
 test: $(STAMP) lint
-	$(BIN) -m pytest -n 2 --dist loadfile
+	OPENBLAS_NUM_THREADS=1 $(BIN) -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN) -m ruff check .
