@@ -322,14 +322,6 @@ class RunFolder:
         kept = {key: (rows, digest) for key, rows, digest in found}
         return [row for cell in cells for row in self._read(*kept[self.key(cell)])]
 
-    def seconds_by_status(self) -> list[tuple[str, int, float]]:
-        """Return (status, units, computing seconds)."""
-        with self._connect() as connection:
-            return connection.execute(
-                "SELECT status, COUNT(*), TOTAL(seconds) FROM units WHERE code = ? GROUP BY status",
-                (self.code,),
-            ).fetchall()
-
     def forget_failures(self) -> int:
         """Remove failed units, so that they are measured again; return how many there were."""
         with self._connect() as connection:
