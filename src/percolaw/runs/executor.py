@@ -34,7 +34,7 @@ __all__ = ["default_workers", "measure_unit", "process_pool", "run_units"]
 #: Units handed to an executor at a time: enough to keep it busy, few enough to stop quickly.
 QUEUE = 1000
 #: Seconds in which a pool with units in its queue may do nothing.
-STALL = 15.0
+STALL = 30.0
 
 
 def measure_unit(module: str, name: str, fields: dict[str, Any], code: str, cell: Cell) -> Outcome:

@@ -104,7 +104,7 @@ class RunFolder:
         self.config = config
         self._held: sqlite3.Connection | None = None
         experiment = experiment or known_class(config["experiment"])
-        self.measured = measured_config(config, experiment)
+        self._measured = canonical_json(measured_config(config, experiment))
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -182,7 +182,10 @@ class RunFolder:
 
     def key(self, cell: Cell) -> str:
         """Return the name of a unit: a hash of its content."""
-        return content_id([self.measured, plain(cell)], 24)
+        text = (
+            f"[{self._measured},{canonical_json(cell)}]"  # content_id of both, the first made once
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def finished(self) -> set[str]:
         """Return the keys of units whose rows are kept."""
