@@ -48,11 +48,13 @@ class Dimension:
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {"n_seeds": 3, "sizes": (500,), "cluster_dims": (16,), "shapes": ("cube 2", "torus 2")},
-            "10 s",
+            "5 s",
             "0.6 GiB",
         ),
-        "laptop": Preset({}, "3 min", "1 GiB"),
-        "paper": Preset({"n_seeds": 10, "sizes": (1000, 4000, 16_000)}, "40 min", "1 GiB"),
+        "laptop": Preset({}, "2.5 min", "1 GiB"),
+        "paper": Preset(
+            {"n_seeds": 10, "sizes": (1000, 4000, 16_000)}, "40 min, estimated", "1 GiB"
+        ),
     }
 
     n_seeds: int = 5

@@ -51,11 +51,13 @@ class KernelScaling:
                 "cube_dims": (1, 2),
                 "teacher_settings": ("cube 2",),
             },
-            "15 s",
+            "5 s",
             "0.7 GiB",
         ),
         "laptop": Preset({}, "4 min", "1.5 GiB"),
-        "paper": Preset({"n_seeds": 10, "largest": 10_000, "n_test": 1000}, "1.5 h", "4 GiB"),
+        "paper": Preset(
+            {"n_seeds": 10, "largest": 10_000, "n_test": 1000}, "1.5 h, estimated", "4 GiB"
+        ),
     }
 
     n_seeds: int = 5

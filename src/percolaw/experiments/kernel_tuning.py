@@ -27,8 +27,8 @@ class KernelTuning:
     judged: ClassVar[tuple[str, ...]] = ("n_seeds", "tolerance")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset({"n_seeds": 3, "n_train": 300, "n_test": 300}, "2 s", "0.4 GiB"),
-        "laptop": Preset({}, "5 s", "0.5 GiB"),
-        "paper": Preset({"n_seeds": 20, "n_train": 4000}, "3 min", "1 GiB"),
+        "laptop": Preset({}, "12 s", "0.5 GiB"),
+        "paper": Preset({"n_seeds": 20, "n_train": 4000}, "3 min, estimated", "1 GiB"),
     }
 
     n_seeds: int = 5

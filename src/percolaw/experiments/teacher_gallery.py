@@ -20,9 +20,9 @@ class TeacherGallery:
     title: ClassVar[str] = "Pictures of teachers: narrow networks grainy, wide ones smooth"
     source: ClassVar[str] = "2025 write-up, its pictures of functions"
     presets: ClassVar[dict[str, Preset]] = {
-        "smoke": Preset({"n_pixels": 24, "depths": (1, 4), "widths": (10, 100)}, "4 s", "0.5 GiB"),
+        "smoke": Preset({"n_pixels": 24, "depths": (1, 4), "widths": (10, 100)}, "8 s", "0.5 GiB"),
         "laptop": Preset({}, "12 s", "0.6 GiB"),
-        "paper": Preset({"n_pixels": 96}, "30 s", "0.6 GiB"),
+        "paper": Preset({"n_pixels": 96}, "30 s, estimated", "0.6 GiB"),
     }
 
     seed: int = 0

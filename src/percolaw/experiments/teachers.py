@@ -40,11 +40,13 @@ class Teachers:
                 "budget": 5000,
                 "budget_depths": (1, 2, 4, 8),
             },
-            "8 s",
+            "4 s",
             "0.6 GiB",
         ),
-        "laptop": Preset({}, "50 s", "0.7 GiB"),
-        "paper": Preset({"n_seeds": 20, "n_repeats": 200, "n_segments": 40}, "20 min", "0.7 GiB"),
+        "laptop": Preset({}, "65 s", "0.7 GiB"),
+        "paper": Preset(
+            {"n_seeds": 20, "n_repeats": 200, "n_segments": 40}, "20 min, estimated", "0.7 GiB"
+        ),
     }
 
     n_seeds: int = 5
