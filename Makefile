@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.ready
+TORCH  := $(VENV)/.torch
 # The environment is rebuilt when the lock, the metadata or the folder itself changed.
 STATE  := $(shell (cat requirements.lock constraints.txt pyproject.toml Makefile; pwd; $(PYTHON) --version) | sha256sum | cut -c1-16)
 ifneq ($(STATE),$(shell cat $(STAMP) 2>/dev/null))
@@ -15,18 +16,18 @@ endif
 demo: $(STAMP)
 	$(BIN) -m percolaw reproduce brill2024 --preset laptop
 
-test: $(STAMP) lint
+test: $(STAMP) $(TORCH) lint
 	OPENBLAS_NUM_THREADS=1 $(BIN) -m pytest -n 2 --dist loadfile
 
-lint: $(STAMP)
+lint: $(STAMP) $(TORCH)
 	$(BIN) -m ruff check .
 	$(BIN) -m ruff format --check .
 	$(BIN) -m mypy
 
-bench: $(STAMP)
+bench: $(STAMP) $(TORCH)
 	for script in benchmarks/bench_*.py; do $(BIN) $$script || exit 1; done
 
-docs: $(STAMP)
+docs: $(STAMP) $(TORCH)
 	$(BIN) -m mkdocs build --strict --quiet
 	@echo "open site/index.html"
 
@@ -37,6 +38,12 @@ $(STAMP):
 	PYTHONDONTWRITEBYTECODE= $(BIN) -m compileall -q -j 2 $(VENV)/lib || true
 	$(BIN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	echo $(STATE) > $@
+
+# Neural students need torch, which the lock leaves out: its builds differ by machine. The demo does not.
+$(TORCH): $(STAMP)
+	$(BIN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	PYTHONDONTWRITEBYTECODE= $(BIN) -m compileall -qq -j 2 $(VENV)/lib/python*/site-packages/torch || true
+	touch $@
 
 # Resolve the lock anew; needs `pip install uv`. Where pip has a folder of wheels (PIP_FIND_LINKS) with a
 # CPU build of torch, the lock is free of CUDA packages.

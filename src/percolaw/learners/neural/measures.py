@@ -1,0 +1,82 @@
+"""What trained students can be asked: activations of their layers, and their tangent kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.learners.neural.networks import Pass, unflatten
+from percolaw.learners.neural.training import Trained, resolve_device
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def layer_activations(
+    trained: Trained, points: npt.ArrayLike, student: int = 0
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the activations (n, width) of one student at points, by layer.
+
+    Layers come in the order of the network, each ``before`` and ``after`` its nonlinearity; the last
+    ``before`` is where Sharma and Kaplan (2022) measure the dimension of the data.
+    """
+    blocks: list[dict[str, npt.NDArray[Any]]] = []
+    one(trained, student).predict(points, blocks)
+    return {name: np.concatenate([b[name][0] for b in blocks]) for name in blocks[0]}
+
+
+def one(trained: Trained, student: int) -> Trained:
+    """Return a batch with one of the students alone."""
+    import dataclasses
+
+    i = checks.integer("student", student, minimum=0, maximum=len(trained.stopped) - 1)
+    rows = ("weights", "validation_loss", "train_loss", "gradient_norm", "steps")
+    part: dict[str, Any] = {name: getattr(trained, name)[i : i + 1] for name in rows}
+    for name in ("validation_curve", "train_curve"):
+        part[name] = getattr(trained, name)[:, i : i + 1]
+    return dataclasses.replace(trained, stopped=(trained.stopped[i],), **part)
+
+
+def tangent_kernel(trained: Trained, points: npt.ArrayLike, student: int = 0) -> FloatArray:
+    """Return K = J J^T (n, n), J the gradient of a student's output by its weights at every point.
+
+    The empirical tangent kernel: near its end a student moves as kernel regression with it, so
+    `percolaw.learners.freedom.smoother_trace` of it, with the ridge that its weight decay amounts to,
+    says how many degrees of freedom it uses. For students with one output.
+
+    Parameters
+    ----------
+    trained : Trained
+    points : array, shape (n, dim)
+    student : int
+
+    Returns
+    -------
+    array of float64, shape (n, n)
+        8 n (n + n_parameters) bytes and n backward passes.
+    """
+    torch = checks.extra("torch", "nn")
+    if trained.n_outputs != 1:
+        raise ValueError(f"the tangent kernel is of one output; got {trained.n_outputs}.")
+    x = np.asarray(points)
+    row = one(trained, student).weights
+    checks.memory(
+        8.0 * x.shape[0] * (x.shape[0] + row.size),
+        f"gradients at {x.shape[0]} points",
+        "Use fewer.",
+    )
+    device = resolve_device(trained.training.device)
+    leaf = torch.as_tensor(row[0], dtype=torch.float64, device=device)
+    inputs = torch.as_tensor(x, device=device)
+    inputs = inputs if trained.network.takes_tokens else inputs.to(torch.float64)
+
+    def output(weights: Any, point: Any) -> Any:
+        named = unflatten(trained.network, trained.dim, 1, weights[None])
+        run = Pass(layers={})  # nothing in place under a transform
+        return trained.network.forward(named, point[None, None], run)[0, 0, 0]
+
+    gradient = torch.func.vmap(torch.func.grad(output), in_dims=(None, 0))
+    jacobian = torch.cat([gradient(leaf, part) for part in inputs.split(256)])
+    return np.asarray((jacobian @ jacobian.T).cpu().numpy())

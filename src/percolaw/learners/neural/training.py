@@ -1,0 +1,455 @@
+"""Train many independent students of one shape as one tensor program."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.errors import ResourceError
+from percolaw.learners.neural.networks import Network, Pass, draw, n_parameters, unflatten
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Stop = Literal["plateau", "budget", "diverged"]
+
+#: Numbers in the activations of one block of an evaluation.
+BLOCK_ELEMENTS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Training:
+    """How students are trained.
+
+    Parameters
+    ----------
+    learning_rate, weight_decay : float
+        Of students that do not say otherwise. The decay is AdamW's: weights, not biases, shrink by
+        rate x decay in a step, the same for every parameter and width.
+    steps : int
+        Budget. A student that improves until the end of it is marked ``budget``.
+    batch_size : int
+        Training points in a step; students with fewer use all of theirs in every step.
+    optimizer : {"adamw", "sgd", "lbfgs"}
+        ``lbfgs`` takes all points in every step, one student at a time, for small problems; rates,
+        schedules, clipping, dropout and weight decay do not apply to it.
+    schedule : {"trapezoid", "cosine", "constant"}
+        After a warm-up: constant until the validation loss no longer improves or the budget nears
+        its end, then falling to 0 in a straight line; or half a cosine over the budget; or constant.
+    warmup : float
+        Share of the budget in which the rate rises.
+    cooldown : float
+        Trapezoid: share of the steps made so far in which the rate falls.
+    momentum : float
+        First-moment average (Adam's beta_1, SGD's momentum).
+    second_moment : float
+        Adam's beta_2.
+    clip : float
+        Largest norm of a student's gradient; infinity for none.
+    dropout : float
+        Share of hidden units dropped.
+    evaluate_every : int
+        Steps between validations. How often one looks does not change what is learned, except by
+        where it stops.
+    patience : int
+        Validations in a row without improvement after which a student has converged (``plateau``).
+    least_gain : float
+        Relative improvement of the best validation loss that counts as one.
+    loss : {"mse", "kl"}
+        Mean squared error, or the divergence from softmax(y) to softmax(prediction).
+    dtype : {"float32", "float64", "bfloat16"}
+        ``bfloat16`` multiplies matrices in it and keeps weights and sums in float32.
+    device : str
+        ``auto`` is an accelerator where there is one.
+    """
+
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.0
+    steps: int = 5000
+    batch_size: int = 128
+    optimizer: Literal["adamw", "sgd", "lbfgs"] = "adamw"
+    schedule: Literal["trapezoid", "cosine", "constant"] = "trapezoid"
+    warmup: float = 0.02
+    cooldown: float = 0.25
+    momentum: float = 0.9
+    second_moment: float = 0.999
+    clip: float = math.inf
+    dropout: float = 0.0
+    evaluate_every: int = 100
+    patience: int = 10
+    least_gain: float = 0.01
+    loss: Literal["mse", "kl"] = "mse"
+    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "evaluate_every", "patience"):
+            checks.set_integer(self, name)
+        checks.set_real(self, "learning_rate", minimum=0.0)
+        checks.set_real(self, "weight_decay", minimum=0.0)
+        for name in ("warmup", "cooldown", "momentum", "second_moment", "dropout"):
+            checks.set_real(self, name, minimum=0.0, maximum=0.9999)
+        checks.set_real(self, "least_gain", minimum=0.0, maximum=1.0)
+        if not self.clip > 0.0:
+            raise ValueError(f"clip must be above 0 (math.inf for none); got {self.clip!r}.")
+        checks.choice("optimizer", self.optimizer, ("adamw", "sgd", "lbfgs"))
+        checks.choice("schedule", self.schedule, ("trapezoid", "cosine", "constant"))
+        checks.choice("loss", self.loss, ("mse", "kl"))
+        checks.choice("dtype", self.dtype, ("float32", "float64", "bfloat16"))
+
+    def doubled(self) -> Training:
+        """Return the same with twice the budget: the same rates in the same warm-up steps."""
+        return dataclasses.replace(self, steps=2 * self.steps, warmup=self.warmup / 2.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Student:
+    """One student of a batch: its seed, the rows it learns from, and what it is to learn.
+
+    Parameters
+    ----------
+    seed : int
+        Weights (stream ``init``), order of the data (``batch``), dropout.
+    train, validation : array of int
+        Rows of the points. Validation rows stop the training and choose the weights kept.
+    target : int
+        First column of the values it learns.
+    learning_rate, weight_decay : float, optional
+        In place of the batch's.
+    """
+
+    seed: int
+    train: npt.ArrayLike
+    validation: npt.ArrayLike
+    target: int = 0
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Students as they were at their best validation loss, and how they came there.
+
+    Attributes
+    ----------
+    network : Network
+    training : Training
+    dim, n_outputs : int
+    weights : array of float32 or float64, shape (students, n_parameters)
+    validation_loss, train_loss, gradient_norm : array of float64, shape (students,)
+        Of the weights kept; the last two on the first rows of the training set, at most 4096.
+        NaN for a student that diverged.
+    steps : array of int64, shape (students,)
+        Steps made.
+    stopped : tuple of {"plateau", "budget", "diverged"}
+    evaluated : array of int64, shape (n_evaluations,)
+        Steps of the curves.
+    validation_curve, train_curve : array of float64, shape (n_evaluations, students)
+        Validation loss, and the mean training loss since the last evaluation; NaN after the end.
+    """
+
+    network: Network
+    training: Training
+    dim: int
+    n_outputs: int
+    weights: npt.NDArray[Any]
+    validation_loss: FloatArray
+    train_loss: FloatArray
+    gradient_norm: FloatArray
+    steps: IntArray
+    stopped: tuple[Stop, ...]
+    evaluated: IntArray
+    validation_curve: FloatArray
+    train_curve: FloatArray
+
+    @property
+    def converged(self) -> npt.NDArray[np.bool_]:
+        """Whether the validation loss had stopped improving, student by student."""
+        return np.array([stop == "plateau" for stop in self.stopped])
+
+    def predict(
+        self, points: npt.ArrayLike, layers: list[dict[str, npt.NDArray[Any]]] | None = None
+    ) -> npt.NDArray[Any]:
+        """Return outputs (students, n, n_outputs) at points (n, dim), in blocks.
+
+        Parameters
+        ----------
+        points : array, shape (n, dim), the same for all, or (students, n, dim)
+        layers : list, optional
+            Filled with the activations of every block, (students, rows, width) by name.
+        """
+        torch = checks.extra("torch", "nn")
+        x = _inputs(self.network, points)
+        if x.shape[-1] != self.dim:
+            raise ValueError(f"points must have {self.dim} columns, as in training; got {x.shape}.")
+        device = resolve_device(self.training.device)
+        rows = torch.as_tensor(self.weights, device=device)
+        w = unflatten(self.network, self.dim, self.n_outputs, rows)
+        x = x if x.ndim == 3 else np.broadcast_to(x, (len(self.stopped), *x.shape))
+        out = np.empty((*x.shape[:2], self.n_outputs), dtype=self.weights.dtype)
+        step = block_rows(self.network, self.dim, self.n_outputs, x.shape[0])
+        with torch.no_grad(), autocast(self.training, device):
+            for low in range(0, x.shape[1], step):
+                part = x[:, low : low + step]
+                block = torch.as_tensor(part.copy(), device=device)
+                if block.is_floating_point():
+                    block = block.to(rows.dtype)
+                run = Pass(layers=None if layers is None else {})
+                y = self.network.forward(w, block, run)
+                out[:, low : low + step] = y.to(rows.dtype).cpu().numpy()
+                if layers is not None and run.layers is not None:
+                    layers.append(
+                        {k: v.to(rows.dtype).cpu().numpy() for k, v in run.layers.items()}
+                    )
+        return out
+
+
+def train(
+    network: Network,
+    points: npt.ArrayLike,
+    values: npt.ArrayLike,
+    students: Sequence[Student],
+    training: Training | None = None,
+    *,
+    n_outputs: int = 1,
+    checkpoint: Path | str | None = None,
+    checkpoint_seconds: float = 60.0,
+    progress: Callable[[int, int], None] = lambda step, active: None,
+) -> Trained:
+    """Train students of one shape, each on its own rows and target, each until it no longer improves.
+
+    Parameters
+    ----------
+    network : Network
+    points : array, shape (n, dim)
+        As `percolaw.targets.teacher.standardized_inputs` makes them; or token ids. Training rows are
+        taken in random order, each once before any is taken again; with batch_size x steps rows every
+        step sees fresh data.
+    values : array, shape (n,) or (n, n_columns)
+    students : sequence of Student
+        With equally many validation rows.
+    training : Training, optional
+    n_outputs : int
+        Columns each student learns, from its ``target`` on.
+    checkpoint : path of a folder, optional
+        State is written there every `checkpoint_seconds`, whole or not at all, and the same call
+        continues from it, on any device.
+    progress : callable
+        Called after every evaluation with the step and the number of students still learning.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError
+        For rows, columns or devices that do not exist, before work starts.
+    ResourceError
+        If not even one student fits in the device's memory. Before that the batch is halved.
+
+    Notes
+    -----
+    Evaluation draws no random numbers. A student that diverges is stopped and marked; it has no
+    influence on the others.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((60, 2))
+    >>> half = [Student(seed, np.arange(40), np.arange(40, 60)) for seed in (0, 1)]
+    >>> found = train(MLP(depth=0), x, x @ [1.0, -2.0], half, Training(learning_rate=0.1))
+    >>> bool((found.validation_loss < 1e-3).all())
+    True
+    """
+    checks.extra("torch", "nn")
+    training = training or Training()
+    x = _inputs(network, points)
+    if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] == 0:
+        raise ValueError(f"points must have shape (n, dim), neither 0; got {x.shape}.")
+    y = checks.finite_array("values", values, length=x.shape[0])
+    if y.ndim not in (1, 2):
+        raise ValueError(f"values must have shape (n,) or (n, n_columns); got {y.shape}.")
+    y = y.reshape(x.shape[0], -1)
+    n_outputs = checks.integer("n_outputs", n_outputs, minimum=1)
+    found = _checked_students(students, x.shape[0], y.shape[1], n_outputs)
+    resolve_device(training.device)
+    folder = None if checkpoint is None else Path(checkpoint)
+    return _split_until_it_fits(
+        network, x, y, found, training, n_outputs, folder, checkpoint_seconds, progress
+    )
+
+
+def _split_until_it_fits(
+    network: Network,
+    x: npt.NDArray[Any],
+    y: FloatArray,
+    students: list[Student],
+    training: Training,
+    n_outputs: int,
+    folder: Path | None,
+    seconds: float,
+    progress: Callable[[int, int], None],
+) -> Trained:
+    """Train together, or where memory is short the two halves one after the other."""
+    import torch
+
+    from percolaw.learners.neural.lbfgs import train_lbfgs
+    from percolaw.learners.neural.loop import train_batch
+
+    whole = train_lbfgs if training.optimizer == "lbfgs" else train_batch
+    try:
+        return whole(network, x, y, students, training, n_outputs, folder, seconds, progress)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        if len(students) == 1:
+            need = checks.human_bytes(16.0 * n_parameters(network, x.shape[1], n_outputs))
+            raise ResourceError(
+                f"one student of {need} with its optimiser does not fit in the memory of "
+                f"{training.device}. Lower batch_size or the width."
+            ) from error
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    middle = len(students) // 2
+    halves = [
+        _split_until_it_fits(network, x, y, part, training, n_outputs, folder, seconds, progress)
+        for part in (students[:middle], students[middle:])
+    ]
+    return joined(halves)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    text = str(error).lower()
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
+    )
+
+
+def joined(parts: Sequence[Trained]) -> Trained:
+    """Return the students of several batches of one shape as one."""
+    longest = max(parts, key=lambda part: part.evaluated.size)
+    n = longest.evaluated.size
+
+    def curves(name: str) -> FloatArray:
+        blocks = [getattr(part, name) for part in parts]
+        padded = [np.pad(b, ((0, n - b.shape[0]), (0, 0)), constant_values=np.nan) for b in blocks]
+        return np.concatenate(padded, axis=1)
+
+    def rows(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Trained(
+        longest.network,
+        longest.training,
+        longest.dim,
+        longest.n_outputs,
+        rows("weights"),
+        rows("validation_loss"),
+        rows("train_loss"),
+        rows("gradient_norm"),
+        rows("steps"),
+        tuple(stop for part in parts for stop in part.stopped),
+        longest.evaluated,
+        curves("validation_curve"),
+        curves("train_curve"),
+    )
+
+
+def resolve_device(name: str) -> str:
+    """Return the device meant by a name, or raise ValueError with what there is."""
+    torch = checks.extra("torch", "nn")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.split(":")[0]
+    there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if kind == "cpu" or name in there or (name == "cuda" and len(there) > 1):
+        return name
+    raise ValueError(f"there is no device {name!r} here; there are {', '.join(there)} (or auto).")
+
+
+def autocast(training: Training, device: str) -> Any:
+    """Return the context in which forward passes are made."""
+    import torch
+
+    return torch.autocast(
+        device.split(":")[0], dtype=torch.bfloat16, enabled=training.dtype == "bfloat16"
+    )
+
+
+def tensor_dtype(training: Training) -> Any:
+    """Return torch's type of weights and inputs."""
+    import torch
+
+    return torch.float64 if training.dtype == "float64" else torch.float32
+
+
+def block_rows(network: Network, dim: int, n_outputs: int, students: int) -> int:
+    """Return how many points of each student are evaluated at a time."""
+    widest = max(p.shape[-1] for p in network.parameters(dim, n_outputs).values())
+    return max(1, BLOCK_ELEMENTS // (students * (widest + dim)))
+
+
+def start(network: Network, dim: int, n_outputs: int, students: Sequence[Student]) -> FloatArray:
+    """Return the students' starting weights."""
+    return draw(network, dim, n_outputs, [s.seed for s in students])
+
+
+def _inputs(network: Network, points: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Points as finite floats, or token ids below the vocabulary as int64."""
+    if not network.takes_tokens:
+        array = np.asarray(points)
+        if array.dtype == np.float32 and bool(np.isfinite(array).all()):
+            return array
+        return checks.finite_array("points", points)
+    ids = np.asarray(points)
+    vocabulary = getattr(network, "vocabulary", None)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"this network takes integer token ids; got dtype {ids.dtype}.")
+    if ids.size and vocabulary is not None and not 0 <= ids.min() <= ids.max() < vocabulary:
+        raise ValueError(
+            f"token ids must lie in [0, {vocabulary - 1}]; got {ids.min()} to {ids.max()}. Raise "
+            "the network's vocabulary."
+        )
+    return ids.astype(np.int64)
+
+
+def _checked_students(
+    students: Sequence[Student], n_rows: int, n_columns: int, n_outputs: int
+) -> list[Student]:
+    """Students with int64 rows, rates filled in; or the reason why not."""
+    if not students:
+        raise ValueError("there are no students; give at least one.")
+    found = []
+    for i, s in enumerate(students):
+        train_rows = checks.site_ids(f"train of student {i}", s.train, n_rows)
+        validation = checks.site_ids(f"validation of student {i}", s.validation, n_rows)
+        if not train_rows.size or not validation.size:
+            raise ValueError(f"student {i} needs training rows and validation rows; one is empty.")
+        if np.intersect1d(train_rows, validation).size:
+            raise ValueError(
+                f"student {i} has rows in both train and validation; its stopping rule would look "
+                "at what it has learned by heart. Make them disjoint."
+            )
+        target = checks.integer("target", s.target, minimum=0)
+        if target + n_outputs > n_columns:
+            raise ValueError(
+                f"student {i} learns columns {target}..{target + n_outputs - 1}; values have "
+                f"{n_columns}."
+            )
+        for name in ("learning_rate", "weight_decay"):
+            value = getattr(s, name)
+            if value is not None:
+                checks.real(name, value, minimum=0.0)
+        found.append(dataclasses.replace(s, train=train_rows, validation=validation, target=target))
+    if len({np.size(s.validation) for s in found}) > 1:
+        raise ValueError("students of one batch need equally many validation rows.")
+    return found

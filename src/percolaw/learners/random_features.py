@@ -1,0 +1,100 @@
+"""Random-feature ridge regression: a network of which the last layer alone learns, the lazy limit.
+
+f(x) = sum_j a_j relu(w_j . x + b_j) / sqrt(m) with fixed random w, b. As m grows it becomes kernel
+regression with `percolaw.covariance.NetworkGaussianProcess` of depth 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import RandomLike, as_streams
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RandomFeatures:
+    """Ridge regression on random ReLU features.
+
+    Minimises sum_i (f(x_i) - y_i)^2 + ridge |a|^2.
+
+    Parameters
+    ----------
+    n_features : int
+    ridge : float
+        0 takes the solution of least norm.
+    weight_scale, bias_scale : float
+        w ~ N(0, weight_scale^2 / d), b ~ N(0, bias_scale^2).
+    rng : int
+        Stream ``init``.
+    """
+
+    n_features: int = 1000
+    ridge: float = 1e-6
+    weight_scale: float = math.sqrt(2.0)
+    bias_scale: float = 1.0
+    rng: RandomLike = 0
+
+    def __post_init__(self) -> None:
+        checks.set_integer(self, "n_features")
+        checks.real("ridge", self.ridge, minimum=0.0)
+        checks.real("weight_scale", self.weight_scale, minimum=1e-12)
+        checks.real("bias_scale", self.bias_scale, minimum=0.0)
+
+    def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedRandomFeatures:
+        """Fit points (n, d) and values (n,) or (n, n_outputs): O(n m min(n, m))."""
+        x = checks.finite_array("points", points, ndim=2)
+        y = checks.finite_array("values", values, length=x.shape[0])
+        n, d = x.shape
+        if n == 0 or d == 0:
+            raise ValueError(f"points must have shape (n, d), neither 0; got {x.shape}.")
+        m = self.n_features
+        checks.memory(8.0 * m * (n + d + min(n, m)), f"{m} features", "Lower n_features.")
+        generator = as_streams(self.rng).generator("init")
+        weights = generator.standard_normal((d, m)) * (self.weight_scale / math.sqrt(d))
+        biases = generator.standard_normal(m) * self.bias_scale
+        u, s, vt = np.linalg.svd(_features(x, weights, biases), full_matrices=False)
+        live = s > np.finfo(float).eps * max(n, m) * s[0]
+        u, s, vt = u[:, live], s[live], vt[live]
+        shrunk = s / (s * s + self.ridge)
+        projected = u.T @ y.reshape(n, -1)
+        readout = vt.T @ (shrunk[:, None] * projected)
+        freedom = float(np.sum(s * shrunk))
+        return FittedRandomFeatures(weights, biases, readout.reshape(m, *y.shape[1:]), freedom)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedRandomFeatures:
+    """A fit on random features.
+
+    Attributes
+    ----------
+    weights, biases : array of float64, shape (d, m) and (m,)
+    readout : array of float64, shape (m,) or (m, n_outputs)
+    degrees_of_freedom : float
+        Trace of the smoother, sum s^2 / (s^2 + ridge).
+    """
+
+    weights: FloatArray
+    biases: FloatArray
+    readout: FloatArray
+    degrees_of_freedom: float
+
+    def predict(self, queries: npt.ArrayLike) -> FloatArray:
+        """Return values at queries (n, d)."""
+        q = checks.finite_array("queries", queries, ndim=2)
+        if q.shape[1] != self.weights.shape[0]:
+            raise ValueError(
+                f"queries have {q.shape[1]} columns; the fit had {self.weights.shape[0]}."
+            )
+        return np.asarray(_features(q, self.weights, self.biases) @ self.readout)
+
+
+def _features(x: FloatArray, weights: FloatArray, biases: FloatArray) -> FloatArray:
+    return np.maximum(x @ weights + biases, 0.0) * math.sqrt(1.0 / biases.size)
