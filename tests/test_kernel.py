@@ -21,13 +21,8 @@ from threadpoolctl import threadpool_limits
 from percolaw import checks
 from percolaw.covariance import JITTERS, Gaussian, Matern, NetworkGaussianProcess, NeuralTangent
 from percolaw.errors import PercolawError, ResourceError
-from percolaw.experiments.kernel_scaling import (
-    NETWORK,
-    KernelScaling,
-    approximation_order,
-    matern_name,
-    teachers,
-)
+from percolaw.experiments.kernel_scaling import N_DRAWS, NETWORK, KernelScaling
+from percolaw.experiments.tasks import approximation_order, matern_name, teachers
 from percolaw.experiments.teachers import Teachers
 from percolaw.learners import kernel as learner
 from percolaw.learners.kernel import ConvergenceError, KernelRegression, nested_curve
@@ -743,7 +738,7 @@ def test_approximation_order():
     assert approximation_order("Matérn 0.5") == 1.0
     assert approximation_order("Matérn 2.5") == 5.0
     assert approximation_order("Matérn 1") == 2.0
-    for name in teachers():
+    for name in teachers(N_DRAWS):
         assert approximation_order(name) == (3.0 if name.startswith("ReLU") else None)
     assert {approximation_order(n) for n in ("linear", "Fourier")} == {None}
 
@@ -829,7 +824,7 @@ def made_rows(e, factor=1.0, ratio=1.0):
                 for nu in e.smoothness
             ]
             continue
-        for name in [*teachers(), *(matern_name(nu) for nu in e.smoothness)]:
+        for name in [*teachers(N_DRAWS), *(matern_name(nu) for nu in e.smoothness)]:
             order = approximation_order(name)
             order = 10.0 if order is None else min(order, big_d + 2.0)
             loss = power_law(e, factor * order / big_d)
@@ -1026,7 +1021,7 @@ def teacher_rows(linear=1.0, rays=1.0, ratio=1.0, slope=0.4, formula=0.4):
     return rows
 
 
-def test_conclusion_about_teachers():
+def test_conclusion_about_teachers(N_DRAWS):
     assert len({str(c) for c in TEACHERS.cells()}) == len(TEACHERS.cells())
     found = TEACHERS.conclude(teacher_rows())
     names = [c.name for c in found.claims]

@@ -26,6 +26,11 @@ EXPERIMENTS = {
     "dimension": "dimension:Dimension",
     "kernel-scaling": "kernel_scaling:KernelScaling",
     "kernel-tuning": "kernel_tuning:KernelTuning",
+    "nn-tuning": "nn_tuning:NnTuning",
+    "nn-data-scaling": "nn_data_scaling:NnDataScaling",
+    "nn-model-scaling": "nn_model_scaling:NnModelScaling",
+    "effective-dof": "effective_dof:EffectiveDof",
+    "layer-dimension": "layer_dimension:LayerDimension",
 }
 
 #: What `percolaw reproduce` runs for each source, in order.

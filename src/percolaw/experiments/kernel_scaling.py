@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.experiments import tasks
 from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
 from percolaw.rng import Streams
 from percolaw.scaling import fit, theory
 
 FloatArray = npt.NDArray[np.float64]
 
-#: The product manifold: a sphere times an interval.
-PRODUCT = (("sphere", 2), ("cube", 1))
 #: The student whose kernel is the tangent kernel.
 NETWORK = "infinitely wide network"
 #: Settings on which all teachers are learned.
@@ -132,18 +131,7 @@ class KernelScaling:
 
     def _points(self, name: str, streams: Streams) -> tuple[FloatArray, FloatArray]:
         """Training and test points, standardised together."""
-        from percolaw.datasets.make import make_cluster
-        from percolaw.datasets.manifolds import make_manifold
-        from percolaw.targets.teacher import standardized_inputs
-
-        n, kind = self.largest + self.n_test, name.split()[0]
-        if kind == "cluster":
-            x = make_cluster(n, int(name.split()[-1]), streams, labels="none").X
-        elif kind == "cube":
-            x = make_manifold("cube", n, int(name.split()[-1]), rng=streams).X
-        else:
-            x = make_manifold(PRODUCT, n, rng=streams).X
-        points = standardized_inputs(x)
+        points = tasks.points(name, self.largest + self.n_test, streams)
         return points[self.n_test :], points[: self.n_test]
 
     def measure(self, cell: Cell) -> list[Row]:
@@ -174,7 +162,7 @@ class KernelScaling:
             NETWORK: (NeuralTangent(self.network_depth), list(values))
         }
         for nu in self.smoothness:
-            name = matern_name(nu)
+            name = tasks.matern_name(nu)
             students[f"{name} kernel"] = (Matern(nu, self.length_scale), [name])
         rows = []
         for student, (kernel, names) in students.items():
@@ -191,12 +179,12 @@ class KernelScaling:
         from percolaw.targets.matern import MaternTeacher
 
         found = {}
-        for i, (name, family) in enumerate(teachers().items()):
+        for i, (name, family) in enumerate(tasks.teachers(N_DRAWS).items()):
             y = family.sample(points.shape[1], streams.child(1, i))(points)
             found[name] = (y - y.mean(axis=0)) / y.std(axis=0)
         for i, nu in enumerate(self.smoothness):
             law = MaternTeacher(nu, self.length_scale, n_outputs=N_DRAWS)
-            found[matern_name(nu)] = law.on_points(
+            found[tasks.matern_name(nu)] = law.on_points(
                 points, streams.child(2, i), method="cholesky"
             ).value
         return found
@@ -224,7 +212,7 @@ class KernelScaling:
                     for r in drawn
                     if r["points"] == name and (r["teacher"], r["student"]) == (teacher, student)
                 ]
-                order = approximation_order(teacher)
+                order = tasks.approximation_order(teacher)
                 if order and student == NETWORK:
                     order = min(order, dimension[name] + 2.0)
                 predicted = order / dimension[name] if order else None
@@ -319,36 +307,3 @@ class KernelScaling:
             fit.seed_interval(ratio),
             self.ratio_tolerance,
         )
-
-
-def teachers() -> dict[str, Any]:
-    """Return the random functions of the write-up, with the outputs to draw of each."""
-    from percolaw.targets.fourier import FourierTeacher
-    from percolaw.targets.linear import LinearTeacher
-    from percolaw.targets.relu import ReluTeacher, sharma_kaplan_teacher
-
-    return {
-        "linear": LinearTeacher(N_DRAWS),
-        "ReLU 1 x 1000": ReluTeacher(1, 1000, n_outputs=N_DRAWS),
-        "ReLU 8 x 16": ReluTeacher(8, 16, n_outputs=N_DRAWS),
-        "ReLU 2 x 600, no biases": sharma_kaplan_teacher(N_DRAWS),
-        "Fourier": FourierTeacher(n_outputs=N_DRAWS),
-    }
-
-
-def matern_name(nu: float) -> str:
-    """Return the name of a Matérn teacher, from which nu can be read back exactly."""
-    return f"Matérn {np.format_float_positional(nu, trim='-')}"
-
-
-def approximation_order(teacher: str) -> float | None:
-    """Return c of a teacher learned by a kernel: 2 nu, 3 for ReLU networks, None if not a power.
-
-    A ReLU network has kinks of codimension 1, and the field it tends to with its width has
-    smoothness 3/2: c = 3 either way. Linear and Fourier teachers are smooth. A tangent kernel is as
-    smooth as a Matérn kernel of nu = 1/2, and at the edge of the data such a student has c at most
-    2 nu + D + 1 = D + 2, however smooth the teacher (docs/theory.md).
-    """
-    if teacher.startswith("Matérn"):
-        return 2.0 * float(teacher.split()[-1])
-    return 3.0 if teacher.startswith("ReLU") else None

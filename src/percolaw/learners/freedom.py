@@ -80,13 +80,31 @@ def stein_divergence(
         One estimate a probe; their scatter gives the error.
     """
     y = checks.finite_array("values", values, ndim=1)
-    n_probes = checks.integer("n_probes", n_probes, minimum=1)
     step = checks.real("amplitude", amplitude, minimum=1e-12) * (float(y.std()) or 1.0)
-    generator = as_streams(rng).generator("evaluation")
-    probe = 2.0 * generator.integers(0, 2, (y.size, n_probes)) - 1.0
-    moved = np.concatenate([y[:, None] + step * probe, y[:, None] - step * probe], axis=1)
+    signs = random_signs(y.size, n_probes, rng)
+    moved = np.concatenate([y[:, None] + step * signs, y[:, None] - step * signs], axis=1)
     fitted = np.asarray(fit(moved), dtype=np.float64)
     if fitted.shape != moved.shape:
         raise ValueError(f"fit must return values of shape {moved.shape}; got {fitted.shape}.")
-    gap = (fitted[:, :n_probes] - fitted[:, n_probes:]) / (2.0 * step)
-    return np.asarray((probe * gap).sum(axis=0))
+    return divergence(signs, fitted, step)
+
+
+def random_signs(n: int, n_probes: int, rng: RandomLike = 0) -> FloatArray:
+    """Return random signs (n, n_probes). Stream ``evaluation``."""
+    n_probes = checks.integer("n_probes", n_probes, minimum=1)
+    generator = as_streams(rng).generator("evaluation")
+    return np.asarray(2.0 * generator.integers(0, 2, (n, n_probes)) - 1.0)
+
+
+def divergence(signs: FloatArray, fitted: FloatArray, step: float) -> FloatArray:
+    """Return signs . (fit(y + step signs) - fit(y - step signs)) / (2 step), one number a probe.
+
+    Parameters
+    ----------
+    signs : array, shape (n, n_probes)
+    fitted : array, shape (n, 2 n_probes)
+        First the fits to values moved up, then to values moved down.
+    step : float
+    """
+    above, below = np.split(fitted, 2, axis=1)
+    return np.asarray((signs * (above - below)).sum(axis=0) / (2.0 * step))

@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,19 @@ import numpy.typing as npt
 from percolaw.learners.neural.networks import Network
 from percolaw.learners.neural.training import Student, Training
 
+#: What NumPy and its archives raise for a damaged file.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 #: Changed when a state means something else.
 VERSION = 1
 
@@ -40,6 +55,7 @@ def identity(
     for s in students:
         digest.update(repr((s.seed, s.target, s.learning_rate, s.weight_decay)).encode())
         for rows in (np.asarray(s.train), np.asarray(s.validation)):
+            digest.update(str(rows.shape).encode())
             digest.update(np.ascontiguousarray(rows).data)
     return digest.hexdigest()[:16]
 
@@ -66,7 +82,7 @@ def load(folder: Path, name: str) -> dict[str, npt.NDArray[Any]] | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except UNREADABLE:
         return None
 
 

@@ -94,8 +94,8 @@ class ReluGradient:
         return loss, gradients[::-1]
 
     def _buffer(self, kind: str, layer: int, shape: Any, like: Any) -> Any:
-        """Memory of a shape, the same at every call."""
-        key = (kind, layer, *shape)
-        if key not in self._memory:
+        """Memory of a shape, the same at every call; of fewer students a part of it."""
+        key = (kind, layer, *shape[1:])
+        if key not in self._memory or self._memory[key].shape[0] < shape[0]:
             self._memory[key] = like.new_empty(shape)
-        return self._memory[key]
+        return self._memory[key][: shape[0]]

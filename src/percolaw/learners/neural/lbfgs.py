@@ -69,7 +69,7 @@ def _one(batch: Batch, student: Student) -> Trained:
         loss.backward()
         return loss
 
-    best, first, since, code, made = math.inf, math.nan, 0, 0, 0
+    best, kept, first, since, code, made = math.inf, math.nan, math.nan, 0, 0, 0
     curve: list[float] = []
     losses: list[float] = []
     steps: list[int] = []
@@ -80,9 +80,10 @@ def _one(batch: Batch, student: Student) -> Trained:
         curve.append(loss)
         steps.append(made)
         since = 0 if loss < best * (1.0 - training.least_gain) else since + 1
-        if loss < best:
-            best = loss
+        if loss < best or (training.keep == "last" and math.isfinite(loss)):
+            kept = loss
             batch.kept.copy_(leaf.detach())
+        best = min(best, loss)
         if not math.isfinite(loss) or loss > EXPLOSION * first:
             code = 3
         elif since >= training.patience:
@@ -90,8 +91,10 @@ def _one(batch: Batch, student: Student) -> Trained:
         elif made >= training.steps:
             code = 2
         else:
+            count = min(training.evaluate_every, training.steps - made)
+            solver.param_groups[0]["max_iter"] = count
             losses.append(float(solver.step(closure).detach()))
-            made += training.evaluate_every
+            made += count
     batch.progress.code[0], batch.progress.best[0] = code, best
     train_loss, gradient = batch.final(0) if code != 3 else (math.nan, math.nan)
     stop: Stop = STOPS[code - 1]
@@ -102,7 +105,7 @@ def _one(batch: Batch, student: Student) -> Trained:
         batch.dim,
         batch.n_outputs,
         batch.kept.cpu().numpy(),
-        np.array([math.nan if lost else best]),
+        np.array([math.nan if lost else kept]),
         np.array([train_loss]),
         np.array([gradient]),
         np.array([made]),

@@ -52,8 +52,10 @@ class Progress:
     """Where every student of a batch is; arrays over all of them, ended ones too."""
 
     best: FloatArray
+    last: FloatArray
     first: FloatArray
     since: npt.NDArray[np.int64]
+    plateau: npt.NDArray[np.bool_]
     cool_from: npt.NDArray[np.int64]
     end: npt.NDArray[np.int64]
     code: npt.NDArray[np.int64]
@@ -120,8 +122,10 @@ class Batch:
         never = np.full(self.n, steps - round(training.cooldown * steps))
         self.progress = Progress(
             best=np.full(self.n, math.inf),
+            last=np.full(self.n, math.nan),
             first=np.full(self.n, math.nan),
             since=np.zeros(self.n, dtype=np.int64),
+            plateau=np.zeros(self.n, dtype=bool),
             cool_from=never,
             end=np.full(self.n, steps),
             code=np.zeros(self.n, dtype=np.int64),
@@ -244,10 +248,12 @@ class Batch:
         diverged[self.active] = ~np.isfinite(own) | (own > EXPLOSION * p.first[self.active])
         gain = loss < p.best * (1.0 - training.least_gain)
         better = loss < p.best
-        if better.any():
-            place = np.flatnonzero(better[self.active])
+        kept = better | (training.keep == "last") & np.isfinite(loss)
+        if kept.any():
+            place = np.flatnonzero(kept[self.active])
             self.kept[self._tensor(self.active[place])] = self.rows[self._tensor(place)]
         p.best = np.where(better, loss, p.best)
+        p.last = np.where(np.isfinite(loss), loss, p.last)
         # Since the last real gain, not since the best value: many small ones must not count as one.
         p.since = np.where(gain, 0, p.since + 1)
         learning = p.code == 0
@@ -255,12 +261,12 @@ class Batch:
         if training.schedule == "trapezoid":
             every = training.evaluate_every
             cool = max(every, round(training.cooldown * self.step / every) * every)
-            p.cool_from[flat], p.end[flat] = self.step, self.step + cool
+            p.cool_from[flat], p.end[flat] = self.step, min(self.step + cool, training.steps)
         else:
             p.end[flat] = self.step
+        p.plateau |= flat
         over = learning & (self.step >= p.end) & ~diverged
-        early = p.end < training.steps
-        p.code[over] = np.where(early[over], 1, 2)
+        p.code[over] = np.where(p.plateau[over], 1, 2)
         p.code[learning & diverged] = 3
         staying = p.code[self.active] == 0
         if not staying.all():
@@ -348,13 +354,14 @@ class Batch:
             for s in range(self.n)
         ]
         lost = self.progress.code == 3
+        kept = self.progress.best if self.training.keep == "best" else self.progress.last
         return Trained(
             self.network,
             self.training,
             self.dim,
             self.n_outputs,
             self.kept.cpu().numpy(),
-            np.where(lost, np.nan, self.progress.best),
+            np.where(lost, np.nan, kept),
             np.array([f[0] for f in final]),
             np.array([f[1] for f in final]),
             self.progress.made,
@@ -382,7 +389,7 @@ def train_batch(
     if folder is not None:
         name = checkpoints.identity(network, x, y, students, training, n_outputs)
         state = checkpoints.load(folder, name)
-        if state is not None:
+        if state is not None and set(state) == set(batch.state()):
             batch.restore(state)
     last = time.monotonic()
     if not batch.evaluated:

@@ -60,7 +60,13 @@ def tangent_kernel(trained: Trained, points: npt.ArrayLike, student: int = 0) ->
     torch = checks.extra("torch", "nn")
     if trained.n_outputs != 1:
         raise ValueError(f"the tangent kernel is of one output; got {trained.n_outputs}.")
-    x = np.asarray(points)
+    x = (
+        np.asarray(points)
+        if trained.network.takes_tokens
+        else checks.finite_array("points", points)
+    )
+    if x.ndim != 2 or x.shape[1] != trained.dim:
+        raise ValueError(f"points must have shape (n, {trained.dim}); got {x.shape}.")
     row = one(trained, student).weights
     checks.memory(
         8.0 * x.shape[0] * (x.shape[0] + row.size),

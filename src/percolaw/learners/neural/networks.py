@@ -113,6 +113,10 @@ class Network(Protocol):
         """Return multiplications and additions in the matrix products of one point's forward pass."""
         ...
 
+    def input_flops(self, dim: int, n_outputs: int = 1) -> int:
+        """Return those of the products with the inputs themselves."""
+        ...
+
 
 def n_parameters(network: Network, dim: int, n_outputs: int = 1) -> int:
     """Return the number of parameters of one student.
@@ -129,10 +133,7 @@ def training_flops(network: Network, dim: int, n_outputs: int = 1) -> int:
     Backwards every product costs twice its forward cost, but for the gradient of the inputs, which
     nobody needs.
     """
-    first = sum(
-        2 * p.size for name, p in network.parameters(dim, n_outputs).items() if name == "weight 0"
-    )
-    return 3 * network.flops(dim, n_outputs) - first
+    return 3 * network.flops(dim, n_outputs) - network.input_flops(dim, n_outputs)
 
 
 def draw(
@@ -254,6 +255,10 @@ class MLP:
         """Return 2 (weights, without biases): one multiplication and addition each."""
         sizes = [dim, *[self.width] * self.depth, n_outputs]
         return 2 * sum(before * after for before, after in pairwise(sizes))
+
+    def input_flops(self, dim: int, n_outputs: int = 1) -> int:
+        """Return those of the first layer."""
+        return 2 * dim * (self.width if self.depth else n_outputs)
 
 
 @dataclass(frozen=True)
@@ -390,9 +395,12 @@ class Transformer:
     def flops(self, dim: int, n_outputs: int = 1) -> int:
         """Return 2 (weights x tokens + attention's two products)."""
         t, w = self.n_tokens(dim), self.width
-        embed = 0 if self.takes_tokens else t * self.group * w
         block = t * 12 * w * w + 2 * t * t * w
-        return 2 * (embed + self.depth * block + w * n_outputs)
+        return self.input_flops(dim) + 2 * (self.depth * block + w * n_outputs)
+
+    def input_flops(self, dim: int, n_outputs: int = 1) -> int:
+        """Return those that make tokens of coordinates; none where tokens are looked up."""
+        return 0 if self.takes_tokens else 2 * self.n_tokens(dim) * self.group * self.width
 
 
 def affine(weights: Weights, layer: int, x: Any) -> Any:

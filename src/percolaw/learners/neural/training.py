@@ -62,6 +62,8 @@ class Training:
         Validations in a row without improvement after which a student has converged (``plateau``).
     least_gain : float
         Relative improvement of the best validation loss that counts as one.
+    keep : {"best", "last"}
+        Weights kept: those of the least validation loss, or the last ones.
     loss : {"mse", "kl"}
         Mean squared error, or the divergence from softmax(y) to softmax(prediction).
     dtype : {"float32", "float64", "bfloat16"}
@@ -85,6 +87,7 @@ class Training:
     evaluate_every: int = 100
     patience: int = 10
     least_gain: float = 0.01
+    keep: Literal["best", "last"] = "best"
     loss: Literal["mse", "kl"] = "mse"
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
     device: str = "auto"
@@ -97,16 +100,20 @@ class Training:
         for name in ("warmup", "cooldown", "momentum", "second_moment", "dropout"):
             checks.set_real(self, name, minimum=0.0, maximum=0.9999)
         checks.set_real(self, "least_gain", minimum=0.0, maximum=1.0)
+        object.__setattr__(self, "clip", float(self.clip))
         if not self.clip > 0.0:
             raise ValueError(f"clip must be above 0 (math.inf for none); got {self.clip!r}.")
         checks.choice("optimizer", self.optimizer, ("adamw", "sgd", "lbfgs"))
         checks.choice("schedule", self.schedule, ("trapezoid", "cosine", "constant"))
+        checks.choice("keep", self.keep, ("best", "last"))
         checks.choice("loss", self.loss, ("mse", "kl"))
         checks.choice("dtype", self.dtype, ("float32", "float64", "bfloat16"))
 
     def doubled(self) -> Training:
-        """Return the same with twice the budget: the same rates in the same warm-up steps."""
-        return dataclasses.replace(self, steps=2 * self.steps, warmup=self.warmup / 2.0)
+        """Return the same with twice the budget and patience, and as many warm-up steps."""
+        return dataclasses.replace(
+            self, steps=2 * self.steps, patience=2 * self.patience, warmup=self.warmup / 2.0
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,8 +194,13 @@ class Trained:
         """
         torch = checks.extra("torch", "nn")
         x = _inputs(self.network, points)
-        if x.shape[-1] != self.dim:
-            raise ValueError(f"points must have {self.dim} columns, as in training; got {x.shape}.")
+        students = len(self.stopped)
+        good = x.ndim == 2 or (x.ndim == 3 and x.shape[0] == students)
+        if not good or x.shape[-1] != self.dim:
+            raise ValueError(
+                f"points must have shape (n, {self.dim}), as in training, or ({students}, n, "
+                f"{self.dim}), a set for each student; got {x.shape}."
+            )
         device = resolve_device(self.training.device)
         rows = torch.as_tensor(self.weights, device=device)
         w = unflatten(self.network, self.dim, self.n_outputs, rows)
@@ -278,6 +290,8 @@ def train(
         raise ValueError(f"values must have shape (n,) or (n, n_columns); got {y.shape}.")
     y = y.reshape(x.shape[0], -1)
     n_outputs = checks.integer("n_outputs", n_outputs, minimum=1)
+    if training.loss == "kl" and n_outputs == 1:
+        raise ValueError("the kl loss compares 2 outputs or more; got n_outputs = 1. Use mse.")
     found = _checked_students(students, x.shape[0], y.shape[1], n_outputs)
     resolve_device(training.device)
     folder = None if checkpoint is None else Path(checkpoint)
@@ -369,9 +383,8 @@ def resolve_device(name: str) -> str:
     torch = checks.extra("torch", "nn")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = name.split(":")[0]
     there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if kind == "cpu" or name in there or (name == "cuda" and len(there) > 1):
+    if name in there or (name == "cuda" and len(there) > 1):
         return name
     raise ValueError(f"there is no device {name!r} here; there are {', '.join(there)} (or auto).")
 
@@ -434,7 +447,9 @@ def _checked_students(
         validation = checks.site_ids(f"validation of student {i}", s.validation, n_rows)
         if not train_rows.size or not validation.size:
             raise ValueError(f"student {i} needs training rows and validation rows; one is empty.")
-        if np.intersect1d(train_rows, validation).size:
+        held = np.zeros(n_rows, dtype=bool)
+        held[validation] = True
+        if held[train_rows].any():
             raise ValueError(
                 f"student {i} has rows in both train and validation; its stopping rule would look "
                 "at what it has learned by heart. Make them disjoint."

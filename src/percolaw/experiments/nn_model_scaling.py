@@ -1,0 +1,202 @@
+"""Model scaling of trained networks in the limit of infinite data: every step sees fresh points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from percolaw import checks
+from percolaw.experiments import neural, tasks
+from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row
+from percolaw.learners.neural.networks import n_parameters
+from percolaw.learners.neural.training import Student, Training
+from percolaw.rng import Streams
+
+#: Order of approximation that piecewise linear functions have at most (Sharma and Kaplan 2022).
+PIECEWISE_LINEAR = 4.0
+TEACHERS = (
+    "linear",
+    "ReLU 1 x 1000",
+    "ReLU 8 x 16",
+    "Fourier",
+    "Matérn 0.5",
+    "Matérn 1.5",
+)
+SETTINGS = (
+    "cluster d = 16",
+    "cluster d = 8",
+    "cluster d = 32",
+    "finite cluster d = 16",
+    "cube 2",
+    "cube 4",
+)
+
+
+@dataclass(frozen=True)
+class NnModelScaling:
+    """Test loss of networks against their number of parameters, on endless data of known dimension."""
+
+    name: ClassVar[str] = "nn-model-scaling"
+    title: ClassVar[str] = (
+        "Model scaling of neural networks on endless data: exponent c/D in parameters"
+    )
+    source: ClassVar[str] = "Sharma and Kaplan (2022); docs/neural.md"
+    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
+    judged: ClassVar[tuple[str, ...]] = (
+        "n_seeds",
+        "settings",
+        "fit_from",
+        "gap_tolerance",
+        "tolerance",
+    )
+    presets: ClassVar[dict[str, Preset]] = {
+        "smoke": Preset(
+            {
+                "n_seeds": 3,
+                "settings": ("cube 2",),
+                "teachers": ("Matérn 1.5",),
+                "widths": (4, 8, 16, 32),
+                "fit_from": 10,
+                "n_validation": 200,
+                "n_test": 200,
+                "training": Training(learning_rate=0.01, steps=300, patience=1000),
+            },
+            "10 s",
+            "0.8 GiB",
+        ),
+        "laptop": Preset({}, "8 min", "1.5 GiB"),
+        "gpu": Preset(
+            {
+                "n_seeds": 10,
+                "widths": (4, 8, 16, 32, 64, 128, 256, 512),
+                "training": Training(
+                    learning_rate=0.01, steps=40_000, batch_size=512, patience=100_000
+                ),
+            },
+            "not measured",
+            "not measured",
+        ),
+    }
+
+    n_seeds: int = 5
+    """Independent streams of points, teachers and students of each setting."""
+    widths: tuple[int, ...] = (4, 6, 8, 12, 16, 24, 32, 48)
+    """Units of a layer."""
+    depth: int = 3
+    """Hidden layers, or blocks."""
+    architecture: neural.Architecture = "mlp"
+    """mlp, residual (MLP), or transformer."""
+    n_validation: int = 1000
+    """Points that choose the weights kept."""
+    n_test: int = 4000
+    """Points on which the loss is measured."""
+    settings: tuple[str, ...] = SETTINGS
+    """Points: 'cluster d = 16', 'finite cluster d = 16', 'cube 4', 'masked cube 4', ..."""
+    teachers: tuple[str, ...] = TEACHERS
+    """Teachers on every setting."""
+    training: Training = Training(  # noqa: RUF009 (frozen)
+        learning_rate=0.01, steps=4000, patience=100_000
+    )
+    """How students are trained; every step sees points that no step saw before."""
+    fit_from: int = 50
+    """Numbers of parameters below are left out of the fits."""
+    gap_tolerance: float = 0.1
+    """Relative gain in validation loss from a doubled budget up to which a point has converged."""
+    tolerance: float = 0.15
+    """Deviation of an exponent, relative to the prediction, that counts as agreement."""
+
+    def __post_init__(self) -> None:
+        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
+        for name in self.settings:
+            tasks.dimension(name)
+        for name in self.teachers:
+            tasks.matern_smoothness(name)
+        for width in self.widths:
+            neural.student_network(self.architecture, self.depth, width)
+        if len(self.widths) < 3 or list(self.widths) != sorted(set(self.widths)):
+            raise ValueError(f"widths must rise, three at least; got {self.widths}.")
+        checks.memory(
+            32.0 * self._n_points(True) * 40,
+            "points for every step",
+            "Lower --training.steps or --training.batch-size.",
+        )
+
+    def _n_points(self, doubled: bool) -> int:
+        steps = (2 if doubled else 1) * self.training.steps
+        return steps * self.training.batch_size + self.n_validation + self.n_test
+
+    def cells(self) -> list[Cell]:
+        """A unit is a setting and a seed, or the doubled budget on one."""
+        return [
+            {"kind": kind, "points": name, "seed": seed}
+            for name in self.settings
+            for kind, some in (
+                ("train", range(self.n_seeds)),
+                ("doubled", [neural.DOUBLED_SEED]),
+            )
+            for seed in some
+        ]
+
+    def doubled_widths(self) -> list[int]:
+        """Return the widths whose budget is also doubled: the largest and the middle one."""
+        return sorted({self.widths[len(self.widths) // 2], self.widths[-1]})
+
+    def measure(self, cell: Cell) -> list[Row]:
+        """Train all widths, the teachers of each as one batch; one row a teacher and width."""
+        streams = Streams(cell["seed"]).child(*cell["points"].encode())
+        doubled = cell["kind"] == "doubled"
+        x = tasks.points(cell["points"], self._n_points(doubled), streams)
+        y = tasks.values(self.teachers, x, streams, everywhere=True)
+        rows = np.arange(x.shape[0])
+        held = self.n_validation + self.n_test
+        test, validation, pool = rows[: self.n_test], rows[self.n_test : held], rows[held:]
+        found = []
+        for width in self.doubled_widths() if doubled else self.widths:
+            network = neural.student_network(self.architecture, self.depth, width)
+            students = [
+                Student(cell["seed"], pool, validation, target=j) for j in range(len(self.teachers))
+            ]
+            training = self.training.doubled() if doubled else self.training
+            _, batch = neural.train_and_test(network, x, y, students, training, test)
+            for row, teacher in zip(batch, self.teachers, strict=True):
+                size = {"width": width, "n_parameters": n_parameters(network, x.shape[1])}
+                found.append({**cell, "teacher": teacher, **size, **row})
+        return found
+
+    def conclude(self, rows: list[Row]) -> Conclusion:
+        """Hold every exponent in the number of parameters against c/D."""
+        claims: list[Claim] = []
+        curves: list[dict[str, Any]] = []
+        for points in self.settings:
+            for teacher in self.teachers:
+                own = [r for r in rows if (r["points"], r["teacher"]) == (points, teacher)]
+                measured = [r for r in own if r["kind"] == "train"]
+                doubled = [r for r in own if r["kind"] == "doubled"]
+                sizes = sorted({r["n_parameters"] for r in measured})
+                found = neural.gather(measured, doubled, "n_parameters", sizes, self.gap_tolerance)
+                line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
+                order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
+                predicted = None if order is None else min(order, PIECEWISE_LINEAR) / big_d
+                curve = neural.summary(found, line, predicted)
+                curves.append({"points": points, "teacher": teacher, "dimension": big_d, **curve})
+                if predicted is not None:
+                    note = _local_note(curve)
+                    claims.append(
+                        neural.claim(
+                            f"{points}, {teacher}: exponent c/D in parameters",
+                            self.source,
+                            predicted,
+                            line,
+                            self.tolerance * predicted,
+                            note,
+                        )
+                    )
+        return Conclusion(tuple(claims), {"curves": curves, "n_seeds": self.n_seeds})
+
+
+def _local_note(curve: dict[str, Any]) -> str:
+    """Local exponents of a curve, first to last, where they are known."""
+    local = [f"{v:.2f}" for v in curve["local"] if v is not None]
+    return f"local exponents {', '.join(local)}"
