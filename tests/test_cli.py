@@ -86,7 +86,8 @@ def test_list_json(command):
     assert list(found) == list(EXPERIMENTS)
     for name, item in found.items():
         assert item["title"] == experiment_class(name).title
-        assert {"smoke", "laptop", "paper"} <= set(item["presets"])
+        assert {"smoke", "laptop"} <= set(item["presets"])
+        assert {"paper", "gpu"} & set(item["presets"])
         assert all(p["time"] and p["memory"] for p in item["presets"].values())
 
 

@@ -63,7 +63,8 @@ def test_description(name):
     assert cls.__dataclass_params__.frozen
     assert cls.title
     assert cls.source
-    assert {"smoke", "laptop", "paper"} <= set(cls.presets)
+    assert {"smoke", "laptop"} <= set(cls.presets)
+    assert {"paper", "gpu"} & set(cls.presets)
     for label, given in cls.presets.items():
         assert isinstance(given, Preset)
         assert given.time

@@ -1486,10 +1486,11 @@ def test_lbfgs_keeps_to_its_budget(data):
     assert found.evaluated[-1] <= 50
 
 
-def test_lbfgs_notes_what_it_reports(data):
+@pytest.mark.parametrize("least_gain", [0.01, 0.6])
+def test_lbfgs_notes_what_it_reports(data, least_gain):
     x, y = data
     training = dataclasses.replace(
-        DOUBLE, optimizer="lbfgs", steps=2000, evaluate_every=10, patience=3
+        DOUBLE, optimizer="lbfgs", steps=400, evaluate_every=2, patience=3, least_gain=least_gain
     )
     calls = []
     found = train(

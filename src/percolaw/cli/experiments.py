@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from percolaw import checks
-from percolaw.experiments import EXPERIMENTS, REPRODUCTIONS, experiment_class
+from percolaw.errors import MissingExtraError
+from percolaw.experiments import EXPERIMENTS, OVERRIDES, REPRODUCTIONS, experiment_class
 from percolaw.runs.progress import progress
 
 
@@ -35,14 +36,16 @@ def add(commands: Any) -> None:
         allow_abbrev=False,
     )
     run.add_argument("experiment", nargs="?", metavar="EXPERIMENT")
-    run.add_argument("--preset", default="laptop", help="smoke, laptop (default) or paper")
+    run.add_argument("--preset", default="laptop", help="smoke, laptop (default), paper or gpu")
     add_common(run)
     run.set_defaults(handler=run_run)
     reproduce = commands.add_parser(
         "reproduce", help="all figures and claims of a paper", allow_abbrev=False
     )
     reproduce.add_argument("paper", choices=list(REPRODUCTIONS), metavar="PAPER")
-    reproduce.add_argument("--preset", default="laptop", help="smoke, laptop (default) or paper")
+    reproduce.add_argument(
+        "--preset", default="laptop", help="smoke, laptop (default), paper or gpu"
+    )
     reproduce.add_argument(
         "--n-seeds", type=int, default=None, help="repetitions, instead of the preset's"
     )
@@ -155,13 +158,22 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
 
 def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     """Run all experiments of a paper and gather their claims and figures."""
-    from percolaw.experiments.base import content_id, preset, run_id
+    from percolaw.experiments.base import content_id, missing_extra, run_id
     from percolaw.report.claims import VERDICT_RULE, claims_markdown, claims_table, tally
     from percolaw.runs.provenance import provenance
     from percolaw.runs.store import strict_json, write_atomic
 
     title, members = REPRODUCTIONS[options.paper]
-    experiments = [preset(experiment_class(name), options.preset) for name in members]
+    missing = [text for text in map(missing_extra, map(experiment_class, members)) if text]
+    for text in missing:
+        print(f"left out: {text}", file=sys.stderr)
+    experiments = [
+        member_config(options.paper, name, options.preset)
+        for name in members
+        if not missing_extra(experiment_class(name))
+    ]
+    if not experiments:
+        raise MissingExtraError(missing[0])
     if options.n_seeds is not None:
         n = checks.integer("--n-seeds", options.n_seeds, minimum=1)
         experiments = [
@@ -198,6 +210,7 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
             e.name: os.path.relpath(r.folder, folder)
             for e, r in zip(experiments, results, strict=True)
         },
+        "left_out": missing,
         "seconds": round(seconds, 1),
         "provenance": provenance(),
     }
@@ -216,10 +229,22 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
         return 0
     print(claims_table(claims, color=sys.stdout.isatty()))
     print(f"\n{tally(claims)}; {seconds:.0f} s")
+    for text in missing:
+        print(f"left out: {text}")
     print(f"results: {folder}  (figures in {target})")
     if page is not None:
         print(f"report:  {page}  (open it in a browser)")
     return 0
+
+
+def member_config(paper: str, name: str, label: str) -> Any:
+    """The config of an experiment in a reproduction: its preset, and what the source asks for."""
+    from percolaw.experiments.base import preset
+
+    cls = experiment_class(name)
+    if label not in cls.presets:  # the large preset of networks is called after what it needs
+        label = {"paper": "gpu", "gpu": "paper"}.get(label, label)
+    return dataclasses.replace(preset(cls, label), **OVERRIDES.get(paper, {}).get(name, {}))
 
 
 def check_options(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from percolaw import checks
+from percolaw.experiments.tasks import SHARMA_KAPLAN
 
 #: Every experiment: its name on the command line and where its class is.
 EXPERIMENTS = {
@@ -59,8 +60,29 @@ REPRODUCTIONS = {
             "teacher-gallery",
             "dimension",
             "kernel-scaling",
+            "nn-tuning",
+            "nn-data-scaling",
+            "nn-model-scaling",
+            "effective-dof",
+            "layer-dimension",
         ),
     ),
+    "sharma-kaplan": (
+        "Scaling Laws from the Data Manifold Dimension (Sharma and Kaplan, JMLR 2022)",
+        ("nn-model-scaling", "nn-data-scaling", "layer-dimension"),
+    ),
+}
+
+#: Fields of experiments that a source sets itself, on top of any preset.
+OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
+    "sharma-kaplan": {
+        "nn-model-scaling": SHARMA_KAPLAN,
+        "nn-data-scaling": {
+            **SHARMA_KAPLAN,
+            "teachers_elsewhere": SHARMA_KAPLAN["teachers"],
+        },
+        "layer-dimension": SHARMA_KAPLAN,
+    },
 }
 
 

@@ -13,11 +13,15 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from percolaw.rng import STREAM_VERSION
 
+#: Folder of the run that a unit belongs to, where long units may keep their states; None in a notebook.
+SCRATCH: ContextVar[Path | None] = ContextVar("SCRATCH", default=None)
 #: Bumped when a config of the same fields means something else.
 SCHEMA_VERSION = 1
 
@@ -115,7 +119,8 @@ class Experiment(Protocol):
     """What `percolaw run` needs of an experiment; see docs/extend.md for a skeleton.
 
     It may also have ``judged: ClassVar[tuple[str, ...]]``, the fields that `measure` never reads (the
-    number of seeds, tolerances): runs that differ only in them share what was measured.
+    number of seeds, tolerances): runs that differ only in them share what was measured; and
+    ``extra: ClassVar[tuple[str, str]]``, a module it needs and the extra of percolaw that brings it.
     """
 
     name: ClassVar[str]
@@ -134,6 +139,19 @@ class Experiment(Protocol):
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Return claims and figure data from all rows, in the order of the cells; pure."""
         ...
+
+
+def missing_extra(experiment: type[Any]) -> str:
+    """Return what an experiment needs that is not installed, and the remedy; empty if nothing is."""
+    import importlib.util
+
+    module, extra = getattr(experiment, "extra", ("", ""))
+    if not module or importlib.util.find_spec(module) is not None:
+        return ""
+    return (
+        f"{experiment.name} needs {module}, which is not installed. Install it with: "
+        f"pip install 'percolaw[{extra}]'"
+    )
 
 
 def preset(experiment: type[Any], name: str) -> Any:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.experiments import neural, tasks
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import SCRATCH, Cell, Claim, Conclusion, Preset, Row, judge
 from percolaw.learners.freedom import divergence, random_signs, smoother_trace
 from percolaw.learners.neural.measures import tangent_kernel
 from percolaw.learners.neural.networks import n_parameters
@@ -154,7 +154,7 @@ class EffectiveDof:
             for j in range(columns.shape[1])
         ]
         x = np.asarray(x, dtype=np.float64 if training.dtype == "float64" else np.float32)
-        trained = train(network, x, columns, students, training)
+        trained = train(network, x, columns, students, training, checkpoint=SCRATCH.get())
         out = trained.predict(x[np.concatenate([test, pool])])[:, :, 0].astype(np.float64)
         out = out.reshape(len(plan), columns.shape[1], -1)
         rows_found: list[Row] = []
@@ -233,14 +233,15 @@ class EffectiveDof:
         mean = freedom.mean(axis=0)
         spans = bool(np.all(mean > 0)) and mean.max() >= 10.0 * mean.min()
         if not spans or np.any(freedom <= 0):
+            rough = np.polyfit(np.log(np.maximum(mean, 1e-3)), np.log(loss.mean(axis=0)), 1)[0]
             return judge(
                 name,
                 self.source,
                 predicted,
-                math.nan,
+                float(-rough),
                 (-math.inf, math.inf),
                 self.tolerance * predicted,
-                f"degrees of freedom from {mean.min():.0f} to {mean.max():.0f}: less than a decade",
+                f"degrees of freedom from {mean.min():.0f} to {mean.max():.0f}, not a decade above 0",
             )
         slope = np.array(
             [-np.polyfit(np.log(f), np.log(v), 1)[0] for f, v in zip(freedom, loss, strict=True)]

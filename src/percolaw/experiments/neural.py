@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.experiments.base import Claim, Row, judge
+from percolaw.experiments.base import SCRATCH, Claim, Row, judge
 from percolaw.learners.neural.networks import MLP, Network, Transformer
 from percolaw.learners.neural.training import Student, Trained, Training, train
 from percolaw.scaling import fit
@@ -45,7 +45,7 @@ def train_and_test(
 ) -> tuple[Trained, list[Row]]:
     """Train students and return them with a row for each: its losses, and how it came to its end."""
     x = np.asarray(x, dtype=np.float64 if training.dtype == "float64" else np.float32)
-    trained = train(network, x, y, students, training)
+    trained = train(network, x, y, students, training, checkpoint=SCRATCH.get())
     rows = []
     for i, student in enumerate(students):
         rows.append(
@@ -122,6 +122,16 @@ def exponent(
     return fit.fit_power_law(used, part)
 
 
+def rough_exponent(sizes: list[int], loss: FloatArray) -> float:
+    """Return the slope over all points, converged or not, for claims that nothing can decide; 0 for
+    fewer than two."""
+    mean = np.array([_geometric(column) for column in loss.T])
+    good = np.isfinite(mean)
+    if good.sum() < 2:
+        return 0.0
+    return float(-np.polyfit(np.log(np.array(sizes)[good]), np.log(mean[good]), 1)[0])
+
+
 def summary(
     found: dict[str, Any], line: fit.PowerLawFit | None, predicted: float | None
 ) -> dict[str, Any]:
@@ -156,12 +166,13 @@ def claim(
     line: fit.PowerLawFit | None,
     tolerance: float,
     note: str,
+    rough: float,
 ) -> Claim:
-    """Judge an exponent; inconclusive without a decade of converged points."""
+    """Judge an exponent; inconclusive without a decade of converged points, with the `rough` one."""
     if line is None:
         reason = "less than a decade of converged points"
         return judge(
-            name, source, predicted, math.nan, (-math.inf, math.inf), tolerance, f"{reason}; {note}"
+            name, source, predicted, rough, (-math.inf, math.inf), tolerance, f"{reason}; {note}"
         )
     decades = math.log10(line.window[1] / line.window[0])
     return judge(

@@ -220,7 +220,8 @@ class NnDataScaling:
                     | {"wide": below}
                 )
                 lines = (line, wide, apart)
-                claims += self._claims(f"{points}, {teacher}", lines, curve, below)
+                rough = tuple(neural.rough_exponent(sizes, a) for a in (found["loss"], ratio))
+                claims += self._claims(f"{points}, {teacher}", lines, rough, curve, below)
         return Conclusion(tuple(claims), {"curves": curves, "n_seeds": self.n_seeds})
 
     def _limit(self, rows: list[Row], sizes: list[int]) -> dict[str, Any]:
@@ -241,6 +242,7 @@ class NnDataScaling:
         self,
         name: str,
         lines: tuple[fit.PowerLawFit | None, fit.PowerLawFit | None, fit.PowerLawFit | None],
+        rough: tuple[float, ...],
         curve: dict[str, Any],
         below: dict[str, Any],
     ) -> list[Claim]:
@@ -250,7 +252,7 @@ class NnDataScaling:
         if predicted is not None:
             why = neural.cause(predicted, line, wide, apart, below["local"], tolerance)
             text = f"{name}: exponent c/D"
-            found.append(neural.claim(text, self.source, predicted, line, tolerance, why))
+            found.append(neural.claim(text, self.source, predicted, line, tolerance, why, rough[0]))
         found.append(
             neural.claim(
                 f"{name}: exponent less that of the {neural.WIDE}",
@@ -259,6 +261,7 @@ class NnDataScaling:
                 apart,
                 tolerance,
                 f"which has {wide.exponent:.2f} on the same points and teachers" if wide else "",
+                rough[1],
             )
         )
         return found

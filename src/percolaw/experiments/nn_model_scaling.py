@@ -67,6 +67,7 @@ class NnModelScaling:
             "0.8 GiB",
         ),
         "laptop": Preset({}, "8 min", "1.5 GiB"),
+        "sharma-kaplan": Preset(tasks.SHARMA_KAPLAN, "8 min", "1.5 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,
@@ -191,6 +192,7 @@ class NnModelScaling:
                             line,
                             self.tolerance * predicted,
                             note,
+                            neural.rough_exponent(sizes, found["loss"]),
                         )
                     )
         return Conclusion(tuple(claims), {"curves": curves, "n_seeds": self.n_seeds})

@@ -20,6 +20,13 @@ SITES_PER_POINT = 100
 COORDINATION_NUMBER = 200
 #: Coordinates of a masked cube (Sharma and Kaplan 2022).
 MASKED_DIM = 20
+#: The setting of Sharma and Kaplan: cubes masked to D coordinates, their teacher of two layers without
+#: biases, students of two layers; and beside it a smooth teacher, of which their 4/D should hold.
+SHARMA_KAPLAN: dict[str, Any] = {
+    "settings": ("masked cube 2", "masked cube 3", "masked cube 4", "masked cube 6"),
+    "depth": 2,
+    "teachers": ("ReLU 2 x 600, no biases", "Matérn 2.5"),
+}
 #: Waves of a Matérn field that is a function on all of space.
 N_WAVES = 512
 

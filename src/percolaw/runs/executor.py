@@ -18,12 +18,13 @@ from concurrent.futures import (
     Future,
     wait,
 )
+from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from percolaw.errors import RunError
-from percolaw.experiments.base import Cell, from_config
+from percolaw.experiments.base import SCRATCH, Cell, from_config
 from percolaw.runs import store
 from percolaw.runs.activity import Activity
 from percolaw.runs.store import Outcome, RunFolder
@@ -37,8 +38,10 @@ QUEUE = 1000
 STALL = 30.0
 
 
-def measure_unit(module: str, name: str, fields: dict[str, Any], code: str, cell: Cell) -> Outcome:
-    """Measure one cell in a worker."""
+def measure_unit(
+    module: str, name: str, fields: dict[str, Any], code: str, cell: Cell, scratch: str = ""
+) -> Outcome:
+    """Measure one cell in a worker; states of long units go to `scratch`, if it is within reach."""
     started = time.perf_counter()
     place = f"{socket.gethostname()}:{os.getpid()}"
     rows, error = None, ""
@@ -50,6 +53,8 @@ def measure_unit(module: str, name: str, fields: dict[str, Any], code: str, cell
                 f"{place} runs other code ({own}) than this run ({code}); install the same there."
             )
         experiment = from_config(cls, fields)
+        within_reach = bool(scratch) and Path(scratch).parent.is_dir()
+        SCRATCH.set(Path(scratch) if within_reach else None)
         # Sums of matrix products depend on the number of threads in their last digits.
         with threadpool_limits(1):
             rows = experiment.measure(cell)
@@ -90,6 +95,7 @@ def run_units(
     done, failed = len(cells) - len(todo), 0
     cls = type(experiment)
     job = (cls.__module__, cls.__name__, folder.config["config"], folder.code)
+    scratch = str(folder.path / "scratch")
 
     def report() -> None:
         progress(done, len(cells))
@@ -109,7 +115,7 @@ def run_units(
     report()
     if executor is None:
         for cell in todo:
-            keep([(cell, measure_unit(*job, cell))])
+            keep([(cell, measure_unit(*job, cell, scratch))])
             report()
         return
     waiting = iter(todo)
@@ -117,7 +123,7 @@ def run_units(
 
     def fill() -> None:
         for cell in waiting:
-            pending[executor.submit(measure_unit, *job, cell)] = cell
+            pending[executor.submit(measure_unit, *job, cell, scratch)] = cell
             if len(pending) >= QUEUE:
                 return
 
@@ -132,7 +138,9 @@ def run_units(
                 lost = list(pending.values())
                 pending.clear()
                 executor.restart()
-                pending = {executor.submit(measure_unit, *job, cell): cell for cell in lost}
+                pending = {
+                    executor.submit(measure_unit, *job, cell, scratch): cell for cell in lost
+                }
                 busy = time.monotonic()
                 continue
             results = [(pending[future], _outcome(future)) for future in finished]

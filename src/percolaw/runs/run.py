@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from percolaw.errors import RunError
-from percolaw.experiments.base import Claim, Experiment, config_dict, run_id
+from percolaw.errors import MissingExtraError, RunError
+from percolaw.experiments.base import Claim, Experiment, config_dict, missing_extra, run_id
 from percolaw.runs.activity import working
 from percolaw.runs.executor import run_units
 from percolaw.runs.provenance import provenance
@@ -71,6 +72,9 @@ def run(
             f"experiment must be an experiment's config; got {experiment!r}. For instance "
             "percolaw.experiments.experiment_class('single-cluster')(n_seeds=3)."
         )
+    missing = missing_extra(type(experiment))
+    if missing:
+        raise MissingExtraError(missing)
     path = Path(folder) if folder is not None else default_folder(experiment, out)
     store = RunFolder(path, config_dict(experiment), type(experiment))
     if store.read_only:
@@ -112,6 +116,7 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
             f"{error.strip().splitlines()[-1]} All others are kept in {path}; "
             "the same command tries the failed ones again."
         )
+    shutil.rmtree(path / "scratch", ignore_errors=True)
     cells = experiment.cells()
     rows = store.rows(cells)
     try:

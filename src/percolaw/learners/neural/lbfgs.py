@@ -112,5 +112,5 @@ def _one(batch: Batch, student: Student) -> Trained:
         (stop,),
         np.array(steps, dtype=np.int64),
         np.array(curve)[:, None],
-        np.array([math.nan, *losses])[:, None],
+        np.array([math.nan, *losses])[:, None],  # at the beginning of each block,
     )

@@ -119,7 +119,8 @@ class Batch:
         self.active = np.arange(self.n)
         self.step = 0
         steps = training.steps
-        never = np.full(self.n, steps - round(training.cooldown * steps))
+        cooling = training.cooldown * steps if training.schedule == "trapezoid" else 0.0
+        never = np.full(self.n, steps - round(cooling))
         self.progress = Progress(
             best=np.full(self.n, math.inf),
             last=np.full(self.n, math.nan),

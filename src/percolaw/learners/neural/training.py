@@ -290,11 +290,15 @@ def train(
         raise ValueError(f"values must have shape (n,) or (n, n_columns); got {y.shape}.")
     y = y.reshape(x.shape[0], -1)
     n_outputs = checks.integer("n_outputs", n_outputs, minimum=1)
+    if training.optimizer == "lbfgs" and training.dtype == "bfloat16":
+        raise ValueError("L-BFGS needs float32 or float64; got dtype = 'bfloat16'.")
     if training.loss == "kl" and n_outputs == 1:
         raise ValueError("the kl loss compares 2 outputs or more; got n_outputs = 1. Use mse.")
     found = _checked_students(students, x.shape[0], y.shape[1], n_outputs)
     resolve_device(training.device)
     folder = None if checkpoint is None else Path(checkpoint)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise ValueError(f"checkpoint names a folder; {folder} is a file.")
     return _split_until_it_fits(
         network, x, y, found, training, n_outputs, folder, checkpoint_seconds, progress
     )
@@ -466,5 +470,6 @@ def _checked_students(
                 checks.real(name, value, minimum=0.0)
         found.append(dataclasses.replace(s, train=train_rows, validation=validation, target=target))
     if len({np.size(s.validation) for s in found}) > 1:
-        raise ValueError("students of one batch need equally many validation rows.")
+        counts = sorted({np.size(s.validation) for s in found})
+        raise ValueError(f"students of one batch need equally many validation rows; got {counts}.")
     return found
