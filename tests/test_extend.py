@@ -1,4 +1,4 @@
-"""The five skeletons of docs/extend.md run as they stand."""
+"""The six skeletons of docs/extend.md run as they stand."""
 
 import re
 import sys
@@ -26,7 +26,7 @@ def skeletons(tmp_path, monkeypatch):
     """The blocks as modules in files, as the page asks."""
     monkeypatch.syspath_prepend(tmp_path)
     names = {"Depth": "x_target", "ClusterMean": "x_learner", "MeanDepth": "x_experiment"}
-    names |= {"Radial": "x_teacher", "Averaged": "x_point_learner"}
+    names |= {"Radial": "x_teacher", "Averaged": "x_point_learner", "Waves": "x_network"}
     out = {}
     for cls, module in names.items():
         (tmp_path / f"{module}.py").write_text(block_with(cls))
@@ -37,8 +37,24 @@ def skeletons(tmp_path, monkeypatch):
         sys.modules.pop(module, None)
 
 
-def test_page_has_the_five_blocks():
-    assert len(BLOCKS) == 5
+def test_page_has_the_six_blocks():
+    assert len(BLOCKS) == 6
+
+
+def test_network(skeletons):
+    pytest.importorskip("torch")
+    x = np.random.default_rng(0).uniform(-2, 2, (400, 2))
+    learner = pl.NeuralRegression(
+        skeletons["Waves"](32), pl.Training(learning_rate=0.01, steps=800), rng=1
+    )
+    fitted = learner.fit(x[:300], np.sin(2 * x[:300, 0]))
+    error = np.mean((fitted.predict(x[300:]) - np.sin(2 * x[300:, 0])) ** 2)
+    assert error < 0.02
+    assert fitted.predict(x[300:]).shape == (100,)
+    rows = learner.fit(x[:300], np.stack([x[:300, 0], x[:300, 1]], axis=1)).predict(x[300:])
+    assert np.mean((rows - x[300:]) ** 2) < 0.02
+    with pytest.raises(ValueError, match="leave none to learn from"):
+        learner.fit(x[:1], x[:1, 0])
 
 
 def test_target_on_points(skeletons):

@@ -319,7 +319,7 @@ class HalfBroken(Immediate):
     """As after the death of a worker: some futures are done, the others raise."""
 
     def submit(self, function, /, *arguments, **keywords):
-        if arguments[-1]["seed"] % 2:
+        if arguments[-2]["seed"] % 2:
             future = Future()
             future.set_exception(BrokenExecutor("a worker died"))
             return future

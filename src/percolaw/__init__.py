@@ -45,6 +45,13 @@ _PUBLIC = {
     "nonlinearity": "targets.nonlinearity",
     "vet": "targets.nonlinearity",
     "KernelRegression": "learners.kernel",
+    "RandomFeatures": "learners.random_features",
+    "NeuralRegression": "learners.neural.regression",
+    "MLP": "learners.neural.networks",
+    "Transformer": "learners.neural.networks",
+    "Student": "learners.neural.training",
+    "Training": "learners.neural.training",
+    "train": "learners.neural.training",
     "estimate_dimension": "dimension.report",
     "TreeNearest": "learners.tree_nearest",
     "TreePosterior": "learners.tree_posterior",
@@ -77,6 +84,10 @@ if TYPE_CHECKING:
     from percolaw.lattice import BetheLattice, critical_exponents, critical_probability
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
+    from percolaw.learners.neural.networks import MLP, Transformer
+    from percolaw.learners.neural.regression import NeuralRegression
+    from percolaw.learners.neural.training import Student, Training, train
+    from percolaw.learners.random_features import RandomFeatures
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
     from percolaw.neighbors import nearest_neighbors
