@@ -81,7 +81,7 @@ class EffectiveDof:
     """Hidden layers."""
     width: int = 32
     """Units of a layer where sizes are compared."""
-    decays: tuple[float, ...] = (0.0, 0.3, 1.0, 3.0)
+    decays: tuple[float, ...] = (0.0, 1.0, 3.0)
     """Weight decays."""
     dropouts: tuple[float, ...] = (0.0, 0.1)
     """Shares of units dropped."""

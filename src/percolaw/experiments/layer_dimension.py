@@ -71,7 +71,6 @@ class LayerDimension:
         "finite cluster d = 16",
         "cube 2",
         "cube 4",
-        "sphere 2 x cube 1",
     )
     """Points; see nn-data-scaling."""
     teachers: tuple[str, ...] = ("linear", "ReLU 1 x 1000", "Matérn 1.5")
@@ -80,7 +79,7 @@ class LayerDimension:
     """Training points."""
     n_validation: int = 500
     """Points that stop the training and choose the weights kept."""
-    n_points: int = 2000
+    n_points: int = 1500
     """Fresh points whose activations are measured."""
     architecture: neural.Architecture = "mlp"
     """mlp, residual (MLP), or transformer."""

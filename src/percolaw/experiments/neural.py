@@ -66,13 +66,19 @@ def train_and_test(
     return trained, rows
 
 
+def allowed_gap(sizes: list[int], first: float, shift: float) -> float:
+    """Return the relative change in loss at one end of the sizes from `first` on that moves an exponent
+    by half of `shift`: what a doubled budget may gain at most where training has converged."""
+    return float((max(sizes) / first) ** (0.5 * shift) - 1.0)
+
+
 def gather(
-    rows: list[Row], doubled: list[Row], key: str, sizes: list[int], tolerance: float
+    rows: list[Row], doubled: list[Row], key: str, sizes: list[int], allowed: float
 ) -> dict[str, Any]:
     """Return losses by seed and size, and which sizes converged.
 
     A point has converged if at least `LEAST_FINITE` of its students did not diverge, and doubling budget
-    and patience improved the validation loss by less than `tolerance` (relative), at this size or at
+    and patience improved the validation loss by no more than `allowed` (relative), at this size or at
     the next larger one that was tried. Students that diverged are left out.
 
     Parameters
@@ -98,7 +104,7 @@ def gather(
             gap[sizes.index(row[key])] = before["validation"] / row["validation"] - 1.0
     known = np.flatnonzero(np.isfinite(gap))
     nearest = [known[known >= j][0] if np.any(known >= j) else -1 for j in range(len(sizes))]
-    steady = np.array([j >= 0 and bool(gap[j] <= tolerance) for j in nearest])
+    steady = np.array([j >= 0 and bool(gap[j] <= allowed) for j in nearest])
     finite = np.isfinite(loss).mean(axis=0) >= LEAST_FINITE
     return {
         "sizes": sizes,

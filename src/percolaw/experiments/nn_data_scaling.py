@@ -52,7 +52,6 @@ class NnDataScaling:
         "n_seeds",
         "settings",
         "fit_from",
-        "gap_tolerance",
         "tolerance",
     )
     presets: ClassVar[dict[str, Preset]] = {
@@ -94,7 +93,7 @@ class NnDataScaling:
     """Smallest number of training points."""
     largest: int = 3000
     """Largest number of training points."""
-    n_sizes: int = 7
+    n_sizes: int = 6
     """Training sizes, geometric."""
     n_validation: int = 1000
     """Points that stop the training and choose the weights kept."""
@@ -112,12 +111,10 @@ class NnDataScaling:
     """Hidden layers, or blocks."""
     width: int = 64
     """Units of a layer."""
-    training: Training = Training(learning_rate=0.01, steps=4000)  # noqa: RUF009 (frozen)
+    training: Training = Training(learning_rate=0.01, steps=8000)  # noqa: RUF009 (frozen)
     """How students are trained."""
     fit_from: int = 100
     """Sizes below are left out of the fits."""
-    gap_tolerance: float = 0.1
-    """Relative gain in validation loss from a doubled budget up to which a point has converged."""
     tolerance: float = 0.1
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
 
@@ -204,14 +201,16 @@ class NnDataScaling:
                 own = [r for r in rows if (r["points"], r["teacher"]) == (points, teacher)]
                 measured = [r for r in own if r["kind"] == "train"]
                 doubled = [r for r in own if r["kind"] == "doubled"]
-                found = neural.gather(measured, doubled, "n", sizes, self.gap_tolerance)
                 limit = self._limit(measured, sizes)
-                line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
                 wide = neural.exponent(sizes, limit["loss"], limit["converged"], self.fit_from)
-                ratio = found["loss"] / limit["loss"]
-                apart = neural.exponent(sizes, ratio, found["converged"], self.fit_from)
                 order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
                 predicted = None if order is None else min(order, big_d + 2.0) / big_d
+                shift = self.tolerance * (predicted or (wide.exponent if wide else 0.0))
+                allowed = neural.allowed_gap(sizes, self.fit_from, shift)
+                found = neural.gather(measured, doubled, "n", sizes, allowed)
+                line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
+                ratio = found["loss"] / limit["loss"]
+                apart = neural.exponent(sizes, ratio, found["converged"], self.fit_from)
                 curve = neural.summary(found, line, predicted)
                 below = neural.summary(limit, wide, predicted)
                 curves.append(

@@ -25,10 +25,12 @@ TEACHERS = (
     "Matérn 1.5",
 )
 SETTINGS = (
-    "cluster d = 16",
     "cluster d = 8",
+    "cluster d = 16",
     "cluster d = 32",
+    "finite cluster d = 8",
     "finite cluster d = 16",
+    "finite cluster d = 32",
     "cube 2",
     "cube 4",
 )
@@ -48,7 +50,6 @@ class NnModelScaling:
         "n_seeds",
         "settings",
         "fit_from",
-        "gap_tolerance",
         "tolerance",
     )
     presets: ClassVar[dict[str, Preset]] = {
@@ -98,13 +99,11 @@ class NnModelScaling:
     teachers: tuple[str, ...] = TEACHERS
     """Teachers on every setting."""
     training: Training = Training(  # noqa: RUF009 (frozen)
-        learning_rate=0.01, steps=4000, patience=100_000
+        learning_rate=0.01, steps=3000, patience=100_000
     )
     """How students are trained; every step sees points that no step saw before."""
     fit_from: int = 50
     """Numbers of parameters below are left out of the fits."""
-    gap_tolerance: float = 0.1
-    """Relative gain in validation loss from a doubled budget up to which a point has converged."""
     tolerance: float = 0.15
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
 
@@ -176,22 +175,26 @@ class NnModelScaling:
                 measured = [r for r in own if r["kind"] == "train"]
                 doubled = [r for r in own if r["kind"] == "doubled"]
                 sizes = sorted({r["n_parameters"] for r in measured})
-                found = neural.gather(measured, doubled, "n_parameters", sizes, self.gap_tolerance)
-                line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
                 order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
                 predicted = None if order is None else min(order, PIECEWISE_LINEAR) / big_d
+                shift = self.tolerance * (predicted or 4.0 / big_d)
+                allowed = neural.allowed_gap(sizes, self.fit_from, shift)
+                found = neural.gather(measured, doubled, "n_parameters", sizes, allowed)
+                line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
                 curve = neural.summary(found, line, predicted)
                 curves.append({"points": points, "teacher": teacher, "dimension": big_d, **curve})
-                if predicted is not None:
-                    note = _local_note(curve)
+                orders = [] if predicted is None else [("c/D", "docs/theory.md, 9", predicted)]
+                if teacher.startswith("ReLU"):  # their claim is for every teacher of theirs
+                    orders.append(("4/D", "Sharma and Kaplan (2022)", PIECEWISE_LINEAR / big_d))
+                for text, source, value in orders:
                     claims.append(
                         neural.claim(
-                            f"{points}, {teacher}: exponent c/D in parameters",
-                            self.source,
-                            predicted,
+                            f"{points}, {teacher}: exponent {text} in parameters",
+                            source,
+                            value,
                             line,
-                            self.tolerance * predicted,
-                            note,
+                            self.tolerance * value,
+                            _local_note(curve),
                             neural.rough_exponent(sizes, found["loss"]),
                         )
                     )

@@ -70,7 +70,7 @@ class NnTuning:
     """Hidden layers, or blocks."""
     width: int = 64
     """Units of a layer where sizes are compared, and in a search."""
-    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    widths: tuple[int, ...] = (16, 32, 64, 128)
     """Widths compared, with muP and the standard parametrisation; none for a search."""
     n_train: int = 1000
     """Training points where widths are compared, and in a search."""

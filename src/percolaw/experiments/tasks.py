@@ -23,7 +23,7 @@ MASKED_DIM = 20
 #: The setting of Sharma and Kaplan: cubes masked to D coordinates, their teacher of two layers without
 #: biases, students of two layers; and beside it a smooth teacher, of which their 4/D should hold.
 SHARMA_KAPLAN: dict[str, Any] = {
-    "settings": ("masked cube 2", "masked cube 3", "masked cube 4", "masked cube 6"),
+    "settings": ("masked cube 2", "masked cube 4", "masked cube 6"),
     "depth": 2,
     "teachers": ("ReLU 2 x 600, no biases", "Matérn 2.5"),
 }
