@@ -158,19 +158,18 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
 
 def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     """Run all experiments of a paper and gather their claims and figures."""
-    from percolaw.experiments.base import content_id, missing_extra, run_id
+    from percolaw.experiments.base import content_id, run_id
     from percolaw.report.claims import VERDICT_RULE, claims_markdown, claims_table, tally
     from percolaw.runs.provenance import provenance
     from percolaw.runs.store import strict_json, write_atomic
 
     title, members = REPRODUCTIONS[options.paper]
-    missing = [text for text in map(missing_extra, map(experiment_class, members)) if text]
+    reasons = {name: reason_to_leave_out(name, options.preset) for name in members}
+    missing = [text for text in reasons.values() if text]
     for text in missing:
         print(f"left out: {text}", file=sys.stderr)
     experiments = [
-        member_config(options.paper, name, options.preset)
-        for name in members
-        if not missing_extra(experiment_class(name))
+        member_config(options.paper, name, options.preset) for name in members if not reasons[name]
     ]
     if not experiments:
         raise MissingExtraError(missing[0])
@@ -235,6 +234,24 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     if page is not None:
         print(f"report:  {page}  (open it in a browser)")
     return 0
+
+
+def reason_to_leave_out(name: str, label: str) -> str:
+    """Return why an experiment cannot be part of a reproduction here; empty if it can."""
+    from percolaw.experiments.base import missing_extra
+
+    cls = experiment_class(name)
+    missing = missing_extra(cls)
+    if missing or label in cls.presets or "gpu" not in cls.presets:
+        return missing
+    from percolaw.learners.neural.training import resolve_device
+
+    if resolve_device("auto") != "cpu":
+        return ""
+    return (
+        f"{name} has the preset gpu in place of {label}, and there is no accelerator here. "
+        f"percolaw run {name} --preset gpu runs it anyway."
+    )
 
 
 def member_config(paper: str, name: str, label: str) -> Any:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.experiments import neural, tasks
 from percolaw.experiments.base import SCRATCH, Cell, Claim, Conclusion, Preset, Row, judge
-from percolaw.learners.freedom import divergence, random_signs, smoother_trace
+from percolaw.learners.freedom import divergence, random_signs
 from percolaw.learners.neural.measures import tangent_kernel
 from percolaw.learners.neural.networks import n_parameters
 from percolaw.learners.neural.training import Student, Training, train
@@ -105,6 +105,9 @@ class EffectiveDof:
         checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         checks.integer("n_probes", self.n_probes, minimum=1)
         checks.real("amplitude", self.amplitude, minimum=1e-9)
+        checks.integer("n_test", self.n_test, minimum=1)
+        for field in ("settings", "sizes", "widths", "decays", "dropouts"):
+            neural.check_names(field, getattr(self, field))
         for name in self.settings:
             tasks.dimension(name)
         tasks.matern_smoothness(self.teacher)
@@ -144,7 +147,7 @@ class EffectiveDof:
         network = neural.student_network("mlp", self.depth, width)
         training = replace(self.training, dropout=cell.get("dropout", 0.0))
         # One column as it is, and two for every probe; all students share the probes.
-        signs = random_signs(pool.size, self.n_probes, streams)
+        signs = random_signs(pool.size, self.n_probes, streams.child(1))
         step = self.amplitude * float(y[pool].std())
         columns = np.repeat(y[:, None], 1 + 2 * self.n_probes, axis=1)
         columns[pool, 1:] += step * np.concatenate([signs, -signs], axis=1)
@@ -161,24 +164,29 @@ class EffectiveDof:
         for i, (n, decay) in enumerate(plan):
             own = slice(self.n_test, self.n_test + n)
             residual = float(np.mean((y[pool[:n]] - out[i, 0, own]) ** 2))
-            kernel = tangent_kernel(trained, x[pool[:n]], i * columns.shape[1])
-            ridge = matching_ridge(kernel, y[pool[:n]], residual)
+            each = range(i * columns.shape[1], (i + 1) * columns.shape[1])
+            row = {
+                **cell,
+                "width": width,
+                "n": n,
+                "decay": decay,
+                "n_parameters": n_parameters(network, x.shape[1]),
+                "diverged": any(trained.stopped[j] == "diverged" for j in each),
+            }
+            rows_found.append(row)
+            if row["diverged"]:  # one copy of them spoils the difference
+                continue
+            kernel = tangent_kernel(trained, x[pool[:n]], each[0])
+            ridge, trace = matched_smoother(kernel, y[pool[:n]], residual)
             probes = divergence(signs[:n], out[i, 1:, own].T, step)
-            rows_found.append(
-                {
-                    **cell,
-                    "width": width,
-                    "n": n,
-                    "decay": decay,
-                    "n_parameters": n_parameters(network, x.shape[1]),
-                    "loss": float(np.mean((out[i, 0, : self.n_test] - y[test]) ** 2)),
-                    "train": residual,
-                    "divergence": float(probes.mean()),
-                    "probes": probes.tolist(),
-                    "trace": float(smoother_trace(kernel, ridge)),
-                    "ridge": ridge,
-                }
-            )
+            row |= {
+                "loss": float(np.mean((out[i, 0, : self.n_test] - y[test]) ** 2)),
+                "train": residual,
+                "divergence": float(probes.mean()),
+                "probes": probes.tolist(),
+                "trace": trace,
+                "ridge": ridge,
+            }
         return rows_found
 
     def conclude(self, rows: list[Row]) -> Conclusion:
@@ -213,13 +221,14 @@ class EffectiveDof:
         """Means and single values of everything measured, by size or width."""
         found: dict[str, Any] = {"x": values}
         for name in ("loss", "train", "divergence", "trace", "n_parameters"):
-            table = [
+            single = [
                 [float(r[name]) for r in rows if r[key] == value and r["seed"] == seed]
                 for value in values
                 for seed in range(self.n_seeds)
             ]
-            array = np.array([t[0] if t else math.nan for t in table])
-            found[name] = array.reshape(len(values), self.n_seeds).T.tolist()
+            array = np.array([t[0] if t else math.nan for t in single])
+            table = array.reshape(len(values), self.n_seeds).T
+            found[name] = table[np.isfinite(table).all(axis=1)].tolist()
         return found
 
     def _exponent(
@@ -227,6 +236,16 @@ class EffectiveDof:
     ) -> Claim:
         """Slope of loss against divergence, seed by seed, over the sizes."""
         loss, freedom = np.array(curve["loss"]), np.array(curve["divergence"])
+        if loss.shape[0] < neural.LEAST_FINITE * self.n_seeds:
+            return judge(
+                f"{points}, decay {decay:g}, dropout {share:g}: loss against degrees of freedom",
+                self.source,
+                order / tasks.dimension(points),
+                0.0,
+                (-math.inf, math.inf),
+                self.tolerance,
+                f"{self.n_seeds - loss.shape[0]} of {self.n_seeds} seeds diverged",
+            )
         big_d = tasks.dimension(points)
         predicted = min(order, big_d + 2.0) / big_d
         name = f"{points}, decay {decay:g}, dropout {share:g}: loss against degrees of freedom"
@@ -260,7 +279,11 @@ class EffectiveDof:
         """Trace of the tangent smoother over the divergence, without dropout."""
         ratio = []
         for seed in range(self.n_seeds):
-            own = [r for r in rows if r["seed"] == seed and not r.get("dropout", 0.0)]
+            own = [
+                r
+                for r in rows
+                if r["seed"] == seed and not r.get("dropout", 0.0) and not r["diverged"]
+            ]
             trace = sum(r["trace"] for r in own)
             ratio.append(trace / max(sum(r["divergence"] for r in own), 1e-9))
         return judge(
@@ -274,11 +297,14 @@ class EffectiveDof:
         )
 
 
-def matching_ridge(kernel: FloatArray, values: FloatArray, train_loss: float) -> float:
-    """Return the ridge at which kernel ridge regression leaves a given mean squared residual.
+def matched_smoother(
+    kernel: FloatArray, values: FloatArray, train_loss: float
+) -> tuple[float, float]:
+    """Return the ridge at which kernel ridge regression leaves a given mean squared residual, and
+    trace K (K + ridge)^-1 there.
 
-    The residual ridge (K + ridge)^-1 y rises with the ridge; 0 if even interpolation leaves more, and
-    1e12 times the kernel's scale if no ridge leaves as much.
+    The residual ridge (K + ridge)^-1 y rises with the ridge; it is 0 if even interpolation leaves more,
+    and 1e12 times the kernel's scale if no ridge leaves as much.
     """
     from scipy.optimize import brentq
 
@@ -293,7 +319,7 @@ def matching_ridge(kernel: FloatArray, values: FloatArray, train_loss: float) ->
 
     low, high = math.log(1e-13), math.log(1e12)
     if excess(low) >= 0.0:
-        return 0.0
-    if excess(high) <= 0.0:
-        return scale * 1e12
-    return scale * math.exp(float(brentq(excess, low, high, xtol=1e-6)))
+        return 0.0, float(np.sum(value > 1e-13 * scale))
+    log_ridge = high if excess(high) <= 0.0 else float(brentq(excess, low, high, xtol=1e-6))
+    ridge = scale * math.exp(log_ridge)
+    return ridge, float(np.sum(value / (value + ridge)))

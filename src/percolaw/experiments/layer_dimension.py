@@ -97,6 +97,9 @@ class LayerDimension:
         checks.integer("n_train", self.n_train, minimum=10)
         checks.integer("n_points", self.n_points, minimum=400)
         neural.student_network(self.architecture, self.depth, self.width)
+        checks.integer("n_validation", self.n_validation, minimum=1)
+        neural.check_names("settings", self.settings)
+        neural.check_names("teachers", self.teachers)
         for name in self.settings:
             tasks.dimension(name)
         for name in self.teachers:
@@ -165,11 +168,15 @@ class LayerDimension:
                     if not own:
                         continue
                     for estimator in (MEDIAN, TWO_NN):
-                        value = np.array([r[estimator] for r in own], dtype=np.float64)
+                        value = np.array(
+                            [r[estimator] for r in own if r.get("stopped") != "diverged"],
+                            dtype=np.float64,
+                        )
                         value = value[np.isfinite(value)]
                         if not value.size:
                             continue
-                        low, high = fit.seed_interval(value)
+                        enough = value.size >= neural.LEAST_FINITE * self.n_seeds
+                        low, high = fit.seed_interval(value) if enough else (-np.inf, np.inf)
                         table.append(
                             {
                                 "points": points,
@@ -191,6 +198,9 @@ class LayerDimension:
                                     float(value.mean()),
                                     (low, high),
                                     self.tolerance * big_d,
+                                    ""
+                                    if value.size == len(own)
+                                    else f"{len(own) - value.size} of {len(own)} have none",
                                 )
                             )
         return Conclusion(

@@ -21,8 +21,8 @@ Architecture: TypeAlias = Literal["mlp", "residual", "transformer"]
 LEAST_FINITE = 0.8
 #: Seed whose students are also trained with a doubled budget.
 DOUBLED_SEED = 0
-#: What the infinitely wide network is called.
-WIDE = "infinitely wide network"
+#: What the reference is called: an infinitely wide MLP that does not learn features, without optimiser.
+WIDE = "tangent kernel"
 
 
 def student_network(
@@ -33,6 +33,12 @@ def student_network(
     if architecture == "transformer":
         return Transformer(depth, width, parametrization=parametrization)
     return MLP(depth, width, parametrization=parametrization, residual=architecture == "residual")
+
+
+def check_names(field: str, names: tuple[Any, ...]) -> None:
+    """Refuse an empty list, and one that names something twice."""
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{field} must be named once each, one at least; got {names}.")
 
 
 def train_and_test(
@@ -202,13 +208,13 @@ def cause(
 ) -> str:
     """Say what the evidence supports where a network misses the prediction.
 
-    The infinitely wide network on the same data has no optimiser and no width: what it shares is due to
-    teacher, sizes or theory, the rest to width and training.
+    The tangent kernel of an infinitely wide network, on the same data, has no optimiser, no width and
+    learns no features: what it shares is due to teacher, sizes or theory, the rest to these three.
 
     Parameters
     ----------
     line, wide, apart : PowerLawFit or None
-        Of the network, of the infinitely wide one, and of the ratio of their losses, seed by seed.
+        Of the network, of the tangent kernel, and of the ratio of their losses, seed by seed.
     """
     if line is None:
         return "optimisation: too few points converged"
@@ -218,21 +224,26 @@ def cause(
         return "open: no limit to compare with"
     if not _near(apart.interval, 0.0, tolerance):
         return (
-            f"width or training: the {WIDE} has {wide.exponent:.2f} on the same data, and these "
-            "points converged"
+            f"width, training or features: the {WIDE} has {wide.exponent:.2f} on the same data, and "
+            "these points converged"
         )
     if _near(wide.interval, predicted, tolerance):
         return f"small: the {WIDE} has {wide.exponent:.2f}, which agrees with both"
     local = [v for v in wide_local if v is not None]
-    middle, last = local[len(local) // 2], local[-2]
-    if abs(last - predicted) < abs(middle - predicted):
+    if len(local) < 4:
         return (
-            f"sizes: the {WIDE} misses it as much ({wide.exponent:.2f}) and is moving towards it "
-            f"(local {middle:.2f}, then {last:.2f})"
+            f"open: the {WIDE} misses it as much ({wide.exponent:.2f}); too few sizes to say more"
+        )
+    first, last = local[1], local[-2]
+    seen = f"(local {first:.2f}, then {last:.2f})"
+    # Moving means by a tenth of what is missing, at least.
+    if abs(first - predicted) - abs(last - predicted) > 0.1 * abs(first - predicted):
+        return (
+            f"sizes: the {WIDE} misses it as much ({wide.exponent:.2f}) and moves towards it {seen}"
         )
     return (
         f"teacher or theory: the {WIDE} misses it as much ({wide.exponent:.2f}) and does not move "
-        f"towards it (local {middle:.2f}, then {last:.2f})"
+        f"towards it {seen}"
     )
 
 

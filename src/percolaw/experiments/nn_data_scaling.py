@@ -1,4 +1,4 @@
-"""Data scaling of trained networks, with their infinitely wide limit on the same data beside them."""
+"""Data scaling of trained networks, with the tangent kernel of infinitely wide ones beside them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class NnDataScaling:
     """Test loss of networks against the number of training points, on data of known dimension."""
 
     name: ClassVar[str] = "nn-data-scaling"
-    title: ClassVar[str] = "Data scaling of neural networks: exponent c/D, and the infinite width"
+    title: ClassVar[str] = "Data scaling of neural networks: exponent c/D, and the tangent kernel"
     source: ClassVar[str] = "docs/neural.md; docs/theory.md, 7"
     extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     judged: ClassVar[tuple[str, ...]] = (
@@ -76,8 +76,8 @@ class NnDataScaling:
         "gpu": Preset(
             {
                 "n_seeds": 10,
-                "largest": 30_000,
-                "n_sizes": 11,
+                "largest": 10_000,
+                "n_sizes": 8,
                 "width": 512,
                 "teachers_elsewhere": ALL_TEACHERS,
                 "training": Training(learning_rate=0.01, steps=40_000, batch_size=512),
@@ -93,7 +93,7 @@ class NnDataScaling:
     """Smallest number of training points."""
     largest: int = 3000
     """Largest number of training points."""
-    n_sizes: int = 6
+    n_sizes: int = 5
     """Training sizes, geometric."""
     n_validation: int = 1000
     """Points that stop the training and choose the weights kept."""
@@ -111,9 +111,9 @@ class NnDataScaling:
     """Hidden layers, or blocks."""
     width: int = 64
     """Units of a layer."""
-    training: Training = Training(learning_rate=0.01, steps=8000)  # noqa: RUF009 (frozen)
+    training: Training = Training(learning_rate=0.01, steps=6000)  # noqa: RUF009 (frozen)
     """How students are trained."""
-    fit_from: int = 100
+    fit_from: int = 90
     """Sizes below are left out of the fits."""
     tolerance: float = 0.1
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
@@ -130,11 +130,9 @@ class NnDataScaling:
             tasks.dimension(name)
         for name in (*self.teachers, *self.teachers_elsewhere):
             tasks.matern_smoothness(name)
-        if len(set(self.settings)) < len(self.settings) or not self.settings:
-            raise ValueError(f"settings must be named once each, one at least: {self.settings}.")
-        checks.memory(
-            16.0 * self.largest**2, f"kernels of {self.largest} points", "Lower --largest."
-        )
+        neural.check_names("settings", self.settings)
+        neural.check_names("teachers", self.teachers)
+        neural.check_names("teachers_elsewhere", self.teachers_elsewhere)
 
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed, or the doubled budget on one."""
@@ -186,7 +184,7 @@ class NnDataScaling:
         return found
 
     def _wide(self, x: Any, y: Any, pool: Any, test: Any) -> npt.NDArray[np.float64]:
-        """Loss (n_sizes, n_teachers) of the infinitely wide network on the same data."""
+        """Loss (n_sizes, n_teachers) of the tangent kernel of an infinitely wide MLP on the same data."""
         from percolaw.covariance import NeuralTangent
         from percolaw.learners.kernel import nested_curve
 
@@ -194,7 +192,7 @@ class NnDataScaling:
         return np.asarray(np.mean((curve.prediction - y[test]) ** 2, axis=1))
 
     def conclude(self, rows: list[Row]) -> Conclusion:
-        """Hold every exponent against c/D, and against the infinitely wide network's."""
+        """Hold every exponent against c/D, and against the tangent kernel's."""
         sizes, claims, curves = self.sizes(), [], []
         for points in self.settings:
             for teacher in self._teachers(points):
@@ -205,7 +203,7 @@ class NnDataScaling:
                 wide = neural.exponent(sizes, limit["loss"], limit["converged"], self.fit_from)
                 order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
                 predicted = None if order is None else min(order, big_d + 2.0) / big_d
-                shift = self.tolerance * (predicted or (wide.exponent if wide else 0.0))
+                shift = self.tolerance * abs(predicted or (wide.exponent if wide else 0.0))
                 allowed = neural.allowed_gap(sizes, self.fit_from, shift)
                 found = neural.gather(measured, doubled, "n", sizes, allowed)
                 line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
@@ -224,7 +222,7 @@ class NnDataScaling:
         return Conclusion(tuple(claims), {"curves": curves, "n_seeds": self.n_seeds})
 
     def _limit(self, rows: list[Row], sizes: list[int]) -> dict[str, Any]:
-        """The infinitely wide network's losses, in the form of `neural.gather`."""
+        """The tangent kernel's losses, in the form of `neural.gather`."""
         seeds = sorted({r["seed"] for r in rows})
         loss = np.array(
             [
@@ -247,7 +245,7 @@ class NnDataScaling:
     ) -> list[Claim]:
         line, wide, apart = lines
         found, predicted = [], curve["predicted"]
-        tolerance = self.tolerance * (predicted or (wide.exponent if wide else 1.0))
+        tolerance = self.tolerance * abs(predicted or (wide.exponent if wide else 1.0))
         if predicted is not None:
             why = neural.cause(predicted, line, wide, apart, below["local"], tolerance)
             text = f"{name}: exponent c/D"

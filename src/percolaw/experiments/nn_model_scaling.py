@@ -16,6 +16,8 @@ from percolaw.rng import Streams
 
 #: Order of approximation that piecewise linear functions have at most (Sharma and Kaplan 2022).
 PIECEWISE_LINEAR = 4.0
+#: Waves that must carry what is not learned yet of a field made of waves.
+LEAST_WAVES = 10.0
 TEACHERS = (
     "linear",
     "ReLU 1 x 1000",
@@ -74,7 +76,7 @@ class NnModelScaling:
                 "n_seeds": 10,
                 "widths": (4, 8, 16, 32, 64, 128, 256, 512),
                 "training": Training(
-                    learning_rate=0.01, steps=40_000, batch_size=512, patience=100_000
+                    learning_rate=0.01, steps=10_000, batch_size=512, patience=100_000
                 ),
             },
             "not measured",
@@ -102,13 +104,18 @@ class NnModelScaling:
         learning_rate=0.01, steps=3000, patience=100_000
     )
     """How students are trained; every step sees points that no step saw before."""
-    fit_from: int = 50
-    """Numbers of parameters below are left out of the fits."""
+    fit_from: int = 40
+    """Numbers of inner parameters (all but the weights of coordinates, which grow with the embedding
+    dimension and not with D) below which nothing is fitted."""
     tolerance: float = 0.15
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
 
     def __post_init__(self) -> None:
         checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
+        checks.integer("n_validation", self.n_validation, minimum=1)
+        checks.integer("n_test", self.n_test, minimum=1)
+        neural.check_names("settings", self.settings)
+        neural.check_names("teachers", self.teachers)
         for name in self.settings:
             tasks.dimension(name)
         for name in self.teachers:
@@ -117,11 +124,6 @@ class NnModelScaling:
             neural.student_network(self.architecture, self.depth, width)
         if len(self.widths) < 3 or list(self.widths) != sorted(set(self.widths)):
             raise ValueError(f"widths must rise, three at least; got {self.widths}.")
-        checks.memory(
-            32.0 * self._n_points(True) * 40,
-            "points for every step",
-            "Lower --training.steps or --training.batch-size.",
-        )
 
     def _n_points(self, doubled: bool) -> int:
         steps = (2 if doubled else 1) * self.training.steps
@@ -147,7 +149,14 @@ class NnModelScaling:
         """Train all widths, the teachers of each as one batch; one row a teacher and width."""
         streams = Streams(cell["seed"]).child(*cell["points"].encode())
         doubled = cell["kind"] == "doubled"
-        x = tasks.points(cell["points"], self._n_points(doubled), streams)
+        n_points = self._n_points(doubled)
+        checks.memory(
+            60.0 * n_points * 40,
+            f"{n_points} points, one for every step",
+            "Lower --training.steps, --training.batch-size or --workers.",
+        )
+        n_sites = tasks.SITES_PER_POINT * self._n_points(False)
+        x = tasks.points(cell["points"], n_points, streams, n_sites)
         y = tasks.values(self.teachers, x, streams, everywhere=True)
         rows = np.arange(x.shape[0])
         held = self.n_validation + self.n_test
@@ -161,7 +170,12 @@ class NnModelScaling:
             training = self.training.doubled() if doubled else self.training
             _, batch = neural.train_and_test(network, x, y, students, training, test)
             for row, teacher in zip(batch, self.teachers, strict=True):
-                size = {"width": width, "n_parameters": n_parameters(network, x.shape[1])}
+                size = {
+                    "width": width,
+                    "n_parameters": n_parameters(network, x.shape[1]),
+                    "n_inner": n_parameters(network, x.shape[1])
+                    - network.input_flops(x.shape[1]) // 2,
+                }
                 found.append({**cell, "teacher": teacher, **size, **row})
         return found
 
@@ -174,12 +188,17 @@ class NnModelScaling:
                 own = [r for r in rows if (r["points"], r["teacher"]) == (points, teacher)]
                 measured = [r for r in own if r["kind"] == "train"]
                 doubled = [r for r in own if r["kind"] == "doubled"]
-                sizes = sorted({r["n_parameters"] for r in measured})
+                sizes = sorted({r["n_inner"] for r in measured})
                 order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
                 predicted = None if order is None else min(order, PIECEWISE_LINEAR) / big_d
                 shift = self.tolerance * (predicted or 4.0 / big_d)
                 allowed = neural.allowed_gap(sizes, self.fit_from, shift)
-                found = neural.gather(measured, doubled, "n_parameters", sizes, allowed)
+                found = neural.gather(measured, doubled, "n_inner", sizes, allowed)
+                if tasks.matern_smoothness(teacher) is not None:
+                    # Below this the field is a handful of waves, and smooth.
+                    found["converged"] &= (
+                        np.nanmean(found["loss"], axis=0) > LEAST_WAVES / tasks.N_WAVES
+                    )
                 line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
                 curve = neural.summary(found, line, predicted)
                 curves.append({"points": points, "teacher": teacher, "dimension": big_d, **curve})

@@ -84,11 +84,18 @@ class NnTuning:
     """Points on which the loss is measured."""
     training: Training = Training(learning_rate=0.01, steps=3000)  # noqa: RUF009 (frozen)
     """How students are trained; its learning rate is the one chosen."""
-    tolerance: float = 0.35
+    tolerance: float = 0.4
     """Decades by which the best rate may move from the smallest width to the largest."""
 
     def __post_init__(self) -> None:
         checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
+        checks.integer("n_validation", self.n_validation, minimum=1)
+        checks.integer("n_test", self.n_test, minimum=1)
+        for rate in self.rates:
+            checks.real("rates", rate, minimum=1e-30)
+        for field in ("widths", "sizes"):
+            if getattr(self, field):
+                neural.check_names(field, getattr(self, field))
         tasks.dimension(self.points)
         tasks.matern_smoothness(self.teacher)
         for width in (self.width, *self.widths):
@@ -172,9 +179,10 @@ class NnTuning:
                 "mean": [float(v) if np.isfinite(v) else None for v in mean],
             }
             curves.append(curve)
-            name = f"width {width}, n = {n}, {'muP' if kind == 'mup' else kind}"
+            place = (f"width {width}", f"n = {n}")
+            name = ", ".join((*(place[::-1] if of_sizes else place), "muP"))
             if not of_sizes:
-                best[kind, width] = np.log10(np.array(self.rates))[np.argmin(loss, axis=1)]
+                best[kind, width] = np.array([best_rate(self.rates, row) for row in loss])
             if kind == "mup":
                 claims += self._good(name, loss)
         if len(self.widths) > 1:
@@ -233,3 +241,14 @@ class NnTuning:
             self.tolerance,
             "for the standard parametrisation 1/width is expected of wide networks",
         )
+
+
+def best_rate(rates: tuple[float, ...], loss: npt.NDArray[np.float64]) -> float:
+    """Return log10 of the best rate: the vertex of the parabola through the least loss and the rates
+    beside it, in logarithms; the least one itself at the end of the range."""
+    i = int(np.argmin(loss))
+    x = np.log10(np.array(rates))
+    if not 0 < i < len(rates) - 1 or not np.all(np.isfinite(loss[i - 1 : i + 2])):
+        return float(x[i])
+    a, b, _ = np.polyfit(x[i - 1 : i + 2] - x[i], np.log(loss[i - 1 : i + 2]), 2)
+    return float(x[i] - 0.5 * b / a) if a > 0.0 else float(x[i])

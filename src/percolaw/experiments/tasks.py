@@ -57,8 +57,12 @@ def dimension(name: str) -> float:
     )
 
 
-def points(name: str, n: int, streams: Streams) -> FloatArray:
-    """Return n points by their name, standardised (`standardized_inputs`)."""
+def points(name: str, n: int, streams: Streams, n_sites: int = 0) -> FloatArray:
+    """Return n points by their name, standardised (`standardized_inputs`).
+
+    Of a finite cluster they are sites drawn without replacement: of `n_sites`, or `SITES_PER_POINT` for
+    each point.
+    """
     from percolaw.clusters.conditioned import conditioned_clusters
     from percolaw.datasets.make import make_cluster
     from percolaw.datasets.manifolds import make_manifold
@@ -69,7 +73,9 @@ def points(name: str, n: int, streams: Streams) -> FloatArray:
     if name.startswith("cluster"):
         x = make_cluster(n, d, streams, labels="none").X
     elif name.startswith("finite"):
-        tree = conditioned_clusters(SITES_PER_POINT * n, COORDINATION_NUMBER, rng=streams)
+        tree = conditioned_clusters(
+            n_sites or SITES_PER_POINT * n, COORDINATION_NUMBER, rng=streams
+        )
         sites = streams.generator("evaluation").choice(tree.n_sites, n, replace=False)
         x = embed_sites(tree, sites, d, streams)[0]
     elif name.startswith("masked"):

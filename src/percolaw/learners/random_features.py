@@ -1,4 +1,4 @@
-"""Random-feature ridge regression: a network of which the last layer alone learns, the lazy limit.
+"""Random-feature ridge regression: a network of which the last layer alone learns.
 
 f(x) = sum_j a_j relu(w_j . x + b_j) / sqrt(m) with fixed random w, b. As m grows it becomes kernel
 regression with E[relu(w . x + b) relu(w . x' + b)], the covariance of a hidden layer in

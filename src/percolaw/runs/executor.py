@@ -53,11 +53,17 @@ def measure_unit(
                 f"{place} runs other code ({own}) than this run ({code}); install the same there."
             )
         experiment = from_config(cls, fields)
-        within_reach = bool(scratch) and Path(scratch).parent.is_dir()
-        SCRATCH.set(Path(scratch) if within_reach else None)
+        within_reach = bool(scratch) and Path(scratch).parents[1].is_dir()
+        token = SCRATCH.set(Path(scratch) if within_reach else None)
+        needed = getattr(cls, "extra", None)
+        if needed:  # libraries loaded later would not be limited
+            importlib.import_module(needed[0])
         # Sums of matrix products depend on the number of threads in their last digits.
         with threadpool_limits(1):
-            rows = experiment.measure(cell)
+            try:
+                rows = experiment.measure(cell)
+            finally:
+                SCRATCH.reset(token)
     except Exception:
         error = traceback.format_exc()
     return Outcome(rows, error, time.perf_counter() - started, place)
@@ -95,7 +101,7 @@ def run_units(
     done, failed = len(cells) - len(todo), 0
     cls = type(experiment)
     job = (cls.__module__, cls.__name__, folder.config["config"], folder.code)
-    scratch = str(folder.path / "scratch")
+    scratch = str(folder.path / "scratch" / folder.code)
 
     def report() -> None:
         progress(done, len(cells))

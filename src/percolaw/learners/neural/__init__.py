@@ -1,5 +1,5 @@
 """Neural students, many trained at once (PyTorch; the extra ``nn``).
 
-`networks` says what a student is, `training` trains a batch of them, `random_features` is their lazy
-limit, and `measures` asks trained ones about dimension and degrees of freedom.
+`networks` says what a student is, `training` trains a batch of them, and `measures` asks trained ones
+about dimension and degrees of freedom.
 """

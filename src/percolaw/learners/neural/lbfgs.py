@@ -69,7 +69,8 @@ def _one(batch: Batch, student: Student) -> Trained:
         loss.backward()
         return loss
 
-    best, kept, first, since, code, made = math.inf, math.nan, math.nan, 0, 0, 0
+    best = reference = math.inf
+    kept, first, since, code, made = math.nan, math.nan, 0, 0, 0
     curve: list[float] = []
     losses: list[float] = []
     steps: list[int] = []
@@ -79,7 +80,8 @@ def _one(batch: Batch, student: Student) -> Trained:
         first = loss if math.isnan(first) else first
         curve.append(loss)
         steps.append(made)
-        since = 0 if loss < best * (1.0 - training.least_gain) else since + 1
+        gained = loss < reference * (1.0 - training.least_gain)
+        since, reference = (0, loss) if gained else (since + 1, reference)
         if loss < best or (training.keep == "last" and math.isfinite(loss)):
             kept = loss
             batch.kept.copy_(leaf.detach())

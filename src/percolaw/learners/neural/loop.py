@@ -53,6 +53,7 @@ class Progress:
 
     best: FloatArray
     last: FloatArray
+    reference: FloatArray
     first: FloatArray
     since: npt.NDArray[np.int64]
     plateau: npt.NDArray[np.bool_]
@@ -97,7 +98,11 @@ class Batch:
             np.array([s.target for s in students])[:, None] + np.arange(n_outputs)
         )
         self.validation = self._tensor(np.stack([np.asarray(s.validation) for s in students]))
-        self.orders = [Order(s.seed, np.asarray(s.train), training.batch_size) for s in students]
+        shared: dict[tuple[int, bytes], Order] = {}
+        for s in students:
+            rows = np.asarray(s.train)
+            shared.setdefault((s.seed, rows.tobytes()), Order(s.seed, rows, training.batch_size))
+        self.orders = [shared[s.seed, np.asarray(s.train).tobytes()] for s in students]
         self.mean_weight = self._tensor(
             np.stack([order.weights() for order in self.orders]) / training.batch_size, self.dtype
         )
@@ -109,7 +114,7 @@ class Batch:
         parts, low = [], 0
         for p in network.parameters(self.dim, n_outputs).values():
             factor = rate_factor(network, p.role, training.optimizer)
-            parts.append((low, low + p.size, factor, p.scale > 0.0))
+            parts.append((low, low + p.size, factor, len(p.shape) > 1))
             low += p.size
         self.update = Update(training, parts)
         self.hand = gradient.relu_gradient(network, training, self.device)
@@ -124,6 +129,7 @@ class Batch:
         self.progress = Progress(
             best=np.full(self.n, math.inf),
             last=np.full(self.n, math.nan),
+            reference=np.full(self.n, math.inf),
             first=np.full(self.n, math.nan),
             since=np.zeros(self.n, dtype=np.int64),
             plateau=np.zeros(self.n, dtype=bool),
@@ -190,6 +196,9 @@ class Batch:
             )
             values = self.y[index[..., None], columns[None, :, None, :]]
             rates = self.multipliers(self.step, count_now) * self.rate[self.active]
+            decays = self.decay[self.active]
+            if self.device != "cpu":  # once for many steps: every transfer waits for the device
+                rates, decays = self._tensor(rates, self.dtype), self._tensor(decays, self.dtype)
             for i in range(count_now):
                 for part in parts:
                     x = self.x.index_select(0, index[i, part.own].reshape(-1))
@@ -207,7 +216,7 @@ class Batch:
                         part.moments,
                         self.step,
                         rates[i, part.own],
-                        self.decay[self.active[part.own]],
+                        decays[part.own],
                     )
                 self.step += 1
             left -= count_now
@@ -247,7 +256,8 @@ class Batch:
         diverged = np.zeros(self.n, dtype=bool)
         own = loss[self.active]
         diverged[self.active] = ~np.isfinite(own) | (own > EXPLOSION * p.first[self.active])
-        gain = loss < p.best * (1.0 - training.least_gain)
+        # Against the loss at the last gain, not the best one: many small steps down make one gain.
+        gain = loss < p.reference * (1.0 - training.least_gain)
         better = loss < p.best
         kept = better | (training.keep == "last") & np.isfinite(loss)
         if kept.any():
@@ -255,7 +265,7 @@ class Batch:
             self.kept[self._tensor(self.active[place])] = self.rows[self._tensor(place)]
         p.best = np.where(better, loss, p.best)
         p.last = np.where(np.isfinite(loss), loss, p.last)
-        # Since the last real gain, not since the best value: many small ones must not count as one.
+        p.reference = np.where(gain, loss, p.reference)
         p.since = np.where(gain, 0, p.since + 1)
         learning = p.code == 0
         flat = learning & (p.since >= training.patience) & (self.step < p.cool_from) & ~diverged

@@ -6,9 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from percolaw.kernels.optimize import adamw
 from percolaw.learners.neural.training import Training
 
@@ -65,7 +62,7 @@ class Update:
         step : int
             Steps made before this one.
         rate, decay : array of float64, shape (students,)
-            Learning rate now, and the weight decay.
+            Learning rate now, and the weight decay; tensors on an accelerator.
         """
         flat = [g.reshape(g.shape[0], -1) for g in gradients]
         if math.isfinite(self.training.clip):
@@ -73,7 +70,7 @@ class Update:
         one = self._adamw if self.training.optimizer == "adamw" else self._sgd
         for (low, high, factor, shrinks), g in zip(self.parts, flat, strict=True):
             part = slice(low, high)
-            kept = 1.0 - rate * decay if shrinks else np.ones_like(rate)
+            kept = 1.0 - rate * decay if shrinks else 1.0 + 0.0 * rate
             second = None if moments.second is None else moments.second[:, part]
             one(rows[:, part], g, moments.first[:, part], second, step, rate, factor, kept)
 
@@ -117,7 +114,7 @@ def _clip(gradients: list[Any], most: float) -> None:
         g.mul_(factor)
 
 
-def _column(numbers: npt.NDArray[np.float64], like: Any) -> Any:
+def _column(numbers: Any, like: Any) -> Any:
     import torch
 
-    return torch.as_tensor(numbers).to(device=like.device, dtype=like.dtype)[:, None]
+    return torch.as_tensor(numbers, device=like.device, dtype=like.dtype)[:, None]

@@ -20,6 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Stop = Literal["plateau", "budget", "diverged"]
 
+#: Patience that no training exhausts.
+NEVER = 10**9
 #: Numbers in the activations of one block of an evaluation.
 BLOCK_ELEMENTS = 1 << 22
 
@@ -59,9 +61,9 @@ class Training:
         Steps between validations. How often one looks does not change what is learned, except by
         where it stops.
     patience : int
-        Validations in a row without improvement after which a student has converged (``plateau``).
+        Looks within which the validation loss must fall by `least_gain` (relative, all of them together);
+        else the student has converged (``plateau``).
     least_gain : float
-        Relative improvement of the best validation loss that counts as one.
     keep : {"best", "last"}
         Weights kept: those of the least validation loss, or the last ones.
     loss : {"mse", "kl"}
@@ -110,9 +112,9 @@ class Training:
         checks.choice("dtype", self.dtype, ("float32", "float64", "bfloat16"))
 
     def doubled(self) -> Training:
-        """Return the same with twice the budget and patience, and as many warm-up steps."""
+        """Return the same with twice the budget, all of it used, and as many warm-up steps."""
         return dataclasses.replace(
-            self, steps=2 * self.steps, patience=2 * self.patience, warmup=self.warmup / 2.0
+            self, steps=2 * self.steps, patience=NEVER, warmup=self.warmup / 2.0
         )
 
 

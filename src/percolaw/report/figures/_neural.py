@@ -30,6 +30,14 @@ def colors(curves: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     }
 
 
+def log_scales(axis: Any, y: list[float | None]) -> None:
+    """Make both axes logarithmic, if there is anything to show on them."""
+    if any(v is not None and v > 0 for v in y):
+        axis.set(xscale="log", yscale="log")
+    else:
+        axis.text(0.5, 0.5, "all diverged", ha="center", transform=axis.transAxes)
+
+
 def floats(values: Any) -> Any:
     """Return a list of a record as floats, NaN for null."""
     return np.array([np.nan if v is None else v for v in values], dtype=float)
@@ -71,9 +79,8 @@ def panels(t: dict[str, Any], x_label: str) -> Any:
         found = [c["window"] for c in own if c["window"]]
         if found:
             window(axis, min(w[0] for w in found), max(w[1] for w in found))
+        log_scales(axis, [v for c in own for v in c["mean"]])
         axis.set(
-            xscale="log",
-            yscale="log",
             xlabel=x_label,
             title=f"{name} (D = {own[0]['dimension']:g})",
         )
@@ -120,7 +127,9 @@ def exponents(t: dict[str, Any], title: str, wide: bool) -> Any:
     top = 1.1 * max(tops)
     axis.plot([0, top], [0, top], "--", color=BLACK, lw=1, label="measured = predicted")
     if wide:
-        axis.plot([], [], "_", color=BLACK, ms=9, label="infinitely wide network, same data")
+        axis.plot(
+            [], [], "_", color=BLACK, ms=9, label="tangent kernel (infinite width), same data"
+        )
     axis.set(
         xlabel="predicted exponent $c/D$",
         ylabel="measured exponent, converged points",
@@ -133,7 +142,7 @@ def exponents(t: dict[str, Any], title: str, wide: bool) -> Any:
 
 
 def plots(record: dict[str, Any], experiment: str, x_label: str) -> list[Plot]:
-    """Return one plot a setting, networks and their infinitely wide limit."""
+    """Return one plot a setting, networks and their tangent kernel."""
     t = record["tables"]
     found = []
     for name in dict.fromkeys(c["points"] for c in t["curves"]):
@@ -159,7 +168,7 @@ def plots(record: dict[str, Any], experiment: str, x_label: str) -> list[Plot]:
             if "wide" in c:
                 lines.append(
                     series(
-                        f"{c['teacher']}, infinitely wide",
+                        f"{c['teacher']}, tangent kernel",
                         "reference",
                         c["sizes"],
                         c["wide"]["mean"],

@@ -17,12 +17,10 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     figure, axes = new(3, len(names), width=4.4, height=3.8)
     predicted = {
         name: next(
-            c["predicted"]
-            for c in record["claims"]
-            if c["name"].startswith(name) and "loss against" in c["name"]
+            c["predicted"] for c in record["claims"] if c["name"].startswith(f"{name}, decay")
         )
         for name in names
-        if any("loss against" in c["name"] and c["name"].startswith(name) for c in record["claims"])
+        if any(c["name"].startswith(f"{name}, decay") for c in record["claims"])
     }
     for row, name in enumerate(names):
         own = [c for c in t["curves"] if c["points"] == name]

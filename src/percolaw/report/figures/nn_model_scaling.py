@@ -13,10 +13,10 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     t = record["tables"]
     return {
         "nn-model-scaling": _neural.exponents(t, "Networks, model scaling", wide=False),
-        "nn-model-scaling-curves": _neural.panels(t, "parameters $P$"),
+        "nn-model-scaling-curves": _neural.panels(t, "parameters $P$ beyond the first weights"),
     }
 
 
 def plots(record: dict[str, Any]) -> list[Plot]:
     """Return every curve, a plot for each setting."""
-    return _neural.plots(record, "nn-model-scaling", "parameters P")
+    return _neural.plots(record, "nn-model-scaling", "parameters beyond the first weights")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from percolaw.report.figures._neural import floats
+from percolaw.report.figures._neural import floats, log_scales
 from percolaw.report.plots import Plot, series
 from percolaw.report.style import BLACK, CYCLE, new
 
@@ -21,7 +21,8 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
                 best = min(range(y.size), key=lambda i, y=y: y[i] if y[i] == y[i] else 1e300)  # type: ignore[misc]
                 axis.plot(t["rates"][best], y[best], "*", color=color, ms=13)
         axis.axvline(t["chosen"], color=BLACK, lw=1, ls="--")
-        axis.set(xscale="log", yscale="log", xlabel="learning rate", title=title)
+        log_scales(axis, [v for c in own for v in c["mean"]])
+        axis.set(xlabel="learning rate", title=title)
         if own:
             axis.legend()
     axes[0].set_ylabel("validation loss / variance")

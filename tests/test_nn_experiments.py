@@ -1,0 +1,1941 @@
+"""Experiments with neural students: what counts as converged, what is concluded of made-up rows, and
+that what is trained on is never tested on. Hardly anything is trained here.
+"""
+
+import contextlib
+import contextvars
+import copy
+import dataclasses
+import importlib.util
+import itertools
+import json
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import percolaw
+from percolaw import checks, cli
+from percolaw.cli import experiments as commands
+from percolaw.dimension.mle import MLE
+from percolaw.dimension.two_nn import TwoNN
+from percolaw.errors import MissingExtraError, ResourceError, RunError
+from percolaw.experiments import (
+    EXPERIMENTS,
+    OVERRIDES,
+    REPRODUCTIONS,
+    experiment_class,
+    neural,
+    tasks,
+)
+from percolaw.experiments import effective_dof as freedom
+from percolaw.experiments.base import (
+    SCRATCH,
+    Conclusion,
+    Preset,
+    canonical_json,
+    config_dict,
+    missing_extra,
+    preset,
+)
+from percolaw.experiments.effective_dof import EffectiveDof, matching_ridge
+from percolaw.experiments.layer_dimension import MEDIAN, TWO_NN, LayerDimension
+from percolaw.experiments.nn_data_scaling import NnDataScaling
+from percolaw.experiments.nn_model_scaling import NnModelScaling
+from percolaw.experiments.nn_tuning import NnTuning
+from percolaw.learners.neural.order import Order
+from percolaw.learners.neural.training import Training
+from percolaw.rng import Streams
+from percolaw.runs.executor import measure_unit
+from percolaw.runs.store import experiment_code, strict_json
+from percolaw.scaling.fit import PowerLawFit
+
+NETWORKS = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
+SIZES = [30, 100, 300, 1000, 3000]
+
+
+def claim_with(conclusion, text):
+    """The one claim whose name contains a text."""
+    (claim,) = [c for c in conclusion.claims if text in c.name]
+    return claim
+
+
+def trained_row(seed, loss, **more):
+    """What `neural.train_and_test` says of one student; it diverged if the loss is None."""
+    bad = loss is None
+    return {
+        "seed": seed,
+        "loss": loss,
+        "validation": loss,
+        "train": loss,
+        "gradient_norm": None if bad else 0.01,
+        "steps": 100,
+        "stopped": "diverged" if bad else "plateau",
+        "curve": [],
+        "target": 0,
+        **more,
+    }
+
+
+# --- which points converged ------------------------------------------------------------------------
+
+
+def law_rows(n_seeds=5, sizes=SIZES, diverged=()):
+    return [
+        trained_row(seed, None if (seed, n) in diverged else n**-0.5 * (1 + 0.01 * seed), n=n)
+        for seed in range(n_seeds)
+        for n in sizes
+    ]
+
+
+def doubled_rows(gaps, seed=0):
+    """Doubled budgets by size, each `gap` better than `law_rows`."""
+    return [trained_row(seed, n**-0.5 / (1 + gap), n=n) for n, gap in gaps.items()]
+
+
+def gathered(rows, gaps, tolerance=0.1):
+    return neural.gather(rows, doubled_rows(gaps), "n", SIZES, tolerance)
+
+
+def test_everything_converged():
+    found = gathered(law_rows(), {300: 0.01, 3000: 0.05})
+    assert found["converged"].tolist() == [True] * 5
+    expected = [[n**-0.5 * (1 + 0.01 * seed) for n in SIZES] for seed in range(5)]
+    np.testing.assert_array_equal(found["loss"], expected)
+    assert found["plateau"].tolist() == [1.0] * 5
+    np.testing.assert_allclose(found["gap"], [np.nan, np.nan, 0.01, np.nan, 0.05])
+
+
+def test_rows_may_come_in_any_order():
+    rows, doubled = law_rows(diverged={(2, 300)}), doubled_rows({300: 0.2, 3000: 0.0})
+    first = neural.gather(rows, doubled, "n", SIZES, 0.1)
+    again = neural.gather(rows[::-1], doubled[::-1], "n", SIZES, 0.1)
+    for key, value in first.items():
+        np.testing.assert_array_equal(value, again[key])
+
+
+def test_diverged_students_enter_no_average():
+    rows = law_rows(diverged={(4, 300)})
+    found = gathered(rows, {300: 0.0, 3000: 0.0})
+    assert np.isnan(found["loss"][4, 2])
+    assert np.isfinite(found["loss"]).sum() == 24
+    mean = neural.summary(found, None, None)["mean"]
+    others = [300**-0.5 * (1 + 0.01 * seed) for seed in range(4)]
+    assert mean[2] == pytest.approx(np.exp(np.mean(np.log(others))), rel=1e-12)
+    assert found["plateau"][2] == 1.0, "the share is of those that did not diverge"
+    assert neural.rough_exponent(SIZES, found["loss"]) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(("n_seeds", "n_bad"), [(5, 1), (10, 2), (15, 3), (5, 2), (10, 3), (3, 1)])
+def test_share_that_must_not_diverge(n_seeds, n_bad):
+    bad = {(seed, 300) for seed in range(n_seeds - n_bad, n_seeds)}
+    found = gathered(law_rows(n_seeds, diverged=bad), {300: 0.0, 3000: 0.0})
+    enough = n_seeds - n_bad >= neural.LEAST_FINITE * n_seeds - 1e-9
+    assert found["converged"].tolist() == [True, True, enough, True, True]
+
+
+def test_a_student_that_is_missing_counts_as_diverged():
+    rows = [r for r in law_rows() if (r["n"], r["seed"]) not in {(300, 3), (300, 4)}]
+    found = gathered(rows, {300: 0.0, 3000: 0.0})
+    assert found["converged"].tolist() == [True, True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "expected"),
+    [
+        ({300: 0.3, 3000: 0.0}, [False, False, False, True, True]),
+        ({300: 0.0, 3000: 0.3}, [True, True, True, False, False]),
+        ({300: 0.3, 3000: 0.3}, [False] * 5),
+        ({3000: 0.0}, [True] * 5),
+        ({300: 0.0}, [True, True, True, False, False]),
+        ({}, [False] * 5),
+        ({30: 0.3, 1000: 0.0}, [False, True, True, True, False]),
+        ({300: -0.5, 3000: -0.01}, [True] * 5),
+    ],
+)
+def test_gap_of_this_or_the_next_larger_size_decides(gaps, expected):
+    assert gathered(law_rows(), gaps)["converged"].tolist() == expected
+
+
+def test_gap_tolerance():
+    for tolerance, expected in ((0.049, False), (0.051, True)):
+        found = gathered(law_rows(), {3000: 0.05}, tolerance)
+        assert found["converged"].tolist() == [expected] * 5
+
+
+@pytest.mark.parametrize("shift", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("first", [30, 300])
+def test_allowed_gap_moves_an_exponent_by_half_the_shift(shift, first):
+    allowed = neural.allowed_gap(SIZES, first, shift)
+    ends = np.array([first, 3000.0])
+    loss = ends**-0.5
+    moved = loss / [1.0, 1.0 + allowed]
+    slope = -np.diff(np.log(moved)) / np.diff(np.log(ends))
+    assert slope[0] == pytest.approx(0.5 + 0.5 * shift)
+    assert neural.allowed_gap(SIZES, first, 0.0) == 0.0
+    # So a gap that is allowed leaves the fit over all sizes within the shift.
+    full = power(0.5, scatter=0.0)
+    use = np.array(SIZES) >= first
+    full[:, -1] /= 1.0 + allowed
+    if use.sum() >= 3:
+        assert abs(neural.exponent(SIZES, full, use, first).exponent - 0.5) < shift
+
+
+@pytest.mark.parametrize("e", ["data", "model"])
+def test_convergence_is_judged_by_what_it_does_to_the_exponent(e):
+    """Gaps a little below and above what the tolerance of the exponent allows."""
+    e, made = (DATA, data_rows) if e == "data" else (MODEL, model_rows)
+    sizes = e.sizes() if e is DATA else [3 * w * w for w in e.widths]
+    for name, teacher, exponent in (
+        ("cluster d = 16", "Matérn 0.5", 0.25),
+        ("cube 2", "Matérn 0.5", 0.5),
+    ):
+        allowed = (max(sizes) / e.fit_from) ** (0.5 * e.tolerance * exponent) - 1
+        for gap, expected in ((0.98 * allowed, True), (1.02 * allowed, False)):
+            curves = e.conclude(made(e, gap=gap)).tables["curves"]
+            (curve,) = [c for c in curves if (c["points"], c["teacher"]) == (name, teacher)]
+            assert curve["converged"] == [expected] * len(sizes)
+
+
+def test_a_doubled_budget_that_diverged_decides_nothing():
+    doubled = [*doubled_rows({300: 0.0}), trained_row(0, None, n=3000)]
+    found = neural.gather(law_rows(), doubled, "n", SIZES, 0.1)
+    assert found["converged"].tolist() == [True, True, True, False, False]
+    # Nor does one beside a student that diverged.
+    rows = law_rows(diverged={(0, 3000)})
+    found = neural.gather(rows, doubled_rows({300: 0.0, 3000: 0.0}), "n", SIZES, 0.1)
+    assert found["converged"].tolist() == [True, True, True, False, False]
+
+
+def test_gap_is_of_the_validation_loss():
+    rows = law_rows()
+    doubled = doubled_rows({300: 0.0, 3000: 0.0})
+    for row in doubled:
+        row["loss"] = 0.1 * row["loss"]
+    assert neural.gather(rows, doubled, "n", SIZES, 0.1)["converged"].all()
+
+
+# --- exponents -------------------------------------------------------------------------------------
+
+
+def power(exponent, sizes=SIZES, n_seeds=5, scatter=0.02):
+    rng = np.random.default_rng(3)
+    shape = (n_seeds, len(sizes))
+    return np.array(sizes) ** -exponent * np.exp(scatter * rng.standard_normal(shape))
+
+
+YES = np.ones(len(SIZES), dtype=bool)
+
+
+@pytest.mark.parametrize("exponent", [0.2, 0.75, 1.5])
+def test_exponent_of_a_power_law(exponent):
+    line = neural.exponent(SIZES, power(exponent), YES, 30)
+    assert line.exponent == pytest.approx(exponent, abs=0.02)
+    assert line.interval[0] <= exponent <= line.interval[1]
+    assert line.interval[1] - line.interval[0] < 0.05
+    assert (line.window, line.n_seeds, line.n_sizes) == ((30.0, 3000.0), 5, 5)
+    exact = neural.exponent(SIZES, power(exponent, scatter=0.0), YES, 30)
+    assert exact.exponent == pytest.approx(exponent, rel=1e-12)
+
+
+def test_less_than_a_decade_is_no_exponent():
+    sizes = [100, 200, 400, 800, 999]
+    assert neural.exponent(sizes, power(0.5, sizes), YES, 30) is None
+    sizes[-1] = 1000
+    assert neural.exponent(sizes, power(0.5, sizes), YES, 30) is not None
+    assert neural.exponent(sizes, power(0.5, sizes), YES, 101) is None, "from 200 on"
+    assert neural.exponent([100, 3000], power(0.5, [100, 3000]), YES[:2], 30) is None, "two sizes"
+    assert neural.exponent(SIZES, power(0.5), ~YES, 30) is None
+    use = np.array([True, True, False, True, False])
+    assert neural.exponent(SIZES, power(0.5), use, 100) is None
+    assert neural.exponent(SIZES, power(0.5), use, 30).window == (30.0, 1000.0)
+    assert neural.exponent(SIZES, np.full((5, 5), np.nan), YES, 30) is None
+
+
+@pytest.mark.parametrize("wild", [1e6, 1e-6, np.nan])
+def test_sizes_that_did_not_converge_do_not_matter(wild):
+    use = np.array([True, True, False, True, True])
+    loss = power(0.5)
+    before = neural.exponent(SIZES, loss, use, 30)
+    loss[:, 2] = wild
+    assert neural.exponent(SIZES, loss, use, 30) == before
+    spoilt = neural.exponent(SIZES, loss, YES, 30)
+    assert spoilt is None or spoilt != before
+
+
+def test_sizes_below_the_first_do_not_matter():
+    loss = power(0.5)
+    before = neural.exponent(SIZES, loss, YES, 100)
+    assert before.window == (100.0, 3000.0)
+    loss[:, 0] = 1e9
+    assert neural.exponent(SIZES, loss, YES, 100) == before
+    assert neural.exponent(SIZES, loss, YES, 30).exponent > 2
+
+
+def test_seeds_that_diverged_at_a_size_used_are_left_out_whole():
+    loss = power(0.5)
+    before = neural.exponent(SIZES, loss[:4], YES, 30)
+    loss[4] = 1e9
+    loss[4, 2] = np.nan
+    assert neural.exponent(SIZES, loss, YES, 30) == before
+    loss[4] = 1.0
+    loss[4, 0] = np.nan
+    assert neural.exponent(SIZES, loss, YES, 100).n_seeds == 5, "diverged below the window"
+
+
+def test_rough_exponent():
+    loss = power(0.5, scatter=0.0)
+    assert neural.rough_exponent(SIZES, loss) == pytest.approx(0.5, rel=1e-12)
+    loss[1:, 2] = np.nan
+    loss[:, 3] = np.nan
+    assert neural.rough_exponent(SIZES, loss) == pytest.approx(0.5, rel=1e-12)
+    loss[:, 1:] = np.nan
+    assert neural.rough_exponent(SIZES, loss) == 0.0
+    assert neural.rough_exponent(SIZES, np.full((5, 5), np.nan)) == 0.0
+
+
+def test_summary_is_plain():
+    rows = law_rows(diverged={(seed, 300) for seed in range(5)})
+    found = gathered(rows, {300: 0.0, 3000: 0.0})
+    line = neural.exponent(SIZES, found["loss"], found["converged"], 30)
+    curve = neural.summary(found, line, 0.5)
+    assert json.loads(json.dumps(curve, allow_nan=False)) == curve
+    assert curve["mean"][2] is curve["low"][2] is curve["high"][2] is curve["local"][2] is None
+    assert curve["plateau"][2] is None
+    assert curve["gap"] == [None, None, None, None, 0.0], "nothing to compare with at 300"
+    assert curve["converged"] == [True, True, False, True, True]
+    assert curve["exponent"] == line.exponent == pytest.approx(0.5)
+    assert curve["interval"] == list(line.interval)
+    assert curve["window"] == [30.0, 3000.0]
+    good = [0, 1, 3, 4]
+    assert [curve["local"][i] for i in good] == pytest.approx([0.5] * 4)
+    for i in good:
+        assert curve["low"][i] < curve["mean"][i] < curve["high"][i]
+    none = neural.summary(found, None, None)
+    assert (none["exponent"], none["window"], none["predicted"]) == (None, None, None)
+    assert none["interval"] == [None, None]
+    two = neural.summary(neural.gather(law_rows(2), [], "n", SIZES, 0.1), None, 0.5)
+    assert not any(two["converged"])
+    lone = neural.exponent(SIZES, power(0.5, n_seeds=2), YES, 30)
+    assert neural.summary(found, lone, 0.5)["interval"] == [None, None], "two seeds: infinite"
+    json.dumps(neural.summary(found, lone, 0.5), allow_nan=False)
+
+
+def test_claim_without_a_decade_is_inconclusive():
+    claim = neural.claim("name", "source", 0.5, None, 0.05, "why", 0.31)
+    assert (claim.verdict, claim.measured) == ("inconclusive", 0.31)
+    assert claim.note == "less than a decade of converged points; why"
+    line = neural.exponent(SIZES, power(0.5), YES, 30)
+    claim = neural.claim("name", "source", 0.5, line, 0.05, "", 7.0)
+    assert (claim.verdict, claim.measured) == ("agrees", line.exponent)
+    assert claim.note == "2.0 decades, 5 seeds"
+    assert neural.claim("name", "source", 0.7, line, 0.05, "why", 7.0).verdict == "disagrees"
+
+
+# --- causes ----------------------------------------------------------------------------------------
+
+
+def line_of(exponent, half=0.01):
+    interval = (exponent - half, exponent + half)
+    return PowerLawFit(exponent, interval, 1.0, (100.0, 3000.0), 5, 5, 0.0)
+
+
+RISING = [None, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4]
+CAUSES = {
+    "agreement": (line_of(0.5), line_of(0.9), line_of(-0.4), RISING, ""),
+    "just agreement": (line_of(0.441), None, None, RISING, ""),
+    "optimisation": (None, line_of(0.5), None, RISING, "optimisation: too few points"),
+    "no limit": (line_of(0.3), None, None, [], "open: "),
+    "no ratio": (line_of(0.3), line_of(0.5), None, RISING, "open: "),
+    "width": (line_of(0.3), line_of(0.5), line_of(-0.2), RISING, "width or training: .* has 0.50"),
+    "width too": (line_of(0.3), line_of(0.4), line_of(-0.1), RISING, "width or training: .* 0.40"),
+    "small": (line_of(0.42), line_of(0.46), line_of(-0.04), RISING, "small: .* has 0.46"),
+    "sizes": (line_of(0.3), line_of(0.31), line_of(0), RISING, r"sizes: .*local 0.25, then 0.35"),
+    "theory": (
+        line_of(0.3),
+        line_of(0.3),
+        line_of(0),
+        RISING[:0:-1],
+        r"teacher or theory: .*0.30\) and does not move towards it \(local 0.25, then 0.15",
+    ),
+    "theory, from above": (
+        line_of(0.8),
+        line_of(0.8),
+        line_of(0),
+        [0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2],
+        "teacher or theory: .*local 0.90, then 1.10",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_cause(name):
+    line, wide, apart, local, expected = CAUSES[name]
+    found = neural.cause(0.5, line, wide, apart, local, 0.05)
+    if not expected:
+        assert found == ""
+        return
+    assert re.match(expected, found), found
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="of 3 or 4 sizes the middle and the last but one are the same: compared with itself, "
+    "a limit that moves towards the prediction is said not to",
+)
+def test_cause_does_not_say_that_few_sizes_stand_still():
+    found = neural.cause(0.5, line_of(0.3), line_of(0.3), line_of(0), [0.2, 0.3, 0.4, 0.5], 0.05)
+    assert "does not move" not in found
+
+
+# --- data scaling, concluded from made-up rows -----------------------------------------------------
+
+DATA = NnDataScaling(
+    n_seeds=5,
+    smallest=30,
+    largest=3000,
+    n_sizes=7,
+    fit_from=100,
+    tolerance=0.1,
+    settings=("cluster d = 16", "cube 2"),
+    teachers=("ReLU 1 x 1000", "Matérn 0.5", "Fourier"),
+    teachers_elsewhere=("Matérn 0.5", "Matérn 2.5"),
+)
+
+
+def predicted_data(points, teacher):
+    order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
+    return (2.0 if order is None else min(order, big_d + 2.0)) / big_d
+
+
+def data_rows(e, factor=1.0, wide=1.0, common=0.0, own=0.01, gap=0.02, diverged=lambda *a: False):
+    """Rows as `measure` returns them: power laws with c/D times a factor, of networks and of their
+    limit; `common` scatter is shared by both, `own` is the network's. `wide` may be a function of n."""
+    rows = []
+    for cell in e.cells():
+        doubled = cell["kind"] == "doubled"
+        sizes = e.doubled_sizes() if doubled else e.sizes()
+        for teacher in cell["teachers"]:
+            exponent = predicted_data(cell["points"], teacher)
+            for n in sizes:
+                noise = np.random.default_rng([*f"{cell['points']}{teacher}{n}".encode()])
+                z = noise.standard_normal((100, 2))[cell["seed"]]
+                shared = math.exp(common * z[0])
+                loss = float((n / 30) ** (-factor * exponent) * shared * math.exp(own * z[1]))
+                limit = (
+                    wide(n, exponent) if callable(wide) else 0.9 * (n / 30) ** (-wide * exponent)
+                )
+                bad = diverged(cell["seed"], n, teacher, doubled)
+                loss = None if bad else loss / (1 + gap) if doubled else loss
+                row = trained_row(cell["seed"], loss, n=n, teacher=teacher)
+                row |= {"kind": cell["kind"], "points": cell["points"]}
+                rows.append(row if doubled else row | {"wide": float(limit * shared)})
+    return rows
+
+
+def exponents_of(conclusion):
+    return [c for c in conclusion.claims if "exponent c/D" in c.name]
+
+
+def test_data_scaling_agrees_with_itself():
+    found = DATA.conclude(data_rows(DATA))
+    assert len(exponents_of(found)) == 4, "not of Fourier teachers"
+    assert len(found.claims) == 4 + 5
+    assert len({c.name for c in found.claims}) == len(found.claims)
+    assert {c.verdict for c in found.claims} == {"agrees"}
+    for claim in exponents_of(found):
+        assert claim.measured == pytest.approx(claim.predicted, abs=0.02)
+        assert claim.note == "1.3 decades, 5 seeds"
+    # 5 of the teacher's Matérn 2.5, capped at D + 2 = 4.
+    assert claim_with(found, "cube 2, Matérn 2.5: exponent c/D").predicted == 2.0
+    assert claim_with(found, "cluster d = 16, ReLU 1 x 1000: exponent c/D").predicted == 0.75
+    curves = {(c["points"], c["teacher"]): c for c in found.tables["curves"]}
+    assert len(curves) == 5
+    for (points, teacher), curve in curves.items():
+        assert curve["converged"] == [True] * 7
+        assert curve["window"] == [139.0, 3000.0] == curve["wide"]["window"]
+        if teacher != "Fourier":
+            assert curve["predicted"] == predicted_data(points, teacher)
+    assert curves["cluster d = 16", "Fourier"]["predicted"] is None
+    json.dumps(found.tables, allow_nan=False)
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.3])
+def test_wrong_exponents_of_networks_alone_are_width_or_training(factor):
+    found = DATA.conclude(data_rows(DATA, factor))
+    assert {c.verdict for c in found.claims} == {"disagrees"}
+    for claim in exponents_of(found):
+        assert "width or training: the infinitely wide network has" in claim.note
+        assert claim.measured == pytest.approx(factor * claim.predicted, abs=0.02)
+
+
+@pytest.mark.parametrize("towards", [True, False])
+def test_wrong_exponents_of_both_are_sizes_or_theory(towards):
+    """Networks as their limit, whose local exponent is 30% low and moves towards c/D, or away."""
+
+    def loss(n, exponent):
+        local = np.log(n / 30.0)
+        bend = 0.02 if towards else -0.02
+        return math.exp(-exponent * (0.6 * local + bend * local**2))
+
+    rows = data_rows(DATA, wide=loss)
+    for row in rows:
+        if row["kind"] == "train":
+            row["loss"] = row["validation"] = 1.1 * row["wide"]
+        else:
+            row["validation"] = 1.1 * loss(row["n"], predicted_data(row["points"], row["teacher"]))
+    found = DATA.conclude(rows)
+    for claim in found.claims:
+        if "exponent c/D" in claim.name:
+            assert claim.verdict == "disagrees"
+            word = "sizes: " if towards else "teacher or theory: "
+            assert f"; {word}the infinitely wide network misses it as much" in claim.note
+        else:
+            assert claim.verdict == "agrees"
+
+
+def test_points_that_did_not_converge_are_optimisation():
+    found = DATA.conclude(data_rows(DATA, gap=1.0))
+    assert {c.verdict for c in found.claims} == {"inconclusive"}
+    for claim in exponents_of(found):
+        assert "optimisation: too few points converged" in claim.note
+        assert claim.measured == pytest.approx(claim.predicted, abs=0.02), "the rough one"
+        assert claim.interval == (-math.inf, math.inf)
+    for curve in found.tables["curves"]:
+        assert curve["exponent"] is curve["window"] is None
+        assert curve["wide"]["exponent"] is not None, "the limit has no optimiser"
+        assert not any(curve["converged"])
+
+
+def test_a_size_at_which_all_diverged_is_hollow_and_not_fitted():
+    bad = DATA.sizes()[5]
+
+    def diverged(seed, n, teacher, doubled):
+        return n == bad and teacher == "Matérn 0.5"
+
+    rows = data_rows(DATA, diverged=diverged)
+    curves = DATA.conclude(rows).tables["curves"]
+    for curve in curves:
+        gone = curve["teacher"] == "Matérn 0.5"
+        assert curve["converged"] == [True] * 5 + [not gone, True]
+        assert (curve["mean"][5] is None) == gone
+        assert curve["exponent"] == pytest.approx(
+            predicted_data(curve["points"], curve["teacher"]), abs=0.03
+        )
+        assert curve["window"] == [139.0, 3000.0]
+    # Three of five diverged: a value, which counts for nothing however wrong.
+    some = data_rows(DATA, diverged=lambda seed, *a: diverged(seed, *a) and seed > 1)
+    spoilt = copy.deepcopy(some)
+    for row in spoilt:
+        if row["n"] == bad and row["teacher"] == "Matérn 0.5" and row["loss"] is not None:
+            row["loss"] = 1e3
+    for one, other in zip(
+        DATA.conclude(some).tables["curves"], DATA.conclude(spoilt).tables["curves"], strict=True
+    ):
+        assert one["exponent"] == other["exponent"]
+        if one["teacher"] == "Matérn 0.5":
+            assert one["converged"][5] is other["converged"][5] is False
+            assert other["mean"][5] == pytest.approx(1e3)
+
+
+def test_conclude_is_pure_and_takes_rows_in_any_order():
+    for e, rows in ((DATA, data_rows(DATA)), (MODEL, model_rows(MODEL))):
+        before = copy.deepcopy(rows)
+        first = e.conclude(rows)
+        assert rows == before
+        for again in (e.conclude(rows), e.conclude(rows[::-1])):
+            assert canonical_json([again.claims, again.tables]) == canonical_json(
+                [first.claims, first.tables]
+            )
+
+
+def test_scatter_common_to_network_and_limit_cancels():
+    found = DATA.conclude(data_rows(DATA, common=0.5, own=0.003))
+    for claim in found.claims:
+        width = claim.interval[1] - claim.interval[0]
+        if "exponent c/D" in claim.name:
+            assert width > 0.1
+        else:
+            assert "less that of the infinitely wide network" in claim.name
+            assert width < 0.01
+            assert claim.verdict == "agrees"
+            assert abs(claim.measured) < 0.005
+    # Each seed is divided by its own limit: shuffled among the seeds, nothing cancels.
+    rows = data_rows(DATA, common=0.5, own=0.003)
+    by_seed = {(r["points"], r["teacher"], r["n"], r["seed"]): r for r in rows if "wide" in r}
+    shuffled = []
+    for row in rows:
+        if "wide" in row:
+            other = (row["points"], row["teacher"], row["n"], (row["seed"] + 1) % 5)
+            row = row | {"wide": by_seed[other]["wide"]}
+        shuffled.append(row)
+    for claim in DATA.conclude(shuffled).claims:
+        if "less that of" in claim.name:
+            assert claim.interval[1] - claim.interval[0] > 0.1
+
+
+@pytest.mark.parametrize(
+    "exponent",
+    [
+        0.0,
+        0.001,
+        pytest.param(
+            -0.001,
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="the tolerance is a share of the limit's exponent, whatever its sign: below 0",
+            ),
+        ),
+    ],
+)
+def test_flat_limits_and_equal_networks_agree(exponent):
+    """A Fourier teacher is not learned from few points: the limit may even rise a little."""
+    rows = data_rows(DATA, wide=lambda n, _: (n / 30) ** -exponent)
+    for row in rows:
+        if "wide" in row:
+            row["loss"] = row["wide"]
+        else:
+            row["validation"] *= 2.0  # nothing gained by a doubled budget
+    claim = claim_with(DATA.conclude(rows), "Fourier: exponent less")
+    assert claim.measured == pytest.approx(0.0, abs=1e-12)
+    assert claim.tolerance >= 0.0
+    assert claim.verdict == "agrees"
+
+
+# --- model scaling ---------------------------------------------------------------------------------
+
+MODEL = NnModelScaling(
+    n_seeds=5,
+    widths=(4, 6, 8, 12, 16, 24, 32, 48),
+    fit_from=50,
+    tolerance=0.15,
+    settings=("cluster d = 16", "cube 2"),
+    teachers=("ReLU 1 x 1000", "Matérn 0.5", "Fourier"),
+)
+
+
+def model_rows(e, factor=1.0, gap=0.02, diverged=lambda *a: False, last=1.0):
+    rows = []
+    for cell in e.cells():
+        doubled = cell["kind"] == "doubled"
+        for width, teacher in itertools.product(
+            e.doubled_widths() if doubled else e.widths, e.teachers
+        ):
+            order, big_d = tasks.approximation_order(teacher), tasks.dimension(cell["points"])
+            exponent = factor * (2.0 if order is None else min(order, 4.0)) / big_d
+            noise = np.random.default_rng([*f"{cell['points']}{teacher}{width}".encode()])
+            z = noise.standard_normal(100)[cell["seed"]]
+            n = 3 * width**2
+            loss = float(n**-exponent * math.exp(0.01 * z)) * (last if n > 5000 else 1.0)
+            bad = diverged(cell["seed"], width, teacher)
+            loss = None if bad else loss / (1 + gap) if doubled else loss
+            row = trained_row(cell["seed"], loss, teacher=teacher, width=width, n_parameters=n)
+            rows.append({**row, **cell})
+    return rows
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.7, 4 / 3])
+def test_model_scaling_is_held_against_the_prediction(factor):
+    found = MODEL.conclude(model_rows(MODEL, factor))
+    assert len({c.name for c in found.claims}) == len(found.claims)
+    own = exponents_of(found)
+    assert len(own) == 4
+    assert {c.verdict for c in own} == {"agrees" if factor == 1.0 else "disagrees"}
+    for claim in own:
+        assert claim.measured == pytest.approx(factor * claim.predicted, abs=0.02)
+        assert "exponent c/D in parameters" in claim.name
+        assert "local exponents" in claim.note
+    assert claim_with(found, "cube 2, ReLU 1 x 1000: exponent c/D").predicted == 1.5
+    # Sharma and Kaplan expect 4/D of their teachers, whatever the order of approximation.
+    theirs = [c for c in found.claims if "exponent 4/D" in c.name]
+    assert [c.predicted for c in theirs] == [1.0, 2.0]
+    assert {c.verdict for c in theirs} == {"agrees" if factor > 1 else "disagrees"}
+    for curve in found.tables["curves"]:
+        assert curve["window"] == [108.0, 6912.0], "48 parameters are fewer than fit_from"
+        assert curve["sizes"] == [3 * w * w for w in MODEL.widths]
+    json.dumps(found.tables, allow_nan=False)
+
+
+def test_model_scaling_orders_are_capped_at_piecewise_linear():
+    e = NnModelScaling(settings=("cube 4",), teachers=("Matérn 2.5", "Matérn 1.5"))
+    assert [c.predicted for c in e.conclude(model_rows(e)).claims] == [1.0, 0.75]
+
+
+def test_model_scaling_leaves_out_what_did_not_converge():
+    found = MODEL.conclude(model_rows(MODEL, gap=3.0))
+    assert {c.verdict for c in found.claims} == {"inconclusive"}
+
+    def diverged(seed, width, teacher):
+        return width == 48 and teacher == "Matérn 0.5"
+
+    e = dataclasses.replace(MODEL, fit_from=40)
+    for curve in e.conclude(model_rows(e, diverged=diverged)).tables["curves"]:
+        gone = curve["teacher"] == "Matérn 0.5"
+        # The doubled run at the largest width diverged too: nothing says that 24 and 32 converged.
+        expected = [True] * 5 + [False] * 3 if gone else [True] * 8
+        assert curve["converged"] == expected
+        assert curve["window"] == [48.0, 768.0 if gone else 6912.0]
+    # One of five is left at the largest width: however wrong, it counts for nothing.
+    left = [
+        e.conclude(
+            model_rows(e, diverged=lambda s, w, t: diverged(s, w, t) and s != 1, last=last)
+        ).tables["curves"]
+        for last in (1.0, 1e3)
+    ]
+    for one, other in zip(*left, strict=True):
+        assert one["exponent"] is not None
+        assert (one["exponent"] == other["exponent"]) == (one["teacher"] == "Matérn 0.5")
+        assert one["mean"] != other["mean"]
+
+
+# --- points and teachers ---------------------------------------------------------------------------
+
+POINTS = {
+    "cluster d = 16": (16, 4),
+    "finite cluster d = 16": (16, 4),
+    "cube 2": (2, 2),
+    "cube 4": (4, 4),
+    "masked cube 3": (20, 3),
+    "sphere 2 x cube 1": (4, 3),
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_points_have_their_dimension(name):
+    columns, big_d = POINTS[name]
+    assert tasks.dimension(name) == big_d
+    x = tasks.points(name, 1500, Streams(1))
+    assert x.shape == (1500, columns)
+    assert np.isfinite(x).all()
+    assert len({row.tobytes() for row in x}) == 1500
+    for estimator in (TwoNN(5), MLE(5)):
+        assert estimator.fit(x).dimension == pytest.approx(big_d, abs=0.5)
+    if columns > big_d:  # points that fill their columns are told from these
+        cloud = np.random.default_rng(0).standard_normal((1500, columns))
+        assert TwoNN(5).fit(cloud).dimension > big_d + 0.5
+    np.testing.assert_allclose(x.mean(axis=0), 0.0, atol=1e-9)
+    assert np.mean(x**2) == pytest.approx(1.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["cluster d = 8", "finite cluster d = 8", "cube 2"])
+def test_points_follow_their_streams(name):
+    first = tasks.points(name, 60, Streams(1))
+    np.testing.assert_array_equal(tasks.points(name, 60, Streams(1)), first)
+    other = tasks.points(name, 60, Streams(2))
+    assert not {row.tobytes() for row in other} & {row.tobytes() for row in first}
+
+
+@pytest.mark.parametrize("d", [1, 3, 20])
+def test_masked_cube(d):
+    x = tasks.points(f"masked cube {d}", 200, Streams(3))
+    assert x.shape == (200, 20)
+    constant = np.ptp(x, axis=0) == 0.0
+    assert constant.sum() == 20 - d
+    assert not constant[:d].any()
+    bare = tasks.points(f"cube {d}", 200, Streams(3))
+    np.testing.assert_allclose(x[:, :d], bare * math.sqrt(20 / d), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "cube", "cube 0", "cube -1", "cube 2.5", "cube x", "masked cube 21", "sphere 2"),
+        *("cluster", "cluster d = 0", "cluster d 16", "cluster d = 16 ", "cubes 2", "Cube 2"),
+        "sphere 2 x cube 2",
+    ],
+)
+def test_unknown_points_are_refused_with_the_list(name):
+    if name == "cluster d = 16 ":
+        assert tasks.dimension(name) == 4.0
+        return
+    with pytest.raises(ValueError, match=r"unknown points .*'cluster d = 16'.*'masked cube 4'"):
+        tasks.dimension(name)
+
+
+@pytest.mark.parametrize("name", ["", "ReLU", "linear 2", "Matérn", "Matérn x", "Matérn nan"])
+def test_unknown_teachers_are_refused_with_the_list(name):
+    with pytest.raises(ValueError, match=r"unknown teacher .*'linear'.*'Fourier' and 'Matérn 0.5'"):
+        tasks.matern_smoothness(name)
+    with pytest.raises(ValueError, match="unknown teacher"):
+        tasks.values((name,), np.eye(3), Streams(0))
+
+
+@pytest.mark.parametrize("nu", [0.01, 0.1, 1 / 3, 0.5, 1, 1.5, 2.5, math.pi, 12.0, 100.0])
+def test_smoothness_is_read_back(nu):
+    name = tasks.matern_name(nu)
+    assert tasks.matern_smoothness(name) == nu
+    assert tasks.approximation_order(name) == 2 * nu
+    assert "e" not in name.removeprefix("Matérn")
+
+
+@pytest.mark.parametrize("nu", [0.001, 1e3, -1.0])
+def test_smoothness_outside_the_range_is_refused(nu):
+    with pytest.raises(ValueError, match="unknown teacher"):
+        tasks.matern_smoothness(tasks.matern_name(nu))
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_values(everywhere):
+    x = tasks.points("cube 3", 150, Streams(4))
+    names = (*tasks.teachers(), "Matérn 0.5", "Matérn 1.5")
+    y = tasks.values(names, x, Streams(5), everywhere=everywhere)
+    assert y.shape == (150, len(names))
+    np.testing.assert_allclose(y.mean(axis=0), 0.0, atol=1e-9)
+    np.testing.assert_allclose(y.std(axis=0), 1.0, rtol=1e-9)
+    again = tasks.values(names, x, Streams(5), everywhere=everywhere)
+    np.testing.assert_array_equal(again, y)
+    backwards = tasks.values(names[::-1], x, Streams(5), everywhere=everywhere)
+    np.testing.assert_array_equal(backwards[:, ::-1], y)
+    for j, name in enumerate(names):
+        alone = tasks.values((name,), x, Streams(5), everywhere=everywhere)
+        np.testing.assert_array_equal(alone[:, 0], y[:, j])
+    other = tasks.values(names, x, Streams(6), everywhere=everywhere)
+    share = np.abs(np.mean(other * y, axis=0))
+    assert (share < 0.98).all(), "another seed, another function"
+    assert (np.abs(np.corrcoef(y.T) - np.eye(len(names))) < 0.98).all(), "one function a name"
+
+
+# --- degrees of freedom ----------------------------------------------------------------------------
+
+
+def dense_residual(kernel, y, ridge):
+    fitted = kernel @ np.linalg.solve(kernel + ridge * np.eye(y.size), y)
+    return float(np.mean((y - fitted) ** 2))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e8])
+@pytest.mark.parametrize("share", [1e-6, 1e-3, 0.1, 0.5, 0.99])
+def test_matching_ridge_leaves_the_asked_residual(scale, share):
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
+    kernel = scale * np.exp(-np.linalg.norm(x[:, None] - x, axis=2))
+    asked = share * np.mean(y**2)
+    ridge = matching_ridge(kernel, y, asked)
+    assert ridge > 0
+    assert dense_residual(kernel, y, ridge) == pytest.approx(asked, rel=1e-4)
+    assert dense_residual(kernel, y, 2 * ridge) > 1.001 * asked
+
+
+def test_limits_of_the_matching_ridge():
+    rng = np.random.default_rng(7)
+    features, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
+    kernel = features @ features.T
+    least = float(np.mean((y - features @ np.linalg.lstsq(features, y)[0]) ** 2))
+    assert matching_ridge(kernel, y, 0.9 * least) == 0.0, "even interpolation leaves more"
+    assert matching_ridge(kernel, y, 0.0) == 0.0
+    ridge = matching_ridge(kernel, y, 1.1 * least)
+    assert dense_residual(kernel, y, ridge) == pytest.approx(1.1 * least, rel=1e-4)
+    largest = np.linalg.eigvalsh(kernel)[-1]
+    for more in (1.0, 5.0):
+        assert matching_ridge(kernel, y, more * np.mean(y**2)) == pytest.approx(1e12 * largest)
+    assert np.isfinite(matching_ridge(np.zeros((30, 30)), y, 0.1))
+
+
+LINEAR = EffectiveDof(
+    n_seeds=1,
+    settings=("cube 2",),
+    sizes=(100,),
+    widths=(),
+    n_width=100,
+    depth=0,
+    decays=(0.0,),
+    dropouts=(0.0,),
+    n_probes=2,
+    n_test=50,
+    training=Training(
+        learning_rate=0.1,
+        steps=300,
+        schedule="cosine",
+        patience=1000,
+        keep="last",
+        dtype="float64",
+        device="cpu",
+    ),
+)
+
+
+def test_a_linear_student_has_as_many_degrees_of_freedom_as_parameters():
+    """Least squares in two coordinates with a constant: divergence and trace are 3 a function."""
+    (row,) = LINEAR.measure(LINEAR.cells()[0])
+    assert row["n_parameters"] == 3
+    # Random signs see the diagonal of a projection, and its other elements as noise of variance
+    # 2 (3 - sum H_ii^2) / n_probes, exactly known here.
+    streams = Streams(0).child(*b"cube 2")
+    x = tasks.points("cube 2", 100 + 2 * 50, streams)[100:]
+    design = np.column_stack([x, np.ones(100)])
+    hat = design @ np.linalg.pinv(design)
+    from percolaw.learners.freedom import random_signs
+
+    signs = random_signs(100, 2, streams)
+    expected = np.einsum("ip,ij,jp->p", signs, hat, signs)
+    assert row["probes"] == pytest.approx(expected.tolist(), rel=1e-3)
+    assert row["trace"] == pytest.approx(3.0, rel=1e-2)
+    y = tasks.values(("Matérn 0.5",), tasks.points("cube 2", 200, streams), streams)[100:, 0]
+    assert row["train"] == pytest.approx(np.mean((y - hat @ y) ** 2), rel=1e-3)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="a student that diverged is reported with the loss and the degrees of freedom of whatever "
+    "weights it had, unmarked, and enters every mean of effective-dof",
+)
+def test_a_student_that_diverged_is_not_reported_as_measured():
+    e = dataclasses.replace(
+        LINEAR, depth=2, width=8, training=dataclasses.replace(LINEAR.training, learning_rate=1e6)
+    )
+    (row,) = e.measure(e.cells()[0])
+    assert row["loss"] is None or row.get("stopped") == "diverged"
+
+
+FREEDOM = EffectiveDof(
+    n_seeds=4,
+    settings=("cube 2", "cube 20"),
+    sizes=(30, 100, 300, 1000),
+    decays=(0.0, 1.0),
+    dropouts=(0.0, 0.1),
+    tolerance=0.15,
+    trace_tolerance=0.2,
+)
+
+
+def freedom_rows(e, factor=1.0, ratio=1.0, span=30.0):
+    """Loss = (degrees of freedom)^-(c/D), of which there are up to `span` times as many."""
+    rng = np.random.default_rng(8)
+    rows = []
+    for cell in e.cells():
+        big_d = tasks.dimension(cell["points"])
+        exponent = factor * min(tasks.approximation_order(e.teacher), big_d + 2.0) / big_d
+        by_size = cell["kind"] == "sizes"
+        plan = list(itertools.product(e.sizes, e.decays)) if by_size else [(e.n_width, 0.0)]
+        for n, decay in plan:
+            span_of = math.log(e.sizes[-1] / e.sizes[0])
+            count = 10.0 * span ** (math.log(n / e.sizes[0]) / span_of)
+            loss = float(count**-exponent * np.exp(0.001 * rng.standard_normal()))
+            rows.append(
+                {
+                    **cell,
+                    "width": cell.get("width", e.width),
+                    "n": n,
+                    "decay": decay,
+                    "n_parameters": 100,
+                    "loss": loss,
+                    "train": 0.1,
+                    "divergence": count,
+                    "probes": [count],
+                    "trace": ratio * count,
+                    "ridge": 1.0,
+                }
+            )
+    return rows
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.7, 1.3])
+def test_loss_is_held_against_degrees_of_freedom(factor):
+    found = FREEDOM.conclude(freedom_rows(FREEDOM, factor))
+    against = [c for c in found.claims if "loss against degrees of freedom" in c.name]
+    assert len(against) == 2 * 4
+    assert {c.verdict for c in against} == {"agrees" if factor == 1.0 else "disagrees"}
+    for claim in against:
+        assert claim.measured == pytest.approx(factor * claim.predicted, abs=0.02)
+    assert {c.verdict for c in found.claims if "trace" in c.name} == {"agrees"}
+    wrong = FREEDOM.conclude(freedom_rows(FREEDOM, factor, ratio=1.3))
+    for claim in wrong.claims:
+        if "trace" in claim.name:
+            assert claim.verdict == "disagrees"
+            assert claim.measured == pytest.approx(1.3)
+    short = FREEDOM.conclude(freedom_rows(FREEDOM, factor, span=8.0))
+    verdicts = {c.verdict for c in short.claims if "loss against" in c.name}
+    assert verdicts == {"inconclusive"}, "not a decade"
+
+
+# --- the learning rate -----------------------------------------------------------------------------
+
+RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
+TUNING = NnTuning(
+    n_seeds=4,
+    widths=(16, 48, 160),
+    sizes=(30, 300),
+    rates=RATES,
+    training=Training(learning_rate=0.01),
+    tolerance=0.35,
+)
+
+
+def tuning_rows(e, best=lambda kind, width, n: 0.01, diverged=lambda row: False, test=1.0):
+    """A parabola in log rate about the best rate, which may be chosen by width and size."""
+    rng = np.random.default_rng(9)
+    rows = []
+    for cell in e.cells():
+        kind, width = cell.get("parametrization", "mup"), cell.get("width", e.width)
+        rates = [e.training.learning_rate] if cell["kind"] == "chosen" else e.rates
+        for n in e.sizes if cell["kind"] == "sizes" else [e.n_train]:
+            for rate in rates:
+                away = math.log10(rate / best(kind, width, n))
+                loss = float((1 + away**2) * math.exp(0.001 * rng.standard_normal()))
+                row = {**cell, "width": width, "parametrization": kind, "n": n, "rate": rate}
+                bad = diverged(row)
+                row |= {"validation": None if bad else loss, "test": None if bad else test * loss}
+                rows.append(row | {"stopped": "diverged" if bad else "plateau"})
+    return rows
+
+
+def moving(kind, width, n):
+    return 0.1 * 16 / width if kind == "standard" else 0.01
+
+
+def test_best_rates_are_found_and_moves_judged():
+    found = TUNING.conclude(tuning_rows(TUNING, moving))
+    assert len(found.claims) == 3 + 2 + 2
+    assert {c.verdict for c in found.claims} == {"agrees"}
+    standard = claim_with(found, "standard: decades the best rate moves, width 16 to 160")
+    assert standard.predicted == standard.measured == pytest.approx(-1.0)
+    assert claim_with(found, "muP: decades the best rate moves").measured == 0.0
+    good = [c for c in found.claims if "over the best" in c.name]
+    for claim in good:
+        assert claim.measured == pytest.approx(1.0, abs=0.01)
+        assert "best at 0.01, inside the range" in claim.note
+    assert len([c for c in good if "width 64, n = 30, " in c.name]) == 1
+    for curve in found.tables["curves"]:
+        at = RATES[int(np.argmin(curve["mean"]))]
+        expected = moving(curve["parametrization"], curve["width"], curve["n"])
+        assert abs(math.log10(at / expected)) < 0.3
+    json.dumps(found.tables, allow_nan=False)
+
+
+def test_a_rate_that_moves_with_width_under_mup_disagrees():
+    found = TUNING.conclude(tuning_rows(TUNING, lambda kind, width, n: 0.1 * 16 / width))
+    claim = claim_with(found, "muP: decades the best rate moves")
+    assert (claim.verdict, claim.predicted) == ("disagrees", 0.0)
+    assert claim.measured == pytest.approx(-1.0)
+    stays = TUNING.conclude(tuning_rows(TUNING))
+    assert claim_with(stays, "standard: decades the best rate moves").verdict == "disagrees"
+
+
+def test_a_bad_rate_disagrees_and_an_end_of_the_range_is_said():
+    found = TUNING.conclude(tuning_rows(TUNING, lambda kind, width, n: 0.1 if n == 30 else 0.001))
+    small, large = claim_with(found, "n = 30, muP"), claim_with(found, "n = 300, muP")
+    assert small.verdict == large.verdict == "disagrees"
+    for claim in (small, large):
+        assert claim.measured == pytest.approx(2.0, abs=0.01)
+    assert "best at 0.1, at the end of the range" in small.note
+    assert "best at 0.001, at the end of the range" in large.note
+    for claim in found.claims:
+        if "over the best" in claim.name:
+            assert "at the end of" in claim.note
+
+
+def test_a_chosen_rate_that_diverges_for_one_seed_disagrees():
+    def diverged(row):
+        return row["rate"] == 0.01 and row["seed"] == 2 and row["width"] == 160
+
+    found = TUNING.conclude(tuning_rows(TUNING, diverged=diverged))
+    claim = claim_with(found, "width 160, n = 1000, muP")
+    assert claim.verdict == "disagrees"
+    assert math.isfinite(claim.measured)
+    curve = next(c for c in found.tables["curves"] if c["width"] == 160)
+    assert curve["mean"][RATES.index(0.01)] is None
+    assert [v is None for v in curve["mean"]].count(True) == 1
+    high = TUNING.conclude(tuning_rows(TUNING, diverged=lambda row: row["rate"] > 0.02))
+    for claim in high.claims:
+        if "over the best" in claim.name:
+            assert claim.verdict == "agrees"
+            assert "inside" in claim.note, "rates that diverge are in the range too"
+
+
+def test_a_search_sees_validation_at_the_chosen_rate_only():
+    rows = tuning_rows(TUNING)
+    chosen = [r for r in rows if r["kind"] == "chosen"]
+    assert len(chosen) == 4
+    value = TUNING.validate(rows)
+    assert value == pytest.approx(np.mean([r["validation"] for r in chosen]), rel=1e-12)
+    other = [
+        r | {"test": 1e9} | ({} if r["kind"] == "chosen" else {"validation": 1e9}) for r in rows
+    ]
+    assert TUNING.validate(other) == value
+    blind = [{k: v for k, v in r.items() if not k.startswith("test")} for r in rows]
+    assert TUNING.validate(blind) == value, "as a sweep hands them"
+    elsewhere = tuning_rows(TUNING, diverged=lambda row: row["kind"] != "chosen")
+    assert math.isfinite(TUNING.validate(elsewhere))
+    bad = tuning_rows(TUNING, diverged=lambda row: row["kind"] == "chosen" and row["seed"] == 3)
+    assert TUNING.validate(bad) == math.inf
+
+
+def test_a_search_without_widths_and_sizes():
+    e = dataclasses.replace(TUNING, widths=(), sizes=())
+    assert e.cells() == [{"kind": "chosen", "seed": seed} for seed in range(4)]
+    rows = tuning_rows(e)
+    found = e.conclude(rows)
+    assert found.claims == ()
+    assert found.tables["curves"] == []
+    assert math.isfinite(e.validate(rows))
+    one = dataclasses.replace(TUNING, widths=(16,), sizes=())
+    assert len(one.conclude(tuning_rows(one)).claims) == 1, "one width moves nowhere"
+    other = dataclasses.replace(TUNING, training=Training(learning_rate=0.02), widths=())
+    found = other.conclude(tuning_rows(other))
+    assert found.claims == (), "a rate that was not tried is over nothing"
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "smoke",
+        "laptop",
+        pytest.param(
+            "gpu",
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="n_train among the sizes and the width among the widths: two claims of one name",
+            ),
+        ),
+    ],
+)
+def test_claims_of_every_tuning_preset_have_names_of_their_own(label):
+    e = preset(NnTuning, label)
+    names = [c.name for c in e.conclude(tuning_rows(e, moving)).claims]
+    assert len(set(names)) == len(names)
+
+
+# --- what students are given -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Arguments of every call of `neural.train_and_test`, which returns made-up rows."""
+    found = []
+
+    def fake(network, x, y, students, training, test):
+        found.append(SimpleNamespace(**locals()))
+        rows = [trained_row(s.seed, 0.1 * (i + 1)) for i, s in enumerate(students)]
+        return None, [{k: v for k, v in r.items() if k != "seed"} for r in rows]
+
+    monkeypatch.setattr(neural, "train_and_test", fake)
+    return found
+
+
+def rows_of(x, n_all):
+    """Row numbers, checked to be in range and different."""
+    x = np.asarray(x)
+    assert np.unique(x).size == x.size
+    assert x.min() >= 0
+    assert x.max() < n_all
+    return set(x.tolist())
+
+
+def assert_no_leak(call):
+    n_all = call.x.shape[0]
+    assert call.y.shape[0] == n_all
+    assert len({row.tobytes() for row in call.x}) == n_all, "no point twice under two numbers"
+    test = rows_of(call.test, n_all)
+    for student in call.students:
+        train, validation = rows_of(student.train, n_all), rows_of(student.validation, n_all)
+        assert not train & validation
+        assert not train & test
+        assert not validation & test
+
+
+SMALL = {"n_validation": 30, "n_test": 40, "settings": ("cluster d = 8",)}
+
+
+def test_data_scaling_never_tests_on_what_it_trains_on(calls):
+    e = NnDataScaling(
+        n_seeds=2,
+        smallest=10,
+        largest=100,
+        n_sizes=4,
+        fit_from=10,
+        teachers=("linear", "Matérn 0.5", "Matérn 1.5"),
+        **SMALL,
+    )
+    cells = e.cells()
+    assert [(c["kind"], c["seed"]) for c in cells] == [("train", 0), ("train", 1), ("doubled", 0)]
+    found = [e.measure(cell) for cell in cells]
+    train, other, doubled = calls
+    assert e.sizes() == [10, 22, 46, 100]
+    assert e.doubled_sizes() == [46, 100]
+    for call, sizes in ((train, e.sizes()), (other, e.sizes()), (doubled, [46, 100])):
+        assert_no_leak(call)
+        assert (len(call.test), call.x.shape) == (40, (170, 8))
+        assert [len(s.train) for s in call.students] == sizes * 3
+        assert [s.target for s in call.students] == np.repeat(range(3), len(sizes)).tolist()
+        assert {len(s.validation) for s in call.students} == {30}
+        for one in call.students:
+            np.testing.assert_array_equal(one.train, call.students[-1].train[: len(one.train)])
+            np.testing.assert_array_equal(one.validation, call.students[0].validation)
+    assert train.training == other.training == e.training
+    assert doubled.training == e.training.doubled()
+    assert doubled.training.steps == 2 * e.training.steps
+    # The doubled budget is on the same data, another seed on others.
+    np.testing.assert_array_equal(doubled.x, train.x)
+    np.testing.assert_array_equal(doubled.y, train.y)
+    np.testing.assert_array_equal(doubled.test, train.test)
+    np.testing.assert_array_equal(doubled.students[-1].train, train.students[-1].train)
+    assert not {r.tobytes() for r in other.x} & {r.tobytes() for r in train.x}
+    assert [s.seed for s in other.students] == [1] * 12
+    # Rows are told apart as they were planned.
+    names = e.teachers
+    assert [(r["teacher"], r["n"]) for r in found[0]] == list(itertools.product(names, e.sizes()))
+    assert [(r["teacher"], r["n"]) for r in found[2]] == list(itertools.product(names, [46, 100]))
+    assert [r["loss"] for r in found[0]] == pytest.approx(0.1 * np.arange(1, 13))
+    assert all(math.isfinite(r["wide"]) for r in found[0])
+    assert not any("wide" in r for r in found[2])
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_limit_learns_from_the_same_rows(calls):
+    from percolaw.covariance import NeuralTangent
+    from percolaw.learners.kernel import KernelRegression
+
+    e = NnDataScaling(
+        smallest=10, largest=100, n_sizes=3, teachers=("Matérn 0.5", "Matérn 1.5"), depth=2, **SMALL
+    )
+    rows = e.measure(e.cells()[0])
+    (call,) = calls
+    for row, student in zip(rows, call.students, strict=True):
+        x, y = call.x[student.train], call.y[student.train, student.target]
+        out = KernelRegression(NeuralTangent(2)).fit(x, y).predict(call.x[call.test])
+        loss = np.mean((np.ravel(out) - call.y[call.test, student.target]) ** 2)
+        assert row["wide"] == pytest.approx(loss, rel=1e-6)
+
+
+def test_layers_are_measured_on_points_that_no_student_saw(monkeypatch):
+    e = LayerDimension(
+        n_seeds=1,
+        settings=("cube 2",),
+        teachers=("linear",),
+        n_train=60,
+        n_validation=20,
+        n_points=400,
+        width=8,
+        depth=1,
+        training=Training(steps=2, evaluate_every=1, device="cpu"),
+    )
+    found, seen = [], []
+    real = neural.train_and_test
+
+    def spy(network, x, y, students, training, test):
+        found.append(SimpleNamespace(**locals()))
+        return real(network, x, y, students, training, test)
+
+    monkeypatch.setattr(neural, "train_and_test", spy)
+    module = sys.modules[LayerDimension.__module__]
+    activations = module.layer_activations
+    monkeypatch.setattr(
+        module, "layer_activations", lambda t, x, i=0: seen.append(x) or activations(t, x, i)
+    )
+    monkeypatch.setattr(module, "_estimates", lambda values, streams: {MEDIAN: 2.0, TWO_NN: 2.0})
+    rows = e.measure(e.cells()[0])
+    (call,) = found
+    assert_no_leak(call)
+    assert len(call.test) == 400
+    assert len(seen) == 2, "of an untrained and of a trained student"
+    for x in seen:
+        np.testing.assert_array_equal(x, np.float32(call.x[call.test]))
+    assert [r["teacher"] for r in rows] == ["", *["untrained"] * 2, *["linear"] * 2]
+
+
+FRESH = NnModelScaling(
+    settings=("cube 2",),
+    teachers=("linear", "Matérn 0.5"),
+    widths=(4, 5, 6),
+    n_validation=10,
+    n_test=10,
+    training=Training(
+        learning_rate=0.01, steps=60, batch_size=16, patience=1000, evaluate_every=20, device="cpu"
+    ),
+)
+
+
+@pytest.mark.parametrize("training", [FRESH.training, Training(steps=1, batch_size=64)])
+def test_endless_data_are_never_seen_twice(calls, training):
+    e = dataclasses.replace(FRESH, training=training)
+    for cell in (e.cells()[0], e.cells()[-1]):
+        doubled = cell["kind"] == "doubled"
+        e.measure(cell)
+        assert len(calls) == (2 if doubled else 3)
+        for call in calls:
+            assert_no_leak(call)
+            assert call.training == (training.doubled() if doubled else training)
+            own = call.training
+            for student in call.students:
+                order = Order(student.seed, np.asarray(student.train), own.batch_size)
+                taken = order.batches(0, own.steps)
+                assert np.unique(taken).size == taken.size == own.steps * own.batch_size
+                if own.steps > 1:  # a step more would repeat one
+                    more = order.batches(0, own.steps + 1)
+                    assert np.unique(more).size < more.size
+        calls.clear()
+
+
+@pytest.mark.parametrize("label", ["smoke", "laptop", "sharma-kaplan", "gpu"])
+def test_presets_have_points_for_every_step(label, monkeypatch):
+    monkeypatch.setattr(checks, "available_memory", lambda: 1 << 50)
+    e = preset(NnModelScaling, label)
+    for doubled, training in ((False, e.training), (True, e.training.doubled())):
+        pool = e._n_points(doubled) - e.n_validation - e.n_test
+        assert pool >= training.steps * training.batch_size
+        assert training.patience * training.evaluate_every > training.steps, "to the end"
+
+
+def test_the_loop_itself_takes_no_row_twice(monkeypatch):
+    """A real training, whose every batch is noted."""
+    taken = {}
+    real = Order.batches
+
+    def spy(self, first, count):
+        out = real(self, first, count)
+        for step, rows in enumerate(out, first):
+            taken.setdefault(id(self), (self, {}))[1][step] = rows
+        return out
+
+    monkeypatch.setattr(Order, "batches", spy)
+    e = dataclasses.replace(FRESH, widths=(4, 5, 6), teachers=("linear",))
+    rows = e.measure(e.cells()[0])
+    assert len(rows) == 3
+    assert {r["stopped"] for r in rows} <= {"budget", "plateau"}
+    assert len(taken) == 3
+    for _, steps in taken.values():
+        used = np.concatenate([v for k, v in steps.items() if k < e.training.steps])
+        assert sorted(steps)[: e.training.steps] == list(range(e.training.steps))
+        assert np.unique(used).size == used.size == 60 * 16
+
+
+# --- states of long units --------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Stateful:
+    """Keeps a state where it is told to, and says where that was; fails as long as it is told to."""
+
+    name: ClassVar[str] = "stateful"
+    title: ClassVar[str] = "States"
+    source: ClassVar[str] = "tests"
+    presets: ClassVar[dict[str, Preset]] = {"smoke": Preset({}, "1 s", "0.1 GiB")}
+
+    fail_while: str = ""
+    """File whose existence makes units fail."""
+
+    def cells(self) -> list[dict[str, Any]]:
+        return [{"seed": 0}, {"seed": 1}]
+
+    def measure(self, cell: dict[str, Any]) -> list[dict[str, Any]]:
+        folder = SCRATCH.get()
+        if folder is None:
+            return [{**cell, "scratch": None, "resumed": False}]
+        resumed = (folder / f"state{cell['seed']}").exists()
+        folder.mkdir(exist_ok=True)
+        (folder / f"state{cell['seed']}").write_text("half way")
+        if self.fail_while and Path(self.fail_while).exists():
+            raise ArithmeticError("interrupted")
+        return [{**cell, "scratch": str(folder), "resumed": resumed}]
+
+    def conclude(self, rows: list[dict[str, Any]]) -> Conclusion:
+        return Conclusion((), {"rows": rows})
+
+
+def unit(scratch):
+    """One unit measured as a worker does, and what SCRATCH is afterwards does not leave here."""
+    context = contextvars.copy_context()
+    return context.run(
+        measure_unit,
+        *(Stateful.__module__, "Stateful", {}, experiment_code(Stateful), {"seed": 0}),
+        *scratch,
+    )
+
+
+def test_a_unit_is_told_where_its_states_go(tmp_path):
+    outcome = unit((str(tmp_path / "scratch"),))
+    assert outcome.error == ""
+    assert outcome.rows == [{"seed": 0, "scratch": str(tmp_path / "scratch"), "resumed": False}]
+    assert (tmp_path / "scratch" / "state0").exists()
+    assert unit((str(tmp_path / "scratch"),)).rows[0]["resumed"]
+
+
+@pytest.mark.parametrize("scratch", [(), ("",), ("/nowhere/run/scratch",)])
+def test_a_unit_out_of_reach_of_the_run_keeps_no_state(scratch):
+    outcome = unit(scratch)
+    assert outcome.error == ""
+    assert outcome.rows[0]["scratch"] is None
+
+
+def test_a_folder_of_an_earlier_unit_is_not_used_again(tmp_path):
+    def both():
+        args = (Stateful.__module__, "Stateful", {}, experiment_code(Stateful), {"seed": 0})
+        return measure_unit(*args, str(tmp_path / "scratch")), measure_unit(*args)
+
+    first, second = contextvars.copy_context().run(both)
+    assert first.rows[0]["scratch"] is not None
+    assert second.rows[0]["scratch"] is None
+
+
+def test_a_run_removes_its_states_at_the_end_and_not_before(tmp_path, capsys):
+    context = contextvars.copy_context()
+    broken = tmp_path / "broken"
+    broken.touch()
+    experiment = Stateful(fail_while=str(broken))
+    with pytest.raises(RunError, match="2 unit"):
+        context.run(percolaw.run, experiment, out=tmp_path / "runs")
+    (folder,) = (tmp_path / "runs").glob("stateful-*")
+    assert {p.name for p in (folder / "scratch").iterdir()} == {"state0", "state1"}
+    broken.unlink()
+    result = context.run(percolaw.run, experiment, out=tmp_path / "runs")
+    assert result.folder == folder
+    assert [r["resumed"] for r in result.tables["rows"]] == [True, True]
+    assert {r["scratch"] for r in result.tables["rows"]} == {str(folder / "scratch")}
+    assert not (folder / "scratch").exists()
+    assert (folder / "record.json").exists()
+
+
+@pytest.mark.xfail(strict=True, reason="measure_unit sets SCRATCH and never sets it back")
+def test_a_run_leaves_no_folder_for_states_behind(tmp_path):
+    """After a run in this process, `measure` in a notebook must not write into that run."""
+    context = contextvars.copy_context()
+    context.run(SCRATCH.set, None)
+    context.run(percolaw.run, Stateful(), out=tmp_path / "runs")
+    assert context[SCRATCH] is None
+
+
+def test_students_keep_their_states_where_the_unit_does(monkeypatch, tmp_path):
+    class Told(Exception):
+        pass
+
+    def told(*arguments, checkpoint=None, **keywords):
+        raise Told(checkpoint)
+
+    monkeypatch.setattr(neural, "train", told)
+    monkeypatch.setattr(freedom, "train", told)
+    for e in (FRESH, LINEAR):
+        for folder in (None, tmp_path / "scratch"):
+            context = contextvars.copy_context()
+            context.run(SCRATCH.set, folder)
+            with pytest.raises(Told) as caught:
+                context.run(e.measure, e.cells()[0])
+            assert caught.value.args == (folder,)
+
+
+# --- extras that are missing -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_torch(monkeypatch):
+    real = importlib.util.find_spec
+
+    def find(name, *arguments):
+        return None if name == "torch" else real(name, *arguments)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """Configs that `percolaw` would have run; it measures nothing."""
+    found = []
+
+    def run_one(experiment, options, executor, folder=None):
+        found.append(experiment)
+        (tmp_path / experiment.name).mkdir(exist_ok=True)
+        return SimpleNamespace(folder=tmp_path / experiment.name, claims=())
+
+    monkeypatch.setattr(commands, "run_one", run_one)
+    return found
+
+
+def reproduce(paper, tmp_path, *more):
+    return cli.main(
+        [
+            "reproduce",
+            paper,
+            "--out",
+            str(tmp_path / "runs"),
+            "--workers",
+            "1",
+            "--no-figures",
+            *more,
+        ]
+    )
+
+
+def test_networks_are_left_out_loudly_without_torch(no_torch, asked, tmp_path, capsys):
+    assert reproduce("spar2025", tmp_path, "--preset", "smoke") == 0
+    members = REPRODUCTIONS["spar2025"][1]
+    assert [e.name for e in asked] == [m for m in members if m not in NETWORKS]
+    assert "kernel-scaling" in {e.name for e in asked}
+    out, err = capsys.readouterr()
+    for name in NETWORKS:
+        text = (
+            f"left out: {name} needs torch, which is not installed. Install it with: "
+            "pip install 'percolaw[nn]'"
+        )
+        assert text in out
+        assert text in err
+    (folder,) = (tmp_path / "runs").glob("spar2025-smoke-*")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert [text.split()[0] for text in summary["left_out"]] == list(NETWORKS)
+    assert set(summary["runs"]) == set(members) - set(NETWORKS)
+
+
+def test_nothing_is_left_out_with_torch(asked, tmp_path, capsys):
+    assert reproduce("spar2025", tmp_path, "--preset", "smoke", "--n-seeds", "2") == 0
+    assert [e.name for e in asked] == list(REPRODUCTIONS["spar2025"][1])
+    assert {e.n_seeds for e in asked if e.name in NETWORKS} == {2}
+    out, err = capsys.readouterr()
+    assert "left out" not in out + err
+    (folder,) = (tmp_path / "runs").glob("spar2025-smoke-*")
+    assert json.loads((folder / "summary.json").read_text())["left_out"] == []
+
+
+def test_a_source_of_networks_alone_needs_torch(no_torch, asked, tmp_path, capsys):
+    assert reproduce("sharma-kaplan", tmp_path) == 1
+    assert "pip install 'percolaw[nn]'" in capsys.readouterr().err
+    assert asked == []
+    assert not (tmp_path / "runs").exists()
+    options = SimpleNamespace(paper="sharma-kaplan", preset="laptop", n_seeds=None)
+    with pytest.raises(MissingExtraError, match=r"needs torch.*pip install 'percolaw\[nn\]'"):
+        commands.run_reproduce(options, [])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_run_without_torch_gives_the_remedy_before_work(name, no_torch, tmp_path, capsys):
+    line = ["run", name, "--preset", "smoke", "--out", str(tmp_path / "runs"), "--no-figures"]
+    assert cli.main([*line, "--workers", "1", "--quiet"]) == 1
+    out, err = capsys.readouterr()
+    assert (
+        f"percolaw: {name} needs torch, which is not installed. Install it with: "
+        "pip install 'percolaw[nn]'" in err
+    )
+    assert out == ""
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(MissingExtraError, match="needs torch"):
+        percolaw.run(preset(experiment_class(name), "smoke"), out=tmp_path / "runs")
+
+
+def test_only_networks_need_an_extra(no_torch):
+    needy = [name for name in EXPERIMENTS if missing_extra(experiment_class(name))]
+    assert needy == list(NETWORKS)
+
+
+def test_configs_and_conclusions_do_not_need_torch():
+    """In a process where torch cannot be imported: as it is without the extra."""
+    code = """if True:
+        import sys
+        sys.modules["torch"] = None
+        from percolaw.experiments import EXPERIMENTS, experiment_class
+        from percolaw.experiments.base import missing_extra, preset
+        for name in EXPERIMENTS:
+            preset(experiment_class(name), "smoke").cells()
+        e = preset(experiment_class("nn-tuning"), "smoke")
+        import dataclasses
+        print(len(dataclasses.replace(e, widths=(), sizes=()).conclude([]).claims))
+        print(missing_extra(type(e)))
+        print(sorted(m for m in sys.modules if m.startswith("torch")))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "0"
+    assert "pip install 'percolaw[nn]'" in lines[1]
+    assert lines[2] == "['torch']"
+
+
+def test_configs_of_members(monkeypatch):
+    monkeypatch.setattr(checks, "available_memory", lambda: 1 << 50)
+    large = commands.member_config("spar2025", "nn-tuning", "paper")
+    assert (
+        large == preset(NnTuning, "gpu") == commands.member_config("spar2025", "nn-tuning", "gpu")
+    )
+    kernels = experiment_class("kernel-scaling")
+    assert commands.member_config("spar2025", "kernel-scaling", "gpu") == preset(kernels, "paper")
+    assert commands.member_config("spar2025", "nn-tuning", "smoke") == preset(NnTuning, "smoke")
+    for paper, (_, members) in REPRODUCTIONS.items():
+        for name, label in itertools.product(members, ("smoke", "laptop", "paper", "gpu")):
+            assert commands.member_config(paper, name, label).name == name
+    with pytest.raises(ValueError, match="unknown preset 'smoek'"):
+        commands.member_config("spar2025", "nn-tuning", "smoek")
+
+
+@pytest.mark.parametrize("label", ["smoke", "laptop"])
+def test_a_source_sets_fields_of_its_own(label):
+    asked = OVERRIDES["sharma-kaplan"]
+    assert set(asked) == set(REPRODUCTIONS["sharma-kaplan"][1])
+    for name, fields in asked.items():
+        found = commands.member_config("sharma-kaplan", name, label)
+        plain = preset(experiment_class(name), label)
+        assert {k: getattr(found, k) for k in fields} == fields
+        assert dataclasses.replace(found, **{k: getattr(plain, k) for k in fields}) == plain
+        assert found.depth == 2
+        assert all(s.startswith("masked cube") for s in found.settings)
+        assert commands.member_config("spar2025", name, label) == plain
+    data = commands.member_config("sharma-kaplan", "nn-data-scaling", label)
+    for setting in data.settings:
+        assert data._teachers(setting) == ("ReLU 2 x 600, no biases", "Matérn 2.5")
+
+
+# --- figures ---------------------------------------------------------------------------------------
+
+
+def record_of(e, conclusion):
+    """As a run stores it and a report reads it."""
+    made = {**config_dict(e), "claims": conclusion.claims, "tables": conclusion.tables}
+    return json.loads(json.dumps(strict_json(made), allow_nan=False))
+
+
+def drawn(e, conclusion, layout=False):
+    """Figures and plots; data of the page are finite numbers or null. A layout takes long."""
+    pytest.importorskip("matplotlib")
+    from percolaw.report.html import plot_data
+    from percolaw.report.style import styled
+
+    record = record_of(e, conclusion)
+    name = EXPERIMENTS[e.name].split(":")[0]
+    module = importlib.import_module(f"percolaw.report.figures.{name}")
+    before = copy.deepcopy(record)
+    with styled():
+        figures = module.draw(record)
+        for figure in figures.values() if layout else ():
+            figure.draw_without_rendering()
+    plots = module.plots(record)
+    assert record == before
+    json.dumps([plot_data(plot) for plot in plots], allow_nan=False)
+    assert len({plot.id for plot in plots}) == len(plots)
+    return figures, plots
+
+
+def marked(axis):
+    """x of filled and of hollow markers."""
+    filled, hollow = [], []
+    for line in axis.get_lines():
+        if line.get_marker() not in ("None", None, ""):
+            where = hollow if line.get_markerfacecolor() == "white" else filled
+            where += np.asarray(line.get_xdata()).tolist()
+    return sorted(filled), sorted(hollow)
+
+
+def panel(figure, name):
+    (axis,) = [a for a in figure.axes if a.get_title().startswith(f"{name} (")]
+    return axis
+
+
+SHOWN = {
+    "all converged": {},
+    "none converged": {"gap": 1.0},
+    "some sizes": {"gap": lambda n: 1.0 if n > 1000 else 0.0},
+}
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_figures_of_data_scaling(case):
+    gap = SHOWN[case].get("gap", 0.02)
+    rows = data_rows(DATA, gap=0.0)
+    for row in rows:
+        if row["kind"] == "doubled":
+            row["validation"] /= 1 + (gap(row["n"]) if callable(gap) else gap)
+    conclusion = DATA.conclude(rows)
+    figures, plots = drawn(DATA, conclusion, layout=case == "none converged")
+    sizes = DATA.sizes()
+    n_good = {"all converged": 7, "none converged": 0, "some sizes": 4}[case]
+    for points, n_curves in (("cluster d = 16", 3), ("cube 2", 2)):
+        filled, hollow = marked(panel(figures["nn-data-scaling-curves"], points))
+        assert filled == sorted(sizes[:n_good] * n_curves)
+        assert hollow == sorted(sizes[n_good:] * n_curves)
+    assert [p.id for p in plots] == ["nn-data-scaling-cluster-d-16", "nn-data-scaling-cube-2"]
+    for plot in plots:
+        stored = [s for line in plot.series for s in line.stored]
+        assert {s.predicted for s in stored if s.verdict} == {
+            c["predicted"]
+            for c in conclusion.tables["curves"]
+            if c["points"] in plot.title and c["predicted"] is not None
+        }
+        assert (plot.window is not None) == (case == "all converged")
+        assert [s.kind for s in plot.series] == ["measured", "reference"] * (len(plot.series) // 2)
+
+
+def test_figures_where_whole_curves_diverged():
+    rows = data_rows(DATA, diverged=lambda seed, n, teacher, doubled: teacher == "Matérn 0.5")
+    conclusion = DATA.conclude(rows)
+    curves = [c for c in conclusion.tables["curves"] if c["teacher"] == "Matérn 0.5"]
+    assert all(c["mean"] == [None] * 7 and c["exponent"] is None for c in curves)
+    drawn(DATA, conclusion)
+    everything = DATA.conclude(data_rows(DATA, diverged=lambda *a: True))
+    assert {c.verdict for c in everything.claims} == {"inconclusive"}
+    figures, _ = drawn(DATA, everything)
+    assert len(figures) == 2
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2, 5])
+@pytest.mark.parametrize("gap", [0.0, 3.0])
+def test_figures_of_model_scaling(gap, n_seeds):
+    e = dataclasses.replace(MODEL, n_seeds=n_seeds)
+    conclusion = e.conclude(model_rows(e, gap=gap))
+    figures, plots = drawn(e, conclusion)
+    sizes = [3.0 * w * w for w in e.widths]
+    for points in e.settings:
+        filled, hollow = marked(panel(figures["nn-model-scaling-curves"], points))
+        assert (hollow if gap else filled) == sorted(sizes * 3)
+        assert (filled if gap else hollow) == []
+    assert len(plots) == 2
+    verdicts = {c.verdict for c in exponents_of(conclusion)}
+    assert verdicts == ({"agrees"} if n_seeds > 2 and not gap else {"inconclusive"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "n_plots"),
+    [
+        ({}, 3),
+        ({"sizes": ()}, 2),
+        ({"widths": ()}, 1),
+        ({"widths": (), "sizes": ()}, 0),
+        ({"n_seeds": 1}, 3),
+    ],
+)
+def test_figures_of_tuning(fields, n_plots):
+    e = dataclasses.replace(TUNING, **fields)
+    figures, plots = drawn(
+        e, e.conclude(tuning_rows(e, moving)), layout="widths" in fields and "sizes" in fields
+    )
+    assert list(figures) == ["nn-tuning"]
+    assert len(plots) == n_plots
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=ValueError,
+    reason="where every student of a panel diverged its logarithmic axis cannot be laid out",
+)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["nn-tuning", "nn-model-scaling"])
+def test_figures_where_everything_diverged(name):
+    e = {"nn-tuning": TUNING, "nn-model-scaling": MODEL}[name]
+    made = tuning_rows if e is TUNING else model_rows
+    conclusion = e.conclude(made(e, diverged=lambda *a: True))
+    assert {c.verdict for c in conclusion.claims} <= {"inconclusive", "disagrees", "agrees"}
+    drawn(e, conclusion, layout=True)
+
+
+def test_stars_are_at_the_best_rates():
+    figures, _ = drawn(TUNING, TUNING.conclude(tuning_rows(TUNING, moving)))
+    axes = figures["nn-tuning"].axes
+    for axis, expected in zip(axes, ([0.01] * 3, [0.1, 0.03, 0.01], [0.01] * 2), strict=True):
+        stars = [line.get_xdata()[0] for line in axis.get_lines() if line.get_marker() == "*"]
+        assert stars == expected
+
+
+@pytest.mark.filterwarnings("ignore")  # a slope through one value
+def test_figures_of_degrees_of_freedom():
+    one = dataclasses.replace(FREEDOM, settings=("cube 2",))
+    drawn(one, one.conclude(freedom_rows(one)), layout=True)
+    for rows in (
+        freedom_rows(FREEDOM),
+        [r | {"divergence": -1.0} for r in freedom_rows(FREEDOM)],
+    ):
+        figures, plots = drawn(FREEDOM, FREEDOM.conclude(rows))
+        assert len(figures["effective-dof"].axes) == 6
+        assert [p.id for p in plots] == ["effective-dof-cube-2", "effective-dof-cube-20"]
+        for plot in plots:
+            assert len(plot.series) == 4
+            assert all(len(line.stored) == 1 for line in plot.series)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("cube 2", "cube 20"),
+        pytest.param(
+            ("cube 20", "cube 2"),
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="the claim is found by how its name starts: cube 2 is drawn with cube 20's",
+            ),
+        ),
+    ],
+)
+def test_slopes_drawn_are_those_of_the_setting(settings):
+    e = dataclasses.replace(FREEDOM, settings=settings)
+    figures, _ = drawn(e, e.conclude(freedom_rows(e)))
+    for axis, name in zip(figures["effective-dof"].axes[::3], settings, strict=True):
+        (line,) = [one for one in axis.get_lines() if one.get_linestyle() == "--"]
+        x, y = line.get_xdata(), line.get_ydata()
+        slope = -math.log(y[1] / y[0]) / math.log(x[1] / x[0])
+        assert slope == pytest.approx(1.0 / tasks.dimension(name))
+
+
+LAYERS = LayerDimension(n_seeds=4, settings=("cube 2", "sphere 2 x cube 1"), teachers=("linear",))
+NAMES = ["layer 1 before", "layer 1 after", "layer 2 before", "layer 2 after"]
+
+
+def layer_rows(e, factor=1.0, gone=lambda row: False, **more):
+    rng = np.random.default_rng(10)
+    rows = []
+    for cell in e.cells():
+        truth = tasks.dimension(cell["points"])
+        plan = [("", "input"), *itertools.product(("untrained", *e.teachers), NAMES)]
+        for teacher, layer in plan:
+            value = truth * (factor if teacher == "linear" else 1.0)
+            value = float(value * (1 + 0.01 * rng.standard_normal()))
+            row = {**cell, "teacher": teacher, "layer": layer, MEDIAN: value, TWO_NN: value}
+            if teacher == "linear":
+                row |= {"loss": 0.1, "stopped": "plateau", **more}
+            if gone(row):
+                row |= {MEDIAN: None, TWO_NN: None}
+            rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agrees"), (0.8, "disagrees")])
+def test_dimension_of_the_last_layer_before_its_nonlinearity(factor, verdict):
+    found = LAYERS.conclude(layer_rows(LAYERS, factor))
+    assert len(found.claims) == 2 * 3
+    for claim in found.claims:
+        trained = "of linear, layer 2 before" in claim.name
+        assert trained or "of input" in claim.name or "of untrained, layer 2 before" in claim.name
+        assert claim.verdict == (verdict if trained else "agrees")
+    figures, plots = drawn(LAYERS, found)
+    assert len(plots) == 2
+    for axis, name in zip(figures["layer-dimension"].axes, LAYERS.settings, strict=True):
+        assert f"{name} (D = {tasks.dimension(name):g})" == axis.get_title()
+
+
+def test_layers_that_collapsed_are_left_out():
+    gone = LAYERS.conclude(layer_rows(LAYERS, gone=lambda r: r["layer"] == "layer 2 before"))
+    assert len(gone.claims) == 2, "the input"
+    drawn(LAYERS, gone, layout=True)
+    once = LAYERS.conclude(
+        layer_rows(LAYERS, gone=lambda r: r["layer"] == "layer 2 before" and r["seed"] == 0)
+    )
+    assert {c.verdict for c in once.claims} == {"agrees"}
+    drawn(LAYERS, once)
+    two = LAYERS.conclude(
+        layer_rows(LAYERS, gone=lambda r: r["layer"] == "layer 2 before" and r["seed"] < 2)
+    )
+    assert "inconclusive" in {c.verdict for c in two.claims}
+    drawn(LAYERS, two)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="layer-dimension averages over students that diverged too (stopped is kept)"
+)
+def test_layers_of_students_that_diverged_are_left_out():
+    rows = layer_rows(LAYERS)
+    for row in rows:
+        if row["teacher"] == "linear" and row["seed"] == 0:
+            row |= {"loss": None, "stopped": "diverged", MEDIAN: 40.0, TWO_NN: 40.0}
+    for claim in LAYERS.conclude(rows).claims:
+        assert claim.measured < 4.0
+
+
+# --- configs ---------------------------------------------------------------------------------------
+
+KINDS = {cls.name: cls for cls in (NnDataScaling, NnModelScaling, NnTuning, EffectiveDof)}
+KINDS[LayerDimension.name] = LayerDimension
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("nn-data-scaling", {"settings": ("cube",)}, "unknown points 'cube'; there are"),
+        ("nn-data-scaling", {"settings": ("cube 2", "cube 3", "cube 2")}, "settings must be named"),
+        ("nn-data-scaling", {"settings": ()}, "settings must be named once each, one at least"),
+        ("nn-data-scaling", {"teachers": ("ReLU",)}, "unknown teacher 'ReLU'; there are"),
+        ("nn-data-scaling", {"teachers_elsewhere": ("Matérn",)}, "unknown teacher 'Matérn'"),
+        ("nn-data-scaling", {"smallest": 4}, r"smallest must be in \[5"),
+        ("nn-data-scaling", {"largest": 299}, r"largest must be in \[300"),
+        ("nn-data-scaling", {"n_sizes": 2}, r"n_sizes must be in \[3"),
+        ("nn-data-scaling", {"n_seeds": 0}, r"n_seeds must be in \[1"),
+        ("nn-data-scaling", {"n_validation": 0}, r"n_validation must be in \[1"),
+        ("nn-data-scaling", {"n_test": 0}, r"n_test must be in \[1"),
+        ("nn-data-scaling", {"architecture": "cnn"}, "unknown architecture 'cnn'"),
+        ("nn-data-scaling", {"width": 0}, "width"),
+        ("nn-data-scaling", {"depth": -1}, "depth"),
+        ("nn-model-scaling", {"widths": (8, 4, 16)}, "widths must rise, three at least"),
+        ("nn-model-scaling", {"widths": (4, 4, 8)}, "widths must rise"),
+        ("nn-model-scaling", {"widths": (4, 8)}, "widths must rise, three at least"),
+        ("nn-model-scaling", {"widths": (0, 4, 8)}, "width"),
+        ("nn-model-scaling", {"settings": ("torus",)}, "unknown points"),
+        ("nn-model-scaling", {"teachers": ("torus",)}, "unknown teacher"),
+        ("nn-tuning", {"rates": (0.1, 0.01, 0.3)}, "rates must rise, three at least"),
+        ("nn-tuning", {"rates": (0.1, 0.2)}, "rates must rise, three at least"),
+        ("nn-tuning", {"rates": (0.1, 0.1, 0.2)}, "rates must rise"),
+        ("nn-tuning", {"n_train": 4}, r"sizes and n_train must be in \[5"),
+        ("nn-tuning", {"sizes": (30, 4)}, r"sizes and n_train must be in \[5"),
+        ("nn-tuning", {"widths": (0,)}, "width"),
+        ("nn-tuning", {"points": "torus"}, "unknown points"),
+        ("nn-tuning", {"teacher": "torus"}, "unknown teacher"),
+        ("effective-dof", {"training": Training()}, "training.keep must be last"),
+        ("effective-dof", {"sizes": (4, 30)}, r"sizes and n_width must be in \[5, 5000"),
+        ("effective-dof", {"n_width": 5001}, r"sizes and n_width must be in \[5, 5000"),
+        ("effective-dof", {"decays": (-1.0,)}, "decays must be finite and in"),
+        ("effective-dof", {"dropouts": (1.0,)}, "dropouts must be finite and in"),
+        ("effective-dof", {"n_probes": 0}, r"n_probes must be in \[1"),
+        ("effective-dof", {"amplitude": 0.0}, "amplitude must be"),
+        ("effective-dof", {"settings": ("torus",)}, "unknown points"),
+        ("layer-dimension", {"n_points": 399}, r"n_points must be in \[400"),
+        ("layer-dimension", {"n_train": 9}, r"n_train must be in \[10"),
+        ("layer-dimension", {"settings": ("torus",)}, "unknown points"),
+        ("layer-dimension", {"teachers": ("torus",)}, "unknown teacher"),
+        ("layer-dimension", {"architecture": "mpl"}, "unknown architecture 'mpl'.*mean 'mlp'"),
+    ],
+)
+def test_bad_config_is_refused(name, fields, message):
+    with pytest.raises(ValueError, match=message):
+        KINDS[name](**fields)
+
+
+def test_more_than_memory_holds_is_refused_with_a_remedy(monkeypatch):
+    with pytest.raises(ResourceError, match=r"kernels of 10000000 points.*Lower --largest"):
+        NnDataScaling(largest=10_000_000)
+    with pytest.raises(ResourceError, match=r"points for every step.*Lower --training.steps"):
+        NnModelScaling(training=Training(steps=10**9))
+    monkeypatch.setattr(checks, "available_memory", lambda: 1 << 20)
+    with pytest.raises(ResourceError, match="kernels of 3000 points"):
+        NnDataScaling()
+    with pytest.raises(ResourceError, match="points for every step"):
+        NnModelScaling()
+
+
+#: Configs that fail in every unit, or only after all were measured, or do everything twice.
+LATE = {
+    "nn-data-scaling": [{"teachers": ("linear", "linear")}],
+    "nn-model-scaling": [
+        {"settings": ("cube 2", "cube 2")},
+        {"n_validation": 0},
+        {"n_test": 0},
+        {"teachers": ()},
+    ],
+    "nn-tuning": [{"n_validation": 0}, {"rates": (0.0, 0.1, 0.2)}, {"rates": (-0.1, 0.1, 0.2)}],
+    "effective-dof": [{"settings": ("cube 2", "cube 2")}, {"n_test": 0}, {"sizes": ()}],
+    "layer-dimension": [{"settings": ("cube 2", "cube 2")}, {"n_validation": 0}],
+}
+
+
+@pytest.mark.xfail(strict=True, reason="bad configs that are accepted: see LATE")
+@pytest.mark.parametrize("name", LATE)
+def test_bad_config_is_refused_before_work(name):
+    accepted = []
+    for fields in LATE[name]:
+        with contextlib.suppress(ValueError):
+            accepted.append(KINDS[name](**fields))
+    assert not accepted
+
+
+def test_settings_run_apart_share_what_is_measured():
+    """Fields that measure never reads are listed as such: units are named without them."""
+    for cls in KINDS.values():
+        fields = {f.name for f in dataclasses.fields(cls)}
+        assert set(cls.judged) <= fields
+        assert "n_seeds" in cls.judged
+        assert "training" not in cls.judged
+
+
+def test_rows_kept_are_rows_concluded(tmp_path):
+    """JSON in between changes nothing."""
+    rows = data_rows(DATA)
+    stored = json.loads(canonical_json(rows))
+    assert canonical_json(DATA.conclude(stored).tables) == canonical_json(
+        DATA.conclude(rows).tables
+    )
