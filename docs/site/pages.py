@@ -32,7 +32,11 @@ REFERENCE = {
     "Datasets": ("datasets.dataset", "datasets.make", "datasets.manifolds", "datasets.formats"),
     "Learners": (
         *("learners.tree_nearest", "learners.tree_posterior", "learners.neighbors"),
-        "learners.kernel",
+        *("learners.kernel", "learners.random_features", "learners.freedom"),
+    ),
+    "Neural students": (
+        *("learners.neural.networks", "learners.neural.training", "learners.neural.regression"),
+        "learners.neural.measures",
     ),
     "Dimension": (
         *("dimension.report", "dimension.two_nn", "dimension.mle", "dimension.correlation"),
