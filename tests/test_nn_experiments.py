@@ -2,7 +2,6 @@
 that what is trained on is never tested on. Hardly anything is trained here.
 """
 
-import contextlib
 import contextvars
 import copy
 import dataclasses
@@ -37,6 +36,7 @@ from percolaw.experiments import (
     tasks,
 )
 from percolaw.experiments import effective_dof as freedom
+from percolaw.experiments import nn_model_scaling as neural_model
 from percolaw.experiments.base import (
     SCRATCH,
     Conclusion,
@@ -46,11 +46,12 @@ from percolaw.experiments.base import (
     missing_extra,
     preset,
 )
-from percolaw.experiments.effective_dof import EffectiveDof, matching_ridge
+from percolaw.experiments.effective_dof import EffectiveDof, matched_smoother
 from percolaw.experiments.layer_dimension import MEDIAN, TWO_NN, LayerDimension
 from percolaw.experiments.nn_data_scaling import NnDataScaling
 from percolaw.experiments.nn_model_scaling import NnModelScaling
-from percolaw.experiments.nn_tuning import NnTuning
+from percolaw.experiments.nn_tuning import NnTuning, best_rate
+from percolaw.learners.freedom import random_signs, smoother_trace
 from percolaw.learners.neural.order import Order
 from percolaw.learners.neural.training import Training
 from percolaw.rng import Streams
@@ -355,24 +356,66 @@ CAUSES = {
     "optimisation": (None, line_of(0.5), None, RISING, "optimisation: too few points"),
     "no limit": (line_of(0.3), None, None, [], "open: "),
     "no ratio": (line_of(0.3), line_of(0.5), None, RISING, "open: "),
-    "width": (line_of(0.3), line_of(0.5), line_of(-0.2), RISING, "width or training: .* has 0.50"),
-    "width too": (line_of(0.3), line_of(0.4), line_of(-0.1), RISING, "width or training: .* 0.40"),
+    "width": (
+        line_of(0.3),
+        line_of(0.5),
+        line_of(-0.2),
+        RISING,
+        "width, training or features: .*kernel has 0.50",
+    ),
+    "width too": (
+        line_of(0.3),
+        line_of(0.4),
+        line_of(-0.1),
+        RISING,
+        "width, training or features: .* 0.40",
+    ),
     "small": (line_of(0.42), line_of(0.46), line_of(-0.04), RISING, "small: .* has 0.46"),
-    "sizes": (line_of(0.3), line_of(0.31), line_of(0), RISING, r"sizes: .*local 0.25, then 0.35"),
+    "sizes": (line_of(0.3), line_of(0.31), line_of(0), RISING, r"sizes: .*local 0.15, then 0.35"),
     "theory": (
         line_of(0.3),
         line_of(0.3),
         line_of(0),
         RISING[:0:-1],
-        r"teacher or theory: .*0.30\) and does not move towards it \(local 0.25, then 0.15",
+        r"teacher or theory: .*0.30\) and does not move towards it \(local 0.35, then 0.15",
     ),
     "theory, from above": (
         line_of(0.8),
         line_of(0.8),
         line_of(0),
         [0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2],
-        "teacher or theory: .*local 0.90, then 1.10",
+        "teacher or theory: .*local 0.70, then 1.10",
     ),
+    # A tenth of the missing 0.2 is 0.02.
+    "theory, hardly moving": (
+        line_of(0.3),
+        line_of(0.3),
+        line_of(0),
+        [0.1, 0.3, 0.31, 0.318, 0.5],
+        "teacher or theory: .*local 0.30, then 0.32",
+    ),
+    "sizes, moving a little": (
+        line_of(0.3),
+        line_of(0.3),
+        line_of(0),
+        [0.5, 0.3, 0.31, 0.322, 0.1],
+        "sizes: .* moves towards it .local 0.30, then 0.32",
+    ),
+    "sizes, from above": (
+        line_of(0.8),
+        line_of(0.8),
+        line_of(0),
+        [1.2, 1.0, None, 0.9, 0.8],
+        "sizes: .*local 1.00, then 0.90",
+    ),
+    "three sizes": (
+        line_of(0.3),
+        line_of(0.31),
+        line_of(0),
+        [None, 0.2, 0.3, 0.4],
+        r"open: the tangent kernel misses it as much \(0.31\); too few sizes to say more",
+    ),
+    "no size": (line_of(0.3), line_of(0.3), line_of(0), [], "open: .*too few sizes"),
 }
 
 
@@ -386,13 +429,9 @@ def test_cause(name):
     assert re.match(expected, found), found
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="of 3 or 4 sizes the middle and the last but one are the same: compared with itself, "
-    "a limit that moves towards the prediction is said not to",
-)
-def test_cause_does_not_say_that_few_sizes_stand_still():
-    found = neural.cause(0.5, line_of(0.3), line_of(0.3), line_of(0), [0.2, 0.3, 0.4, 0.5], 0.05)
+@pytest.mark.parametrize("local", [[0.2, 0.3, 0.4], [0.2, 0.3, 0.4, 0.5]])
+def test_cause_does_not_say_that_few_sizes_stand_still(local):
+    found = neural.cause(0.5, line_of(0.3), line_of(0.3), line_of(0), local, 0.05)
     assert "does not move" not in found
 
 
@@ -469,11 +508,11 @@ def test_data_scaling_agrees_with_itself():
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.3])
-def test_wrong_exponents_of_networks_alone_are_width_or_training(factor):
+def test_wrong_exponents_of_networks_alone_are_width_training_or_features(factor):
     found = DATA.conclude(data_rows(DATA, factor))
     assert {c.verdict for c in found.claims} == {"disagrees"}
     for claim in exponents_of(found):
-        assert "width or training: the infinitely wide network has" in claim.note
+        assert "width, training or features: the tangent kernel has" in claim.note
         assert claim.measured == pytest.approx(factor * claim.predicted, abs=0.02)
 
 
@@ -497,7 +536,7 @@ def test_wrong_exponents_of_both_are_sizes_or_theory(towards):
         if "exponent c/D" in claim.name:
             assert claim.verdict == "disagrees"
             word = "sizes: " if towards else "teacher or theory: "
-            assert f"; {word}the infinitely wide network misses it as much" in claim.note
+            assert f"; {word}the tangent kernel misses it as much" in claim.note
         else:
             assert claim.verdict == "agrees"
 
@@ -564,7 +603,7 @@ def test_scatter_common_to_network_and_limit_cancels():
         if "exponent c/D" in claim.name:
             assert width > 0.1
         else:
-            assert "less that of the infinitely wide network" in claim.name
+            assert "less that of the tangent kernel" in claim.name
             assert width < 0.01
             assert claim.verdict == "agrees"
             assert abs(claim.measured) < 0.005
@@ -582,20 +621,7 @@ def test_scatter_common_to_network_and_limit_cancels():
             assert claim.interval[1] - claim.interval[0] > 0.1
 
 
-@pytest.mark.parametrize(
-    "exponent",
-    [
-        0.0,
-        0.001,
-        pytest.param(
-            -0.001,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="the tolerance is a share of the limit's exponent, whatever its sign: below 0",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("exponent", [0.0, 0.001, -0.001])
 def test_flat_limits_and_equal_networks_agree(exponent):
     """A Fourier teacher is not learned from few points: the limit may even rise a little."""
     rows = data_rows(DATA, wide=lambda n, _: (n / 30) ** -exponent)
@@ -634,10 +660,11 @@ def model_rows(e, factor=1.0, gap=0.02, diverged=lambda *a: False, last=1.0):
             noise = np.random.default_rng([*f"{cell['points']}{teacher}{width}".encode()])
             z = noise.standard_normal(100)[cell["seed"]]
             n = 3 * width**2
-            loss = float(n**-exponent * math.exp(0.01 * z)) * (last if n > 5000 else 1.0)
+            loss = float((n / 48) ** -exponent * math.exp(0.01 * z)) * (last if n > 5000 else 1.0)
             bad = diverged(cell["seed"], width, teacher)
             loss = None if bad else loss / (1 + gap) if doubled else loss
-            row = trained_row(cell["seed"], loss, teacher=teacher, width=width, n_parameters=n)
+            row = trained_row(cell["seed"], loss, teacher=teacher, width=width)
+            row |= {"n_inner": n, "n_parameters": n + 16 * width}
             rows.append({**row, **cell})
     return rows
 
@@ -696,6 +723,28 @@ def test_model_scaling_leaves_out_what_did_not_converge():
         assert one["mean"] != other["mean"]
 
 
+def test_a_field_of_waves_is_fitted_while_many_waves_are_left():
+    """Only of Matérn teachers; the rest of the curve counts, and the size itself is shown."""
+    least = neural_model.LEAST_WAVES / tasks.N_WAVES
+    e = dataclasses.replace(MODEL, fit_from=40, settings=("cube 2",))
+    at = [3 * w * w for w in e.widths]
+    curves = {c["teacher"]: c for c in e.conclude(model_rows(e)).tables["curves"]}
+    assert all(curves["Matérn 0.5"]["converged"])
+    assert min(curves["Matérn 0.5"]["mean"]) > least > min(curves["ReLU 1 x 1000"]["mean"])
+    assert all(curves["ReLU 1 x 1000"]["converged"])
+    rows = [r | {"loss": r["loss"] / 10} for r in model_rows(e)]
+    curves = {c["teacher"]: c for c in e.conclude(rows).tables["curves"]}
+    expected = [(n / 48) ** -0.5 / 10 > least for n in at]
+    assert expected == [True] * 5 + [False] * 3
+    assert curves["Matérn 0.5"]["converged"] == expected
+    assert all(v is not None for v in curves["Matérn 0.5"]["mean"])
+    assert all(curves["Fourier"]["converged"])
+    # Of the mean of those that did not diverge.
+    kept = model_rows(e, diverged=lambda s, w, t: s == 4 and w == 12)
+    (curve,) = [c for c in e.conclude(kept).tables["curves"] if c["teacher"] == "Matérn 0.5"]
+    assert all(curve["converged"])
+
+
 # --- points and teachers ---------------------------------------------------------------------------
 
 POINTS = {
@@ -731,6 +780,20 @@ def test_points_follow_their_streams(name):
     np.testing.assert_array_equal(tasks.points(name, 60, Streams(1)), first)
     other = tasks.points(name, 60, Streams(2))
     assert not {row.tobytes() for row in other} & {row.tobytes() for row in first}
+
+
+def test_sites_of_a_finite_cluster():
+    name = "finite cluster d = 4"
+    first = tasks.points(name, 50, Streams(1))
+    np.testing.assert_array_equal(
+        tasks.points(name, 50, Streams(1), 50 * tasks.SITES_PER_POINT), first
+    )
+    other = tasks.points(name, 50, Streams(1), 500)
+    assert not {row.tobytes() for row in other} & {row.tobytes() for row in first}
+    every_site = tasks.points(name, 50, Streams(1), 50)
+    assert len({row.tobytes() for row in every_site}) == 50
+    with pytest.raises(ValueError):
+        tasks.points(name, 51, Streams(1), 50)
 
 
 @pytest.mark.parametrize("d", [1, 3, 20])
@@ -813,37 +876,44 @@ def dense_residual(kernel, y, ridge):
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e8])
 @pytest.mark.parametrize("share", [1e-6, 1e-3, 0.1, 0.5, 0.99])
-def test_matching_ridge_leaves_the_asked_residual(scale, share):
+def test_matched_smoother_leaves_the_asked_residual(scale, share):
     rng = np.random.default_rng(6)
     x, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
     kernel = scale * np.exp(-np.linalg.norm(x[:, None] - x, axis=2))
     asked = share * np.mean(y**2)
-    ridge = matching_ridge(kernel, y, asked)
+    ridge, trace = matched_smoother(kernel, y, asked)
     assert ridge > 0
+    assert trace == pytest.approx(smoother_trace(kernel, ridge), rel=1e-6)
     assert dense_residual(kernel, y, ridge) == pytest.approx(asked, rel=1e-4)
     assert dense_residual(kernel, y, 2 * ridge) > 1.001 * asked
 
 
-def test_limits_of_the_matching_ridge():
+def test_limits_of_the_matched_smoother():
     rng = np.random.default_rng(7)
     features, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
     kernel = features @ features.T
     least = float(np.mean((y - features @ np.linalg.lstsq(features, y)[0]) ** 2))
-    assert matching_ridge(kernel, y, 0.9 * least) == 0.0, "even interpolation leaves more"
-    assert matching_ridge(kernel, y, 0.0) == 0.0
-    ridge = matching_ridge(kernel, y, 1.1 * least)
+    # Even interpolation leaves more: all of the rank.
+    assert matched_smoother(kernel, y, 0.9 * least) == (0.0, 4.0)
+    assert matched_smoother(kernel, y, 0.0) == (0.0, 4.0)
+    ridge, trace = matched_smoother(kernel, y, 1.1 * least)
     assert dense_residual(kernel, y, ridge) == pytest.approx(1.1 * least, rel=1e-4)
+    assert trace == pytest.approx(smoother_trace(kernel, ridge), rel=1e-6)
     largest = np.linalg.eigvalsh(kernel)[-1]
     for more in (1.0, 5.0):
-        assert matching_ridge(kernel, y, more * np.mean(y**2)) == pytest.approx(1e12 * largest)
-    assert np.isfinite(matching_ridge(np.zeros((30, 30)), y, 0.1))
+        ridge, trace = matched_smoother(kernel, y, more * np.mean(y**2))
+        assert ridge == pytest.approx(1e12 * largest)
+        assert 0.0 <= trace < 1e-10
+    ridge, trace = matched_smoother(np.zeros((30, 30)), y, 0.1)
+    assert np.isfinite(ridge)
+    assert trace == 0.0
 
 
 LINEAR = EffectiveDof(
     n_seeds=1,
     settings=("cube 2",),
     sizes=(100,),
-    widths=(),
+    widths=(8,),
     n_width=100,
     depth=0,
     decays=(0.0,),
@@ -872,27 +942,23 @@ def test_a_linear_student_has_as_many_degrees_of_freedom_as_parameters():
     x = tasks.points("cube 2", 100 + 2 * 50, streams)[100:]
     design = np.column_stack([x, np.ones(100)])
     hat = design @ np.linalg.pinv(design)
-    from percolaw.learners.freedom import random_signs
-
-    signs = random_signs(100, 2, streams)
+    signs = random_signs(100, 2, streams.child(1))
     expected = np.einsum("ip,ij,jp->p", signs, hat, signs)
     assert row["probes"] == pytest.approx(expected.tolist(), rel=1e-3)
     assert row["trace"] == pytest.approx(3.0, rel=1e-2)
+    assert row["diverged"] is False
     y = tasks.values(("Matérn 0.5",), tasks.points("cube 2", 200, streams), streams)[100:, 0]
     assert row["train"] == pytest.approx(np.mean((y - hat @ y) ** 2), rel=1e-3)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a student that diverged is reported with the loss and the degrees of freedom of whatever "
-    "weights it had, unmarked, and enters every mean of effective-dof",
-)
 def test_a_student_that_diverged_is_not_reported_as_measured():
     e = dataclasses.replace(
         LINEAR, depth=2, width=8, training=dataclasses.replace(LINEAR.training, learning_rate=1e6)
     )
     (row,) = e.measure(e.cells()[0])
-    assert row["loss"] is None or row.get("stopped") == "diverged"
+    assert row["diverged"] is True
+    assert row["n_parameters"] > 0
+    assert not {"loss", "train", "divergence", "probes", "trace", "ridge"} & row.keys()
 
 
 FREEDOM = EffectiveDof(
@@ -906,7 +972,7 @@ FREEDOM = EffectiveDof(
 )
 
 
-def freedom_rows(e, factor=1.0, ratio=1.0, span=30.0):
+def freedom_rows(e, factor=1.0, ratio=1.0, span=30.0, diverged=lambda row: False):
     """Loss = (degrees of freedom)^-(c/D), of which there are up to `span` times as many."""
     rng = np.random.default_rng(8)
     rows = []
@@ -919,21 +985,12 @@ def freedom_rows(e, factor=1.0, ratio=1.0, span=30.0):
             span_of = math.log(e.sizes[-1] / e.sizes[0])
             count = 10.0 * span ** (math.log(n / e.sizes[0]) / span_of)
             loss = float(count**-exponent * np.exp(0.001 * rng.standard_normal()))
-            rows.append(
-                {
-                    **cell,
-                    "width": cell.get("width", e.width),
-                    "n": n,
-                    "decay": decay,
-                    "n_parameters": 100,
-                    "loss": loss,
-                    "train": 0.1,
-                    "divergence": count,
-                    "probes": [count],
-                    "trace": ratio * count,
-                    "ridge": 1.0,
-                }
-            )
+            row = {**cell, "width": cell.get("width", e.width), "n": n, "decay": decay}
+            row |= {"n_parameters": 100, "diverged": bool(diverged(row))}
+            if not row["diverged"]:
+                row |= {"loss": loss, "train": 0.1, "ridge": 1.0}
+                row |= {"divergence": count, "probes": [count], "trace": ratio * count}
+            rows.append(row)
     return rows
 
 
@@ -954,6 +1011,47 @@ def test_loss_is_held_against_degrees_of_freedom(factor):
     short = FREEDOM.conclude(freedom_rows(FREEDOM, factor, span=8.0))
     verdicts = {c.verdict for c in short.claims if "loss against" in c.name}
     assert verdicts == {"inconclusive"}, "not a decade"
+
+
+def of_seeds(*seeds):
+    """Whether one size of some seeds diverged, in one setting; without decay and dropout."""
+
+    def diverged(row):
+        own = row["kind"] == "sizes" and not row["decay"] and not row["dropout"]
+        return own and (row["points"], row["n"]) == ("cube 2", 300) and row["seed"] in seeds
+
+    return diverged
+
+
+@pytest.mark.parametrize(
+    ("seeds", "verdict"), [((0,), "agrees"), ((0, 1), "inconclusive"), (range(5), "inconclusive")]
+)
+def test_seeds_that_diverged_are_left_out_of_degrees_of_freedom(seeds, verdict):
+    e = dataclasses.replace(FREEDOM, n_seeds=5, teacher="Matérn 2.5")  # c/D is capped
+    whole, found = (e.conclude(freedom_rows(e, diverged=of_seeds(*some))) for some in ((), seeds))
+    for before, claim in zip(whole.claims, found.claims, strict=True):
+        assert claim.name == before.name
+        if claim.name.startswith("cube 2, decay 0, dropout 0:"):
+            assert claim.verdict == verdict
+            assert (claim.predicted, claim.tolerance) == (before.predicted, before.tolerance)
+            if verdict == "inconclusive":
+                assert f"{len(seeds)} of 5 seeds diverged" in claim.note
+        else:
+            assert claim.verdict == before.verdict == "agrees"
+    drawn(e, found, layout=True)
+
+
+def test_the_trace_leaves_out_seeds_of_which_nothing_is_left():
+    """Nothing over nothing is no ratio of 0."""
+    e = dataclasses.replace(FREEDOM, n_seeds=5)
+    found = e.conclude(freedom_rows(e, diverged=lambda row: row["seed"] == 0))
+    for claim in found.claims:
+        assert claim.verdict == "agrees"
+        if "trace" in claim.name:
+            assert claim.measured == pytest.approx(1.0)
+    none = e.conclude(freedom_rows(e, diverged=lambda row: True))
+    assert {c.verdict for c in none.claims} == {"inconclusive"}
+    drawn(e, none, layout=True)
 
 
 # --- the learning rate -----------------------------------------------------------------------------
@@ -996,13 +1094,16 @@ def test_best_rates_are_found_and_moves_judged():
     assert len(found.claims) == 3 + 2 + 2
     assert {c.verdict for c in found.claims} == {"agrees"}
     standard = claim_with(found, "standard: decades the best rate moves, width 16 to 160")
-    assert standard.predicted == standard.measured == pytest.approx(-1.0)
-    assert claim_with(found, "muP: decades the best rate moves").measured == 0.0
+    assert standard.predicted == pytest.approx(-1.0)
+    assert standard.measured == pytest.approx(-1.0, abs=0.05)
+    assert claim_with(found, "muP: decades the best rate moves").measured == pytest.approx(
+        0.0, abs=0.02
+    )
     good = [c for c in found.claims if "over the best" in c.name]
     for claim in good:
         assert claim.measured == pytest.approx(1.0, abs=0.01)
         assert "best at 0.01, inside the range" in claim.note
-    assert len([c for c in good if "width 64, n = 30, " in c.name]) == 1
+    assert len([c for c in good if c.name.startswith("n = 30, width 64, muP: ")]) == 1
     for curve in found.tables["curves"]:
         at = RATES[int(np.argmin(curve["mean"]))]
         expected = moving(curve["parametrization"], curve["width"], curve["n"])
@@ -1010,18 +1111,44 @@ def test_best_rates_are_found_and_moves_judged():
     json.dumps(found.tables, allow_nan=False)
 
 
+@pytest.mark.parametrize("best", [0.004, 0.01, 0.0173])
+def test_best_rate_is_the_vertex_of_a_parabola(best):
+    loss = np.exp(2.0 + 0.7 * np.log10(np.array(RATES) / best) ** 2)
+    assert best_rate(RATES, loss) == pytest.approx(math.log10(best), abs=1e-9)
+    assert best_rate(RATES, 1e9 * loss) == pytest.approx(math.log10(best), abs=1e-9)
+
+
+def test_best_rate_without_a_parabola():
+    """At an end, beside a student that diverged, and where all are alike, it is a rate itself."""
+    for loss, expected in (
+        ([1.0, 2.0, 3.0, 4.0, 5.0], 0.001),
+        ([5.0, 4.0, 3.0, 2.0, 1.0], 0.1),
+        ([5.0, 4.0, 3.0, math.inf, math.inf], 0.01),
+        ([math.inf, math.inf, 3.0, 4.0, 5.0], 0.01),
+        ([math.inf, 3.0, 2.0, 4.0, math.inf], None),
+        ([1.0] * 5, 0.001),
+        ([2.0, 1.0, 1.0, 1.0, 2.0], None),
+    ):
+        found = best_rate(RATES, np.array(loss))
+        if expected is None:
+            i = int(np.argmin(loss))
+            assert math.log10(RATES[i - 1]) < found < math.log10(RATES[i + 1])
+        else:
+            assert found == pytest.approx(math.log10(expected))
+
+
 def test_a_rate_that_moves_with_width_under_mup_disagrees():
     found = TUNING.conclude(tuning_rows(TUNING, lambda kind, width, n: 0.1 * 16 / width))
     claim = claim_with(found, "muP: decades the best rate moves")
     assert (claim.verdict, claim.predicted) == ("disagrees", 0.0)
-    assert claim.measured == pytest.approx(-1.0)
+    assert claim.measured == pytest.approx(-1.0, abs=0.05)
     stays = TUNING.conclude(tuning_rows(TUNING))
     assert claim_with(stays, "standard: decades the best rate moves").verdict == "disagrees"
 
 
 def test_a_bad_rate_disagrees_and_an_end_of_the_range_is_said():
     found = TUNING.conclude(tuning_rows(TUNING, lambda kind, width, n: 0.1 if n == 30 else 0.001))
-    small, large = claim_with(found, "n = 30, muP"), claim_with(found, "n = 300, muP")
+    small, large = claim_with(found, "n = 30, width"), claim_with(found, "n = 300, width")
     assert small.verdict == large.verdict == "disagrees"
     for claim in (small, large):
         assert claim.measured == pytest.approx(2.0, abs=0.01)
@@ -1083,20 +1210,7 @@ def test_a_search_without_widths_and_sizes():
     assert found.claims == (), "a rate that was not tried is over nothing"
 
 
-@pytest.mark.parametrize(
-    "label",
-    [
-        "smoke",
-        "laptop",
-        pytest.param(
-            "gpu",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="n_train among the sizes and the width among the widths: two claims of one name",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("label", ["smoke", "laptop", "gpu"])
 def test_claims_of_every_tuning_preset_have_names_of_their_own(label):
     e = preset(NnTuning, label)
     names = [c.name for c in e.conclude(tuning_rows(e, moving)).claims]
@@ -1274,6 +1388,43 @@ def test_endless_data_are_never_seen_twice(calls, training):
         calls.clear()
 
 
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "mlp",
+        "residual",
+        "transformer",
+    ],
+)
+def test_inner_parameters_are_without_the_weights_of_coordinates(calls, architecture):
+    e = dataclasses.replace(
+        FRESH, architecture=architecture, settings=("cluster d = 8",), widths=(8, 16, 24), depth=2
+    )
+    rows = e.measure(e.cells()[0])
+    assert [r["width"] for r in rows] == [8, 8, 16, 16, 24, 24]
+    for row in rows:
+        network = neural.student_network(architecture, 2, row["width"])
+        parameters = network.parameters(8, 1)
+        assert row["n_parameters"] == sum(p.size for p in parameters.values())
+        # Positions, too, grow with the columns of the inputs.
+        grow = sum(parameters[k].size for k in ("weight 0", "position") if k in parameters)
+        assert row["n_inner"] == row["n_parameters"] - grow
+
+
+def test_a_doubled_budget_is_on_as_large_a_cluster(calls, monkeypatch):
+    """More points of a cluster of the same size, not of a larger one."""
+    e = dataclasses.replace(FRESH, settings=("finite cluster d = 4",))
+    asked, real = [], tasks.points
+    monkeypatch.setattr(
+        tasks, "points", lambda *args: asked.append((args[1], args[3])) or real(*args)
+    )
+    for cell in (e.cells()[0], e.cells()[-1]):
+        e.measure(cell)
+    (n, sites), (more, same) = asked
+    assert (n, more) == (60 * 16 + 20, 120 * 16 + 20)
+    assert same == sites == tasks.SITES_PER_POINT * n
+
+
 @pytest.mark.parametrize("label", ["smoke", "laptop", "sharma-kaplan", "gpu"])
 def test_presets_have_points_for_every_step(label, monkeypatch):
     monkeypatch.setattr(checks, "available_memory", lambda: 1 << 50)
@@ -1330,7 +1481,7 @@ class Stateful:
         if folder is None:
             return [{**cell, "scratch": None, "resumed": False}]
         resumed = (folder / f"state{cell['seed']}").exists()
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / f"state{cell['seed']}").write_text("half way")
         if self.fail_while and Path(self.fail_while).exists():
             raise ArithmeticError("interrupted")
@@ -1351,14 +1502,17 @@ def unit(scratch):
 
 
 def test_a_unit_is_told_where_its_states_go(tmp_path):
-    outcome = unit((str(tmp_path / "scratch"),))
+    own = tmp_path / "run" / "scratch" / "code"
+    (tmp_path / "run").mkdir()
+    outcome = unit((str(own),))
     assert outcome.error == ""
-    assert outcome.rows == [{"seed": 0, "scratch": str(tmp_path / "scratch"), "resumed": False}]
-    assert (tmp_path / "scratch" / "state0").exists()
-    assert unit((str(tmp_path / "scratch"),)).rows[0]["resumed"]
+    assert outcome.rows == [{"seed": 0, "scratch": str(own), "resumed": False}]
+    assert (own / "state0").exists()
+    assert unit((str(own),)).rows[0]["resumed"]
+    assert not unit((str(own.parent / "other code"),)).rows[0]["resumed"]
 
 
-@pytest.mark.parametrize("scratch", [(), ("",), ("/nowhere/run/scratch",)])
+@pytest.mark.parametrize("scratch", [(), ("",), ("/nowhere/run/scratch/code",)])
 def test_a_unit_out_of_reach_of_the_run_keeps_no_state(scratch):
     outcome = unit(scratch)
     assert outcome.error == ""
@@ -1368,7 +1522,7 @@ def test_a_unit_out_of_reach_of_the_run_keeps_no_state(scratch):
 def test_a_folder_of_an_earlier_unit_is_not_used_again(tmp_path):
     def both():
         args = (Stateful.__module__, "Stateful", {}, experiment_code(Stateful), {"seed": 0})
-        return measure_unit(*args, str(tmp_path / "scratch")), measure_unit(*args)
+        return measure_unit(*args, str(tmp_path / "scratch" / "code")), measure_unit(*args)
 
     first, second = contextvars.copy_context().run(both)
     assert first.rows[0]["scratch"] is not None
@@ -1383,17 +1537,61 @@ def test_a_run_removes_its_states_at_the_end_and_not_before(tmp_path, capsys):
     with pytest.raises(RunError, match="2 unit"):
         context.run(percolaw.run, experiment, out=tmp_path / "runs")
     (folder,) = (tmp_path / "runs").glob("stateful-*")
-    assert {p.name for p in (folder / "scratch").iterdir()} == {"state0", "state1"}
+    own = folder / "scratch" / experiment_code(Stateful)
+    assert list((folder / "scratch").iterdir()) == [own]
+    assert {p.name for p in own.iterdir()} == {"state0", "state1"}
     broken.unlink()
     result = context.run(percolaw.run, experiment, out=tmp_path / "runs")
     assert result.folder == folder
     assert [r["resumed"] for r in result.tables["rows"]] == [True, True]
-    assert {r["scratch"] for r in result.tables["rows"]} == {str(folder / "scratch")}
+    assert {r["scratch"] for r in result.tables["rows"]} == {str(own)}
     assert not (folder / "scratch").exists()
     assert (folder / "record.json").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="measure_unit sets SCRATCH and never sets it back")
+class Failing(Stateful):
+    def measure(self, cell):
+        raise ArithmeticError(str(SCRATCH.get()))
+
+
+class Needy(Stateful):
+    extra: ClassVar[tuple[str, str]] = ("json.tool", "nn")
+
+    def measure(self, cell):
+        return [{"loaded": "json.tool" in sys.modules}]
+
+
+class Lacking(Stateful):
+    extra: ClassVar[tuple[str, str]] = ("no_module_of_this_name", "nn")
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        Stateful,
+        Failing,
+        Lacking,
+    ],
+)
+def test_a_unit_sets_the_folder_for_states_back(cls, tmp_path):
+    """Whether it ends or fails."""
+    context = contextvars.copy_context()
+    context.run(SCRATCH.set, None)
+    job = (cls.__module__, cls.__name__, {}, experiment_code(cls), {"seed": 0})
+    outcome = context.run(measure_unit, *job, str(tmp_path / "scratch" / "code"))
+    assert bool(outcome.error) == (cls is not Stateful)
+    assert context[SCRATCH] is None
+
+
+def test_what_a_unit_needs_is_loaded_before_it_starts(monkeypatch):
+    """Threads of libraries that are loaded later would not be limited."""
+    monkeypatch.delitem(sys.modules, "json.tool", raising=False)
+    job = (Needy.__module__, "Needy", {}, experiment_code(Needy), {"seed": 0})
+    outcome = measure_unit(*job)
+    assert outcome.error == ""
+    assert outcome.rows == [{"loaded": True}]
+
+
 def test_a_run_leaves_no_folder_for_states_behind(tmp_path):
     """After a run in this process, `measure` in a notebook must not write into that run."""
     context = contextvars.copy_context()
@@ -1542,6 +1740,49 @@ def test_configs_and_conclusions_do_not_need_torch():
     assert lines[0] == "0"
     assert "pip install 'percolaw[nn]'" in lines[1]
     assert lines[2] == "['torch']"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_large_networks_are_left_out_without_an_accelerator(
+    asked, tmp_path, capsys, device, monkeypatch
+):
+    from percolaw.learners.neural import training
+
+    monkeypatch.setattr(training, "resolve_device", lambda name: device)
+    monkeypatch.setattr(checks, "available_memory", lambda: 1 << 50)
+    assert reproduce("spar2025", tmp_path, "--preset", "paper") == 0
+    members = REPRODUCTIONS["spar2025"][1]
+    left = [n for n in NETWORKS if "paper" not in experiment_class(n).presets]
+    assert left == list(NETWORKS)
+    out, err = capsys.readouterr()
+    for name in left:
+        text = (
+            f"left out: {name} has the preset gpu in place of paper, and there is no accelerator "
+            f"here. percolaw run {name} --preset gpu runs it anyway."
+        )
+        assert (text in out) == (text in err) == (device == "cpu")
+    expected = [m for m in members if m not in left] if device == "cpu" else list(members)
+    assert [e.name for e in asked] == expected
+    for name in NETWORKS:
+        assert commands.reason_to_leave_out(name, "laptop") == ""
+        assert commands.reason_to_leave_out(name, "gpu") == ""
+    assert commands.reason_to_leave_out("kernel-scaling", "gpu") == ""
+
+
+@pytest.mark.parametrize(
+    "paper",
+    [
+        "spar2025",
+        "sharma-kaplan",
+    ],
+)
+def test_a_misspelt_preset_is_told(paper, asked, tmp_path, capsys, monkeypatch):
+    from percolaw.learners.neural import training
+
+    monkeypatch.setattr(training, "resolve_device", lambda name: "cpu")
+    assert reproduce(paper, tmp_path, "--preset", "smoek") != 0
+    assert "unknown preset 'smoek'" in capsys.readouterr().err
+    assert asked == []
 
 
 def test_configs_of_members(monkeypatch):
@@ -1703,11 +1944,6 @@ def test_figures_of_tuning(fields, n_plots):
     assert len(plots) == n_plots
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ValueError,
-    reason="where every student of a panel diverged its logarithmic axis cannot be laid out",
-)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["nn-tuning", "nn-model-scaling"])
 def test_figures_where_everything_diverged(name):
@@ -1715,7 +1951,13 @@ def test_figures_where_everything_diverged(name):
     made = tuning_rows if e is TUNING else model_rows
     conclusion = e.conclude(made(e, diverged=lambda *a: True))
     assert {c.verdict for c in conclusion.claims} <= {"inconclusive", "disagrees", "agrees"}
-    drawn(e, conclusion, layout=True)
+    figures, _ = drawn(e, conclusion, layout=True)
+    shown = [
+        a for f in figures.values() for a in f.axes if a.get_xlabel() != "predicted exponent $c/D$"
+    ]
+    for axis in shown:
+        assert [t.get_text() for t in axis.texts] == ["all diverged"]
+        assert axis.get_yscale() == "linear"
 
 
 def test_stars_are_at_the_best_rates():
@@ -1742,19 +1984,7 @@ def test_figures_of_degrees_of_freedom():
             assert all(len(line.stored) == 1 for line in plot.series)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        ("cube 2", "cube 20"),
-        pytest.param(
-            ("cube 20", "cube 2"),
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="the claim is found by how its name starts: cube 2 is drawn with cube 20's",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("settings", [("cube 2", "cube 20"), ("cube 20", "cube 2")])
 def test_slopes_drawn_are_those_of_the_setting(settings):
     e = dataclasses.replace(FREEDOM, settings=settings)
     figures, _ = drawn(e, e.conclude(freedom_rows(e)))
@@ -1765,7 +1995,7 @@ def test_slopes_drawn_are_those_of_the_setting(settings):
         assert slope == pytest.approx(1.0 / tasks.dimension(name))
 
 
-LAYERS = LayerDimension(n_seeds=4, settings=("cube 2", "sphere 2 x cube 1"), teachers=("linear",))
+LAYERS = LayerDimension(n_seeds=5, settings=("cube 2", "sphere 2 x cube 1"), teachers=("linear",))
 NAMES = ["layer 1 before", "layer 1 after", "layer 2 before", "layer 2 after"]
 
 
@@ -1803,30 +2033,41 @@ def test_dimension_of_the_last_layer_before_its_nonlinearity(factor, verdict):
 
 def test_layers_that_collapsed_are_left_out():
     gone = LAYERS.conclude(layer_rows(LAYERS, gone=lambda r: r["layer"] == "layer 2 before"))
-    assert len(gone.claims) == 2, "the input"
+    assert [c.verdict for c in gone.claims if "input" in c.name] == ["agrees"] * 2
+    lost = [c for c in gone.claims if "layer" in c.name]
+    assert {c.verdict for c in lost} == {"inconclusive"}
+    assert {c.note for c in lost} == {"5 of 5 have none"}
     drawn(LAYERS, gone, layout=True)
     once = LAYERS.conclude(
         layer_rows(LAYERS, gone=lambda r: r["layer"] == "layer 2 before" and r["seed"] == 0)
     )
     assert {c.verdict for c in once.claims} == {"agrees"}
+    assert {c.note for c in once.claims if "layer" in c.name} == {"1 of 5 have none"}
+    assert {c.note for c in once.claims if "input" in c.name} == {""}
     drawn(LAYERS, once)
     two = LAYERS.conclude(
         layer_rows(LAYERS, gone=lambda r: r["layer"] == "layer 2 before" and r["seed"] < 2)
     )
-    assert "inconclusive" in {c.verdict for c in two.claims}
+    for claim in two.claims:
+        assert claim.verdict == ("inconclusive" if "layer" in claim.name else "agrees")
+        assert claim.note == ("2 of 5 have none" if "layer" in claim.name else "")
     drawn(LAYERS, two)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="layer-dimension averages over students that diverged too (stopped is kept)"
-)
-def test_layers_of_students_that_diverged_are_left_out():
+@pytest.mark.parametrize("n_bad", [1, 2])
+def test_layers_of_students_that_diverged_are_left_out(n_bad):
     rows = layer_rows(LAYERS)
     for row in rows:
-        if row["teacher"] == "linear" and row["seed"] == 0:
+        if row["teacher"] == "linear" and row["seed"] < n_bad:
             row |= {"loss": None, "stopped": "diverged", MEDIAN: 40.0, TWO_NN: 40.0}
-    for claim in LAYERS.conclude(rows).claims:
+    found = LAYERS.conclude(rows)
+    for claim in found.claims:
         assert claim.measured < 4.0
+        of_trained = "of linear" in claim.name
+        assert claim.note == (f"{n_bad} of 5 have none" if of_trained else "")
+        assert claim.verdict == ("inconclusive" if of_trained and n_bad > 1 else "agrees")
+    assert all(row["dimension"] < 4.0 for row in found.tables["table"])
+    drawn(LAYERS, found)
 
 
 # --- configs ---------------------------------------------------------------------------------------
@@ -1886,41 +2127,61 @@ def test_bad_config_is_refused(name, fields, message):
         KINDS[name](**fields)
 
 
-def test_more_than_memory_holds_is_refused_with_a_remedy(monkeypatch):
-    with pytest.raises(ResourceError, match=r"kernels of 10000000 points.*Lower --largest"):
-        NnDataScaling(largest=10_000_000)
-    with pytest.raises(ResourceError, match=r"points for every step.*Lower --training.steps"):
-        NnModelScaling(training=Training(steps=10**9))
+def test_more_than_memory_holds_is_refused_with_a_remedy(calls, monkeypatch):
+    """By the unit that needs it: a config may be looked at anywhere. Before anything is trained."""
+    NnDataScaling(largest=10_000_000)
+    huge = NnModelScaling(settings=("cube 2",), training=Training(steps=10**9))
+    remedy = (
+        r"points, one for every step.*Lower --training.steps, --training.batch-size or --workers"
+    )
+    for cell in (huge.cells()[0], huge.cells()[-1]):
+        with pytest.raises(ResourceError, match=remedy):
+            huge.measure(cell)
     monkeypatch.setattr(checks, "available_memory", lambda: 1 << 20)
-    with pytest.raises(ResourceError, match="kernels of 3000 points"):
-        NnDataScaling()
-    with pytest.raises(ResourceError, match="points for every step"):
-        NnModelScaling()
+    e = NnModelScaling(settings=("cube 2",))
+    with pytest.raises(ResourceError, match="389000 points, one for every step"):
+        e.measure(e.cells()[0])
+    e = NnDataScaling(settings=("cube 2",))
+    with pytest.raises(ResourceError):
+        e.measure(e.cells()[0])
+    assert calls == []
 
 
-#: Configs that fail in every unit, or only after all were measured, or do everything twice.
+#: Configs that would fail in every unit, or only after all were measured, or do everything twice.
 LATE = {
-    "nn-data-scaling": [{"teachers": ("linear", "linear")}],
+    "nn-data-scaling": [
+        {"teachers": ("linear", "linear")},
+        {"teachers_elsewhere": ("linear",) * 2},
+    ],
     "nn-model-scaling": [
         {"settings": ("cube 2", "cube 2")},
         {"n_validation": 0},
         {"n_test": 0},
         {"teachers": ()},
     ],
-    "nn-tuning": [{"n_validation": 0}, {"rates": (0.0, 0.1, 0.2)}, {"rates": (-0.1, 0.1, 0.2)}],
-    "effective-dof": [{"settings": ("cube 2", "cube 2")}, {"n_test": 0}, {"sizes": ()}],
+    "nn-tuning": [
+        {"n_validation": 0},
+        {"rates": (0.0, 0.1, 0.2)},
+        {"rates": (-0.1, 0.1, 0.2)},
+        {"widths": (8, 8)},
+    ],
+    "effective-dof": [
+        {"settings": ("cube 2", "cube 2")},
+        {"n_test": 0},
+        {"sizes": ()},
+        {"decays": (1.0, 1.0)},
+    ],
     "layer-dimension": [{"settings": ("cube 2", "cube 2")}, {"n_validation": 0}],
 }
 
 
-@pytest.mark.xfail(strict=True, reason="bad configs that are accepted: see LATE")
-@pytest.mark.parametrize("name", LATE)
-def test_bad_config_is_refused_before_work(name):
-    accepted = []
-    for fields in LATE[name]:
-        with contextlib.suppress(ValueError):
-            accepted.append(KINDS[name](**fields))
-    assert not accepted
+@pytest.mark.parametrize(
+    ("name", "fields"), [(name, fields) for name in LATE for fields in LATE[name]]
+)
+def test_bad_config_is_refused_before_work(name, fields):
+    (field,) = fields
+    with pytest.raises(ValueError, match=field):
+        KINDS[name](**fields)
 
 
 def test_settings_run_apart_share_what_is_measured():

@@ -242,7 +242,7 @@ def reason_to_leave_out(name: str, label: str) -> str:
 
     cls = experiment_class(name)
     missing = missing_extra(cls)
-    if missing or label in cls.presets or "gpu" not in cls.presets:
+    if missing or label != "paper" or "paper" in cls.presets:
         return missing
     from percolaw.learners.neural.training import resolve_device
 

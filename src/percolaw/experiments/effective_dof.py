@@ -222,7 +222,11 @@ class EffectiveDof:
         found: dict[str, Any] = {"x": values}
         for name in ("loss", "train", "divergence", "trace", "n_parameters"):
             single = [
-                [float(r[name]) for r in rows if r[key] == value and r["seed"] == seed]
+                [
+                    float(r[name])
+                    for r in rows
+                    if (r[key], r["seed"]) == (value, seed) and not r["diverged"]
+                ]
                 for value in values
                 for seed in range(self.n_seeds)
             ]
@@ -236,19 +240,19 @@ class EffectiveDof:
     ) -> Claim:
         """Slope of loss against divergence, seed by seed, over the sizes."""
         loss, freedom = np.array(curve["loss"]), np.array(curve["divergence"])
-        if loss.shape[0] < neural.LEAST_FINITE * self.n_seeds:
-            return judge(
-                f"{points}, decay {decay:g}, dropout {share:g}: loss against degrees of freedom",
-                self.source,
-                order / tasks.dimension(points),
-                0.0,
-                (-math.inf, math.inf),
-                self.tolerance,
-                f"{self.n_seeds - loss.shape[0]} of {self.n_seeds} seeds diverged",
-            )
         big_d = tasks.dimension(points)
         predicted = min(order, big_d + 2.0) / big_d
         name = f"{points}, decay {decay:g}, dropout {share:g}: loss against degrees of freedom"
+        if loss.shape[0] < neural.LEAST_FINITE * self.n_seeds:
+            return judge(
+                name,
+                self.source,
+                predicted,
+                0.0,
+                (-math.inf, math.inf),
+                self.tolerance * predicted,
+                f"{self.n_seeds - loss.shape[0]} of {self.n_seeds} seeds diverged",
+            )
         mean = freedom.mean(axis=0)
         spans = bool(np.all(mean > 0)) and mean.max() >= 10.0 * mean.min()
         if not spans or np.any(freedom <= 0):
@@ -284,14 +288,16 @@ class EffectiveDof:
                 for r in rows
                 if r["seed"] == seed and not r.get("dropout", 0.0) and not r["diverged"]
             ]
-            trace = sum(r["trace"] for r in own)
-            ratio.append(trace / max(sum(r["divergence"] for r in own), 1e-9))
+            total = sum(r["divergence"] for r in own)
+            if total > 0.0:
+                ratio.append(sum(r["trace"] for r in own) / total)
+        enough = len(ratio) >= neural.LEAST_FINITE * self.n_seeds
         return judge(
             f"{points}: trace of the tangent smoother over the divergence, no dropout",
             self.source,
             1.0,
-            float(np.mean(ratio)),
-            fit.seed_interval(ratio),
+            float(np.mean(ratio)) if ratio else 0.0,
+            fit.seed_interval(ratio) if enough else (-math.inf, math.inf),
             self.trace_tolerance,
             "ridge such that the kernel fit has the network's training loss",
         )

@@ -173,21 +173,20 @@ class LayerDimension:
                             dtype=np.float64,
                         )
                         value = value[np.isfinite(value)]
-                        if not value.size:
-                            continue
                         enough = value.size >= neural.LEAST_FINITE * self.n_seeds
                         low, high = fit.seed_interval(value) if enough else (-np.inf, np.inf)
-                        table.append(
-                            {
-                                "points": points,
-                                "teacher": teacher,
-                                "layer": layer,
-                                "estimator": estimator,
-                                "dimension": float(value.mean()),
-                                "interval": [low, high] if np.isfinite(high) else [None, None],
-                                "truth": big_d,
-                            }
-                        )
+                        if value.size:
+                            table.append(
+                                {
+                                    "points": points,
+                                    "teacher": teacher,
+                                    "layer": layer,
+                                    "estimator": estimator,
+                                    "dimension": float(value.mean()),
+                                    "interval": [low, high] if np.isfinite(high) else [None, None],
+                                    "truth": big_d,
+                                }
+                            )
                         if estimator == MEDIAN and layer in ("input", last):
                             where = "input" if layer == "input" else f"{teacher}, {layer}"
                             claims.append(
@@ -195,7 +194,7 @@ class LayerDimension:
                                     f"{points}: dimension of {where}",
                                     self.source,
                                     big_d,
-                                    float(value.mean()),
+                                    float(value.mean()) if value.size else 0.0,
                                     (low, high),
                                     self.tolerance * big_d,
                                     ""

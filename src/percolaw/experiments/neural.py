@@ -83,8 +83,8 @@ def gather(
 ) -> dict[str, Any]:
     """Return losses by seed and size, and which sizes converged.
 
-    A point has converged if at least `LEAST_FINITE` of its students did not diverge, and doubling budget
-    and patience improved the validation loss by no more than `allowed` (relative), at this size or at
+    A point has converged if at least `LEAST_FINITE` of its students did not diverge, and a doubled
+    budget improved the validation loss by no more than `allowed` (relative), at this size or at
     the next larger one that was tried. Students that diverged are left out.
 
     Parameters
@@ -137,7 +137,7 @@ def exponent(
 def rough_exponent(sizes: list[int], loss: FloatArray) -> float:
     """Return the slope over all points, converged or not, for claims that nothing can decide; 0 for
     fewer than two."""
-    mean = np.array([_geometric(column) for column in loss.T])
+    mean = means(loss)
     good = np.isfinite(mean)
     if good.sum() < 2:
         return 0.0
@@ -149,7 +149,7 @@ def summary(
 ) -> dict[str, Any]:
     """Return a curve as plain values for figures and reports."""
     loss = found["loss"]
-    mean = np.array([_geometric(column) for column in loss.T])
+    mean = means(loss)
     size = np.array(found["sizes"], dtype=float)
     good = np.isfinite(mean)
     local = np.full(mean.size, np.nan)
@@ -263,6 +263,11 @@ def _plain(values: Any) -> list[float | None]:
 def _mean(values: FloatArray) -> float:
     good = values[np.isfinite(values)]
     return float(good.mean()) if good.size else math.nan
+
+
+def means(loss: FloatArray) -> FloatArray:
+    """Return the geometric mean over seeds (rows) at every size; NaN where there is none."""
+    return np.array([_geometric(column) for column in loss.T])
 
 
 def _geometric(values: FloatArray) -> float:

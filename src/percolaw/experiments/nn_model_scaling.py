@@ -10,7 +10,7 @@ import numpy as np
 from percolaw import checks
 from percolaw.experiments import neural, tasks
 from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row
-from percolaw.learners.neural.networks import n_parameters
+from percolaw.learners.neural.networks import Network, n_parameters
 from percolaw.learners.neural.training import Student, Training
 from percolaw.rng import Streams
 
@@ -173,8 +173,7 @@ class NnModelScaling:
                 size = {
                     "width": width,
                     "n_parameters": n_parameters(network, x.shape[1]),
-                    "n_inner": n_parameters(network, x.shape[1])
-                    - network.input_flops(x.shape[1]) // 2,
+                    "n_inner": n_inner_parameters(network, x.shape[1]),
                 }
                 found.append({**cell, "teacher": teacher, **size, **row})
         return found
@@ -197,7 +196,7 @@ class NnModelScaling:
                 if tasks.matern_smoothness(teacher) is not None:
                     # Below this the field is a handful of waves, and smooth.
                     found["converged"] &= (
-                        np.nanmean(found["loss"], axis=0) > LEAST_WAVES / tasks.N_WAVES
+                        np.array(neural.means(found["loss"])) > LEAST_WAVES / tasks.N_WAVES
                     )
                 line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
                 curve = neural.summary(found, line, predicted)
@@ -224,3 +223,9 @@ def _local_note(curve: dict[str, Any]) -> str:
     """Local exponents of a curve, first to last, where they are known."""
     local = [f"{v:.2f}" for v in curve["local"] if v is not None]
     return f"local exponents {', '.join(local)}"
+
+
+def n_inner_parameters(network: Network, dim: int) -> int:
+    """Return the parameters beside those whose number grows with the columns of the inputs."""
+    grow = ("weight 0", "position")
+    return sum(p.size for name, p in network.parameters(dim).items() if name not in grow)

@@ -54,10 +54,10 @@ def measure_unit(
             )
         experiment = from_config(cls, fields)
         within_reach = bool(scratch) and Path(scratch).parents[1].is_dir()
-        token = SCRATCH.set(Path(scratch) if within_reach else None)
         needed = getattr(cls, "extra", None)
         if needed:  # libraries loaded later would not be limited
             importlib.import_module(needed[0])
+        token = SCRATCH.set(Path(scratch) if within_reach else None)
         # Sums of matrix products depend on the number of threads in their last digits.
         with threadpool_limits(1):
             try:

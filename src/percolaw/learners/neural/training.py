@@ -64,6 +64,7 @@ class Training:
         Looks within which the validation loss must fall by `least_gain` (relative, all of them together);
         else the student has converged (``plateau``).
     least_gain : float
+        Relative fall of the validation loss, since the last such fall, that counts as a gain.
     keep : {"best", "last"}
         Weights kept: those of the least validation loss, or the last ones.
     loss : {"mse", "kl"}
@@ -470,6 +471,7 @@ def _checked_students(
             value = getattr(s, name)
             if value is not None:
                 checks.real(name, value, minimum=0.0)
+        train_rows, validation = np.ascontiguousarray(train_rows), np.ascontiguousarray(validation)
         found.append(dataclasses.replace(s, train=train_rows, validation=validation, target=target))
     if len({np.size(s.validation) for s in found}) > 1:
         counts = sorted({np.size(s.validation) for s in found})

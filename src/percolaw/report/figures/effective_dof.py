@@ -12,9 +12,9 @@ from percolaw.report.style import BLACK, CYCLE, new
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
     """Return the figure of an effective-dof record: a row a setting."""
-    t = record["tables"]
+    t = {**record["tables"], "curves": [c for c in record["tables"]["curves"] if c["loss"]]}
     names = list(dict.fromkeys(c["points"] for c in t["curves"]))
-    figure, axes = new(3, len(names), width=4.4, height=3.8)
+    figure, axes = new(3, max(1, len(names)), width=4.4, height=3.8)
     predicted = {
         name: next(
             c["predicted"] for c in record["claims"] if c["name"].startswith(f"{name}, decay")
@@ -27,7 +27,9 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         left, middle, right = axes[3 * row : 3 * row + 3]
         _loss(left, own, name, predicted.get(name))
         _trace(middle, own)
-        _width(right, next(c for c in own if c["by"] == "width"), t["n_width"])
+        for c in own:
+            if c["by"] == "width":
+                _width(right, c, t["n_width"])
     return {"effective-dof": figure}
 
 
@@ -102,7 +104,7 @@ def plots(record: dict[str, Any]) -> list[Plot]:
     t = record["tables"]
     found = []
     for name in dict.fromkeys(c["points"] for c in t["curves"]):
-        own = [c for c in t["curves"] if c["points"] == name and c["by"] == "n"]
+        own = [c for c in t["curves"] if c["points"] == name and c["by"] == "n" and c["loss"]]
         lines = []
         for c in own:
             x = np.mean(c["divergence"], axis=0)
