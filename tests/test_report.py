@@ -178,6 +178,8 @@ PLOTTED = (
     *("teachers", "dimension", "theory-curves", "cluster-sizes", "embedding-faithfulness"),
     "parameters-vs-dof",
 )
+#: Experiments with plots too; tests/test_nn_experiments.py looks at them.
+NEURAL = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
 
 
 def claim(name="a claim", verdict="agrees", **more):
@@ -512,7 +514,7 @@ def test_every_experiment_has_a_section(name, tmp_path_factory, tmp_path):
     run = write_run(tmp_path / "run", content)
     seen = check_page(build([run]))
     assert len(seen.data()) == len(read_run(run).plots)
-    assert bool(seen.data()) == (name in PLOTTED)
+    assert bool(seen.data()) == (name in (*PLOTTED, *NEURAL))
     assert experiment_class(name).title in " ".join(seen.text)
 
 

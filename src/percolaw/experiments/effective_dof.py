@@ -60,8 +60,8 @@ class EffectiveDof:
                     learning_rate=0.01, steps=20_000, schedule="cosine", patience=10**6, keep="last"
                 ),
             },
-            "not measured",
-            "not measured",
+            "3 h, estimated",
+            "8 GiB",
         ),
     }
 

@@ -57,8 +57,8 @@ class LayerDimension:
                 "width": 512,
                 "training": Training(learning_rate=0.01, steps=40_000, batch_size=512),
             },
-            "not measured",
-            "not measured",
+            "2 h, estimated",
+            "8 GiB",
         ),
     }
 

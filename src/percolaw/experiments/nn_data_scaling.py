@@ -82,8 +82,8 @@ class NnDataScaling:
                 "teachers_elsewhere": ALL_TEACHERS,
                 "training": Training(learning_rate=0.01, steps=40_000, batch_size=512),
             },
-            "not measured",
-            "not measured",
+            "6 h, estimated",
+            "8 GiB",
         ),
     }
 

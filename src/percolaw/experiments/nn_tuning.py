@@ -53,8 +53,8 @@ class NnTuning:
                 "n_train": 10_000,
                 "training": Training(learning_rate=0.01, steps=20_000, batch_size=512),
             },
-            "not measured",
-            "not measured",
+            "1 h, estimated",
+            "4 GiB",
         ),
     }
 
