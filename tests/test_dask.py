@@ -152,8 +152,8 @@ def test_failed_units_are_reported_and_retried(tmp_path, shared):
 def test_worker_of_other_code_refuses(tmp_path, shared, monkeypatch):
     experiment = toy(tmp_path, n_units=3)
 
-    def other(module, name, fields, code, cell):
-        return measure_unit(module, name, fields, "0123456789abcdef", cell)
+    def other(module, name, fields, code, cell, scratch):
+        return measure_unit(module, name, fields, "0123456789abcdef", cell, scratch)
 
     job = ("test_faults", "FaultToy", config_dict(experiment)["config"])
     with dask_executor(shared.address) as executor:

@@ -1021,7 +1021,7 @@ def teacher_rows(linear=1.0, rays=1.0, ratio=1.0, slope=0.4, formula=0.4):
     return rows
 
 
-def test_conclusion_about_teachers(N_DRAWS):
+def test_conclusion_about_teachers():
     assert len({str(c) for c in TEACHERS.cells()}) == len(TEACHERS.cells())
     found = TEACHERS.conclude(teacher_rows())
     names = [c.name for c in found.claims]

@@ -277,6 +277,7 @@ def train(
 
     Examples
     --------
+    >>> from percolaw.learners.neural.networks import MLP
     >>> x = np.random.default_rng(0).standard_normal((60, 2))
     >>> half = [Student(seed, np.arange(40), np.arange(40, 60)) for seed in (0, 1)]
     >>> found = train(MLP(depth=0), x, x @ [1.0, -2.0], half, Training(learning_rate=0.1))
