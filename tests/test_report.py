@@ -711,9 +711,10 @@ def as_bytes(rng, value):
     return body
 
 
-def test_malformed_records_give_an_error_or_a_page(tmp_path):
+def test_malformed_records_give_an_error_or_a_page(tmp_path, request):
+    """Ten thousand of them with --slow, a quarter of that without."""
     rng = random.Random(20240613)
-    n_records, n_summaries = 9_000, 1_000
+    n_records, n_summaries = (9_000, 1_000) if request.config.getoption("--slow") else (2_250, 250)
     folder, paper = tmp_path / "run", tmp_path / "paper"
     inside = {name: list(places(record(name, size=4))) for name in PLOTTED}
     whole = {name: json.dumps(record(name, size=4)) for name in PLOTTED}
@@ -751,8 +752,8 @@ def test_malformed_records_give_an_error_or_a_page(tmp_path):
     for _ in range(n_summaries):
         (paper / "summary.json").write_bytes(as_bytes(rng, mutated(rng, summary, every)))
         attempt(paper)
-    assert pages + errors == n_records + n_summaries >= 10_000
-    assert min(pages, errors) > 1000, (pages, errors)
+    assert pages + errors == n_records + n_summaries
+    assert min(pages, errors) > 0.1 * (pages + errors), (pages, errors)
     assert slowest < 5
     assert not short, "errors that say nothing"
 
