@@ -48,7 +48,7 @@ class LayerDimension:
             "15 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "8 min", "1 GiB"),
+        "laptop": Preset({}, "6 min", "1 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,

@@ -72,7 +72,7 @@ class NnDataScaling:
             "10 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "12 min", "1.5 GiB"),
+        "laptop": Preset({}, "10 min", "1.5 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,

@@ -69,8 +69,8 @@ class NnModelScaling:
             "10 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "8 min", "1.5 GiB"),
-        "sharma-kaplan": Preset(tasks.SHARMA_KAPLAN, "8 min", "1.5 GiB"),
+        "laptop": Preset({}, "14 min", "1.5 GiB"),
+        "sharma-kaplan": Preset(tasks.SHARMA_KAPLAN, "5 min", "1.5 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,

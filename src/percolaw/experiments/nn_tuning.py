@@ -44,7 +44,7 @@ class NnTuning:
             "10 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "4 min", "1 GiB"),
+        "laptop": Preset({}, "3 min", "1 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 5,
