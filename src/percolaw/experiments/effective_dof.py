@@ -48,7 +48,7 @@ class EffectiveDof:
             "10 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "10 min", "1.5 GiB"),
+        "laptop": Preset({}, "14 min", "1.5 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,
