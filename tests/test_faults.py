@@ -826,6 +826,7 @@ def test_second_process_finishes_what_the_killed_first_began(tmp_path):
     assert content(folder) == undisturbed(experiment, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_thousand_small_units(tmp_path):
     experiment = toy(tmp_path, n_units=1000)
     with WorkerPool(2) as pool:
