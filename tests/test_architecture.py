@@ -15,7 +15,7 @@ PACKAGE = Path(percolaw.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 _BASE = {"checks", "errors", "rng"}
-_TREES = _BASE | {"tree", "kernels"}
+_TREES = _BASE | {"tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
     "errors": set(),
@@ -23,10 +23,12 @@ ALLOWED = {
     "rng": {"checks", "errors"},
     "kernels": set(),
     "lattice": _BASE,
+    "critical": _BASE,
     "tree": _BASE | {"kernels"},
+    "graph": _BASE | {"tree", "kernels"},
     "neighbors": _BASE | {"kernels"},
     "covariance": _BASE | {"kernels"},
-    "clusters": _TREES | {"lattice"},
+    "clusters": _TREES | {"lattice", "critical"},
     "embedding": _TREES | {"lattice", "clusters", "neighbors"},
     "targets": _TREES | {"covariance", "neighbors"},
     "learners": _TREES | {"covariance", "neighbors"},
@@ -35,7 +37,7 @@ ALLOWED = {
     "dimension": _BASE | {"covariance", "neighbors"},
     "experiments": _TREES
     | {"neighbors", "covariance"}
-    | {"lattice", "clusters", "embedding", "targets", "datasets", "learners"}
+    | {"lattice", "critical", "clusters", "embedding", "targets", "datasets", "learners"}
     | {"scaling", "dimension"},
     "runs": _BASE | {"experiments.base"},
     "report": _BASE | {"experiments", "experiments.base", "runs.store"},

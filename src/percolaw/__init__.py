@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "BetheLattice": "lattice",
-    "critical_exponents": "lattice",
+    "critical_exponents": "critical",
     "critical_probability": "lattice",
     "Streams": "rng",
     "Tree": "tree",
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from percolaw.clusters.continuum import sample_cluster
     from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process
     from percolaw.clusters.growth import grow_clusters
+    from percolaw.critical import critical_exponents
     from percolaw.datasets.dataset import Dataset
     from percolaw.datasets.formats import load, save
     from percolaw.datasets.make import make_cluster, make_distribution
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
     from percolaw.dimension.report import estimate_dimension
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
-    from percolaw.lattice import BetheLattice, critical_exponents, critical_probability
+    from percolaw.lattice import BetheLattice, critical_probability
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
     from percolaw.learners.neural.networks import MLP, Transformer

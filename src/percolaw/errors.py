@@ -17,3 +17,7 @@ class RunError(PercolawError, RuntimeError):
 
 class MissingExtraError(PercolawError, ImportError):
     """An optional dependency is needed and not installed."""
+
+
+class ConvergenceError(PercolawError, ArithmeticError):
+    """An iterative solver stopped before it was accurate."""

@@ -1,4 +1,4 @@
-"""What is known exactly: thresholds, size laws, exponents by dimension, regimes.
+"""What is known exactly of the Bethe lattice: threshold, size laws, regimes.
 
 Bond percolation on the Bethe lattice with coordination number z: every site has z neighbours and
 each bond is open with probability p. ``z = math.inf`` is the Poisson limit, in which p only enters
@@ -443,60 +443,3 @@ def _sizes(size: npt.ArrayLike) -> FloatArray:
 def critical_probability(coordination_number: float) -> float:
     """Return p_c = 1/(z - 1) of the Bethe lattice."""
     return 1.0 / (checks.coordination_number(coordination_number) - 1.0)
-
-
-@dataclass(frozen=True)
-class CriticalExponents:
-    """Percolation exponents on the d-dimensional hypercubic lattice.
-
-    Attributes
-    ----------
-    dimension : int
-    fisher_exponent : float
-        tau in n_s ~ s^-tau.
-    fractal_dimension : float
-        D of the incipient infinite cluster.
-    cutoff_exponent : float
-        sigma in s_cut ~ |p - p_c|^(-1/sigma).
-    rank_exponent : float
-        alpha = (3 - tau)/(tau - 2): clusters drawn by site, by rank, weigh k^-(1 + alpha).
-    source : str
-    """
-
-    dimension: int
-    fisher_exponent: float
-    fractal_dimension: float
-    cutoff_exponent: float
-    source: str
-
-    @property
-    def rank_exponent(self) -> float:
-        """alpha = (3 - tau)/(tau - 2)."""
-        return (3.0 - self.fisher_exponent) / (self.fisher_exponent - 2.0)
-
-    def cluster_exponent(self, approximation_order: float = 2.0) -> float:
-        """Return gamma = c/D."""
-        return approximation_order / self.fractal_dimension
-
-
-_MEAN_FIELD = "mean field, exact (upper critical dimension 6)"
-_EXPONENTS = {
-    2: CriticalExponents(2, 187 / 91, 91 / 48, 36 / 91, "exact (Coulomb gas, SLE)"),
-    3: CriticalExponents(3, 2.18909, 2.52293, 0.4522, "Monte Carlo, Xu et al. 2014"),
-    4: CriticalExponents(4, 2.3142, 3.0437, 0.4742, "Monte Carlo, Zhang et al. 2021; Gracey 2015"),
-    5: CriticalExponents(5, 2.419, 3.524, 0.4901, "Monte Carlo, Zhang et al. 2021; Gracey 2015"),
-    6: CriticalExponents(6, 5 / 2, 4.0, 1 / 2, _MEAN_FIELD + ", with logarithmic corrections"),
-    7: CriticalExponents(7, 5 / 2, 4.0, 1 / 2, _MEAN_FIELD),
-    8: CriticalExponents(8, 5 / 2, 4.0, 1 / 2, _MEAN_FIELD),
-}
-
-
-def critical_exponents(dimension: int) -> CriticalExponents:
-    """Return the percolation exponents in 2 <= dimension dimensions, with their source.
-
-    From 6 dimensions on they are those of the Bethe lattice.
-    """
-    d = checks.integer("dimension", dimension, minimum=2)
-    if d > 8:
-        return CriticalExponents(d, 5 / 2, 4.0, 1 / 2, _MEAN_FIELD)
-    return _EXPONENTS[d]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from percolaw import checks
+from percolaw.critical import critical_exponents
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row, judge
-from percolaw.lattice import critical_exponents
 from percolaw.scaling import theory
 
 

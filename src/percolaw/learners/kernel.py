@@ -15,17 +15,13 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.covariance import Covariance, Matern, cholesky, row_blocks
-from percolaw.errors import PercolawError
+from percolaw.errors import ConvergenceError
 from percolaw.rng import as_streams
 
 FloatArray = npt.NDArray[np.float64]
 
 #: Points up to which ``auto`` factorises the kernel matrix (3.2 GB).
 CHOLESKY_LIMIT = 20_000
-
-
-class ConvergenceError(PercolawError, ArithmeticError):
-    """An iterative solver stopped before it was accurate."""
 
 
 @dataclass(frozen=True)

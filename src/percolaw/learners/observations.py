@@ -9,17 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.graph import Graph
 from percolaw.tree import Tree
 
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """A tree with values observed at some of its sites, and the sites to predict at.
+    """Clusters with values observed at some of their sites, and the sites to predict at.
 
     Attributes
     ----------
-    tree : Tree
-        The whole tree, or the part spanned by observed and queried sites.
+    tree : Tree or Graph
+        The whole, or of a tree the part spanned by observed and queried sites.
     site : array of int64, shape (n_observed,)
         Observed sites, as indices into `tree`; no repeats.
     value : array of float64, shape (n_observed,)
@@ -31,7 +32,7 @@ class Observations:
         Number of sites of each cluster in the original tree.
     """
 
-    tree: Tree
+    tree: Tree | Graph
     site: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
     query: npt.NDArray[np.int64] | None
@@ -40,13 +41,16 @@ class Observations:
 
 
 def observe(
-    tree: Tree, sites: npt.ArrayLike, values: npt.ArrayLike, query: npt.ArrayLike | None = None
+    tree: Tree | Graph,
+    sites: npt.ArrayLike,
+    values: npt.ArrayLike,
+    query: npt.ArrayLike | None = None,
 ) -> Observations:
     """Check observations and cut the tree down to what predictions at `query` depend on.
 
     Parameters
     ----------
-    tree : Tree
+    tree : Tree or Graph
     sites : array of int, shape (n,)
         Observed sites; a repeated site keeps its first value.
     values : array of float, shape (n,)
@@ -55,8 +59,8 @@ def observe(
 
     Notes
     -----
-    With few sites (below n_sites / 8) the work is done on the spanned subtree, which gives the
-    same predictions as the whole tree.
+    With few sites of a tree (below n_sites / 8) the work is done on the spanned subtree, which gives
+    the same predictions as the whole tree. A graph is never cut: its shortest ways may lead anywhere.
     """
     ids = checks.site_ids("sites", sites, tree.n_sites)
     value = checks.finite_array("values", values, ndim=1, length=ids.size)
@@ -64,7 +68,12 @@ def observe(
     value = value[first]
     asked = None if query is None else checks.site_ids("query", query, tree.n_sites)
     no_label = np.zeros(0, dtype=np.int64)
-    if asked is None or asked.size == 0 or 8 * (ids.size + asked.size) > tree.n_sites:
+    if (
+        isinstance(tree, Graph)
+        or asked is None
+        or asked.size == 0
+        or 8 * (ids.size + asked.size) > tree.n_sites
+    ):
         return Observations(tree, ids, value, asked, no_label, tree.sizes)
     part = tree.span(np.concatenate([ids, asked]))
     return Observations(
@@ -90,7 +99,7 @@ class FittedTreeLearner:
     """A learner with the observations it was given."""
 
     learner: TreeEstimator
-    tree: Tree
+    tree: Tree | Graph
     sites: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
 
@@ -100,7 +109,7 @@ class FittedTreeLearner:
 
 
 def fitted(
-    learner: TreeEstimator, tree: Tree, sites: npt.ArrayLike, values: npt.ArrayLike
+    learner: TreeEstimator, tree: Tree | Graph, sites: npt.ArrayLike, values: npt.ArrayLike
 ) -> FittedTreeLearner:
     """Check the observations and bind them to a learner."""
     checked = observe(tree, sites, values)

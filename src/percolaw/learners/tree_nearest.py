@@ -1,4 +1,4 @@
-"""Nearest-neighbour regression on trees, plain and with the paper's distance adjustment."""
+"""Nearest-neighbour regression on clusters, plain and with the paper's distance adjustment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.graph import Graph
 from percolaw.learners.observations import FittedTreeLearner, Observations, fitted
 from percolaw.rng import RandomLike, as_streams
 from percolaw.tree import Tree
@@ -34,12 +35,14 @@ class TreeNearest:
     adjusted: bool = False
     rng: RandomLike = 0
 
-    def fit(self, tree: Tree, sites: npt.ArrayLike, values: npt.ArrayLike) -> FittedTreeLearner:
+    def fit(
+        self, tree: Tree | Graph, sites: npt.ArrayLike, values: npt.ArrayLike
+    ) -> FittedTreeLearner:
         """Store observed sites and values; O(m log m)."""
         return fitted(self, tree, sites, values)
 
     def estimate(self, observations: Observations) -> npt.NDArray[np.float64]:
-        """Return predictions at the queried sites; O(sites of the part)."""
+        """Return predictions at the queried sites; O(sites of the part), of a graph all of it."""
         tree = observations.tree
         distance, nearest = tree.nearest_labelled(
             observations.site, as_streams(self.rng).key("ties"), observations.label

@@ -48,6 +48,11 @@ class TreePosterior:
         from percolaw.kernels import tree as kernels
 
         tree = observations.tree
+        if not isinstance(tree, Tree):
+            raise TypeError(
+                "the exact posterior needs a Tree; this Graph may have loops. Use Graph.to_tree if it "
+                "has none."
+            )
         conductance = np.empty(tree.n_sites)
         mean = np.empty(tree.n_sites)
         kernels.posterior_passes(

@@ -1,0 +1,295 @@
+"""`Graph`: clusters with loops, the one structure beside `Tree`.
+
+Where a cluster is a tree, `Tree` answers the same questions faster; `Graph.to_tree` goes there and
+`Graph.from_tree` back. Bonds have length one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import RandomLike, as_streams
+from percolaw.tree import IntArray, Span, Tree, index_dtype
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """One or several connected clusters over sites 0..n-1, in compressed sparse rows.
+
+    Parameters
+    ----------
+    indptr : array of int64, shape (n_sites + 1,)
+        The neighbours of site i are ``neighbor[indptr[i]:indptr[i + 1]]``.
+    neighbor : array of int32 or int64, shape (2 n_bonds,)
+        Each bond stands once at each of its ends.
+    start : array of int64, shape (n_clusters + 1,)
+        Cluster k holds the sites ``start[k] .. start[k + 1] - 1``; every cluster is connected.
+
+    Notes
+    -----
+    The constructor trusts its arguments; use `Graph.from_bonds` for arrays from elsewhere.
+    Memory: 8 bytes a site and 8 a bond up to 2^31 - 1 sites.
+
+    Examples
+    --------
+    >>> square = Graph.from_bonds(4, [0, 1, 2, 3], [1, 2, 3, 0])
+    >>> square.n_loops, square.nearest([0])[0].tolist()
+    (1, [0, 1, 2, 1])
+    """
+
+    indptr: Ids
+    neighbor: IntArray
+    start: Ids
+
+    @classmethod
+    def from_bonds(
+        cls,
+        n_sites: int,
+        low: npt.ArrayLike,
+        high: npt.ArrayLike,
+        start: npt.ArrayLike | None = None,
+    ) -> Graph:
+        """Return the graph of bonds low[i] - high[i], checked.
+
+        Raises
+        ------
+        ValueError
+            For a bond of a site with itself, a bond given twice, or a cluster that is not connected
+            (``start`` is one cluster if left out). O(n_sites + n_bonds log n_bonds).
+        """
+        n = checks.integer("n_sites", n_sites, minimum=1)
+        a, b = checks.site_ids("low", low, n), checks.site_ids("high", high, n)
+        if a.shape != b.shape:
+            raise ValueError(f"low and high must have one shape; got {a.shape} and {b.shape}.")
+        if np.any(a == b):
+            raise ValueError(f"site {int(a[a == b][0])} has a bond with itself; leave it out.")
+        name = np.minimum(a, b) * n + np.maximum(a, b)
+        if np.unique(name).size < name.size:
+            raise ValueError("a bond is given twice; give each once, in either direction.")
+        bounds = np.array([0, n]) if start is None else np.asarray(start, dtype=np.int64)
+        if bounds[0] != 0 or bounds[-1] != n or np.any(np.diff(bounds) < 1):
+            raise ValueError(f"start must rise strictly from 0 to {n}; got {bounds[:5]}...")
+        if np.any(np.searchsorted(bounds, a, "right") != np.searchsorted(bounds, b, "right")):
+            raise ValueError(
+                "a bond joins two clusters; join them in start, or leave the bond out."
+            )
+        graph = cls.trusted(a, b, bounds.astype(np.int64))
+        _ = graph._search  # refuses clusters that are not connected
+        return graph
+
+    @classmethod
+    def trusted(cls, low: IntArray, high: IntArray, start: Ids) -> Graph:
+        """Return the graph of bonds that need no check. O(n_sites + n_bonds)."""
+        from percolaw.kernels import graph as kernels
+
+        n = int(start[-1])
+        indptr = np.zeros(n + 1, dtype=np.int64)
+        np.cumsum(np.bincount(low, minlength=n) + np.bincount(high, minlength=n), out=indptr[1:])
+        neighbor = np.empty(indptr[-1], dtype=index_dtype(n))
+        kernels.fill_rows(indptr, low, high, neighbor)
+        return cls(indptr, neighbor, start)
+
+    @classmethod
+    def from_tree(cls, tree: Tree) -> Graph:
+        """Return the graph of a tree with edges of length one."""
+        if tree.length is not None:
+            raise ValueError("a Graph has bonds of length one; this tree has lengths.")
+        child = np.flatnonzero(tree.parent >= 0)
+        return cls.trusted(tree.parent[child], child, tree.start)
+
+    # ---- sizes
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites of all clusters together."""
+        return int(self.indptr.shape[0] - 1)
+
+    @property
+    def n_bonds(self) -> int:
+        """Number of open bonds."""
+        return int(self.neighbor.shape[0] // 2)
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return int(self.start.shape[0] - 1)
+
+    @property
+    def n_loops(self) -> int:
+        """Number of independent loops, bonds - sites + clusters; 0 if every cluster is a tree."""
+        return self.n_bonds - self.n_sites + self.n_clusters
+
+    @property
+    def sizes(self) -> Ids:
+        """Number of sites of each cluster, int64, shape (n_clusters,)."""
+        return np.diff(self.start)
+
+    def cluster_of(self, sites: npt.ArrayLike) -> Ids:
+        """Return the cluster of each given site, int64. Cost O(m log n_clusters)."""
+        ids = checks.site_ids("sites", sites, self.n_sites)
+        return np.searchsorted(self.start, ids, side="right") - 1
+
+    def cluster(self, index: int) -> Graph:
+        """Return one cluster as a graph of its own (a copy). Cost O(cluster)."""
+        k = checks.integer("index", index, minimum=0, maximum=self.n_clusters - 1)
+        low, high = int(self.start[k]), int(self.start[k + 1])
+        first, last = int(self.indptr[low]), int(self.indptr[high])
+        neighbor = self.neighbor[first:last] - self.neighbor.dtype.type(low)
+        return Graph(
+            self.indptr[low : high + 1] - first,
+            neighbor.astype(index_dtype(high - low), copy=False),
+            np.array([0, high - low], dtype=np.int64),
+        )
+
+    def degree(self) -> Ids:
+        """Return the number of neighbours of each site, int64."""
+        return np.diff(self.indptr)
+
+    def bonds(self) -> tuple[Ids, Ids]:
+        """Return the ends of all bonds, each once with the smaller end first: two of (n_bonds,)."""
+        low = np.repeat(np.arange(self.n_sites), self.degree())
+        once = low < self.neighbor
+        return low[once], self.neighbor[once].astype(np.int64)
+
+    # ---- searches
+
+    def nearest(
+        self, observed: npt.ArrayLike, rng: RandomLike = 0
+    ) -> tuple[npt.NDArray[Any], IntArray]:
+        """Find the nearest observed site of every site, by one search from all of them.
+
+        Arguments, ties and results as in `Tree.nearest`: on a tree both give the same numbers.
+        O(sites + bonds) time; 12 bytes a site.
+        """
+        ids = checks.site_ids("observed", observed, self.n_sites)
+        return self.nearest_labelled(ids, as_streams(rng).key("ties"))
+
+    def nearest_labelled(
+        self, observed: Ids, key: np.uint64, label: Ids | None = None
+    ) -> tuple[npt.NDArray[Any], IntArray]:
+        """`nearest` with the tie key; labels are for parts of trees and are not used here."""
+        from percolaw.kernels import graph as kernels
+
+        distance = np.empty(self.n_sites, dtype=index_dtype(self.n_sites))
+        nearest = np.empty(self.n_sites, dtype=self.neighbor.dtype)
+        kernels.nearest_search(self.indptr, self.neighbor, observed, key, distance, nearest)
+        return distance, nearest
+
+    def distance(self, source: int) -> npt.NDArray[np.float64]:
+        """Return the chemical distance of every site from one, infinity in other clusters. O(n)."""
+        site = checks.integer("source", source, minimum=0, maximum=self.n_sites - 1)
+        distance, nearest = self.nearest([site])
+        return np.where(nearest >= 0, distance, np.inf)
+
+    @cached_property
+    def _search(self) -> tuple[IntArray, Tree]:
+        """Sites breadth-first from the first of each cluster, and the tree of that search."""
+        from percolaw.kernels import graph as kernels
+
+        order = np.empty(self.n_sites, dtype=self.neighbor.dtype)
+        parent = np.empty(self.n_sites, dtype=self.neighbor.dtype)
+        bad = int(kernels.breadth_first(self.indptr, self.neighbor, self.start, order, parent))
+        if bad >= 0:
+            raise ValueError(
+                f"cluster {bad} is not connected, or has a bond to another one. Renumber the sites so "
+                "that each cluster is a run of them (scipy.sparse.csgraph.connected_components)."
+            )
+        return order, Tree(parent, self.start)
+
+    def spanning_tree(self) -> tuple[Tree, IntArray]:
+        """Return the shortest paths from the first site of each cluster, and the site of each node.
+
+        The tree of a breadth-first search: depths are chemical distances. O(n), made once.
+        """
+        order, tree = self._search
+        return tree, order
+
+    def to_tree(self) -> tuple[Tree, IntArray]:
+        """Return the tree that this graph is, and the site of each of its nodes.
+
+        Raises
+        ------
+        ValueError
+            If there are loops; `spanning_tree` is a tree of any graph.
+        """
+        if self.n_loops:
+            raise ValueError(
+                f"the clusters have {self.n_loops} loops, so they are no trees. Use spanning_tree()."
+            )
+        return self.spanning_tree()
+
+    def span(self, sites: npt.ArrayLike, *, collapse: bool = False) -> Span:
+        """Return the shortest paths from the first site of each cluster to the given ones.
+
+        As `Tree.span` of the spanning tree, with ``site`` in this graph's numbers. The tree's own on
+        a graph without loops; where there are loops, distances between two of the sites can be
+        shorter in the graph than in the part.
+        """
+        order, tree = self._search
+        ids = checks.site_ids("sites", sites, self.n_sites)
+        place = np.empty(self.n_sites, dtype=np.int64)
+        place[order] = np.arange(self.n_sites)
+        part = tree.span(place[ids], collapse=collapse)
+        return Span(part.tree, order[part.site].astype(np.int64), part.index, part.cluster)
+
+    def core(self) -> npt.NDArray[np.bool_]:
+        """Return which sites lie on a loop or between two: what is left when ends are cut off. O(n)."""
+        return self.pruned()[1] == -1
+
+    def pruned(self) -> tuple[IntArray, IntArray]:
+        """Return the sites outside the core as they are cut off, ends first, and where each hung.
+
+        The second array, of shape (n_sites,), holds -1 in the core and -2 at the last site of a tree.
+        """
+        from percolaw.kernels import graph as kernels
+
+        removed = np.empty(self.n_sites, dtype=self.neighbor.dtype)
+        above = np.empty(self.n_sites, dtype=self.neighbor.dtype)
+        n = int(kernels.prune(self.indptr, self.neighbor, removed, above))
+        return removed[:n], above
+
+    # ---- other libraries
+
+    def to_sparse(self) -> Any:
+        """Return the symmetric adjacency matrix (scipy.sparse CSR, float64 ones)."""
+        from scipy import sparse
+
+        shape = (self.n_sites, self.n_sites)
+        return sparse.csr_array((np.ones(self.neighbor.size), self.neighbor, self.indptr), shape)
+
+    def laplacian(self) -> Any:
+        """Return degrees minus adjacency (scipy.sparse CSR, float64)."""
+        from scipy import sparse
+
+        return (sparse.diags_array(self.degree().astype(np.float64)) - self.to_sparse()).tocsr()
+
+    @classmethod
+    def from_sparse(cls, adjacency: Any) -> tuple[Graph, Ids]:
+        """Return the graph of a symmetric matrix, and the old number of each new site.
+
+        Connected parts become clusters, in order of their first sites.
+        """
+        from scipy import sparse
+        from scipy.sparse import csgraph
+
+        matrix = sparse.csr_array(adjacency)
+        n = matrix.shape[0]
+        if n == 0 or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"adjacency must be square and non-empty; got shape {matrix.shape}.")
+        if np.any(matrix.diagonal() != 0):
+            raise ValueError("the graph has self-loops; remove them (set the diagonal to 0).")
+        part = csgraph.connected_components(matrix, directed=False)[1]
+        old = np.argsort(part, kind="stable")
+        new = np.empty(n, dtype=np.int64)
+        new[old] = np.arange(n)
+        upper = sparse.triu(matrix + matrix.T, k=1).tocoo()
+        start = np.concatenate([[0], np.cumsum(np.bincount(part))]).astype(np.int64)
+        return cls.trusted(new[upper.row], new[upper.col], start), old
