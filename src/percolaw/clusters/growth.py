@@ -119,6 +119,53 @@ def grow_clusters(
     return Growth(Tree(parent.copy(), start), int(tried), int(small), int(large))
 
 
+def grow_stopped(
+    lattice: BetheLattice, n_sites: int, rng: RandomLike = 0, max_tries: int = 100_000
+) -> Tree:
+    """Return the first sites, breadth-first, of a cluster that has at least that many.
+
+    Above p_c this is the part of an infinite cluster within a chemical distance of its origin; the number
+    of sites grows exponentially with that distance, so the part has no finite dimension.
+
+    Parameters
+    ----------
+    lattice : BetheLattice
+    n_sites : int
+    rng : int, Generator or Streams
+        Stream ``clusters``, keyed by try.
+    max_tries : int
+
+    Raises
+    ------
+    ValueError
+        If no try reached `n_sites`.
+    """
+    n = checks.integer("n_sites", n_sites, minimum=1, maximum=INT32_SITES)
+    checks.memory(24.0 * n, f"a tree of {n} sites", "Ask for fewer.")
+    streams = as_streams(rng)
+    for attempt in range(checks.integer("max_tries", max_tries, minimum=1)):
+        generator = streams.generator("clusters", 2, attempt)
+        parents = [np.array([-1])]
+        level, size = np.array([0]), 1
+        while level.size and size < n:
+            neighbors = lattice.coordination_number - (level[0] > 0)
+            if lattice.is_poisson:
+                children = generator.poisson(lattice.branching, level.size)
+            else:
+                children = generator.binomial(int(neighbors), lattice.p, level.size)
+            above = np.repeat(level, children)
+            parents.append(above)
+            level = np.arange(size, size + above.size)
+            size += above.size
+        if size >= n:
+            parent = np.concatenate(parents)[:n].astype(np.int32)
+            return Tree(parent, np.array([0, n], dtype=np.int64))
+    raise ValueError(
+        f"none of {max_tries} clusters reached {n} sites at mean offspring {lattice.branching:g}. "
+        "Ask for fewer, or raise p."
+    )
+
+
 def _offspring_cdfs(
     lattice: BetheLattice,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -32,6 +32,10 @@ EXPERIMENTS = {
     "nn-model-scaling": "nn_model_scaling:NnModelScaling",
     "effective-dof": "effective_dof:EffectiveDof",
     "layer-dimension": "layer_dimension:LayerDimension",
+    "regimes": "regimes:Regimes",
+    "dimension-table": "dimension_table:DimensionTable",
+    "mean-field-check": "mean_field_check:MeanFieldCheck",
+    "learnability": "learnability:Learnability",
 }
 
 #: What `percolaw reproduce` runs for each source, in order.

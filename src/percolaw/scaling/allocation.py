@@ -70,6 +70,51 @@ def optimal_allocation(
     return power_law_allocation(degrees_of_freedom, n_clusters, b, k_br)
 
 
+def weighted_allocation(total: float, weight: npt.ArrayLike, cluster_exponent: float) -> FloatArray:
+    """Return the capacities n_k that minimise sum_k w_k max(n_k, 1)^-gamma at sum n_k = total, exactly.
+
+    The m clusters of largest weight are served with n_k in proportion to w_k^(1/(1+gamma)), the others
+    with nothing; m is the best of all. For weights k^-(1+alpha) this is the discrete form of
+    `optimal_allocation`, without its convention that a served cluster may have n_k = 1.
+
+    Parameters
+    ----------
+    total : float
+        Budget >= 0.
+    weight : array, shape (n_clusters,)
+        Weights >= 0 in any order.
+    cluster_exponent : float
+        gamma > 0.
+
+    Returns
+    -------
+    array of float64, shape (n_clusters,)
+        O(n_clusters log n_clusters).
+    """
+    budget = checks.real("total", total, minimum=0.0)
+    w = checks.finite_array("weight", weight, ndim=1)
+    gamma = checks.real("cluster_exponent", cluster_exponent, minimum=1e-9)
+    if w.size == 0 or np.any(w < 0) or not np.any(w > 0):
+        raise ValueError("weight must hold at least one positive number and none below 0.")
+    order = np.argsort(-w, kind="stable")
+    sorted_weight = w[order]
+    share = sorted_weight ** (1.0 / (1.0 + gamma))
+    spent = np.cumsum(share)
+    left = sorted_weight.sum() - np.cumsum(sorted_weight)
+    with np.errstate(divide="ignore"):
+        served = (budget / spent) ** -gamma * spent
+    # A cluster with less than 1 has loss 1: such m are worse than the formula says, never taken.
+    least = budget * share / spent
+    loss = np.where((least >= 1.0) & (share > 0.0), served + left, np.inf)
+    out = np.zeros(w.size)
+    if np.isfinite(loss.min()):
+        m = int(np.argmin(loss)) + 1
+        out[order[:m]] = budget * share[:m] / spent[m - 1]
+    else:  # less than one unit: it helps nobody
+        out[order[0]] = budget
+    return out
+
+
 @dataclass(frozen=True, eq=False)
 class Allocation:
     """The best split of a budget over clusters.

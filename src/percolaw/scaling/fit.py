@@ -38,6 +38,27 @@ def local_exponents(size: npt.ArrayLike, loss: npt.ArrayLike) -> FloatArray:
     return np.asarray(slope[0] if np.ndim(loss) == 1 else slope)
 
 
+def log_slopes(size: npt.ArrayLike, curves: npt.ArrayLike) -> FloatArray:
+    """Return d log curve / d log size of each curve by least squares: one a seed, before any average.
+
+    Parameters
+    ----------
+    size : array, shape (n_sizes,), positive
+    curves : array, shape (n_seeds, n_sizes), positive
+
+    Returns
+    -------
+    array of float64, shape (n_seeds,)
+        NaN with fewer than 3 sizes.
+    """
+    x = np.log(np.asarray(size, dtype=np.float64))
+    y = np.log(np.atleast_2d(np.asarray(curves, dtype=np.float64)))
+    if x.size < 3:
+        return np.full(y.shape[0], np.nan)
+    x = x - x.mean()
+    return np.asarray((y - y.mean(axis=1, keepdims=True)) @ x / (x @ x))
+
+
 def aggregate(loss: npt.ArrayLike, how: Aggregate = "geometric") -> FloatArray:
     """Return one curve from seeds: geometric mean (default), mean or median over axis 0."""
     checks.choice("how", how, ("geometric", "mean", "median"))

@@ -1,0 +1,216 @@
+"""What the lattice experiments share: clusters met in a box below, at and above p_c, as data to learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from percolaw import checks
+from percolaw.critical import critical_exponents, hypercubic_threshold
+from percolaw.experiments import toy
+from percolaw.experiments.base import Row
+from percolaw.lattice import BetheLattice
+from percolaw.rng import Streams
+from percolaw.scaling import allocation, fit, theory
+
+FloatArray = toy.FloatArray
+
+#: What cells call the Bethe lattice, which has no dimension.
+BETHE = 0
+#: c of 1-NN on functions of the coordinates: squared differences grow as squared distances.
+APPROXIMATION_ORDER = 2.0
+#: Sizes at which P(S >= s) is kept.
+SURVIVAL_SIZES = 2 ** np.arange(24)
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes of hypercubic lattices with free edges, and the clusters of random sites in them."""
+
+    n_sites: int = 1_000_000
+    """Sites of a box, about: its length is the nearest integer to their d-th root."""
+    n_draws: int = 2000
+    """Random sites whose whole clusters are the data, each cluster once."""
+    min_size: int = 30
+    """Smallest cluster kept."""
+    coordination_number: int = 6
+    """z of the Bethe lattice."""
+
+    def __post_init__(self) -> None:
+        checks.integer("n_sites", self.n_sites, minimum=1000, maximum=10**9)
+        checks.integer("n_draws", self.n_draws, minimum=1)
+        checks.integer("min_size", self.min_size, minimum=2)
+        checks.coordination_number(self.coordination_number)
+
+    def length(self, dimension: int) -> int:
+        """Return the length of a box."""
+        return max(3, round(self.n_sites ** (1.0 / dimension)))
+
+    def threshold(self, dimension: int) -> float:
+        """Return p_c of bond percolation."""
+        if dimension == BETHE:
+            return BetheLattice(self.coordination_number).critical_probability
+        return hypercubic_threshold(dimension, "bond")
+
+
+def label(dimension: int) -> str:
+    """Return how a lattice is called in claims and figures."""
+    return "Bethe lattice" if dimension == BETHE else f"d = {dimension}"
+
+
+def check_dimensions(dimensions: tuple[int, ...]) -> None:
+    """Refuse lattices that there are not."""
+    for d in dimensions:
+        checks.integer("dimensions (0 is the Bethe lattice)", d, minimum=0, maximum=8)
+        if d == 1:
+            raise ValueError("dimensions: a chain has no threshold below p = 1; take 2 to 8, or 0.")
+    if len(set(dimensions)) < len(dimensions):
+        raise ValueError(f"dimensions names one twice: {dimensions}.")
+
+
+def cluster_exponent(dimension: int, above: bool) -> float:
+    """Return gamma = c/D up to p_c and c/d above it; 1/2 on the Bethe lattice (0 above: no dimension)."""
+    if dimension == BETHE:
+        return 0.0 if above else 0.5
+    known = critical_exponents(dimension)
+    return APPROXIMATION_ORDER / (dimension if above else known.fractal_dimension)
+
+
+def rank_exponent(dimension: int) -> float:
+    """Return alpha at p_c."""
+    return critical_exponents(6 if dimension == BETHE else dimension).rank_exponent
+
+
+def draw(boxes: Boxes, dimension: int, probability: float, seed: int) -> tuple[toy.Toy, Row]:
+    """Return the clusters of random sites of a box, a linear function on each, and what the box is like.
+
+    The function is the same for all p of a seed and a lattice, and so is the order in which bonds open;
+    on the Bethe lattice it is the tree walk. Clusters come largest first; the mass left out is reported.
+    """
+    streams = Streams(seed).child(dimension)
+    if dimension == BETHE:
+        return _draw_bethe(boxes, probability, streams)
+    from percolaw.clusters.hypercubic import HypercubicLattice, percolate
+    from percolaw.kernels.tree import standardize
+
+    lattice = HypercubicLattice(dimension, boxes.length(dimension))
+    found = percolate(lattice, probability, streams)
+    met = found.clusters_of_random_sites(boxes.n_draws, streams)
+    row: Row = {
+        "n_sites": lattice.n_sites,
+        "largest_share": found.largest_share,
+        "loops_per_site": found.n_loops / lattice.n_sites,
+        **_size_moments(found.size, probability > boxes.threshold(dimension)),
+        "kept_share": _share(found.size[met], boxes.min_size),
+    }
+    kept = met[found.size[met] >= boxes.min_size]
+    if kept.size == 0:
+        kept = met[:1]
+    part = found.graph(kept)
+    direction = streams.generator("target").standard_normal(dimension)
+    value = np.asarray(part.coordinates @ (direction / np.linalg.norm(direction)), dtype=np.float64)
+    variance = standardize(part.graph.start, value)
+    return toy.Toy(part.graph, value, variance, streams), row
+
+
+def _draw_bethe(boxes: Boxes, probability: float, streams: Streams) -> tuple[toy.Toy, Row]:
+    from percolaw.clusters.ensembles import sample_clusters
+    from percolaw.clusters.growth import grow_stopped
+    from percolaw.targets.tree_walk import TreeWalk
+    from percolaw.tree import Tree
+
+    lattice = BetheLattice(boxes.coordination_number, probability)
+    infinite = lattice.percolation_probability
+    n_finite = int(
+        streams.generator("sizes", 1).binomial(boxes.n_draws, 1.0 - infinite)
+    )  # the others all meet the infinite cluster, of which a box holds its share
+    sampled = sample_clusters("site", max(1, n_finite), lattice, 1, boxes.n_sites, streams)
+    sizes = sampled.sizes
+    keep = max(1, int(np.sum(sizes >= boxes.min_size)))
+    bound = int(sampled.start[keep])
+    parent, start = sampled.parent[:bound], sampled.start[: keep + 1]
+    if infinite > 0.0:
+        giant = grow_stopped(lattice, max(2, round(infinite * boxes.n_sites)), streams)
+        shifted = np.where(parent >= 0, parent + giant.n_sites, -1)
+        parent = np.concatenate([giant.parent, shifted.astype(np.int32)])
+        start = np.concatenate([[0], start + giant.n_sites])
+    tree = Tree(parent, start)
+    value = TreeWalk().sample(tree, streams)
+    row: Row = {
+        "n_sites": boxes.n_sites,
+        "largest_share": float(tree.sizes.max() / boxes.n_sites),
+        "loops_per_site": 0.0,
+        "cutoff": _bethe_cutoff(lattice, sizes),
+        "survival": [float(lattice.survival(int(s)) + infinite) for s in SURVIVAL_SIZES],
+        "kept_share": _share(sizes, boxes.min_size),
+    }
+    return toy.Toy(tree, value.value, value.variance, streams), row
+
+
+def _bethe_cutoff(lattice: BetheLattice, sizes: Any) -> float:
+    """<S^2>/<S> over random sites: exact below p_c, of the clusters drawn from it on."""
+    s = sizes.astype(np.float64)
+    if lattice.branching < 1.0:
+        s = np.arange(1.0, 60.0 * lattice.cutoff_size + 1000.0)
+        weight = lattice.site_size_law().probability(s)
+        return float(np.sum(weight * s**2) / np.sum(weight * s))
+    return float(np.sum(s**2) / np.sum(s))
+
+
+def _size_moments(size: Any, above: bool) -> Row:
+    """P(S >= s) of a random site, and <S^2>/<S> over random sites (giant left out above p_c)."""
+    s = np.sort(size.astype(np.float64))
+    mass = np.concatenate([[0.0], np.cumsum(s)])
+    below = mass[np.searchsorted(s, SURVIVAL_SIZES, side="left")]
+    finite = s[:-1] if above and s.size > 1 else s
+    return {
+        "cutoff": float(np.sum(finite**3) / np.sum(finite**2)),
+        "survival": (1.0 - below / mass[-1]).tolist(),
+    }
+
+
+def _share(sizes: Any, min_size: int) -> float:
+    return float(sizes[sizes >= min_size].sum() / sizes.sum())
+
+
+def single_curve(data: toy.Toy, n: FloatArray, item: int, n_test: int = 2000) -> FloatArray:
+    """Return the 1-NN loss on the first (largest) cluster with n observed sites in the mean."""
+    out = np.empty(n.size)
+    rate, count = np.zeros(data.tree.n_clusters), np.zeros(data.tree.n_clusters, dtype=np.int64)
+    count[0] = n_test
+    for i, value in enumerate(n):
+        rate[0] = value / data.tree.sizes[0]
+        out[i] = toy.cluster_losses(data, rate, count, item + i, ("nearest",))[0, 0]
+    return out
+
+
+def placed_rates(data: toy.Toy, total: float, gamma: float, factor: float) -> FloatArray:
+    """Return the rates at which clusters are observed with points placed by the optimal allocation."""
+    capacity = allocation.weighted_allocation(total / factor, data.share, gamma)
+    return np.asarray(np.minimum(capacity * factor / data.tree.sizes, toy.RATE_CAP))
+
+
+def random_rates(data: toy.Toy, total: float) -> FloatArray:
+    """Return the rates of points drawn at random from all sites kept."""
+    return np.full(data.tree.n_clusters, min(total / data.tree.n_sites, toy.RATE_CAP))
+
+
+def predicted_loss(data: toy.Toy, rate: FloatArray, gamma: float, factor: float) -> float:
+    """Return the finite-size prediction: sum over the clusters drawn of share max(n_k / f, 1)^-gamma."""
+    loss = theory.single_cluster_loss(rate * data.tree.sizes, gamma, factor)
+    return float(loss @ data.share)
+
+
+def scale_factor(n: FloatArray, loss: FloatArray, gamma: float) -> float:
+    """Return f of max(n / f, 1)^-gamma fitted to a cluster's curve; 1 where gamma is 0."""
+    return fit.fit_scale_factor(n, loss, gamma) if gamma > 0.0 and n.size else 1.0
+
+
+def grid(start: float, stop: float, per_decade: int) -> FloatArray:
+    """Return sizes start * 10^(j / per_decade) up to stop, the same ones whatever stop is."""
+    if stop < start:
+        return np.zeros(0)
+    j = np.arange(int(np.floor(per_decade * np.log10(stop / start) + 1e-9)) + 1)
+    return np.asarray(start * 10.0 ** (j / per_decade))
