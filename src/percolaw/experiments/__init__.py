@@ -35,6 +35,7 @@ EXPERIMENTS = {
     "regimes": "regimes:Regimes",
     "dimension-table": "dimension_table:DimensionTable",
     "mean-field-check": "mean_field_check:MeanFieldCheck",
+    "sampling": "sampling:Sampling",
     "learnability": "learnability:Learnability",
 }
 

@@ -129,3 +129,57 @@ def hang(removed, above, value):
     for k in range(removed.shape[0] - 1, -1, -1):
         if above[removed[k]] >= 0:
             value[removed[k]] = value[above[removed[k]]]
+
+
+@njit(cache=True)
+def _move(site, distance, new, head, after, before):
+    """Take a site out of the list of its old distance and put it at the head of the new one's."""
+    old = distance[site]
+    if old < head.shape[0]:
+        if before[site] >= 0:
+            after[before[site]] = after[site]
+        else:
+            head[old] = after[site]
+        if after[site] >= 0:
+            before[after[site]] = before[site]
+    distance[site] = new
+    before[site], after[site] = -1, head[new]
+    if head[new] >= 0:
+        before[head[new]] = site
+    head[new] = site
+
+
+@njit(cache=True)
+def farthest_first(indptr, neighbor, first, order):
+    """List sites so that each is farthest from all before it, from `first` on.
+
+    order (n,) is filled. Sites are kept in lists by distance to the nearest one chosen; a new one moves
+    only those that it is nearest to. Ties go to the site that was moved last.
+    """
+    n_sites = indptr.shape[0] - 1
+    distance = np.full(n_sites, n_sites, np.int64)
+    after = np.full(n_sites, -1, np.int64)
+    before = np.full(n_sites, -1, np.int64)
+    head = np.full(n_sites, -1, np.int64)
+    queue = np.empty(n_sites, np.int64)
+    top = np.int64(n_sites - 1)
+    chosen = np.int64(first)
+    for k in range(order.shape[0]):
+        if k > 0:
+            while head[top] < 0:
+                top -= 1
+            chosen = head[top]
+        order[k] = chosen
+        _move(chosen, distance, np.int64(0), head, after, before)
+        queue[0] = chosen
+        size, done = 1, 0
+        while done < size:
+            here = queue[done]
+            beyond = distance[here] + 1
+            done += 1
+            for e in range(indptr[here], indptr[here + 1]):
+                there = neighbor[e]
+                if beyond < distance[there]:
+                    _move(there, distance, beyond, head, after, before)
+                    queue[size] = there
+                    size += 1

@@ -188,6 +188,45 @@ def posterior_passes(parent, edge, observed, value, conductance, mean):
 
 
 @njit(cache=True)
+def greedy_variance(parent, edge, first, order):
+    """List sites so that each has the largest posterior variance given all before it, from `first` on.
+
+    order (n,) is filled; ties go to the smallest index. Two passes over all sites for each one listed.
+    """
+    n = parent.shape[0]
+    observed = np.zeros(n, np.bool_)
+    below = np.empty(n, np.float64)
+    total = np.empty(n, np.float64)
+    chosen = np.int64(first)
+    for k in range(order.shape[0]):
+        order[k] = chosen
+        observed[chosen] = True
+        for i in range(n):
+            below[i] = 0.0
+        for i in range(n - 1, -1, -1):
+            p = parent[i]
+            if p >= 0:
+                c = below[i]
+                below[p] += 1.0 / edge[i] if observed[i] else c / (1.0 + edge[i] * c)
+        least = np.inf
+        for i in range(n):
+            p = parent[i]
+            c = below[i]
+            if p >= 0:
+                if observed[p]:
+                    c += 1.0 / edge[i]
+                else:
+                    # What the parent sees elsewhere: its own total less this site's share.
+                    mine = 1.0 / edge[i] if observed[i] else below[i] / (1.0 + edge[i] * below[i])
+                    rest = max(total[p] - mine, 0.0)
+                    c += rest / (1.0 + edge[i] * rest)
+            total[i] = c
+            if not observed[i] and c < least:
+                least = c
+                chosen = i
+
+
+@njit(cache=True)
 def span_paths(parent, sites, slot):
     """Union of the paths from `sites` (sorted) to their roots, parents first.
 

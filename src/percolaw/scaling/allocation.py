@@ -70,7 +70,12 @@ def optimal_allocation(
     return power_law_allocation(degrees_of_freedom, n_clusters, b, k_br)
 
 
-def weighted_allocation(total: float, weight: npt.ArrayLike, cluster_exponent: float) -> FloatArray:
+def weighted_allocation(
+    total: float,
+    weight: npt.ArrayLike,
+    cluster_exponent: float,
+    count: npt.ArrayLike | None = None,
+) -> FloatArray:
     """Return the capacities n_k that minimise sum_k w_k max(n_k, 1)^-gamma at sum n_k = total, exactly.
 
     The m clusters of largest weight are served with n_k in proportion to w_k^(1/(1+gamma)), the others
@@ -82,37 +87,44 @@ def weighted_allocation(total: float, weight: npt.ArrayLike, cluster_exponent: f
     total : float
         Budget >= 0.
     weight : array, shape (n_clusters,)
-        Weights >= 0 in any order.
+        Weights >= 0 of one cluster each, in any order.
     cluster_exponent : float
         gamma > 0.
+    count : array, shape (n_clusters,), optional
+        How many clusters there are of each weight (all served or none); 1 if left out.
 
     Returns
     -------
     array of float64, shape (n_clusters,)
-        O(n_clusters log n_clusters).
+        Capacity of one cluster of each weight. O(n_clusters log n_clusters).
     """
     budget = checks.real("total", total, minimum=0.0)
-    w = checks.finite_array("weight", weight, ndim=1)
     gamma = checks.real("cluster_exponent", cluster_exponent, minimum=1e-9)
-    if w.size == 0 or np.any(w < 0) or not np.any(w > 0):
-        raise ValueError("weight must hold at least one positive number and none below 0.")
+    w, m = _weights(weight, count)
     order = np.argsort(-w, kind="stable")
-    sorted_weight = w[order]
-    share = sorted_weight ** (1.0 / (1.0 + gamma))
-    spent = np.cumsum(share)
-    left = sorted_weight.sum() - np.cumsum(sorted_weight)
-    with np.errstate(divide="ignore"):
+    share = w[order] ** (1.0 / (1.0 + gamma))
+    spent = np.cumsum(m[order] * share)
+    mass = m[order] * w[order]
+    left = mass.sum() - np.cumsum(mass)
+    with np.errstate(divide="ignore", invalid="ignore"):
         served = (budget / spent) ** -gamma * spent
-    # A cluster with less than 1 has loss 1: such m are worse than the formula says, never taken.
-    least = budget * share / spent
-    loss = np.where((least >= 1.0) & (share > 0.0), served + left, np.inf)
+        # A cluster with less than 1 has loss 1: such numbers served are never the best.
+        loss = np.where((budget * share >= spent) & (share > 0.0), served + left, np.inf)
     out = np.zeros(w.size)
     if np.isfinite(loss.min()):
-        m = int(np.argmin(loss)) + 1
-        out[order[:m]] = budget * share[:m] / spent[m - 1]
-    else:  # less than one unit: it helps nobody
-        out[order[0]] = budget
+        last = int(np.argmin(loss))
+        out[order[: last + 1]] = budget * share[: last + 1] / spent[last]
     return out
+
+
+def _weights(weight: npt.ArrayLike, count: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray]:
+    w = checks.finite_array("weight", weight, ndim=1)
+    if w.size == 0 or np.any(w < 0) or not np.any(w > 0):
+        raise ValueError("weight must hold at least one positive number and none below 0.")
+    m = np.ones(w.size) if count is None else checks.finite_array("count", count, length=w.size)
+    if np.any(m < 1):
+        raise ValueError(f"count must be at least 1 everywhere; got {m.min():g}.")
+    return w, m
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +195,49 @@ def numerical_allocation(
     n = np.bincount(owner[order], weights=bought, minlength=p.size).astype(np.float64)
     least = float(p @ curve[:, 0] + np.sum(bought * slope[order]))
     return Allocation(n, least)
+
+
+def shared_curve_allocation(
+    total: float,
+    weight: npt.ArrayLike,
+    size: npt.ArrayLike,
+    loss: npt.ArrayLike,
+    count: npt.ArrayLike | None = None,
+) -> Allocation:
+    """Split a budget as `numerical_allocation` does, over clusters that have one learning curve.
+
+    Parameters
+    ----------
+    total : float
+        Budget N >= 0.
+    weight : array, shape (n_clusters,)
+        Weight of one cluster each.
+    size, loss : array, shape (n_sizes,)
+        The curve; sizes rise from 0.
+    count : array, shape (n_clusters,), optional
+        How many clusters there are of each weight; 1 if left out.
+
+    Returns
+    -------
+    Allocation
+        Capacities of one cluster of each weight. O(n_clusters n_sizes log), no loop over clusters.
+    """
+    budget = checks.real("total", total, minimum=0.0)
+    w, m = _weights(weight, count)
+    y = checks.finite_array("loss", loss, ndim=1)
+    x = checks.finite_array("size", size, ndim=1, length=y.size)
+    if x[0] != 0 or np.any(np.diff(x) <= 0):
+        raise ValueError("size must rise strictly from 0.")
+    hull = _lower_hull(x, y)
+    run, rise = np.diff(x[hull]), np.diff(y[hull])
+    run, rise = run[rise < 0], rise[rise < 0]
+    slope = (w[:, None] * (rise / run)).ravel()
+    width = np.broadcast_to(m[:, None] * run, (w.size, run.size)).ravel()
+    order = np.argsort(slope, kind="stable")
+    bought = np.zeros(slope.size)
+    bought[order] = np.diff(np.minimum(np.cumsum(width[order]), budget), prepend=0.0)
+    n = bought.reshape(w.size, run.size).sum(axis=1) / m
+    return Allocation(n, float((m * w).sum() * y[0] + bought @ slope))
 
 
 def _lower_hull(x: FloatArray, y: FloatArray) -> npt.NDArray[np.int64]:

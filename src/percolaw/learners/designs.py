@@ -1,0 +1,85 @@
+"""Where to observe a cluster: orders of its sites in which every beginning is a design."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.covariance import Covariance
+from percolaw.graph import Graph
+from percolaw.rng import RandomLike, as_streams
+from percolaw.tree import Tree
+
+Ids = npt.NDArray[np.int64]
+
+
+def random_order(cluster: Tree | Graph, n: int, rng: RandomLike = 0) -> Ids:
+    """Return n sites drawn without replacement, int64. Stream ``split``."""
+    count = _count(cluster, n)
+    drawn = as_streams(rng).generator("split").choice(cluster.n_sites, count, replace=False)
+    return drawn.astype(np.int64)
+
+
+def farthest_first(cluster: Tree | Graph, n: int, rng: RandomLike = 0) -> Ids:
+    """Return n sites, each farthest in chemical distance from all before it; the first is random.
+
+    Gonzalez's 2-approximation of the k-centre problem (1985). About O(n_sites log n) time.
+    """
+    from percolaw.kernels import graph as kernels
+
+    count = _count(cluster, n)
+    _one_cluster(cluster)
+    graph = Graph.from_tree(cluster) if isinstance(cluster, Tree) else cluster
+    order = np.empty(count, dtype=np.int64)
+    first = int(random_order(cluster, 1, rng)[0])
+    kernels.farthest_first(graph.indptr, graph.neighbor, first, order)
+    return order
+
+
+def greedy_variance(tree: Tree, n: int, rng: RandomLike = 0) -> Ids:
+    """Return n sites, each with the largest posterior variance of the tree walk given all before it.
+
+    Exact, from the resistance to the sites observed so far; the first is random. O(n n_sites) time.
+    """
+    from percolaw.kernels import tree as kernels
+
+    if not isinstance(tree, Tree):
+        raise TypeError(f"greedy_variance is exact on a Tree only; got {type(tree).__name__}.")
+    count = _count(tree, n)
+    _one_cluster(tree)
+    order = np.empty(count, dtype=np.int64)
+    kernels.greedy_variance(tree.parent, tree.edge, int(random_order(tree, 1, rng)[0]), order)
+    return order
+
+
+def greedy_kernel_variance(kernel: Covariance, points: npt.ArrayLike, n: int) -> Ids:
+    """Return n rows of points, each with the largest posterior variance given all before it.
+
+    The pivots of a pivoted Cholesky factorisation: O(n^2 m) time and 8 n m bytes for m points.
+    """
+    x = checks.finite_array("points", points, ndim=2)
+    count = checks.integer("n", n, minimum=1, maximum=x.shape[0])
+    factor = np.empty((count, x.shape[0]))
+    variance = kernel.diagonal(x).astype(np.float64)
+    order = np.empty(count, dtype=np.int64)
+    for k in range(count):
+        i = int(np.argmax(variance))
+        order[k] = i
+        row = kernel(x[i : i + 1], x)[0] - factor[:k, i] @ factor[:k]
+        factor[k] = row / np.sqrt(max(variance[i], 1e-300))
+        variance -= factor[k] ** 2
+        variance[order[: k + 1]] = -np.inf
+    return order
+
+
+def _count(cluster: Tree | Graph, n: int) -> int:
+    return checks.integer("n", n, minimum=1, maximum=cluster.n_sites)
+
+
+def _one_cluster(cluster: Tree | Graph) -> None:
+    if cluster.n_clusters != 1:
+        raise ValueError(
+            f"a design is for one cluster; got {cluster.n_clusters}. Take one with .cluster(k), and "
+            "share a budget with percolaw.scaling.allocation."
+        )
