@@ -72,6 +72,18 @@ REPRODUCTIONS = {
             "layer-dimension",
         ),
     ),
+    "regimes": (
+        "Both regimes through the percolation transition, on real lattices and on the Bethe lattice",
+        (
+            "regimes",
+            "dimension-table",
+            "mean-field-check",
+            "sampling",
+            "learnability",
+            "kernel-scaling",
+            "nn-data-scaling",
+        ),
+    ),
     "sharma-kaplan": (
         "Scaling Laws from the Data Manifold Dimension (Sharma and Kaplan, JMLR 2022)",
         ("nn-model-scaling", "nn-data-scaling", "layer-dimension"),
@@ -80,6 +92,22 @@ REPRODUCTIONS = {
 
 #: Fields of experiments that a source sets itself, on top of any preset.
 OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
+    "regimes": {
+        "kernel-scaling": {
+            "cluster_dims": (),
+            "cube_dims": (),
+            "teacher_settings": (),
+            "lattices": tuple(
+                f"lattice d = {d}, {p}" for d in (2, 3, 4) for p in ("p_c", "1.3 p_c")
+            ),
+            "smoothness": (0.5, 1.5),
+        },
+        "nn-data-scaling": {
+            "settings": ("lattice d = 3, p_c", "lattice d = 3, 1.3 p_c"),
+            "teachers": ("Matérn 0.5", "Matérn 1.5"),
+            "teachers_elsewhere": ("Matérn 0.5", "Matérn 1.5"),
+        },
+    },
     "sharma-kaplan": {
         "nn-model-scaling": SHARMA_KAPLAN,
         "nn-data-scaling": {

@@ -35,6 +35,7 @@ class KernelScaling:
         "n_seeds",
         "cluster_dims",
         "cube_dims",
+        "lattices",
         "teacher_settings",
         "floor",
         "tolerance",
@@ -77,6 +78,8 @@ class KernelScaling:
     """Embedding dimensions of the infinite cluster."""
     cube_dims: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
     """Dimensions of the cubes."""
+    lattices: tuple[str, ...] = ()
+    """Clusters of real lattices: 'lattice d = 3, p_c', 'lattice d = 3, 1.3 p_c', ..."""
     teacher_settings: tuple[str, ...] = TEACHER_SETTINGS
     """Settings on which all teachers are learned by the infinitely wide network."""
     network_depth: int = 2
@@ -113,7 +116,8 @@ class KernelScaling:
         """Return every setting and its dimension."""
         found = {f"cluster d = {d}": 4.0 for d in self.cluster_dims}
         found |= {f"cube {d}": float(d) for d in self.cube_dims}
-        return found | {"sphere 2 x cube 1": 3.0}
+        found |= {name: tasks.dimension(name) for name in self.lattices}
+        return found if self.lattices else found | {"sphere 2 x cube 1": 3.0}
 
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed: expected losses, or losses on drawn teachers."""

@@ -123,7 +123,7 @@ class Learnability:
                     ]
                 )  # (budgets, seeds, ratios)
                 best = np.array([[best_ratio(ratios, curve) for curve in part] for part in loss])
-                claims += self._claims(d, name, best)
+                claims += self._claims(d, name, ratios, loss)
                 table.append(
                     {
                         "dimension": d,
@@ -132,23 +132,38 @@ class Learnability:
                         "ratios": ratios,
                         "loss": [np.exp(np.log(part).mean(axis=0)) for part in loss],
                         "best": best.mean(axis=1),
-                        "best_interval": [fit.seed_interval(b) for b in best],
+                        "best_interval": [
+                            fit.seed_interval(b) if np.isfinite(b).all() else (-np.inf, np.inf)
+                            for b in best
+                        ],
                     }
                 )
         return Conclusion(tuple(claims), {"budgets": self.budgets, "table": table})
 
-    def _claims(self, d: int, learner: str, best: FloatArray) -> list[Claim]:
+    def _claims(self, d: int, learner: str, ratios: FloatArray, loss: FloatArray) -> list[Claim]:
+        """A claim on the smallest and the largest budget that all p around p_c could be learned with."""
+        usable = [
+            i
+            for i in range(len(self.budgets))
+            if np.isfinite(loss[i][:, ratios >= 1.0]).all() and (ratios >= 1.0).sum() >= 3
+        ]
         found = []
-        for budget, ratios in ((self.budgets[0], best[0]), (self.budgets[-1], best[-1])):
+        for i in sorted({usable[0], usable[-1]}) if usable else []:
+            best = np.array([best_ratio(ratios, curve) for curve in loss[i]])
+            lowest = ratios[np.isfinite(loss[i]).all(axis=0)][0]
+            note = f"p from {lowest:g} to {ratios[-1]:g} p_c"
+            ends = int(np.sum((best <= lowest) | (best >= ratios[-1])))
+            if ends:
+                note += f"; {ends} of {best.size} seeds have their best at an end of it"
             found.append(
                 judge(
-                    f"{label(d)}, {learner} 1-NN, {budget} points: best p / p_c",
+                    f"{label(d)}, {learner} 1-NN, {self.budgets[i]} points: best p / p_c",
                     self.source,
                     1.0,
-                    float(ratios.mean()),
-                    fit.seed_interval(ratios),
+                    float(best.mean()),
+                    fit.seed_interval(best),
                     self.tolerance,
-                    "data at p_c would be learned best if this were 1",
+                    note,
                 )
             )
         return found
@@ -157,9 +172,11 @@ class Learnability:
 def best_ratio(ratios: FloatArray, loss: FloatArray) -> float:
     """Return where a curve is least: the vertex of the parabola through its lowest point and neighbours.
 
-    Losses that are NaN do not count; at the ends the end itself.
+    Losses that are NaN do not count (NaN if all are); at the ends the end itself.
     """
     usable = np.isfinite(loss)
+    if not usable.any():
+        return float("nan")
     x, y = np.log(ratios[usable]), np.log(loss[usable])
     i = int(np.argmin(y))
     if i in (0, x.size - 1):

@@ -12,14 +12,17 @@ from percolaw import checks
 from percolaw.critical import hypercubic_threshold, threshold_source
 from percolaw.experiments import boxes, toy
 from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.sampling import mean_variance
 from percolaw.lattice import BetheLattice
 from percolaw.rng import Streams
-from percolaw.scaling import fit, theory
+from percolaw.scaling import fit
 
 FloatArray = toy.FloatArray
 
 #: Clusters in a bin of sizes below which the bin is left out.
 LEAST_IN_BIN = 20
+#: Clusters of a bin that are compared with trees of the same size, at most.
+MOST_TREES = 200
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,9 @@ class MeanFieldCheck:
         checks.integer("budget", self.budget, minimum=10_000)
         checks.integer("max_size", self.max_size, minimum=10_000)
         checks.integer("field_size", self.field_size, minimum=10_000)
+        checks.integer("n_balls", self.n_balls, minimum=1)
+        if len(self.size_window) != 2 or not 1.0 <= self.size_window[0] < self.size_window[1]:
+            raise ValueError(f"size_window must be two rising sizes; got {self.size_window}.")
 
     def cells(self) -> list[Cell]:
         """A unit is a dimension and a seed."""
@@ -107,6 +113,7 @@ class MeanFieldCheck:
         return [{**cell, **self._sizes(d, streams), **self._learning(d, streams)}]
 
     def _sizes(self, d: int, streams: Streams) -> Row:
+        from percolaw.clusters.conditioned import conditioned_clusters
         from percolaw.clusters.hypercubic import grow_statistics
 
         n = max(100, int(0.5 * self.budget / math.sqrt(self.max_size)))  # P(S >= s) ~ s^(-1/2)
@@ -114,17 +121,22 @@ class MeanFieldCheck:
         s = 2 ** np.arange(int(np.log2(self.max_size)) + 1)
         bins = []
         for low in s[2:]:
-            inside = found.whole & (found.size >= low) & (found.size < 2 * low)
-            if inside.sum() >= LEAST_IN_BIN:
-                size = found.size[inside].astype(np.float64)
-                distance = np.sqrt(np.pi * size / (2.0 * theory.offspring_variance(2 * d)))
-                bins.append(
-                    {
-                        "size": float(np.exp(np.log(size).mean())),
-                        "radius": float((found.radius_squared[inside] / (0.5 * distance)).mean()),
-                        "loops": float((found.loops[inside] / size).mean()),
-                    }
-                )
+            inside = np.flatnonzero(found.whole & (found.size >= low) & (found.size < 2 * low))
+            if inside.size < LEAST_IN_BIN:
+                continue
+            size = found.size[inside]
+            # Trees of the same sizes: half the mean distance is the squared radius of a tree in space.
+            few = size[:MOST_TREES]
+            tree = conditioned_clusters(few, 2 * d, streams.child(int(low)))
+            bins.append(
+                {
+                    "low": int(low),
+                    "size": float(np.exp(np.log(few).mean())),
+                    "radius": float(found.radius_squared[inside[:MOST_TREES]].mean()),
+                    "tree_radius": float(mean_variance(tree).mean()),
+                    "loops": float((found.loops[inside] / size).mean()),
+                }
+            )
         return {"s": s, "survival": [(found.size >= v).mean() for v in s], "bins": bins, "n": n}
 
     def _learning(self, d: int, streams: Streams) -> Row:
@@ -159,7 +171,14 @@ class MeanFieldCheck:
             claims += self._size_claims(d, mine) + self._learning_claims(d, mine)
             s = np.array(mine[0]["s"])
             bethe = BetheLattice(2 * d)
-            shared = min((r["bins"] for r in mine), key=len)
+            common = [
+                [
+                    b
+                    for b in r["bins"]
+                    if all(b["low"] in {o["low"] for o in q["bins"]} for q in mine)
+                ]
+                for r in mine
+            ]
             table.append(
                 {
                     "dimension": d,
@@ -168,13 +187,13 @@ class MeanFieldCheck:
                     "s": s,
                     "survival": np.mean([r["survival"] for r in mine], axis=0),
                     "tree_survival": [bethe.survival(int(v)) for v in s],
-                    "size": [b["size"] for b in shared],
                     **{
-                        key: np.mean(
-                            [[b[key] for b in r["bins"][: len(shared)]] for r in mine], axis=0
-                        )
-                        for key in ("radius", "loops")
+                        key: np.mean([[b[key] for b in part] for part in common], axis=0)
+                        for key in ("size", "loops")
                     },
+                    "radius": fit.aggregate(
+                        np.array([[b["radius"] / b["tree_radius"] for b in p] for p in common])
+                    ),
                     "grid": mine[0]["grid"],
                     "lattice": fit.aggregate(np.array([r["lattice"] for r in mine])),
                     "tree": fit.aggregate(np.array([r["tree"] for r in mine])),
@@ -211,18 +230,14 @@ class MeanFieldCheck:
         found.append(self._difference(f"d = {d}: tau less the tree's 5/2, same sizes", -slopes))
         bins = [[b for b in r["bins"] if low <= b["size"] <= high] for r in rows]
         if all(len(part) >= 3 for part in bins):
-            radius = np.array(
-                [np.exp(np.mean([np.log(b["radius"]) for b in part])) for part in bins]
-            )
-            name = f"d = {d}: squared radius of gyration over the tree's, same sizes"
-            found.append(self._ratio(name, radius))
-            slope = np.array(
-                [
-                    fit.log_slopes(*([b[key] for b in part] for key in ("size", "radius")))[0]
-                    for part in bins
-                ]
-            )
-            name = f"d = {d}: 2/D less the tree's 1/2, same sizes"
+            ratios = [np.array([b["radius"] / b["tree_radius"] for b in part]) for part in bins]
+            name = f"d = {d}: squared radius of gyration over that of trees of the same sizes"
+            found.append(self._ratio(name, np.array([np.exp(np.log(r).mean()) for r in ratios])))
+            slope = [
+                fit.log_slopes([b["size"] for b in part], r)[0]
+                for part, r in zip(bins, ratios, strict=True)
+            ]
+            name = f"d = {d}: 2/D less that of trees of the same sizes"
             found.append(self._difference(name, slope))
             loops = np.array([np.mean([b["loops"] for b in part]) for part in bins])
             found.append(
@@ -248,8 +263,10 @@ class MeanFieldCheck:
         ]
 
     def _ratio(self, name: str, values: FloatArray) -> Claim:
-        mean = float(np.exp(np.log(values).mean()))
-        return judge(name, self.source, 1.0, mean, fit.seed_interval(values), self.tolerance)
+        logs = np.log(values)
+        low, high = np.exp(fit.seed_interval(logs))
+        mean = float(np.exp(logs.mean()))
+        return judge(name, self.source, 1.0, mean, (low, high), self.tolerance)
 
     def _difference(self, name: str, values: Any) -> Claim:
         return judge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 PRODUCT = (("sphere", 2), ("cube", 1))
 #: Sites of a finite cluster for each point taken of it.
 SITES_PER_POINT = 100
+#: Sites of the clusters of real lattices, at least.
+LATTICE_SITES = 300_000
 #: z of finite clusters.
 COORDINATION_NUMBER = 200
 #: Coordinates of a masked cube (Sharma and Kaplan 2022).
@@ -36,7 +39,11 @@ def dimension(name: str) -> float:
 
     >>> dimension("cluster d = 16"), dimension("cube 3"), dimension("sphere 2 x cube 1")
     (4.0, 3.0, 3.0)
+    >>> dimension("lattice d = 2, 1.3 p_c"), round(dimension("lattice d = 2, p_c"), 4)
+    (2.0, 1.8958)
     """
+    from percolaw.critical import critical_exponents
+
     words = name.split()
     try:
         if name == "sphere 2 x cube 1":
@@ -44,6 +51,9 @@ def dimension(name: str) -> float:
         if words[:-1] in (["cluster", "d", "="], ["finite", "cluster", "d", "="]):
             checks.integer("d", int(words[-1]), minimum=1)
             return 4.0
+        if name.startswith("lattice"):
+            d, ratio = _lattice(name)
+            return float(d) if ratio > 1.0 else critical_exponents(d).fractal_dimension
         if words[:-1] == ["cube"]:
             return float(checks.integer("cube", int(words[-1]), minimum=1))
         if words[:-1] == ["masked", "cube"]:
@@ -52,16 +62,41 @@ def dimension(name: str) -> float:
         pass
     raise ValueError(
         f"unknown points {name!r}; there are 'cluster d = 16' (infinite), 'finite cluster d = 16', "
-        f"'cube 4', 'masked cube 4' (in {MASKED_DIM} coordinates), each with a number of your choice, "
-        "and 'sphere 2 x cube 1'."
+        f"'cube 4', 'masked cube 4' (in {MASKED_DIM} coordinates), 'lattice d = 3, p_c' (a ball of the "
+        "incipient infinite cluster), 'lattice d = 3, 1.3 p_c' (the giant cluster of a box), each with "
+        "numbers of your choice, and 'sphere 2 x cube 1'."
     )
+
+
+def _lattice(name: str) -> tuple[int, float]:
+    """Dimension and p/p_c of a real lattice's name; ValueError for others."""
+    found = re.fullmatch(r"lattice d = ([2-8]), (?:(\d+(?:\.\d+)?) )?p_c", name)
+    ratio = float(found[2] or 1.0) if found else 0.0
+    if found is None or ratio < 1.0:
+        raise ValueError(name)
+    return int(found[1]), ratio
+
+
+def _lattice_points(d: int, ratio: float, n: int, streams: Streams) -> FloatArray:
+    """Coordinates of n sites of one cluster, drawn without replacement."""
+    from percolaw.clusters.hypercubic import HypercubicLattice, grow_cluster, percolate
+    from percolaw.critical import hypercubic_threshold
+
+    sites, threshold = max(LATTICE_SITES, SITES_PER_POINT * n), hypercubic_threshold(d)
+    if ratio > 1.0:
+        box = HypercubicLattice(d, round(sites ** (1.0 / d)))
+        found: Any = percolate(box, min(1.0, ratio * threshold), streams).graph().coordinates
+    else:
+        found = grow_cluster(d, threshold, sites, rng=streams, min_size=sites).coordinates
+    chosen = streams.generator("evaluation").choice(found.shape[0], n, replace=False)
+    return found[chosen].astype(np.float64)
 
 
 def points(name: str, n: int, streams: Streams, n_sites: int = 0) -> FloatArray:
     """Return n points by their name, standardised (`standardized_inputs`).
 
     Of a finite cluster they are sites drawn without replacement: of `n_sites`, or `SITES_PER_POINT` for
-    each point.
+    each point; so they are on real lattices, of at least `LATTICE_SITES` in all.
     """
     from percolaw.clusters.conditioned import conditioned_clusters
     from percolaw.datasets.make import make_cluster
@@ -70,7 +105,10 @@ def points(name: str, n: int, streams: Streams, n_sites: int = 0) -> FloatArray:
     from percolaw.targets.teacher import standardized_inputs
 
     d = int(dimension(name)) if "cluster" not in name else int(name.split()[-1])
-    if name.startswith("cluster"):
+    x: npt.NDArray[Any]
+    if name.startswith("lattice"):
+        x = _lattice_points(*_lattice(name), n, streams)
+    elif name.startswith("cluster"):
         x = make_cluster(n, d, streams, labels="none").X
     elif name.startswith("finite"):
         tree = conditioned_clusters(
