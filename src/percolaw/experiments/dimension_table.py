@@ -242,11 +242,12 @@ class DimensionTable:
             total = lattice.n_bonds if kind == "bond" else lattice.n_sites
             low, high = (1.0 - REACH) * known, min((1.0 + REACH) * known, 1.0)
             records = np.unique(np.linspace(low * total, high * total, N_RECORDS).astype(np.int64))
-            share = np.zeros(p.size)
+            wrapping, largest = np.zeros(p.size), np.zeros(p.size)
             for j in range(self.n_sweeps):
                 found = sweep(lattice, streams.child(i, j), n_open=records).at(p)
-                share += found["wrapped"].mean(axis=1) / self.n_sweeps
-            out[f"wrapping_{i}"], out[f"length_{i}"] = share, length
+                wrapping += found["wrapped"].mean(axis=1) / self.n_sweeps
+                largest += found["largest_share"] / self.n_sweeps
+            out[f"wrapping_{i}"], out[f"largest_{i}"] = wrapping, largest
         return out
 
     def conclude(self, rows: list[Row]) -> Conclusion:
@@ -268,6 +269,7 @@ class DimensionTable:
                     "verdict": claim.verdict,
                     "scale": scale,
                 }
+            claims += self._collapse_claims(d, mine["threshold bond"])
             for kind in KINDS:
                 claim = self._threshold_claim(d, kind, mine[f"threshold {kind}"])
                 claims.append(claim)
@@ -394,6 +396,45 @@ class DimensionTable:
             self.threshold_tolerance * known,
         )
 
+    def _collapse_claims(self, d: int, rows: list[Row]) -> list[Claim]:
+        """Finite-size scaling of the largest cluster: its share is L^(D - d) f((p/p_c - 1) L^(1/nu))."""
+        known = critical_exponents(d)
+        p = np.array(rows[0]["p"]) / hypercubic_threshold(d) - 1.0
+        lengths = np.array(self._lengths(d), dtype=np.float64)
+        small, large = (np.array([r[f"largest_{i}"] for r in rows]) for i in (0, 1))
+        at = int(np.argmin(np.abs(p)))
+        # Above six dimensions the largest cluster of a torus grows as the volume to 2/3, not as L^4.
+        torus = min(known.fractal_dimension, 2.0 * d / 3.0) if d <= 6 else 2.0 * d / 3.0
+        measured = d + np.log(large[:, at] / small[:, at]) / np.log(lengths[1] / lengths[0])
+        where = f"L = {lengths[0]:.0f} and {lengths[1]:.0f}"
+        found = [
+            self._judge(
+                f"d = {d}: growth of the largest cluster of a torus at p_c, {where}"
+                + (": 2d/3" if d > 6 else ": D"),
+                known.source,
+                torus,
+                measured,
+                self.dimension_tolerance * torus,
+            )
+        ]
+        x = p * lengths[:, None] ** (1.0 / known.correlation_exponent)
+        inside = np.abs(x[0]) <= 1.0
+        scaled = lengths ** (d - torus)
+        ratio = [
+            np.exp(np.mean(np.log(scaled[1] * np.interp(x[0], x[1], b) / (scaled[0] * a))[inside]))
+            for a, b in zip(small, large, strict=True)
+        ]
+        found.append(
+            self._judge(
+                f"d = {d}: finite-size collapse of the largest cluster within one unit of p_c, {where}",
+                known.source,
+                1.0,
+                ratio,
+                2.5 * self.dimension_tolerance,
+            )
+        )
+        return found
+
     def _curves(self, mine: dict[str, list[Row]]) -> dict[str, Any]:
         rows = mine["learning"]
         return {
@@ -410,7 +451,11 @@ class DimensionTable:
             "wrapping": {
                 kind: {
                     "p": mine[f"threshold {kind}"][0]["p"],
-                    "lengths": [mine[f"threshold {kind}"][0][f"length_{i}"] for i in (0, 1)],
+                    "lengths": self._lengths(mine["learning"][0]["dimension"]),
+                    "largest": [
+                        np.mean([r[f"largest_{i}"] for r in mine[f"threshold {kind}"]], axis=0)
+                        for i in (0, 1)
+                    ],
                     "curves": [
                         np.mean([r[f"wrapping_{i}"] for r in mine[f"threshold {kind}"]], axis=0)
                         for i in (0, 1)

@@ -59,7 +59,7 @@ class Learnability:
     """p / p_c."""
     budgets: tuple[int, ...] = (100, 1000, 10_000, 100_000)
     """Training points, drawn at random from all sites kept."""
-    boxes: boxes.Boxes = field(default_factory=lambda: boxes.Boxes(n_sites=1_500_000))
+    boxes: boxes.Boxes = field(default_factory=lambda: boxes.Boxes(n_sites=800_000))
     """The boxes, and what is drawn from them."""
     n_seeds: int = 5
     """Independent boxes and functions."""

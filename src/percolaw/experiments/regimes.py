@@ -74,7 +74,7 @@ class Regimes:
     """Hypercubic lattices by dimension; 0 is the Bethe lattice."""
     ratios: tuple[float, ...] = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5)
     """p / p_c; must hold 1."""
-    boxes: boxes.Boxes = field(default_factory=lambda: boxes.Boxes(n_sites=1_500_000))
+    boxes: boxes.Boxes = field(default_factory=lambda: boxes.Boxes(n_sites=800_000))
     """The boxes, and what is drawn from them."""
     n_seeds: int = 5
     """Independent boxes and functions."""

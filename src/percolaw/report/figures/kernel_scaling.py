@@ -23,11 +23,20 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of a kernel-scaling record."""
     t = record["tables"]
     n = np.array(t["n"])
-    return {
-        "kernel-scaling": _exponents(t, n),
-        "kernel-scaling-curves": _curves(t, n),
-        "kernel-scaling-teachers": _teachers(t, n),
-    }
+    figures = {"kernel-scaling": _exponents(t, n), "kernel-scaling-curves": _curves(t, n)}
+    if _networks(t):
+        figures["kernel-scaling-teachers"] = _teachers(t, n)
+    return figures
+
+
+def _networks(t: dict[str, Any]) -> list[dict[str, Any]]:
+    """Curves of the infinitely wide network; none where a record has no settings for it."""
+    return [c for c in t["teachers"] if c["student"] == "infinitely wide network"]
+
+
+def _is_cluster(name: str) -> bool:
+    """Whether points are of a percolation cluster."""
+    return name.startswith(("cluster", "finite", "lattice"))
 
 
 def _exponents(t: dict[str, Any], n: Any) -> Any:
@@ -54,7 +63,7 @@ def _exponents(t: dict[str, Any], n: Any) -> Any:
             for c in own
         ]
         error = np.abs(np.array(ends).T - y)
-        cluster = name.startswith("cluster")
+        cluster = _is_cluster(name)
         left.errorbar(
             x,
             y,
@@ -78,7 +87,7 @@ def _exponents(t: dict[str, Any], n: Any) -> Any:
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("{x:g}")
     left.legend(fontsize=7.5)
-    clusters = [c for c in t["curves"] if c["points"].startswith("cluster")]
+    clusters = [c for c in t["curves"] if _is_cluster(c["points"])]
     for name in dict.fromkeys(c["points"] for c in clusters):
         for style, c in zip(
             ("-", "--", "-.", ":"), [c for c in clusters if c["points"] == name], strict=False
@@ -132,9 +141,9 @@ def _curves(t: dict[str, Any], n: Any) -> Any:
 
 
 def _teachers(t: dict[str, Any], n: Any) -> Any:
-    network = [c for c in t["teachers"] if c["student"] == "infinitely wide network"]
+    network = _networks(t)
     names = list(dict.fromkeys(c["points"] for c in network))
-    figure, axes = new(max(1, len(names)), width=5.6, height=4.6)
+    figure, axes = new(len(names), width=5.6, height=4.6)
     for axis, name in zip(axes, names, strict=True):
         own = [c for c in network if c["points"] == name]
         for i, c in enumerate(own):
