@@ -404,7 +404,7 @@ class DimensionTable:
         small, large = (np.array([r[f"largest_{i}"] for r in rows]) for i in (0, 1))
         at = int(np.argmin(np.abs(p)))
         # Above six dimensions the largest cluster of a torus grows as the volume to 2/3, not as L^4.
-        torus = min(known.fractal_dimension, 2.0 * d / 3.0) if d <= 6 else 2.0 * d / 3.0
+        torus = known.fractal_dimension if d <= 6 else 2.0 * d / 3.0
         measured = d + np.log(large[:, at] / small[:, at]) / np.log(lengths[1] / lengths[0])
         where = f"L = {lengths[0]:.0f} and {lengths[1]:.0f}"
         found = [
