@@ -16,6 +16,10 @@ _PUBLIC = {
     "critical_probability": "lattice",
     "Streams": "rng",
     "Tree": "tree",
+    "Graph": "graph",
+    "HypercubicLattice": "clusters.hypercubic",
+    "percolate": "clusters.hypercubic",
+    "hypercubic_threshold": "critical",
     "conditioned_clusters": "clusters.conditioned",
     "grow_clusters": "clusters.growth",
     "sample_clusters": "clusters.ensembles",
@@ -35,6 +39,7 @@ _PUBLIC = {
     "nearest_neighbors": "neighbors",
     "scaling_curve": "scaling.curve",
     "TreeWalk": "targets.tree_walk",
+    "FreeField": "targets.free_field",
     "LinearTeacher": "targets.linear",
     "ReluTeacher": "targets.relu",
     "FourierTeacher": "targets.fourier",
@@ -74,7 +79,8 @@ if TYPE_CHECKING:
     from percolaw.clusters.continuum import sample_cluster
     from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process
     from percolaw.clusters.growth import grow_clusters
-    from percolaw.critical import critical_exponents
+    from percolaw.clusters.hypercubic import HypercubicLattice, percolate
+    from percolaw.critical import critical_exponents, hypercubic_threshold
     from percolaw.datasets.dataset import Dataset
     from percolaw.datasets.formats import load, save
     from percolaw.datasets.make import make_cluster, make_distribution
@@ -82,6 +88,7 @@ if TYPE_CHECKING:
     from percolaw.dimension.report import estimate_dimension
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
+    from percolaw.graph import Graph
     from percolaw.lattice import BetheLattice, critical_probability
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
@@ -105,6 +112,7 @@ if TYPE_CHECKING:
     )
     from percolaw.targets.combined import ProductTeacher, SumTeacher
     from percolaw.targets.fourier import FourierTeacher
+    from percolaw.targets.free_field import FreeField
     from percolaw.targets.linear import LinearTeacher
     from percolaw.targets.matern import MaternTeacher
     from percolaw.targets.nonlinearity import nonlinearity, vet
@@ -120,7 +128,15 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if name in (
-        *("clusters", "covariance", "datasets", "dimension", "embedding", "experiments"),
+        *(
+            "clusters",
+            "covariance",
+            "critical",
+            "datasets",
+            "dimension",
+            "embedding",
+            "experiments",
+        ),
         *("lattice", "learners"),
         *("neighbors", "report", "runs", "scaling", "targets"),
     ):

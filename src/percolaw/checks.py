@@ -53,9 +53,10 @@ def integer(
     return number
 
 
-def set_integer(instance: Any, name: str, *, minimum: int = 1) -> None:
+def set_integer(instance: Any, name: str, *, minimum: int = 1, maximum: int | None = None) -> None:
     """Check a field of a frozen dataclass to be an integer, and store it as one (2.0 becomes 2)."""
-    object.__setattr__(instance, name, integer(name, getattr(instance, name), minimum=minimum))
+    value = integer(name, getattr(instance, name), minimum=minimum, maximum=maximum)
+    object.__setattr__(instance, name, value)
 
 
 def set_real(

@@ -74,7 +74,9 @@ class Graph:
         name = np.minimum(a, b) * n + np.maximum(a, b)
         if np.unique(name).size < name.size:
             raise ValueError("a bond is given twice; give each once, in either direction.")
-        bounds = np.array([0, n]) if start is None else np.asarray(start, dtype=np.int64)
+        bounds = np.array([0, n]) if start is None else np.asarray(start)
+        if bounds.size < 2 or bounds.dtype.kind not in "iu" or bounds.ndim != 1:
+            raise ValueError(f"start must be a row of integers from 0 to {n}; got {start!r}.")
         if bounds[0] != 0 or bounds[-1] != n or np.any(np.diff(bounds) < 1):
             raise ValueError(f"start must rise strictly from 0 to {n}; got {bounds[:5]}...")
         if np.any(np.searchsorted(bounds, a, "right") != np.searchsorted(bounds, b, "right")):
@@ -286,10 +288,11 @@ class Graph:
             raise ValueError(f"adjacency must be square and non-empty; got shape {matrix.shape}.")
         if np.any(matrix.diagonal() != 0):
             raise ValueError("the graph has self-loops; remove them (set the diagonal to 0).")
+        matrix = (matrix != 0).maximum((matrix != 0).T)  # a bond where either side holds a number
         part = csgraph.connected_components(matrix, directed=False)[1]
         old = np.argsort(part, kind="stable")
         new = np.empty(n, dtype=np.int64)
         new[old] = np.arange(n)
-        upper = sparse.triu(matrix + matrix.T, k=1).tocoo()
+        upper = sparse.triu(matrix, k=1).tocoo()
         start = np.concatenate([[0], np.cumsum(np.bincount(part))]).astype(np.int64)
         return cls.trusted(new[upper.row], new[upper.col], start), old

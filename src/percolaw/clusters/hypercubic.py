@@ -55,13 +55,13 @@ class HypercubicLattice:
     periodic: bool = False
 
     def __post_init__(self) -> None:
-        checks.integer("dimension", self.dimension, minimum=1, maximum=8)
+        checks.set_integer(self, "dimension", maximum=8)
         if not isinstance(self.periodic, bool):
             raise TypeError(
                 f"periodic must be True (the box closes on itself) or False (free edges); "
                 f"got {self.periodic!r}."
             )
-        checks.integer("length", self.length, minimum=3 if self.periodic else 2)
+        checks.set_integer(self, "length", minimum=3 if self.periodic else 2)
         checks.choice("kind", self.kind, ("bond", "site"))
         if self.length**self.dimension * self.dimension > 2**62:
             raise ValueError(
@@ -178,6 +178,8 @@ class Percolation:
         """
         from percolaw.kernels import lattice as kernels
 
+        if not self.n_clusters:
+            raise ValueError(f"no site is open at probability {self.probability:g}; raise it.")
         if clusters is None:
             clusters = [int(np.argmax(self.size))]
         asked = checks.site_ids("clusters", clusters, self.n_clusters)
@@ -188,7 +190,9 @@ class Percolation:
         wanted[asked] = np.arange(asked.size)
         n, lattice = int(start[-1]), self.lattice
         checks.memory(
-            4.0 * lattice.n_sites + 40.0 * n, f"a graph of {n} sites", "Ask for fewer clusters."
+            4.0 * lattice.n_sites + (40.0 + 16.0 * lattice.dimension) * n,
+            f"a graph of {n} sites",
+            "Ask for fewer clusters.",
         )
         site = np.empty(n, dtype=np.int64)
         kernels.gather(self.cluster, wanted, start[:-1].copy(), site)
@@ -375,12 +379,6 @@ def sweep(
         at = checks.site_ids("n_open", n_open, total + 1)
         if at.size == 0 or np.any(np.diff(at) <= 0):
             raise ValueError("n_open must hold numbers that rise strictly.")
-    width = 64 // lattice.dimension
-    if wrapping and 4 * lattice.length >= 1 << min(width, 62):
-        raise ValueError(
-            f"wrapping can be followed up to length {(1 << width) // 4 - 1} in {lattice.dimension} "
-            f"dimensions; got {lattice.length}. Lower length, or pass wrapping=False."
-        )
     checks.memory(
         8.0 * total + 12.0 * lattice.n_sites,
         f"a sweep over {total} bonds or sites",
@@ -409,7 +407,7 @@ class GrownCluster:
     tree : Tree
         The tree of the breadth-first search from the origin: depths are chemical distances.
     coordinates : array of int16, shape (n_sites, dimension)
-        The origin is 0; sites in the order of the tree.
+        The origin is 0; sites in the order of the tree. int32 in 1 to 3 dimensions.
     low, high : array of int32, shape (n_loops,)
         Ends of the open bonds that are not in the tree, each of which closes a loop.
     whole : bool
@@ -464,17 +462,19 @@ def grow_cluster(
 
     Notes
     -----
-    3 to 10 million sites a second; 8 bytes a site and 24 to 48 for the table of visited ones.
+    3 to 10 million sites a second; 12 bytes a site, 24 to 48 for the table of visited ones, and 3 for
+    loops (where there are more than a third as many of them as sites, the cluster grows twice).
     """
     from percolaw.kernels import lattice as kernels
 
     memory = _growth_memory(dimension, probability, max_size, kind)
     least = checks.integer("min_size", min_size, minimum=1, maximum=memory.max_size)
     streams = as_streams(rng)
-    ends = np.zeros(0, dtype=np.int32)
+    room = memory.max_size // 3 + 64  # loops beyond it are counted; then the cluster grows again
+    low, high = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
     for attempt in range(checks.integer("max_tries", max_tries, minimum=1)):
         key = streams.key("clusters", attempt)
-        size, n_loops, code = kernels.grow(*memory.arguments(key, ends, ends, False))
+        size, n_loops, code = kernels.grow(*memory.arguments(key, low, high))
         if code == 2 or size >= least:
             break
         kernels.clear(memory.table, memory.site, size)
@@ -484,13 +484,16 @@ def grow_cluster(
             "it, lower min_size, or raise max_tries."
         )
     if code == 2:
-        raise ValueError(_out_of_range(dimension))
-    kernels.clear(memory.table, memory.site, size)
-    low, high = np.empty(n_loops, dtype=np.int32), np.empty(n_loops, dtype=np.int32)
-    kernels.grow(*memory.arguments(key, low, high, True))
+        raise ValueError(_out_of_range(memory.dimension))
+    if n_loops > room:
+        kernels.clear(memory.table, memory.site, size)
+        low, high = np.empty(n_loops, dtype=np.int32), np.empty(n_loops, dtype=np.int32)
+        kernels.grow(*memory.arguments(key, low, high))
     size = int(size)
-    coordinates = np.empty((size, dimension), dtype=np.int16 if dimension > 3 else np.int32)
-    kernels.unpack(memory.site[:size], dimension, memory.width, coordinates)
+    d = memory.dimension
+    coordinates = np.empty((size, d), dtype=np.int16 if d > 3 else np.int32)
+    kernels.unpack(memory.site[:size], d, memory.width, coordinates)
+    low, high = low[:n_loops].copy(), high[:n_loops].copy()
     tree = Tree(memory.parent[:size].copy(), np.array([0, size], dtype=np.int64))
     return GrownCluster(tree, coordinates, low, high, code == 0)
 
@@ -554,6 +557,9 @@ def grow_statistics(
     n = checks.integer("n_clusters", n_clusters, minimum=1)
     checks.integer("first", first, minimum=0)
     memory = _growth_memory(dimension, probability, max_size, kind)
+    checks.memory(
+        32.0 * n + 4.0 * memory.max_size, f"statistics of {n} clusters", "Grow fewer at a time."
+    )
     size, depth, loops = (np.empty(n, dtype=np.int64) for _ in range(3))
     radius = np.empty(n)
     code = kernels.grow_many(

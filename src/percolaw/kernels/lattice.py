@@ -303,18 +303,16 @@ def origin(dim, width):
 
 
 @njit(cache=True)
-def grow(
-    dim, width, cut, is_site, max_size, key, parent, site, table, index, low, high, keep_loops
-):
+def grow(dim, width, cut, is_site, max_size, key, parent, site, table, index, low, high):
     """Grow the cluster of the origin breadth-first, visiting only sites it reaches (Leath 1976).
 
     A site's coordinates are packed into one word. parent and site (max_size,) are filled; table and index
-    (a power of two above max_size) must hold 0 and do so again on return only for `clear`; low and high
-    take the open bonds that are not in the tree of parents, their number is counted in any case and kept
-    with `keep_loops`. Bonds are found from their end that is reached first.
+    (a power of two above max_size) must hold no site, see `clear`. Open bonds that are not in the tree of
+    parents are written into low and high as long as there is room, and counted beyond. Bonds are found
+    from their end that is reached first.
 
     Returns the size, the number of loops, and a code: 0 whole, 1 stopped at max_size, 2 a coordinate left
-    its range, 3 low and high are full.
+    its range.
     """
     mask = np.uint64(table.shape[0] - 1)
     field = (_ONE << np.uint64(width)) - _ONE
@@ -343,10 +341,8 @@ def grow(
                 place = _slot(table, there, mask)
                 if table[place] == there:
                     other = index[place]
-                    if other > done and parent[other] != done:
-                        if keep_loops:
-                            if n_loops == low.shape[0]:
-                                return size, n_loops, 3
+                    if other > done:
+                        if n_loops < low.shape[0]:
                             low[n_loops], high[n_loops] = done, other
                         n_loops += 1
                     continue
@@ -401,7 +397,7 @@ def grow_many(
     the origin) and the number of loops; all four negative (-1) in what the cap makes meaningless: radius,
     depth and loops of a stopped cluster. Returns the code 2 if a coordinate left its range, else 0.
     """
-    none = np.zeros(0, np.int64)
+    none = np.zeros(0, np.int32)
     sums = np.empty(2 * dim, np.float64)
     field = (_ONE << np.uint64(width)) - _ONE
     half = np.float64(np.int64(1) << np.int64(width - 1))
@@ -409,7 +405,7 @@ def grow_many(
     for k in range(size.shape[0]):
         own = bits(key, np.uint64(first + k))
         n, n_loops, code = grow(
-            dim, width, cut, is_site, max_size, own, parent, site, table, index, none, none, False
+            dim, width, cut, is_site, max_size, own, parent, site, table, index, none, none
         )
         if code == 2:
             return 2
