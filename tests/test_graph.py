@@ -435,7 +435,6 @@ def test_malformed_starts_are_refused(start):
         Graph.from_bonds(3, [0], [1], start=start)
 
 
-# plus its transpose loses them, so the "cluster" is not connected, and only spanning_tree() says so.
 @pytest.mark.parametrize(("there", "back"), [(0.0, 0.0), (1.0, -1.0)])
 def test_clusters_of_any_matrix_are_connected(there, back):
     values = (np.array([there, back]), (np.array([0, 1]), np.array([1, 0])))
