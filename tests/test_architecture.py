@@ -32,7 +32,7 @@ ALLOWED = {
     "embedding": _TREES | {"lattice", "clusters", "neighbors"},
     "targets": _TREES | {"covariance", "neighbors"},
     "learners": _TREES | {"covariance", "neighbors"},
-    "datasets": _TREES | {"lattice", "clusters", "embedding", "targets"},
+    "datasets": _TREES | {"lattice", "critical", "clusters", "embedding", "targets"},
     "scaling": _BASE,
     "dimension": _BASE | {"covariance", "neighbors"},
     "experiments": _TREES

@@ -33,6 +33,7 @@ _PUBLIC = {
     "make_cluster": "datasets.make",
     "make_distribution": "datasets.make",
     "make_manifold": "datasets.manifolds",
+    "make_lattice": "datasets.lattice",
     "load": "datasets.formats",
     "save": "datasets.formats",
     "NearestNeighbors": "learners.neighbors",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from percolaw.critical import critical_exponents, hypercubic_threshold
     from percolaw.datasets.dataset import Dataset
     from percolaw.datasets.formats import load, save
+    from percolaw.datasets.lattice import make_lattice
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
     from percolaw.dimension.report import estimate_dimension

@@ -22,9 +22,9 @@ def add(commands: Any) -> None:
     )
     generate.add_argument(
         "kind",
-        choices=["cluster", "distribution", "manifold"],
+        choices=["cluster", "distribution", "manifold", "lattice"],
         metavar="KIND",
-        help="cluster, distribution or manifold",
+        help="cluster, distribution, manifold or lattice",
     )
     generate.add_argument("--n", type=count, required=True, help="points, e.g. 2000000 or 2e6")
     generate.add_argument("--dim", type=count, default=64, help="dimension (default: 64)")
@@ -46,6 +46,14 @@ def add(commands: Any) -> None:
         "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll"
     )
     generate.add_argument("--intrinsic-dim", type=count, default=2, help="manifold: dimension")
+    generate.add_argument("--lattice-dim", type=count, default=3, help="lattice: dimension")
+    generate.add_argument(
+        "--probability", type=float, default=None, help="lattice: p (default: the threshold)"
+    )
+    generate.add_argument("--percolation", default="bond", help="lattice: bond, site")
+    generate.add_argument(
+        "--sites", type=count, default=None, help="lattice: sites of the box (default: 20 a point)"
+    )
     generate.add_argument(
         "--memory", type=float, default=2.0, help="GiB of one block when streaming (default: 2)"
     )
@@ -58,6 +66,7 @@ _KIND_FLAGS = {
     "cluster": ("size", "z", "steps", "memory"),
     "distribution": ("ensemble", "clusters"),
     "manifold": ("manifold", "intrinsic_dim"),
+    "lattice": ("lattice_dim", "probability", "percolation", "sites"),
 }
 
 
@@ -76,6 +85,7 @@ def _refuse_foreign_flags(options: argparse.Namespace) -> None:
 def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
     """Write a dataset, after refusing what will not fit."""
     from percolaw.datasets.formats import checked_target, load, save, stream_cluster
+    from percolaw.datasets.lattice import make_lattice
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
 
@@ -123,6 +133,16 @@ def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
         elif options.kind == "distribution":
             data = make_distribution(
                 n, dim, options.seed, ensemble=options.ensemble, n_clusters=options.clusters
+            )
+        elif options.kind == "lattice":
+            data = make_lattice(
+                n,
+                options.lattice_dim,
+                options.probability,
+                dim,
+                options.seed,
+                kind=options.percolation,
+                n_sites=options.sites,
             )
         else:
             data = make_manifold(options.manifold, n, options.intrinsic_dim, dim, options.seed)

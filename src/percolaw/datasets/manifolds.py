@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.dataset import Dataset
-from percolaw.rng import RandomLike, as_streams
+from percolaw.rng import RandomLike, Streams, as_streams
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -57,6 +57,12 @@ MANIFOLDS: dict[str, Callable[[int, int, np.random.Generator], FloatArray]] = {
 }
 
 
+def isometry(low: int, high: int, streams: Streams) -> npt.NDArray[np.float64]:
+    """Return a random isometry of R^low into R^high: float64, (high, low). Stream ``embedding``."""
+    basis = streams.generator("embedding").standard_normal((high, low))
+    return np.asarray(np.linalg.qr(basis)[0])
+
+
 def make_manifold(
     name: str | tuple[tuple[str, int], ...],
     n_samples: int,
@@ -96,8 +102,7 @@ def make_manifold(
     x = np.concatenate(parts, axis=1)
     if dim is not None:
         d = checks.integer("dim", dim, minimum=x.shape[1])
-        basis = streams.generator("embedding").standard_normal((d, x.shape[1]))
-        x = x @ np.linalg.qr(basis)[0].T
+        x = x @ isometry(x.shape[1], d, streams).T
     weights = streams.generator("target").standard_normal(x.shape[1])
     y = (x - x.mean(axis=0)) @ weights
     return Dataset(

@@ -31,8 +31,8 @@ STRATEGIES = {
     "uniform": ("in proportion to weight", RANDOM),
     "balanced": ("equally", RANDOM),
     "optimal allocation": ("optimally", RANDOM),
-    "farthest point": ("equally", FARTHEST),
-    "greedy variance": ("equally", GREEDY),
+    "farthest point": ("in proportion to weight", FARTHEST),
+    "greedy variance": ("in proportion to weight", GREEDY),
     "optimal + farthest": ("optimally", FARTHEST),
     "optimal + greedy": ("optimally", GREEDY),
 }
@@ -326,11 +326,11 @@ class Sampling:
             )
         )
         for s, reference in (
-            ("balanced", "uniform"),
             ("farthest point", "uniform"),
             ("greedy variance", "uniform"),
             ("optimal + farthest", "optimal allocation"),
             ("optimal + greedy", "optimal allocation"),
+            # "balanced" has no power law: it visits every cluster once before it learns any.
             *((s, "uniform") for s in PRUNED if s in case.curves),
         ):
             low, high = case.window(s)
@@ -373,7 +373,7 @@ class _Case:
     def window(self, strategy: str) -> tuple[float, float]:
         """Budgets of the fit: the upper decades."""
         t = self.curves[strategy][0]
-        return float(t[-1] / 10.0**self.decades), float(t[-1])
+        return float(max(t[0], t[-1] / 10.0**self.decades)), float(t[-1])
 
     def slopes(self, strategy: str, window: tuple[float, float] | None = None) -> FloatArray:
         """Exponent of each seed inside a window, its own if None."""

@@ -108,7 +108,7 @@ def exponents(t: dict[str, Any], title: str, wide: bool) -> Any:
         error = np.abs(np.array(ends)[:, None] - c["exponent"])
         label = None if c["teacher"] in seen else c["teacher"]
         seen.add(c["teacher"])
-        cluster = "cluster" in c["points"]
+        cluster = "cluster" in c["points"] or "lattice" in c["points"]
         axis.errorbar(
             [x],
             [c["exponent"]],

@@ -44,6 +44,11 @@ _TARGETS = {
     "linear": ("Linear function of the coordinates", "c/D"),
     "free field": ("Gaussian free field", "2/d_s - 1"),
 }
+#: What is measured on growing balls -> (title, axis, and in words).
+_BALLS = {
+    "radius": ("Radius of growing balls", "$R^2$", "squared radius of gyration"),
+    "depth": ("Depth of growing balls", "shortest path to the rim", "shortest path to the rim"),
+}
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +57,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     return {
         "dimension-table": _exponents(table),
         "dimension-table-comparison": _comparison(table),
+        "dimension-table-balls": _balls(record),
         "dimension-table-learning": _learning(record),
         "dimension-table-wrapping": _wrapping(table),
     }
@@ -69,7 +75,14 @@ def tables(record: dict[str, Any]) -> dict[str, str]:
     for row in record["tables"]["table"]:
         cells = [_cell(row[name], digits) for name, (_, digits) in _QUANTITIES.items()]
         lines.append(f"| {row['dimension']} | " + " | ".join(cells) + " |")
+    lines += ["", "p_c is where wrapping curves cross: " + _lengths(record) + "."]
     return {"lattice-exponents": "\n".join(lines) + "\n"}
+
+
+def _lengths(record: dict[str, Any]) -> str:
+    """Lengths of the tori of every dimension, as the record says them."""
+    rows = record["tables"]["table"]
+    return "; ".join(f"d = {row['dimension']}: {row['p_c bond']['scale']}" for row in rows)
 
 
 def _cell(entry: dict[str, Any], digits: int) -> str:
@@ -280,6 +293,65 @@ def _learning(record: dict[str, Any]) -> Any:
     return figure
 
 
+def _power(row: dict[str, Any], name: str) -> float:
+    """Exponent of radius^2 and depth against mass from the literature's D and d_min."""
+    dimension = _float(row["D"]["literature"])
+    return (2.0 if name == "radius" else _float(row["d_min"]["literature"])) / dimension
+
+
+def _balls(record: dict[str, Any]) -> Any:
+    t = record["tables"]
+    fitted = fit_window(t["size_window"]) or (1.0, 1.0)
+    color = _colors(t["table"])
+    figure, axes = new(2, 2, width=5.0, height=3.4)
+    for i, (name, (title, label, _)) in enumerate(_BALLS.items()):
+        top, bottom = axes[i], axes[2 + i]
+        for row in t["table"]:
+            mass, y = (
+                np.array(numbers(row["curves"][key]), dtype=np.float64) for key in ("mass", name)
+            )
+            own, power = color[row["dimension"]], _power(row, name)
+            top.plot(mass, y, "o-", color=own, ms=3, lw=1.3, label=_ball_label(row, name))
+            inside = (mass >= fitted[0] * (1 - 1e-9)) & (mass <= fitted[1] * (1 + 1e-9))
+            inside &= np.isfinite(y) & (y > 0)
+            if not inside.any():
+                continue
+            # The literature's power law through the mean of the window.
+            level = math.exp(float(np.mean(np.log(y[inside] / mass[inside] ** power))))
+            at = mass[inside][[0, -1]]
+            top.plot(at, level * at**power, "--", color=BLACK, lw=1, zorder=3)
+            bottom.plot(mass, y / mass**power / level, "o-", color=own, ms=3, lw=1.3)
+        bottom.axhline(1.0, color=BLACK, lw=1, ls="--")
+        right = max(_float(row["curves"]["mass"][-1]) for row in t["table"])
+        for axis in (top, bottom):
+            window(axis, fitted[0], min(fitted[1], right))
+            axis.set(xscale="log", yscale="log")
+        top.set(title=title, ylabel=label)
+        if name == "depth":
+            _plain_ticks(top.yaxis, (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0))
+        top.legend(
+            title=f"{_QUANTITIES['D' if name == 'radius' else 'd_min'][0]} (literature)",
+            title_fontsize=8,
+            fontsize=7.5,
+            loc="upper left",
+        )
+        bottom.set(
+            xlabel="sites of the ball",
+            title="the same over the literature's power law",
+            ylim=(0.5, 2.0),
+        )
+        _plain_ticks(bottom.yaxis, (0.5, 0.7, 1.0, 1.4, 2.0))
+    axes[2].set_ylabel("ratio")
+    return figure
+
+
+def _ball_label(row: dict[str, Any], name: str) -> str:
+    entry = row["D" if name == "radius" else "d_min"]
+    found = _found(entry)[0]
+    value = "no fit" if math.isnan(found) else f"{found:.3f}"
+    return f"$d = {row['dimension']}$: {value} ({_float(entry['literature']):.3f})"
+
+
 def _learning_window(record: dict[str, Any]) -> tuple[float, float]:
     """Sizes of the learning exponents, as the config has them."""
     config = record["config"]
@@ -330,6 +402,7 @@ def plots(record: dict[str, Any]) -> list[Plot]:
         *(_exponent_plot(table, name, title) for name, title in _PANELS.items()),
         *(_learning_plot(record, target) for target in _TARGETS),
         _sizes_plot(record),
+        *(_ball_plot(record, name) for name in _BALLS),
         *(_wrapping_plot(row) for row in table),
     ]
 
@@ -426,11 +499,40 @@ def _sizes_plot(record: dict[str, Any]) -> Plot:
     )
 
 
+def _ball_plot(record: dict[str, Any], name: str) -> Plot:
+    t = record["tables"]
+    title, _, what = _BALLS[name]
+    law = "D" if name == "radius" else "d_min"
+    power = "2/D" if name == "radius" else "d_min/D"
+    return Plot(
+        f"dimension-table-ball-{name}",
+        title,
+        f"{what.capitalize()} of balls of the incipient infinite cluster against their sites, one curve "
+        f"a dimension; it grows like s^({power}).",
+        "sites of the ball s",
+        what,
+        True,
+        True,
+        tuple(
+            series(
+                f"d = {row['dimension']} ({law} = {_float(row[law]['literature']):.3f} in the "
+                "literature)",
+                "measured",
+                row["curves"]["mass"],
+                row["curves"][name],
+            )
+            for row in t["table"]
+        ),
+        fit_window(t["size_window"]),
+        growth=True,
+    )
+
+
 def _wrapping_plot(row: dict[str, Any]) -> Plot:
     d, entry = row["dimension"], row["curves"]["wrapping"]["bond"]
     return Plot(
         f"dimension-table-wrapping-{d}",
-        f"d = {d}: wrapping of bond percolation",
+        f"d = {d}: wrapping of bond percolation, {row['p_c bond']['scale']}",
         "Share of tori that a cluster winds round against p; curves of a small and a large torus cross "
         f"at p_c, {_float(row['p_c bond']['literature']):.5f} in the literature.",
         "p",

@@ -18,6 +18,8 @@ from percolaw.report.plots import (
 )
 from percolaw.report.style import BLACK, CYCLE, band, new, window
 
+_MARKERS = "os^Dv<>phX*Pd"
+
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of a kernel-scaling record."""
@@ -39,15 +41,30 @@ def _is_cluster(name: str) -> bool:
     return name.startswith(("cluster", "finite", "lattice"))
 
 
+def _shown(name: str) -> str:
+    """A name of points in figures."""
+    return name.replace("p_c", "$p_c$")
+
+
+def _size_ticks(axis: Any, n: Any) -> None:
+    """Numbers of training points that can be read where their range is short."""
+    if n[-1] < 100 * n[0]:
+        power = 10.0 ** np.arange(np.floor(np.log10(n[0])), np.log10(n[-1]) + 1)
+        places = np.concatenate([power, 3 * power])
+        places = np.sort(places[(places >= n[0]) & (places <= n[-1])])
+        axis.set_xticks(places, [f"{place:g}" for place in places])
+        axis.set_xticks([], minor=True)
+
+
 def _exponents(t: dict[str, Any], n: Any) -> Any:
     figure, (left, right) = new(2, width=6.0, height=4.8)
     dimensions = sorted({c["dimension"] for c in t["curves"]})
-    color = dict(zip(dimensions, CYCLE, strict=False))
+    color = {big_d: CYCLE[i % len(CYCLE)] for i, big_d in enumerate(dimensions)}
     order = np.array([0.0, 1.05 * max(2 * c["nu"] for c in t["curves"])])
     for big_d in dimensions:
         left.plot(order, order / big_d, "--", color=color[big_d], lw=1)
     names = list(dict.fromkeys(c["points"] for c in t["curves"]))
-    markers = dict(zip(names, "os^Dv<>phX*Pd", strict=False))
+    markers = {name: _MARKERS[i % len(_MARKERS)] for i, name in enumerate(names)}
     for i, name in enumerate(names):
         own = [c for c in t["curves"] if c["points"] == name and c["exponent"] is not None]
         if not own:
@@ -73,7 +90,7 @@ def _exponents(t: dict[str, Any], n: Any) -> Any:
             mfc=color[own[0]["dimension"]] if cluster else "white",
             ms=5.5,
             lw=1,
-            label=f"{name}  (D = {own[0]['dimension']:g})",
+            label=f"{_shown(name)}  (D = {own[0]['dimension']:.4g})",
         )
     left.set(
         xlabel=r"order of the teacher $c = 2\nu$",
@@ -88,34 +105,42 @@ def _exponents(t: dict[str, Any], n: Any) -> Any:
         axis.set_minor_formatter("{x:g}")
     left.legend(fontsize=7.5)
     clusters = [c for c in t["curves"] if _is_cluster(c["points"])]
+    top = 1.3
     for name in dict.fromkeys(c["points"] for c in clusters):
         for style, c in zip(
             ("-", "--", "-.", ":"), [c for c in clusters if c["points"] == name], strict=False
         ):
             m = len(c["local"])
+            ratio = np.array(c["local"][1:-1]) / c["predicted"]
+            top = max(top, 1.05 * float(np.max(ratio, initial=0.0)))
             right.plot(
                 n[1 : m - 1],
-                np.array(c["local"][1:-1]) / c["predicted"],
+                ratio,
                 style,
                 color=CYCLE[names.index(name) % len(CYCLE)],
                 lw=1.4,
-                label=rf"{name}, $\nu$ = {c['nu']:g}",
+                label=rf"{_shown(name)}, $\nu$ = {c['nu']:g}",
             )
     right.axhline(1.0, color=BLACK, lw=1, ls="--")
+    lattices = any(c["points"].startswith("lattice") for c in clusters)
     right.set(
         xscale="log",
         xlabel="training points $n$",
         ylabel="local exponent / predicted",
-        title="Convergence on the cluster: slow for large $\\nu$ and large $d$",
-        ylim=(0, 1.3),
+        title="Convergence on clusters"
+        if lattices
+        else "Convergence on the cluster: slow for large $\\nu$ and large $d$",
+        ylim=(0, min(top, 2.0)),
     )
+    _size_ticks(right, n)
     right.legend(fontsize=6.5, ncol=2)
     return figure
 
 
 def _curves(t: dict[str, Any], n: Any) -> Any:
     names = list(dict.fromkeys(c["points"] for c in t["curves"]))
-    figure, axes = new(4, (len(names) + 3) // 4, width=3.4, height=3.0)
+    columns = 3 if len(names) in (5, 6) else min(4, len(names))
+    figure, axes = new(columns, -(-len(names) // columns), width=3.4, height=3.0)
     for axis, name in zip(axes, names, strict=False):
         for c, color in zip([c for c in t["curves"] if c["points"] == name], CYCLE, strict=False):
             value = "-" if c["exponent"] is None else f"{c['exponent']:.2f}"
@@ -129,13 +154,14 @@ def _curves(t: dict[str, Any], n: Any) -> Any:
         found = [c["window"] for c in t["curves"] if c["points"] == name and c["window"]]
         if found:
             window(axis, *found[0])
-        axis.set(xscale="log", yscale="log", title=name, xlabel="$n$")
+        axis.set(xscale="log", yscale="log", title=_shown(name), xlabel="$n$")
+        _size_ticks(axis, n)
         lowest = min(min(c["mean"]) for c in t["curves"] if c["points"] == name)
         axis.set_ylim(bottom=max(1e-10, 0.5 * lowest))
         axis.legend(fontsize=6.5, title="exponent (predicted)", title_fontsize=6.5)
     for axis in axes[len(names) :]:
         axis.set_visible(False)
-    for axis in axes[::4]:
+    for axis in axes[::columns]:
         axis.set_ylabel("expected loss")
     return figure
 
@@ -166,7 +192,7 @@ def _teachers(t: dict[str, Any], n: Any) -> Any:
             yscale="log",
             xlabel="training points $n$",
             ylabel="mean squared error / variance",
-            title=f"{name}: every teacher, infinitely wide network",
+            title=f"{_shown(name)}: every teacher, infinitely wide network",
         )
         axis.legend(fontsize=7.5, title="exponent (predicted)", title_fontsize=7.5)
     return figure
@@ -190,7 +216,7 @@ def _exponents_plot(t: dict[str, Any]) -> Plot:
         own = [c for c in t["curves"] if c["points"] == name and c["exponent"] is not None]
         if not own:
             continue
-        law = f"c/D, D = {own[0]['dimension']:g}"
+        law = f"c/D, D = {own[0]['dimension']:.4g}"
         found.append(
             series(
                 name,
@@ -208,7 +234,7 @@ def _exponents_plot(t: dict[str, Any]) -> Plot:
         one = {c["nu"]: c["predicted"] for c in t["curves"] if c["dimension"] == big_d}
         found.append(
             series(
-                f"c/D, D = {big_d:g}",
+                f"c/D, D = {big_d:.4g}",
                 "theory",
                 [2 * nu for nu in sorted(one)],
                 [one[nu] for nu in sorted(one)],

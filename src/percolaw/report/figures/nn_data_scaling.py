@@ -11,10 +11,20 @@ from percolaw.report.plots import Plot
 def draw(record: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of a nn-data-scaling record."""
     t = record["tables"]
+    t = {**t, "curves": [_shown(curve) for curve in t["curves"]]}
     return {
         "nn-data-scaling": _neural.exponents(t, "Networks, data scaling", wide=True),
         "nn-data-scaling-curves": _neural.panels(t, "training points $n$"),
     }
+
+
+def _shown(curve: dict[str, Any]) -> dict[str, Any]:
+    """A curve as figures name it: points of real lattices are clusters, of a dimension with decimals."""
+    points = str(curve["points"])
+    if not points.startswith("lattice"):
+        return curve
+    name = "cluster, " + points.replace("p_c", "$p_c$")
+    return {**curve, "points": name, "dimension": round(curve["dimension"], 3)}
 
 
 def plots(record: dict[str, Any]) -> list[Plot]:

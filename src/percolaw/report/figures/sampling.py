@@ -128,7 +128,7 @@ def _losses(record: dict[str, Any]) -> Any:
         axis.set_ylim(low, max(high, 1.15))
         fitted = fit_window(case["curves"]["uniform"]["window"])
         if fitted:
-            window(axis, *fitted)
+            window(axis, max(fitted[0], _float(case["curves"]["uniform"]["t"][0])), fitted[1])
         if i + _COLUMNS >= len(axes):
             axis.set_xlabel("labels $T$")
         if i % _COLUMNS == 0:

@@ -1,0 +1,121 @@
+"""Points of percolation clusters on the real lattice Z^d."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import percolaw
+from percolaw import checks
+from percolaw.clusters.hypercubic import HypercubicLattice, percolate
+from percolaw.critical import Kind, critical_exponents, hypercubic_threshold
+from percolaw.datasets.dataset import Dataset
+from percolaw.datasets.manifolds import isometry
+from percolaw.rng import STREAM_VERSION, RandomLike, as_streams
+
+#: Sites of the box for each point taken of it, if `n_sites` is left out; and the least number.
+SITES_PER_POINT, LEAST_SITES = 20, 1_000_000
+
+
+def make_lattice(
+    n_samples: int,
+    lattice_dimension: int = 3,
+    probability: float | None = None,
+    dim: int | None = None,
+    rng: RandomLike = 0,
+    *,
+    kind: Kind = "bond",
+    n_sites: int | None = None,
+) -> Dataset:
+    """Sample random sites of a percolated box, with the clusters they belong to.
+
+    Below p_c many small clusters, at p_c clusters of all sizes, above it one giant cluster that looks
+    like a manifold of the lattice's dimension beyond the correlation length.
+
+    Parameters
+    ----------
+    n_samples : int
+        Open sites, drawn without replacement.
+    lattice_dimension : int
+        d of the lattice, 2 to 8.
+    probability : float, optional
+        p; the threshold from the literature if left out.
+    dim : int, optional
+        Embedding dimension: coordinates are turned into R^dim by a random isometry; the lattice's own
+        coordinates, from 0 to its length, if None.
+    rng : int, Generator or Streams
+        Streams ``clusters``, ``split``, ``embedding``, ``target``.
+    kind : {"bond", "site"}
+    n_sites : int, optional
+        Sites of the box, about; 20 for each point and at least 10^6 if left out.
+
+    Returns
+    -------
+    Dataset
+        y is one linear function of the coordinates on all clusters, of mean 0 and variance 1; clusters
+        are numbered by size, largest first, those without a point left out.
+
+    Raises
+    ------
+    ValueError
+        If fewer than `n_samples` sites are open.
+
+    Examples
+    --------
+    >>> data = make_lattice(1000, 3, rng=0)
+    >>> data.X.shape, data.truth["dimension"]
+    ((1000, 3), 2.52293)
+    """
+    n = checks.integer("n_samples", n_samples, minimum=2)
+    d = checks.integer("lattice_dimension", lattice_dimension, minimum=2, maximum=8)
+    threshold = hypercubic_threshold(d, kind)
+    p = threshold if probability is None else checks.probability("probability", probability)
+    wanted = max(LEAST_SITES, SITES_PER_POINT * n) if n_sites is None else n_sites
+    total = checks.integer("n_sites", wanted, minimum=2**d)
+    streams = as_streams(rng)
+    found = percolate(HypercubicLattice(d, max(2, round(total ** (1.0 / d))), kind), p, streams)
+    if found.n_open < n:
+        raise ValueError(
+            f"{found.n_open} sites of the box are open, fewer than {n}. Raise n_sites or probability."
+        )
+    open_sites = np.flatnonzero(found.cluster >= 0) if kind == "site" else None
+    chosen = streams.generator("split").choice(found.n_open, n, replace=False)
+    sites = chosen if open_sites is None else open_sites[chosen]
+    x = found.lattice.coordinates(sites).astype(np.float64)
+    weights = streams.generator("target").standard_normal(d)
+    y = (x - x.mean(axis=0)) @ weights
+    if dim is not None:
+        x = x @ isometry(d, checks.integer("dim", dim, minimum=d), streams).T
+    met, cluster = np.unique(found.cluster[sites], return_inverse=True)
+    order = np.argsort(-found.size[met], kind="stable")
+    rank = np.empty(order.size, dtype=np.int64)
+    rank[order] = np.arange(order.size)
+    above = p > threshold
+    known = critical_exponents(d)
+    return Dataset(
+        X=np.ascontiguousarray(x, dtype=np.float32),
+        y=np.asarray(y / (y.std() or 1.0)),
+        cluster=rank[cluster],
+        cluster_size=found.size[met][order],
+        truth={
+            "dimension": float(d) if above else known.fractal_dimension,
+            "fisher_exponent": known.fisher_exponent,
+            "lattice_dimension": d,
+            "probability_over_threshold": p / threshold,
+            "target": "linear",
+            "approximation_order": 2.0,
+            "largest_share": found.largest_share,
+        },
+        provenance={
+            "maker": "make_lattice",
+            "n_samples": n,
+            "lattice_dimension": d,
+            "length": found.lattice.length,
+            "probability": p,
+            "kind": kind,
+            "dim": x.shape[1],
+            "seed": streams.seed,
+            "path": list(streams.path),
+            "percolaw": percolaw.__version__,
+            "stream_version": STREAM_VERSION,
+        },
+    )
