@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from _timing import header
 
+from percolaw.learners.neural.device import resolve_device
 from percolaw.learners.neural.loop import Batch
 from percolaw.learners.neural.networks import MLP, n_parameters, training_flops
-from percolaw.learners.neural.training import Student, Training, resolve_device, train
+from percolaw.learners.neural.training import Student, Training, train
 
 DIM, N, REPEATS = 16, 3000, 7
 device = resolve_device("auto")

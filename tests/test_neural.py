@@ -20,7 +20,7 @@ from percolaw.errors import ResourceError  # noqa: E402
 from percolaw.kernels.optimize import adamw  # noqa: E402
 from percolaw.learners.freedom import smoother_trace, stein_divergence  # noqa: E402
 from percolaw.learners.neural import checkpoints, gradient, loop, optimizers  # noqa: E402
-from percolaw.learners.neural import training as training_module  # noqa: E402
+from percolaw.learners.neural import trained as trained_module  # noqa: E402
 from percolaw.learners.neural.dropout import dropped  # noqa: E402
 from percolaw.learners.neural.measures import layer_activations, tangent_kernel  # noqa: E402
 from percolaw.learners.neural.networks import (  # noqa: E402
@@ -1056,7 +1056,7 @@ def test_parts_and_blocks_do_not_matter(data, monkeypatch, dropout):
     out = whole.predict(x)
     monkeypatch.setattr(gradient, "CACHE", 1 << 14)
     monkeypatch.setattr(loop, "INDEX_ELEMENTS", 300)
-    monkeypatch.setattr(training_module, "BLOCK_ELEMENTS", 400)
+    monkeypatch.setattr(trained_module, "BLOCK_ELEMENTS", 400)
     cut = train(MLP(2, 8), x, y, LEARNERS, training)
     for name, value in fields(cut).items():
         if name != "stopped":

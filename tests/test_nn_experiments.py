@@ -1746,9 +1746,9 @@ def test_configs_and_conclusions_do_not_need_torch():
 def test_large_networks_are_left_out_without_an_accelerator(
     asked, tmp_path, capsys, device, monkeypatch
 ):
-    from percolaw.learners.neural import training
+    from percolaw.learners.neural import device as devices
 
-    monkeypatch.setattr(training, "resolve_device", lambda name: device)
+    monkeypatch.setattr(devices, "resolve_device", lambda name: device)
     monkeypatch.setattr(checks, "available_memory", lambda: 1 << 50)
     assert reproduce("spar2025", tmp_path, "--preset", "paper") == 0
     members = REPRODUCTIONS["spar2025"][1]
@@ -1777,9 +1777,9 @@ def test_large_networks_are_left_out_without_an_accelerator(
     ],
 )
 def test_a_misspelt_preset_is_told(paper, asked, tmp_path, capsys, monkeypatch):
-    from percolaw.learners.neural import training
+    from percolaw.learners.neural import device as devices
 
-    monkeypatch.setattr(training, "resolve_device", lambda name: "cpu")
+    monkeypatch.setattr(devices, "resolve_device", lambda name: "cpu")
     assert reproduce(paper, tmp_path, "--preset", "smoek") != 0
     assert "unknown preset 'smoek'" in capsys.readouterr().err
     assert asked == []

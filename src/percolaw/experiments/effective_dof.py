@@ -137,9 +137,7 @@ class EffectiveDof:
         most = max(*self.sizes, self.n_width)
         x = tasks.points(cell["points"], most + 2 * self.n_test, streams)
         y = tasks.values((self.teacher,), x, streams)[:, 0]
-        rows = np.arange(x.shape[0])
-        test = rows[: self.n_test]
-        validation, pool = rows[self.n_test : 2 * self.n_test], rows[2 * self.n_test :]
+        test, validation, pool = neural.parts(x.shape[0], self.n_test, self.n_test)
         by_size = cell["kind"] == "sizes"
         plan = [(n, decay) for n in self.sizes for decay in self.decays]
         plan = plan if by_size else [(self.n_width, 0.0)]

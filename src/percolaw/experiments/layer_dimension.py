@@ -117,12 +117,7 @@ class LayerDimension:
         held = self.n_validation + self.n_points
         x = tasks.points(cell["points"], self.n_train + held, streams)
         y = tasks.values(self.teachers, x, streams)
-        rows = np.arange(x.shape[0])
-        fresh, validation, pool = (
-            rows[: self.n_points],
-            rows[self.n_points : held],
-            rows[held:],
-        )
+        fresh, validation, pool = neural.parts(x.shape[0], self.n_points, self.n_validation)
         students = [
             Student(cell["seed"], pool, validation, target=j) for j in range(len(self.teachers))
         ]

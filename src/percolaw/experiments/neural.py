@@ -11,10 +11,12 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.experiments.base import SCRATCH, Claim, Row, judge
 from percolaw.learners.neural.networks import MLP, Network, Transformer
-from percolaw.learners.neural.training import Student, Trained, Training, train
+from percolaw.learners.neural.trained import Trained
+from percolaw.learners.neural.training import Student, Training, train
 from percolaw.scaling import fit
 
 FloatArray = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 Architecture: TypeAlias = Literal["mlp", "residual", "transformer"]
 
 #: Share of students that must not diverge for a point to count.
@@ -39,6 +41,13 @@ def check_names(field: str, names: tuple[Any, ...]) -> None:
     """Refuse an empty list, and one that names something twice."""
     if not names or len(set(names)) < len(names):
         raise ValueError(f"{field} must be named once each, one at least; got {names}.")
+
+
+def parts(n: int, n_test: int, n_validation: int) -> tuple[Rows, Rows, Rows]:
+    """Return the rows of n points that are tested on, validated on, and learned from."""
+    rows = np.arange(n)
+    held = n_test + n_validation
+    return rows[:n_test], rows[n_test:held], rows[held:]
 
 
 def train_and_test(

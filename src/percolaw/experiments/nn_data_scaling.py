@@ -163,8 +163,7 @@ class NnDataScaling:
         x = tasks.points(cell["points"], self.largest + held, streams)
         names = tuple(cell["teachers"])
         y = tasks.values(names, x, streams)
-        rows = np.arange(x.shape[0])
-        test, validation, pool = rows[: self.n_test], rows[self.n_test : held], rows[held:]
+        test, validation, pool = neural.parts(x.shape[0], self.n_test, self.n_validation)
         doubled = cell["kind"] == "doubled"
         sizes = self.doubled_sizes() if doubled else self.sizes()
         students = [

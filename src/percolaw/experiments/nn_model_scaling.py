@@ -160,9 +160,7 @@ class NnModelScaling:
         n_sites = tasks.SITES_PER_POINT * self._n_points(False)
         x = tasks.points(cell["points"], n_points, streams, n_sites)[: self._n_points(doubled)]
         y = tasks.values(self.teachers, x, streams, everywhere=True)
-        rows = np.arange(x.shape[0])
-        held = self.n_validation + self.n_test
-        test, validation, pool = rows[: self.n_test], rows[self.n_test : held], rows[held:]
+        test, validation, pool = neural.parts(x.shape[0], self.n_test, self.n_validation)
         found = []
         for width in self.doubled_widths() if doubled else self.widths:
             network = neural.student_network(self.architecture, self.depth, width)

@@ -123,8 +123,7 @@ class NnTuning:
         most = max(self.n_train, *self.sizes, 1) if self.sizes else self.n_train
         x = tasks.points(self.points, most + held, streams)
         y = tasks.values((self.teacher,), x, streams)
-        rows = np.arange(x.shape[0])
-        test, validation, pool = rows[: self.n_test], rows[self.n_test : held], rows[held:]
+        test, validation, pool = neural.parts(x.shape[0], self.n_test, self.n_validation)
         rates = [self.training.learning_rate] if cell["kind"] == "chosen" else list(self.rates)
         sizes = list(self.sizes) if cell["kind"] == "sizes" else [self.n_train]
         plan = [(n, rate) for n in sizes for rate in rates]

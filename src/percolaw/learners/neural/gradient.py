@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from percolaw.learners.neural.device import autocast
 from percolaw.learners.neural.networks import MLP, Network, Pass, Weights
-from percolaw.learners.neural.training import Training, autocast
+from percolaw.learners.neural.training import Training
 
 #: Bytes of activations, weights and gradients of the students that are worked on together.
 CACHE = 1 << 24
@@ -34,7 +35,7 @@ def by_autograd(
     """Return losses (students,) and the gradients of their sum, one a parameter."""
     import torch
 
-    with autocast(training, batch.x.device.type):
+    with autocast(training.dtype, batch.x.device.type):
         out = network.forward(leaves, batch.x, batch.run)
     loss = (losses(out.to(batch.y.dtype), batch.y) * batch.weight).sum(dim=1)
     return loss.detach(), list(torch.autograd.grad(loss.sum(), list(leaves.values())))

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from percolaw.learners.neural.loop import EXPLOSION, STOPS, Batch
 from percolaw.learners.neural.networks import Network, Pass, unflatten
-from percolaw.learners.neural.training import Stop, Student, Trained, Training
+from percolaw.learners.neural.trained import Stop, Trained, joined
+from percolaw.learners.neural.training import Student, Training
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,7 +33,6 @@ def train_lbfgs(
     progress: Callable[[int, int], None],
 ) -> Trained:
     """Train with torch's L-BFGS and strong Wolfe line search; no checkpoints, it is for small ones."""
-    from percolaw.learners.neural.training import joined
 
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

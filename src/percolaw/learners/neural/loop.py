@@ -13,27 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.learners.neural import checkpoints, gradient, optimizers
+from percolaw.learners.neural.device import autocast, resolve_device, tensor_dtype
 from percolaw.learners.neural.networks import (
     Network,
     Pass,
     Weights,
-    n_parameters,
+    draw,
     rate_factor,
     unflatten,
 )
 from percolaw.learners.neural.optimizers import Moments, Update
 from percolaw.learners.neural.order import Order
-from percolaw.learners.neural.training import (
-    Stop,
-    Student,
-    Trained,
-    Training,
-    autocast,
-    block_rows,
-    resolve_device,
-    start,
-    tensor_dtype,
-)
+from percolaw.learners.neural.trained import Stop, Trained, block_rows
+from percolaw.learners.neural.training import Student, Training
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -89,7 +81,7 @@ class Batch:
 
         self.network, self.training, self.students = network, training, students
         self.dim, self.n_outputs = x.shape[1], n_outputs
-        self.device, self.dtype = resolve_device(training.device), tensor_dtype(training)
+        self.device, self.dtype = resolve_device(training.device), tensor_dtype(training.dtype)
         self.n = len(students)
         own = self.dtype if not network.takes_tokens else torch.int64
         self.x = torch.as_tensor(x).to(device=self.device, dtype=own)
@@ -118,7 +110,9 @@ class Batch:
             low += p.size
         self.update = Update(training, parts)
         self.hand = gradient.relu_gradient(network, training, self.device)
-        self.rows = self._tensor(start(network, self.dim, n_outputs, students), self.dtype)
+        self.rows = self._tensor(
+            draw(network, self.dim, n_outputs, [s.seed for s in students]), self.dtype
+        )
         self.moments: Moments = optimizers.fresh(training, self.rows)
         self.kept = self.rows.clone()
         self.active = np.arange(self.n)
@@ -169,7 +163,7 @@ class Batch:
         factor = np.minimum(1.0, (t + 1.0) / warm)
         if training.schedule == "cosine":
             factor = factor * 0.5 * (1.0 + np.cos(math.pi * t / training.steps))
-        factor = np.repeat(factor, self.active.size, axis=1) if factor.shape[1] == 1 else factor
+        factor = np.repeat(factor, self.active.size, axis=1)
         if training.schedule == "trapezoid":
             low = self.progress.cool_from[self.active]
             high = self.progress.end[self.active]
@@ -285,9 +279,7 @@ class Batch:
             self.rows, self.moments = self.rows[keep], self.moments.take(keep)
             self.active = self.active[staying]
 
-    def mean_loss(
-        self, rows: Any, which: npt.NDArray[Any], index: Any, block: int = 0
-    ) -> FloatArray:
+    def mean_loss(self, rows: Any, which: npt.NDArray[Any], index: Any) -> FloatArray:
         """Mean loss of some students at their rows of points (students, m), nothing dropped."""
         import torch
 
@@ -296,9 +288,9 @@ class Batch:
         chosen = self._tensor(which)
         columns, total = self.columns[chosen], 0.0
         m = index.shape[1]
-        step = block or block_rows(self.network, self.dim, self.n_outputs, which.size)
+        step = block_rows(self.network, self.dim, self.n_outputs, which.size)
         weights = unflatten(self.network, self.dim, self.n_outputs, rows)
-        with torch.no_grad(), autocast(self.training, self.device):
+        with torch.no_grad(), autocast(self.training.dtype, self.device):
             for low in range(0, m, step):
                 part = index[chosen, low : low + step]
                 out = self.network.forward(weights, self.x[part], Pass())
@@ -320,7 +312,7 @@ class Batch:
         step = block_rows(self.network, self.dim, self.n_outputs, 1)
         for low in range(0, m, step):
             part = index[:, low : low + step]
-            with autocast(self.training, self.device):
+            with autocast(self.training.dtype, self.device):
                 out = self.network.forward(
                     dict(zip(named, leaves, strict=True)), self.x[part], Pass()
                 )
@@ -423,8 +415,3 @@ def _of(students: Sequence[Student], name: str, default: float) -> FloatArray:
     """A number of each student, or the batch's."""
     found = [getattr(s, name) for s in students]
     return np.array([default if value is None else float(value) for value in found])
-
-
-def memory_needed(network: Network, dim: int, n_outputs: int, students: int) -> int:
-    """Return the bytes of weights, their copies and the optimiser's averages in float32."""
-    return 4 * 6 * students * n_parameters(network, dim, n_outputs)

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.learners.neural.device import resolve_device
 from percolaw.learners.neural.networks import Pass, unflatten
-from percolaw.learners.neural.training import Trained, resolve_device
+from percolaw.learners.neural.trained import Trained
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.learners.neural.networks import MLP, Network
-from percolaw.learners.neural.training import Student, Trained, Training, train
+from percolaw.learners.neural.trained import Trained
+from percolaw.learners.neural.training import Student, Training, train
 from percolaw.rng import RandomLike, as_streams
 
 FloatArray = npt.NDArray[np.float64]

@@ -1,0 +1,32 @@
+"""Where and in which precision students are computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from percolaw import checks
+
+
+def resolve_device(name: str) -> str:
+    """Return the device meant by a name, or raise ValueError with what there is."""
+    torch = checks.extra("torch", "nn")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if name in there or (name == "cuda" and len(there) > 1):
+        return name
+    raise ValueError(f"there is no device {name!r} here; there are {', '.join(there)} (or auto).")
+
+
+def autocast(dtype: str, device: str) -> Any:
+    """Return the context in which forward passes are made."""
+    import torch
+
+    return torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=dtype == "bfloat16")
+
+
+def tensor_dtype(dtype: str) -> Any:
+    """Return torch's type of weights and inputs."""
+    import torch
+
+    return torch.float64 if dtype == "float64" else torch.float32

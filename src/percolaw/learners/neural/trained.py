@@ -1,0 +1,162 @@
+"""Students after training: weights, curves, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.learners.neural.device import autocast, resolve_device
+from percolaw.learners.neural.networks import Network, Pass, unflatten
+
+if TYPE_CHECKING:
+    from percolaw.learners.neural.training import Training
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Stop = Literal["plateau", "budget", "diverged"]
+
+#: Numbers in the activations of one block of an evaluation.
+BLOCK_ELEMENTS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Students as they were at their best validation loss, and how they came there.
+
+    Attributes
+    ----------
+    network : Network
+    training : Training
+    dim, n_outputs : int
+    weights : array of float32 or float64, shape (students, n_parameters)
+    validation_loss, train_loss, gradient_norm : array of float64, shape (students,)
+        Of the weights kept; the last two on the first rows of the training set, at most 4096.
+        NaN for a student that diverged.
+    steps : array of int64, shape (students,)
+        Steps made.
+    stopped : tuple of {"plateau", "budget", "diverged"}
+    evaluated : array of int64, shape (n_evaluations,)
+        Steps of the curves.
+    validation_curve, train_curve : array of float64, shape (n_evaluations, students)
+        Validation loss, and the mean training loss since the last evaluation; NaN after the end.
+    """
+
+    network: Network
+    training: Training
+    dim: int
+    n_outputs: int
+    weights: npt.NDArray[Any]
+    validation_loss: FloatArray
+    train_loss: FloatArray
+    gradient_norm: FloatArray
+    steps: IntArray
+    stopped: tuple[Stop, ...]
+    evaluated: IntArray
+    validation_curve: FloatArray
+    train_curve: FloatArray
+
+    @property
+    def converged(self) -> npt.NDArray[np.bool_]:
+        """Whether the validation loss had stopped improving, student by student."""
+        return np.array([stop == "plateau" for stop in self.stopped])
+
+    def predict(
+        self, points: npt.ArrayLike, layers: list[dict[str, npt.NDArray[Any]]] | None = None
+    ) -> npt.NDArray[Any]:
+        """Return outputs (students, n, n_outputs) at points (n, dim), in blocks.
+
+        Parameters
+        ----------
+        points : array, shape (n, dim), the same for all, or (students, n, dim)
+        layers : list, optional
+            Filled with the activations of every block, (students, rows, width) by name.
+        """
+        torch = checks.extra("torch", "nn")
+        x = checked_inputs(self.network, points)
+        students = len(self.stopped)
+        good = x.ndim == 2 or (x.ndim == 3 and x.shape[0] == students)
+        if not good or x.shape[-1] != self.dim:
+            raise ValueError(
+                f"points must have shape (n, {self.dim}), as in training, or ({students}, n, "
+                f"{self.dim}), a set for each student; got {x.shape}."
+            )
+        device = resolve_device(self.training.device)
+        rows = torch.as_tensor(self.weights, device=device)
+        w = unflatten(self.network, self.dim, self.n_outputs, rows)
+        x = x if x.ndim == 3 else np.broadcast_to(x, (len(self.stopped), *x.shape))
+        out = np.empty((*x.shape[:2], self.n_outputs), dtype=self.weights.dtype)
+        step = block_rows(self.network, self.dim, self.n_outputs, x.shape[0])
+        with torch.no_grad(), autocast(self.training.dtype, device):
+            for low in range(0, x.shape[1], step):
+                part = x[:, low : low + step]
+                block = torch.as_tensor(part.copy(), device=device)
+                if block.is_floating_point():
+                    block = block.to(rows.dtype)
+                run = Pass(layers=None if layers is None else {})
+                y = self.network.forward(w, block, run)
+                out[:, low : low + step] = y.to(rows.dtype).cpu().numpy()
+                if layers is not None and run.layers is not None:
+                    layers.append(
+                        {k: v.to(rows.dtype).cpu().numpy() for k, v in run.layers.items()}
+                    )
+        return out
+
+
+def joined(parts: Sequence[Trained]) -> Trained:
+    """Return the students of several batches of one shape as one."""
+    longest = max(parts, key=lambda part: part.evaluated.size)
+    n = longest.evaluated.size
+
+    def curves(name: str) -> FloatArray:
+        blocks = [getattr(part, name) for part in parts]
+        padded = [np.pad(b, ((0, n - b.shape[0]), (0, 0)), constant_values=np.nan) for b in blocks]
+        return np.concatenate(padded, axis=1)
+
+    def rows(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Trained(
+        longest.network,
+        longest.training,
+        longest.dim,
+        longest.n_outputs,
+        rows("weights"),
+        rows("validation_loss"),
+        rows("train_loss"),
+        rows("gradient_norm"),
+        rows("steps"),
+        tuple(stop for part in parts for stop in part.stopped),
+        longest.evaluated,
+        curves("validation_curve"),
+        curves("train_curve"),
+    )
+
+
+def block_rows(network: Network, dim: int, n_outputs: int, students: int) -> int:
+    """Return how many points of each student are evaluated at a time."""
+    widest = max(p.shape[-1] for p in network.parameters(dim, n_outputs).values())
+    return max(1, BLOCK_ELEMENTS // (students * (widest + dim)))
+
+
+def checked_inputs(network: Network, points: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return points as finite floats, or token ids below the vocabulary as int64."""
+    if not network.takes_tokens:
+        array = np.asarray(points)
+        if array.dtype == np.float32 and bool(np.isfinite(array).all()):
+            return array
+        return checks.finite_array("points", points)
+    ids = np.asarray(points)
+    vocabulary = getattr(network, "vocabulary", None)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"this network takes integer token ids; got dtype {ids.dtype}.")
+    if ids.size and vocabulary is not None and not 0 <= ids.min() <= ids.max() < vocabulary:
+        raise ValueError(
+            f"token ids must lie in [0, {vocabulary - 1}]; got {ids.min()} to {ids.max()}. Raise "
+            "the network's vocabulary."
+        )
+    return ids.astype(np.int64)
