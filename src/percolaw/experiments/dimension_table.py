@@ -72,14 +72,14 @@ class DimensionTable:
     """Independent repetitions."""
     max_size: int = 1_000_000
     """Clusters are stopped at this size and counted."""
-    budget: int = 20_000_000
+    budget: int = 40_000_000
     """Sites grown for the sizes of a dimension and seed, about."""
     below: tuple[float, float] = (0.04, 0.08)
     """1 - p/p_c of the two points that 1/sigma is the slope between."""
     field_size: int = 1_000_000
     """Sites of balls of the incipient infinite cluster: the first ones, breadth-first, of clusters that
     have as many."""
-    n_balls: int = 6
+    n_balls: int = 12
     """Balls of each seed whose radius and depth are measured."""
     n_learned: int = 2
     """How many of them are learned."""
@@ -314,7 +314,7 @@ class DimensionTable:
         ):
             claim = self._judge(
                 f"d = {d}: {name}, {where}",
-                known.source,
+                "literature (percolaw.critical)",
                 literature,
                 values,
                 self.dimension_tolerance * literature if tolerance is None else tolerance,
@@ -328,7 +328,7 @@ class DimensionTable:
         note = "from tau: 0.01 in tau is a tenth of alpha in three dimensions and all of it in two"
         claim = judge(
             f"d = {d}: alpha = (3 - tau)/(tau - 2)",
-            known.source,
+            "literature (percolaw.critical)",
             known.rank_exponent,
             alpha[0],
             (min(alpha[1:]), max(alpha[1:])),
@@ -344,14 +344,14 @@ class DimensionTable:
         use = (n >= self.learn_from * (1 - 1e-9)) & (n <= self.learn_share * self.field_size)
         window = f"n = {n[use][0]:.0f}..{n[use][-1]:.0f}"
         found = []
-        for name, key, predicted, why in (
-            ("c/D", LINEAR, known.cluster_exponent(), "2/D"),
-            ("2/d_s - 1", FIELD, known.free_field_exponent, "zeta/D"),
+        for name, key, words, predicted, why in (
+            ("c/D", LINEAR, "a linear function", known.cluster_exponent(), "2/D"),
+            ("2/d_s - 1", FIELD, "the free field", known.free_field_exponent, "zeta/D"),
         ):
             slopes = [-_one_slope(n[use], np.array(r[key])[use]) for r in rows]
             claim = self._judge(
-                f"d = {d}: exponent of the {key}, {window}: {name if key == FIELD else why}",
-                known.source,
+                f"d = {d}: exponent of {words}, {window}: {name if key == FIELD else why}",
+                "literature (percolaw.critical)",
                 predicted,
                 slopes,
                 self.tolerance,
@@ -411,7 +411,7 @@ class DimensionTable:
             self._judge(
                 f"d = {d}: growth of the largest cluster of a torus at p_c, {where}"
                 + (": 2d/3" if d > 6 else ": D"),
-                known.source,
+                "literature (percolaw.critical)",
                 torus,
                 measured,
                 self.dimension_tolerance * torus,
@@ -427,7 +427,7 @@ class DimensionTable:
         found.append(
             self._judge(
                 f"d = {d}: finite-size collapse of the largest cluster within one unit of p_c, {where}",
-                known.source,
+                "literature (percolaw.critical)",
                 1.0,
                 ratio,
                 2.5 * self.dimension_tolerance,
