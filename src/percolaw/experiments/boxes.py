@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.critical import critical_exponents, hypercubic_threshold
@@ -83,15 +84,18 @@ def rank_exponent(dimension: int) -> float:
     return critical_exponents(6 if dimension == BETHE else dimension).rank_exponent
 
 
-def draw(boxes: Boxes, dimension: int, probability: float, seed: int) -> tuple[toy.Toy, Row]:
+def draw(
+    boxes: Boxes, dimension: int, probability: float, seed: int
+) -> tuple[toy.Toy, Row, npt.NDArray[np.float64]]:
     """Return the clusters of random sites of a box, a linear function on each, and what the box is like.
 
     The function is the same for all p of a seed and a lattice, and so is the order in which bonds open;
     on the Bethe lattice it is the tree walk. Clusters come largest first; the mass left out is reported.
+    Also returned are the sites' coordinates, (n_sites, dimension), none on the Bethe lattice.
     """
     streams = Streams(seed).child(dimension)
     if dimension == BETHE:
-        return _draw_bethe(boxes, probability, streams)
+        return *_draw_bethe(boxes, probability, streams), np.zeros((0, 0))
     from percolaw.clusters.hypercubic import HypercubicLattice, percolate
     from percolaw.kernels.tree import standardize
 
@@ -110,9 +114,10 @@ def draw(boxes: Boxes, dimension: int, probability: float, seed: int) -> tuple[t
         kept = met[:1]
     part = found.graph(kept)
     direction = streams.generator("target").standard_normal(dimension)
-    value = np.asarray(part.coordinates @ (direction / np.linalg.norm(direction)), dtype=np.float64)
+    coordinates = part.coordinates.astype(np.float64)
+    value = np.asarray(coordinates @ (direction / np.linalg.norm(direction)))
     variance = standardize(part.graph.start, value)
-    return toy.Toy(part.graph, value, variance, streams), row
+    return toy.Toy(part.graph, value, variance, streams), row, coordinates
 
 
 def _draw_bethe(boxes: Boxes, probability: float, streams: Streams) -> tuple[toy.Toy, Row]:
@@ -183,6 +188,23 @@ def single_curve(data: toy.Toy, n: FloatArray, item: int, n_test: int = 2000) ->
     for i, value in enumerate(n):
         rate[0] = value / data.tree.sizes[0]
         out[i] = toy.cluster_losses(data, rate, count, item + i, ("nearest",))[0, 0]
+    return out
+
+
+def euclidean_curve(
+    data: toy.Toy, coordinates: Any, n: FloatArray, n_test: int = 2000
+) -> FloatArray:
+    """Return the loss on the first cluster of 1-NN in space, blind to bonds, with n sites drawn."""
+    from percolaw.neighbors import nearest_neighbors
+
+    size = int(data.tree.sizes[0])
+    test = data.streams.generator("evaluation").integers(0, size, n_test)
+    order = data.streams.generator("split").permutation(size)
+    out = np.empty(n.size)
+    for i, count in enumerate(n):
+        train = order[: round(count)]
+        near = nearest_neighbors(coordinates[train], coordinates[test])[1][:, 0]
+        out[i] = np.mean((data.value[train[near]] - data.value[test]) ** 2)
     return out
 
 

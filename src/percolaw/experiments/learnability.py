@@ -54,9 +54,10 @@ class Learnability:
     dimensions: tuple[int, ...] = (2, 3, 4, BETHE)
     """Hypercubic lattices by dimension; 0 is the Bethe lattice."""
     ratios: tuple[float, ...] = (
-        *(0.8, 0.85, 0.9, 0.95, 0.975, 1.0, 1.025, 1.05, 1.075, 1.1, 1.15, 1.2, 1.3, 1.5, 1.8),
+        *(0.8, 0.85, 0.9, 0.95, 0.975, 1.0, 1.025, 1.05, 1.075, 1.1, 1.15, 1.2, 1.3, 1.5, 1.75),
+        *(2.0, 2.5, 3.0, 4.0, 6.0),
     )
-    """p / p_c."""
+    """p / p_c, as far as p <= 1."""
     budgets: tuple[int, ...] = (100, 1000, 10_000, 100_000)
     """Training points, drawn at random from all sites kept."""
     boxes: boxes.Boxes = field(default_factory=lambda: boxes.Boxes(n_sites=800_000))
@@ -90,7 +91,7 @@ class Learnability:
         """Draw a box and learn it with every budget that leaves most of its sites unseen."""
         d = cell["dimension"]
         p = min(1.0, cell["ratio"] * self.boxes.threshold(d))
-        data, info = boxes.draw(self.boxes, d, p, cell["seed"])
+        data, info, _ = boxes.draw(self.boxes, d, p, cell["seed"])
         losses: dict[str, list[float | None]] = {name: [] for name in LEARNERS}
         for i, budget in enumerate(self.budgets):
             if budget > 0.5 * data.tree.n_sites:

@@ -156,7 +156,7 @@ def _laws(lattices: list[dict[str, Any]]) -> Any:
 
 
 def _crossover(lattices: list[dict[str, Any]]) -> Any:
-    """Local exponent on the largest cluster from p_c on, between c/d and c/D."""
+    """Local exponent on the largest cluster from p_c on: nearest along bonds, and in space (dotted)."""
     figure, axes = _grid(lattices)
     for axis, lattice in zip(axes, lattices, strict=False):
         table = [e for e in lattice["table"] if "single_local" in e]
@@ -165,6 +165,8 @@ def _crossover(lattices: list[dict[str, Any]]) -> Any:
             axis.plot(
                 entry["n"], entry["single_local"], color=color, label=f"{entry['ratio']:g}", lw=1.3
             )
+            if "space_local" in entry:
+                axis.plot(entry["n_space"], entry["space_local"], ":", color=color, lw=1.1)
         for entry in table:
             if entry["ratio"] == 0.0:
                 axis.plot(entry["n"], entry["single_local"], color=GREEN, lw=1.3, label="p = 1")
@@ -178,7 +180,7 @@ def _crossover(lattices: list[dict[str, Any]]) -> Any:
             ylim=(0.0, 2.0 * lattice["below"]),
             xlabel="observed sites $n$",
             ylabel="local exponent",
-            title=f"{lattice['label']}: the largest cluster",
+            title=f"{lattice['label']}, largest cluster; dotted: nearest in space",
         )
         axis.legend(title="$p/p_c$", ncols=2, fontsize=7, loc="upper right")
     for axis in axes[len(lattices) :]:
