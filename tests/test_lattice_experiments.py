@@ -450,6 +450,21 @@ def test_greedy_kernel_variance_takes_no_row_twice():
     assert np.sort(order[:5] // 2).tolist() == list(range(5))
 
 
+BUG = pytest.mark.xfail(strict=True, reason="known; reported")
+
+
+@BUG
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("nu", "n"), [(0.5, 30), (5.5, 50)])
+def test_greedy_kernel_variance_beyond_rounding(nu, n):
+    """Where no variance is left, by copies of points or a smooth kernel, no row is taken twice."""
+    x = np.repeat(np.random.default_rng(2).standard_normal((5, 3)), 6, axis=0)
+    if nu > 5:
+        x = np.linspace(0.0, 1.0, 300)[:, None]
+    order = designs.greedy_kernel_variance(Matern(nu), x, n)
+    assert np.unique(order).size == n
+
+
 def test_random_orders_are_uniform():
     tree = Tree.from_parent([-1, 0, 0, 1])
     drawn = np.array([designs.random_order(tree, 2, seed) for seed in range(2000)])
@@ -895,6 +910,28 @@ def test_bethe_boxes_above_the_threshold_hold_their_share_of_the_infinite_cluste
     assert_close(tree.n_clusters - 1, mean, math.sqrt(mean))
 
 
+@BUG
+def test_bethe_boxes_just_above_the_threshold_are_largest_first():
+    """The share of the infinite cluster can be smaller than a finite cluster."""
+    for seed in range(10):
+        data, _ = boxes.draw(SMALL, BETHE, 1.01 * SMALL.threshold(BETHE), seed)
+        assert np.all(np.diff(data.tree.sizes) <= 0)
+
+
+@BUG
+def test_bethe_boxes_hold_no_cluster_below_the_smallest_kept():
+    """There is the infinite one; a single site beside it has no variance."""
+    data, _ = boxes.draw(SMALL, BETHE, 3.0 * SMALL.threshold(BETHE), 0)
+    assert data.tree.sizes[-1] >= SMALL.min_size
+    assert data.variance.min() > 0
+
+
+@BUG
+def test_bethe_boxes_with_all_bonds_open():
+    """p = 1 is a ratio that `cells` allows: there are no finite clusters to draw."""
+    assert boxes.draw(SMALL, BETHE, 1.0, 0)[0].tree.n_sites >= SMALL.n_sites - 1
+
+
 def test_rates_of_clusters():
     data, _ = boxes.draw(SMALL, 2, 0.5, 0)
     sizes, total = data.tree.sizes, 0.05 * data.tree.n_sites
@@ -999,8 +1036,12 @@ def regime_rows(e=REGIMES, largest=1_000_000, change=None):
         s = boxes.SURVIVAL_SIZES.astype(float)
         row = {
             **cell,
-            "n_sites": 4 * largest, "largest_share": 0.25, "loops_per_site": 0.1,
-            "probability": 0.5, "n_clusters": 10, "kept_share": 0.9,
+            "n_sites": 4 * largest,
+            "largest_share": 0.25,
+            "loops_per_site": 0.1,
+            "probability": 0.5,
+            "n_clusters": 10,
+            "kept_share": 0.9,
             "cutoff": max(abs(1.0 - ratio), 1e-3) ** -(1 / known.cutoff_exponent + extra["cutoff"]),
             "survival": s ** (2.0 - known.fisher_exponent - extra["tau"]) * off(s),
             "largest": largest,
@@ -1076,7 +1117,9 @@ def test_rows_of_unlike_boxes_are_cut_to_the_smallest():
     found = REGIMES.conclude(shorter)
     assert set(verdicts(found).values()) == {"agrees"}
     assert "n = 32..1778" in claim_with(found, "d = 2, p_c: exponent of the largest").name
-    assert "n = 32..17783" in claim_with(REGIMES.conclude(rows), "d = 2, p_c: exponent of the l").name
+    assert (
+        "n = 32..17783" in claim_with(REGIMES.conclude(rows), "d = 2, p_c: exponent of the l").name
+    )
 
 
 def test_units_of_regimes():
@@ -1166,7 +1209,9 @@ def table_rows(e=TABLE, change=None):
                 found[f"wrapping_{i}"] = 1.0 / (1.0 + np.exp(0.7 - 3.0 * off * x))
                 x = (p / known_p - 1.0) * length ** (1 / known.correlation_exponent)
                 # Multiplied far from p_c only, so that the growth at p_c stays.
-                curve = np.exp(0.3 * off * x) * np.where(np.abs(x) > 1e-6, extra["collapse"], 1.0) ** i
+                curve = (
+                    np.exp(0.3 * off * x) * np.where(np.abs(x) > 1e-6, extra["collapse"], 1.0) ** i
+                )
                 found[f"largest_{i}"] = 0.5 * length ** (torus - d + extra["growth"]) * curve
         rows.append({**cell, **found})
     return rows
@@ -1259,6 +1304,15 @@ def test_too_few_clusters_make_no_exponent():
     assert claim_with(TABLE.conclude(flat), "d = 2: alpha").verdict == "inconclusive", "tau below 2"
 
 
+@BUG
+def test_learning_windows_without_a_size_are_inconclusive():
+    """Config and conclusion: `learn_share` of a small ball can lie below `learn_from`."""
+    e = dataclasses.replace(TABLE, learn_share=1e-5)
+    assert claim_with(e.conclude(table_rows(e)), "d = 2: exponent of the linear").verdict == (
+        "inconclusive"
+    )
+
+
 @pytest.mark.parametrize("n_seeds", [1, 2])
 def test_few_seeds_have_no_interval(n_seeds):
     e = dataclasses.replace(TABLE, n_seeds=n_seeds)
@@ -1285,7 +1339,10 @@ def test_crossing_of_analytic_curves():
     ]
     assert_close(np.mean(found), 0.51, np.std(found) / math.sqrt(200), bias=2e-4)
     # The other way round it lies at an end, and never outside.
-    assert crossing(p, large, small) in (pytest.approx(0.4, abs=0.003), pytest.approx(0.6, abs=0.003))
+    assert crossing(p, large, small) in (
+        pytest.approx(0.4, abs=0.003),
+        pytest.approx(0.6, abs=0.003),
+    )
     assert 0.4 <= crossing(p, small, small) <= 0.6
     assert crossing(p, small, small + 0.1) == pytest.approx(0.4, abs=2.1e-3)
     assert crossing(p, small, small - 0.1) == pytest.approx(0.6, abs=2.1e-3)
@@ -1407,8 +1464,13 @@ def mean_field_rows(e=MEAN_FIELD, change=None):
         rows.append(
             {
                 **cell,
-                **{"s": s, "survival": exact * np.exp(0.01 * rng.standard_normal()), "bins": bins},
-                **{"n": 1000, "grid": grid, "lattice": lattice, "tree": tree},
+                "s": s,
+                "survival": exact * np.exp(0.01 * rng.standard_normal()),
+                "bins": bins,
+                "n": 1000,
+                "grid": grid,
+                "lattice": lattice,
+                "tree": tree,
             }
         )
     return rows
@@ -1459,6 +1521,15 @@ def test_a_lattice_that_is_no_tree_disagrees(change, wrong):
             assert own == {"agrees"}, quantity
 
 
+@BUG
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("window", [(17.0, 18.0), (1e7, 1e8)])
+def test_windows_without_a_size_are_inconclusive(window):
+    """No power of 2 inside, or all sizes below it."""
+    e = dataclasses.replace(MEAN_FIELD, size_window=window)
+    assert claim_with(e.conclude(mean_field_rows()), "d = 6: tau less").verdict == "inconclusive"
+
+
 def walk_in_space(tree, d, rng):
     """A tree laid along a lattice: each bond is a unit step in a random direction."""
     step = np.zeros((tree.n_sites, d))
@@ -1473,12 +1544,13 @@ def test_trees_measured_as_if_they_were_lattices_agree(monkeypatch):
     """Sizes, radii and learning curves of trees that were laid out in space go in as lattice clusters."""
     e = MeanFieldCheck(
         dimensions=(6,),
-        n_seeds=4,
-        budget=2_000_000,
+        n_seeds=6,
+        budget=500_000,
         max_size=20_000,
-        field_size=30_000,
-        n_balls=2,
+        field_size=10_000,
+        n_balls=7,
         size_window=(10.0, 1000.0),
+        tolerance=0.15,  # balls differ widely from each other
         exponent_tolerance=0.04,
     )
     stretch = {"radius": 1.0, "loss": 0.0}
@@ -1511,9 +1583,11 @@ def test_trees_measured_as_if_they_were_lattices_agree(monkeypatch):
         rows = [row for cell in e.cells() for row in e.measure(cell)]
         names = verdicts(e.conclude(rows))
         assert len(names) == 1 + len(MEAN_FIELD_CLAIMS)
-        return {k: next(v for n, v in names.items() if t in n) for k, t in MEAN_FIELD_CLAIMS.items()}
+        return {
+            k: next(v for n, v in names.items() if t in n) for k, t in MEAN_FIELD_CLAIMS.items()
+        }
 
-    assert set(found().values()) == {"agrees"}
+    assert found() == dict.fromkeys(MEAN_FIELD_CLAIMS, "agrees")
     stretch.update(radius=1.3, loss=2.0)
     changed = found()
     assert changed["radius"] == "disagrees"
@@ -1667,7 +1741,9 @@ def test_strategies_against_a_simulation():
 def test_the_optimal_allocation_is_never_worse(alpha):
     weight, count = sampling.binned_weights(alpha, 10_000)
     n = np.concatenate([np.arange(300.0), np.geomspace(300, 1e7, 2000)])
-    curve = np.concatenate([[1.0], 2.0 * n[1:] ** -0.5])  # one label is worse than none, as for 1-NN
+    curve = np.concatenate(
+        [[1.0], 2.0 * n[1:] ** -0.5]
+    )  # one label is worse than none, as for 1-NN
     budgets = np.geomspace(3, 1e5, 10)
     best, uniform, balanced = (
         sampling.strategy_loss(name, budgets, weight, count, n, curve)
@@ -1722,11 +1798,12 @@ def test_keeping_all_candidates_prunes_nothing(monkeypatch):
             values.append(np.mean(np.log(row[name])))
     gap, error = mean_and_error(np.subtract(losses["easy kept"], losses["all of them"]))
     assert_close(gap, 0.0, error)
-    # Control: a quarter is not the same, and the easy ones lie next to what is known.
+    # Control: a quarter of the candidates is neither all of them nor the other quarter.
     monkeypatch.setattr(sampling, "KEPT", 0.25)
     rows = [TINY_SAMPLING.measure({**cell, "seed": seed})[0] for seed in range(30)]
-    gap, error = mean_and_error([np.mean(np.log(r["easy kept"]) - np.log(r["hard kept"])) for r in rows])
-    assert gap > 5 * error
+    gaps = [np.mean(np.log(r["easy kept"]) - np.log(r["hard kept"])) for r in rows]
+    gap, error = mean_and_error(gaps)
+    assert_far(gap, 0.0, error)
 
 
 def test_tiny_sampling_end_to_end():
@@ -1750,7 +1827,7 @@ def test_tiny_sampling_end_to_end():
                 assert np.all(np.diff(curve) <= 1e-9)
                 assert 0 < curve[-1] < curve[0] <= 1
     found = e.conclude(rows)
-    assert len(found.claims) == sum(3 + 5 + (2 if c[2] == "nearest" else 0) for c in CASES)
+    assert len(found.claims) == sum(3 + 4 + (2 if c[2] == "nearest" else 0) for c in CASES)
     for case in found.tables["cases"]:
         alpha, gamma = case["alpha"], case["gamma"]
         assert case["limits"]["uniform"] == pytest.approx(min(alpha / (1 + alpha), gamma))
@@ -1769,7 +1846,7 @@ def sampling_rows(e, power=0.0, designed=0.0):
         row = dict(cell)
         if cell["kind"].startswith("pruning"):
             t = e.budgets(float(cell["kind"].split()[1]), "nearest", FARTHEST)
-            row |= {"t": t, **{name: t**-0.5 for name in (*PRUNED, "all of them")}}
+            row |= {"t": t, **dict.fromkeys((*PRUNED, "all of them"), t ** (-0.5))}
             rows.append(row)
             continue
         own = ("nearest", "posterior") if cell["kind"] == "tree" else (cell["kind"],)
@@ -1787,8 +1864,8 @@ def sampling_rows(e, power=0.0, designed=0.0):
     return rows
 
 
-def test_sampling_verdicts_follow_the_curves():
-    e = Sampling(n_seeds=3, n_clusters=100_000, largest=1e6)
+def test_sampling_verdicts_follow_the_curves(monkeypatch):
+    e = Sampling(n_seeds=3, n_clusters=5000, n_pruned=1000, largest=1e5)
     exact = e.conclude(sampling_rows(e))
     laws = [c for c in exact.claims if "same window of the discrete law" in c.name]
     gained = [c for c in exact.claims if "exponent gained by" in c.name]
@@ -1796,16 +1873,27 @@ def test_sampling_verdicts_follow_the_curves():
     assert len(gained) == 5
     assert {c.verdict for c in laws + gained} == {"agrees"}
     heavy = [c for c in gained if c.name.startswith("heavy tail")]
-    assert all(c.predicted > 0.04 for c in heavy), "alpha = 0.3: the laws differ"
+    assert all(c.predicted > 0.02 for c in heavy), "alpha = 0.3: the laws differ"
     # Designs that are as good as sites at random gain nothing over the same allocation.
     same = [c for c in exact.claims if "optimal + greedy less" in c.name and "field" not in c.name]
     assert {c.verdict for c in same} == {"agrees"}
     assert all(abs(c.measured) < 0.02 for c in same)
+    monkeypatch.setattr(sampling, "CASES", (CASES[0], *CASES[3:]))
     steep = e.conclude(sampling_rows(e, power=-0.25))
-    wrong = {c.name.split(":")[0] for c in steep.claims if c.verdict == "disagrees" and "law)" in c.name}
-    assert wrong >= {"mean field, 1-NN", "heavy tail, 1-NN", "smooth field on squares"}
+    wrong = {
+        c.name.split(":")[0] for c in steep.claims if c.verdict == "disagrees" and "law)" in c.name
+    }
+    assert wrong >= {"mean field, 1-NN", "smooth field on squares"}
+    # There the weights decide, whatever the clusters do: alpha/(1 + alpha) < 1/4.
+    claim = next(
+        c for c in steep.claims if c.name.startswith("heavy tail, 1-NN: exponent of uniform")
+    )
+    assert claim.verdict == "agrees"
+    monkeypatch.setattr(sampling, "CASES", CASES[4:])
     better = e.conclude(sampling_rows(e, designed=0.4))
-    claim = next(c for c in better.claims if c.name.startswith("mean field, 1-NN: exponent of optimal + g"))
+    claim = next(
+        c for c in better.claims if c.name.startswith("mean field, 1-NN: exponent of optimal + g")
+    )
     assert claim.verdict == "disagrees"
     assert claim.measured > 0.05
 
@@ -1843,9 +1931,9 @@ def test_best_ratio_is_the_vertex_of_a_parabola():
     # What could not be learned does not count: not as least, not as a neighbour.
     loss = np.array([np.nan, np.nan, 0.5, 0.4, 0.6])
     assert 1.1 < best_ratio(ratios, loss) < 1.6
-    assert best_ratio(ratios, [np.nan, 0.3, 0.4, 0.5, 0.6]) == pytest.approx(1.0)
-    assert best_ratio(ratios, [np.nan, np.nan, 0.4, np.nan, np.nan]) == pytest.approx(1.1)
-    assert 1.0 <= best_ratio(ratios, [1.0, 0.5, 0.5, 0.5, 1.0]) <= 1.1
+    assert best_ratio(ratios, np.array([np.nan, 0.3, 0.4, 0.5, 0.6])) == pytest.approx(1.0)
+    assert best_ratio(ratios, np.array([np.nan, np.nan, 0.4, np.nan, np.nan])) == pytest.approx(1.1)
+    assert 1.0 <= best_ratio(ratios, np.array([1.0, 0.5, 0.5, 0.5, 1.0])) <= 1.1
 
 
 LEARNABLE = Learnability(dimensions=(2, BETHE), n_seeds=4, budgets=(100, 1000, 10_000))
@@ -1863,7 +1951,9 @@ def learnable_rows(best, e=LEARNABLE, missing=None):
             else math.exp(2.0 * math.log(cell["ratio"] / own) ** 2) / budget**0.3
             for budget in e.budgets
         ]
-        rows.append({**cell, **dict.fromkeys(LEARNERS, for_seed), "total": 10**6, "kept_share": 1.0})
+        rows.append(
+            {**cell, **dict.fromkeys(LEARNERS, for_seed), "total": 10**6, "kept_share": 1.0}
+        )
     return rows
 
 
@@ -1911,7 +2001,7 @@ def test_budgets_larger_than_all_data_are_left_out():
         for name in LEARNERS:
             assert row[name][1] is None
             assert row[name][0] is None or 0 < row[name][0] < 3
-            assert (row[name][0] is None) == (50 > 0.5 * row["total"])
+            assert (row[name][0] is None) == (0.5 * row["total"] < 50)
     found = e.conclude(rows)
     assert not [c for c in found.claims if "10000000" in c.name]
     for entry in found.tables["table"]:
@@ -1978,7 +2068,9 @@ def test_dimensions_of_lattice_points():
     ],
 )
 def test_unknown_lattices_are_refused(name):
-    message = r"unknown points .*'lattice d = 3, p_c'.*'lattice d = 3, 1\.3 p_c'.*'sphere 2 x cube 1'"
+    message = (
+        r"unknown points .*'lattice d = 3, p_c'.*'lattice d = 3, 1\.3 p_c'.*'sphere 2 x cube 1'"
+    )
     with pytest.raises(ValueError, match=message):
         tasks.dimension(name)
     with pytest.raises(ValueError, match="unknown points"):

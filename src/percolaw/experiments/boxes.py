@@ -147,20 +147,24 @@ def _draw_bethe(boxes: Boxes, probability: float, streams: Streams) -> tuple[toy
         "n_sites": boxes.n_sites,
         "largest_share": float(tree.sizes.max() / boxes.n_sites),
         "loops_per_site": 0.0,
-        "cutoff": _bethe_cutoff(lattice, sizes),
+        "cutoff": bethe_cutoff(lattice) if lattice.branching < 1.0 else _cutoff(sizes),
         "survival": [float(lattice.survival(int(s)) + infinite) for s in SURVIVAL_SIZES],
         "kept_share": _share(sizes, boxes.min_size),
     }
     return toy.Toy(tree, value.value, value.variance, streams), row
 
 
-def _bethe_cutoff(lattice: BetheLattice, sizes: Any) -> float:
-    """<S^2>/<S> over random sites: exact below p_c, of the clusters drawn from it on."""
+def bethe_cutoff(lattice: BetheLattice) -> float:
+    """Return <S^2>/<S> over random sites of a Bethe lattice below p_c, summed over the exact law."""
+    if lattice.branching >= 1.0:
+        raise ValueError(f"the mean size is infinite at {lattice.branching:g} p_c; take p < p_c.")
+    s = np.arange(1.0, 60.0 * lattice.cutoff_size + 1000.0)
+    weight = lattice.site_size_law().probability(s)
+    return float(np.sum(weight * s**2) / np.sum(weight * s))
+
+
+def _cutoff(sizes: Any) -> float:
     s = sizes.astype(np.float64)
-    if lattice.branching < 1.0:
-        s = np.arange(1.0, 60.0 * lattice.cutoff_size + 1000.0)
-        weight = lattice.site_size_law().probability(s)
-        return float(np.sum(weight * s**2) / np.sum(weight * s))
     return float(np.sum(s**2) / np.sum(s))
 
 

@@ -12,6 +12,7 @@ from percolaw.critical import critical_exponents
 from percolaw.experiments import boxes, toy
 from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
 from percolaw.experiments.boxes import BETHE, label
+from percolaw.lattice import BetheLattice
 from percolaw.scaling import fit
 
 FloatArray = toy.FloatArray
@@ -184,6 +185,9 @@ class Regimes:
             near, far = (np.array([r["cutoff"] for r in mine[ratio]]) for ratio in below)
             steps = np.log(near / far) / np.log((1.0 - below[1]) / (1.0 - below[0]))
             predicted = 1.0 / known.cutoff_exponent
+            z = self.boxes.coordination_number
+            exact = [boxes.bethe_cutoff(BetheLattice(z, mean_offspring=r)) for r in below]
+            bend = np.log(exact[0] / exact[1]) / np.log((1.0 - below[1]) / (1.0 - below[0]))
             found.append(
                 judge(
                     f"{label(d)}: 1/sigma from <S^2>/<S> between p = {below[1]:g} and {below[0]:g} p_c",
@@ -192,7 +196,7 @@ class Regimes:
                     float(steps.mean()),
                     fit.seed_interval(steps),
                     self.cutoff_tolerance * predicted,
-                    "corrections to scaling: the exact law of the Bethe lattice has 1.94 of 2 in this window",
+                    f"corrections to scaling: the exact law of the Bethe lattice has {bend:.2f} of 2 here",
                 )
             )
         return found
