@@ -196,7 +196,7 @@ class Regimes:
                     float(steps.mean()),
                     fit.seed_interval(steps),
                     self.cutoff_tolerance * predicted,
-                    f"corrections to scaling: the exact law of the Bethe lattice has {bend:.2f} of 2 here",
+                    f"corrections to scaling: the Bethe lattice, exactly, has {bend:.2f} of 2 here",
                 )
             )
         return found
