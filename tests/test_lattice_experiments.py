@@ -40,7 +40,7 @@ from percolaw.experiments.dimension_table import FIELD, LINEAR, DimensionTable, 
 from percolaw.experiments.kernel_scaling import KernelScaling
 from percolaw.experiments.learnability import LEARNERS, Learnability, best_ratio
 from percolaw.experiments.mean_field_check import MeanFieldCheck
-from percolaw.experiments.regimes import FULL, Regimes, smooth
+from percolaw.experiments.regimes import FULL, Regimes, Windows, smooth
 from percolaw.experiments.sampling import CASES, FARTHEST, GREEDY, PRUNED, RANDOM, Sampling
 from percolaw.graph import Graph
 from percolaw.lattice import BetheLattice
@@ -108,10 +108,7 @@ def check_figures(experiment, rows):
     from percolaw.report.style import styled
 
     with styled():
-        drawn = figures.draw(record)
-        assert drawn
-        for figure in drawn.values():
-            figure.draw_without_rendering()
+        assert figures.draw(record)
 
 
 def box_graph(length=12, probability=0.7, seed=0, dimension=2):
@@ -145,12 +142,12 @@ def test_field_of_a_tree_is_the_tree_walk(standardized):
     assert_close(steps.var(), 1.0, math.sqrt(2 / steps.size))
 
 
-#: Clusters with loops: sites, bonds. In the third the first site hangs outside the core, in the last the
-#: core has a bridge and the numbers of the sites are mixed.
+#: Clusters with loops: sites, bonds. In the third the first site hangs outside the core, from another
+#: site than the core's first; in the last the core has a bridge and the numbers are mixed.
 LOOPS = {
     "square with a diagonal": (4, [(0, 1), (1, 2), (2, 3), (3, 0), (0, 2)]),
     "full": (4, list(itertools.combinations(range(4), 2))),
-    "hanging from an end": (6, [(0, 4), (4, 1), (1, 2), (2, 3), (3, 1), (3, 5)]),
+    "hanging from an end": (6, [(0, 4), (4, 3), (1, 2), (2, 3), (3, 1), (1, 5)]),
     "bridge": (8, [(5, 2), (2, 7), (7, 5), (7, 0), (0, 3), (3, 6), (6, 1), (1, 3), (4, 1)]),
 }
 
@@ -450,10 +447,6 @@ def test_greedy_kernel_variance_takes_no_row_twice():
     assert np.sort(order[:5] // 2).tolist() == list(range(5))
 
 
-BUG = pytest.mark.xfail(strict=True, reason="known; reported")
-
-
-@BUG
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("nu", "n"), [(0.5, 30), (5.5, 50)])
 def test_greedy_kernel_variance_beyond_rounding(nu, n):
@@ -799,7 +792,7 @@ SMALL = Boxes(n_sites=20_000, n_draws=60)
 @pytest.mark.parametrize(("dimension", "ratio"), [(2, 1.0), (3, 0.95), (2, 1.3), (4, 1.1)])
 def test_boxes_hold_a_linear_function_on_clusters_largest_first(dimension, ratio):
     p = ratio * SMALL.threshold(dimension)
-    data, row = boxes.draw(SMALL, dimension, p, 3)
+    data, row, coordinates = boxes.draw(SMALL, dimension, p, 3)
     sizes = data.tree.sizes
     assert np.all(np.diff(sizes) <= 0)
     assert sizes[-1] >= SMALL.min_size
@@ -815,10 +808,11 @@ def test_boxes_hold_a_linear_function_on_clusters_largest_first(dimension, ratio
     met = found.clusters_of_random_sites(SMALL.n_draws, streams)
     part = found.graph(met[found.size[met] >= SMALL.min_size])
     np.testing.assert_array_equal(part.graph.start, start)
+    np.testing.assert_array_equal(coordinates, part.coordinates)
     slopes = []
     for k in range(sizes.size):
         own = slice(start[k], start[k + 1])
-        value, x = data.value[own], part.coordinates[own].astype(float)
+        value, x = data.value[own], coordinates[own].copy()
         assert abs(value.mean()) < 1e-9
         assert value.var() == pytest.approx(1.0)
         x -= x.mean(axis=0)
@@ -889,11 +883,21 @@ def test_cutoff_of_the_bethe_lattice_is_exact(ratio):
     assert row["survival"][1] == pytest.approx(1 - (1 - p) ** 6, abs=1e-8), "alone: 6 closed bonds"
 
 
+def test_there_is_no_cutoff_at_the_threshold():
+    for lattice in (BetheLattice(6), BetheLattice(6, 0.3)):
+        with pytest.raises(ValueError, match="mean size is infinite"):
+            boxes.bethe_cutoff(lattice)
+    # Drawn clusters have one: of the sites that were drawn, each once.
+    _, row, coordinates = boxes.draw(SMALL, BETHE, 0.2, 0)
+    assert coordinates.shape == (0, 0)
+    assert 1 < row["cutoff"] < SMALL.n_sites
+
+
 @pytest.mark.parametrize("ratio", [1.1, 1.2, 1.5])
 def test_bethe_boxes_above_the_threshold_hold_their_share_of_the_infinite_cluster(ratio):
     p = ratio * SMALL.threshold(BETHE)
     lattice = BetheLattice(6, p)
-    data, row = boxes.draw(SMALL, BETHE, p, 0)
+    data, row, _ = boxes.draw(SMALL, BETHE, p, 0)
     giant = round(lattice.percolation_probability * SMALL.n_sites)
     assert data.tree.sizes[0] == giant
     assert np.all(np.diff(data.tree.sizes) <= 0)
@@ -910,30 +914,27 @@ def test_bethe_boxes_above_the_threshold_hold_their_share_of_the_infinite_cluste
     assert_close(tree.n_clusters - 1, mean, math.sqrt(mean))
 
 
-@BUG
 def test_bethe_boxes_just_above_the_threshold_are_largest_first():
     """The share of the infinite cluster can be smaller than a finite cluster."""
     for seed in range(10):
-        data, _ = boxes.draw(SMALL, BETHE, 1.01 * SMALL.threshold(BETHE), seed)
+        data, *_ = boxes.draw(SMALL, BETHE, 1.01 * SMALL.threshold(BETHE), seed)
         assert np.all(np.diff(data.tree.sizes) <= 0)
 
 
-@BUG
 def test_bethe_boxes_hold_no_cluster_below_the_smallest_kept():
     """There is the infinite one; a single site beside it has no variance."""
-    data, _ = boxes.draw(SMALL, BETHE, 3.0 * SMALL.threshold(BETHE), 0)
+    data, *_ = boxes.draw(SMALL, BETHE, 3.0 * SMALL.threshold(BETHE), 0)[:2]
     assert data.tree.sizes[-1] >= SMALL.min_size
     assert data.variance.min() > 0
 
 
-@BUG
 def test_bethe_boxes_with_all_bonds_open():
     """p = 1 is a ratio that `cells` allows: there are no finite clusters to draw."""
     assert boxes.draw(SMALL, BETHE, 1.0, 0)[0].tree.n_sites >= SMALL.n_sites - 1
 
 
 def test_rates_of_clusters():
-    data, _ = boxes.draw(SMALL, 2, 0.5, 0)
+    data, *_ = boxes.draw(SMALL, 2, 0.5, 0)[:2]
     sizes, total = data.tree.sizes, 0.05 * data.tree.n_sites
     rate = boxes.random_rates(data, total)
     assert rate @ sizes == pytest.approx(total)
@@ -958,7 +959,7 @@ def test_rates_of_clusters():
 
 
 def test_single_curves_see_the_first_cluster_alone():
-    data, _ = boxes.draw(SMALL, 2, 0.5, 1)
+    data, *_ = boxes.draw(SMALL, 2, 0.5, 1)[:2]
     n = boxes.grid(10.0, 0.3 * data.tree.sizes[0], 3)
     curve = boxes.single_curve(data, n, 0, 500)
     assert np.all(np.diff(np.log(curve)) < 0.3)
@@ -968,6 +969,25 @@ def test_single_curves_see_the_first_cluster_alone():
     changed = toy.Toy(data.tree, other, data.variance, data.streams)
     np.testing.assert_array_equal(boxes.single_curve(changed, n, 0, 500), curve)
     assert np.any(boxes.single_curve(data, n, 100, 500) != curve)
+
+
+def test_curves_in_space_are_brute_force():
+    data, _, coordinates = boxes.draw(SMALL, 2, 0.5, 1)
+    size = int(data.tree.sizes[0])
+    n = np.array([1.0, 9.6, 40.0])
+    curve = boxes.euclidean_curve(data, coordinates[:size], n, 300)
+    order = data.streams.generator("split").permutation(size)
+    test = data.streams.generator("evaluation").integers(0, size, 300)
+    for count, loss in zip((1, 10, 40), curve, strict=True):
+        train = order[:count]
+        square = ((coordinates[test, None] - coordinates[None, train]) ** 2).sum(axis=2)
+        gap = (data.value[train][None] - data.value[test][:, None]) ** 2
+        tied = square == square.min(axis=1, keepdims=True)
+        low = np.where(tied, gap, np.inf).min(axis=1).mean()
+        assert low - 1e-12 <= loss <= np.where(tied, gap, 0.0).max(axis=1).mean() + 1e-12
+    # Blind to bonds: nearest in space is nearer than nearest along them.
+    n = np.array([300.0])
+    assert boxes.euclidean_curve(data, coordinates[:size], n) < boxes.single_curve(data, n, 0)
 
 
 def test_grids_are_nested():
@@ -993,7 +1013,7 @@ def test_lattices_have_names_and_exponents():
     assert boxes.rank_exponent(2) == pytest.approx(86 / 5)
     assert SMALL.threshold(BETHE) == 0.2
     assert SMALL.threshold(3) == critical.hypercubic_threshold(3)
-    data, _ = boxes.draw(Boxes(n_sites=1000, n_draws=1, min_size=500), 3, 0.01, 0)
+    data, *_ = boxes.draw(Boxes(n_sites=1000, n_draws=1, min_size=500), 3, 0.01, 0)[:2]
     assert data.tree.n_clusters == 1, "where nothing is large enough the largest that was met"
 
 
@@ -1020,7 +1040,7 @@ LAWS = ("random", "placed")
 
 def regime_rows(e=REGIMES, largest=1_000_000, change=None):
     """Rows as exact power laws have them; `change` maps quantities to extra exponents or factors."""
-    extra = {"tau": 0.0, "cutoff": 0.0, "critical": 0.0, "giant": 0.0, **(change or {})}
+    extra = dict.fromkeys(("tau", "cutoff", "critical", "giant", "space"), 0.0) | (change or {})
     rng = np.random.default_rng(0)
     rows = []
     for cell in e.cells():
@@ -1049,6 +1069,9 @@ def regime_rows(e=REGIMES, largest=1_000_000, change=None):
             "n": n,
             "single": 2.0 * n**-slope * off(n),
         }
+        if d != BETHE:
+            row["space"] = 1.5 * n ** -(slope + extra["space"]) * off(n)
+            row["space"] = row["space"][n <= e.windows.single_share * largest]
         if ratio != FULL:
             t = boxes.grid(10.0, 0.8 * largest, e.per_decade)
             row |= {"gamma": slope, "factor": 1.0, "t": t}
@@ -1066,16 +1089,24 @@ def test_regimes_that_obey_the_theory_agree():
     found = REGIMES.conclude(regime_rows())
     names = verdicts(found)
     assert set(names.values()) == {"agrees"}
-    # On two lattices tau, 1/sigma, two exponents and four claims on laws; no tau on the Bethe lattice,
+    # On two lattices tau, 1/sigma, three exponents and four claims on laws; no tau on the Bethe lattice,
     # and its giant has no dimension.
-    assert len(names) == 2 * 8 + 6
+    assert len(names) == 2 * 9 + 6
     assert not [n for n in names if "Bethe" in n and ("tau" in n or "giant" in n)]
     assert claim_with(found, "d = 2, p_c: tau").predicted == pytest.approx(187 / 91)
     assert claim_with(found, "d = 4: 1/sigma").predicted == pytest.approx(1 / 0.4799)
     assert "between p = 0.8 and 0.9 p_c" in claim_with(found, "d = 4: 1/sigma").name
     assert claim_with(found, "Bethe lattice, p_c: exponent of the largest").predicted == 0.5
-    assert claim_with(found, "d = 4, 1.3 p_c: exponent of the giant").predicted == 0.5
-    assert "0.50 up to its own n" in claim_with(found, "d = 4, 1.3 p_c").note
+    for neighbor in ("along bonds", "in space"):
+        claim = claim_with(
+            found, f"d = 4, 1.3 p_c: exponent of the giant cluster, nearest {neighbor}"
+        )
+        assert claim.predicted == 0.5
+        assert "0.50 up to its own n" in claim.note
+    # What the exact law has between the same two p: less than 2, by corrections to scaling.
+    moments = [np.divide(*bethe_moments(6, 0.2 * ratio)[::-1]) for ratio in (0.9, 0.8)]
+    bend = math.log(moments[0] / moments[1]) / math.log(2)
+    assert f"has {bend:.2f} of 2 here" in claim_with(found, "d = 2: 1/sigma").note
 
 
 @pytest.mark.parametrize(
@@ -1086,6 +1117,7 @@ def test_regimes_that_obey_the_theory_agree():
         ({"cutoff": -0.4}, "1/sigma"),
         ({"critical": 0.08}, "exponent of the largest cluster"),
         ({"giant": -0.08}, "exponent of the giant cluster"),
+        ({"space": 0.08}, "nearest in space"),
         ({"random": (1.6, 0.0)}, "data law over the prediction"),
         ({"placed": (0.6, 0.0)}, "model law over the prediction"),
         ({"random": (1.0, 0.1)}, "data exponent"),
@@ -1109,6 +1141,8 @@ def test_rows_of_unlike_boxes_are_cut_to_the_smallest():
     shorter = copy.deepcopy(rows)
     for row in shorter:
         if row["seed"] == 0:
+            if "space" in row:
+                row["space"] = row["space"][np.array(row["n"][: len(row["space"])]) <= 2000.0]
             row["largest"], row["total"] = 100_000, 400_000
             for key, kept in (("n", 17), ("t", 20)):
                 for name in [k for k in row if k == key or k in ("single", *LAWS) or "_pred" in k]:
@@ -1224,7 +1258,7 @@ TABLE_CLAIMS = {
     "d_min": ": d_min, s =",
     "1/sigma": "1/sigma, 1 - p/p_c",
     "alpha": ": alpha =",
-    LINEAR: "exponent of the linear",
+    LINEAR: "exponent of a linear function",
     FIELD: "exponent of the free field",
     "bond": "p_c of bond",
     "site": "p_c of site",
@@ -1257,7 +1291,6 @@ def test_the_literature_is_recovered_from_its_own_curves():
         )
     # Above six dimensions the largest cluster of a torus grows otherwise.
     assert claim_with(found, "d = 7: growth of the largest").predicted == pytest.approx(14 / 3)
-    check_figures(TABLE, table_rows())
 
 
 @pytest.mark.parametrize(
@@ -1304,13 +1337,9 @@ def test_too_few_clusters_make_no_exponent():
     assert claim_with(TABLE.conclude(flat), "d = 2: alpha").verdict == "inconclusive", "tau below 2"
 
 
-@BUG
-def test_learning_windows_without_a_size_are_inconclusive():
-    """Config and conclusion: `learn_share` of a small ball can lie below `learn_from`."""
-    e = dataclasses.replace(TABLE, learn_share=1e-5)
-    assert claim_with(e.conclude(table_rows(e)), "d = 2: exponent of the linear").verdict == (
-        "inconclusive"
-    )
+def test_learning_windows_without_a_size_are_refused():
+    with pytest.raises(ValueError, match="leave no half decade to fit"):
+        dataclasses.replace(TABLE, learn_share=1e-5)
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2])
@@ -1408,7 +1437,7 @@ def test_tiny_table_end_to_end():
         ({"below": (0.08, 0.04)}, "two rising numbers between 0 and 1"),
         ({"below": (0.04, 1.0)}, "two rising numbers between 0 and 1"),
         ({"below": (0.04,)}, "below|unpack"),
-        ({"n_learned": 7}, r"n_learned \(at most n_balls\) must be in \[1, 6\]"),
+        ({"n_learned": 9, "n_balls": 8}, r"n_learned \(at most n_balls\) must be in \[1, 8\]"),
         ({"max_size": 9999}, r"max_size must be in \[10000"),
         ({"n_sweeps": 1}, r"n_sweeps must be in \[2"),
     ],
@@ -1493,7 +1522,6 @@ def test_a_lattice_that_is_a_tree_agrees():
     assert row["tree_threshold"] == 1 / 11
     assert row["tree_survival"][0] == pytest.approx(1.0)
     np.testing.assert_allclose(row["radius"], 1.0, atol=0.03)
-    check_figures(MEAN_FIELD, mean_field_rows())
 
 
 @pytest.mark.parametrize(
@@ -1521,13 +1549,13 @@ def test_a_lattice_that_is_no_tree_disagrees(change, wrong):
             assert own == {"agrees"}, quantity
 
 
-@BUG
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("window", [(17.0, 18.0), (1e7, 1e8)])
-def test_windows_without_a_size_are_inconclusive(window):
+def test_windows_without_a_size_are_refused(window):
     """No power of 2 inside, or all sizes below it."""
-    e = dataclasses.replace(MEAN_FIELD, size_window=window)
-    assert claim_with(e.conclude(mean_field_rows()), "d = 6: tau less").verdict == "inconclusive"
+    with pytest.raises(
+        ValueError, match="the second at least 4 times the first and at most max_size"
+    ):
+        dataclasses.replace(MEAN_FIELD, size_window=window)
 
 
 def walk_in_space(tree, d, rng):
@@ -1545,7 +1573,7 @@ def test_trees_measured_as_if_they_were_lattices_agree(monkeypatch):
     e = MeanFieldCheck(
         dimensions=(6,),
         n_seeds=6,
-        budget=500_000,
+        budget=300_000,
         max_size=20_000,
         field_size=10_000,
         n_balls=7,
@@ -1623,9 +1651,9 @@ def test_tiny_mean_field_check_end_to_end():
     ("fields", "message"),
     [
         ({"dimensions": (1,)}, r"dimensions must be in \[2, 8\]"),
-        ({"size_window": (100.0,)}, "size_window must be two rising sizes"),
-        ({"size_window": (100.0, 10.0)}, "size_window must be two rising sizes"),
-        ({"size_window": (0.0, 10.0)}, "size_window must be two rising sizes"),
+        ({"size_window": (100.0,)}, "size_window must be two sizes"),
+        ({"size_window": (100.0, 10.0)}, "size_window must be two sizes"),
+        ({"size_window": (0.0, 10.0)}, "size_window must be two sizes"),
         ({"budget": 1}, r"budget must be in \[10000"),
         ({"n_balls": 0}, r"n_balls must be in \[1"),
     ],
@@ -1740,18 +1768,18 @@ def test_strategies_against_a_simulation():
 @pytest.mark.parametrize("alpha", [0.3, 1.0])
 def test_the_optimal_allocation_is_never_worse(alpha):
     weight, count = sampling.binned_weights(alpha, 10_000)
-    n = np.concatenate([np.arange(300.0), np.geomspace(300, 1e7, 2000)])
+    n = np.concatenate([np.arange(100.0), np.geomspace(100, 1e6, 200)])
     curve = np.concatenate(
         [[1.0], 2.0 * n[1:] ** -0.5]
     )  # one label is worse than none, as for 1-NN
-    budgets = np.geomspace(3, 1e5, 10)
+    budgets = np.geomspace(3, 1e5, 6)
     best, uniform, balanced = (
         sampling.strategy_loss(name, budgets, weight, count, n, curve)
         for name in ("optimal allocation", "uniform", "balanced")
     )
     assert np.all(best <= 1.0)
-    assert np.all(best <= uniform * (1 + 1e-9))
-    assert np.all(best <= balanced * (1 + 1e-9))
+    assert np.all(best <= uniform * (1 + 1e-3))  # chords of the curve lie above it
+    assert np.all(best <= balanced * (1 + 1e-3))
     assert best[-1] < 0.95 * min(uniform[-1], balanced[-1])
 
 
@@ -1865,7 +1893,7 @@ def sampling_rows(e, power=0.0, designed=0.0):
 
 
 def test_sampling_verdicts_follow_the_curves(monkeypatch):
-    e = Sampling(n_seeds=3, n_clusters=5000, n_pruned=1000, largest=1e5)
+    e = Sampling(n_seeds=3, n_clusters=3000, n_pruned=1000, largest=1e5)
     exact = e.conclude(sampling_rows(e))
     laws = [c for c in exact.claims if "same window of the discrete law" in c.name]
     gained = [c for c in exact.claims if "exponent gained by" in c.name]
@@ -1891,9 +1919,7 @@ def test_sampling_verdicts_follow_the_curves(monkeypatch):
     assert claim.verdict == "agrees"
     monkeypatch.setattr(sampling, "CASES", CASES[4:])
     better = e.conclude(sampling_rows(e, designed=0.4))
-    claim = next(
-        c for c in better.claims if c.name.startswith("mean field, 1-NN: exponent of optimal + g")
-    )
+    claim = claim_with(better, "mean field, 1-NN: exponent of optimal + greedy less")
     assert claim.verdict == "disagrees"
     assert claim.measured > 0.05
 
@@ -1936,7 +1962,12 @@ def test_best_ratio_is_the_vertex_of_a_parabola():
     assert 1.0 <= best_ratio(ratios, np.array([1.0, 0.5, 0.5, 0.5, 1.0])) <= 1.1
 
 
-LEARNABLE = Learnability(dimensions=(2, BETHE), n_seeds=4, budgets=(100, 1000, 10_000))
+LEARNABLE = Learnability(
+    dimensions=(2, BETHE),
+    ratios=(0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.4, 1.8),
+    n_seeds=4,
+    budgets=(100, 1000, 10_000),
+)
 
 
 def learnable_rows(best, e=LEARNABLE, missing=None):
@@ -1967,7 +1998,6 @@ def test_the_best_p_is_found_where_it_is():
         assert {c.verdict for c in found.claims} == {"disagrees"}
         assert all(c.measured == pytest.approx(best, rel=0.02) for c in found.claims)
     np.testing.assert_allclose(found.tables["table"][0]["best"], 1.15, rtol=0.02)
-    check_figures(LEARNABLE, learnable_rows(1.1))
 
 
 def test_claims_say_where_the_scan_ends():
@@ -2155,6 +2185,13 @@ def test_overrides_make_configs():
 
 
 LATTICE_EXPERIMENTS = ("regimes", "dimension-table", "mean-field-check", "sampling", "learnability")
+
+
+def test_windows_of_regimes_are_judged_alone():
+    """Units are named without them, so `measure` must not read them."""
+    e = Regimes(dimensions=(2,), ratios=(1.0,), n_seeds=1, boxes=SMALL)
+    other = dataclasses.replace(e, windows=Windows(single_from=5.0, single_share=0.05))
+    assert canonical_json(other.measure(e.cells()[0])) == canonical_json(e.measure(e.cells()[0]))
 
 
 @pytest.mark.parametrize("name", LATTICE_EXPERIMENTS)

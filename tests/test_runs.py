@@ -557,8 +557,11 @@ def changed(value):
         return [value * 1.25, value * 0.75]
     if isinstance(value, str):
         return [value + "x", value + "1"]
+    if value == ():
+        return [("lattice d = 3, p_c",)]
     if isinstance(value, tuple):
-        return [value[:-1], value + value[-1:]]
+        last = [(*value[:-1], other) for other in changed(value[-1])]
+        return [value[:-1], value + value[-1:], *last]
     if dataclasses.is_dataclass(value):
         found = []
         for f in dataclasses.fields(value):

@@ -131,17 +131,26 @@ def _draw_bethe(boxes: Boxes, probability: float, streams: Streams) -> tuple[toy
     n_finite = int(
         streams.generator("sizes", 1).binomial(boxes.n_draws, 1.0 - infinite)
     )  # the others all meet the infinite cluster, of which a box holds its share
-    sampled = sample_clusters("site", max(1, n_finite), lattice, 1, boxes.n_sites, streams)
-    sizes = sampled.sizes
-    keep = max(1, int(np.sum(sizes >= boxes.min_size)))
-    bound = int(sampled.start[keep])
-    parent, start = sampled.parent[:bound], sampled.start[: keep + 1]
+    parts: list[Any] = []
+    sizes = np.ones(1, dtype=np.int64)
+    if n_finite and lattice.clusters_per_site > 0.0:
+        sampled = sample_clusters("site", n_finite, lattice, 1, boxes.n_sites, streams)
+        sizes = sampled.sizes
+        kept = max(0 if infinite else 1, int(np.sum(sizes >= boxes.min_size)))
+        low, high = sampled.start[:kept], sampled.start[1 : kept + 1]
+        parts = [
+            np.where(sampled.parent[a:b] >= 0, sampled.parent[a:b] - a, -1)
+            for a, b in zip(low, high, strict=True)
+        ]
     if infinite > 0.0:
         giant = grow_stopped(lattice, max(2, round(infinite * boxes.n_sites)), streams)
-        shifted = np.where(parent >= 0, parent + giant.n_sites, -1)
-        parent = np.concatenate([giant.parent, shifted.astype(np.int32)])
-        start = np.concatenate([[0], start + giant.n_sites])
-    tree = Tree(parent, start)
+        larger = sum(1 for part in parts if part.size > giant.n_sites)
+        parts.insert(larger, giant.parent)
+    start = np.concatenate([[0], np.cumsum([part.size for part in parts])]).astype(np.int64)
+    parent = np.concatenate(
+        [np.where(p >= 0, p + a, -1) for p, a in zip(parts, start, strict=False)]
+    )
+    tree = Tree(parent.astype(np.int32), start)
     value = TreeWalk().sample(tree, streams)
     row: Row = {
         "n_sites": boxes.n_sites,
@@ -155,12 +164,19 @@ def _draw_bethe(boxes: Boxes, probability: float, streams: Streams) -> tuple[toy
 
 
 def bethe_cutoff(lattice: BetheLattice) -> float:
-    """Return <S^2>/<S> over random sites of a Bethe lattice below p_c, summed over the exact law."""
-    if lattice.branching >= 1.0:
-        raise ValueError(f"the mean size is infinite at {lattice.branching:g} p_c; take p < p_c.")
-    s = np.arange(1.0, 60.0 * lattice.cutoff_size + 1000.0)
-    weight = lattice.site_size_law().probability(s)
-    return float(np.sum(weight * s**2) / np.sum(weight * s))
+    """Return <S^2>/<S> over random sites of a Bethe lattice below p_c, exactly.
+
+    A branch has the mean size m = 1/(1 - b) and the variance v = b (1 - p) m^2 / (1 - b), b = (z - 1) p;
+    the site has Binomial(z, p) of them, so that Var S = z p v + z p (1 - p) m^2.
+    """
+    b, p = lattice.branching, lattice.p
+    if b >= 1.0:
+        raise ValueError(f"the mean size is infinite at {b:g} p_c; take p < p_c.")
+    zp = b if lattice.is_poisson else lattice.coordination_number * p
+    mean = 1.0 / (1.0 - b)
+    variance = zp * b * (1.0 - p) * mean**3 + zp * (1.0 - p) * mean**2
+    first = lattice.mean_site_cluster_size
+    return (variance + first**2) / first
 
 
 def _cutoff(sizes: Any) -> float:

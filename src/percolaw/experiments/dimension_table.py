@@ -117,6 +117,15 @@ class DimensionTable:
         checks.integer("field_size", self.field_size, minimum=10_000)
         checks.integer("budget", self.budget, minimum=10_000)
         checks.integer("n_sweeps", self.n_sweeps, minimum=2)
+        if len(self.below) != 2:
+            raise ValueError(f"below must hold two numbers; got {self.below}.")
+        if len(self.size_window) != 2 or not 1.0 <= self.size_window[0] < self.size_window[1]:
+            raise ValueError(f"size_window must be two rising sizes; got {self.size_window}.")
+        if self.learn_share * self.field_size < 3.0 * self.learn_from:
+            raise ValueError(
+                f"learn_from {self.learn_from:g} and learn_share {self.learn_share:g} of "
+                f"{self.field_size} sites leave no half decade to fit. Raise field_size or learn_share."
+            )
         near, far = self.below
         if not 0.0 < near < far < 1.0:
             raise ValueError(
@@ -218,7 +227,7 @@ class DimensionTable:
             loops += grown.graph.n_loops / grown.graph.n_sites / self.n_balls
             if i >= self.n_learned:
                 continue
-            direction = own.generator("target", 1).standard_normal(d)
+            direction = own.child(1).generator("target").standard_normal(d)
             linear = np.asarray(x @ direction)
             standardize(grown.graph.start, linear)
             field = FreeField().sample(grown.graph, own).value

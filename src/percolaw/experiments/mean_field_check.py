@@ -76,7 +76,7 @@ class MeanFieldCheck:
     """Clusters are stopped at this size and counted."""
     field_size: int = 300_000
     """Sites of the balls that are learned, on the lattice and on the tree."""
-    n_balls: int = 3
+    n_balls: int = 6
     """Balls of each kind learned a seed."""
     size_window: tuple[float, float] = (300.0, 30_000.0)
     """Sizes on which both are compared."""
@@ -97,8 +97,12 @@ class MeanFieldCheck:
         checks.integer("max_size", self.max_size, minimum=10_000)
         checks.integer("field_size", self.field_size, minimum=10_000)
         checks.integer("n_balls", self.n_balls, minimum=1)
-        if len(self.size_window) != 2 or not 1.0 <= self.size_window[0] < self.size_window[1]:
-            raise ValueError(f"size_window must be two rising sizes; got {self.size_window}.")
+        window = self.size_window
+        if len(window) != 2 or not 1.0 <= 4.0 * window[0] <= window[1] <= self.max_size:
+            raise ValueError(
+                f"size_window must be two sizes, the second at least 4 times the first and at most "
+                f"max_size; got {window}."
+            )
 
     def cells(self) -> list[Cell]:
         """A unit is a dimension and a seed."""
@@ -140,27 +144,28 @@ class MeanFieldCheck:
         return {"s": s, "survival": [(found.size >= v).mean() for v in s], "bins": bins, "n": n}
 
     def _learning(self, d: int, streams: Streams) -> Row:
+        """1-NN losses of balls of both: linear functions over all directions, walks over all walks."""
         from percolaw.clusters.growth import grow_stopped
         from percolaw.clusters.hypercubic import grow_cluster
-        from percolaw.kernels.tree import standardize
-        from percolaw.targets.tree_walk import TreeWalk
 
-        grid = boxes.grid(10.0, 0.1 * self.field_size, 4)
-        lattice, tree = [], []
+        grid = boxes.grid(10.0, 0.1 * self.field_size, 4).astype(np.int64)
+        total = {name: np.zeros(grid.size) for name in ("lattice", "tree")}
+        variance = dict.fromkeys(total, 0.0)
         for i in range(self.n_balls):
             own = streams.child(i)
             ball = grow_cluster(
                 d, hypercubic_threshold(d), self.field_size, rng=own, min_size=self.field_size
             )
-            direction = own.generator("target").standard_normal(d)
-            value = np.asarray(ball.coordinates @ direction, dtype=np.float64)
-            standardize(ball.graph.start, value)
-            data = toy.Toy(ball.graph, value, np.ones(1), own)
-            lattice.append(boxes.single_curve(data, grid, 0))
+            x = ball.coordinates.astype(np.float64)
+            variance["lattice"] += float(x.var(axis=0).sum())
             bethe = grow_stopped(BetheLattice(2 * d), self.field_size, own)
-            data = toy.Toy(bethe, TreeWalk().sample(bethe, own).value, np.ones(1), own)
-            tree.append(boxes.single_curve(data, grid, 0))
-        return {"grid": grid, "lattice": fit.aggregate(lattice), "tree": fit.aggregate(tree)}
+            variance["tree"] += float(mean_variance(bethe)[0])
+            order = own.generator("split").permutation(self.field_size)
+            for j, n in enumerate(grid):
+                nearest = ball.graph.nearest(order[:n], own)[1]
+                total["lattice"][j] += float(np.mean(np.sum((x - x[nearest]) ** 2, axis=1)))
+                total["tree"][j] += float(bethe.nearest(order[:n], own)[0].mean())
+        return {"grid": grid, **{name: total[name] / variance[name] for name in total}}
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compare lattice and tree, dimension by dimension."""

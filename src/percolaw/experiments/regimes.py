@@ -19,6 +19,8 @@ FloatArray = toy.FloatArray
 
 #: The whole box as one cluster (p = 1): the manifold that the giant cluster is held against.
 FULL = 0.0
+#: Largest share of the largest cluster that neighbours in space are found among.
+SPACE_SHARE = 0.05
 #: First items of the random streams of each curve.
 _SINGLE, _RANDOM, _PLACED = 0, 1000, 2000
 
@@ -124,7 +126,7 @@ class Regimes:
         row |= {**cell, "probability": probability, "n_clusters": int(sizes.size)}
         row |= {"largest": int(sizes[0]), "total": int(sizes.sum()), "n": n, "single": single}
         if d != BETHE:
-            inside = n[n <= self.windows.single_share * sizes[0]]
+            inside = n[n <= SPACE_SHARE * sizes[0]]
             row["space"] = boxes.euclidean_curve(data, coordinates[: sizes[0]], inside)
         if ratio == FULL:
             return [row]
@@ -164,7 +166,7 @@ class Regimes:
         known = critical_exponents(6 if d == BETHE else d)
         found = []
         at = mine[1.0]
-        largest = max(r["largest"] for r in at)
+        largest = min(r["largest"] for r in at)
         s = boxes.SURVIVAL_SIZES
         use = (s >= self.windows.tau_from) & (s <= self.windows.tau_share * largest)
         if use.sum() >= 4 and d != BETHE:  # on the Bethe lattice sizes come from the exact law
@@ -207,6 +209,7 @@ class Regimes:
         """Sizes in the window, and the slope of each seed; None where it spans less than a decade."""
         stop = self.windows.single_share * min(r["largest"] for r in rows)
         n = np.array(min((r["n"] for r in rows), key=len))
+        n = n[: min(len(r[name]) for r in rows)]
         use = (n >= self.windows.single_from * (1 - 1e-9)) & (n <= stop)
         first = int(np.sum(n < self.windows.single_from * (1 - 1e-9)))
         if use.sum() < 4 or n[use][-1] / n[use][0] < 10 * (1 - 1e-9):

@@ -88,6 +88,11 @@ def _lattice_points(d: int, ratio: float, n: int, streams: Streams) -> FloatArra
         found: Any = percolate(box, min(1.0, ratio * threshold), streams).graph().coordinates
     else:
         found = grow_cluster(d, threshold, sites, rng=streams, min_size=sites).coordinates
+    if found.shape[0] < n:
+        raise ValueError(
+            f"the largest cluster has {found.shape[0]} sites, fewer than the {n} points asked for. Take "
+            "a p further above p_c."
+        )
     chosen = streams.generator("evaluation").choice(found.shape[0], n, replace=False)
     return found[chosen].astype(np.float64)
 

@@ -13,6 +13,9 @@ from percolaw.tree import Tree
 
 Ids = npt.NDArray[np.int64]
 
+#: Share of the largest prior variance below which a posterior variance is rounding.
+ROUNDING = 1e-13
+
 
 def random_order(cluster: Tree | Graph, n: int, rng: RandomLike = 0) -> Ids:
     """Return n sites drawn without replacement, int64. Stream ``split``."""
@@ -56,18 +59,23 @@ def greedy_variance(tree: Tree, n: int, rng: RandomLike = 0) -> Ids:
 def greedy_kernel_variance(kernel: Covariance, points: npt.ArrayLike, n: int) -> Ids:
     """Return n rows of points, each with the largest posterior variance given all before it.
 
-    The pivots of a pivoted Cholesky factorisation: O(n^2 m) time and 8 n m bytes for m points.
+    Where what is left is rounding, the first rows not yet taken. The pivots of a pivoted Cholesky
+    factorisation: O(n^2 m) time and 8 n m bytes for m points.
     """
     x = checks.finite_array("points", points, ndim=2)
     count = checks.integer("n", n, minimum=1, maximum=x.shape[0])
     factor = np.empty((count, x.shape[0]))
     variance = kernel.diagonal(x).astype(np.float64)
+    least = ROUNDING * float(variance.max())
     order = np.empty(count, dtype=np.int64)
     for k in range(count):
         i = int(np.argmax(variance))
+        if not variance[i] > least:
+            order[k:] = np.setdiff1d(np.arange(x.shape[0]), order[:k])[: count - k]
+            break
         order[k] = i
         row = kernel(x[i : i + 1], x)[0] - factor[:k, i] @ factor[:k]
-        factor[k] = row / np.sqrt(max(variance[i], 1e-300))
+        factor[k] = row / np.sqrt(variance[i])
         variance -= factor[k] ** 2
         variance[order[: k + 1]] = -np.inf
     return order

@@ -196,7 +196,9 @@ def plots(record: dict[str, Any]) -> list[Plot]:
     """Return data and model laws at p_c, one plot a lattice."""
     found = []
     for lattice in record["tables"]["lattices"]:
-        entry = next(e for e in lattice["table"] if e["ratio"] == 1.0)
+        entry = next((e for e in lattice["table"] if e["ratio"] == 1.0), None)
+        if entry is None:
+            raise ValueError(f"{lattice['label']} has no entry at p_c")
         curves = []
         for name, label, what in (
             ("random", "data law, points at random", "data exponent"),
