@@ -33,7 +33,7 @@ class Boxes:
     n_sites: int = 1_000_000
     """Sites of a box, about: its length is the nearest integer to their d-th root."""
     n_draws: int = 2000
-    """Random sites whose whole clusters are the data, each cluster once."""
+    """Random sites whose whole clusters are the data, each cluster once; 0 takes all of the box."""
     min_size: int = 30
     """Smallest cluster kept."""
     coordination_number: int = 6
@@ -41,7 +41,7 @@ class Boxes:
 
     def __post_init__(self) -> None:
         checks.integer("n_sites", self.n_sites, minimum=1000, maximum=10**9)
-        checks.integer("n_draws", self.n_draws, minimum=1)
+        checks.integer("n_draws", self.n_draws, minimum=0)
         checks.integer("min_size", self.min_size, minimum=2)
         checks.coordination_number(self.coordination_number)
 
@@ -79,11 +79,6 @@ def cluster_exponent(dimension: int, above: bool) -> float:
     return APPROXIMATION_ORDER / (dimension if above else known.fractal_dimension)
 
 
-def rank_exponent(dimension: int) -> float:
-    """Return alpha at p_c."""
-    return critical_exponents(6 if dimension == BETHE else dimension).rank_exponent
-
-
 def draw(
     boxes: Boxes, dimension: int, probability: float, seed: int
 ) -> tuple[toy.Toy, Row, npt.NDArray[np.float64]]:
@@ -101,12 +96,19 @@ def draw(
 
     lattice = HypercubicLattice(dimension, boxes.length(dimension))
     found = percolate(lattice, probability, streams)
-    met = found.clusters_of_random_sites(boxes.n_draws, streams)
+    if boxes.n_draws:
+        met = found.clusters_of_random_sites(boxes.n_draws, streams)
+    else:
+        met = np.argsort(-found.size, kind="stable")
+    # Sizes are those of a box without a surface; functions of the coordinates need one.
+    closed = percolate(
+        HypercubicLattice(dimension, lattice.length, periodic=True), probability, streams
+    )
     row: Row = {
         "n_sites": lattice.n_sites,
-        "largest_share": found.largest_share,
-        "loops_per_site": found.n_loops / lattice.n_sites,
-        **_size_moments(found.size, probability > boxes.threshold(dimension)),
+        "largest_share": closed.largest_share,
+        "loops_per_site": closed.n_loops / lattice.n_sites,
+        **_size_moments(closed.size, probability > boxes.threshold(dimension)),
         "kept_share": _share(found.size[met], boxes.min_size),
     }
     kept = met[found.size[met] >= boxes.min_size]
@@ -121,20 +123,27 @@ def draw(
 
 
 def _draw_bethe(boxes: Boxes, probability: float, streams: Streams) -> tuple[toy.Toy, Row]:
-    from percolaw.clusters.ensembles import sample_clusters
+    from percolaw.clusters.ensembles import Ensemble, sample_clusters
     from percolaw.clusters.growth import grow_stopped
     from percolaw.targets.tree_walk import TreeWalk
     from percolaw.tree import Tree
 
     lattice = BetheLattice(boxes.coordination_number, probability)
     infinite = lattice.percolation_probability
-    n_finite = int(
-        streams.generator("sizes", 1).binomial(boxes.n_draws, 1.0 - infinite)
-    )  # the others all meet the infinite cluster, of which a box holds its share
+    # By site: the draws that do not meet the infinite cluster; else all finite clusters of so many sites.
+    ensemble: Ensemble = "site" if boxes.n_draws else "cluster"
+    smallest = 1 if boxes.n_draws else boxes.min_size
+    generator = streams.generator("sizes", 1)
+    if boxes.n_draws:
+        n_finite = int(generator.binomial(boxes.n_draws, 1.0 - infinite))
+    else:
+        law = lattice.cluster_size_law()
+        share = law.window_probability(smallest, boxes.n_sites) * lattice.clusters_per_site
+        n_finite = int(generator.poisson(boxes.n_sites * share))
     parts: list[Any] = []
     sizes = np.ones(1, dtype=np.int64)
     if n_finite and lattice.clusters_per_site > 0.0:
-        sampled = sample_clusters("site", n_finite, lattice, 1, boxes.n_sites, streams)
+        sampled = sample_clusters(ensemble, n_finite, lattice, smallest, boxes.n_sites, streams)
         sizes = sampled.sizes
         kept = max(0 if infinite else 1, int(np.sum(sizes >= boxes.min_size)))
         low, high = sampled.start[:kept], sampled.start[1 : kept + 1]

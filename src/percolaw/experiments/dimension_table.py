@@ -21,6 +21,8 @@ KINDS = ("bond", "site")
 LINEAR, FIELD = "linear", "free field"
 #: Records of a sweep around p_c, and how far they reach, relative.
 N_RECORDS, REACH = 401, 0.3
+#: From here on tori scale with their volume.
+MEAN_FIELD_DIMENSION = 6
 #: P(S >= s) counts where it rests on this many clusters.
 LEAST_CLUSTERS = 10
 
@@ -198,7 +200,8 @@ class DimensionTable:
             mean = gap ** (-(3.0 - known.fisher_exponent) / known.cutoff_exponent)
             n = int(np.clip(0.25 * self.budget / mean, 100, 400_000))
             p = hypercubic_threshold(d) * (1.0 - gap)
-            found = grow_statistics(d, p, n, 50 * self.max_size, rng=streams.child(i))
+            most = min(50 * self.max_size, 100_000_000)
+            found = grow_statistics(d, p, n, most, rng=streams.child(i))
             size = found.size.astype(np.float64)
             out[f"cutoff_{i}"] = float(np.sum(size**2) / np.sum(size))
         return out
@@ -381,7 +384,17 @@ class DimensionTable:
     def _threshold_claim(self, d: int, kind: str, rows: list[Row]) -> Claim:
         known = hypercubic_threshold(d, "bond" if kind == "bond" else "site")
         p = np.array(rows[0]["p"])
-        small, large = (np.array([r[f"wrapping_{i}"] for r in rows]) for i in (0, 1))
+        # Above six dimensions clusters wind round at p_c in numbers that grow with the box; the share of
+        # the largest one still scales, as the volume to -1/3.
+        mean_field = d >= MEAN_FIELD_DIMENSION
+        volume = np.array(self._lengths(d), dtype=np.float64) ** d
+        small, large = (
+            np.array([r[f"largest_{i}"] for r in rows]) * volume[i] ** (1.0 / 3.0)
+            if mean_field
+            else np.array([r[f"wrapping_{i}"] for r in rows])
+            for i in (0, 1)
+        )
+        what = "largest clusters over V^(2/3)" if mean_field else "wrapping curves"
         measured = crossing(p, small.mean(axis=0), large.mean(axis=0))
         interval = (-np.inf, np.inf)
         if len(rows) >= 3:
@@ -396,8 +409,9 @@ class DimensionTable:
             reach = float(stdtrit(len(rows) - 1, 0.975) * error)
             interval = (measured - reach, measured + reach)
         return judge(
-            f"d = {d}: p_c of {kind} percolation, where wrapping curves of L = "
-            "{} and {} cross".format(*self._lengths(d)),
+            f"d = {d}: p_c of {kind} percolation, where {what} of L = {{}} and {{}} cross".format(
+                *self._lengths(d)
+            ),
             threshold_source(d),
             known,
             measured,
@@ -426,7 +440,7 @@ class DimensionTable:
                 self.dimension_tolerance * torus,
             )
         ]
-        x = p * lengths[:, None] ** (1.0 / known.correlation_exponent)
+        x = p * lengths[:, None] ** max(1.0 / known.correlation_exponent, d / 3.0)
         inside = np.abs(x[0]) <= 1.0
         scaled = lengths ** (d - torus)
         ratio = [

@@ -183,7 +183,7 @@ class Regimes:
                 )
             )
         below = sorted((r for r in mine if 0.0 < r < 1.0), reverse=True)[:2]
-        if len(below) == 2:
+        if len(below) == 2 and d != BETHE:  # the tree's is the exact law
             near, far = (np.array([r["cutoff"] for r in mine[ratio]]) for ratio in below)
             steps = np.log(near / far) / np.log((1.0 - below[1]) / (1.0 - below[0]))
             predicted = 1.0 / known.cutoff_exponent
@@ -218,6 +218,13 @@ class Regimes:
             n[use], [np.array(r[name])[: use.sum() + first][first:] for r in rows]
         )
 
+    def _slopes_on(self, n: FloatArray, rows: list[Row], name: str) -> FloatArray:
+        """Slopes of each seed on the given sizes."""
+        use = np.isin(np.array(rows[0]["n"]), n)
+        first = int(np.argmax(use))
+        curves = [np.array(r[name])[first : first + n.size] for r in rows]
+        return -fit.log_slopes(n, curves)
+
     def _single_claims(self, d: int, mine: dict[float, list[Row]]) -> list[Claim]:
         found = []
         critical = self._single(mine[1.0])
@@ -236,25 +243,38 @@ class Regimes:
         if d == BETHE:
             return found
         for ratio in [r for r in sorted(mine) if r > 1.0]:
-            full = self._single(mine[FULL])
             for name, neighbor in (("single", "along bonds"), ("space", "in space")):
                 measured = self._single(mine[ratio], name)
-                if measured is None or full is None:
+                if measured is None:
                     continue
                 n, slopes = measured
+                full = self._slopes_on(n, mine[FULL], name)
                 found.append(
                     judge(
-                        f"{label(d)}, {ratio:g} p_c: exponent of the giant cluster, nearest {neighbor}, "
-                        f"n = {n[0]:.0f}..{n[-1]:.0f}: c/d",
+                        f"{label(d)}, {ratio:g} p_c: exponent of the giant cluster less that of the full "
+                        f"box, nearest {neighbor}, n = {n[0]:.0f}..{n[-1]:.0f}",
                         self.source,
-                        boxes.cluster_exponent(d, True),
-                        float(slopes.mean()),
-                        fit.seed_interval(slopes),
+                        0.0,
+                        float((slopes - full).mean()),
+                        fit.seed_interval(slopes - full),
                         self.tolerance,
-                        f"the full box has {full[1].mean():.2f} up to its own n = {full[0][-1]:.0f}; "
+                        f"itself {slopes.mean():.2f}; c/d = {boxes.cluster_exponent(d, True):.2f}, "
                         f"c/D = {boxes.cluster_exponent(d, False):.2f}",
                     )
                 )
+        whole = self._single(mine[FULL])
+        if whole is not None:
+            n, slopes = whole
+            found.append(
+                judge(
+                    f"{label(d)}, full box: exponent, n = {n[0]:.0f}..{n[-1]:.0f}: c/d",
+                    self.source,
+                    boxes.cluster_exponent(d, True),
+                    float(slopes.mean()),
+                    fit.seed_interval(slopes),
+                    self.tolerance,
+                )
+            )
         return found
 
     def _law_claims(self, d: int, rows: list[Row]) -> list[Claim]:
@@ -330,7 +350,6 @@ class Regimes:
             "sites": boxes.SURVIVAL_SIZES,
             "below": boxes.cluster_exponent(d, False),
             "above": boxes.cluster_exponent(d, True),
-            "rank_exponent": boxes.rank_exponent(d),
             "table": table,
         }
 

@@ -313,7 +313,7 @@ class Sampling:
                     f"{case.name}: exponent of {s}, {window} (same window of the discrete law)",
                     predicted[s],
                     case.slopes(s),
-                    f"limit {limit:.3f}",
+                    f"limit {limit:.3f}; one measured curve, summed over the clusters",
                 )
             )
         first, last = case.limits

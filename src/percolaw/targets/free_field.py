@@ -84,7 +84,7 @@ class FreeField:
         if graph.n_loops:
             removed, above = graph.pruned()
             current = self._loop_currents(graph, tree, order, value, streams)
-            shift = self._solve(graph, above == -1, current)
+            shift = self._solve(graph, above == -1, current, streams)
             kernels.hang(removed, above, shift)
             value += shift
             value -= np.repeat(value[graph.start[:-1]], graph.sizes)
@@ -108,7 +108,9 @@ class FreeField:
         n = graph.n_sites
         return np.asarray(np.bincount(high, step, n) - np.bincount(low, step, n))
 
-    def _solve(self, graph: Graph, core: npt.NDArray[np.bool_], current: FloatArray) -> FloatArray:
+    def _solve(
+        self, graph: Graph, core: npt.NDArray[np.bool_], current: FloatArray, streams: Streams
+    ) -> FloatArray:
         """Potentials of the core's sites, 0 at the first of each core: (n,), 0 elsewhere."""
         from scipy import sparse
         from scipy.sparse import linalg
@@ -131,18 +133,20 @@ class FreeField:
             out[sites[small]] = factor.solve(current[sites[small]])
         for cluster in np.unique(owner[large]):
             rows = np.flatnonzero(owner == cluster)
-            found = self._multigrid(matrix[rows][:, rows], current[sites[rows]])
-            out[sites[rows]] = found - found[0]
+            free = rows[1:]  # the first is grounded
+            key = streams.key("target", 2, int(cluster))
+            out[sites[free]] = self._multigrid(matrix[free][:, free], current[sites[free]], key)
         return out
 
-    def _multigrid(self, matrix: Any, current: FloatArray) -> FloatArray:
+    def _multigrid(self, matrix: Any, current: FloatArray, key: np.uint64) -> FloatArray:
         pyamg = checks.extra("pyamg", "lattice")
-        solver = pyamg.smoothed_aggregation_solver(matrix, max_coarse=500)
-        residuals: list[float] = []
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = solver.solve(
-                current, tol=self.tolerance, accel="cg", maxiter=200, residuals=residuals
-            )
+        before = np.random.get_state()  # noqa: NPY002 (pyamg estimates eigenvalues from global numbers)
+        np.random.seed(int(key) & 0xFFFFFFFF)  # noqa: NPY002
+        try:
+            solver = pyamg.smoothed_aggregation_solver(matrix, max_coarse=500)
+            found = solver.solve(current, tol=self.tolerance, accel="cg", maxiter=200)
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
         left = float(np.linalg.norm(current - matrix @ found) / np.linalg.norm(current))
         if not left <= 10.0 * self.tolerance:
             raise ConvergenceError(
