@@ -384,17 +384,8 @@ class DimensionTable:
     def _threshold_claim(self, d: int, kind: str, rows: list[Row]) -> Claim:
         known = hypercubic_threshold(d, "bond" if kind == "bond" else "site")
         p = np.array(rows[0]["p"])
-        # Above six dimensions clusters wind round at p_c in numbers that grow with the box; the share of
-        # the largest one still scales, as the volume to -1/3.
-        mean_field = d >= MEAN_FIELD_DIMENSION
-        volume = np.array(self._lengths(d), dtype=np.float64) ** d
-        small, large = (
-            np.array([r[f"largest_{i}"] for r in rows]) * volume[i] ** (1.0 / 3.0)
-            if mean_field
-            else np.array([r[f"wrapping_{i}"] for r in rows])
-            for i in (0, 1)
-        )
-        what = "largest clusters over V^(2/3)" if mean_field else "wrapping curves"
+        small, large = self._crossing_curves(d, rows)
+        what = crossing_words(d)
         measured = crossing(p, small.mean(axis=0), large.mean(axis=0))
         interval = (-np.inf, np.inf)
         if len(rows) >= 3:
@@ -418,6 +409,19 @@ class DimensionTable:
             interval,
             self.threshold_tolerance * known,
         )
+
+    def _crossing_curves(self, d: int, rows: list[Row]) -> list[FloatArray]:
+        """Curves (n_seeds, n_p) of the small and the large torus that cross at p_c.
+
+        From six dimensions on clusters wind round at p_c in numbers that grow with the box; what scales
+        is the share of the largest one, as the volume to -1/3.
+        """
+        if d < MEAN_FIELD_DIMENSION:
+            return [np.array([r[f"wrapping_{i}"] for r in rows]) for i in (0, 1)]
+        return [
+            np.array([r[f"largest_{i}"] for r in rows]) * float(length) ** (d / 3.0)
+            for i, length in enumerate(self._lengths(d))
+        ]
 
     def _collapse_claims(self, d: int, rows: list[Row]) -> list[Claim]:
         """Finite-size scaling of the largest cluster: its share is L^(D - d) f((p/p_c - 1) L^(1/nu))."""
@@ -479,14 +483,22 @@ class DimensionTable:
                         np.mean([r[f"largest_{i}"] for r in mine[f"threshold {kind}"]], axis=0)
                         for i in (0, 1)
                     ],
+                    "what": crossing_words(mine["learning"][0]["dimension"]),
                     "curves": [
-                        np.mean([r[f"wrapping_{i}"] for r in mine[f"threshold {kind}"]], axis=0)
-                        for i in (0, 1)
+                        curve.mean(axis=0)
+                        for curve in self._crossing_curves(
+                            mine["learning"][0]["dimension"], mine[f"threshold {kind}"]
+                        )
                     ],
                 }
                 for kind in KINDS
             },
         }
+
+
+def crossing_words(d: int) -> str:
+    """Return what crosses at p_c."""
+    return "wrapping curves" if d < MEAN_FIELD_DIMENSION else "largest clusters over V^(2/3)"
 
 
 def crossing(p: FloatArray, small: FloatArray, large: FloatArray) -> float:

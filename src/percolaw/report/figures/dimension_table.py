@@ -75,7 +75,11 @@ def tables(record: dict[str, Any]) -> dict[str, str]:
     for row in record["tables"]["table"]:
         cells = [_cell(row[name], digits) for name, (_, digits) in _QUANTITIES.items()]
         lines.append(f"| {row['dimension']} | " + " | ".join(cells) + " |")
-    lines += ["", "p_c is where wrapping curves cross: " + _lengths(record) + "."]
+    lines += [
+        "",
+        "p_c is where wrapping curves of two tori cross, from d = 6 on the sizes of their largest "
+        "clusters over the volume to 2/3: " + _lengths(record) + ".",
+    ]
     return {"lattice-exponents": "\n".join(lines) + "\n"}
 
 
@@ -374,21 +378,23 @@ def _wrapping(table: list[dict[str, Any]]) -> Any:
             axis.axvspan(low, high, color=GREEN, alpha=0.18, linewidth=0)
         axis.axvline(value, color=GREEN, lw=1.4)
         axis.axvline(_float(known["literature"]), color=BLACK, lw=1, ls="--")
+        wraps = entry["what"].startswith("wrapping")
         # Where the wrapping of the small torus rises.
-        rising = p[(curves[0] > 0.02) & (curves[0] < 0.98)]
+        rising = p[(curves[0] > 0.02) & (curves[0] < 0.98)] if wraps else p
         ends = (rising.min(), rising.max()) if rising.size else (p[0], p[-1])
-        axis.set(title=f"$d = {row['dimension']}$", xlim=ends, ylim=(-0.03, 1.03), xlabel="$p$")
+        axis.set(title=f"$d = {row['dimension']}$", xlim=ends, xlabel="$p$")
+        axis.set_ylabel("share that wraps" if wraps else "largest / $V^{2/3}$")
         axis.locator_params(axis="x", nbins=5)
         axis.legend(loc="upper left", handlelength=1.2)
     for axis in axes[len(table) :]:
         axis.set_visible(False)
-    for axis in axes[::columns]:
-        axis.set_ylabel("share that wraps")
     axes[0].plot([], [], color=GREEN, lw=1.4, label="crossing measured, 95% interval")
     axes[0].plot([], [], "--", color=BLACK, lw=1, label="$p_c$ of the literature")
     lines, names = axes[0].get_legend_handles_labels()
     figure.legend(lines[2:], names[2:], loc="outside lower center", ncols=2)
-    figure.suptitle("Wrapping of bond percolation on a small and a large torus", fontsize=10.5)
+    figure.suptitle(
+        "Bond percolation on a small and a large torus: what crosses at $p_c$", fontsize=10.5
+    )
     return figure
 
 
@@ -532,11 +538,11 @@ def _wrapping_plot(row: dict[str, Any]) -> Plot:
     d, entry = row["dimension"], row["curves"]["wrapping"]["bond"]
     return Plot(
         f"dimension-table-wrapping-{d}",
-        f"d = {d}: wrapping of bond percolation, {row['p_c bond']['scale']}",
-        "Share of tori that a cluster winds round against p; curves of a small and a large torus cross "
-        f"at p_c, {_float(row['p_c bond']['literature']):.5f} in the literature.",
+        f"d = {d}: {entry['what']} of bond percolation, {row['p_c bond']['scale']}",
+        f"{entry['what']} against p; those of a small and a large torus cross at p_c, "
+        f"{_float(row['p_c bond']['literature']):.5f} in the literature.",
         "p",
-        "share that wraps",
+        str(entry["what"]),
         False,
         False,
         tuple(
