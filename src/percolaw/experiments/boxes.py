@@ -41,6 +41,7 @@ class Boxes:
 
     def __post_init__(self) -> None:
         checks.integer("n_sites", self.n_sites, minimum=1000, maximum=10**9)
+        checks.memory(300.0 * self.n_sites, f"boxes of {self.n_sites} sites", "Lower n_sites.")
         checks.integer("n_draws", self.n_draws, minimum=0)
         checks.integer("min_size", self.min_size, minimum=2)
         checks.coordination_number(self.coordination_number)
