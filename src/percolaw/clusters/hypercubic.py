@@ -300,17 +300,11 @@ class Sweep:
     loops: Ids
     wrapped: npt.NDArray[np.bool_]
 
-    def at(self, probability: npt.ArrayLike) -> dict[str, FloatArray]:
-        """Return expectations at given p: the records weighted by the binomial law of the number open.
+    def weights(self, probability: npt.ArrayLike) -> FloatArray:
+        """Return what each record counts for at each p, by the binomial law of the number open.
 
-        Exact (for this order of opening) where every number was recorded, else records stand for their
-        surroundings.
-
-        Returns
-        -------
-        dict
-            ``largest_share``, ``susceptibility`` (mean size seen from a site), ``loops`` per site: shape
-            (n_p,); ``wrapped``: shape (n_p, dimension).
+        An array (n_p, n_records). Sweeps with the same records have the same weights: their means
+        may be weighted instead.
         """
         from scipy.special import bdtr
 
@@ -323,8 +317,21 @@ class Sweep:
         below = np.concatenate(
             [np.zeros((p.size, 1)), bdtr(middle[None], total, p[:, None]), np.ones((p.size, 1))], 1
         )
-        weight = np.diff(below, axis=1)
-        n = lattice.n_sites
+        return np.asarray(np.diff(below, axis=1))
+
+    def at(self, probability: npt.ArrayLike) -> dict[str, FloatArray]:
+        """Return expectations at given p: the records weighted by the binomial law of the number open.
+
+        Exact (for this order of opening) where every number was recorded, else records stand for their
+        surroundings.
+
+        Returns
+        -------
+        dict
+            ``largest_share``, ``susceptibility`` (mean size seen from a site), ``loops`` per site: shape
+            (n_p,); ``wrapped``: shape (n_p, dimension).
+        """
+        weight, n = self.weights(probability), self.lattice.n_sites
         return {
             "largest_share": weight @ self.largest / n,
             "susceptibility": weight @ self.square / n,

@@ -104,8 +104,8 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "nn-data-scaling": {
             "settings": ("lattice d = 3, p_c", "lattice d = 3, 1.3 p_c"),
-            "teachers": ("Matérn 0.5", "Matérn 1.5"),
-            "teachers_elsewhere": ("Matérn 0.5", "Matérn 1.5"),
+            "teachers": ("Matérn 0.5",),
+            "teachers_elsewhere": ("Matérn 0.5",),
         },
     },
     "sharma-kaplan": {

@@ -74,14 +74,14 @@ class DimensionTable:
     """Independent repetitions."""
     max_size: int = 1_000_000
     """Clusters are stopped at this size and counted."""
-    budget: int = 40_000_000
+    budget: int = 20_000_000
     """Sites grown for the sizes of a dimension and seed, about."""
     below: tuple[float, float] = (0.04, 0.08)
     """1 - p/p_c of the two points that 1/sigma is the slope between."""
     field_size: int = 1_000_000
     """Sites of balls of the incipient infinite cluster: the first ones, breadth-first, of clusters that
     have as many."""
-    n_balls: int = 12
+    n_balls: int = 6
     """Balls of each seed whose radius and depth are measured."""
     n_learned: int = 2
     """How many of them are learned."""
@@ -200,7 +200,7 @@ class DimensionTable:
             mean = gap ** (-(3.0 - known.fisher_exponent) / known.cutoff_exponent)
             n = int(np.clip(0.25 * self.budget / mean, 100, 400_000))
             p = hypercubic_threshold(d) * (1.0 - gap)
-            most = min(50 * self.max_size, 100_000_000)
+            most = 10 * self.max_size  # none is stopped: the cutoff is far below
             found = grow_statistics(d, p, n, most, rng=streams.child(i))
             size = found.size.astype(np.float64)
             out[f"cutoff_{i}"] = float(np.sum(size**2) / np.sum(size))
@@ -254,12 +254,15 @@ class DimensionTable:
             total = lattice.n_bonds if kind == "bond" else lattice.n_sites
             low, high = (1.0 - REACH) * known, min((1.0 + REACH) * known, 1.0)
             records = np.unique(np.linspace(low * total, high * total, N_RECORDS).astype(np.int64))
-            wrapping, largest = np.zeros(p.size), np.zeros(p.size)
-            for j in range(self.n_sweeps):
-                found = sweep(lattice, streams.child(i, j), n_open=records).at(p)
-                wrapping += found["wrapped"].mean(axis=1) / self.n_sweeps
-                largest += found["largest_share"] / self.n_sweeps
-            out[f"wrapping_{i}"], out[f"largest_{i}"] = wrapping, largest
+            sweeps = [
+                sweep(lattice, streams.child(i, j), n_open=records) for j in range(self.n_sweeps)
+            ]
+            weights = sweeps[0].weights(p)
+            out[f"wrapping_{i}"] = weights @ np.mean(
+                [s.wrapped.mean(axis=1) for s in sweeps], axis=0
+            )
+            largest = np.mean([s.largest for s in sweeps], axis=0)
+            out[f"largest_{i}"] = weights @ largest / lattice.n_sites
         return out
 
     def conclude(self, rows: list[Row]) -> Conclusion:

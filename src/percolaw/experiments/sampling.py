@@ -102,9 +102,9 @@ class Sampling:
     """Largest budget on trees; curves at random are continued by n^(-1/2), which is exact there."""
     n_trees: int = 4
     """Critical trees a seed on which learning curves are measured; all clusters share their law."""
-    tree_size: int = 3_000_000
+    tree_size: int = 1_000_000
     """Sites of each tree with labels at random; designs are made on trees of 100 n_design sites."""
-    n_random: int = 30_000
+    n_random: int = 10_000
     """Largest number of labels at random on one tree."""
     n_design: int = 1000
     """Largest number of designed labels on one tree or cluster."""
