@@ -41,10 +41,13 @@ class Boxes:
 
     def __post_init__(self) -> None:
         checks.integer("n_sites", self.n_sites, minimum=1000, maximum=10**9)
-        checks.memory(300.0 * self.n_sites, f"boxes of {self.n_sites} sites", "Lower n_sites.")
         checks.integer("n_draws", self.n_draws, minimum=0)
         checks.integer("min_size", self.min_size, minimum=2)
         checks.coordination_number(self.coordination_number)
+
+    def check_memory(self) -> None:
+        """Refuse boxes that do not fit, before work starts."""
+        checks.memory(300.0 * self.n_sites, f"boxes of {self.n_sites} sites", "Lower n_sites.")
 
     def length(self, dimension: int) -> int:
         """Return the length of a box."""
@@ -110,7 +113,7 @@ def draw(
         "largest_share": closed.largest_share,
         "loops_per_site": closed.n_loops / lattice.n_sites,
         **_size_moments(closed.size, probability > boxes.threshold(dimension)),
-        "kept_share": _share(found.size[met], boxes.min_size),
+        "kept_share": _share(found.size, boxes.min_size),
     }
     kept = met[found.size[met] >= boxes.min_size]
     if kept.size == 0:
@@ -124,38 +127,18 @@ def draw(
 
 
 def _draw_bethe(boxes: Boxes, probability: float, streams: Streams) -> tuple[toy.Toy, Row]:
-    from percolaw.clusters.ensembles import Ensemble, sample_clusters
     from percolaw.clusters.growth import grow_stopped
     from percolaw.targets.tree_walk import TreeWalk
     from percolaw.tree import Tree
 
     lattice = BetheLattice(boxes.coordination_number, probability)
     infinite = lattice.percolation_probability
-    # By site: the draws that do not meet the infinite cluster; else all finite clusters of so many sites.
-    ensemble: Ensemble = "site" if boxes.n_draws else "cluster"
-    smallest = 1 if boxes.n_draws else boxes.min_size
-    generator = streams.generator("sizes", 1)
-    if boxes.n_draws:
-        n_finite = int(generator.binomial(boxes.n_draws, 1.0 - infinite))
-    else:
-        law = lattice.cluster_size_law()
-        share = law.window_probability(smallest, boxes.n_sites) * lattice.clusters_per_site
-        n_finite = int(generator.poisson(boxes.n_sites * share))
-    parts: list[Any] = []
-    sizes = np.ones(1, dtype=np.int64)
-    if n_finite and lattice.clusters_per_site > 0.0:
-        sampled = sample_clusters(ensemble, n_finite, lattice, smallest, boxes.n_sites, streams)
-        sizes = sampled.sizes
-        kept = max(0 if infinite else 1, int(np.sum(sizes >= boxes.min_size)))
-        low, high = sampled.start[:kept], sampled.start[1 : kept + 1]
-        parts = [
-            np.where(sampled.parent[a:b] >= 0, sampled.parent[a:b] - a, -1)
-            for a, b in zip(low, high, strict=True)
-        ]
+    parts = _finite_clusters(boxes, lattice, streams)
     if infinite > 0.0:
         giant = grow_stopped(lattice, max(2, round(infinite * boxes.n_sites)), streams)
-        larger = sum(1 for part in parts if part.size > giant.n_sites)
-        parts.insert(larger, giant.parent)
+        parts.insert(sum(1 for part in parts if part.size > giant.n_sites), giant.parent)
+    elif not parts:
+        parts = [np.array([-1])]
     start = np.concatenate([[0], np.cumsum([part.size for part in parts])]).astype(np.int64)
     parent = np.concatenate(
         [np.where(p >= 0, p + a, -1) for p, a in zip(parts, start, strict=False)]
@@ -166,32 +149,56 @@ def _draw_bethe(boxes: Boxes, probability: float, streams: Streams) -> tuple[toy
         "n_sites": boxes.n_sites,
         "largest_share": float(tree.sizes.max() / boxes.n_sites),
         "loops_per_site": 0.0,
-        "cutoff": bethe_cutoff(lattice) if lattice.branching < 1.0 else _cutoff(sizes),
+        "cutoff": bethe_cutoff(lattice, boxes.n_sites),
         "survival": [float(lattice.survival(int(s)) + infinite) for s in SURVIVAL_SIZES],
-        "kept_share": _share(sizes, boxes.min_size),
+        "kept_share": float(lattice.survival(boxes.min_size) + infinite),
     }
     return toy.Toy(tree, value.value, value.variance, streams), row
 
 
-def bethe_cutoff(lattice: BetheLattice) -> float:
-    """Return <S^2>/<S> over random sites of a Bethe lattice below p_c, exactly.
+def _finite_clusters(boxes: Boxes, lattice: BetheLattice, streams: Streams) -> list[Any]:
+    """Parents of the finite clusters of at least `min_size` sites, largest first.
 
-    A branch has the mean size m = 1/(1 - b) and the variance v = b (1 - p) m^2 / (1 - b), b = (z - 1) p;
-    the site has Binomial(z, p) of them, so that Var S = z p v + z p (1 - p) m^2.
+    By site, those of the draws that do not meet the infinite cluster; else all of `n_sites` sites.
+    """
+    from percolaw.clusters.ensembles import Ensemble, sample_clusters
+
+    if lattice.clusters_per_site <= 0.0:
+        return []
+    ensemble: Ensemble = "site" if boxes.n_draws else "cluster"
+    smallest = 1 if boxes.n_draws else boxes.min_size
+    generator = streams.generator("sizes", 1)
+    if boxes.n_draws:
+        n = int(generator.binomial(boxes.n_draws, lattice.finite_probability))
+    else:
+        law = lattice.cluster_size_law()
+        share = law.window_probability(smallest, boxes.n_sites) * lattice.clusters_per_site
+        n = int(generator.poisson(boxes.n_sites * share))
+    if not n:
+        return []
+    sampled = sample_clusters(ensemble, n, lattice, smallest, boxes.n_sites, streams)
+    kept = int(np.sum(sampled.sizes >= boxes.min_size))
+    if not kept and lattice.percolation_probability == 0.0:
+        kept = 1
+    return [sampled.cluster(k).parent for k in range(kept)]
+
+
+def bethe_cutoff(lattice: BetheLattice, largest: int) -> float:
+    """Return <S^2>/<S> over random sites of a Bethe lattice; from p_c on, over sizes up to `largest`.
+
+    Below p_c a branch has the mean size m = 1/(1 - b) and the variance v = b (1 - p) m^2 / (1 - b),
+    b = (z - 1) p; the site has Binomial(z, p) of them, so that Var S = z p v + z p (1 - p) m^2.
     """
     b, p = lattice.branching, lattice.p
     if b >= 1.0:
-        raise ValueError(f"the mean size is infinite at {b:g} p_c; take p < p_c.")
+        s = np.arange(1.0, largest + 1.0)
+        weight = lattice.site_size_law().probability(s)
+        return float(np.sum(weight * s**2) / max(np.sum(weight * s), 1e-300))
     zp = b if lattice.is_poisson else lattice.coordination_number * p
     mean = 1.0 / (1.0 - b)
     variance = zp * b * (1.0 - p) * mean**3 + zp * (1.0 - p) * mean**2
     first = lattice.mean_site_cluster_size
     return (variance + first**2) / first
-
-
-def _cutoff(sizes: Any) -> float:
-    s = sizes.astype(np.float64)
-    return float(np.sum(s**2) / np.sum(s))
 
 
 def _size_moments(size: Any, above: bool) -> Row:

@@ -71,6 +71,7 @@ class Learnability:
 
     def __post_init__(self) -> None:
         boxes.check_dimensions(self.dimensions)
+        self.boxes.check_memory()
         checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         if len(self.ratios) < 5 or np.any(np.diff(self.ratios) <= 0) or self.ratios[0] <= 0:
             raise ValueError(

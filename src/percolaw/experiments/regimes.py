@@ -96,6 +96,7 @@ class Regimes:
 
     def __post_init__(self) -> None:
         boxes.check_dimensions(self.dimensions)
+        self.boxes.check_memory()
         checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         checks.integer("per_decade", self.per_decade, minimum=2, maximum=20)
         for ratio in self.ratios:
@@ -188,7 +189,10 @@ class Regimes:
             steps = np.log(near / far) / np.log((1.0 - below[1]) / (1.0 - below[0]))
             predicted = 1.0 / known.cutoff_exponent
             z = self.boxes.coordination_number
-            exact = [boxes.bethe_cutoff(BetheLattice(z, mean_offspring=r)) for r in below]
+            exact = [
+                boxes.bethe_cutoff(BetheLattice(z, mean_offspring=r), self.boxes.n_sites)
+                for r in below
+            ]
             bend = np.log(exact[0] / exact[1]) / np.log((1.0 - below[1]) / (1.0 - below[0]))
             found.append(
                 judge(
