@@ -180,7 +180,8 @@ def _crossover(lattices: list[dict[str, Any]]) -> Any:
             ylim=(0.0, 2.0 * lattice["below"]),
             xlabel="observed sites $n$",
             ylabel="local exponent",
-            title=f"{lattice['label']}, largest cluster; dotted: nearest in space",
+            title=f"{lattice['label']}, largest cluster"
+            + ("; dotted: nearest in space" if lattice["above"] else ""),
         )
         axis.legend(title="$p/p_c$", ncols=2, fontsize=7, loc="upper right")
     for axis in axes[len(lattices) :]:

@@ -52,8 +52,8 @@ _OTHER = (YELLOW, 1.2, "-")
 _LABELS = {
     "uniform": "uniform (in proportion to weight)",
     "balanced": "balanced (equal shares)",
-    "farthest point": "farthest point (equal shares)",
-    "greedy variance": "greedy variance (equal shares)",
+    "farthest point": "farthest point, by weight",
+    "greedy variance": "greedy variance, by weight",
     "easy kept": "pruned, easy kept",
     "hard kept": "pruned, hard kept",
 }
