@@ -53,7 +53,7 @@ class DimensionTable:
             "5 s",
             "0.5 GiB",
         ),
-        "laptop": Preset({}, "4 min", "2 GiB"),
+        "laptop": Preset({}, "3.5 min", "2 GiB"),
         "paper": Preset(
             {
                 "n_seeds": 20,

@@ -41,7 +41,7 @@ class Learnability:
             "5 s",
             "0.4 GiB",
         ),
-        "laptop": Preset({}, "100 s", "2 GiB"),
+        "laptop": Preset({}, "55 s", "1 GiB"),
         "paper": Preset(
             {
                 "n_seeds": 20,

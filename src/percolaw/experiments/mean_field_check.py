@@ -51,7 +51,7 @@ class MeanFieldCheck:
             "3 s",
             "0.4 GiB",
         ),
-        "laptop": Preset({}, "40 s", "1 GiB"),
+        "laptop": Preset({}, "70 s", "1 GiB"),
         "paper": Preset(
             {
                 "n_seeds": 20,

@@ -65,7 +65,7 @@ class Regimes:
             "6 s",
             "0.5 GiB",
         ),
-        "laptop": Preset({}, "4 min", "2 GiB"),
+        "laptop": Preset({}, "2.2 min", "1.2 GiB"),
         "paper": Preset(
             {"n_seeds": 20, "boxes": boxes.Boxes(n_sites=16_000_000, n_draws=10_000)},
             "4 h, estimated",

@@ -77,7 +77,7 @@ class Sampling:
             "5 s",
             "0.5 GiB",
         ),
-        "laptop": Preset({}, "60 s", "1 GiB"),
+        "laptop": Preset({}, "35 s", "1 GiB"),
         "paper": Preset(
             {
                 "n_seeds": 20,
