@@ -349,3 +349,19 @@ def test_wrong_shape_of_sizes_has_a_message():
 def test_dtype_is_float_when_nothing_is_bought():
     got = numerical_allocation(1.0, [1, 1], [0, 1], [[1.0, 1.0], [1.0, 1.0]])
     assert got.degrees_of_freedom.dtype == np.float64
+
+
+def test_losses_of_many_budgets_are_those_of_one_by_one():
+    from percolaw.scaling.allocation import shared_curve_allocation, shared_curve_losses
+
+    n = np.array([0.0, 1.0, 3.0, 10.0, 40.0])
+    curve = np.array([1.0, 1.2, 0.6, 0.3, 0.1])  # one point is worse than none
+    weight, count = np.array([0.5, 0.1, 0.01]), np.array([1.0, 3.0, 20.0])
+    totals = np.array([0.0, 0.5, 3.0, 17.0, 200.0, 1e4])
+    found = shared_curve_losses(totals, weight, n, curve, count)
+    single = [shared_curve_allocation(t, weight, n, curve, count).loss for t in totals]
+    np.testing.assert_allclose(found, single, rtol=1e-12)
+    assert np.all(np.diff(found) <= 0)
+    assert found[-1] == pytest.approx(0.1 * (weight @ count))
+    with pytest.raises(ValueError, match="totals must be >= 0; got -1"):
+        shared_curve_losses([1.0, -1.0], weight, n, curve)

@@ -453,12 +453,11 @@ def strategy_loss(
     """Return the expected weighted loss of each budget, for clusters that all have one learning curve.
 
     In proportion to weight, the number of labels of a cluster is Poisson; equally, a whole number or the
-    next; optimally, as `percolaw.scaling.allocation.shared_curve_allocation` finds from the curve.
+    next; optimally, as `percolaw.scaling.allocation.shared_curve_losses` finds from the curve.
     """
     how = STRATEGIES[strategy][0]
     if how == "optimally":
-        share = allocation.shared_curve_allocation
-        return np.array([share(t, weight, n, curve, count).loss for t in budgets])
+        return allocation.shared_curve_losses(budgets, weight, n, curve, count)
     if how == "equally":
         mean = np.asarray(budgets) / count.sum()
         low = np.floor(mean)
