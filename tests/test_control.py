@@ -804,7 +804,14 @@ def some_cells(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [cell for _, cell in found.values()][:6]
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+#: Their units train networks: 3 to 5 s each.
+TRAINING = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in TRAINING else n for n in EXPERIMENTS],
+)
 def test_measure_never_reads_what_is_judged(name):
     cls = experiment_class(name)
     judged = getattr(cls, "judged", ())

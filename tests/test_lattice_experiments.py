@@ -950,6 +950,7 @@ def test_units_of_regimes():
     assert found == {(2, 0.9), (2, 1.0), (2, FULL), *((BETHE, r) for r in (0.9, 1.0, 2.5))}
 
 
+@pytest.mark.slow  # the smoke preset runs the same
 def test_tiny_regimes_end_to_end():
     e = Regimes(
         dimensions=(2, BETHE), ratios=(0.8, 0.9, 1.0, 1.3), n_seeds=3, boxes=SMALL, per_decade=4
@@ -1245,6 +1246,7 @@ def test_curves_of_tori_are_means_over_sweeps(kind):
         assert np.any(np.abs(curves[0]["largest_share"] - largest) > 1e-3)
 
 
+@pytest.mark.slow  # the smoke preset runs the same
 def test_tiny_table_end_to_end():
     e = tiny_table()
     rows = json.loads(canonical_json([row for cell in e.cells() for row in e.measure(cell)]))
@@ -1546,6 +1548,7 @@ def test_losses_of_balls_are_means_over_directions_and_walks():
             check(gap, 0.0, error)
 
 
+@pytest.mark.slow  # the smoke preset runs the same
 def test_tiny_mean_field_check_end_to_end():
     e = MeanFieldCheck(
         dimensions=(6,),
@@ -1757,6 +1760,7 @@ def test_keeping_all_candidates_prunes_nothing(monkeypatch):
     assert_far(gap, 0.0, error)
 
 
+@pytest.mark.slow  # the smoke preset runs the same
 def test_tiny_sampling_end_to_end():
     e = TINY_SAMPLING
     rows = json.loads(canonical_json([row for cell in e.cells() for row in e.measure(cell)]))

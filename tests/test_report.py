@@ -797,9 +797,9 @@ def as_bytes(rng, value):
 
 
 def test_malformed_records_give_an_error_or_a_page(tmp_path, request):
-    """Ten thousand of them with --slow, a quarter of that without."""
+    """Ten thousand of them with --slow, 1500 without."""
     rng = random.Random(20240613)
-    n_records, n_summaries = (9_000, 1_000) if request.config.getoption("--slow") else (2_250, 250)
+    n_records, n_summaries = (9_000, 1_000) if request.config.getoption("--slow") else (1_350, 150)
     folder, paper = tmp_path / "run", tmp_path / "paper"
     inside = {name: list(places(record(name, size=4))) for name in PLOTTED}
     whole = {name: json.dumps(record(name, size=4)) for name in PLOTTED}
@@ -1096,7 +1096,14 @@ def artifacts(tmp_path):
     return Path(where) if where else tmp_path
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        pytest.param(1280, "light", marks=pytest.mark.slow),
+        pytest.param(390, "light", marks=pytest.mark.slow),
+        (390, "dark"),
+    ],
+)
 def test_no_width_scrolls_sideways(width, scheme, opened, tmp_path):
     page = opened(width, color_scheme=scheme)
     file = artifacts(tmp_path) / f"report-{width}-{scheme}.png"
