@@ -229,19 +229,22 @@ class Regimes:
         curves = [np.array(r[name])[first : first + n.size] for r in rows]
         return -fit.log_slopes(n, curves)
 
+    def _exponent(self, name: str, predicted: float, slopes: FloatArray, note: str = "") -> Claim:
+        """A claim on the mean over seeds of an exponent, or of a difference of two."""
+        interval = fit.seed_interval(slopes)
+        mean = float(slopes.mean())
+        return judge(name, self.source, predicted, mean, interval, self.tolerance, note)
+
     def _single_claims(self, d: int, mine: dict[float, list[Row]]) -> list[Claim]:
         found = []
         critical = self._single(mine[1.0])
         if critical is not None:
             n, slopes = critical
             found.append(
-                judge(
+                self._exponent(
                     f"{label(d)}, p_c: exponent of the largest cluster, n = {n[0]:.0f}..{n[-1]:.0f}: c/D",
-                    self.source,
                     boxes.cluster_exponent(d, False),
-                    float(slopes.mean()),
-                    fit.seed_interval(slopes),
-                    self.tolerance,
+                    slopes,
                 )
             )
         if d == BETHE:
@@ -254,14 +257,11 @@ class Regimes:
                 n, slopes = measured
                 full = self._slopes_on(n, mine[FULL], name)
                 found.append(
-                    judge(
+                    self._exponent(
                         f"{label(d)}, {ratio:g} p_c: exponent of the giant cluster less that of the full "
                         f"box, nearest {neighbor}, n = {n[0]:.0f}..{n[-1]:.0f}",
-                        self.source,
                         0.0,
-                        float((slopes - full).mean()),
-                        fit.seed_interval(slopes - full),
-                        self.tolerance,
+                        slopes - full,
                         f"itself {slopes.mean():.2f}; c/d = {boxes.cluster_exponent(d, True):.2f}, "
                         f"c/D = {boxes.cluster_exponent(d, False):.2f}",
                     )
@@ -270,13 +270,10 @@ class Regimes:
         if whole is not None:
             n, slopes = whole
             found.append(
-                judge(
+                self._exponent(
                     f"{label(d)}, full box: exponent, n = {n[0]:.0f}..{n[-1]:.0f}: c/d",
-                    self.source,
                     boxes.cluster_exponent(d, True),
-                    float(slopes.mean()),
-                    fit.seed_interval(slopes),
-                    self.tolerance,
+                    slopes,
                 )
             )
         return found
