@@ -1843,7 +1843,8 @@ def test_sampling_verdicts_follow_the_curves(monkeypatch):
     claim = next(
         c for c in steep.claims if c.name.startswith("heavy tail, 1-NN: exponent of uniform")
     )
-    assert claim.verdict == "agrees"
+    assert claim.verdict == "inconclusive"
+    assert 1.0 < (claim.predicted - claim.measured) / claim.tolerance < 1.2
     monkeypatch.setattr(sampling, "CASES", CASES[4:])
     better = e.conclude(sampling_rows(e, designed=0.4))
     claim = claim_with(better, "mean field, 1-NN: exponent of optimal + greedy less")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
+from percolaw import checks
 from percolaw.rng import STREAM_VERSION
 
 #: Folder of the run that a unit belongs to, where long units may keep their states; None in a notebook.
@@ -60,6 +61,10 @@ class Claim:
     note: str = ""
 
 
+#: A claim agrees only if its interval stays within this many tolerances of the prediction.
+WIDEST = 3.0
+
+
 def judge(
     name: str,
     source: str,
@@ -71,22 +76,66 @@ def judge(
 ) -> Claim:
     """Return a claim with its verdict.
 
-    Agrees if the interval meets predicted +- tolerance; disagrees if it does not; inconclusive if
-    it meets it only because it is wider than 4 tolerances to a side, or is not finite.
+    - *agrees*: the measured value lies within `tolerance` of the prediction, and its whole interval
+      within three tolerances: what is further off is excluded.
+    - *disagrees*: the whole interval lies further from the prediction than `tolerance`.
+    - *inconclusive*: anything else. The interval reaches both sides of the tolerance, or is too wide,
+      is not finite, or does not contain the measured value.
+
+    Parameters
+    ----------
+    name, source, note : str
+        As in `Claim`.
+    predicted, measured : float
+        NaN and infinity are inconclusive.
+    interval : (low, high)
+        Interval of the measured value.
+    tolerance : float
+        Finite and not negative; fixed before the run.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance is negative or not finite, or the interval is reversed.
     """
     low, high = float(interval[0]), float(interval[1])
+    tolerance = checks.real("tolerance", tolerance, minimum=0.0)
+    if low > high:
+        raise ValueError(f"the interval of {name!r} must rise; got [{low:g}, {high:g}].")
+    rounding = 1e-9 * max(abs(predicted), abs(measured))  # equality up to rounding counts
+    least = tolerance + rounding
     verdict: Verdict
     if not all(map(math.isfinite, (predicted, measured, low, high))):
         verdict = "inconclusive"
-    elif high < predicted - tolerance or low > predicted + tolerance:
+    elif high < predicted - least or low > predicted + least:
         verdict = "disagrees"
-    elif high - low > 8.0 * tolerance:
-        verdict = "inconclusive"
-    else:
+    elif (
+        low - rounding <= measured <= high + rounding
+        and abs(measured - predicted) <= least
+        and max(predicted - low, high - predicted) <= WIDEST * least
+    ):
         verdict = "agrees"
+    else:
+        verdict = "inconclusive"
     return Claim(
         name, source, float(predicted), float(measured), (low, high), tolerance, verdict, note
     )
+
+
+def check_tolerances(config: Any, path: str = "") -> None:
+    """Refuse a config with a negative or not finite tolerance, in it or in its nested dataclasses.
+
+    Raises
+    ------
+    ValueError
+        Naming the field.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            check_tolerances(value, f"{path}{field.name}.")
+        elif "tolerance" in path + field.name:
+            checks.real(path + field.name, value, minimum=0.0)
 
 
 @dataclass(frozen=True)
@@ -156,8 +205,6 @@ def missing_extra(experiment: type[Any]) -> str:
 
 def preset(experiment: type[Any], name: str) -> Any:
     """Return the config of a preset; raises ValueError naming the nearest one."""
-    from percolaw import checks
-
     checks.choice("preset", name, experiment.presets)
     return experiment(**experiment.presets[name].config)
 

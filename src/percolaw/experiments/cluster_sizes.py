@@ -111,7 +111,7 @@ class ClusterSizes:
                     0.0,
                     distance,
                     (max(0.0, distance - band), distance + band),
-                    0.3 * band,
+                    band,
                 )
             )
             attempts = sum(row["attempts"] for row in mine)
@@ -126,8 +126,9 @@ class ClusterSizes:
                     expected,
                     share,
                     (share - 3.3 * error, share + 3.3 * error),
-                    error,
-                    "99.9% interval; clusters that grow past the cap are stopped and counted",
+                    3.3 * error,
+                    "interval and tolerance are the 99.9% band; clusters that grow past the cap are "
+                    "stopped and counted",
                 )
             )
             curves.append(

@@ -14,8 +14,9 @@ _HEADER = ("claim", "source", "predicted +- tolerance", "measured [95% interval]
 
 #: How verdicts come about; see `percolaw.experiments.base.judge`.
 VERDICT_RULE = (
-    "A claim agrees if the interval meets predicted +- tolerance (fixed in the config before the run), "
-    "is inconclusive if it is then wider than 8 tolerances, and disagrees otherwise."
+    "A claim agrees if the measured value lies within the tolerance of the prediction (fixed in the "
+    "config before the run) and its whole interval within three tolerances; it disagrees if the whole "
+    "interval lies outside the tolerance; otherwise it is inconclusive."
 )
 
 

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import MissingExtraError, RunError
-from percolaw.experiments.base import Claim, Experiment, config_dict, missing_extra, run_id
+from percolaw.experiments.base import (
+    Claim,
+    Experiment,
+    check_tolerances,
+    config_dict,
+    missing_extra,
+    run_id,
+)
 from percolaw.runs.activity import working
 from percolaw.runs.executor import run_units
 from percolaw.runs.provenance import provenance
@@ -72,6 +79,7 @@ def run(
             f"experiment must be an experiment's config; got {experiment!r}. For instance "
             "percolaw.experiments.experiment_class('single-cluster')(n_seeds=3)."
         )
+    check_tolerances(experiment)
     missing = missing_extra(type(experiment))
     if missing:
         raise MissingExtraError(missing)
