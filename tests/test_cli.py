@@ -441,7 +441,8 @@ def test_reproduce_table(paper):
         assert len(re.findall(rf"\| {word}\n", out)) == n
     n = [sum(c["verdict"] == v for c in claims) for v in ("agrees", "disagrees", "inconclusive")]
     assert f"{n[0]} agree, {n[1]} disagree, {n[2]} inconclusive; " in out
-    assert f"results: {folder}  (figures in {folder / 'figures'})" in out
+    assert f"results: {folder}" in out
+    assert f"figures: {folder / 'figures'}" in out
     markdown = (folder / "claims.md").read_text()
     assert markdown.count("\n| ") == len(claims) + 1
     assert markdown.startswith("`percolaw reproduce brill2024 --preset smoke --n-seeds 3`")

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import percolaw
 from percolaw.cli import control, dimension, experiments, generate, report, sweep
+from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
 from percolaw.experiments import EXPERIMENTS, experiment_class
 
@@ -53,6 +54,7 @@ def _parser() -> _Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    prepare_streams()
     parser = _parser()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -75,6 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError) as error:
         print(f"percolaw: {error}", file=sys.stderr)
         return _USAGE
+    except MemoryError as error:
+        print(
+            f"percolaw: out of memory ({error or 'no more could be taken'}); what was finished is kept. "
+            "Ask for less, or use fewer --workers.",
+            file=sys.stderr,
+        )
+        return _FAILED
     except (PercolawError, OSError) as error:
         print(f"percolaw: {error}", file=sys.stderr)
         return _FAILED

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw import checks
+from percolaw.cli.terminal import has_colors
 from percolaw.errors import PercolawError
 from percolaw.experiments import EXPERIMENTS, experiment_class
 
@@ -60,7 +61,7 @@ def run_status(options: argparse.Namespace, rest: list[str]) -> int:
         if options.json:
             print(json.dumps([item.as_dict() for item in found], indent=1))
         else:
-            if options.watch and sys.stdout.isatty():
+            if options.watch and has_colors(sys.stdout):
                 print("\033[2J\033[H", end="")
             print(_table(found) if found else f"no runs in {options.out}", flush=True)
         if not options.watch or not any(item.state == "running" for item in found):

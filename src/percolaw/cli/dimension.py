@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
 from percolaw.cli.numbers import count
+
+if TYPE_CHECKING:
+    from percolaw.dimension.report import DimensionReport
 
 
 def add(commands: Any) -> None:
@@ -46,13 +51,7 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
 
     most = checks.integer("--max-points", options.max_points, minimum=100)
     source = Path(options.file)
-    plot = Path(options.plot) if options.plot else source.with_name(source.name + ".dimension.png")
-    if not options.no_plot:
-        checks.extra("matplotlib", "report")
-        if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-            raise ValueError(f"--plot must end in .png, .svg or .pdf; got {plot}.")
-        if not plot.parent.is_dir():
-            raise ValueError(f"there is no folder {plot.parent} for the plot; name another.")
+    plot = plot_target(options, source)
     points, n_rows = read_points(source, most, options.seed, options.array)
     n_read = points.shape[0]
     if options.drop_duplicates:
@@ -60,18 +59,55 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
 
         points = points[np.sort(np.unique(points, axis=0, return_index=True)[1])]
     report = estimate_dimension(points, options.seed)
-    if not options.no_plot:
+    if options.json:
+        print(json.dumps({"file": str(source), "rows": n_rows, **report.as_dict()}, indent=1))
+    else:
+        print_report(report, source, points.shape[0], n_read, n_rows)
+    sys.stdout.flush()
+    if plot is None:
+        return 0
+    try:
         from percolaw.report.dimension import draw_report
 
         draw_report(report.as_dict(), plot, title=source.name)
-    if options.json:
-        print(json.dumps({"file": str(source), "rows": n_rows, **report.as_dict()}, indent=1))
-        return 0
+    except OSError as error:
+        print(
+            f"percolaw: no plot: {plot} cannot be written ({error.strerror or error}). Name another "
+            "place with --plot, or none with --no-plot.",
+            file=sys.stderr,
+        )
+        return 1 if options.plot else 0
+    if not options.json:
+        print(f"plot: {plot}")
+    return 0
+
+
+def plot_target(options: argparse.Namespace, source: Path) -> Path | None:
+    """Return where to draw, or None; a place that was asked for and cannot be is refused."""
+    if options.no_plot:
+        return None
+    checks.extra("matplotlib", "report")
+    if not options.plot:
+        return source.with_name(source.name + ".dimension.png")
+    plot = Path(options.plot)
+    if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--plot must end in .png, .svg or .pdf; got {plot}.")
+    if not plot.parent.is_dir():
+        raise ValueError(f"there is no folder {plot.parent} for the plot; name another.")
+    if not os.access(plot.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"the folder {plot.parent} is not writable; name another for --plot.")
+    return plot
+
+
+def print_report(
+    report: DimensionReport, source: Path, n_used: int, n_read: int, n_rows: int
+) -> None:
+    """Print the estimates with their intervals, and how far to trust them."""
     used = "" if n_read == n_rows else f", {n_read} of them used (--max-points)"
     constant = f", {report.n_constant} columns constant" if report.n_constant else ""
     print(f"{source}: {n_rows} points in {report.embedding_dimension} dimensions{used}{constant}")
-    if points.shape[0] < n_read:
-        print(f"{n_read - points.shape[0]} duplicates dropped")
+    if n_used < n_read:
+        print(f"{n_read - n_used} duplicates dropped")
     print(f"\n{'estimator':<34} {'estimate':>8}  {'stated interval':<17} smallest subsets")
     for name, e in report.estimates.items():
         interval = f"[{e.interval[0]:.2f}, {e.interval[1]:.2f}]"
@@ -84,6 +120,3 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
         f"(one dimension everywhere would give {few:.1f} to {many:.1f})"
     )
     print(f"\n{report.sentence}")
-    if not options.no_plot:
-        print(f"plot: {plot}")
-    return 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw import checks
+from percolaw.cli.terminal import has_colors, help_style
 from percolaw.errors import MissingExtraError
 from percolaw.experiments import EXPERIMENTS, OVERRIDES, REPRODUCTIONS, experiment_class
 from percolaw.runs.progress import progress
@@ -128,13 +129,31 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
     from percolaw.report.claims import claims_table, tally
 
     if options.json:
-        print((result.folder / "record.json").read_text(encoding="utf-8"), end="")
+        print((result.folder / "record.json").read_text(encoding="utf-8"), end="", flush=True)
+        draw(result, options)
         return 0
     if result.claims:
-        print(claims_table(result.claims, color=sys.stdout.isatty()))
+        print(claims_table(result.claims, color=has_colors(sys.stdout)))
         print(f"\n{tally(result.claims)}; {seconds:.1f} s")
-    print(f"results: {result.folder}")
+    print(f"results: {result.folder}", flush=True)
+    draw(result, options)
     return 0
+
+
+def draw(result: Any, options: argparse.Namespace) -> None:
+    """Draw the figures of a run; a failure is said and takes nothing from the results."""
+    if options.no_figures:
+        return
+    try:
+        from percolaw.report import draw_figures
+
+        draw_figures(result.folder)
+    except Exception as error:
+        print(
+            f"percolaw: the figures of {result.folder} could not be drawn "
+            f"({type(error).__name__}: {error}); claims and data are whole.",
+            file=sys.stderr,
+        )
 
 
 def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
@@ -146,14 +165,15 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
         return default
     import tyro
 
-    return tyro.cli(
-        cls,
-        prog=f"percolaw run {cls.name}",
-        description=f"{cls.title}\n\nFlags shared by all experiments: --preset, --out, --workers, "
-        "--timeout, --scheduler, --no-figures, --quiet, --json.",
-        default=default,
-        args=rest,
-    )
+    with help_style():
+        return tyro.cli(
+            cls,
+            prog=f"percolaw run {cls.name}",
+            description=f"{cls.title}\n\nFlags shared by all experiments: --preset, --out, --workers, "
+            "--timeout, --scheduler, --no-figures, --quiet, --json.",
+            default=default,
+            args=rest,
+        )
 
 
 def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
@@ -186,12 +206,7 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     with executor_of(options) as executor:
         for experiment in experiments:
             results.append(run_one(experiment, options, executor))
-    target = folder / "figures"
-    target.mkdir(parents=True, exist_ok=True)
-    if not options.no_figures:
-        for result in results:
-            for figure in sorted((result.folder / "figures").glob("[!.]*.*")):
-                (target / figure.name).write_bytes(figure.read_bytes())
+    folder.mkdir(parents=True, exist_ok=True)
     claims = [claim for result in results for claim in result.claims]
     command = f"percolaw reproduce {options.paper} --preset {options.preset}"
     if options.n_seeds is not None:
@@ -218,22 +233,37 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     )
     summary = strict_json(summary)
     write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    page = None
+    if options.json:
+        print(json.dumps(summary, indent=1), flush=True)
+    else:
+        print(claims_table(claims, color=has_colors(sys.stdout)))
+        print(f"\n{tally(claims)}; {seconds:.0f} s")
+        for text in missing:
+            print(f"left out: {text}")
+        print(f"results: {folder}", flush=True)
     if not options.no_figures:
+        draw_all(results, folder, options)
+    return 0
+
+
+def draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> None:
+    """Draw the figures of a reproduction, gather them in its folder, and write its report."""
+    target = folder / "figures"
+    target.mkdir(exist_ok=True)
+    for result in results:
+        draw(result, options)
+        for figure in sorted((result.folder / "figures").glob("[!.]*.*")):
+            (target / figure.name).write_bytes(figure.read_bytes())
+    try:
         from percolaw.report.html import write_report
 
         page, _ = write_report([folder], folder / "report.html")
-    if options.json:
-        print(json.dumps(summary, indent=1))
-        return 0
-    print(claims_table(claims, color=sys.stdout.isatty()))
-    print(f"\n{tally(claims)}; {seconds:.0f} s")
-    for text in missing:
-        print(f"left out: {text}")
-    print(f"results: {folder}  (figures in {target})")
-    if page is not None:
+    except Exception as error:
+        print(f"percolaw: no report ({type(error).__name__}: {error}).", file=sys.stderr)
+        return
+    if not options.json:
+        print(f"figures: {target}")
         print(f"report:  {page}  (open it in a browser)")
-    return 0
 
 
 def reason_to_leave_out(name: str, label: str) -> str:
@@ -271,7 +301,10 @@ def check_options(options: argparse.Namespace) -> None:
     if options.timeout is not None:
         checks.real("--timeout", options.timeout, minimum=0.1)
     if not options.no_figures:
-        checks.extra("matplotlib", "report")
+        try:
+            checks.extra("matplotlib", "report")
+        except MissingExtraError as error:
+            raise MissingExtraError(f"{error} Or measure without pictures: --no-figures.") from None
     out = Path(getattr(options, "out", "."))
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; name a folder.")
@@ -321,11 +354,11 @@ def executor_of(options: argparse.Namespace) -> Iterator[Any]:
 def run_one(
     experiment: Any, options: argparse.Namespace, executor: Any, folder: str | None = None
 ) -> Any:
-    """Run an experiment with progress, and draw its figures."""
+    """Run an experiment with progress."""
     from percolaw.runs.run import run
 
     with progress(experiment.name, options.quiet) as update:
-        result = run(
+        return run(
             experiment,
             out=options.out if folder is None else "",
             folder=folder,
@@ -333,8 +366,3 @@ def run_one(
             progress=update,
             waiting=lambda message: print(message, file=sys.stderr),
         )
-    if not options.no_figures:
-        from percolaw.report import draw_figures
-
-        draw_figures(result.folder)
-    return result

@@ -1,0 +1,58 @@
+"""What the terminal can take: streams that are closed, narrow, without colour or without Unicode."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+#: Columns below which texts are no longer folded; narrower terminals fold them themselves.
+NARROWEST = 40
+
+
+def prepare_streams() -> None:
+    """Make the standard streams safe to print to.
+
+    A closed stream takes everything and shows nothing; a character that the terminal's encoding lacks
+    is shown as its code instead of ending the command.
+    """
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def has_colors(stream: Any) -> bool:
+    """Return whether to colour what goes to a stream: a terminal, unless NO_COLOR or TERM=dumb."""
+    return bool(
+        stream is not None
+        and stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
+
+
+@contextmanager
+def help_style() -> Iterator[None]:
+    """Environment in which tyro writes its help: at least 40 columns wide, coloured as we colour.
+
+    It never ends below 6 columns, and does not look at NO_COLOR.
+    """
+    wanted = {"COLUMNS": str(max(NARROWEST, shutil.get_terminal_size().columns))}
+    if not has_colors(sys.stdout):
+        wanted["TERM"] = "dumb"
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,183 @@
+"""Terminals that lack something: streams, width, colour, characters; and pictures that fail."""
+
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from percolaw.cli import main
+from percolaw.cli.terminal import has_colors, help_style, prepare_streams
+
+RUN = ["run", "theory-curves", "--preset", "smoke", "--no-figures", "--workers", "1", "--quiet"]
+COMMAND = [sys.executable, "-m", "percolaw"]
+
+
+def bare(arguments, folder, **environment):
+    """A command in a process of its own, with an environment that says nothing of terminals."""
+    names = ("NO_COLOR", "TERM", "COLUMNS", "PYTHONIOENCODING")
+    clean = {k: v for k, v in os.environ.items() if k not in names}
+    return subprocess.run(
+        arguments, cwd=folder, env={**clean, **environment}, capture_output=True, timeout=100
+    )
+
+
+@pytest.mark.parametrize("closed", ["1", "2", "1>&- 2"])
+def test_closed_streams_do_not_stop_the_work(tmp_path, closed):
+    line = " ".join(["exec", *COMMAND, *RUN, f"{closed}>&-"])
+    assert bare(["sh", "-c", line], tmp_path).returncode == 0
+    (folder,) = (tmp_path / "runs").glob("theory-curves-*")
+    assert json.loads((folder / "record.json").read_text())["status"] == "done"
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_generating_with_a_closed_stream(tmp_path, closed):
+    words = "generate cluster --n 500 --dim 3 --out g.zarr"
+    line = f"exec {' '.join(COMMAND)} {words} {closed}>&-"
+    assert bare(["sh", "-c", line], tmp_path).returncode == 0
+    assert (tmp_path / "g.zarr").is_dir()
+
+
+def test_an_ascii_terminal_shows_what_it_can(tmp_path):
+    script = "print('Mat\\u00e9rn'); from percolaw.cli import main; main(['--version'])"
+    first = bare([sys.executable, "-c", script], tmp_path, PYTHONIOENCODING="ascii")
+    assert first.returncode != 0, "without help Python gives up"
+    script = f"from percolaw.cli.terminal import *; prepare_streams(); {script.split(';')[0]}"
+    done = bare([sys.executable, "-c", script], tmp_path, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, b"Mat\\xe9rn\n")
+
+
+def test_streams_that_are_missing(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    prepare_streams()
+    print("nobody hears this")
+    sys.stdout.close()
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_colors(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert has_colors(Screen())
+    assert not has_colors(io.StringIO())
+    assert not has_colors(None)
+    monkeypatch.setenv("NO_COLOR", "")  # an empty value asks for nothing
+    assert has_colors(Screen())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not has_colors(Screen())
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert not has_colors(Screen())
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1", "TERM": "xterm"}, {"TERM": "dumb"}])
+def test_no_escape_sequences_in_a_terminal_that_wants_none(tmp_path, variables):
+    for words in (RUN, ["run", "theory-curves", "--help"]):
+        shown, code = in_terminal([*COMMAND, *words], tmp_path, variables)
+        assert (code, b"\x1b" in shown) == (0, False)
+    shown, _ = in_terminal([*COMMAND, *RUN], tmp_path, {"TERM": "xterm"})
+    assert b"\x1b[32m" in shown, "a terminal that can is coloured"
+
+
+def in_terminal(arguments, folder, variables):
+    """What a pseudo-terminal shows, and the exit code."""
+    names = ("NO_COLOR", "TERM", "COLUMNS")
+    clean = {k: v for k, v in os.environ.items() if k not in names}
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        arguments, cwd=folder, env={**clean, **variables}, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # Linux says so when the other side is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    return shown, process.wait(timeout=100)
+
+
+@pytest.mark.parametrize("columns", ["1", "3", "5", "0", "nonsense", "-4"])
+def test_help_in_a_very_narrow_terminal(tmp_path, columns):
+    done = bare([*COMMAND, "run", "single-cluster", "--help"], tmp_path, COLUMNS=columns)
+    assert done.returncode == 0
+    assert b"--n-seeds" in done.stdout
+
+
+def test_help_leaves_the_environment_as_it_was(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "3")
+    monkeypatch.delenv("TERM", raising=False)
+    before = dict(os.environ)
+    with help_style():
+        assert int(os.environ["COLUMNS"]) >= 40
+    assert dict(os.environ) == before
+
+
+def failing(*arguments, **keywords):
+    raise OSError(30, "Read-only file system")
+
+
+def test_estimate_comes_before_its_picture(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("percolaw.report.dimension.draw_report", failing)
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((400, 3)))
+    assert main(["estimate-dimension", str(tmp_path / "x.npy")]) == 0
+    out, err = capsys.readouterr()
+    assert "stated interval" in out
+    assert "no plot: " in err
+    assert "--no-plot" in err
+    assert "Read-only" in err
+    asked = ["--plot", str(tmp_path / "p.png"), "--json"]
+    assert main(["estimate-dimension", str(tmp_path / "x.npy"), *asked]) == 1
+    assert json.loads(capsys.readouterr().out)["rows"] == 400
+
+
+def test_a_place_for_the_picture_that_cannot_be_is_refused_first(tmp_path, capsys, monkeypatch):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((400, 3)))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert main(["estimate-dimension", str(tmp_path / "x.npy"), "--plot", "p.png"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "is not writable" in err
+
+
+@pytest.mark.parametrize("command", [["run", "theory-curves"], ["reproduce", "toys"]])
+def test_claims_come_before_their_pictures(tmp_path, capsys, monkeypatch, command):
+    from percolaw.cli import experiments
+
+    papers = {"toys": ("Toys", ("theory-curves", "exponents-by-dimension"))}
+    monkeypatch.setattr(experiments, "REPRODUCTIONS", papers)
+    monkeypatch.setattr("percolaw.report.draw_figures", failing)
+    monkeypatch.setattr("percolaw.report.html.write_report", failing)
+    words = [*command, "--preset", "smoke", "--workers", "1", "--quiet", "--out", str(tmp_path)]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert "predicted +- tolerance" in out
+    assert f"results: {tmp_path}" in out
+    assert "could not be drawn" in err
+    assert "claims and data are whole" in err
+    assert "Traceback" not in err
+
+
+def test_memory_that_ends_is_a_sentence(capsys, monkeypatch):
+    def greedy(*arguments, **keywords):
+        raise MemoryError("Unable to allocate 9.54 GiB")
+
+    monkeypatch.setattr("percolaw.datasets.manifolds.make_manifold", greedy)
+    assert main(["generate", "manifold", "--n", "100", "--out", "m.npz"]) == 1
+    err = capsys.readouterr().err
+    assert "out of memory (Unable to allocate 9.54 GiB)" in err
+    assert "Traceback" not in err
