@@ -186,7 +186,8 @@ class ParametersVsDof:
                 repeated, errors, reversed(self.rounding), strict=True
             )
         ]
-        for family, (_, law) in laws.items():
+        notes = ("the paper fits the widths", "not the paper's models")
+        for (family, (_, law)), note in zip(laws.items(), notes, strict=True):
             claims.append(
                 judge(
                     f"exponent of width in parameters: {family}, least squares on log width",
@@ -195,7 +196,7 @@ class ParametersVsDof:
                     law.exponent,
                     law.interval,
                     self.tolerance,
-                    "the paper fits the widths" if family == CHINCHILLA else "not the paper's models",
+                    note,
                 )
             )
         return tuple(claims)

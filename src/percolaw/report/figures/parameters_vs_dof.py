@@ -18,7 +18,8 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     line = np.geomspace(every.min() / 2, every.max() * 2, 50)
     figure, (left, right) = new(2)
     for family, color, marker in zip(t["families"], (BLUE, ORANGE), "os", strict=True):
-        left.plot(family["parameters"], family["width"], marker, color=color, label=family["name"].split(" (")[0])
+        name = family["name"].split(" (")[0]
+        left.plot(family["parameters"], family["width"], marker, color=color, label=name)
         for way, style in (("widths", "-"), ("logarithms", ":")):
             a, x = family[way]["prefactor"], family[way]["exponent"]
             left.plot(
