@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -65,7 +66,7 @@ def fit_logarithms(parameters: FloatArray, width: FloatArray) -> WidthLaw:
     (slope, intercept), covariance = np.polyfit(np.log(parameters), np.log(width), 1, cov=True)
     error = np.sqrt(np.diag(covariance))
     prefactor = float(np.exp(intercept))
-    return _law(prefactor, float(slope), prefactor * float(error[1]), float(error[0]), width.size)
+    return _law((prefactor, float(slope)), (prefactor * error[1], error[0]), width.size)
 
 
 def fit_widths(parameters: FloatArray, width: FloatArray) -> WidthLaw:
@@ -79,15 +80,16 @@ def fit_widths(parameters: FloatArray, width: FloatArray) -> WidthLaw:
     found, covariance = curve_fit(
         lambda p, a, x: a * p**x, parameters, width, p0=(start.prefactor, start.exponent)
     )
-    error = np.sqrt(np.diag(covariance))
-    return _law(*map(float, (*found, *error)), width.size)
+    return _law(found, np.sqrt(np.diag(covariance)), width.size)
 
 
-def _law(prefactor: float, exponent: float, da: float, dx: float, n_models: int) -> WidthLaw:
+def _law(found: Iterable[float], errors: Iterable[float], n_models: int) -> WidthLaw:
+    """Prefactor and exponent, and their standard errors, with the interval of the exponent."""
     from scipy.special import stdtrit
 
+    (a, x), (da, dx) = map(float, found), map(float, errors)
     reach = float(stdtrit(n_models - 2, 0.975)) * dx
-    return WidthLaw(prefactor, exponent, da, dx, (exponent - reach, exponent + reach))
+    return WidthLaw(a, x, da, dx, (x - reach, x + reach))
 
 
 @dataclass(frozen=True)
