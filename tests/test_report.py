@@ -171,7 +171,8 @@ def tables(name, size=5):
     if name in LATTICES:
         return lattice_tables(name, n)
     if name == "parameters-vs-dof":
-        return {"parameters": [1e8, 1e9, 1e10], "width": [768, 1800, 5000]}
+        family = {"name": "GPT", "parameters": [1e8, 1e9, 1e10], "width": [768, 1800, 5000]}
+        return {"families": [family]}
     return {}
 
 
@@ -514,7 +515,8 @@ def test_the_page_shows_claims_verdicts_and_how_to_redo(tmp_path):
 
 def test_citations(tmp_path):
     run = read_run(write_run(tmp_path / "run", record("parameters-vs-dof")))
-    for entry in ("@article{brill2024,", "@article{brown2020,", "@software{percolaw,"):
+    articles = [f"@article{{{key}," for key in ("brill2024", "hoffmann2022", "brown2020")]
+    for entry in (*articles, "@software{percolaw,"):
         assert entry in citation(run)
 
 
@@ -1162,7 +1164,7 @@ def test_hostile_records_run_nothing(opened, tmp_path):
 )
 def test_strange_numbers_are_drawn_or_said(values, opened, tmp_path):
     bad = record("parameters-vs-dof")
-    bad["tables"]["width"] = values
+    bad["tables"]["families"][0]["width"] = values
     file, _ = write_report([write_run(tmp_path / "run", bad)], tmp_path / "x.html")
     page = opened(file=file)
     for view in ("values", "local"):

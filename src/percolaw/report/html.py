@@ -28,6 +28,7 @@ import percolaw
 from percolaw.errors import RunError
 from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments.base import Claim, plain, preset
+from percolaw.report.citations import SOURCES
 from percolaw.report.claims import VERDICT_RULE, measured, number, predicted, tally
 from percolaw.report.plots import Numbers, Plot, Series, numbers, slug
 from percolaw.report.plots import number as json_number
@@ -39,28 +40,6 @@ _FEW_RUNS = 1_500_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 _VERDICTS = {"agrees": "\u2713", "disagrees": "\u2715", "inconclusive": "?"}
-
-#: Text in a claim's or experiment's source -> what to cite.
-_SOURCES = {
-    "Brill 2024": """@article{brill2024,
-  title   = {Neural Scaling Laws Rooted in the Data Distribution},
-  author  = {Brill, Ari},
-  year    = {2024},
-  journal = {arXiv preprint arXiv:2412.07942},
-  url     = {https://arxiv.org/abs/2412.07942}
-}""",
-    "2025 write-up": """@misc{deepdatastructure2025,
-  title = {Investigating Neural Scaling Laws Emerging from Deep Data Structure},
-  year  = {2025}
-}""",
-    "Brown et al. 2020": """@article{brown2020,
-  title   = {Language Models are Few-Shot Learners},
-  author  = {Brown, Tom B. and others},
-  year    = {2020},
-  journal = {arXiv preprint arXiv:2005.14165},
-  url     = {https://arxiv.org/abs/2005.14165}
-}""",
-}
 
 #: What a record of the wrong shape raises wherever it is read.
 _WRONG = (
@@ -676,7 +655,7 @@ def citation(run: Run) -> str:
     sources = [claim.source for claim in run.claims]
     if run.name in EXPERIMENTS:
         sources.append(experiment_class(run.name).source)
-    cited = [entry for name, entry in _SOURCES.items() if any(name in s for s in sources)]
+    cited = [entry for name, entry in SOURCES.items() if any(name in s for s in sources)]
     software = f"""@software{{percolaw,
   title   = {{percolaw}},
   author  = {{{{The percolaw authors}}}},
