@@ -39,13 +39,14 @@ class Dataset:
     cluster_size : array of int64, shape (n_clusters,)
         Sites of each cluster as drawn; 0 stands for infinite. (`size` and `rank` are per point.)
     truth : dict
-        What is known exactly, plain values. Of the points: ``dimension`` (as n grows, in this
-        space), ``law`` and ``fisher_exponent`` of the cluster sizes. Of the labels, where there are
-        any, for a learner that answers with the nearest label: ``target``; ``approximation_order``
-        c; ``cluster_exponent`` c/D, with which one structure is learned; and for many clusters
-        ``standardized`` ("cluster" or "all"), ``weight_exponent`` q (a cluster of s sites weighs in
-        the loss like s^q; see `loss_weight`) and ``rank_exponent`` alpha (the cluster of rank k
-        weighs like k^-(1 + alpha)). None: not a power, or not known.
+        What is known exactly, plain values. Of the points: ``dimension`` (in this space, above the
+        step of a finite cluster), ``law`` and ``fisher_exponent`` of the cluster sizes. Of the
+        labels, where there are any, for a learner that answers with the nearest label: ``target``;
+        ``approximation_order`` c; ``cluster_exponent`` c/D, with which one structure is learned; and
+        for many clusters ``standardized`` ("cluster" or "all"), ``weight_exponent`` q (clusters of s
+        sites hold s^q of the variance inside clusters; see also `loss_weight`) and
+        ``rank_exponent`` alpha (the cluster of rank k then weighs k^-(1 + alpha) in the loss).
+        None: not a power, or not known.
     provenance : dict
         Maker, arguments, seed, versions; plain values.
     features : scipy.sparse array, shape (n, n_features), optional

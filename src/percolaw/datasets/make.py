@@ -167,7 +167,8 @@ def make_distribution(
         For "site" and "cluster", `n_clusters` cluster sizes are drawn from the exact law inside the
         window; each point picks a uniform site of all clusters. For "yule", every one of the
         `n_samples` sites is a point, founding a cluster with probability 1/3 or joining one by size
-        (the ensemble of the 2026 generator).
+        (the ensemble of the 2026 generator); rows are then in the order of growth, so shuffle them
+        before you split by row (`Dataset.split` does).
     n_clusters, lattice, min_size, max_size
         Used by "site" and "cluster"; `lattice` sets the size law only, shapes are uniform
         Cayley trees.
@@ -239,7 +240,7 @@ def make_distribution(
     checks.choice("labels", labels, ("walk", "linear", "none"))
     checks.choice("standardize", standardize, ("cluster", "all"))
     checks.choice("centres", centres, CENTRES)
-    apart = checks.real("spacing", spacing, minimum=0.0)
+    apart = checks.real("spacing", spacing, minimum=0.0, maximum=1e6)
     streams = as_streams(rng)
     checks.memory(4.0 * n * (d + 1) + 60.0 * n, f"{n} points in {d} dimensions", _STREAM)
     if ensemble == "yule":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 #: Largest rounding of a coordinate allowed, over the difference between neighbours.
-COARSEST = 1.0 / 64.0
+COARSEST = 1.0 / 32.0
 
 
 def check_resolution(extent: float, gap: float, remedy: str) -> None:
@@ -23,7 +23,7 @@ def check_resolution(extent: float, gap: float, remedy: str) -> None:
     Raises
     ------
     ValueError
-        If numbers of size `extent` are rounded to more than 1/64 of `gap`: distances between
+        If numbers of size `extent` are rounded to more than 1/32 of `gap`: distances between
         neighbours would be wrong, and some of them 0.
     """
     rounding = float(np.spacing(np.float32(extent)))
