@@ -172,6 +172,15 @@ def test_exponents_are_claimed_where_clusters_are_apart():
     assert (truth["rank_exponent"], truth["cutoff_size"]) == (None, off.cutoff_size)
 
 
+def test_no_set_has_more_dimensions_than_its_space():
+    from percolaw.experiments.tasks import dimension
+
+    for d, told in ((1, 1), (3, 3), (4, 4), (16, 4)):
+        assert dimension(f"cluster d = {d}") == dimension(f"finite cluster d = {d}") == told
+        assert pl.make_cluster(5, d).truth["dimension"] == told
+        assert pl.make_distribution(5, d, n_clusters=2).truth["dimension"] == told
+
+
 # ---- float32
 
 
@@ -184,6 +193,7 @@ def test_exponents_are_claimed_where_clusters_are_apart():
         ),
         (lambda: pl.make_distribution(5000, 1, centres="rotated", spacing=16), "raise dim"),
         (lambda: pl.make_distribution(5000, 64, spacing=1e6), "Lower spacing"),
+        (lambda: pl.make_distribution(10**6, 1, ensemble="yule"), "fewer points"),
         (lambda: pl.make_cluster(500_000, 1), "Raise dim"),
         (lambda: pl.make_cluster(500_000, 1, size=10**15), "Raise dim"),
         (lambda: pl.make_manifold("cube", 10**6, 1), "fewer points"),

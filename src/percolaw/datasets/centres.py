@@ -106,21 +106,18 @@ class ClusterCentres:
         return np.asarray(centre[:, : self._axes.shape[0]] @ self._axes)
 
     def check(self, largest: int, n_points: int) -> None:
-        """Refuse a cloud whose clusters float32 would blur.
+        """Refuse a cloud whose points float32 would blur.
 
         Parameters
         ----------
         largest : int
             Sites of the largest cluster.
         n_points : int
-            Points of it, at most.
+            Points of all clusters; below 4 dimensions they fill space, and so do those of a cluster.
         """
-        d, extent = self.dim, cluster_extent(largest)
-        gap = extent * min(n_points, largest) ** (-1.0 / min(d, 4)) / math.sqrt(d)
-        check_resolution(
-            self.largest_coordinate + extent / math.sqrt(d),
-            gap,
-            "Lower spacing, raise dim, or take centres='random'."
-            if self.kind != "random"
-            else "Lower spacing or raise dim.",
-        )
+        extent = cluster_extent(largest) / math.sqrt(self.dim)
+        reach = self.largest_coordinate + extent
+        filled = -1.0 / min(self.dim, 4)
+        gap = min(extent * min(n_points, largest) ** filled, reach * n_points**filled)
+        other = "" if self.kind == "random" else ", or take centres='random'"
+        check_resolution(reach, gap, f"Lower spacing, raise dim or ask for fewer points{other}.")

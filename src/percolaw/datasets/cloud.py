@@ -28,8 +28,8 @@ from percolaw.embedding.skeleton import embed_sampled
 from percolaw.lattice import BetheLattice
 from percolaw.rng import Streams
 
-#: Clusters that are centred at once.
-_BLOCK = 1 << 12
+#: Coordinates of centres held at once.
+_BLOCK_ELEMENTS = 1 << 20
 
 #: Largest dimension of space in which branches cross: sets of dimension 4 meet in 8 - d dimensions.
 CROSSING_DIM = 7
@@ -57,8 +57,9 @@ class Cloud:
         points = np.empty((n, self.dim), dtype=np.float32)
         walk = np.empty(n if self.labels == "walk" else 0, dtype=np.float64)
         key, spread = self.streams.key("embedding", 2), 1.0 / math.sqrt(self.dim)
-        for low in range(0, self.sizes.size, _BLOCK):
-            centre = self.centres.of(np.arange(low, min(low + _BLOCK, self.sizes.size)))
+        block = max(1, _BLOCK_ELEMENTS // self.dim)
+        for low in range(0, self.sizes.size, block):
+            centre = self.centres.of(np.arange(low, min(low + block, self.sizes.size)))
             kernels.gaussian_cloud(
                 tree.parent, tree.start, row, key, spread, low, centre, points, walk
             )

@@ -20,7 +20,7 @@ from percolaw.datasets.centres import (
 )
 from percolaw.datasets.cloud import Cloud, cloud_truth
 from percolaw.datasets.dataset import Dataset
-from percolaw.datasets.labels import Standardize, labels_over_all, target_truth
+from percolaw.datasets.labels import REFERENCE_SITES, Standardize, labels_over_all, target_truth
 from percolaw.datasets.provenance import provenance
 from percolaw.datasets.resolution import check_resolution
 from percolaw.embedding.skeleton import embed_sampled, embed_sites
@@ -59,7 +59,7 @@ def make_cluster(
         Law of the embedding's steps; other than Gaussian needs a finite size and z.
     labels : {"linear", "none"}
         y = w.(x - mean), w standard normal and scaled to unit variance of y over the points; or 0.
-        Its nearest-neighbour loss falls like n^(-2/D), D = min(4, d), n well below `size`.
+        Its nearest-neighbour loss falls like n^(-2/D), D = min(4, d), n well below `size`, if d > 1.
 
     Returns
     -------
@@ -200,7 +200,7 @@ def make_distribution(
     Raises
     ------
     ValueError
-        If float32 would blur the points, as on a grid in one or two dimensions.
+        If float32 would blur the points, as those of many clusters on a grid in one or two dimensions.
 
     Notes
     -----
@@ -242,7 +242,8 @@ def make_distribution(
     checks.choice("centres", centres, CENTRES)
     apart = checks.real("spacing", spacing, minimum=0.0, maximum=1e6)
     streams = as_streams(rng)
-    checks.memory(4.0 * n * (d + 1) + 60.0 * n, f"{n} points in {d} dimensions", _STREAM)
+    needed = 4.0 * (n + REFERENCE_SITES) * (d + 1) + 60.0 * n
+    checks.memory(needed, f"{n} points in {d} dimensions", _STREAM)
     if ensemble == "yule":
         cluster = yule_process(n, rng=streams).astype(np.int64)
         sizes = np.bincount(cluster)
