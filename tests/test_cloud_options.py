@@ -11,6 +11,7 @@ import percolaw as pl
 from percolaw.cli import main
 from percolaw.datasets.centres import ClusterCentres, cluster_extent
 from percolaw.datasets.labels import REFERENCE_SITES
+from percolaw.learners.neighbors import nearest_neighbors
 from percolaw.rng import Streams
 
 # ---- standardisation
@@ -127,6 +128,24 @@ def test_random_centres_have_the_distance_asked_for_and_no_direction(dim):
         assert np.mean(kurtosis["grid"]) > 1.2
         assert np.mean(kurtosis["random"]) < 0.1
         assert np.mean(kurtosis["rotated"]) < 0.6
+
+
+def grid_of(n_clusters, dim, distance):
+    grid = ClusterCentres("grid", n_clusters, dim, distance, Streams(0))
+    return grid.of(np.arange(n_clusters)).astype(np.float32)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 7, 64])
+def test_centres_are_distinct_nested_and_compact(dim):
+    centres = grid_of(300, dim, 2.5)
+    assert centres.shape == (300, dim)
+    assert np.unique(centres, axis=0).shape[0] == 300
+    gap = nearest_neighbors(centres, centres, 2)[0][:, 1]
+    assert gap.min() == 2.5
+    for n in (1, 2, 17, 299):
+        np.testing.assert_array_equal(grid_of(n, dim, 2.5), centres[:n])
+    side = centres.max() / 2.5 + 1
+    assert side <= 2 * math.ceil(round(300 ** (1 / dim), 9))
 
 
 def test_rotation_keeps_the_grid():

@@ -200,19 +200,6 @@ def test_clusters_do_not_touch(ensemble, dim):
     assert touching(closer, data.cluster) < 1
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 7, 64])
-def test_centres_are_distinct_nested_and_compact(dim):
-    centres = grid_centres(300, dim, 2.5)
-    assert centres.shape == (300, dim)
-    assert np.unique(centres, axis=0).shape[0] == 300
-    gap = nearest_neighbors(centres, centres, 2)[0][:, 1]
-    assert gap.min() == 2.5
-    for n in (1, 2, 17, 299):
-        np.testing.assert_array_equal(grid_centres(n, dim, 2.5), centres[:n])
-    side = centres.max() / 2.5 + 1
-    assert side <= 2 * math.ceil(round(300 ** (1 / dim), 9))
-
-
 def walks(ensemble, **options):
     """Differences of label and of position between points that follow in a cluster."""
     options = {"ensemble": ensemble, "standardize": "all", **options}

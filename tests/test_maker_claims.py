@@ -220,6 +220,24 @@ def test_clusters_weigh_as_told(ensemble, standardize):
     assert_far(mean, 2.5 - told, error)
 
 
+@pytest.mark.parametrize("standardize", ["cluster", "all"])
+def test_weights_fall_with_rank_as_told(standardize):
+    rank = np.arange(20, 1000)
+    found = []
+    for seed in SEEDS:
+        data = pl.make_distribution(
+            1, 8, seed, n_clusters=2000, max_size=10**13, standardize=standardize
+        )
+        size = np.sort(data.cluster_size)[::-1].astype(float)
+        weight = size ** data.truth["weight_exponent"]
+        found.append(-np.polyfit(np.log(rank), np.log(weight[rank - 1]), 1)[0])
+    mean, error = mean_and_error(found)
+    told = 1.0 + data.truth["rank_exponent"]
+    assert told == (2.0 if standardize == "cluster" else 3.0)
+    assert_close(mean, told, error)
+    assert_far(mean, 5.0 - told, error)
+
+
 # ---- manifolds and lattices
 
 # Loss n as n grows: Gamma(1 + 2/D) (area / (n V_D))^(2/D) over the variance, on surfaces without rim.
