@@ -186,6 +186,8 @@ def test_exponents_are_claimed_where_clusters_are_apart():
     assert told(64, labels="linear", standardize="all") is None  # the label is an address
     apart = {"labels": "linear", "centres": "grid", "spacing": 16.0}
     assert (told(3, **apart), told(6, **apart)) == (2 / 3, 0.5)
+    assert told(1, **apart) is None  # thin ends decide
+    assert pl.make_cluster(5, 1).truth["cluster_exponent"] is None
     off = pl.BetheLattice(200, mean_offspring=0.9)
     truth = pl.make_distribution(5, 16, n_clusters=3, lattice=off, min_size=1).truth
     assert (truth["rank_exponent"], truth["cutoff_size"]) == (None, off.cutoff_size)

@@ -148,7 +148,9 @@ def cloud_truth(
     if dim > CROSSING_DIM:
         apart = spacing >= SPACING
     else:
-        apart = labels == "linear" and centres != "random" and spacing >= SAFE_SPACING
+        # On a line the thin ends of clusters decide, by no known power.
+        grid = centres != "random" and spacing >= SAFE_SPACING
+        apart = labels == "linear" and grid and dim > 1
     if not apart or weight is None:
         truth["cluster_exponent"] = None
     return {**truth, "standardized": standardize, "weight_exponent": weight, "rank_exponent": rank}

@@ -167,8 +167,8 @@ def make_distribution(
         For "site" and "cluster", `n_clusters` cluster sizes are drawn from the exact law inside the
         window; each point picks a uniform site of all clusters. For "yule", every one of the
         `n_samples` sites is a point, founding a cluster with probability 1/3 or joining one by size
-        (the ensemble of the 2026 generator); rows are then in the order of growth, so shuffle them
-        before you split by row (`Dataset.split` does).
+        (the ensemble of the 2026 generator); rows are in the order of growth, oldest clusters first,
+        so do not take the first ones for training (`Dataset.split` deals rows at random).
     n_clusters, lattice, min_size, max_size
         Used by "site" and "cluster"; `lattice` sets the size law only, shapes are uniform
         Cayley trees.
@@ -182,10 +182,10 @@ def make_distribution(
         points: clusters then weigh as their own variance too, and part of every label is
         which cluster it is in.
     centres : {"random", "grid", "rotated"}
-        Where clusters start. "random": independent, uniform in a cube, the same in all directions up
-        to the fourth moments, as in the 2026 generator. "grid": centre k has the binary digits of k as
-        coordinates; clusters stay apart in every dimension, but the columns are unlike each other.
-        "rotated": the grid in a random orientation.
+        Where clusters start. "random": independent and uniform in a cube, as in the 2026 generator,
+        so that all columns are alike and a place tells nothing of a size. "grid": centre k has the
+        binary digits of k as coordinates; clusters stay apart in every dimension, but few columns
+        tell them apart. "rotated": the grid in a random orientation.
     spacing : float
         Distance of the centres (see `ClusterCentres`) in units of S^(1/4), S being the sites of
         the largest cluster drawn, whose root mean square radius is 0.79 in this unit.
