@@ -42,6 +42,19 @@ def add(commands: Any) -> None:
     generate.add_argument("--steps", default="gaussian", help="cluster: gaussian, sphere, lattice")
     generate.add_argument("--ensemble", default="site", help="distribution: site, cluster, yule")
     generate.add_argument("--clusters", type=count, default=316, help="distribution: clusters")
+    generate.add_argument("--labels", default="walk", help="distribution: walk, linear, none")
+    generate.add_argument(
+        "--standardize", default="cluster", help="distribution: labels by cluster, or over all"
+    )
+    generate.add_argument(
+        "--centres", default="random", help="distribution: random, grid, rotated (default: random)"
+    )
+    generate.add_argument(
+        "--spacing",
+        type=float,
+        default=2.0,
+        help="distribution: distance of clusters in extents of the largest (default: 2)",
+    )
     generate.add_argument(
         "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll"
     )
@@ -64,7 +77,7 @@ def add(commands: Any) -> None:
 
 _KIND_FLAGS = {
     "cluster": ("size", "z", "steps", "memory"),
-    "distribution": ("ensemble", "clusters"),
+    "distribution": ("ensemble", "clusters", "labels", "standardize", "centres", "spacing"),
     "manifold": ("manifold", "intrinsic_dim"),
     "lattice": ("lattice_dim", "probability", "percolation", "sites"),
 }
@@ -132,7 +145,15 @@ def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
             )
         elif options.kind == "distribution":
             data = make_distribution(
-                n, dim, options.seed, ensemble=options.ensemble, n_clusters=options.clusters
+                n,
+                dim,
+                options.seed,
+                ensemble=options.ensemble,
+                n_clusters=options.clusters,
+                labels=options.labels,
+                standardize=options.standardize,
+                centres=options.centres,
+                spacing=options.spacing,
             )
         elif options.kind == "lattice":
             data = make_lattice(

@@ -13,6 +13,16 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
 
+#: What `truth` says of the labels; new labels make it void.
+TARGET_KEYS = (
+    "target",
+    "approximation_order",
+    "cluster_exponent",
+    "standardized",
+    "weight_exponent",
+    "rank_exponent",
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -29,7 +39,14 @@ class Dataset:
     cluster_size : array of int64, shape (n_clusters,)
         Sites of each cluster as drawn; 0 stands for infinite. (`size` and `rank` are per point.)
     truth : dict
-        What is known exactly, plain values: dimension, exponents, law, teacher, ...
+        What is known exactly, plain values. Of the points: ``dimension`` (in this space, above the
+        step of a finite cluster), ``law`` and ``fisher_exponent`` of the cluster sizes. Of the
+        labels, where there are any, for a learner that answers with the nearest label: ``target``;
+        ``approximation_order`` c; ``cluster_exponent`` c/D, with which one structure is learned; and
+        for many clusters ``standardized`` ("cluster" or "all"), ``weight_exponent`` q (clusters of s
+        sites hold s^q of the variance inside clusters; see also `loss_weight`) and
+        ``rank_exponent`` alpha (the cluster of rank k then weighs k^-(1 + alpha) in the loss).
+        None: not a power, or not known.
     provenance : dict
         Maker, arguments, seed, versions; plain values.
     features : scipy.sparse array, shape (n, n_features), optional
@@ -79,6 +96,18 @@ class Dataset:
         rank = np.empty(order.size, dtype=np.int64)
         rank[order] = np.arange(1, order.size + 1)
         return rank[self.cluster]
+
+    @property
+    def loss_weight(self) -> npt.NDArray[np.float64]:
+        """Share of each cluster in the loss of predicting the mean label, shape (n_clusters,).
+
+        The sum over its points of (y - mean)^2, over the sum for all points: what a cluster that
+        is not learned costs. Zeros if all labels are equal.
+        """
+        y = self.y.reshape(len(self), -1)
+        square = ((y - y.mean(axis=0)) ** 2).sum(axis=1)
+        weight = np.bincount(self.cluster, square, minlength=self.cluster_size.size)
+        return np.asarray(weight / (weight.sum() or 1.0))
 
     def take(self, rows: npt.ArrayLike) -> Dataset:
         """Return the dataset of the given rows (copied into memory)."""
@@ -172,13 +201,15 @@ class Dataset:
 
         Notes
         -----
-        X is read into memory. ``truth["target"]`` becomes the teacher's description.
+        X is read into memory. ``truth["target"]`` becomes the teacher's description; what `truth`
+        said of the labels before is left out.
         """
         from percolaw.targets.teacher import standardized_inputs
 
         drawn = teacher.sample(self.dim, rng)
         y = drawn(standardized_inputs(np.asarray(self.X)))
-        return dataclasses.replace(self, y=y, truth={**self.truth, "target": drawn.description})
+        kept = {name: known for name, known in self.truth.items() if name not in TARGET_KEYS}
+        return dataclasses.replace(self, y=y, truth={**kept, "target": drawn.description})
 
     def to_torch(self) -> Any:
         """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors."""

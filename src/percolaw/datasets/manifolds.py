@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.dataset import Dataset
+from percolaw.datasets.labels import target_truth
+from percolaw.datasets.provenance import provenance
+from percolaw.datasets.resolution import check_resolution
 from percolaw.rng import RandomLike, Streams, as_streams
 
 FloatArray = npt.NDArray[np.float64]
@@ -88,7 +91,13 @@ def make_manifold(
     Returns
     -------
     Dataset
-        With y = a random linear function of unit variance and ``truth["dimension"]``.
+        With y = a random linear function of unit variance; ``truth["dimension"]`` D, and
+        ``truth["cluster_exponent"]`` 2/D of its nearest-neighbour loss.
+
+    Raises
+    ------
+    ValueError
+        If there are too many points on a line for float32.
     """
     n = checks.integer("n_samples", n_samples, minimum=2)
     factors = ((name, intrinsic_dim),) if isinstance(name, str) else tuple(name)
@@ -103,6 +112,8 @@ def make_manifold(
     if dim is not None:
         d = checks.integer("dim", dim, minimum=x.shape[1])
         x = x @ isometry(x.shape[1], d, streams).T
+    extent = float(np.abs(x).max())
+    check_resolution(extent, extent * n ** (-1.0 / total), "Ask for fewer points.")
     weights = streams.generator("target").standard_normal(x.shape[1])
     y = (x - x.mean(axis=0)) @ weights
     return Dataset(
@@ -110,12 +121,13 @@ def make_manifold(
         y=np.asarray(y / y.std()),
         cluster=np.zeros(n, dtype=np.int64),
         cluster_size=np.zeros(1, dtype=np.int64),
-        truth={"dimension": total, "target": "linear"},
-        provenance={
-            "maker": "make_manifold",
-            "factors": [[kind, int(k)] for kind, k in factors],
-            "n_samples": n,
-            "dim": x.shape[1],
-            "seed": streams.seed,
-        },
+        truth={"dimension": total, **target_truth("linear", total)},
+        provenance=provenance(
+            "make_manifold",
+            streams,
+            factors=[[kind, int(k)] for kind, k in factors],
+            n_samples=n,
+            dim=x.shape[1],
+            rotated=dim is not None,
+        ),
     )

@@ -50,8 +50,7 @@ def dimension(name: str) -> float:
         if name == "sphere 2 x cube 1":
             return 3.0
         if words[:-1] in (["cluster", "d", "="], ["finite", "cluster", "d", "="]):
-            checks.integer("d", int(words[-1]), minimum=1)
-            return 4.0
+            return float(min(4, checks.integer("d", int(words[-1]), minimum=1)))
         if name.startswith("lattice"):
             d, ratio = _lattice(name)
             return float(d) if ratio > 1.0 else critical_exponents(d).fractal_dimension

@@ -89,28 +89,24 @@ def deal_rows(cluster, start, key):
 
 
 @kernel
-def centre(cluster, bit_count, column, width):
-    """Coordinate of a cluster's centre in units of the spacing: the bits column, column + width, ..."""
-    value = 0.0
-    power = 1.0
-    bit = column
-    while bit < bit_count:
-        if (cluster >> bit) & 1:
-            value += power
-        power *= 2.0
-        bit += width
-    return value
+def uniform_centres(cluster, key, side, centre):
+    """Centres uniform in a cube about the origin, keyed by cluster and column."""
+    for i in range(cluster.shape[0]):
+        word = bits(key, np.uint64(cluster[i]))
+        for c in range(centre.shape[1]):
+            centre[i, c] = side * (uniform(word, np.uint64(c)) - 0.5)
 
 
 @kernel
-def gaussian_cloud(parent, start, row, key, spread, spacing, bit_count, points, label):
+def gaussian_cloud(parent, start, row, key, spread, first, centre, points, label):
     """Walk along unit edges straight into the rows of a cloud, cluster by cluster, then centre it.
 
-    Column ``width`` of the walk goes to ``label`` if that has rows.
+    Clusters ``first`` and following, one for each row of ``centre``. Column ``width`` of the walk
+    goes to ``label`` if that has rows.
     """
     width = points.shape[1]
     labelled = label.shape[0] > 0
-    for k in range(start.shape[0] - 1):
+    for k in range(first, first + centre.shape[0]):
         for i in range(start[k], start[k + 1]):
             p = parent[i]
             r = row[i]
@@ -126,8 +122,7 @@ def gaussian_cloud(parent, start, row, key, spread, spacing, bit_count, points, 
                 points[r, c] = points[above, c] + spread * normal(word, np.uint64(c))
             if labelled:
                 label[r] = label[above] + spread * normal(word, np.uint64(width))
-        for c in range(min(width, bit_count)):
-            shift = spacing * centre(k, bit_count, c, width)
-            if shift != 0.0:
-                for i in range(start[k], start[k + 1]):
-                    points[row[i], c] += shift
+        # Centred last, so that steps are not rounded as numbers of the cloud's extent.
+        for i in range(start[k], start[k + 1]):
+            for c in range(width):
+                points[row[i], c] += centre[k - first, c]
