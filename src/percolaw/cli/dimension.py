@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,12 @@ def add(commands: Any) -> None:
         "file", metavar="FILE", help=".npy, .npz, .zarr, .parquet, .csv, .tsv or .txt"
     )
     parser.add_argument("--array", default=None, help="name of the array in an .npz (default: X)")
+    parser.add_argument(
+        "--header",
+        choices=["auto", "yes", "no"],
+        default="auto",
+        help="text files: whether the first line holds names (default: auto)",
+    )
     parser.add_argument(
         "--max-points", type=count, default=100_000, help="random rows used (default: 100000)"
     )
@@ -53,7 +61,11 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
             raise ValueError(f"--plot must end in .png, .svg or .pdf; got {plot}.")
         if not plot.parent.is_dir():
             raise ValueError(f"there is no folder {plot.parent} for the plot; name another.")
-    points, n_rows = read_points(source, most, options.seed, options.array)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        points, n_rows = read_points(source, most, options.seed, options.array, options.header)
+    for note in notes:
+        print(f"note: {note.message}", file=sys.stderr)
     n_read = points.shape[0]
     if options.drop_duplicates:
         import numpy as np
