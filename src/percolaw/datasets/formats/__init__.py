@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,9 +163,16 @@ def reading(source: Path) -> Iterator[Path]:
     Path
         The file, or where an interrupted replacement has left it.
     """
-    place = present(Path(os.path.realpath(source)))
+    real = Path(os.path.realpath(source))
+    place = present(real)
+    if place != real:
+        warnings.warn(
+            f"{source} was being replaced when its writer was killed; the old one, {place.name}, is "
+            "read.",
+            stacklevel=4,
+        )
     if not place.exists():
-        parts = [part.name for part in unfinished(Path(os.path.realpath(source)))]
+        parts = [part.name for part in unfinished(real)]
         more = (
             f" An unfinished {parts[0]} lies there; generate again to complete it." if parts else ""
         )

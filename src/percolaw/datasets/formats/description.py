@@ -173,7 +173,7 @@ def side_arrays(data: Dataset) -> dict[str, npt.NDArray[Any]]:
         "cluster": _as("cluster", data.cluster, np.int64),
         "cluster_size": _as("cluster_size", data.cluster_size, np.int64),
     }
-    if np.dtype(data.X.dtype) != np.float32:
+    if np.dtype(data.X.dtype).newbyteorder("=") != np.float32:
         raise ValueError(f"X must be float32; got {data.X.dtype}. Pass X.astype(np.float32).")
     if data.features is not None:
         from scipy import sparse
