@@ -64,9 +64,8 @@ def outcome(path, data, read=load):
         np.asarray(got.X)
     except DatasetError:
         return "seen"
-    except ValueError as error:
-        assert "checksum" in str(error)  # a chunk of Zarr, when it is read
-        return "seen"
+    except ValueError as error:  # a chunk of Zarr, when it is read
+        return "seen" if "checksum" in str(error) else f"{error}"
     return "equal" if equal(got, data) else "other"
 
 
@@ -174,8 +173,8 @@ def test_arrays_of_another_dataset(tmp_path, data):
     with pytest.raises(DatasetError, match="X do not fit their checksum"):
         load(ours)
     np.testing.assert_array_equal(load(ours, verify=False).X, changed.X)
+    (ours / "y.npy").write_bytes((tmp_path / "b.npy" / "y.npy").read_bytes()[:-1] + b"\x00")
     with pytest.raises(DatasetError, match=r"y .*checksum"):
-        (ours / "y.npy").write_bytes((tmp_path / "b.npy" / "y.npy").read_bytes()[:-1] + b"\x00")
         load(ours, verify=False)
 
 
