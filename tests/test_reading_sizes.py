@@ -74,7 +74,7 @@ def test_small_files_do_not_unfold_to_gigabytes(tmp_path, monkeypatch):
     monkeypatch.setattr(arrays, "UNFOLDED", 1 << 20)
     path = bomb(tmp_path / "a.npz", X=(10**6, 2), y=(10**6,))
     for read in readers(path):
-        with pytest.raises(DatasetError, match="X would unfold from .* to 15.3 MiB"):
+        with pytest.raises(DatasetError, match=r"X would unfold from .* to 15\.3 MiB"):
             read()
     table = arrow.table({"a": np.zeros(10**6), "b": np.ones(10**6)})
     from pyarrow import parquet

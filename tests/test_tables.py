@@ -279,6 +279,6 @@ def test_empty_cells_of_parquet(write):
 
 def test_integers_that_floats_do_not_hold(write):
     big = 2**53 + 1 + 2 * np.random.default_rng(0).integers(0, 1000, 400)
-    with pytest.raises(DatasetError, match="column i of .* has integers that float64 cannot hold"):
+    with pytest.raises(DatasetError, match=r"column i of .* has integers that float64 cannot hold"):
         read_points(write({**COLUMNS, "i": big}), 10)
     assert quiet(write({"i": big, "j": -big})).dtype == np.int64
