@@ -106,7 +106,9 @@ def test_features_that_do_not_fit(tmp_path):
 
 def test_the_features_alone_say_what_they_are(tmp_path):
     path = published(tmp_path)
-    with pytest.raises(DatasetError, match="holds a sparse matrix .* and no points. Load the file"):
+    with pytest.raises(
+        DatasetError, match=r"holds a sparse matrix .* and no points\. Load the file"
+    ):
         load(path.with_name(f"{NAME}_gt_features.npz"))
 
 
