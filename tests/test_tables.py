@@ -226,6 +226,11 @@ def test_plain_parquet(write):
     assert mixed.shape == (400, 6)
 
 
+def test_parquet_of_truth_values(write):
+    flags = {"a": X[:, 0] > 0, "b": np.arange(400) % 2 == 1}
+    np.testing.assert_array_equal(quiet(write(flags)), np.column_stack(list(flags.values())))
+
+
 def test_parquet_of_pandas(tmp_path):
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")

@@ -95,6 +95,16 @@ def test_a_single_file_is_not_replaced_by_a_folder(tmp_path, suffix):
     assert path.read_bytes() == b"numbers of mine"
 
 
+def test_targets_are_named_as_the_user_did(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(OLD, "a.npz")
+    with pytest.raises(FileExistsError, match=r"^a\.npz exists"):
+        save(OLD, "a.npz")
+    Path("a.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"^a\.npz cannot be read"):
+        load("a.npz")
+
+
 def test_empty_folders_may_be_filled(tmp_path):
     (tmp_path / "a.zarr").mkdir()
     with pytest.raises(FileExistsError):
@@ -164,6 +174,8 @@ def test_arrays_of_every_layout_are_saved_as_promised(tmp_path, suffix, name):
         ({"X": OLD.X.astype(float)}, "X must be float32; got float64"),
         ({"y": OLD.y.astype(complex)}, "y must be float64 to be saved; got complex128"),
         ({"y": OLD.y.astype(np.longdouble)}, "y must be float64"),
+        ({"y": np.ma.masked_less(OLD.y, 0)}, "y has masked entries"),
+        ({"X": np.ma.masked_less(OLD.X, 0)}, "X has masked entries"),
         ({"truth": {"dimension": {1, 2}}}, "plain values"),
         ({"columns": {"a/b": OLD.y}}, "needs a plain name"),
         ({"columns": {"a": OLD.y.astype(str)}}, "must hold numbers"),

@@ -214,5 +214,7 @@ def _points(source: Path, table: npt.NDArray[Any], names: list[str]) -> npt.NDAr
 
 
 def _counts_rows(column: npt.NDArray[Any]) -> bool:
+    if column.dtype.kind == "b":
+        return False
     steps = np.arange(column.size)
     return bool(column.size) and column[0] in (0, 1) and bool(np.all(column - column[0] == steps))

@@ -178,7 +178,7 @@ def reading(source: Path) -> Iterator[Path]:
         )
         raise DatasetError(f"there is no {source}.{more}")
     try:
-        yield place
+        yield source if place == real else place
     except MemoryError as error:
         if isinstance(error, ResourceError):
             raise

@@ -168,6 +168,11 @@ def sparse_rows(parts: Mapping[str, npt.NDArray[Any]], n_rows: int, layout: str 
 
 def side_arrays(data: Dataset) -> dict[str, npt.NDArray[Any]]:
     """Return everything but X as named little-endian arrays of the promised dtypes, or raise."""
+    for name, given in {"X": data.X, "y": data.y, "cluster": data.cluster, **data.columns}.items():
+        if np.ma.is_masked(given):
+            raise ValueError(
+                f"{name} has masked entries, which no format keeps; remove them first."
+            )
     arrays = {
         "y": _as("y", data.y, np.float64),
         "cluster": _as("cluster", data.cluster, np.int64),

@@ -79,22 +79,28 @@ def _check_replaceable(place: Path, as_folder: bool, overwrite: bool) -> None:
         return
     if not overwrite:
         raise FileExistsError(
-            f"{place} exists; choose another name or pass overwrite (--overwrite)."
+            f"{_shown(place)} exists; choose another name or pass overwrite (--overwrite)."
         )
     remedy = "Choose another name, or remove it yourself."
     if found.is_symlink() or os.path.ismount(found):
-        raise FileExistsError(f"{place} is a link to itself or a mount point. {remedy}")
+        raise FileExistsError(f"{_shown(place)} is a link to itself or a mount point. {remedy}")
     if not found.is_dir():
         if as_folder or not found.is_file():
             kind = "a file" if found.is_file() else "no plain file"
             raise FileExistsError(
-                f"{place} is {kind} and no dataset of this form; it is not overwritten. {remedy}"
+                f"{_shown(place)} is {kind} and no dataset of this form; it is not overwritten. {remedy}"
             )
     elif not as_folder or not is_dataset_folder(found):
         raise FileExistsError(
-            f"{place} is a folder that holds other things than a dataset; it is not overwritten. "
+            f"{_shown(place)} is a folder that holds other things than a dataset; it is not overwritten. "
             f"{remedy}"
         )
+
+
+def _shown(place: Path) -> str:
+    """A path as short as it can be said."""
+    here = Path.cwd()
+    return str(place.relative_to(here) if place.is_relative_to(here) else place)
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class Claim:
 def claimed(place: Path, as_folder: bool, overwrite: bool) -> Iterator[Claim]:
     """Be the only one who writes `place`; others are refused with FileExistsError."""
     busy = (
-        f"another process writes {place} now. Wait for it to end, or choose another name; the "
+        f"another process writes {_shown(place)} now. Wait for it to end, or choose another name; the "
         "lock goes with that process."
     )
     with only_one(place.with_name(f".{place.name}.lock"), busy):
