@@ -9,20 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def locked(descriptor: int) -> bool:
+def locked(descriptor: int, shared: bool = False) -> bool | None:
     """Lock an open file and return True, or return False if another one holds it.
 
-    Also True where there are no such locks: work that others do at once is then not noticed.
+    None where there are no such locks: work that others do at once is then not noticed.
     """
     try:
         import fcntl
     except ImportError:
-        return True
+        return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         # Other errors come from file systems without locks.
-        return error.errno not in (errno.EAGAIN, errno.EACCES)
+        return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
     return True
 
 
@@ -44,7 +44,7 @@ def only_one(path: Path, busy: str) -> Iterator[None]:
             # The holder removes the file when it ends: what we opened may be gone by now.
             if not _same(descriptor, path):
                 continue
-            if not mine:
+            if mine is False:
                 raise FileExistsError(busy)
             try:
                 yield

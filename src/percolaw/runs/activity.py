@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
-from percolaw.locks import locked
 
 #: Seconds between two reports of progress, and after which a silent remote run counts as dead.
 BEAT, SILENCE = 1.0, 60.0
@@ -76,7 +76,7 @@ def working(
     """
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
         told = False
-        while not locked(lock.fileno()):
+        while not _locked(lock):
             if not told:
                 told = True
                 other = active(folder)
@@ -100,6 +100,19 @@ def _beat(file: Path, ended: threading.Event) -> None:
             os.utime(file)
 
 
+def _locked(file: Any) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system: two runs then only waste time
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Other errors come from file systems without locks.
+        return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
+
+
 def active(folder: Path) -> dict[str, Any] | None:
     """Return what the process that works on a run last reported, or None if none is alive."""
     file = folder / "active.json"
@@ -121,6 +134,6 @@ def active(folder: Path) -> dict[str, Any] | None:
         return found
     try:
         with open(folder / ".lock", "a+", encoding="utf-8") as lock:
-            return None if locked(lock.fileno()) else found  # the lock goes with its process
+            return None if _locked(lock) else found  # the lock goes with its process
     except OSError:
         return found if age < SILENCE else None
