@@ -21,6 +21,7 @@ ALLOWED = {
     "errors": set(),
     "checks": {"errors"},
     "rng": {"checks", "errors"},
+    "locks": set(),
     "kernels": set(),
     "lattice": _BASE,
     "critical": _BASE,
@@ -32,14 +33,14 @@ ALLOWED = {
     "embedding": _TREES | {"lattice", "clusters", "neighbors"},
     "targets": _TREES | {"covariance", "neighbors"},
     "learners": _TREES | {"covariance", "neighbors"},
-    "datasets": _TREES | {"lattice", "critical", "clusters", "embedding", "targets"},
+    "datasets": _TREES | {"locks", "lattice", "critical", "clusters", "embedding", "targets"},
     "scaling": _BASE,
     "dimension": _BASE | {"covariance", "neighbors"},
     "experiments": _TREES
     | {"neighbors", "covariance"}
     | {"lattice", "critical", "clusters", "embedding", "targets", "datasets", "learners"}
     | {"scaling", "dimension"},
-    "runs": _BASE | {"experiments.base"},
+    "runs": _BASE | {"experiments.base", "locks"},
     "report": _BASE | {"experiments", "experiments.base", "runs.store"},
     "cli": None,
     "__main__": {"cli"},

@@ -247,7 +247,7 @@ def test_pickles_are_refused_and_not_run(command, tmp_path):
     Path("raw.npy").write_bytes(pickle.dumps(Bomb(mark)))
     Path("raw.npz").write_bytes(pickle.dumps(Bomb(mark)))
     for name in ("objects.npy", "objects.npz", "raw.npy", "raw.npz"):
-        refused(command(name, "--no-plot"), rf"{name} cannot be read.*(pickle|[Oo]bject)")
+        refused(command(name, "--no-plot"), rf"{name} (cannot be read|holds Python objects)")
         assert not mark.exists()
     pickle.loads(Path("raw.npy").read_bytes())
     assert mark.exists(), "control: the bomb works"

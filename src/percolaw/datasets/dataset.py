@@ -51,6 +51,8 @@ class Dataset:
         Maker, arguments, seed, versions; plain values.
     features : scipy.sparse array, shape (n, n_features), optional
         Ground-truth features, where a source has them.
+    columns : dict of arrays, each with n rows
+        Further values of each point by name, where a source has them.
     """
 
     X: Any
@@ -60,6 +62,7 @@ class Dataset:
     truth: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     features: Any = None
+    columns: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = tuple(self.X.shape)
@@ -74,6 +77,9 @@ class Dataset:
                 f"X (n, d), y (n, ...), cluster (n,) must have one n and cluster_size one dimension; "
                 f"got {shape}, {self.y.shape}, {self.cluster.shape}, {self.cluster_size.shape}."
             )
+        for name, values in self.columns.items():
+            if values.shape[:1] != shape[:1]:
+                raise ValueError(f"column {name} must have {shape[0]} rows; got {values.shape}.")
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -118,6 +124,7 @@ class Dataset:
             y=self.y[index],
             cluster=self.cluster[index],
             features=None if self.features is None else self.features[index],
+            columns={name: values[index] for name, values in self.columns.items()},
         )
 
     def split(
