@@ -138,8 +138,11 @@ class PowerLawFit:
 
     def __str__(self) -> str:
         low, high = self.interval
+        interval = f"[{low:.3f}, {high:.3f}]"
+        if self.n_seeds < 3:
+            interval = "(an interval needs 3 or more repeats)"
         return (
-            f"exponent {self.exponent:.3f} [{low:.3f}, {high:.3f}] "
+            f"exponent {self.exponent:.3f} {interval} "
             f"({self.n_seeds} seeds, sizes {self.window[0]:.3g}..{self.window[1]:.3g})"
         )
 
