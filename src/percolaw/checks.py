@@ -46,19 +46,19 @@ def integer(
 ) -> int:
     """Return `value` as an int inside [minimum, maximum] or raise; 3.0 and 1e6 count as integers.
 
-    Without bounds of its own it has those of int64.
+    Of 64 bits at most, which is what arrays hold.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__}).")
     if isinstance(value, (float, np.floating)) and not float(value).is_integer():
         raise ValueError(f"{name} must be an integer; got {value!r}. Round it first.")
     number = int(value)
-    low = -(2**63) if minimum is None else minimum
-    high = 2**63 - 1 if maximum is None else maximum
-    if not low <= number <= high:
-        bounds = f"{'-2^63' if minimum is None else low}, {'2^63 - 1' if maximum is None else high}"
-        shown = number if abs(number) < 10**40 else f"an integer of {number.bit_length()} bits"
-        raise ValueError(f"{name} must be in [{bounds}]; got {shown}.")
+    if not -(2**63) <= number < 2**64:
+        raise ValueError(f"{name} is an integer of {number.bit_length()} bits; 64 are the most.")
+    if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
+        low = "-inf" if minimum is None else minimum
+        high = "inf" if maximum is None else maximum
+        raise ValueError(f"{name} must be in [{low}, {high}]; got {number}.")
     return number
 
 
@@ -112,7 +112,8 @@ def finite_array(
     if ndim is not None and found.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimension(s); got shape {found.shape}.")
     if length is not None and (found.ndim == 0 or found.shape[0] != length):
-        raise ValueError(f"{name} must have {length} rows; got {found.shape}.")
+        rows = found.shape[0] if found.ndim else f"the single number {found}"
+        raise ValueError(f"{name} must have {length} rows; got {rows}.")
     bad = found.size - int(np.count_nonzero(np.isfinite(found)))
     if bad:
         raise ValueError(
