@@ -171,7 +171,9 @@ def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if values.dtype == np.float32 or values.size == 0:
         return narrow
     moved = np.abs(narrow - values).max(axis=0)
-    if np.any(moved > 0.01 * values.std(axis=0)) and np.any(np.ptp(values, axis=0) > 0):
+    with np.errstate(over="ignore"):
+        lost = (moved > 0.01 * values.std(axis=0)) & (np.ptp(values, axis=0) > 0)
+    if np.any(lost | np.isinf(moved)):
         raise ValueError(
             f"{name} would lose its structure in float32: rounding moves points by "
             f"{float(moved.max()):.2g}. Centre it first (percolaw.standardized_inputs)."

@@ -105,7 +105,7 @@ class Tree:
         ):
             raise ValueError(
                 f"start must rise strictly from 0 to the number of sites ({array.size}) and the "
-                f"first site must be a root (parent -1); got start {bounds[:5]}..."
+                f"first site must be a root (parent -1); got start {bounds.ravel()[:5]}..."
             )
         bad = int(kernels.first_bad_parent(array, bounds))
         if bad >= 0:
