@@ -213,12 +213,7 @@ def test_right_or_refused(name, kind):
     ):
         array = np.asarray(checks.array("a", make(array)), dtype=np.float64)  # what it does hold
     if refusal is None:
-        try:
-            found = door(make(array))
-        except (TypeError, ValueError) as error:
-            assert kind == "list of tensors", str(error)
-            return
-        assert same(found, door(array))
+        assert same(door(make(array)), door(array))
         return
     with pytest.raises((TypeError, ValueError), match=refusal) as caught:
         door(make(array))
@@ -226,10 +221,10 @@ def test_right_or_refused(name, kind):
     assert "\n" not in str(caught.value)
 
 
-def test_control_the_table_notices_a_door_without_a_check():
-    with pytest.raises(pytest.fail.Exception):
-        with pytest.raises(ValueError, match="masked"):
-            np.asarray(masked(X))
+def test_control_without_the_door_masks_are_lost():
+    assert np.asarray(masked(X)).flat[-1] == -9999
+    with pytest.raises(ValueError, match="1 masked value"):
+        checks.array("points", masked(X))
 
 
 def test_float32_of_points_far_from_the_origin_is_refused():
@@ -258,7 +253,7 @@ def test_a_column_that_does_not_vary_may_be_anywhere():
 def test_long_floats_beyond_float64_are_refused():
     long = X.astype(np.longdouble)
     long[3, 1] = np.longdouble("1e400")
-    with pytest.raises(ValueError, match="beyond 1.8e308"):
+    with pytest.raises(ValueError, match=r"beyond 1\.8e308"):
         pl.nearest_neighbors(long, QUERIES)
 
 
@@ -272,9 +267,9 @@ def test_learners_name_values_of_another_shape():
 
 @pytest.mark.parametrize("value", [10**400, 2**64])
 def test_integers_of_hundreds_of_digits(value):
-    with pytest.raises(ValueError, match="k is an integer of [0-9]+ bits; 64 are the most"):
+    with pytest.raises(ValueError, match=r"k is an integer of [0-9]+ bits; 64 are the most"):
         pl.nearest_neighbors(X, QUERIES, value)
-    with pytest.raises(ValueError, match="coordination_number must be an integer >= 3"):
+    with pytest.raises(ValueError, match=r"coordination_number must be an integer >= 3"):
         pl.conditioned_clusters(10, value)
-    with pytest.raises(ValueError, match="too large|must be finite"):
+    with pytest.raises(ValueError, match=r"too large|must be finite"):
         checks.real("ridge", value * 10**400)

@@ -73,7 +73,7 @@ def _plain(name: str, values: Any) -> Any:
     """Return `values` for np.asarray, which would drop masks and fails on some tensors."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
-            f"{name} has {int(np.ma.count_masked(values))} masked value(s) of {values.size}. Leave "
+            f"{name} has {int(np.ma.getmaskarray(values).sum())} masked value(s) of {values.size}. Leave "
             "them out first: with mask = numpy.ma.getmaskarray(values), values.data[~mask]."
         )
     sparse, torch = sys.modules.get("scipy.sparse"), sys.modules.get("torch")
