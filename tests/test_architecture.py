@@ -19,7 +19,8 @@ _TREES = _BASE | {"tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
     "errors": set(),
-    "checks": {"errors"},
+    "arrays": set(),
+    "checks": {"arrays", "errors"},
     "rng": {"checks", "errors"},
     "locks": set(),
     "kernels": set(),

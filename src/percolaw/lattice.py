@@ -434,7 +434,7 @@ def _continuous(log_probability: Any, size: FloatArray) -> FloatArray:
 
 
 def _sizes(size: npt.ArrayLike) -> FloatArray:
-    s = np.asarray(size, dtype=np.float64)
+    s = checks.float_array("size", size)
     if not np.all((s >= 1) & (s == np.floor(s)) & np.isfinite(s)):
         raise ValueError("size must hold integers >= 1.")
     return s

@@ -30,8 +30,8 @@ class Dataset:
 
     Attributes
     ----------
-    X : array of float32, shape (n, d)
-        Points; may be a memory map or a Zarr array.
+    X : array of float32 (or float64), shape (n, d)
+        Points; may be a memory map or a Zarr array. Other types of numbers become float64.
     y : array of float64, shape (n,) or (n, n_outputs)
         Labels.
     cluster : array of int64, shape (n,)
@@ -65,6 +65,13 @@ class Dataset:
     columns: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.X, np.memmap) and getattr(self.X, "oindex", None) is None:
+            x = checks.array("X", self.X)
+            x = x if x.dtype == np.float32 else checks.float_array("X", x)
+            object.__setattr__(self, "X", x)
+        object.__setattr__(self, "y", checks.float_array("y", self.y))
+        for name in ("cluster", "cluster_size"):
+            object.__setattr__(self, name, checks.integer_array(name, getattr(self, name)))
         shape = tuple(self.X.shape)
         if (
             len(shape) != 2
@@ -117,7 +124,10 @@ class Dataset:
 
     def take(self, rows: npt.ArrayLike) -> Dataset:
         """Return the dataset of the given rows (copied into memory)."""
-        index = np.asarray(rows)
+        index = checks.array("rows", rows)
+        if index.size and index.dtype.kind not in "iub":
+            raise TypeError(f"rows must be integers or a mask; got dtype {index.dtype}.")
+        index = index if index.dtype.kind == "b" else index.astype(np.int64)
         return dataclasses.replace(
             self,
             X=np.ascontiguousarray(_rows(self.X, index)),

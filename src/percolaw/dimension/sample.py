@@ -92,20 +92,20 @@ class Estimate:
 
     def __str__(self) -> str:
         low, high = self.interval
+        if not math.isfinite(high):
+            return f"dimension {self.dimension:.2f} (an interval needs {4 * FEWEST_POINTS} points)"
         return f"dimension {self.dimension:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def checked_cloud(points: npt.ArrayLike, k: int) -> npt.NDArray[Any]:
     """Return points (n, d) as floats, fit for k neighbours, or raise with the remedy."""
-    x = np.asarray(points)
+    x = checks.array("points", points)
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(
             f"points must have shape (n, d); got {x.shape}. One row a point: X.reshape(len(X), -1)."
         )
-    if x.dtype.kind not in "buif":
-        raise TypeError(f"points must be numeric; got dtype {x.dtype}.")
-    if x.dtype not in (np.float32, np.float64):
-        x = x.astype(np.float64)
+    if x.dtype != np.float32:
+        x = checks.float_array("points", x)
     if not np.isfinite(x.sum(dtype=np.float64)) and not np.all(np.isfinite(x)):
         bad = int(np.sum(~np.isfinite(x).all(axis=1)))
         raise ValueError(

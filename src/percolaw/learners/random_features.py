@@ -51,7 +51,7 @@ class RandomFeatures:
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedRandomFeatures:
         """Fit points (n, d) and values (n,) or (n, n_outputs): O(n m min(n, m))."""
         x = checks.finite_array("points", points, ndim=2)
-        y = checks.finite_array("values", values, length=x.shape[0])
+        y = checks.target_values("values", values, x.shape[0])
         n, d = x.shape
         if n == 0 or d == 0:
             raise ValueError(f"points must have shape (n, d), neither 0; got {x.shape}.")

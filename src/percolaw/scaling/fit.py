@@ -51,8 +51,8 @@ def log_slopes(size: npt.ArrayLike, curves: npt.ArrayLike) -> FloatArray:
     array of float64, shape (n_seeds,)
         NaN with fewer than 3 sizes.
     """
-    x = np.log(np.asarray(size, dtype=np.float64))
-    y = np.log(np.atleast_2d(np.asarray(curves, dtype=np.float64)))
+    x = np.log(checks.float_array("size", size))
+    y = np.log(np.atleast_2d(checks.float_array("curves", curves)))
     if x.size < 3:
         return np.full(y.shape[0], np.nan)
     x = x - x.mean()
@@ -62,7 +62,7 @@ def log_slopes(size: npt.ArrayLike, curves: npt.ArrayLike) -> FloatArray:
 def aggregate(loss: npt.ArrayLike, how: Aggregate = "geometric") -> FloatArray:
     """Return one curve from seeds: geometric mean (default), mean or median over axis 0."""
     checks.choice("how", how, ("geometric", "mean", "median"))
-    y = np.asarray(loss, dtype=np.float64)
+    y = checks.float_array("loss", loss)
     if how == "geometric":
         return np.asarray(np.exp(np.log(y).mean(axis=0)))
     return np.asarray(y.mean(axis=0) if how == "mean" else np.median(y, axis=0))
@@ -138,8 +138,11 @@ class PowerLawFit:
 
     def __str__(self) -> str:
         low, high = self.interval
+        interval = f"[{low:.3f}, {high:.3f}]"
+        if self.n_seeds < 3:
+            interval = "(an interval needs 3 or more repeats)"
         return (
-            f"exponent {self.exponent:.3f} [{low:.3f}, {high:.3f}] "
+            f"exponent {self.exponent:.3f} {interval} "
             f"({self.n_seeds} seeds, sizes {self.window[0]:.3g}..{self.window[1]:.3g})"
         )
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.learners.neural.device import resolve_device
 from percolaw.learners.neural.networks import Pass, unflatten
-from percolaw.learners.neural.trained import Trained
+from percolaw.learners.neural.trained import Trained, checked_inputs
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def tangent_kernel(trained: Trained, points: npt.ArrayLike, student: int = 0) ->
     if trained.n_outputs != 1:
         raise ValueError(f"the tangent kernel is of one output; got {trained.n_outputs}.")
     x = (
-        np.asarray(points)
+        checked_inputs(trained.network, points)
         if trained.network.takes_tokens
         else checks.finite_array("points", points)
     )

@@ -205,10 +205,11 @@ def train(
     x = checked_inputs(network, points)
     if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] == 0:
         raise ValueError(f"points must have shape (n, dim), neither 0; got {x.shape}.")
-    y = checks.finite_array("values", values, length=x.shape[0])
-    if y.ndim not in (1, 2):
-        raise ValueError(f"values must have shape (n,) or (n, n_columns); got {y.shape}.")
-    y = y.reshape(x.shape[0], -1)
+    y = checks.target_values("values", values, x.shape[0]).reshape(x.shape[0], -1)
+    if training.dtype != "float64":
+        checks.single("values", y)
+        if not network.takes_tokens:
+            checks.single("points", x)
     n_outputs = checks.integer("n_outputs", n_outputs, minimum=1)
     if training.optimizer == "lbfgs" and training.dtype == "bfloat16":
         raise ValueError("L-BFGS needs float32 or float64; got dtype = 'bfloat16'.")
