@@ -49,7 +49,7 @@ def merge_smallest(product, norm, offset, value, candidate, worst):
         worst[i] = w
 
 
-@njit(cache=True)
+@kernel
 def nearest_directly(points, queries, inverse, value, candidate):
     """Fill the rows of least squared distance to each query, by differences times ``inverse``.
 
