@@ -19,6 +19,7 @@ _TREES = _BASE | {"tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
     "errors": set(),
+    "text": set(),
     "checks": {"errors"},
     "rng": {"checks", "errors"},
     "kernels": set(),
@@ -40,7 +41,7 @@ ALLOWED = {
     | {"lattice", "critical", "clusters", "embedding", "targets", "datasets", "learners"}
     | {"scaling", "dimension"},
     "runs": _BASE | {"experiments.base"},
-    "report": _BASE | {"experiments", "experiments.base", "runs.store"},
+    "report": _BASE | {"text", "experiments", "experiments.base", "runs.store", "runs.files"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,
