@@ -16,7 +16,7 @@ import json
 import math
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,7 +31,8 @@ from percolaw.experiments.base import Claim, plain, preset
 from percolaw.report.claims import VERDICT_RULE, measured, number, predicted, tally
 from percolaw.report.plots import Numbers, Plot, Series, numbers, slug
 from percolaw.report.plots import number as json_number
-from percolaw.runs.store import read_record, write_atomic
+from percolaw.runs.files import MALFORMED, read_json, well_formed, write_atomic
+from percolaw.runs.store import read_record
 
 #: Bytes of pictures per run before they are made smaller; nine runs stay under 5 MB in all.
 _PICTURE_BYTES = 320_000
@@ -62,21 +63,8 @@ _SOURCES = {
 }""",
 }
 
-#: What a record of the wrong shape raises wherever it is read.
-_WRONG = (
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-    MemoryError,
-    StopIteration,
-)
-
-
-#: The same while Matplotlib draws it.
-DRAWING = (*_WRONG, RuntimeError, AssertionError)
+#: What figures raise, of a record of the wrong shape or by a mistake of their own.
+DRAWING = (*MALFORMED, RuntimeError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -99,6 +87,8 @@ class Run:
     claims : tuple of Claim
     plots : tuple of Plot
     pictures : tuple of Picture
+    notes : tuple of str
+        What could not be drawn, and why.
     """
 
     folder: Path
@@ -106,6 +96,7 @@ class Run:
     claims: tuple[Claim, ...]
     plots: tuple[Plot, ...]
     pictures: tuple[Picture, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -123,7 +114,9 @@ class Paper:
 
 
 def write_report(
-    folders: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]
+    folders: Sequence[str | os.PathLike[str]],
+    path: str | os.PathLike[str],
+    complain: Callable[[str], None] = lambda message: None,
 ) -> tuple[Path, int]:
     """Write one HTML file of finished runs, whole or not at all; return its path and size in bytes.
 
@@ -132,7 +125,9 @@ def write_report(
     folders : sequence of paths
         Run folders, or folders of `percolaw reproduce`, which stand for all their runs.
     path : path
-        The file to write; its folder is made if missing.
+        The file to write, .html or .htm; its folder is made if missing.
+    complain : callable
+        Called with a message for every run whose figures cannot be drawn; the page says so too.
 
     Raises
     ------
@@ -142,16 +137,24 @@ def write_report(
     target = Path(path)
     if target.is_dir():
         raise RunError(f"{target} is a folder. Name a file with --out, for instance report.html.")
-    text = build(folders)
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out must end in .html or .htm; got {target}, which would be replaced.")
+    text = build(folders, complain)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(target, text)
     return target, target.stat().st_size
 
 
-def build(folders: Sequence[str | os.PathLike[str]]) -> str:
+def build(
+    folders: Sequence[str | os.PathLike[str]],
+    complain: Callable[[str], None] = lambda message: None,
+) -> str:
     """Return the page of finished runs as text; see `write_report`. Same records, same text."""
     members, papers = expand(folders)
     runs = [read_run(folder) for folder in members]
+    for run in runs:
+        for note in run.notes:
+            complain(note)
     return page(_smaller(runs), papers)
 
 
@@ -183,10 +186,7 @@ def expand(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[
 def _summary(folder: Path) -> tuple[list[Path], Paper]:
     file = folder / "summary.json"
     again = "Run the same percolaw reproduce command again: it writes the file anew."
-    try:
-        summary = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{file} cannot be read: {error}. {again}") from None
+    summary = read_json(file, again)
     runs = summary.get("runs") if isinstance(summary, dict) else None
     if not isinstance(runs, dict) or not runs:
         raise RunError(f"{file} names no runs. {again}")
@@ -223,9 +223,17 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     record = read_record_of(where)
     with readable(where):
         claims = tuple(_claim(entry) for entry in _list(record["claims"]))
-        module = figures_of(record["experiment"])
-        plots = tuple(module.plots(record)) if hasattr(module, "plots") else ()
-    return Run(where, record, claims, plots, _pictures(where, record))
+    plots: tuple[Plot, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    notes = []
+    try:
+        with drawing(where):
+            module = figures_of(record["experiment"])
+            plots = tuple(module.plots(record)) if hasattr(module, "plots") else ()
+            pictures = _pictures(where, record)
+    except RunError as error:
+        notes.append(str(error))
+    return Run(where, record, claims, plots, pictures, tuple(notes))
 
 
 def read_record_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -249,33 +257,37 @@ def read_record_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
         )
     with readable(where):
         record = read_record(where)
-        if not isinstance(record, dict):
-            raise TypeError("not an object")
         if record["status"] != "done":
             raise RunError(
                 f"{where} has not finished: its status is {str(record['status'])[:60]!r}. "
                 "Run the same command again."
             )
-        for field, kind in (("experiment", str), ("config", dict), ("tables", dict)):
+        for field, kind in (("config", dict), ("tables", dict)):
             if not isinstance(record[field], kind):
                 raise TypeError(f"{field} is no {kind.__name__}")
     return record
 
 
 @contextmanager
-def readable(folder: Path, wrong: tuple[type[BaseException], ...] = _WRONG) -> Iterator[None]:
+def readable(folder: Path) -> Iterator[None]:
     """Say of whatever a record of the wrong shape raises where it was and what helps."""
-    try:
+    with well_formed(
+        f"{folder}/record.json does not hold what its experiment writes",
+        "It is damaged, or of another version of percolaw: run the same command again, which keeps "
+        "finished units and writes it anew.",
+    ):
         yield
-    except RunError:
-        raise
-    except wrong as error:
-        what = str(error)[:200] or "no more is known"
-        raise RunError(
-            f"{folder}/record.json does not hold what its experiment writes "
-            f"({type(error).__name__}: {what}). It is damaged, or of another version of percolaw: "
-            "run the same command again, which keeps finished units and writes it anew."
-        ) from error
+
+
+@contextmanager
+def drawing(folder: Path) -> Iterator[None]:
+    """Say of whatever figures raise whose they are; whether data or drawing is wrong is not known."""
+    with well_formed(
+        f"the figures of {folder} cannot be drawn",
+        "Its claims stand. Either the code of the figures is wrong, or the record is of another version.",
+        DRAWING,
+    ):
+        yield
 
 
 def _list(value: Any) -> list[Any]:
@@ -317,7 +329,7 @@ def figures_of(name: str) -> Any:
 def drawn(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """Return a record's figures by name, none if its experiment is not one of the package."""
     module = figures_of(record["experiment"])
-    with readable(folder, DRAWING):
+    with drawing(folder):
         return dict(module.draw(record)) if module else {}
 
 
@@ -325,7 +337,8 @@ def _pictures(folder: Path, record: dict[str, Any]) -> tuple[Picture, ...]:
     """Pictures kept with the run if they are of this record, else drawn now."""
     written = (folder / "record.json").stat().st_mtime
     kept = sorted((folder / "figures").glob("[!.]*.png"), key=lambda p: p.stem)
-    if kept and all(p.is_file() and p.stat().st_mtime >= written for p in kept):
+    here = not any(p.is_symlink() for p in (folder / "figures", *kept))
+    if kept and here and all(p.is_file() and p.stat().st_mtime >= written for p in kept):
         found = tuple(Picture(p.stem, p.read_bytes()) for p in kept)
         if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
             return found
@@ -334,7 +347,7 @@ def _pictures(folder: Path, record: dict[str, Any]) -> tuple[Picture, ...]:
     from percolaw.report.style import styled
 
     pictures = []
-    with styled(), readable(folder, DRAWING):
+    with styled(), drawing(folder):
         for name, figure in drawn(folder, record).items():
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", metadata={"Software": "percolaw"})
@@ -594,6 +607,7 @@ def _section(run: Run, place: str) -> str:
 <p class="source"><code>{text(run.name)}</code> &middot; {text(source)} &middot;
 computing time {duration(seconds)} over {text(record.get("units", "?"))} units</p>
 <p>{said}<a href="#claims">To the claims</a></p>
+{_reused(record)}{"".join(f'<p class="note">{text(note)}</p>' for note in run.notes)}
 {f'<div class="plots">{curves}</div>' if curves else ""}
 {f'<h3>Pictures</h3><div class="pictures">{pictures}</div>' if pictures else ""}
 <h3>How to redo it</h3>
@@ -602,6 +616,22 @@ computing time {duration(seconds)} over {text(record.get("units", "?"))} units</
 {_details("Provenance", come_from)}
 {_details("Cite", f"<pre>{text(citation(run))}</pre>")}
 </section>"""
+
+
+def _reused(record: dict[str, Any]) -> str:
+    """A paragraph on units that were not measured in this run."""
+    taken = record.get("reused")
+    if not isinstance(taken, dict) or not taken:
+        return ""
+    names = ", ".join(f"{_many_units(n)} from {text(name)}" for name, n in taken.items())
+    return (
+        f'<p class="note">Not measured in this run but taken from runs beside it: {names}. '
+        "They are as those runs kept them.</p>"
+    )
+
+
+def _many_units(n: Any) -> str:
+    return f"{text(n)} {'unit' if n == 1 else 'units'}"
 
 
 def _config_table(config: dict[str, Any], cls: type[Any] | None) -> str:

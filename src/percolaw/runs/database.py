@@ -16,23 +16,8 @@ from percolaw.runs.files import is_plain_file
 #: share; on these it fails, or looks well until a second machine opens the file.
 NETWORK = frozenset(
     [
-        "nfs",
-        "nfs4",
-        "lustre",
-        "gpfs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "smb3",
-        "afs",
-        "glusterfs",
-        "orangefs",
-        "pvfs2",
-        "panfs",
-        "wekafs",
-        "fuse.sshfs",
-        "fuse.glusterfs",
-        "fuse.ceph",
+        *("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "cifs", "smb3", "afs", "glusterfs"),
+        *("orangefs", "pvfs2", "panfs", "wekafs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph"),
     ]
 )
 #: What SQLite says where the memory beside a write-ahead log cannot be shared.

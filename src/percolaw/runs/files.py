@@ -32,7 +32,9 @@ DEEPEST, MOST_DIGITS = 100, 300
 
 
 @contextmanager
-def well_formed(complaint: str, remedy: str = "") -> Iterator[None]:
+def well_formed(
+    complaint: str, remedy: str = "", wrong: tuple[type[Exception], ...] = MALFORMED
+) -> Iterator[None]:
     """Turn whatever contents of the wrong shape raise into one RunError.
 
     Parameters
@@ -41,12 +43,14 @@ def well_formed(complaint: str, remedy: str = "") -> Iterator[None]:
         What is wrong, without a full stop: "FILE is not the config of a run".
     remedy : str
         What helps, as a sentence.
+    wrong : tuple of types
+        The errors meant.
     """
     try:
         yield
     except PercolawError:
         raise
-    except MALFORMED as error:
+    except wrong as error:
         what = str(error)[:200].rstrip(".") or "no more is known"
         text = f"{complaint} ({type(error).__name__}: {what}). {remedy}"
         raise RunError(text.rstrip()) from error
