@@ -44,7 +44,8 @@ def add(commands: Any) -> None:
 def run_report(options: argparse.Namespace, rest: list[str]) -> int:
     """Write the page, then the figures if asked for; print where, and how large."""
     from percolaw.report import FORMATS, write_figures
-    from percolaw.report.html import expand, write_report
+    from percolaw.report.html import write_report
+    from percolaw.report.reading import expand
     from percolaw.runs.folders import damaged_units
 
     formats = [name.strip().lower() for name in options.figures.split(",") if name.strip()]

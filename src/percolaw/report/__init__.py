@@ -21,7 +21,7 @@ def draw_figures(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
     RunError
         If the run has not finished, its figures cannot be drawn, or ``figures`` is a link.
     """
-    from percolaw.report.html import drawing, drawn, read_record_of
+    from percolaw.report.reading import drawing, drawn, read_record_of
     from percolaw.report.style import save, styled
 
     where = Path(folder)
@@ -52,7 +52,7 @@ def write_figures(
     dpi : float
         Resolution of pixels.
     """
-    from percolaw.report.html import drawing, drawn, expand, read_record_of
+    from percolaw.report.reading import drawing, drawn, expand, read_record_of
     from percolaw.report.style import save, styled
 
     for name in formats:
