@@ -221,9 +221,12 @@ def test_rows_of_neighbours_that_are_no_rows_are_passed_over(tmp_path, rows):
     assert result.reused == {}
 
 
+FORGED = '[{"value": "x"}]'
+
+
 def test_run_that_cannot_be_concluded_names_whose_units_it_has(tmp_path, capsys):
     first = percolaw.run(FaultToy(n_units=4), out=tmp_path).folder
-    change(first, "UPDATE units SET rows = ?, digest = ?", "[{}]", row_digest(b"[{}]"))
+    change(first, "UPDATE units SET rows = ?, digest = ?", FORGED, row_digest(FORGED.encode()))
     with pytest.raises(
         RunError, match=rf"4 of its units were .*taken from {first.name}; with anoth"
     ):
