@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 
-def printable(text: object, *, lines: bool = False) -> str:
-    """Return text in which a terminal finds nothing to obey.
+def printable(text: object) -> str:
+    """Return text on one line in which a terminal finds nothing to obey.
 
-    Control characters, marks that turn the direction of text, and characters without a glyph are
-    written as their escapes (``\\x1b``), so that a name on disk or a sentence in a record can neither
+    Control characters, line breaks among them, marks that turn the direction of text, and characters
+    without a glyph are written as their escapes (``\\x1b``), so that a name on disk or a sentence in a record can neither
     move the cursor, nor colour, nor hide anything.
 
     Parameters
     ----------
     text : object
         Taken by its `str`.
-    lines : bool
-        Leave line breaks and tabs as they are.
 
     Examples
     --------
@@ -24,8 +22,6 @@ def printable(text: object, *, lines: bool = False) -> str:
     >>> printable("größe ≤ 3")
     'größe ≤ 3'
     """
-    left = "\n\t" if lines else ""
     return "".join(
-        c if c.isprintable() or c in left else c.encode("unicode_escape").decode("ascii")
-        for c in str(text)
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
     )

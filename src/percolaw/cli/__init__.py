@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _FAILED
     except (ValueError, TypeError) as error:
-        print(f"percolaw: {printable(error, lines=True)}", file=sys.stderr)
+        print(f"percolaw: {printable(error)}", file=sys.stderr)
         return _USAGE
     except MemoryError as error:
         print(
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return _FAILED
     except (PercolawError, OSError) as error:
-        print(f"percolaw: {printable(error, lines=True)}", file=sys.stderr)
+        print(f"percolaw: {printable(error)}", file=sys.stderr)
         return _FAILED
 
 
