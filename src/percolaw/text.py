@@ -7,8 +7,8 @@ def printable(text: object) -> str:
     """Return text on one line in which a terminal finds nothing to obey.
 
     Control characters, line breaks among them, marks that turn the direction of text, and characters
-    without a glyph are written as their escapes (``\\x1b``), so that a name on disk or a sentence in a record can neither
-    move the cursor, nor colour, nor hide anything.
+    without a glyph are written as their escapes (``\\x1b``), so that a name on disk or a sentence in a
+    record can neither move the cursor, nor colour, nor hide anything.
 
     Parameters
     ----------
