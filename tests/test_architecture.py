@@ -20,6 +20,7 @@ _TREES = _BASE | {"tree", "graph", "kernels"}
 ALLOWED = {
     "errors": set(),
     "arrays": set(),
+    "text": set(),
     "checks": {"arrays", "errors"},
     "rng": {"checks", "errors"},
     "locks": set(),
@@ -42,7 +43,7 @@ ALLOWED = {
     | {"lattice", "critical", "clusters", "embedding", "targets", "datasets", "learners"}
     | {"scaling", "dimension"},
     "runs": _BASE | {"experiments.base", "locks"},
-    "report": _BASE | {"experiments", "experiments.base", "runs.store"},
+    "report": _BASE | {"text", "experiments", "experiments.base", "runs.store", "runs.files"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,

@@ -17,6 +17,7 @@ from percolaw.cli import control, dimension, experiments, generate, report, swee
 from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
 from percolaw.experiments import EXPERIMENTS, experiment_class
+from percolaw.text import printable
 
 _FAILED, _USAGE = 1, 2
 
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _FAILED
     except (ValueError, TypeError) as error:
-        print(f"percolaw: {error}", file=sys.stderr)
+        print(f"percolaw: {printable(error)}", file=sys.stderr)
         return _USAGE
     except MemoryError as error:
         print(
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return _FAILED
     except (PercolawError, OSError) as error:
-        print(f"percolaw: {error}", file=sys.stderr)
+        print(f"percolaw: {printable(error)}", file=sys.stderr)
         return _FAILED
 
 
