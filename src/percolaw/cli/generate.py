@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
     generate.add_argument("--ensemble", default="site", help="distribution: site, cluster, yule")
     generate.add_argument("--clusters", type=count, default=316, help="distribution: clusters")
     generate.add_argument(
-        "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll"
+        "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll, graph"
     )
     generate.add_argument("--intrinsic-dim", type=count, default=2, help="manifold: dimension")
     generate.add_argument("--lattice-dim", type=count, default=3, help="lattice: dimension")
