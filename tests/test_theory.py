@@ -9,13 +9,13 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import zeta
 
+from percolaw.scaling.ensemble import ensemble_nearest_neighbor_loss
 from percolaw.scaling.theory import (
     ASYMPTOTIC_SCALE_FACTOR,
     allocation_shape,
     data_break_rank,
     data_exponent,
     data_scaling_loss,
-    ensemble_nearest_neighbor_loss,
     finite_rate_factor,
     manifold_exponents,
     mean_nearest_distance,

@@ -315,9 +315,8 @@ class Sweep:
         lattice = self.lattice
         total = lattice.n_sites if lattice.kind == "site" else lattice.n_bonds
         middle = 0.5 * (self.n_open[1:] + self.n_open[:-1])
-        nearer = (
-            bdtr(np.ceil(middle)[None] - 1.0, total, p[:, None])
-            + bdtr(np.floor(middle)[None], total, p[:, None])
+        nearer = bdtr(np.ceil(middle)[None] - 1.0, total, p[:, None]) + bdtr(
+            np.floor(middle)[None], total, p[:, None]
         )
         below = np.concatenate([np.zeros((p.size, 1)), 0.5 * nearer, np.ones((p.size, 1))], 1)
         return np.asarray(np.diff(below, axis=1))

@@ -12,6 +12,7 @@ from percolaw import checks
 from percolaw.experiments import toy
 from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
 from percolaw.scaling import fit, theory
+from percolaw.scaling.ensemble import ensemble_nearest_neighbor_loss
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def _exact_curve(
     out = np.empty(grid.shape)
     for k, size in enumerate(sizes):
         rate = grid[:, k : k + 1] / size
-        out[:, k] = theory.ensemble_nearest_neighbor_loss(rate, [size], coordination_number)
+        out[:, k] = ensemble_nearest_neighbor_loss(rate, [size], coordination_number)
     return out
 
 

@@ -1,4 +1,4 @@
-"""Exponents with honest intervals, scale factors, local slopes, and comparison of model forms."""
+"""Exponents with honest intervals, scale factors and local slopes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def geometric(start: float, stop: float, n: int = 20) -> npt.NDArray[np.int64]:
     """Return up to n distinct integer sizes spaced geometrically from start to stop."""
     low = checks.real("start", start, minimum=1.0)
     high = checks.real("stop", stop, minimum=low, maximum=2.0**62)
-    count = checks.integer("n", n, minimum=1, maximum=1 << 40)
+    count = checks.integer("n", n, minimum=1)
     checks.memory(40.0 * count, f"{count} sizes", "Ask for fewer.")
     return np.unique(np.rint(np.geomspace(low, high, count)).astype(np.int64))
 
@@ -112,9 +112,7 @@ def _level(level: float) -> float:
 def _resampled(n_seeds: int, n_bootstrap: int, rng: RandomLike) -> npt.NDArray[np.int64]:
     """Draw the seeds of every replicate, (n_bootstrap, n_seeds). Stream ``bootstrap``."""
     n = checks.integer("n_bootstrap", n_bootstrap, minimum=1, maximum=1 << 40)
-    checks.memory(
-        24.0 * n * n_seeds + 32.0 * n, f"{n} bootstrap replicates", "Lower n_bootstrap."
-    )
+    checks.memory(24.0 * n * n_seeds + 32.0 * n, f"{n} bootstrap replicates", "Lower n_bootstrap.")
     return as_streams(rng).generator("bootstrap").integers(0, n_seeds, (n, n_seeds))
 
 
@@ -245,115 +243,6 @@ def _line(log_x: FloatArray, log_y: FloatArray) -> tuple[tuple[float, float], fl
     norm = square @ square
     bend = float(square @ log_y / norm) if norm > 0 else 0.0
     return (slope, float(log_y.mean() - slope * log_x.mean())), bend
-
-
-@dataclass(frozen=True)
-class ModelComparison:
-    """How well competing forms describe one curve.
-
-    Attributes
-    ----------
-    residual : dict
-        Root mean square residual of log loss of each form.
-    aicc : dict
-        Small-sample Akaike criterion of each form, less the smallest; under 2 is a tie, above 10
-        decisive.
-    best : str
-    parameters : dict
-        Fitted parameters of each form.
-    """
-
-    residual: dict[str, float]
-    aicc: dict[str, float]
-    best: str
-    parameters: dict[str, tuple[float, ...]]
-
-
-def compare_forms(
-    size: npt.ArrayLike, loss: npt.ArrayLike, prediction: npt.ArrayLike | None = None
-) -> ModelComparison:
-    """Hold a power law, a power law with offset and a predicted curve against measured losses.
-
-    Parameters
-    ----------
-    size, loss
-        As in `fit_power_law`; seeds are averaged geometrically.
-    prediction : array, shape (n_sizes,), optional
-        Predicted curve, compared up to a constant factor (one parameter).
-
-    Notes
-    -----
-    The offset form is a size^-e + c with a, c >= 0. Residuals are of log loss, equally weighted, and
-    every form is fitted to them, so the offset form is never behind the power law, its case c = 0.
-    """
-    x = _sizes(size)
-    y = aggregate(_losses(loss, x.size))
-    if x.size < 6:
-        raise ValueError(f"comparing forms needs at least 6 sizes; got {x.size}.")
-    log_x, log_y = np.log(x), np.log(y)
-    fitted: dict[str, FloatArray] = {}
-    parameters: dict[str, tuple[float, ...]] = {}
-    (slope, intercept), _ = _line(log_x, log_y)
-    fitted["power law"] = slope * log_x + intercept
-    parameters["power law"] = (-slope, float(np.exp(intercept)))
-
-    fitted["power law + offset"], parameters["power law + offset"] = _offset_form(
-        log_x, log_y, -slope
-    )
-    if prediction is not None:
-        if np.ndim(prediction) != 1:
-            raise ValueError(f"prediction must be one curve; got shape {np.shape(prediction)}.")
-        curve = np.log(_losses(prediction, x.size)[0])
-        shift = float(np.mean(log_y - curve))
-        fitted["prediction"] = curve + shift
-        parameters["prediction"] = (float(np.exp(shift)),)
-    n = x.size
-    residual, criterion = {}, {}
-    for name, model in fitted.items():
-        k = len(parameters[name]) + 1
-        square = float(np.mean((model - log_y) ** 2))
-        residual[name] = square**0.5
-        correction = 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf
-        criterion[name] = n * np.log(max(square, 1e-300)) + 2 * k + correction
-    least = min(criterion.values())
-    relative = {name: float(value - least) for name, value in criterion.items()}
-    return ModelComparison(residual, relative, min(relative, key=lambda m: relative[m]), parameters)
-
-
-def _offset_form(
-    log_x: FloatArray, log_y: FloatArray, straight: float
-) -> tuple[FloatArray, tuple[float, ...]]:
-    """Fit log(a size^-e + c) to log losses by least squares; return it and (e, a, c).
-
-    With u the share of the offset at the largest size, the form is a constant times
-    (1 - u) (size/largest)^-e + u: two parameters, on a grid and then refined; the constant is a mean.
-    The power law (`straight`, u = 0) is among the starts, so that the form cannot be behind it.
-    """
-    from scipy.optimize import least_squares
-
-    z = log_x - log_x[-1]
-
-    def shape(exponent: float, share: float) -> FloatArray:
-        return np.log((1.0 - share) * np.exp(-exponent * z) + share)
-
-    def residual(parameter: FloatArray) -> FloatArray:
-        gap = log_y - shape(*parameter)
-        return np.asarray(gap - gap.mean())
-
-    most = 700.0 / max(700.0 / 1e3, float(-z[0]))  # steeper powers overflow over these sizes
-    low, high = min(1e-3, straight), min(max(4.0, 2.0 * abs(straight)), most)
-    grid = [(e, u) for e in np.linspace(low, high, 40) for u in (*np.linspace(0, 0.95, 20), 0.99)]
-    cost = [float(np.sum(residual(np.array(start)) ** 2)) for start in grid]
-    starts = [np.array(grid[int(np.argmin(cost))]), np.array([straight, 0.0])]
-    bounds = ([low - 1e-9, -1e-12], [high + 1e-9, 1.0 - 1e-12])
-    found = [least_squares(residual, start, bounds=bounds).x for start in starts]
-    for x in found:
-        x[1] = max(x[1], 0.0)
-    exponent, share = min([*found, starts[1]], key=lambda x: float(np.sum(residual(x) ** 2)))
-    level = float(np.mean(log_y - shape(exponent, share)))
-    a = np.exp(level + exponent * log_x[-1] + np.log1p(-share))
-    model = shape(exponent, share) + level
-    return model, (float(exponent), float(a), float(share * np.exp(level)))
 
 
 def fit_scale_factor(

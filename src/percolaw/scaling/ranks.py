@@ -122,7 +122,9 @@ def data_discrete(t: FloatArray, alpha: float, gamma: float) -> FloatArray:
     # p_k T > 1 up to rank m.
     log_rank = np.maximum((scale + log_t) / (1.0 + alpha), -1.0)
     if np.any(log_rank >= math.log(EXACT_RANKS)):
-        raise ValueError(_too_many(f"n_train {t[log_rank >= math.log(EXACT_RANKS)].min():g} reaches"))
+        raise ValueError(
+            _too_many(f"n_train {t[log_rank >= math.log(EXACT_RANKS)].min():g} reaches")
+        )
     last = np.floor(np.exp(log_rank))
     out = tail_weight(alpha, last + 1.0)
     with np.errstate(over="ignore"):

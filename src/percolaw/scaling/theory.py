@@ -22,6 +22,8 @@ Convention: TypeAlias = Literal["integral", "discrete"]
 
 #: Logarithm of the largest float.
 _LARGEST_LOG = 709.0
+#: Rate below which the mean distance is expanded: relative error 1e-8, instead of 40/sqrt(rate) steps.
+_SMALL_RATE = 1e-8
 
 
 # ---- one cluster
@@ -89,6 +91,7 @@ def nearest_distance_survival(
     """
     rho = checks.probability("rate", rate)
     top = checks.integer("max_distance", max_distance, minimum=0)
+    checks.memory(8.0 * top, f"{top} distances", "Lower max_distance.")
     z = checks.coordination_number(coordination_number)
     out = np.empty(top + 1)
     q = t = 1.0 - rho
@@ -99,9 +102,9 @@ def nearest_distance_survival(
         if math.isinf(z):
             q = t = (1.0 - rho) * math.exp(-(1.0 - q))
         else:
-            keep = 1.0 - (1.0 - q) / (z - 1.0)
-            t = (1.0 - rho) * keep ** (z - 2.0)
-            q = t * keep
+            log_keep = math.log1p(-(1.0 - q) / (z - 1.0))
+            t = (1.0 - rho) * math.exp((z - 2.0) * log_keep)
+            q = t * math.exp(log_keep)
     return out
 
 
@@ -118,9 +121,19 @@ def mean_nearest_distance_at_rate(
     for i, rho in np.ndenumerate(rates):
         if not 0.0 < rho <= 1.0:
             raise ValueError(f"rate must lie in (0, 1]; got {rho}.")
-        reach = int(40.0 / math.sqrt(rho)) + 10
-        out[i] = float(np.sum(nearest_distance_survival(float(rho), reach, z)))
+        out[i] = _mean_distance(float(rho), z)
     return out.reshape(np.shape(rate))
+
+
+def _mean_distance(rho: float, z: float) -> float:
+    """Mean distance at one rate; below `_SMALL_RATE` by its expansion, 1 - factor ~ sqrt(rate)."""
+    if rho < _SMALL_RATE:
+        lost = 1.0 - _mean_distance(_SMALL_RATE, z) * math.sqrt(
+            _SMALL_RATE * offspring_variance(z) / 2.0
+        )
+        factor = 1.0 - lost * math.sqrt(rho / _SMALL_RATE)
+        return factor * math.sqrt(2.0 / offspring_variance(z)) / math.sqrt(rho)
+    return float(np.sum(nearest_distance_survival(rho, int(40.0 / math.sqrt(rho)) + 10, z)))
 
 
 def offspring_variance(coordination_number: float = math.inf) -> float:
@@ -177,7 +190,9 @@ def posterior_constant() -> float:
 def zipf_weights(rank_exponent: float, n_clusters: int) -> FloatArray:
     """Return k^-(1+alpha) for k = 1..n_clusters, normalised to sum 1."""
     alpha = _positive("rank_exponent", rank_exponent)
-    k = np.arange(1, checks.integer("n_clusters", n_clusters, minimum=1) + 1, dtype=np.float64)
+    n = checks.integer("n_clusters", n_clusters, minimum=1)
+    checks.memory(24.0 * n, f"weights of {n} clusters", "Lower n_clusters.")
+    k = np.arange(1, n + 1, dtype=np.float64)
     with np.errstate(over="ignore"):
         weight = np.exp(-(1.0 + alpha) * np.log(k))
     return np.asarray(weight / weight.sum())
@@ -326,13 +341,17 @@ def quanta_exponents(rank_exponent: float) -> tuple[float, float]:
 def manifold_exponents(dimension: float, approximation_order: float = 2.0) -> tuple[float, float]:
     """Return (model, data) exponents of the manifold limit: c/d for both."""
     order = _positive("approximation_order", approximation_order)
-    gamma = order / _positive("dimension", dimension)
-    return gamma, gamma
+    d = _positive("dimension", dimension)
+    gamma = math.exp(min(math.log(order) - math.log(d), _LARGEST_LOG))
+    if gamma >= math.exp(_LARGEST_LOG):
+        raise ValueError(f"the exponent {order:g}/{d:g} is no finite number; raise dimension.")
+    return order / d, order / d
 
 
 def matern_exponent(smoothness: float, dimension: float) -> float:
     """Return 2 nu / D: a Matérn target of smoothness nu learned by a kernel at least as smooth."""
-    return 2.0 * _positive("smoothness", smoothness) / _positive("dimension", dimension)
+    order = 2.0 * checks.real("smoothness", smoothness, maximum=8.9e307)
+    return manifold_exponents(dimension, order)[0]
 
 
 def _nonnegative(name: str, values: npt.ArrayLike) -> FloatArray:
@@ -347,55 +366,3 @@ def _positive(name: str, value: float) -> float:
     if number == 0.0:
         raise ValueError(f"{name} must be positive; got 0.")
     return number
-
-
-# ---- finite ensembles of clusters with known sizes
-
-
-def ensemble_nearest_neighbor_loss(
-    rate: npt.ArrayLike, cluster_size: npt.ArrayLike, coordination_number: float = math.inf
-) -> FloatArray:
-    """Return the predicted loss of plain 1-NN on given clusters, for every setting of the rates.
-
-    Each cluster contributes its share of sites times `nearest_neighbor_loss` at its mean number of
-    observed sites, the falling part multiplied by `finite_rate_factor`. A ratio of means: it
-    predicts mean error over mean variance, not the mean of losses standardised by cluster.
-
-    Parameters
-    ----------
-    rate : array, shape (n_settings, n_clusters)
-        Probability that a site of each cluster is observed.
-    cluster_size : array of int, shape (n_clusters,)
-
-    Returns
-    -------
-    array of float64, shape (n_settings,)
-    """
-    rho = np.atleast_2d(checks.finite_array("rate", rate))
-    size = checks.finite_array("cluster_size", cluster_size, ndim=1)
-    if np.any(rho < 0) or np.any(rho > 1) or np.any(size < 1):
-        raise ValueError("rate must lie in [0, 1] and cluster_size be at least 1.")
-    n = rho * size
-    grid = np.geomspace(1e-9, 1.0, 200)
-    factor = np.interp(
-        np.log(np.maximum(rho, 1e-9)), np.log(grid), _factor_table(coordination_number)
-    )
-    from scipy.special import i0e
-
-    nothing = np.exp(-n)
-    loss = nothing + factor * 4.0 * (i0e(n / 2.0) - nothing)
-    return np.asarray(loss @ (size / size.sum()))
-
-
-@lru_cache(maxsize=8)
-def _factor_table(coordination_number: float) -> FloatArray:
-    """`finite_rate_factor` on a fixed grid, by its small-rate expansion below 1e-5."""
-    grid = np.geomspace(1e-9, 1.0, 200)
-    out = np.ones(grid.size)
-    usable = (grid >= 1e-6) & (grid < 1.0)
-    out[usable] = finite_rate_factor(grid[usable], coordination_number)
-    out[grid >= 1.0] = 0.0
-    # 1 - factor is proportional to sqrt(rate) for small rates.
-    first = int(np.argmax(usable))
-    out[:first] = 1.0 - (1.0 - out[first]) * np.sqrt(grid[:first] / grid[first])
-    return out
