@@ -79,8 +79,7 @@ class SizeLaw:
         by inversion; about one to three tries a size at criticality, O(n) time.
         """
         n = checks.integer("n", n, minimum=0)
-        """Return the probability of min_size <= size <= max_size; the first 16384 sizes are summed."""
-    low = checks.integer("min_size", min_size, minimum=1)
+        low = checks.integer("min_size", min_size, minimum=1)
         high = checks.integer("max_size", max_size, minimum=low)
         _check_end(high)
         checks.memory(_SAMPLE_BYTES * n, f"{n} sizes", "Ask for fewer at a time.")
@@ -134,6 +133,7 @@ def _log_pareto(size: FloatArray, power: float) -> FloatArray:
 def window_probability(
     log_probability: Any, min_size: int, max_size: float, cutoff: float
 ) -> float:
+    """Return the probability of min_size <= size <= max_size; the first 16384 sizes are summed."""
     low = checks.integer("min_size", min_size, minimum=1)
     _check_end(low)
     if max_size != math.inf:
