@@ -80,7 +80,8 @@ def test_every_law_is_entered():
 def test_laws_return_a_number_or_refuse(name, monkeypatch):
     monkeypatch.setattr(checks, "available_memory", lambda: 1 << 24)
     function = getattr(theory, name)
-    for arguments in itertools.product(HOSTILE, repeat=LAWS[name]):
+    some = HOSTILE if LAWS[name] < 3 else HOSTILE[2::2]  # those of three take a millisecond each
+    for arguments in itertools.product(some, repeat=LAWS[name]):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             try:

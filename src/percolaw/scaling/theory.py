@@ -302,8 +302,7 @@ def data_scaling_loss(
 
     Up to T = 1/alpha no cluster has a point and L is 1: for alpha < 1 the curve is flat from T = 1 to
     there. The published curve divides by the formula at x = alpha instead, outside its range where
-    alpha < 1, so that it is this one over that number (1 from alpha = 1 on only if ``normalized``);
-    where alpha is small and gamma large that number is negative and the published curve means nothing.
+    alpha < 1: it is this curve over that number, which may be negative. From alpha = 1 on both agree.
 
     Returns
     -------
