@@ -19,7 +19,8 @@ from percolaw.clusters.ensembles import sample_clusters, sample_sizes, size_law,
 from percolaw.clusters.growth import grow_clusters
 from percolaw.errors import ResourceError
 from percolaw.kernels import growth as growth_kernels
-from percolaw.lattice import BetheLattice, yule_size_law
+from percolaw.lattice import BetheLattice
+from percolaw.size_law import yule_size_law
 from percolaw.tree import Tree
 
 CAYLEY = math.inf

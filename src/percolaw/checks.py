@@ -76,20 +76,24 @@ def set_real(
     object.__setattr__(instance, name, value)
 
 
+#: Largest finite coordination number; beyond it the Poisson limit is the same to 1e-9.
+LARGEST_COORDINATION = 1 << 31
+
+
 def coordination_number(value: float) -> float:
-    """Return z as a float: an integer >= 3, or infinity for the Poisson limit."""
+    """Return z as a float: an integer from 3 to 2^31, or infinity for the Poisson limit."""
     number = value
     if isinstance(number, (float, np.floating)) and math.isinf(number) and number > 0:
         return math.inf
     if (
         isinstance(number, bool)
         or not isinstance(number, (int, float, np.integer, np.floating))
-        or not 3 <= number < 2**63
+        or not 3 <= number <= LARGEST_COORDINATION
         or number != int(number)
     ):
         raise ValueError(
-            f"coordination_number must be an integer >= 3, or math.inf for the Poisson limit; "
-            f"got {value!r:.60}. z = 2 is a chain, which percolates only at p = 1."
+            "coordination_number must be an integer >= 3, or math.inf for the Poisson limit (also above "
+            f"2^31); got {value!r:.60}. z = 2 is a chain, which percolates only at p = 1."
         )
     return float(number)
 
@@ -210,6 +214,10 @@ def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:
     return found.astype(np.int64)
 
 
+#: Bytes where nothing limits them.
+_UNLIMITED = 1 << 62
+
+
 def available_memory() -> int:
     """Return the bytes of memory that this process could use now.
 
@@ -219,53 +227,69 @@ def available_memory() -> int:
     return max(0, min(_machine_memory(), _container_memory(), _process_memory()))
 
 
+#: Control groups of version 2 and 1: folder, limit, use, and what of the use is file cache that the
+#: kernel gives back on demand.
+_CONTROL_GROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    (
+        "/sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
+
+
 def _container_memory() -> int:
     """What control groups (containers, batch jobs) leave; unlimited where there are none."""
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
-    ):
+    for folder, limit, used, cache in _CONTROL_GROUPS:
         try:
-            with open(limit, encoding="ascii") as most, open(used, encoding="ascii") as now:
-                return int(most.read()) - int(now.read())
+            with open(f"{folder}/{limit}", encoding="ascii") as most:
+                total = int(most.read())
+            with open(f"{folder}/{used}", encoding="ascii") as now:
+                taken = int(now.read())
         except (OSError, ValueError):
             continue
-    return 1 << 62
+        return total - max(0, taken - _field(f"{folder}/memory.stat", cache))
+    return _UNLIMITED
 
 
 def _process_memory() -> int:
-    """What the limit on this process's data leaves; unlimited where there is none."""
+    """What the limits on this process's data and address space leave; unlimited without any."""
     try:
         import resource
+    except ImportError:
+        return _UNLIMITED
+    left = _UNLIMITED
+    for kind, used in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
+        limit, _ = resource.getrlimit(kind)
+        if limit != resource.RLIM_INFINITY:
+            left = min(left, limit - 1024 * _field("/proc/self/status", f"{used}:"))
+    return left
 
-        limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
-        if limit == resource.RLIM_INFINITY:
-            return 1 << 62
-        with open("/proc/self/status", encoding="ascii") as lines:
+
+def _field(path: str, name: str) -> int:
+    """The number after `name` in a file of names and numbers; 0 where there is none."""
+    try:
+        with open(path, encoding="ascii") as lines:
             for line in lines:
-                if line.startswith("VmData:"):
-                    return limit - int(line.split()[1]) * 1024
-    except (ImportError, OSError, ValueError):
+                words = line.split()
+                if words and words[0] == name:
+                    return int(words[1])
+    except (OSError, ValueError, IndexError):
         pass
-    return 1 << 62
+    return 0
 
 
 def _machine_memory() -> int:
     """What the machine has free or can reclaim."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
+    free = _field("/proc/meminfo", "MemAvailable:")
+    if free:
+        return 1024 * free
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
-        return 1 << 62
+        return _UNLIMITED
 
 
 def memory(n_bytes: float, what: str, remedy: str) -> None:

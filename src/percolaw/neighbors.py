@@ -63,11 +63,19 @@ def nearest_neighbors(
     wanted = checks.integer("k", k, minimum=1)
     if wanted > n:
         raise ValueError(f"k = {wanted} neighbours need at least as many points; got {n}.")
+    keep = min(n, wanted + EXTRA_CANDIDATES)
+    checks.memory(
+        16.0 * q.shape[0] * wanted
+        + 4.0 * x.size
+        + TILE_ROWS * (40.0 * keep + 4.0 * x.shape[1])
+        + 8.0 * max(BLOCK_ELEMENTS / 8.0, keep * x.shape[1]) * 2.0,
+        f"{wanted} neighbours of {q.shape[0]} queries",
+        "Lower k, or ask for fewer queries at a time.",
+    )
     centre = np.median(_some(x), axis=0)
     scale = _scale(x, centre)
     rough = _rough(x, centre, scale)
     norm = np.einsum("ij,ij->i", rough, rough)
-    keep = min(n, wanted + EXTRA_CANDIDATES)
     distance = np.empty((q.shape[0], wanted))
     index = np.empty((q.shape[0], wanted), dtype=np.int64)
     buffer = np.empty(TILE_ROWS * TILE_COLUMNS, dtype=np.float32)

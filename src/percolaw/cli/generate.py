@@ -60,7 +60,7 @@ def add(commands: Any) -> None:
         help="distribution: distance of clusters in extents of the largest (default: 2)",
     )
     generate.add_argument(
-        "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll"
+        "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll, graph"
     )
     generate.add_argument("--intrinsic-dim", type=count, default=2, help="manifold: dimension")
     generate.add_argument("--lattice-dim", type=count, default=3, help="lattice: dimension")

@@ -12,6 +12,7 @@ from percolaw import checks
 from percolaw.experiments import toy
 from percolaw.experiments.base import Claim, Conclusion, Preset, Row, judge
 from percolaw.scaling import diagnose, fit
+from percolaw.scaling.forms import compare_forms
 
 PRESETS = {
     "smoke": Preset(
@@ -165,7 +166,7 @@ def conclude_law(
                 f"the paper's rule, an integral over ranks, spends {spent:.2f} {what} on average",
             )
         )
-    forms = fit.compare_forms(n[inside], paper[:, inside], predicted[inside])
+    forms = compare_forms(n[inside], paper[:, inside], predicted[inside])
     tables = {
         "law": law,
         "n": n,

@@ -12,6 +12,7 @@ from percolaw import checks
 from percolaw.experiments import toy
 from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
 from percolaw.scaling import fit, theory
+from percolaw.scaling.ensemble import ensemble_nearest_neighbor_loss
 
 #: What the 2024 paper's program prints for its seed 0 (percolation.ipynb, cell 14), and the standard
 #: deviation of one seed's value, from seeds of `toy.Clusters()` here: 50 for mean and median, 16 for
@@ -262,7 +263,7 @@ def _exact_curve(
     out = np.empty(grid.shape)
     for k, size in enumerate(sizes):
         rate = grid[:, k : k + 1] / size
-        out[:, k] = theory.ensemble_nearest_neighbor_loss(rate, [size], coordination_number)
+        out[:, k] = ensemble_nearest_neighbor_loss(rate, [size], coordination_number)
     return out
 
 

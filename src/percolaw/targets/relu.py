@@ -56,7 +56,13 @@ class ReluTeacher:
     def layers(self, dim: int, rng: RandomLike = 0) -> list[tuple[FloatArray, FloatArray]]:
         """Return weights (fan_in, fan_out) and biases of all layers. Stream ``target``."""
         streams = as_streams(rng)
-        sizes = [checks.integer("dim", dim, minimum=1), *[self.width] * self.depth, self.n_outputs]
+        d = checks.integer("dim", dim, minimum=1)
+        checks.memory(
+            8.0 * self.width * (d + self.width * (self.depth - 1.0) + self.depth + self.n_outputs),
+            f"a network of {self.depth} x {self.width} units",
+            "Lower width or depth.",
+        )
+        sizes = [d, *[self.width] * self.depth, self.n_outputs]
         found = []
         for item, (before, after) in enumerate(pairwise(sizes)):
             generator = streams.generator("target", item)
