@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.covariance import squared_distances
+from percolaw.distances import squared_distances
 from percolaw.dimension.sample import Estimate, Sample, fit
 from percolaw.rng import RandomLike
 
