@@ -7,16 +7,11 @@ from typing import Any
 import numpy as np
 
 from percolaw.report.plots import (
-    PERCENTILES,
     Plot,
-    Series,
-    claims_beside,
-    fit_window,
     series,
     slug,
-    stored_fit,
 )
-from percolaw.report.style import BLACK, CYCLE, new, window
+from percolaw.report.style import BLACK, CYCLE, new
 
 #: Marker and colour of every teacher, the same in all figures.
 MARKERS = "os^Dv<>phX*"
