@@ -362,7 +362,7 @@ CAUSES = {
         line_of(0.5),
         line_of(-0.2),
         RISING,
-        "width, training or features: .*kernel has 0.50",
+        "width, training, features or parametrisation: .*kernel .*has 0.50",
     ),
     "width too": (
         line_of(0.3),

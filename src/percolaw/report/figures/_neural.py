@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 
 from percolaw.report.plots import (
+    PERCENTILES,
     Plot,
+    Series,
+    claims_beside,
+    fit_window,
     series,
     slug,
+    stored_fit,
 )
-from percolaw.report.style import BLACK, CYCLE, new
+from percolaw.report.style import BLACK, CYCLE, new, window
 
 #: Marker and colour of every teacher, the same in all figures.
 MARKERS = "os^Dv<>phX*"
@@ -68,10 +73,101 @@ def panels(t: dict[str, Any], x_label: str) -> Any:
         own = [c for c in t["curves"] if c["points"] == name]
         for c in own:
             curve(axis, c, style[c["teacher"]])
+            if "wide" in c:
+                wide = floats(c["wide"]["mean"])
+                axis.plot(c["sizes"], wide, "--", color=style[c["teacher"]][0], lw=0.9)
+        found = [c["window"] for c in own if c["window"]]
+        if found:
+            window(axis, min(w[0] for w in found), max(w[1] for w in found))
+        log_scales(axis, [v for c in own for v in c["mean"]])
+        axis.set(
+            xlabel=x_label,
+            title=f"{name} (D = {own[0]['dimension']:g})",
+        )
+        axis.legend(fontsize=6, title="exponent (predicted)", title_fontsize=6)
+    for axis in axes[len(names) :]:
+        axis.set_visible(False)
+    for axis in axes[:: max(1, columns)]:
+        axis.set_ylabel("test loss / variance")
+    return figure
+
+
+def exponents(t: dict[str, Any], title: str, wide: bool) -> Any:
+    """Draw measured exponents against predicted ones, all settings and teachers."""
+    figure, (axis,) = new(1, width=6.4, height=5.2)
+    style = colors(t["curves"])
+    settings = list(dict.fromkeys(c["points"] for c in t["curves"]))
+    seen: set[str] = set()
+    tops = [0.1]
+    for c in t["curves"]:
+        if c["predicted"] is None or c["exponent"] is None:
+            continue
+        color, marker = style[c["teacher"]]
+        x = c["predicted"] * (1.0 + 0.012 * (settings.index(c["points"]) - len(settings) / 2))
+        ends = [c["exponent"] if v is None else v for v in c["interval"]]
+        error = np.abs(np.array(ends)[:, None] - c["exponent"])
+        label = None if c["teacher"] in seen else c["teacher"]
+        seen.add(c["teacher"])
+        cluster = "cluster" in c["points"] or "lattice" in c["points"]
+        axis.errorbar(
+            [x],
+            [c["exponent"]],
+            error,
+            fmt=marker,
+            color=color,
+            ms=6,
+            lw=1,
+            mfc=color if cluster else "white",
+            label=label,
+        )
+        tops += [c["predicted"], c["exponent"]]
+        if wide and c["wide"]["exponent"] is not None:
+            axis.plot([x], [c["wide"]["exponent"]], "_", color=BLACK, ms=9)
+            tops.append(c["wide"]["exponent"])
+    top = 1.1 * max(tops)
+    axis.plot([0, top], [0, top], "--", color=BLACK, lw=1, label="measured = predicted")
+    if wide:
+        axis.plot(
+            [], [], "_", color=BLACK, ms=9, label="tangent kernel, unit biases (not their limit)"
+        )
+    axis.set(
+        xlabel="predicted exponent $c/D$",
+        ylabel="measured exponent, converged points",
+        title=f"{title}, {t['n_seeds']} seeds\n(filled: clusters, hollow: cubes and products)",
+        xlim=(0, top),
+        ylim=(0, top),
+    )
+    axis.legend(fontsize=8)
+    return figure
+
+
+def plots(record: dict[str, Any], experiment: str, x_label: str) -> list[Plot]:
+    """Return one plot a setting, networks and the tangent kernels beside them."""
+    t = record["tables"]
+    found = []
+    for name in dict.fromkeys(c["points"] for c in t["curves"]):
+        own = [c for c in t["curves"] if c["points"] == name]
+        windows = [fit_window(c["window"]) for c in own if c["window"] is not None]
+        lines: list[Series] = []
+        for c in own:
+            prefix = f"{name}, {c['teacher']}: exponent c/D"
+            stored = claims_beside(record, lambda text, p=prefix: text.startswith(p))  # type: ignore[misc]
+            lines.append(
+                series(
+                    c["teacher"],
+                    "measured",
+                    c["sizes"],
+                    c["mean"],
+                    low=c["low"],
+                    high=c["high"],
+                    interval=PERCENTILES,
+                    n_seeds=t["n_seeds"],
+                    stored=stored or stored_fit(c),
+                )
+            )
             for key, label in (("wide", "tangent kernel, unit biases"), ("own", "own limit")):
                 if key in c:
-                    name_of = f"{c['teacher']}, {label}"
-                    below = c[key]["mean"]
+                    name_of, below = f"{c['teacher']}, {label}", c[key]["mean"]
                     lines.append(series(name_of, "reference", c["sizes"], below))
         found.append(
             Plot(
