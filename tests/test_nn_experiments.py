@@ -369,7 +369,7 @@ CAUSES = {
         line_of(0.4),
         line_of(-0.1),
         RISING,
-        "width, training or features: .* 0.40",
+        "width, training, features or parametrisation: .* 0.40",
     ),
     "small": (line_of(0.42), line_of(0.46), line_of(-0.04), RISING, "small: .* has 0.46"),
     "sizes": (line_of(0.3), line_of(0.31), line_of(0), RISING, r"sizes: .*local 0.15, then 0.35"),

@@ -107,7 +107,7 @@ def _jacobian(trained: Trained, row: npt.NDArray[Any], x: npt.NDArray[Any], devi
     import torch
 
     leaf = torch.as_tensor(row, dtype=torch.float64, device=device)
-    inputs = torch.as_tensor(x, device=device)
+    inputs: Any = torch.as_tensor(x, device=device)
     inputs = inputs if trained.network.takes_tokens else inputs.to(torch.float64)
 
     def output(weights: Any, point: Any) -> Any:
