@@ -31,14 +31,15 @@ ALLOWED = {
     "tree": _BASE | {"kernels"},
     "graph": _BASE | {"tree", "kernels"},
     "neighbors": _BASE | {"kernels"},
-    "covariance": _BASE | {"kernels"},
+    "distances": _BASE | {"kernels"},
+    "covariance": _BASE | {"kernels", "distances"},
     "clusters": _TREES | {"lattice", "size_law", "critical"},
     "embedding": _TREES | {"lattice", "clusters", "neighbors"},
     "targets": _TREES | {"covariance", "neighbors"},
     "learners": _TREES | {"covariance", "neighbors"},
     "datasets": _TREES | {"locks", "lattice", "critical", "clusters", "embedding", "targets"},
     "scaling": _BASE,
-    "dimension": _BASE | {"covariance", "neighbors"},
+    "dimension": _BASE | {"distances", "neighbors"},
     "experiments": _TREES
     | {"neighbors", "covariance"}
     | {"lattice", "critical", "clusters", "embedding", "targets", "datasets", "learners"}

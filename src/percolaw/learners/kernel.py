@@ -29,7 +29,7 @@ class KernelRegression:
     """Minimise sum_i (f(x_i) - y_i)^2 + ridge |f|^2 over the kernel's Hilbert space.
 
     The posterior mean of a Gaussian process with noise variance `ridge`; for a tangent kernel the mean
-    over initialisations of infinitely wide networks trained to the end.
+    over initialisations of the infinitely wide networks it belongs to, trained to the end.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def _conjugate_gradients(
     diagonal = options.kernel.diagonal(x)
 
     def some_rows(rows: slice) -> FloatArray:
-        """Rows of K with its exact diagonal: distances of 0 come out of rounding as 1e-8."""
+        """Rows of K with its exact diagonal, whatever rounding a kernel of the user has there."""
         block = options.kernel(x[rows], x)
         own = np.arange(rows.start, rows.stop)
         block[own - rows.start, own] = diagonal[own]

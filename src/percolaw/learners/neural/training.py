@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.errors import ResourceError
-from percolaw.learners.neural.device import resolve_device
+from percolaw.learners.neural.device import gradients_on, resolve_device
 from percolaw.learners.neural.networks import Network, n_parameters
 from percolaw.learners.neural.trained import Trained, checked_inputs, joined
 
@@ -220,9 +220,10 @@ def train(
     folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"checkpoint names a folder; {folder} is a file.")
-    return _split_until_it_fits(
-        network, x, y, found, training, n_outputs, folder, checkpoint_seconds, progress
-    )
+    with gradients_on():
+        return _split_until_it_fits(
+            network, x, y, found, training, n_outputs, folder, checkpoint_seconds, progress
+        )
 
 
 def _split_until_it_fits(
