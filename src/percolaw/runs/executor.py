@@ -21,13 +21,12 @@ from concurrent.futures import (
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from percolaw.errors import RunError
 from percolaw.experiments.base import SCRATCH, Cell, from_config
 from percolaw.runs import store
 from percolaw.runs.activity import Activity
 from percolaw.runs.store import Outcome, RunFolder
+from percolaw.runs.threads import one_thread
 from percolaw.runs.workers import WorkerPool, default_workers, process_pool
 
 __all__ = ["default_workers", "measure_unit", "process_pool", "run_units"]
@@ -54,16 +53,12 @@ def measure_unit(
             )
         experiment = from_config(cls, fields)
         within_reach = bool(scratch) and Path(scratch).parents[1].is_dir()
-        needed = getattr(cls, "extra", None)
-        if needed:  # libraries loaded later would not be limited
-            importlib.import_module(needed[0])
         token = SCRATCH.set(Path(scratch) if within_reach else None)
-        # Sums of matrix products depend on the number of threads in their last digits.
-        with threadpool_limits(1):
-            try:
+        try:
+            with one_thread(*getattr(cls, "extra", ())[:1]):
                 rows = experiment.measure(cell)
-            finally:
-                SCRATCH.reset(token)
+        finally:
+            SCRATCH.reset(token)
     except Exception:
         error = traceback.format_exc()
     return Outcome(rows, error, time.perf_counter() - started, place)

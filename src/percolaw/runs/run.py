@@ -17,6 +17,7 @@ from percolaw.runs.activity import working
 from percolaw.runs.executor import run_units
 from percolaw.runs.provenance import provenance
 from percolaw.runs.store import RunFolder, code_id, experiment_code
+from percolaw.runs.threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
     cells = experiment.cells()
     rows = store.rows(cells)
     try:
-        conclusion = experiment.conclude(rows)
+        with one_thread():
+            conclusion = experiment.conclude(rows)
     except ValueError as error:
         raise RunError(
             f"{experiment.name} was measured and kept in {path}, but cannot be concluded: {error}"

@@ -26,6 +26,7 @@ from percolaw.rng import Streams
 from percolaw.runs.activity import RunCancelled, working
 from percolaw.runs.run import Result, run
 from percolaw.runs.store import RunFolder, read_json, write_atomic
+from percolaw.runs.threads import one_thread
 
 Sampler: TypeAlias = Literal["grid", "random", "tpe"]
 
@@ -289,7 +290,8 @@ def _objective(sweep: Sweep, folder: Path, trial: Any) -> float:
         {k: v for k, v in row.items() if not k.startswith("test")}
         for row in store.rows(experiment.cells())
     ]
-    value = float(experiment.validate(rows))
+    with one_thread():
+        value = float(experiment.validate(rows))
     if not math.isfinite(value):
         raise ValueError(f"the objective of {result.folder} is {value}.")
     return value

@@ -17,8 +17,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from percolaw import checks
+from percolaw.runs.threads import THREAD_VARIABLES
 
-_THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 #: Memory that a worker should be able to have, in bytes.
 LEAST_MEMORY = 1 << 30
 
@@ -124,7 +124,7 @@ def _shorten_waits() -> None:
 def _start_worker(parent: int, memory: int) -> None:
     """Leave Ctrl-C to the parent, exit when it is gone, threads and memory limited."""
     _shorten_waits()
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))  # for workers that replace dead ones
+    os.environ.update(dict.fromkeys(("NUMBA_NUM_THREADS", *THREAD_VARIABLES), "1"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         import resource
