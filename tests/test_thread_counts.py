@@ -88,9 +88,7 @@ def test_rows_are_equal_wherever_they_are_measured(tmp_path, name):
 )
 @pytest.mark.parametrize("name", ["kernel-tuning", "dof-scan", "single-cluster"])
 def test_environment_changes_nothing(tmp_path, name, variables):
-    assert fresh(tmp_path, name, "--workers 1", **variables) == fresh(
-        tmp_path, name, "--workers 1"
-    )
+    assert fresh(tmp_path, name, "--workers 1", **variables) == fresh(tmp_path, name, "--workers 1")
 
 
 def blas_threads() -> list[int]:
@@ -99,9 +97,7 @@ def blas_threads() -> list[int]:
 
 def test_threads_of_the_process_are_given_back_whatever_overlaps():
     """In a fresh process, whose libraries begin with three threads each."""
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import test_thread_counts as t; t.overlapping()"
-    )
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_thread_counts as t; t.overlapping()"
     done = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent)],
         env={**os.environ, "OPENBLAS_NUM_THREADS": "3"},
