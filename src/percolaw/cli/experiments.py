@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from percolaw import checks
-from percolaw.errors import MissingExtraError
+from percolaw.errors import MissingExtraError, RunError
 from percolaw.experiments import EXPERIMENTS, OVERRIDES, REPRODUCTIONS, experiment_class
 from percolaw.runs.progress import progress
+from percolaw.runs.signals import deaf_to_interrupts
 
 
 def add(commands: Any) -> None:
@@ -278,20 +278,6 @@ def check_options(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Further Ctrl-C do not interrupt the tidying up."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
 def executor_of(options: argparse.Namespace) -> Iterator[Any]:
     """Where units are measured: None for this process, local workers, or a Dask scheduler."""
     from percolaw.runs.workers import WorkerPool, default_workers
@@ -308,11 +294,18 @@ def executor_of(options: argparse.Namespace) -> Iterator[Any]:
     if workers == 1 and options.timeout is None:
         yield None
         return
-    pool = WorkerPool(workers, options.timeout)
+    try:
+        pool = WorkerPool(workers, options.timeout)
+    except RunError as error:
+        if options.workers is not None or options.timeout is not None:
+            raise
+        print(f"percolaw: {error} Going on so.", file=sys.stderr)
+        yield None
+        return
     try:
         yield pool
     except BaseException:
-        with _deaf_to_interrupts():
+        with deaf_to_interrupts():
             pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()

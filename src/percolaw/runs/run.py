@@ -18,6 +18,7 @@ from percolaw.runs.executor import run_units
 from percolaw.runs.provenance import provenance
 from percolaw.runs.store import RunFolder, code_id, experiment_code
 from percolaw.runs.threads import one_thread
+from percolaw.runs.workers import refuse_in_starting_process
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def run(
             f"experiment must be an experiment's config; got {experiment!r}. For instance "
             "percolaw.experiments.experiment_class('single-cluster')(n_seeds=3)."
         )
+    refuse_in_starting_process()
     missing = missing_extra(type(experiment))
     if missing:
         raise MissingExtraError(missing)

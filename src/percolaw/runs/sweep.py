@@ -27,6 +27,7 @@ from percolaw.runs.activity import RunCancelled, working
 from percolaw.runs.run import Result, run
 from percolaw.runs.store import RunFolder, read_json, write_atomic
 from percolaw.runs.threads import one_thread
+from percolaw.runs.workers import refuse_in_starting_process
 
 Sampler: TypeAlias = Literal["grid", "random", "tpe"]
 
@@ -223,6 +224,7 @@ def run_sweep(
     -------
     SweepResult
     """
+    refuse_in_starting_process()
     checks.extra("optuna", "sweep")
     folder = Path(out) / f"sweep-{sweep.experiment.name}-{content_id(sweep.definition())}"
     folder.mkdir(parents=True, exist_ok=True)
