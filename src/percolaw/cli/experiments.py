@@ -66,8 +66,12 @@ def add_common(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
     parser.add_argument(
         "--scheduler",
         default=None,
-        help="measure on a Dask scheduler: tcp://host:port, or local (default: own processes)",
+        help="measure on a Dask scheduler: tls://host:port, or local (default: own processes)",
     )
+    for flag, what in (("ca-file", "authority"), ("cert", "certificate"), ("key", "its key")):
+        parser.add_argument(
+            f"--tls-{flag}", default=None, metavar="FILE", help=f"of a tls:// scheduler: {what}"
+        )
     parser.add_argument("--no-figures", action="store_true", help="claims and data only")
     parser.add_argument("--quiet", action="store_true", help="no progress, results only")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -285,9 +289,10 @@ def executor_of(options: argparse.Namespace) -> Iterator[Any]:
     if options.scheduler is not None:
         if options.timeout is not None:
             raise ValueError("--timeout is for local workers; Dask cannot stop a running unit.")
-        from percolaw.runs.scheduler import dask_executor
+        from percolaw.runs.scheduler import dask_executor, tls_security
 
-        with dask_executor(options.scheduler, options.workers) as executor:
+        security = tls_security(options.tls_ca_file, options.tls_cert, options.tls_key)
+        with dask_executor(options.scheduler, options.workers, security) as executor:
             yield executor
         return
     workers = options.workers or default_workers()

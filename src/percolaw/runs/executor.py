@@ -26,6 +26,7 @@ from percolaw.errors import RunError
 from percolaw.experiments.base import SCRATCH, Cell, from_config
 from percolaw.runs import store
 from percolaw.runs.activity import Activity
+from percolaw.runs.scheduler import same_code
 from percolaw.runs.store import Outcome, RunFolder
 from percolaw.runs.threads import one_thread
 from percolaw.runs.workers import (
@@ -132,11 +133,12 @@ def run_units(
     check_reachable(executor, cls)
     queue = _Queue(executor, todo, lambda cell: executor.submit(measure_unit, *job, cell, scratch))
     try:
-        queue.fill()
-        while queue.pending:
-            keep(queue.results())
-            report()
+        with same_code(executor, cls, folder.code):
             queue.fill()
+            while queue.pending:
+                keep(queue.results())
+                report()
+                queue.fill()
     except BaseException as error:
         keep(queue.abandon())
         if isinstance(error, (BrokenExecutor, CancelledError)):

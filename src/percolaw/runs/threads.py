@@ -44,7 +44,7 @@ class _Limit:
             for library in ThreadpoolController().select(user_api="blas").lib_controllers:
                 self._numbers.setdefault(library.filepath, (library, library.num_threads))
                 library.set_num_threads(1)
-            torch = sys.modules.get("torch")
+            torch: Any = sys.modules.get("torch")
             if hasattr(torch, "set_num_threads"):  # its BLAS is linked in, unseen from outside
                 self._numbers.setdefault("torch", (torch, torch.get_num_threads()))
                 torch.set_num_threads(1)
