@@ -37,10 +37,11 @@ def tls_security(ca_file: str | None, cert: str | None, key: str | None) -> Any:
     given = {"--tls-ca-file": ca_file, "--tls-cert": cert, "--tls-key": key}
     if not any(given.values()):
         return None
+    missing = [flag for flag, file in given.items() if not file]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing: TLS needs {', '.join(given)}.")
     for flag, file in given.items():
-        if not file:
-            raise ValueError(f"{flag} is missing: TLS needs {', '.join(given)}.")
-        if not Path(file).is_file():
+        if not Path(str(file)).is_file():
             raise ValueError(f"{flag}: there is no file {file}.")
     distributed = checks.extra("distributed", "scale")
     return distributed.security.Security(
@@ -77,7 +78,7 @@ def temporary_security() -> Any:
     roles = {
         f"tls_{r}_{kind}": text[kind] for r in ("client", "scheduler", "worker") for kind in text
     }
-    return distributed.security.Security(require_encryption=True, tls_ca_file=text["cert"], **roles)
+    return distributed.security.Security(require_encryption=True, tls_ca_file=text["cert"], **own)
 
 
 def _connected(distributed: Any, address: Any, security: Any) -> Any:
