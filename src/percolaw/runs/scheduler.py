@@ -75,9 +75,8 @@ def temporary_security() -> Any:
                 "--workers measures on this machine."
             ) from error
         text = {"cert": cert.read_text(), "key": key.read_text()}
-    roles = {
-        f"tls_{r}_{kind}": text[kind] for r in ("client", "scheduler", "worker") for kind in text
-    }
+    roles = ("client", "scheduler", "worker")
+    own = {f"tls_{role}_{kind}": text[kind] for role in roles for kind in text}
     return distributed.security.Security(require_encryption=True, tls_ca_file=text["cert"], **own)
 
 
