@@ -15,12 +15,16 @@ from test_faults import workers_of
 
 from percolaw.runs.store import read_record
 
-#: Units of the campaign's run, one setting of one seed each.
-COMMAND = (
-    *("run", "dof-scan", "--preset", "laptop", "--n-settings", "2000", "--chunk", "1"),
-    *("--clusters.n-clusters", "100", "--clusters.max-size", "1000000"),
-    *("--no-figures", "--quiet", "--workers", "2"),
-)
+
+def command(n_settings: int) -> tuple[str, ...]:
+    """The campaign's run: a unit is one setting of one of three seeds."""
+    return (
+        *("run", "dof-scan", "--preset", "laptop", "--n-settings", str(n_settings)),
+        *("--chunk", "1", "--clusters.n-clusters", "100", "--clusters.max-size", "1000000"),
+        *("--no-figures", "--quiet", "--workers", "2"),
+    )
+
+
 #: Seconds without a finished unit after which a command counts as stuck; of a worker that is young.
 STALL, YOUNG = 20, 0.5
 BAR = {True: "met", False: "**missed**"}
@@ -73,7 +77,7 @@ def complaints(text: str) -> dict[str, int]:
         "traceback": int("Traceback" in last),
         "broken": int("the workers of" in text and "were lost" in text),
         "store": int("cannot be used" in text),
-        "lost": text.count("WorkerLost: the process that measured this unit ended"),
+        "lost": sum(line.startswith("WorkerLost: ") for line in text.splitlines()),
         "other": int(
             "percolaw: " in text
             and not any(k in last for k in ("unit(s) of", "were lost", "cannot be used"))
@@ -107,7 +111,8 @@ def age(pid: int) -> float:
 class Campaign:
     """One run, killed many times; then finished, and compared with an undisturbed one."""
 
-    def __init__(self, place: Path, seed: int, young: bool = False) -> None:
+    def __init__(self, place: Path, seed: int, n_settings: int, young: bool = False) -> None:
+        self.command = command(n_settings)
         self.out, self.errors = place / "killed", place / "errors"
         place.mkdir(parents=True)
         self.chance, self.young = random.Random(seed), young
@@ -117,7 +122,7 @@ class Campaign:
         self.before: dict = {}
         self.n_units = 0
         # In peace first: for comparison, and so that kernels are compiled before the killing.
-        words = [sys.executable, "-m", "percolaw", *COMMAND, "--out", str(place / "peace")]
+        words = [sys.executable, "-m", "percolaw", *self.command, "--out", str(place / "peace")]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         (peace,) = (place / "peace").iterdir()
         self.undisturbed = content(peace)
@@ -126,7 +131,7 @@ class Campaign:
     def launch(self) -> None:
         self.commands += 1
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "percolaw", *COMMAND, "--out", str(self.out)],
+            [sys.executable, "-m", "percolaw", *self.command, "--out", str(self.out)],
             stdout=subprocess.DEVNULL,
             stderr=self.errors.open("w"),
         )
@@ -231,8 +236,8 @@ class Campaign:
         kills, count = sum(self.killed.values()), self.count
         when = "within half a second of a worker's start" if self.young else "at random moments"
         print(
-            f"## Kills {when}\n\n`percolaw {' '.join(COMMAND)}`, {self.undisturbed[0]['units']} units, "
-            f"killed with SIGKILL {when} and started again, {seconds:.0f} s in all.\n"
+            f"## Kills {when}\n\n`percolaw {' '.join(self.command)}`, "
+            f"{self.undisturbed[0]['units']} units, killed with SIGKILL {when} and started again, {seconds:.0f} s in all.\n"
         )
         zero = {
             "kept units lost": self.gone,

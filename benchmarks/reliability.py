@@ -159,6 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--settings", type=int, default=2000, help="a third of the units killed")
     parser.add_argument("--units", type=int, default=10_000, help="of the overhead")
     parser.add_argument("--only", choices=["kills", "young", "overhead", "open", "scaling"])
     options = parser.parse_args()
@@ -168,9 +169,14 @@ def main() -> None:
         f"Python {platform.python_version()}, {os.cpu_count()} cores, code {code_id()}, load "
         f"{statistics.mean(os.getloadavg()):.1f} at the start.\n"
     )
+
+    def kills(name: str, number: int) -> None:
+        young = name == "young"
+        Campaign(place / name, options.seed, options.settings, young).go(number)
+
     parts = {
-        "kills": lambda: Campaign(place / "kills", options.seed).go(options.kills),
-        "young": lambda: Campaign(place / "young", options.seed, young=True).go(options.kills // 2),
+        "kills": lambda: kills("kills", options.kills),
+        "young": lambda: kills("young", options.kills // 2),
         "overhead": lambda: overhead(place, options.units),
         "open": lambda: opening(place),
         "scaling": lambda: scaling(place, 20),
