@@ -237,7 +237,8 @@ class Campaign:
         when = "within half a second of a worker's start" if self.young else "at random moments"
         print(
             f"## Kills {when}\n\n`percolaw {' '.join(self.command)}`, "
-            f"{self.undisturbed[0]['units']} units, killed with SIGKILL {when} and started again, {seconds:.0f} s in all.\n"
+            f"{self.undisturbed[0]['units']} units, killed with SIGKILL {when} and "
+            f"started again, {seconds:.0f} s in all.\n"
         )
         zero = {
             "kept units lost": self.gone,
