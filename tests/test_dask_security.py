@@ -171,6 +171,7 @@ def test_worker_of_other_code_is_refused_before_the_first_unit(tmp_path, monkeyp
     assert not begun(experiment)
 
 
+@pytest.mark.slow
 def test_worker_of_other_code_that_joins_later_takes_nothing(tmp_path, monkeypatch):
     experiment = toy(tmp_path, n_units=400, seconds=0.05)
     with cluster(1) as made:
