@@ -21,7 +21,7 @@ from typing import Any
 
 from percolaw import checks
 from percolaw.errors import RunError
-from percolaw.runs.threads import THREAD_VARIABLES
+from percolaw.runs.threads import THREAD_VARIABLES, one_thread
 
 #: What a script needs that starts processes.
 GUARD = (
@@ -236,6 +236,8 @@ def _start_worker(parent: int, memory: int) -> None:
     _shorten_waits()
     os.environ.update(dict.fromkeys(("NUMBA_NUM_THREADS", *THREAD_VARIABLES), "1"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with one_thread():  # its imports take no time of the first unit, which may be limited
+        pass
     try:
         import resource
 
