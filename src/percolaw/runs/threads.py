@@ -34,14 +34,14 @@ class _Limit:
         self._numbers: dict[str, tuple[Any, int]] = {}
         self._variables: dict[str, str | None] = {}
 
-    def enter(self) -> None:
+    def enter(self, libraries: ThreadpoolController) -> None:
         """Limit every library that is loaded by now, and those that will be."""
         with self._lock:
             if self._users == 0:
                 self._variables = {name: os.environ.get(name) for name in THREAD_VARIABLES}
                 os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
             self._users += 1
-            for library in ThreadpoolController().select(user_api="blas").lib_controllers:
+            for library in libraries.select(user_api="blas").lib_controllers:
                 self._numbers.setdefault(library.filepath, (library, library.num_threads))
                 library.set_num_threads(1)
             torch: Any = sys.modules.get("torch")
@@ -86,9 +86,10 @@ def one_thread(*modules: str) -> Iterator[None]:
     """
     for module in (*_BRINGS_BLAS, *modules):
         importlib.import_module(module)
+    libraries = ThreadpoolController()
     # OpenMP keeps a number for each thread of Python, so each one limits and restores its own.
-    with ThreadpoolController().select(user_api="openmp").limit(limits=1):
-        _LIMIT.enter()
+    with libraries.select(user_api="openmp").limit(limits=1):
+        _LIMIT.enter(libraries)
         try:
             yield
         finally:
