@@ -279,7 +279,7 @@ def test_failed_units_give_exit_code_1(toy_command, command, tmp_path):
     assert len(log.read_text().split()) == 8
 
 
-def test_interruption_gives_exit_code_1_and_the_way_on(toy_command, monkeypatch, tmp_path):
+def test_interruption_gives_its_exit_code_and_the_way_on(toy_command, monkeypatch, tmp_path):
     log, seen = tmp_path / "log", []
     measure = toy_experiment.ToyExperiment.measure
 
@@ -291,7 +291,7 @@ def test_interruption_gives_exit_code_1_and_the_way_on(toy_command, monkeypatch,
 
     monkeypatch.setattr(toy_experiment.ToyExperiment, "measure", interrupted)
     code, out, err = toy_command("--log", log, "--quiet")
-    assert code == 1
+    assert code == 130
     assert out == ""
     assert "every finished unit is kept, the same command continues" in err
     assert toy_command("--log", log)[0] == 0

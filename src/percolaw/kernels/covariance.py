@@ -2,7 +2,7 @@
 
 import math
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 
 #: Share of the squared norms below which a squared distance is summed from differences: above it the
 #: formula of the matrix product keeps all but about three digits.
@@ -11,7 +11,7 @@ NEAR = 2.0**-10
 SINGULAR = 1e-8
 
 
-@kernel
+@compiled
 def hermite(s, log_low, step, value, slope, c, power):
     """Cubic Hermite interpolation in log s, in place; 1 - c s^power below the table, 0 above."""
     last = value.shape[0] - 1
@@ -35,7 +35,7 @@ def hermite(s, log_low, step, value, slope, c, power):
             )
 
 
-@kernel
+@compiled
 def conditional_forward(neighbor, weight, value):
     """value[i] += sum_j weight[i, j] value[neighbor[i, j]], in order; neighbours come before."""
     for i in range(neighbor.shape[0]):
@@ -48,7 +48,7 @@ def conditional_forward(neighbor, weight, value):
             value[i, c] += total
 
 
-@kernel
+@compiled
 def conditional_backward(neighbor, weight, value):
     """The transpose of `conditional_forward`."""
     for i in range(neighbor.shape[0] - 1, -1, -1):
@@ -59,7 +59,7 @@ def conditional_backward(neighbor, weight, value):
                 value[neighbor[i, j], c] += weight[i, j] * value[i, c]
 
 
-@kernel
+@compiled
 def conditional_weights(count, variance, matrix, own, weight, deviation):
     """Weights and conditional standard deviations from covariances, by Cholesky, one point a row.
 
@@ -96,7 +96,7 @@ def conditional_weights(count, variance, matrix, own, weight, deviation):
             weight[b, i] = 0.0
 
 
-@kernel
+@compiled
 def finish_distances(x, y, norm_x, norm_y, square):
     """|x_i - y_j|^2 in place of -2 x_i.y_j about some centre; near pairs from their differences.
 
@@ -119,7 +119,7 @@ def finish_distances(x, y, norm_x, norm_y, square):
                 square[i, j] = total
 
 
-@kernel
+@compiled
 def _angle(u, v, product):
     """Return the angle between unit vectors and 1 - its cosine, precise also near 0 and pi."""
     if product > 1.0 - NEAR:
@@ -135,7 +135,7 @@ def _angle(u, v, product):
     return math.acos(product), 1.0 - product
 
 
-@kernel
+@compiled
 def network(u, v, radius_u, radius_v, gain, bias, weight, value):
     """Replace u_i.v_j by a kernel of infinitely wide ReLU networks.
 

@@ -1,11 +1,11 @@
 """Selection of nearest candidates: from tiles of scalar products, or by direct differences."""
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 
 _STRIDE = 32
 
 
-@kernel(fastmath={"nnan", "ninf", "nsz"})  # finite by the caller's checks
+@compiled(fastmath={"nnan", "ninf", "nsz"})  # finite by the caller's checks
 def _least(product, norm, row, low):
     """Least norm - 2 product among _STRIDE columns; one vector instruction a few columns."""
     two = product.dtype.type(2)
@@ -15,7 +15,7 @@ def _least(product, norm, row, low):
     return least
 
 
-@kernel
+@compiled
 def merge_smallest(product, norm, offset, value, candidate, worst):
     """Merge a tile into the running candidates of each row.
 
@@ -49,7 +49,7 @@ def merge_smallest(product, norm, offset, value, candidate, worst):
         worst[i] = w
 
 
-@kernel
+@compiled
 def nearest_directly(points, queries, inverse, value, candidate):
     """Fill the rows of least squared distance to each query, by differences times ``inverse``.
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 from percolaw.kernels.random import bits, normal, uniform
 
 
-@kernel
+@compiled
 def gaussian_walk(parent, edge, key, scale, points):
     """x(child) = x(parent) + sqrt(length) scale N(0, I); roots at the origin."""
     width = points.shape[1]
@@ -22,7 +22,7 @@ def gaussian_walk(parent, edge, key, scale, points):
             points[i, c] = points[p, c] + spread * normal(word, np.uint64(c))
 
 
-@kernel
+@compiled
 def sphere_walk(parent, edge, key, points):
     """Steps uniform on the unit sphere, times sqrt(length)."""
     width = points.shape[1]
@@ -43,7 +43,7 @@ def sphere_walk(parent, edge, key, points):
             points[i, c] = points[p, c] + spread * step[c]
 
 
-@kernel
+@compiled
 def lattice_walk(parent, key, direction, points):
     """Unit steps +-e_j, never straight back along the step that led to the parent.
 
@@ -71,7 +71,7 @@ def lattice_walk(parent, key, direction, points):
         points[i, move >> 1] += 1.0 - 2.0 * (move & 1)
 
 
-@kernel
+@compiled
 def deal_rows(cluster, start, key):
     """Row of every site: the rows of each cluster, dealt to its sites in random order."""
     row = np.empty(cluster.shape[0], np.int64)
@@ -88,7 +88,7 @@ def deal_rows(cluster, start, key):
     return row
 
 
-@kernel
+@compiled
 def uniform_centres(cluster, key, side, centre):
     """Centres uniform in a cube about the origin, keyed by cluster and column."""
     for i in range(cluster.shape[0]):
@@ -97,7 +97,7 @@ def uniform_centres(cluster, key, side, centre):
             centre[i, c] = side * (uniform(word, np.uint64(c)) - 0.5)
 
 
-@kernel
+@compiled
 def gaussian_cloud(parent, start, row, key, spread, first, centre, points, label):
     """Walk along unit edges straight into the rows of a cloud, cluster by cluster, then centre it.
 

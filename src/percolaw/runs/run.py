@@ -26,6 +26,8 @@ from percolaw.runs.executor import run_units
 from percolaw.runs.files import MALFORMED
 from percolaw.runs.provenance import provenance
 from percolaw.runs.store import RunFolder
+from percolaw.runs.threads import one_thread
+from percolaw.runs.workers import refuse_in_starting_process
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def run(
             f"experiment must be an experiment's config; got {experiment!r}. For instance "
             "percolaw.experiments.experiment_class('single-cluster')(n_seeds=3)."
         )
+    refuse_in_starting_process()
     check_tolerances(experiment)
     missing = missing_extra(type(experiment))
     if missing:
@@ -137,7 +140,8 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
     rows = store.rows(cells)
     reused = store.reused()
     try:
-        conclusion = experiment.conclude(rows)
+        with one_thread():
+            conclusion = experiment.conclude(rows)
     except MALFORMED as error:
         said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise RunError(

@@ -27,6 +27,8 @@ from percolaw.runs.activity import RunCancelled, working
 from percolaw.runs.files import is_plain_file, read_json, well_formed, write_atomic
 from percolaw.runs.run import Result, run
 from percolaw.runs.store import RunFolder
+from percolaw.runs.threads import one_thread
+from percolaw.runs.workers import refuse_in_starting_process
 
 Sampler: TypeAlias = Literal["grid", "random", "tpe"]
 
@@ -223,6 +225,7 @@ def run_sweep(
     -------
     SweepResult
     """
+    refuse_in_starting_process()
     checks.extra("optuna", "sweep")
     folder = Path(out) / f"sweep-{sweep.experiment.name}-{content_id(sweep.definition())}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -299,7 +302,8 @@ def _objective(sweep: Sweep, folder: Path, trial: Any) -> float:
         {k: v for k, v in row.items() if not k.startswith("test")}
         for row in store.rows(experiment.cells())
     ]
-    value = float(experiment.validate(rows))
+    with one_thread():
+        value = float(experiment.validate(rows))
     if not math.isfinite(value):
         raise ValueError(f"the objective of {result.folder} is {value}.")
     return value
