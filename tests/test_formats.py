@@ -581,6 +581,7 @@ class Exploding:
     def __init__(self, data, error):
         self.shape, self.dtype, self.error, self.reads = data.X.shape, data.X.dtype, error, 0
         self.X = data.X
+        self.oindex = self  # as an array on disk has
 
     def __getitem__(self, rows):
         self.reads += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,10 @@ from percolaw.datasets.formats.arrays import (
     write_array,
 )
 from percolaw.datasets.formats.description import DatasetError
+
+
+#: The end of a zip file: signature, disks, members here and in all, table of contents, comment.
+_END = struct.Struct("<4sHHHHIIH")
 
 
 class Archive:
@@ -83,9 +88,21 @@ def opened(source: Path) -> Iterator[Archive]:
     if not source.is_file():
         raise DatasetError(f"{source} is no file.")
     with zipfile.ZipFile(source) as file:
-        for info in file.infolist():  # a damaged name would make a member look absent
+        # A damaged table of contents would make a member look absent.
+        if file.infolist() and _entries(source) not in (None, len(file.infolist())):
+            raise DatasetError("its table of contents lacks a member.")
+        for info in file.infolist():
             file.open(info).close()
         yield Archive(source, file)
+
+
+def _entries(source: Path) -> int | None:
+    """The number of members that the end of a zip file tells; None where a comment hides it."""
+    with open(source, "rb") as file:
+        file.seek(-_END.size, os.SEEK_END)
+        signature, *_, total, _, _, comment = _END.unpack(file.read(_END.size))
+    plain = signature == b"PK\5\6" and comment == 0 and total != 0xFFFF
+    return total if plain else None
 
 
 def write(data: Dataset, part: Path) -> None:
