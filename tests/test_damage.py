@@ -173,7 +173,8 @@ def test_arrays_of_another_dataset(tmp_path, data):
     with pytest.raises(DatasetError, match="X do not fit their checksum"):
         load(ours)
     np.testing.assert_array_equal(load(ours, verify=False).X, changed.X)
-    (ours / "y.npy").write_bytes((tmp_path / "b.npy" / "y.npy").read_bytes()[:-1] + b"\x00")
+    bytes_of_y = (tmp_path / "b.npy" / "y.npy").read_bytes()
+    (ours / "y.npy").write_bytes(bytes_of_y[:-1] + bytes([bytes_of_y[-1] ^ 1]))
     with pytest.raises(DatasetError, match=r"y .*checksum"):
         load(ours, verify=False)
 

@@ -28,7 +28,6 @@ from percolaw.datasets.formats.arrays import (
 )
 from percolaw.datasets.formats.description import DatasetError
 
-
 #: The end of a zip file: signature, disks, members here and in all, table of contents, comment.
 _END = struct.Struct("<4sHHHHIIH")
 
