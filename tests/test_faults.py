@@ -344,11 +344,11 @@ def test_hanging_units_are_stopped_and_reported(tmp_path):
     broken.touch()
     started = time.monotonic()
     with (
-        WorkerPool(2, timeout=0.7) as pool,
+        WorkerPool(2, timeout=3.0) as pool,
         pytest.raises(RunError, match=r"2 unit\(s\) .*TimeoutError: the unit took longer"),
     ):
         percolaw.run(experiment, out=tmp_path / "runs", executor=pool)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
     folder = default_folder(experiment, tmp_path / "runs")
     assert set(done(folder)) == set(range(12)) - {2, 7}
     hung = {pid for what, unit, pid in lines(experiment) if unit in (2, 7)}

@@ -172,17 +172,16 @@ def test_arrays_of_every_layout_are_saved_as_promised(tmp_path, suffix, name):
     ("changes", "message"),
     [
         ({"X": OLD.X.astype(float)}, "X must be float32; got float64"),
-        ({"y": OLD.y.astype(complex)}, "y must be float64 to be saved; got complex128"),
-        ({"y": OLD.y.astype(np.longdouble)}, "y must be float64"),
-        ({"y": np.ma.masked_less(OLD.y, 0)}, "y has masked entries"),
-        ({"X": np.ma.masked_less(OLD.X, 0)}, "X has masked entries"),
+        ({"y": OLD.y.astype(complex)}, "y must be numeric; got dtype complex128"),
+        ({"y": np.ma.masked_less(OLD.y, 0)}, r"y has \d+ masked value"),
+        ({"X": np.ma.masked_less(OLD.X, 0)}, r"X has \d+ masked value"),
         ({"truth": {"dimension": {1, 2}}}, "plain values"),
         ({"columns": {"a/b": OLD.y}}, "needs a plain name"),
         ({"columns": {"a": OLD.y.astype(str)}}, "must hold numbers"),
     ],
 )
 def test_what_could_not_be_read_again_is_refused(tmp_path, suffix, changes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         save(other(**changes), tmp_path / f"a{suffix}")
     assert not os.listdir(tmp_path)
 

@@ -98,14 +98,12 @@ def plot_target(options: argparse.Namespace, source: Path) -> Path | None:
     if options.no_plot:
         return None
     checks.extra("matplotlib", "report")
-    if not options.plot:
-        return source.with_name(source.name + ".dimension.png")
-    plot = Path(options.plot)
+    plot = Path(options.plot) if options.plot else source.with_name(source.name + ".dimension.png")
     if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--plot must end in .png, .svg or .pdf; got {plot}.")
     if not plot.parent.is_dir():
         raise ValueError(f"there is no folder {plot.parent} for the plot; name another.")
-    if not os.access(plot.parent, os.W_OK | os.X_OK):
+    if options.plot and not os.access(plot.parent, os.W_OK | os.X_OK):
         raise ValueError(f"the folder {plot.parent} is not writable; name another for --plot.")
     return plot
 
