@@ -52,3 +52,17 @@ def test_the_mode_survives_an_error(mode):
         state = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
         pl.NeuralRegression(pl.MLP(width=8)).fit(X, np.full(60, np.nan))
         assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == state
+
+
+@pytest.mark.parametrize("student", ["by hand", "autograd", "transformer"])
+def test_a_caller_that_computes_in_half_precision_changes_nothing(student):
+    network, options = STUDENTS[student]
+    learner = pl.NeuralRegression(network, pl.Training(steps=10, learning_rate=0.01, **options))
+    expected = learner.fit(X, Y).trained
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = learner.fit(X, Y).trained
+        kernel = tangent_kernel(found, X[:5])
+        assert torch.is_autocast_enabled("cpu")
+    assert not torch.is_autocast_enabled("cpu")
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    np.testing.assert_array_equal(kernel, tangent_kernel(expected, X[:5]))

@@ -36,8 +36,13 @@ def tensor_dtype(dtype: str) -> Any:
 
 @contextmanager
 def gradients_on() -> Iterator[None]:
-    """Record gradients whatever the caller has switched off, and leave that as it was."""
+    """Record gradients in full precision whatever the caller has switched, and leave that as it was."""
     import torch
 
-    with torch.inference_mode(False), torch.enable_grad():
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+    ):
         yield
