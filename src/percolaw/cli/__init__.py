@@ -80,15 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError) as error:
         print(f"percolaw: {printable(error)}", file=sys.stderr)
         return _USAGE
+    except (PercolawError, OSError) as error:
+        print(f"percolaw: {printable(error)}", file=sys.stderr)
+        return _FAILED
     except MemoryError as error:
         print(
             f"percolaw: out of memory ({error or 'no more could be taken'}); what was finished is kept. "
             "Ask for less, or use fewer --workers.",
             file=sys.stderr,
         )
-        return _FAILED
-    except (PercolawError, OSError) as error:
-        print(f"percolaw: {printable(error)}", file=sys.stderr)
         return _FAILED
 
 

@@ -24,12 +24,13 @@ def linear_weights(dim: int, streams: Streams) -> FloatArray:
 def linear_values(points: npt.NDArray[np.float32], weights: FloatArray) -> FloatArray:
     """Return w.x of every point in float64, in blocks, so that no second copy of X is made."""
     y = np.empty(points.shape[0])
-    buffer = np.empty((1 << 12, points.shape[1]))
-    for low in range(0, y.size, 1 << 12):
-        block = points[low : low + (1 << 12)]
+    rows = max(1, min(1 << 12, y.size, (1 << 27) // points.shape[1]))
+    buffer = np.empty((rows, points.shape[1]))
+    for low in range(0, y.size, rows):
+        block = points[low : low + rows]
         part = buffer[: block.shape[0]]
         part[...] = block
-        np.matmul(part, weights, out=y[low : low + (1 << 12)])
+        np.matmul(part, weights, out=y[low : low + rows])
     return y
 
 

@@ -77,6 +77,12 @@ def make_lattice(
     p = threshold if probability is None else checks.probability("probability", probability)
     wanted = max(LEAST_SITES, SITES_PER_POINT * n) if n_sites is None else n_sites
     total = checks.integer("n_sites", wanted, minimum=2**d)
+    width = d if dim is None else checks.integer("dim", dim, minimum=d)
+    checks.memory(
+        n * (24.0 * d + 12.0 * width + 40.0),
+        f"{n} points in {width} dimensions",
+        "Ask for fewer points or dimensions.",
+    )
     streams = as_streams(rng)
     found = percolate(HypercubicLattice(d, max(2, round(total ** (1.0 / d))), kind), p, streams)
     if found.n_open < n:
@@ -90,7 +96,7 @@ def make_lattice(
     weights = streams.generator("target").standard_normal(d)
     y = (x - x.mean(axis=0)) @ weights
     if dim is not None:
-        x = x @ isometry(d, checks.integer("dim", dim, minimum=d), streams).T
+        x = x @ isometry(d, width, streams).T
     met, cluster = np.unique(found.cluster[sites], return_inverse=True)
     order = np.argsort(-found.size[met], kind="stable")
     rank = np.empty(order.size, dtype=np.int64)
