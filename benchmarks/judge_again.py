@@ -42,9 +42,7 @@ def claim_of(entry: dict[str, Any]) -> Claim:
         if entry["name"].startswith(start) and "judged" not in entry:
             tolerance *= factor
     low, high = entry["interval"]
-    texts = [entry["name"], entry["note"]]
-    for old, new in SAID.items():
-        texts = [text if new in text else text.replace(old, new) for text in texts]
+    texts = [said(entry["name"]), said(entry["note"])]
     return judge(
         texts[0],
         entry["source"],
@@ -54,6 +52,13 @@ def claim_of(entry: dict[str, Any]) -> Claim:
         tolerance,
         texts[1],
     )
+
+
+def said(text: str) -> str:
+    """A text of a claim that names its kernel."""
+    for old, new in SAID.items():
+        text = text if new in text or "own limit" in text else text.replace(old, new)
+    return text
 
 
 def main() -> None:
@@ -86,14 +91,14 @@ def main() -> None:
     ]
     summary["measured_again"] = again
     commit = summary["provenance"]["git_commit"][:7]
-    said = f"Measured at commit {commit}"
+    when = f"Measured at commit {commit}"
     for name, at in again.items():
-        said += f", {name} again at {at[:7]}"
-    said += "; verdicts by the rule below (`python benchmarks/judge_again.py`)."
+        when += f", {name} again at {at[:7]}"
+    when += "; verdicts by the rule below (`python benchmarks/judge_again.py`)."
     found = [claim for _, claim in claims]
     write_atomic(
         options.results / "claims.md",
-        f"`{summary['command']}`\n\n{said} {tally(found)}.\n\n{claims_markdown(found)}\n{VERDICT_RULE}\n",
+        f"`{summary['command']}`\n\n{when} {tally(found)}.\n\n{claims_markdown(found)}\n{VERDICT_RULE}\n",
     )
     text = json.dumps(strict_json(summary), indent=1)
     write_atomic(options.results / "summary.json", text + "\n")
@@ -107,7 +112,8 @@ def read_claims(record: dict[str, Any]) -> list[dict[str, Any]]:
         low, high = claim["interval"]
         ends = (-math.inf if low is None else low, math.inf if high is None else high)
         numbers = {k: math.nan if claim[k] is None else claim[k] for k in ("predicted", "measured")}
-        found.append({**claim, **numbers, "interval": ends})
+        words = {k: said(claim[k]) for k in ("name", "note")}
+        found.append({**claim, **numbers, **words, "interval": ends})
     return found
 
 

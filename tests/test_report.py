@@ -109,7 +109,12 @@ def tables(name, size=5):
                 for nu in (0.5, 2.5)
             ],
             "teachers": [
-                {"points": "cube 2", "teacher": t, "student": "infinitely wide network", **base}
+                {
+                    "points": "cube 2",
+                    "teacher": t,
+                    "student": "infinitely wide network (NTK parametrisation)",
+                    **base,
+                }
                 for t in ("linear", "Matérn 0.5")
             ],
             "n_seeds": 3,

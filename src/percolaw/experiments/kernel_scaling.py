@@ -17,7 +17,7 @@ from percolaw.scaling import fit, theory
 FloatArray = npt.NDArray[np.float64]
 
 #: The student whose kernel is `NeuralTangent`: NTK parametrisation, trained unit biases.
-NETWORK = "infinitely wide network"
+NETWORK = "infinitely wide network (NTK parametrisation)"
 #: Settings on which all teachers are learned.
 TEACHER_SETTINGS = ("cluster d = 16", "cube 4")
 #: Outputs drawn of each teacher.

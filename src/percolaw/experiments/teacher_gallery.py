@@ -110,7 +110,7 @@ class TeacherGallery:
             "Matérn 1.5 teacher": teacher,
             "1-NN": NearestNeighbors(1).fit(x, y).predict,
             "Matérn kernel": KernelRegression(Matern(1.5)).fit(x, y).predict,
-            "infinitely wide network": KernelRegression(NeuralTangent(2)).fit(x, y).predict,
+            "infinitely wide network (NTK)": KernelRegression(NeuralTangent(2)).fit(x, y).predict,
         }
         return [
             {

@@ -18,6 +18,8 @@ from percolaw.report.plots import (
 )
 from percolaw.report.style import BLACK, CYCLE, band, new, window
 
+#: The student that figures of all teachers show.
+_NETWORK = "infinitely wide network (NTK parametrisation)"
 _MARKERS = "os^Dv<>phX*Pd"
 
 
@@ -33,7 +35,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
 
 def _networks(t: dict[str, Any]) -> list[dict[str, Any]]:
     """Curves of the infinitely wide network; none where a record has no settings for it."""
-    return [c for c in t["teachers"] if c["student"] == "infinitely wide network"]
+    return [c for c in t["teachers"] if c["student"] == _NETWORK]
 
 
 def _is_cluster(name: str) -> bool:
@@ -192,7 +194,7 @@ def _teachers(t: dict[str, Any], n: Any) -> Any:
             yscale="log",
             xlabel="training points $n$",
             ylabel="mean squared error / variance",
-            title=f"{_shown(name)}: every teacher, infinitely wide network",
+            title=f"{_shown(name)}: every teacher, {_NETWORK}",
         )
         axis.legend(fontsize=7.5, title="exponent (predicted)", title_fontsize=7.5)
     return figure
@@ -274,7 +276,7 @@ def _curves_plot(record: dict[str, Any], name: str) -> Plot:
 
 
 def _teachers_plot(record: dict[str, Any], name: str) -> Plot:
-    network = "infinitely wide network"
+    network = _NETWORK
     own = [
         c for c in record["tables"]["teachers"] if c["points"] == name and c["student"] == network
     ]
