@@ -11,7 +11,7 @@ from toy_experiment import shared_root, smoke_run
 
 from percolaw.errors import RunError
 from percolaw.experiments import EXPERIMENTS
-from percolaw.experiments.base import Claim
+from percolaw.experiments.claims import Claim
 from percolaw.report import draw_figures
 from percolaw.report.claims import claims_markdown, claims_table, measured, number, tally
 

@@ -23,9 +23,9 @@ from percolaw.cli import main
 from percolaw.cli.experiments import configure
 from percolaw.errors import PercolawError, RunError
 from percolaw.experiments import EXPERIMENTS, experiment_class
+from percolaw.experiments import plots as plots_of
 from percolaw.experiments.base import plain, preset
 from percolaw.report import html as page_of
-from percolaw.report import plots as plots_of
 from percolaw.report import write_figures
 from percolaw.report.html import build, citation, embedded_json, read_run, text, write_report
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from percolaw import checks
 from percolaw.critical import critical_exponents
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import judge
 from percolaw.scaling import theory
 
 

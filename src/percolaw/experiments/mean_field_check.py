@@ -11,7 +11,8 @@ import numpy as np
 from percolaw import checks
 from percolaw.critical import hypercubic_threshold, threshold_source
 from percolaw.experiments import boxes, toy
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.sampling import mean_variance
 from percolaw.lattice import BetheLattice
 from percolaw.rng import Streams

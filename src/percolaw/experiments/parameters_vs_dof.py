@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import judge
 from percolaw.scaling import theory
 
 #: Parameters and residual width of the GPT-3 family (Brown et al. 2020, table 2.1).

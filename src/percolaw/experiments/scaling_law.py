@@ -10,7 +10,8 @@ import numpy as np
 
 from percolaw import checks
 from percolaw.experiments import toy
-from percolaw.experiments.base import Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.scaling import diagnose, fit
 
 PRESETS = {

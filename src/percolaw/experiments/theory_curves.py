@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import judge
 from percolaw.scaling import fit, theory
 
 

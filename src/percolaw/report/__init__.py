@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from percolaw import checks
-from percolaw.experiments import EXPERIMENTS
 from percolaw.runs.store import read_record
 
 #: What figures can be written as.
@@ -17,17 +15,15 @@ FORMATS = ("png", "svg", "pdf")
 
 def draw_figures(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
     """Draw all figures of a finished run folder as PNG files in its ``figures``; return them."""
+    from percolaw.report.html import drawn
     from percolaw.report.style import save, styled
 
     record = read_record(folder)
-    module = EXPERIMENTS[record["experiment"]].split(":")[0]
-    figures = importlib.import_module(f"percolaw.report.figures.{module}")
     target = Path(folder) / "figures"
     target.mkdir(exist_ok=True)
     with styled():
-        return tuple(
-            save(figure, target / f"{name}.png") for name, figure in figures.draw(record).items()
-        )
+        found = drawn(Path(folder), record)
+        return tuple(save(figure, target / f"{name}.png") for name, figure in found.items())
 
 
 def write_figures(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from percolaw.experiments.base import Claim
+from percolaw.experiments.claims import Claim
 
 _MARK = {"agrees": "agrees", "disagrees": "DISAGREES", "inconclusive": "inconclusive"}
 _COLOR = {"agrees": "\033[32m", "disagrees": "\033[31m", "inconclusive": "\033[33m"}

@@ -10,7 +10,7 @@ import base64
 import dataclasses
 import hashlib
 import html
-import importlib
+import importlib.util
 import io
 import json
 import math
@@ -27,10 +27,12 @@ from typing import Any
 import percolaw
 from percolaw.errors import RunError
 from percolaw.experiments import EXPERIMENTS, experiment_class
-from percolaw.experiments.base import Claim, plain, preset
+from percolaw.experiments.base import plain, preset
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.plots import Numbers, Plot, Series, slug
 from percolaw.report.claims import VERDICT_RULE, measured, number, predicted, tally
-from percolaw.report.plots import Numbers, Plot, Series, numbers, slug
-from percolaw.report.plots import number as json_number
+from percolaw.report.records import number as json_number
+from percolaw.report.records import numbers, read_plots
 from percolaw.runs.store import read_record, write_atomic
 
 #: Bytes of pictures per run before they are made smaller; nine runs stay under 5 MB in all.
@@ -223,8 +225,10 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     record = read_record_of(where)
     with readable(where):
         claims = tuple(_claim(entry) for entry in _list(record["claims"]))
+        plots = read_plots(record.get("plots", []))
         module = figures_of(record["experiment"])
-        plots = tuple(module.plots(record)) if hasattr(module, "plots") else ()
+        if hasattr(module, "plots"):
+            plots += tuple(module.plots(record))
     return Run(where, record, claims, plots, _pictures(where, record))
 
 
@@ -308,17 +312,21 @@ def _claim(entry: Any) -> Claim:
 
 
 def figures_of(name: str) -> Any:
-    """Return the module that draws an experiment, None if it is not one of the package."""
-    if name not in EXPERIMENTS:
+    """Return the module that draws what is not a curve of an experiment, None if there is none."""
+    module = f"percolaw.report.figures.{EXPERIMENTS.get(name, '').split(':')[0]}"
+    if name not in EXPERIMENTS or importlib.util.find_spec(module) is None:
         return None
-    return importlib.import_module(f"percolaw.report.figures.{EXPERIMENTS[name].split(':')[0]}")
+    return importlib.import_module(module)
 
 
 def drawn(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """Return a record's figures by name, none if its experiment is not one of the package."""
+    from percolaw.report import draw
+
     module = figures_of(record["experiment"])
     with readable(folder, DRAWING):
-        return dict(module.draw(record)) if module else {}
+        found = draw.figures(read_plots(record.get("plots", [])))
+        return found | (dict(module.draw(record)) if module else {})
 
 
 def _pictures(folder: Path, record: dict[str, Any]) -> tuple[Picture, ...]:

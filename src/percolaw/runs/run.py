@@ -13,13 +13,13 @@ from typing import Any
 
 from percolaw.errors import MissingExtraError, RunError
 from percolaw.experiments.base import (
-    Claim,
     Experiment,
     check_tolerances,
     config_dict,
     missing_extra,
     run_id,
 )
+from percolaw.experiments.claims import Claim
 from percolaw.runs.activity import working
 from percolaw.runs.executor import run_units
 from percolaw.runs.provenance import provenance
@@ -139,6 +139,7 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
         "status": "done",
         "claims": conclusion.claims,
         "tables": conclusion.tables,
+        "plots": conclusion.plots,
         "units": len(cells),
         "unit_seconds": store.seconds(),
         "code": store.code,

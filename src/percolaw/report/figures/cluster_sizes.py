@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.plots import Plot, series
+from percolaw.experiments.plots import Plot
+from percolaw.report.records import series
 from percolaw.report.style import BLACK, BLUE, GREEN, ORANGE, new
 
 

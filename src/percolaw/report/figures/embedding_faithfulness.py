@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from percolaw.report.plots import Plot, series
+from percolaw.experiments.plots import Plot
+from percolaw.report.records import series
 from percolaw.report.style import BLACK, CYCLE, new
 
 

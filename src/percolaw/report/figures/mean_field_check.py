@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.report.plots import Plot, Stored, claims_beside, fit_window, numbers, series
+from percolaw.experiments.plots import Plot, Stored
+from percolaw.report.records import claims_beside, fit_window, numbers, series
 from percolaw.report.style import BLACK, CYCLE, new, window
 
 #: Start of a claim's name after "d = 6: " -> which ratio it is of.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from percolaw.experiments.plots import Plot
 from percolaw.report.figures._scaling_law import draw_law, plots_law
-from percolaw.report.plots import Plot
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
