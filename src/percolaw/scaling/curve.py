@@ -150,9 +150,19 @@ class LearningCurve:
         ValueError
             If nothing was predicted.
         """
+        return np.asarray(self.loss / self.as_predicted().loss)
+
+    def as_predicted(self) -> LearningCurve:
+        """Return the predicted curve in place of the measured one, the same for every seed.
+
+        Raises
+        ------
+        ValueError
+            If nothing was predicted.
+        """
         if self.predicted is None:
             raise ValueError("this curve has no prediction; give one with predicted=.")
-        return np.asarray(self.loss / self.predicted)
+        return LearningCurve(self.size, np.broadcast_to(self.predicted, self.loss.shape))
 
     def _chosen(self, window: tuple[float, float] | None) -> npt.NDArray[np.bool_]:
         """Sizes inside the window that are usable."""
