@@ -60,7 +60,11 @@ def panel(axis: Any, plot: Plot) -> None:
 
 
 def colors(series: Sequence[Series]) -> dict[str, str]:
-    """Return the colour of every series: one a group, black for what stands alone as theory."""
+    """Return the colour of every series: one a group, black and grey for what stands alone.
+
+    The first theory that belongs to no measured series is black, the next ones have colours of their own;
+    references are grey.
+    """
     found: dict[str, str] = {}
     groups: dict[str, str] = {}
     measured = {one.group or one.name for one in series if one.kind == "measured"}
@@ -68,7 +72,7 @@ def colors(series: Sequence[Series]) -> dict[str, str]:
         group = one.group or one.name
         if one.kind == "reference" and group not in measured:
             found[one.name] = GREY
-        elif one.kind == "theory" and group not in measured and not one.group:
+        elif one.kind == "theory" and group not in measured and BLACK not in found.values():
             found[one.name] = BLACK
         else:
             groups.setdefault(group, CYCLE[len(groups) % len(CYCLE)])
