@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -243,6 +243,38 @@ def log_linear(
     return Plot(
         identity, title, alt, *labels, True, False, tuple(series), window, fit=False, **more
     )
+
+
+def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, None)) -> Plot:
+    """Return measured over prediction of a plot, as one more panel of its figure."""
+    known = {one.name: dict(zip(one.x, one.y, strict=True)) for one in plot.series}
+    found = []
+    for one in plot.series:
+        by = known.get(one.prediction or "")
+        if by is None:
+            continue
+        y, low, high = (
+            None if v is None else tuple(_over(a, by.get(x)) for x, a in zip(one.x, v, strict=True))
+            for v in (one.y, one.low, one.high)
+        )
+        found.append(replace(one, y=y or (), low=low, high=high, prediction=None, stored=()))
+    x = sorted({v for one in found for v in one.x if v is not None})
+    return replace(
+        plot,
+        id=f"{plot.id}-residual",
+        title=f"{plot.title}: over the prediction",
+        alt="Measured over predicted.",
+        y_label="measured / predicted",
+        y_log=False,
+        series=(*found, line("1", "theory", x, [1.0] * len(x))),
+        fit=False,
+        figure=plot.figure or plot.id,
+        y_limits=y_limits,
+    )
+
+
+def _over(value: float | None, by: float | None) -> float | None:
+    return value / by if value is not None and by else None
 
 
 def _finite(values: Any) -> Numbers:
