@@ -69,16 +69,14 @@ class TheoryCurves:
                 )
                 locals_ += [
                     plots.line(name, "theory", n, curve.local(), group=name),
-                    plots.line(
-                        f"limit {end:.3g}, {name}", "reference", n, np.full(n.size, end), group=name
-                    ),
+                    plots.line(f"{name}, limit", "reference", n, np.full(n.size, end), group=name),
                 ]
             title = f"{law.capitalize()} scaling, alpha = {self.rank_exponent:g}"
             panels.append(
                 plots.log_log(
                     f"theory-curves-{law}",
                     title,
-                    f"Predicted loss against {symbol} for several c/D: the larger, the steeper, to a limit.",
+                    f"Predicted loss against {symbol}: the larger c/D, the steeper, up to a limit.",
                     (symbol, f"L({symbol}) / L(1)"),
                     curves,
                     figure="theory-curves",

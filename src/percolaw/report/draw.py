@@ -15,6 +15,7 @@ from percolaw.report.style import BLACK, CYCLE, GREY, new, window
 MARKERS = "os^Dv<>phX*P"
 #: From this many points on a measured line has no markers and a band in place of bars.
 MANY = 13
+_STYLE = {"measured": "-", "theory": "--", "reference": ":"}
 #: Panels beside each other.
 COLUMNS = 3
 
@@ -39,15 +40,26 @@ def _figure(panels: list[Plot]) -> Any:
 
 
 def panel(axis: Any, plot: Plot) -> None:
-    """Draw one plot into Matplotlib axes."""
+    """Draw one plot into Matplotlib axes.
+
+    In a group only the first series has a line in the legend; what stands for the others (a prediction, a
+    limit) is said once, in black.
+    """
     if plot.window is not None:
         window(axis, *plot.window)
     color = colors(plot.series)
-    turn = 0
+    turn, seen = 0, set()
+    told: dict[str, str] = {}
     for one in plot.series:
         marker = MARKERS[turn % len(MARKERS)]
         turn += one.kind == "measured"
-        _series(axis, one, color[one.name], marker, plot)
+        follows = bool(one.group) and one.group in seen
+        seen.add(one.group)
+        _series(axis, one, color[one.name], marker, "" if follows else label(one))
+        if follows:
+            told.setdefault(_STYLE[one.kind], one.name.removeprefix(f"{one.group}, "))
+    for style, name in told.items():
+        axis.plot([], [], style, color=BLACK, lw=1.3, label=name)
     axis.set(
         xscale="log" if plot.x_log else "linear",
         yscale="log" if plot.y_log and _positive(plot) else "linear",
@@ -62,17 +74,18 @@ def panel(axis: Any, plot: Plot) -> None:
 def colors(series: Sequence[Series]) -> dict[str, str]:
     """Return the colour of every series: one a group, black and grey for what stands alone.
 
-    The first theory that belongs to no measured series is black, the next ones have colours of their own;
-    references are grey.
+    The first theory that belongs to no measured series and no group is black, the next ones have
+    colours of their own; such references are grey.
     """
     found: dict[str, str] = {}
     groups: dict[str, str] = {}
     measured = {one.group or one.name for one in series if one.kind == "measured"}
     for one in series:
         group = one.group or one.name
-        if one.kind == "reference" and group not in measured:
+        alone = group not in measured and not one.group
+        if one.kind == "reference" and alone:
             found[one.name] = GREY
-        elif one.kind == "theory" and group not in measured and BLACK not in found.values():
+        elif one.kind == "theory" and alone and BLACK not in found.values():
             found[one.name] = BLACK
         else:
             groups.setdefault(group, CYCLE[len(groups) % len(CYCLE)])
@@ -93,14 +106,13 @@ def label(one: Series) -> str:
     return one.name
 
 
-def _series(axis: Any, one: Series, color: str, marker: str, plot: Plot) -> None:
+def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
     x, y = _floats(one.x), _floats(one.y)
     if one.kind != "measured":
-        style = {"theory": "--", "reference": ":"}[one.kind]
         if one.joined:
-            axis.plot(x, y, style, color=color, lw=1.3, label=label(one))
+            axis.plot(x, y, _STYLE[one.kind], color=color, lw=1.3, label=text or None)
         else:
-            axis.plot(x, y, "_", color=color, ms=10, mew=1.6, label=label(one))
+            axis.plot(x, y, "_", color=color, ms=10, mew=1.6, label=text or None)
         return
     full = np.ones(x.size, dtype=bool) if one.usable is None else np.array(one.usable)
     few = x.size < MANY or not one.joined
@@ -117,7 +129,7 @@ def _series(axis: Any, one: Series, color: str, marker: str, plot: Plot) -> None
         axis.plot(x[~full], y[~full], marker, color=color, mfc="white", ms=5)
         axis.plot(x[full], y[full], marker, color=color, ms=5)
     style = ("-" if one.joined else "") + (marker if few else "")
-    axis.plot([], [], style or marker, color=color, ms=5, lw=1.5, label=label(one))
+    axis.plot([], [], style or marker, color=color, ms=5, lw=1.5, label=text or None)
 
 
 def _positive(plot: Plot) -> bool:
