@@ -1,4 +1,4 @@
 """Numba kernels: typed arrays in, arrays out; no checks, no printing, no hidden randomness.
 
-After editing `random.py` run ``make clean``: kernels that inline it are cached by their own file.
+Every kernel is made by `compilation.kernel`, whose cache of machine code follows the sources of them all.
 """

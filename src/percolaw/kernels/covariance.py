@@ -2,13 +2,13 @@
 
 import math
 
-import numba as nb
+from percolaw.kernels.compilation import kernel
 
 #: Conditional variance below which a neighbour adds only rounding.
 SINGULAR = 1e-8
 
 
-@nb.njit(cache=True)
+@kernel
 def hermite(s, log_low, step, value, slope, c, power):
     """Cubic Hermite interpolation in log s, in place; 1 - c s^power below the table, 0 above."""
     last = value.shape[0] - 1
@@ -32,7 +32,7 @@ def hermite(s, log_low, step, value, slope, c, power):
             )
 
 
-@nb.njit(cache=True)
+@kernel
 def conditional_forward(neighbor, weight, value):
     """value[i] += sum_j weight[i, j] value[neighbor[i, j]], in order; neighbours come before."""
     for i in range(neighbor.shape[0]):
@@ -45,7 +45,7 @@ def conditional_forward(neighbor, weight, value):
             value[i, c] += total
 
 
-@nb.njit(cache=True)
+@kernel
 def conditional_backward(neighbor, weight, value):
     """The transpose of `conditional_forward`."""
     for i in range(neighbor.shape[0] - 1, -1, -1):
@@ -56,7 +56,7 @@ def conditional_backward(neighbor, weight, value):
                 value[neighbor[i, j], c] += weight[i, j] * value[i, c]
 
 
-@nb.njit(cache=True)
+@kernel
 def conditional_weights(count, variance, matrix, own, weight, deviation):
     """Weights and conditional standard deviations from covariances, by Cholesky, one point a row.
 

@@ -1,11 +1,11 @@
 """Selection of nearest candidates from tiles of scalar products."""
 
-from numba import njit
+from percolaw.kernels.compilation import kernel
 
 _STRIDE = 32
 
 
-@njit(cache=True, fastmath={"nnan", "ninf", "nsz"})  # finite by the caller's checks
+@kernel(fastmath={"nnan", "ninf", "nsz"})  # finite by the caller's checks
 def _least(product, norm, row, low):
     """Least norm - 2 product among _STRIDE columns; one vector instruction a few columns."""
     two = product.dtype.type(2)
@@ -15,7 +15,7 @@ def _least(product, norm, row, low):
     return least
 
 
-@njit(cache=True)
+@kernel
 def merge_smallest(product, norm, offset, value, candidate, worst):
     """Merge a tile into the running candidates of each row.
 

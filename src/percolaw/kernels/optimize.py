@@ -2,10 +2,10 @@
 
 import math
 
-from numba import njit
+from percolaw.kernels.compilation import kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(nogil=True, error_model="numpy")
 def adamw(rows, gradient, first, second, rate, factor, decay, beta, gamma, step, epsilon):
     """Update rows (students, n) in place, with their moments.
 

@@ -1,12 +1,12 @@
 """Branching random walks in R^d along a forest, parents first."""
 
 import numpy as np
-from numba import njit
 
+from percolaw.kernels.compilation import kernel
 from percolaw.kernels.random import bits, normal, uniform
 
 
-@njit(cache=True)
+@kernel
 def gaussian_walk(parent, edge, key, scale, points):
     """x(child) = x(parent) + sqrt(length) scale N(0, I); roots at the origin."""
     width = points.shape[1]
@@ -22,7 +22,7 @@ def gaussian_walk(parent, edge, key, scale, points):
             points[i, c] = points[p, c] + spread * normal(word, np.uint64(c))
 
 
-@njit(cache=True)
+@kernel
 def sphere_walk(parent, edge, key, points):
     """Steps uniform on the unit sphere, times sqrt(length)."""
     width = points.shape[1]
@@ -43,7 +43,7 @@ def sphere_walk(parent, edge, key, points):
             points[i, c] = points[p, c] + spread * step[c]
 
 
-@njit(cache=True)
+@kernel
 def lattice_walk(parent, key, direction, points):
     """Unit steps +-e_j, never straight back along the step that led to the parent.
 
@@ -71,7 +71,7 @@ def lattice_walk(parent, key, direction, points):
         points[i, move >> 1] += 1.0 - 2.0 * (move & 1)
 
 
-@njit(cache=True)
+@kernel
 def deal_rows(cluster, start, key):
     """Row of every site: the rows of each cluster, dealt to its sites in random order."""
     row = np.empty(cluster.shape[0], np.int64)
@@ -88,7 +88,7 @@ def deal_rows(cluster, start, key):
     return row
 
 
-@njit(cache=True)
+@kernel
 def centre(cluster, bit_count, column, width):
     """Coordinate of a cluster's centre in units of the spacing: the bits column, column + width, ..."""
     value = 0.0
@@ -102,7 +102,7 @@ def centre(cluster, bit_count, column, width):
     return value
 
 
-@njit(cache=True)
+@kernel
 def gaussian_cloud(parent, start, row, key, spread, spacing, bit_count, points, label):
     """Walk along unit edges straight into the rows of a cloud, cluster by cluster, then centre it.
 
