@@ -99,6 +99,14 @@ class LearningCurve:
             return None
         return fit.fit_power_law(used, part, how=how)
 
+    def within(self, window: tuple[float, float] | None) -> LearningCurve:
+        """Return the part of the curve inside a window, at sizes that are usable."""
+        chosen = self._chosen(window)
+        predicted = None if self.predicted is None else self.predicted[chosen]
+        return LearningCurve(
+            self.size[chosen], np.ascontiguousarray(self.loss[:, chosen]), predicted=predicted
+        )
+
     def slopes(self, window: tuple[float, float] | None = None) -> FloatArray:
         """Return the exponent of each seed by itself, shape (n_seeds,); NaN below 3 sizes."""
         chosen = self._chosen(window)
