@@ -110,7 +110,8 @@ class LearningCurve:
     def slopes(self, window: tuple[float, float] | None = None) -> FloatArray:
         """Return the exponent of each seed by itself, shape (n_seeds,); NaN below 3 sizes."""
         chosen = self._chosen(window)
-        return -fit.log_slopes(self.size[chosen], self.loss[:, chosen])
+        loss = self.loss if chosen.all() else self.loss[:, chosen]
+        return -fit.log_slopes(self.size[chosen], loss)
 
     def local(self, how: Aggregate = "geometric") -> FloatArray:
         """Return the local exponents of the curve of all seeds, (n_sizes,); NaN where unmeasured."""
