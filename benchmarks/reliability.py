@@ -1,18 +1,13 @@
 """The long fault campaign: kills at random moments, and what reliability costs. Prints Markdown.
 
-python benchmarks/reliability.py [--kills 60] [--only kills|overhead|open|scaling]
+python benchmarks/reliability.py [--kills 60] [--only kills|young|overhead|open|scaling]
 """
 
 import argparse
-import contextlib
 import dataclasses
-import json
 import os
 import platform
-import random
 import shutil
-import signal
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -22,218 +17,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from test_faults import FaultToy, register, workers_of
+from _kills import BAR, Campaign, table
+from test_faults import FaultToy, register
 
 import percolaw
-from percolaw.experiments import experiment_class
-from percolaw.experiments.base import config_dict, from_config
+from percolaw.experiments.base import config_dict
 from percolaw.runs.folders import status
 from percolaw.runs.run import default_folder
 from percolaw.runs.scheduler import dask_executor
-from percolaw.runs.store import Outcome, RunFolder, code_id, read_record
+from percolaw.runs.store import Outcome, RunFolder, code_id
 from percolaw.runs.workers import WorkerPool
-
-#: Units of the campaign's run, one setting of one seed each.
-CAMPAIGN = (
-    *("run", "dof-scan", "--preset", "laptop", "--n-settings", "2000", "--chunk", "1"),
-    *("--clusters.n-clusters", "100", "--clusters.max-size", "1000000"),
-    *("--no-figures", "--quiet", "--workers", "2"),
-)
-#: Seconds without a finished unit after which a command counts as stuck.
-STALL = 20
-BAR = {True: "met", False: "**missed**"}
-
-
-def table(head: str, rows: list[tuple[object, ...]]) -> None:
-    names = head.split(" | ")
-    print("| " + head + " |\n|" + " --- |" * len(names))
-    for row in rows:
-        print("| " + " | ".join(map(str, row)) + " |")
-    print(flush=True)
-
-
-def done(folder: Path) -> dict[str, tuple[object, ...]]:
-    """key -> what must not change once a unit is kept."""
-    file = folder / "units.sqlite"
-    if not file.exists():
-        return {}
-    connection = sqlite3.connect(file, timeout=60)
-    try:
-        found = connection.execute(
-            "SELECT key, code, rows, seconds, finished, place FROM units WHERE status = 'done'"
-        )
-        return {(key, code): tuple(rest) for key, code, *rest in found.fetchall()}
-    except sqlite3.OperationalError:  # the table is being made
-        return {}
-    finally:
-        connection.close()
-
-
-def count(folder: Path | None, out: Path) -> int:
-    """Units kept, quickly."""
-    folder = folder or next(iter(out.glob("dof-scan-*")), None)
-    try:
-        connection = sqlite3.connect(f"file:{folder}/units.sqlite?mode=ro", uri=True)
-        try:
-            return connection.execute(
-                "SELECT COUNT(*) FROM units WHERE status = 'done'"
-            ).fetchone()[0]
-        finally:
-            connection.close()
-    except sqlite3.OperationalError:
-        return 0
-
-
-def content(folder: Path) -> tuple[object, bytes]:
-    record = read_record(folder)
-    kept = {k: record[k] for k in ("claims", "tables", "config", "id", "units", "status")}
-    return kept, (folder / "rows.jsonl").read_bytes()
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except OSError:
-        return True
-
-
-def campaign(place: Path, n_kills: int, seed: int) -> None:
-    """Kill commands and workers at random moments; then finish, and compare with peace."""
-    chance, out = random.Random(seed), place / "killed"
-    killed = {"main process": 0, "worker": 0}
-    lost = remeasured = tracebacks = commands = orphans = broken = refused = busy = stalls = 0
-    before: dict = {}
-    folder: Path | None = None
-    n_units = at_last = 0
-    last = ""
-    started = time.perf_counter()
-
-    def launch() -> subprocess.Popen:
-        nonlocal commands
-        commands += 1
-        return subprocess.Popen(
-            [sys.executable, "-m", "percolaw", *CAMPAIGN, "--out", str(out)],
-            stdout=subprocess.DEVNULL,
-            stderr=(place / "errors").open("w"),
-        )
-
-    def check() -> None:
-        """No kept unit is gone or other than it was."""
-        nonlocal before, lost, remeasured, folder
-        if folder is None:
-            folder = next(iter(out.glob("dof-scan-*")), None)
-        now = done(folder) if folder else {}
-        lost += len(set(before) - set(now))
-        remeasured += sum(1 for key in set(before) & set(now) if before[key] != now[key])
-        before = now
-
-    def ended(process: subprocess.Popen) -> None:
-        nonlocal tracebacks, broken, refused
-        text = (place / "errors").read_text()
-        own = [part for part in text.split("percolaw: ")[-1:] if "Traceback" in part]
-        tracebacks += bool(own)
-        if own:
-            print(text, file=sys.stderr)
-        broken += "a worker process of" in text
-        refused += "cannot be used" in text
-
-    process = launch()
-    while sum(killed.values()) < n_kills:
-        if chance.random() < 0.2:  # whatever it does: start, open the store, start workers
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(1.5 * chance.random())
-        else:  # while it measures
-            deadline = time.monotonic() + STALL
-            while process.poll() is None and count(folder, out) <= at_last:
-                if time.monotonic() > deadline:
-                    stalls += 1
-                    print(f"stall after a kill of a {last}", file=sys.stderr)
-                    break
-                time.sleep(0.005)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.5 * chance.random())
-        check()
-        if process.poll() is not None:  # finished, or gave up after a lost worker
-            ended(process)
-            if process.returncode == 0:
-                # All units are there: begin a new run to go on killing; this one was checked.
-                for path in out.glob("dof-scan-*"):
-                    n_units += len(before)
-                    shutil.rmtree(path)
-                before, folder, at_last = {}, None, 0
-            process = launch()
-            continue
-        below = workers_of(process.pid)
-        busy += len(before) > at_last
-        at_last = len(before)
-        if below and chance.random() < 0.6:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(chance.choice(below), signal.SIGKILL)
-                killed["worker"] += 1
-                last = "worker"
-        else:
-            process.kill()
-            process.wait()
-            killed["main process"] += 1
-            last = "main process"
-            deadline = time.monotonic() + 5
-            while not all(map(gone, below)) and time.monotonic() < deadline:
-                time.sleep(0.02)
-            orphans += sum(not gone(pid) for pid in below)
-            check()
-            process = launch()
-    codes = []
-    for _ in range(5):
-        code = process.wait(900)
-        codes.append(code)
-        check()
-        ended(process)
-        if code == 0:
-            break
-        process = launch()
-    assert folder is not None
-    n_units += len(before)
-    config = json.loads((folder / "config.json").read_text())
-    experiment = from_config(experiment_class("dof-scan"), config["config"])
-    peace = percolaw.run(experiment, out=place / "peace")
-    same = content(peace.folder) == content(folder)
-    leftovers = [p.name for p in folder.rglob("*.part")] + (
-        ["active.json"] if (folder / "active.json").exists() else []
-    )
-    failed = RunFolder(folder, config).counts().get("failed", 0)
-    seconds = time.perf_counter() - started
-    print(
-        f"## Kills\n\n`percolaw {' '.join(CAMPAIGN)}`, {len(experiment.cells())} units, killed "
-        f"with SIGKILL at random moments and started again, {seconds:.0f} s in all.\n"
-    )
-    table(
-        "what | number | bar",
-        [
-            ("kills", sum(killed.values()), "at least 50"),
-            *((f"kills of a {k}", v, "") for k, v in killed.items()),
-            ("kills with new units kept since the one before", busy, ""),
-            ("commands started", commands, ""),
-            ("units kept", n_units, ""),
-            ("kept units lost", lost, f"0, {BAR[not lost]}"),
-            ("kept units measured again", remeasured, f"0, {BAR[not remeasured]}"),
-            ("units failed at the end", failed, f"0, {BAR[not failed]}"),
-            ("workers that outlived their parent by 5 s", orphans, f"0, {BAR[not orphans]}"),
-            (
-                "commands that ended in a traceback of their own",
-                tracebacks,
-                f"0, {BAR[not tracebacks]}",
-            ),
-            ("commands that gave up because the whole pool broke", broken, f"0, {BAR[not broken]}"),
-            (
-                f"commands that measured nothing for {STALL} s after a kill",
-                stalls,
-                f"0, {BAR[not stalls]}",
-            ),
-            ("stores that could not be read", refused, f"0, {BAR[not refused]}"),
-            ("leftover files at the end", len(leftovers), f"0, {BAR[not leftovers]}"),
-            ("record equal to that of an undisturbed run", "yes" if same else "no", BAR[same]),
-        ],
-    )
 
 
 def timed(work) -> float:
@@ -366,8 +159,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--settings", type=int, default=2000, help="a third of the units killed")
     parser.add_argument("--units", type=int, default=10_000, help="of the overhead")
-    parser.add_argument("--only", choices=["kills", "overhead", "open", "scaling"])
+    parser.add_argument("--only", choices=["kills", "young", "overhead", "open", "scaling"])
     options = parser.parse_args()
     register()
     place = Path(tempfile.mkdtemp(prefix="reliability-"))
@@ -375,8 +169,14 @@ def main() -> None:
         f"Python {platform.python_version()}, {os.cpu_count()} cores, code {code_id()}, load "
         f"{statistics.mean(os.getloadavg()):.1f} at the start.\n"
     )
+
+    def kills(name: str, number: int) -> None:
+        young = name == "young"
+        Campaign(place / name, options.seed, options.settings, young).go(number)
+
     parts = {
-        "kills": lambda: campaign(place, options.kills, options.seed),
+        "kills": lambda: kills("kills", options.kills),
+        "young": lambda: kills("young", options.kills // 2),
         "overhead": lambda: overhead(place, options.units),
         "open": lambda: opening(place),
         "scaling": lambda: scaling(place, 20),

@@ -19,28 +19,35 @@ _TREES = _BASE | {"tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
     "errors": set(),
-    "checks": {"errors"},
+    "arrays": set(),
+    "text": set(),
+    "checks": {"arrays", "errors"},
     "rng": {"checks", "errors"},
+    "locks": set(),
     "kernels": set(),
-    "lattice": _BASE,
+    "size_law": {"checks", "errors"},
+    "lattice": _BASE | {"size_law"},
     "critical": _BASE,
     "tree": _BASE | {"kernels"},
     "graph": _BASE | {"tree", "kernels"},
     "neighbors": _BASE | {"kernels"},
-    "covariance": _BASE | {"kernels"},
-    "clusters": _TREES | {"lattice", "critical"},
+    "distances": _BASE | {"kernels"},
+    "covariance": _BASE | {"kernels", "distances"},
+    "clusters": _TREES | {"lattice", "size_law", "critical"},
     "embedding": _TREES | {"lattice", "clusters", "neighbors"},
     "targets": _TREES | {"covariance", "neighbors"},
     "learners": _TREES | {"covariance", "neighbors"},
-    "datasets": _TREES | {"lattice", "critical", "clusters", "embedding", "targets"},
+    "datasets": _TREES | {"locks", "lattice", "critical", "clusters", "embedding", "targets"},
     "scaling": _BASE,
-    "dimension": _BASE | {"covariance", "neighbors"},
+    "dimension": _BASE | {"distances", "neighbors"},
     "experiments": _TREES
     | {"neighbors", "covariance"}
     | {"lattice", "critical", "clusters", "embedding", "targets", "datasets", "learners"}
     | {"scaling", "dimension"},
-    "runs": _BASE | {"experiments.base"},
-    "report": _BASE | {"experiments", "experiments.base", "runs.store"},
+    "runs": _BASE | {"experiments.base", "experiments.claims", "locks"},
+    "report": _BASE
+    | {"text", "runs.store", "runs.files"}
+    | {"experiments", "experiments.base", "experiments.claims", "experiments.plots"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,

@@ -271,7 +271,7 @@ def test_no_workers_is_a_clear_error(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("address", "code", "text"),
     [
-        ("127.0.0.1:8786", 2, "must be 'local' or an address such as tcp://host:8786"),
+        ("127.0.0.1:8786", 2, "must be 'local' or an address such as tls://host:8786"),
         ("", 2, "must be 'local' or an address"),
         ("loca", 2, "must be 'local' or an address"),
         ("nonsense://127.0.0.1:1", 2, "nonsense"),

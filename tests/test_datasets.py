@@ -12,8 +12,9 @@ from percolaw import checks
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.continuum import sample_cluster
 from percolaw.clusters.ensembles import size_law, yule_process
+from percolaw.datasets.centres import SAFE_SPACING, ClusterCentres, cluster_extent
 from percolaw.datasets.dataset import Dataset
-from percolaw.datasets.make import SPACING, cluster_centres, make_cluster, make_distribution
+from percolaw.datasets.make import make_cluster, make_distribution
 from percolaw.datasets.manifolds import MANIFOLDS, make_manifold
 from percolaw.embedding.skeleton import embed_sampled
 from percolaw.errors import MissingExtraError, ResourceError
@@ -113,6 +114,12 @@ def test_unknown_labels_are_refused():
 # ---- many clusters
 
 WINDOW = {"min_size": 300, "max_size": 100_000}
+GRID = {"centres": "grid", "spacing": SAFE_SPACING}
+
+
+def grid_centres(n_clusters, dim, distance):
+    grid = ClusterCentres("grid", n_clusters, dim, distance, Streams(0))
+    return grid.of(np.arange(n_clusters)).astype(np.float32)
 
 
 @pytest.mark.parametrize("ensemble", ["site", "cluster"])
@@ -158,7 +165,9 @@ def test_distribution_is_nested(ensemble, labels):
     np.testing.assert_array_equal(part.X, whole.X[:90])
     np.testing.assert_array_equal(part.cluster, whole.cluster[:90])
     np.testing.assert_array_equal(part.cluster_size, whole.cluster_size)
+    np.testing.assert_allclose(part.y, whole.y[:90], rtol=0, atol=1e-6)
     if labels != "none":
+        part, whole = (make_distribution(n, 4, 5, **options, standardize="all") for n in (90, 700))
         slope, shift = np.polyfit(part.y, whole.y[:90], 1)
         np.testing.assert_allclose(slope * part.y + shift, whole.y[:90], atol=1e-6)
         assert whole.y.std() == pytest.approx(1, rel=1e-9)
@@ -176,7 +185,7 @@ def touching(points, cluster):
 @pytest.mark.parametrize(("ensemble", "dim"), [("site", 2), ("cluster", 8), ("yule", 3)])
 def test_clusters_do_not_touch(ensemble, dim):
     options = {} if ensemble == "yule" else {"n_clusters": 40, **WINDOW}
-    data = make_distribution(1500, dim, 2, ensemble=ensemble, **options)
+    data = make_distribution(1500, dim, 2, ensemble=ensemble, **options, **GRID)
     assert touching(data.X, data.cluster) > 1
     counts = np.bincount(data.cluster, minlength=data.cluster_size.size)
     _, index = nearest_neighbors(data.X, data.X, 2)
@@ -185,28 +194,16 @@ def test_clusters_do_not_touch(ensemble, dim):
     assert same[~lone].all()
     assert not same[lone].any()
     # Control: the same clusters with centres 16 times closer.
-    largest = data.cluster_size.max() if ensemble == "yule" else WINDOW["max_size"]
-    centres = cluster_centres(data.cluster_size.size, dim, SPACING * float(largest) ** 0.25)
+    distance = SAFE_SPACING * cluster_extent(data.cluster_size.max())
+    centres = grid_centres(data.cluster_size.size, dim, distance)
     closer = data.X - centres[data.cluster] * np.float32(15 / 16)
     assert touching(closer, data.cluster) < 1
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 7, 64])
-def test_centres_are_distinct_nested_and_compact(dim):
-    centres = cluster_centres(300, dim, 2.5)
-    assert centres.shape == (300, dim)
-    assert np.unique(centres, axis=0).shape[0] == 300
-    gap = nearest_neighbors(centres, centres, 2)[0][:, 1]
-    assert gap.min() == 2.5
-    for n in (1, 2, 17, 299):
-        np.testing.assert_array_equal(cluster_centres(n, dim, 2.5), centres[:n])
-    side = centres.max() / 2.5 + 1
-    assert side <= 2 * math.ceil(round(300 ** (1 / dim), 9))
-
-
 def walks(ensemble, **options):
     """Differences of label and of position between points that follow in a cluster."""
-    data = make_distribution(6000, 48, 7, ensemble=ensemble, labels="walk", **options)
+    options = {"ensemble": ensemble, "standardize": "all", **options}
+    data = make_distribution(6000, 48, 7, labels="walk", **options)
     order = np.argsort(data.cluster, kind="stable")
     first, second = order[:-1:2], order[1::2]
     same = data.cluster[first] == data.cluster[second]
@@ -242,7 +239,8 @@ def test_walk_labels_follow_the_tree(ensemble, options):
     direction = gap[moving] / np.sqrt(square[moving])[:, None]
     z = (unit[:, None] * direction).mean(axis=0) * math.sqrt(48 * moving.sum())
     assert np.abs(z).max() < 5.5
-    linear = make_distribution(6000, 48, 7, ensemble=ensemble, labels="linear", **options)
+    options = {"ensemble": ensemble, "standardize": "all", **options}
+    linear = make_distribution(6000, 48, 7, labels="linear", **options)
     # One column fewer is another rounding of the scale: equal but for the last digit.
     np.testing.assert_allclose(linear.X, data.X, rtol=0, atol=1e-6 * np.abs(data.X).max())
     design = np.column_stack([linear.X, np.ones(6000)]).astype(float)
@@ -254,7 +252,9 @@ def test_walk_labels_start_anew_in_every_cluster():
     # clusters' points do not share a shift.
     means = []
     for seed in range(40):
-        data = make_distribution(200, 3, seed, n_clusters=2, min_size=500, max_size=600)
+        data = make_distribution(
+            200, 3, seed, n_clusters=2, min_size=500, max_size=600, standardize="all"
+        )
         first, second = data.y[data.cluster == 0].mean(), data.y[data.cluster == 1].mean()
         means.append((first - second) / data.y.std())
     mean, error = mean_and_error(means)
@@ -263,13 +263,13 @@ def test_walk_labels_start_anew_in_every_cluster():
 
 def test_yule_distribution():
     n = 4000
-    data = make_distribution(n, 5, 3, ensemble="yule")
+    data = make_distribution(n, 5, 3, ensemble="yule", **GRID)
     np.testing.assert_array_equal(data.cluster, yule_process(n, rng=3))
     counts = np.bincount(data.cluster)
     np.testing.assert_array_equal(counts, data.cluster_size)
     assert_close(counts.size / n, 1 / 3, math.sqrt(2 / 9 / n), bias=1 / n)
     assert_far(counts.size / n, 1 / 2, math.sqrt(2 / 9 / n))
-    centres = cluster_centres(counts.size, 5, SPACING * float(counts.max()) ** 0.25)
+    centres = grid_centres(counts.size, 5, SAFE_SPACING * cluster_extent(counts.max()))
     from_centre = data.X.astype(float) - centres[data.cluster]
     square = (from_centre**2).sum(axis=1)
     assert not square[data.size == 1].any()
@@ -640,4 +640,5 @@ def test_provenance_and_truth_are_plain():
         assert isinstance(data.provenance["seed"], int)
     assert made[1].provenance["path"] == [4]
     assert made[0].provenance["size"] == "inf"
-    assert made[0].truth["dimension"] == 4
+    assert made[0].truth["dimension"] == 3  # all that three dimensions can hold
+    assert make_cluster(5, 8).truth["dimension"] == 4

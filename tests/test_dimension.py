@@ -192,8 +192,15 @@ def test_summary_formulas():
     centre = sum(x) / 4
     wide = error * math.sqrt(1 / 4 + centre**2 / sum((v - centre) ** 2 for v in x))
     drift = abs(mean[0] - mean[1])
-    low = min(mean[0] - t * error, fitted - t * wide) - drift
-    high = max(mean[0] + t * error, fitted + t * wide) + drift
+    rows = np.stack([np.ones(4), x, np.square(x)], axis=1)
+    row = np.linalg.solve(rows.T @ rows, rows.T)[0]
+    bent = float(row @ mean)
+    assert abs(bent - fitted) > error * float(np.sqrt(row @ row))  # more than its error
+    slope = np.diff(mean) / np.diff(x)
+    turned = min(1.0, max(0.0, 1.0 - slope[0] / slope[np.argmax(np.abs(slope))]))
+    reach = turned * max(max(mean) - min(mean), abs(fitted - mean[0])) + t * error
+    low = min(min(mean[0] - t * error, fitted - t * wide, bent) - drift, mean[0] - reach)
+    high = max(max(mean[0] + t * error, fitted + t * wide, bent) + drift, mean[0] + reach)
     assert found.interval == pytest.approx((max(0.0, low), high), rel=1e-6)
     np.testing.assert_allclose(found.level, mean)
 
@@ -363,13 +370,13 @@ def test_manifolds_in_their_own_coordinates(name, d, width):
 
 
 def test_the_infinite_cluster_has_dimension_four():
-    hits, held = dict.fromkeys(ESTIMATORS, 0), 0
+    hits, held, threes = dict.fromkeys(ESTIMATORS, 0), 0, 0
     for seed in range(4):
         x = percolaw.make_cluster(2500, 32, labels="none", rng=seed).X
         report = estimate_dimension(x, seed)
         assert abs(report.dimension / 4 - 1) < 0.05
         held += holds(report.interval, 4.0)
-        assert not holds(report.interval, 3.0)
+        threes += holds(report.interval, 3.0)
         assert not holds(report.interval, 5.0)
         assert report.trust in ("steady", "rough")
         for name, e in report.estimates.items():
@@ -380,6 +387,7 @@ def test_the_infinite_cluster_has_dimension_four():
     # One unlucky cloud in four is allowed the report, and 4 of 20 intervals of the other five:
     # the estimators of one cloud share its neighbours, so they miss together.
     assert held >= 3
+    assert threes <= 1  # in one of these clouds the levels bend, and the interval says so
     assert sum(hits[name] for name in FRACTAL) >= 4 * len(FRACTAL) - 4, hits
 
 
@@ -821,9 +829,9 @@ BAD = {
     "duplicates": (repeated, ValueError, r"14 of 607 points coincide.*np\.unique"),
     "all equal": (lambda x: 0 * x + 3, ValueError, "all 600 points coincide"),
     "not finite": (holed, ValueError, r"3 of 600 points hold NaN or infinity.*Remove them"),
-    "1-D": (lambda x: x[:, 0], ValueError, r"shape \(n, d\); got \(600,\).*X\.reshape"),
+    "1-D": (lambda x: x[:, 0], ValueError, r"shape \(n, d\).*got \(600,\).*X\.reshape"),
     "3-D": (lambda x: x.reshape(600, 5, 1), ValueError, r"got \(600, 5, 1\).*X\.reshape"),
-    "no columns": (lambda x: x[:, :0], ValueError, r"shape \(n, d\); got \(600, 0\)"),
+    "no columns": (lambda x: x[:, :0], ValueError, r"shape \(n, d\).*got \(600, 0\)"),
     "strings": (lambda x: x.astype(str), TypeError, "must be numeric; got dtype <U"),
     "complex": (lambda x: x + 1j, TypeError, "must be numeric; got dtype complex128"),
     "objects": (lambda x: x.astype(object), TypeError, "must be numeric; got dtype object"),

@@ -247,7 +247,7 @@ def test_pickles_are_refused_and_not_run(command, tmp_path):
     Path("raw.npy").write_bytes(pickle.dumps(Bomb(mark)))
     Path("raw.npz").write_bytes(pickle.dumps(Bomb(mark)))
     for name in ("objects.npy", "objects.npz", "raw.npy", "raw.npz"):
-        refused(command(name, "--no-plot"), rf"{name} cannot be read.*(pickle|[Oo]bject)")
+        refused(command(name, "--no-plot"), rf"{name} (cannot be read|holds Python objects)")
         assert not mark.exists()
     pickle.loads(Path("raw.npy").read_bytes())
     assert mark.exists(), "control: the bomb works"
@@ -690,6 +690,15 @@ def test_dollar_signs_in_the_name(command, tmp_path):
     assert_drawing(tmp_path / "price_$_$.npy.dimension.png")
 
 
+def shown_without_plot(found, message):
+    """The estimates are printed, then what is wrong with the picture that was asked for."""
+    code, out, err = found
+    assert code == 1
+    assert "stated interval" in out
+    assert re.search(message, err)
+    assert "Traceback" not in err
+
+
 def test_a_plot_that_fails_leaves_the_old_one(command, monkeypatch):
     from matplotlib.figure import Figure
 
@@ -701,7 +710,7 @@ def test_a_plot_that_fails_leaves_the_old_one(command, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", half)
-    refused(command("x.npy", "--plot", "p.png"), "No space left", 1)
+    shown_without_plot(command("x.npy", "--plot", "p.png"), "No space left")
     assert Path("p.png").read_bytes() == b"old"
 
 
@@ -719,7 +728,7 @@ def test_a_plot_that_fails_leaves_nothing_half_written(command, monkeypatch, why
     monkeypatch.setattr(Figure, "savefig", half)
     if why != "disk full":
         Path("p.png").mkdir()
-    refused(command("x.npy", "--plot", "p.png"), "No space left|directory", 1)
+    shown_without_plot(command("x.npy", "--plot", "p.png"), "No space left|directory")
     assert sorted(os.listdir()) in (["x.npy"], ["p.png", "x.npy"])
 
 

@@ -345,11 +345,11 @@ def test_hanging_units_are_stopped_and_reported(tmp_path):
     broken.touch()
     started = time.monotonic()
     with (
-        WorkerPool(2, timeout=0.7) as pool,
+        WorkerPool(2, timeout=3.0) as pool,
         pytest.raises(RunError, match=r"2 unit\(s\) .*TimeoutError: the unit took longer"),
     ):
         percolaw.run(experiment, out=tmp_path / "runs", executor=pool)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
     folder = default_folder(experiment, tmp_path / "runs")
     assert set(done(folder)) == set(range(12)) - {2, 7}
     hung = {pid for what, unit, pid in lines(experiment) if unit in (2, 7)}
@@ -643,12 +643,12 @@ def test_changed_digit_in_a_row_is_noticed(tmp_path, finished):
 @pytest.mark.parametrize(
     "rows", ["[{", "", "null", "7", "[1, 2]", None], ids=["cut", "empty", "null", "7", "list", "no"]
 )
-def test_rows_that_are_no_rows_are_named(tmp_path, finished, capsys, rows):
+def test_rows_that_are_no_rows_are_named_and_measured_again(finished, capsys, rows):
+    whole = content(finished)
     change(finished, "UPDATE units SET rows = ? WHERE cell = '{\"unit\":4}'", rows)
-    code = main(["resume", str(finished), "--workers", "1", "--quiet", "--no-figures"])
-    err = capsys.readouterr().err
-    assert code == 1
-    assert "units.sqlite" in err
+    assert main(["resume", str(finished), "--workers", "1", "--quiet", "--no-figures"]) == 0
+    assert "1 unit(s) kept in" in capsys.readouterr().err
+    assert content(finished) == whole
 
 
 @pytest.mark.parametrize("words", [["status", "--out", "{out}"], ["gc", "--out", "{out}"]])

@@ -86,7 +86,7 @@ def test_the_backend_of_the_user_stays(record_folder):
 
 
 def test_unfinished_runs_are_refused(tmp_path):
-    with pytest.raises(RunError, match=r"no record\.json"):
+    with pytest.raises(RunError, match="neither a run folder nor"):
         draw_figures(tmp_path)
 
 

@@ -15,8 +15,8 @@ from percolaw.critical import critical_exponents
 from percolaw.lattice import (
     BetheLattice,
     critical_probability,
-    yule_size_law,
 )
+from percolaw.size_law import yule_size_law
 
 POISSON = math.inf
 FAMILIES = [3, 6, 200, POISSON]

@@ -28,8 +28,12 @@ def test_points_are_sites_of_their_clusters(kind, p):
     assert data.y.var() == pytest.approx(1.0)
     rest = np.linalg.lstsq(np.c_[data.X, np.ones(2000)], data.y, rcond=None)[1]
     assert rest[0] < 1e-9 * 2000  # linear in the coordinates, on all clusters alike
-    above = used > pl.hypercubic_threshold(3, kind)
-    assert data.truth["dimension"] == (3.0 if above else pl.critical_exponents(3).fractal_dimension)
+    assert data.truth["dimension"] == 3
+    above = 3.0 if used > pl.hypercubic_threshold(3, kind) else None
+    fractal = pl.critical_exponents(3).fractal_dimension
+    assert data.truth["cluster_dimension"] == (fractal if p is None else above)
+    tau = pl.critical_exponents(3).fisher_exponent
+    assert data.truth["fisher_exponent"] == (tau if p is None else None)
 
 
 def test_embedding_keeps_distances_and_the_seed_decides():

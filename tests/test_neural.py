@@ -2076,7 +2076,7 @@ def one(train_rows, validation, **kwargs):
         ({"points": np.zeros((20, 0))}, "neither 0; got (20, 0)"),
         ({"values": np.full(20, math.nan)}, "values has 20 non-finite"),
         ({"values": np.zeros(19)}, "values must have 20 rows; got 19"),
-        ({"values": np.zeros((20, 1, 1))}, "(n,) or (n, n_columns); got (20, 1, 1)"),
+        ({"values": np.zeros((20, 1, 1))}, "(n,) or (n, n_outputs); got (20, 1, 1)"),
         ({"training": Training(device="cuda:77")}, "no device 'cuda:77' here; there are cpu"),
         ({"training": Training(device="tpu")}, "(or auto)"),
         (

@@ -23,7 +23,7 @@ from percolaw.errors import RunError
 from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments.base import canonical_json, config_dict, from_config, run_id
 from percolaw.experiments.claims import Claim, judge
-from percolaw.runs import store
+from percolaw.runs import code, store
 from percolaw.runs.executor import process_pool
 from percolaw.runs.run import default_folder
 from percolaw.runs.store import RunFolder, read_record, write_atomic
@@ -239,7 +239,7 @@ def test_killed_command_continues_and_ends_in_the_same_record(tmp_path):
     for n_done, delay, send, workers in stops:
         code, errors = stopped_at(n_done, delay, send, workers, out)
         if send == signal.SIGINT:
-            assert code == 1
+            assert code == 130
             assert errors.strip() == (
                 "interrupted; every finished unit is kept, the same command continues."
             )
@@ -414,7 +414,7 @@ def test_other_code_measures_anew_and_keeps_the_old_rows(tmp_path, monkeypatch):
     folder = go(experiment, tmp_path).folder
     old = units(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "code_id", lambda: "another")
+        patch.setattr(code, "code_id", lambda: "another")
         go(experiment, tmp_path)
         assert read_record(folder)["code"] not in {code for _, code in old}
     assert measured(experiment) == [*range(6), *range(6)]
@@ -425,13 +425,13 @@ def test_other_code_measures_anew_and_keeps_the_old_rows(tmp_path, monkeypatch):
 
 
 def test_code_id_follows_what_measures(tmp_path, monkeypatch):
-    for name in ("runs/store.py", "report/style.py", "cli/run.py", "lattice.py", "kernels/tree.py"):
+    for name in ("runs/code.py", "report/style.py", "cli/run.py", "lattice.py", "kernels/tree.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("one = 1\n")
-    monkeypatch.setattr(store, "__file__", str(tmp_path / "runs" / "store.py"))
-    code_id = store.code_id.__wrapped__
+    monkeypatch.setattr(code, "__file__", str(tmp_path / "runs" / "code.py"))
+    code_id = code.code_id.__wrapped__
     first = code_id()
-    for name in ("runs/store.py", "report/style.py", "cli/run.py"):
+    for name in ("runs/code.py", "report/style.py", "cli/run.py"):
         (tmp_path / name).write_text("two = 2\n")
     assert code_id() == first
     seen = {first}

@@ -383,7 +383,9 @@ def test_malformed_parents_are_refused(parent, start, message):
 
 @pytest.mark.parametrize("parent", [[], [-1.0, 0.0], [[-1, 0]], ["a"], [True], -1])
 def test_parents_of_another_type_are_refused(parent):
-    with pytest.raises(TypeError, match="parent must be a non-empty one-dimensional integer array"):
+    with pytest.raises(
+        TypeError, match=r"parent must be (a non-empty one-dim.* integer array|numeric)"
+    ):
         Tree.from_parent(parent)
 
 

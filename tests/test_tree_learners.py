@@ -13,9 +13,9 @@ from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.learners.observations import observe
 from percolaw.learners.tree_nearest import TreeNearest
 from percolaw.learners.tree_posterior import TreePosterior, posterior_variance
+from percolaw.scaling.ensemble import ensemble_nearest_neighbor_loss
 from percolaw.scaling.theory import (
     ASYMPTOTIC_SCALE_FACTOR,
-    ensemble_nearest_neighbor_loss,
     mean_nearest_distance,
     mean_nearest_distance_at_rate,
     nearest_distance_survival,

@@ -105,7 +105,8 @@ def experiment_page(name):
         module = EXPERIMENTS[name].split(":")[0]
         if name not in summary["runs"]:
             continue
-        commit = (summary["provenance"].get("git_commit") or "unknown")[:10]
+        first = summary["provenance"].get("git_commit") or "unknown"
+        commit = summary.get("measured_again", {}).get(name, first)[:10]
         lines += ["", f"## Results: `{summary['command']}`", "", f"Commit {commit}.", ""]
         if claims:
             lines += ["| claim | predicted | measured | verdict |", "|---|---|---|---|"]

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.arrays import array as array
+from percolaw.arrays import float_array as float_array
 from percolaw.errors import MissingExtraError, ResourceError
 
 
@@ -32,6 +34,8 @@ def real(
         raise TypeError(
             f"{name} must be a number; got {value!r} ({type(value).__name__})."
         ) from None
+    except OverflowError:
+        raise ValueError(f"{name} is too large for a float64, at most 1.8e308.") from None
     if math.isnan(number) or not minimum <= number <= maximum or math.isinf(number):
         raise ValueError(f"{name} must be finite and in [{minimum:g}, {maximum:g}]; got {value!r}.")
     return number
@@ -40,12 +44,17 @@ def real(
 def integer(
     name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None
 ) -> int:
-    """Return `value` as an int inside [minimum, maximum] or raise; 3.0 and 1e6 count as integers."""
+    """Return `value` as an int inside [minimum, maximum] or raise; 3.0 and 1e6 count as integers.
+
+    Of 64 bits at most, which is what arrays hold.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__}).")
     if isinstance(value, (float, np.floating)) and not float(value).is_integer():
         raise ValueError(f"{name} must be an integer; got {value!r}. Round it first.")
     number = int(value)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError(f"{name} is an integer of {number.bit_length()} bits; 64 are the most.")
     if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
         low = "-inf" if minimum is None else minimum
         high = "inf" if maximum is None else maximum
@@ -67,21 +76,24 @@ def set_real(
     object.__setattr__(instance, name, value)
 
 
+#: Largest finite coordination number; beyond it the Poisson limit is the same to 1e-9.
+LARGEST_COORDINATION = 1 << 31
+
+
 def coordination_number(value: float) -> float:
-    """Return z as a float: an integer >= 3, or infinity for the Poisson limit."""
+    """Return z as a float: an integer from 3 to 2^31, or infinity for the Poisson limit."""
     number = value
     if isinstance(number, (float, np.floating)) and math.isinf(number) and number > 0:
         return math.inf
     if (
         isinstance(number, bool)
         or not isinstance(number, (int, float, np.integer, np.floating))
-        or not math.isfinite(number)
-        or number < 3
+        or not 3 <= number <= LARGEST_COORDINATION
         or number != int(number)
     ):
         raise ValueError(
-            f"coordination_number must be an integer >= 3, or math.inf for the Poisson limit; "
-            f"got {value!r}. z = 2 is a chain, which percolates only at p = 1."
+            "coordination_number must be an integer >= 3, or math.inf for the Poisson limit (also above "
+            f"2^31); got {value!r:.60}. z = 2 is a chain, which percolates only at p = 1."
         )
     return float(number)
 
@@ -97,39 +109,113 @@ def choice(name: str, value: str, allowed: Iterable[str]) -> str:
 
 
 def finite_array(
-    name: str, values: npt.ArrayLike, *, ndim: int | None = None, length: int | None = None
+    name: str, values: Any, *, ndim: int | None = None, length: int | None = None
 ) -> npt.NDArray[np.float64]:
     """Return `values` as float64 of the asked shape with no NaN or infinity, or raise."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"{name} must be numeric; got dtype {array.dtype}.")
-    array = np.asarray(array, dtype=np.float64)
-    if ndim is not None and array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimension(s); got shape {array.shape}.")
-    if length is not None and array.shape[0] != length:
-        raise ValueError(f"{name} must have {length} rows; got {array.shape[0]}.")
-    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    found = float_array(name, values)
+    if ndim is not None and found.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s); got shape {found.shape}.")
+    if length is not None and (found.ndim == 0 or found.shape[0] != length):
+        rows = found.shape[0] if found.ndim else f"the single number {found}"
+        raise ValueError(f"{name} must have {length} rows; got {rows}.")
+    bad = found.size - int(np.count_nonzero(np.isfinite(found)))
     if bad:
         raise ValueError(
-            f"{name} has {bad} non-finite value(s) of {array.size}. Remove or impute them first."
+            f"{name} has {bad} non-finite value(s) of {found.size}. Remove or impute them first."
         )
-    return array
+    return found
 
 
-def site_ids(name: str, sites: npt.ArrayLike, n_sites: int) -> npt.NDArray[np.int64]:
+def point_array(name: str, points: Any) -> npt.NDArray[Any]:
+    """Return points as float32 or float64 of shape (n, d), neither 0; what is float32 stays so.
+
+    Whether they are finite is left to the caller.
+    """
+    found = array(name, points)
+    if found.ndim != 2 or found.shape[0] == 0 or found.shape[1] == 0:
+        raise ValueError(
+            f"{name} must have shape (n, d), neither 0; got {found.shape}. One row a point: "
+            "X.reshape(len(X), -1)."
+        )
+    return found if found.dtype == np.float32 else float_array(name, found)
+
+
+def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
+    """Return values of n points as finite float64, shape (n,) or (n, n_outputs), or raise."""
+    found = finite_array(name, values, length=n)
+    if found.ndim > 2 or 0 in found.shape[1:]:
+        raise ValueError(f"{name} must have shape (n,) or (n, n_outputs); got {found.shape}.")
+    return found
+
+
+def returned(
+    what: str, result: Any, shape: tuple[int, ...], remedy: str = ""
+) -> npt.NDArray[np.float64]:
+    """Return what a user's function gave as finite float64 of exactly `shape`, or raise.
+
+    A column (n, 1) is taken where (n,) is expected, and the other way round; nothing is broadcast.
+    """
+    found = float_array(what, result)
+    column = shape[:1] if shape[1:] == (1,) else (*shape, 1) if len(shape) == 1 else shape
+    if found.shape not in (shape, column):
+        raise ValueError(f"{what} must have shape {shape}; got {found.shape}. {remedy}".rstrip())
+    bad = found.size - int(np.count_nonzero(np.isfinite(found)))
+    if bad:
+        raise ValueError(f"{what}: {bad} of {found.size} are NaN or infinite. {remedy}".rstrip())
+    return found.reshape(shape)
+
+
+def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return points as float32, or refuse where its rounding would move them noticeably.
+
+    Noticeably: by more than 1% of the standard deviation of a column that varies.
+    """
+    with np.errstate(over="ignore"):
+        narrow = np.asarray(values, dtype=np.float32)
+    if values.dtype == np.float32 or values.size == 0:
+        return narrow
+    moved = np.abs(narrow - values).max(axis=0)
+    with np.errstate(over="ignore"):
+        lost = (moved > 0.01 * values.std(axis=0)) & (np.ptp(values, axis=0) > 0)
+    if np.any(lost | np.isinf(moved)):
+        raise ValueError(
+            f"{name} would lose its structure in float32: rounding moves points by "
+            f"{float(moved.max()):.2g}. Centre it first (percolaw.standardized_inputs)."
+        )
+    return narrow
+
+
+def site_ids(name: str, sites: Any, n_sites: int) -> npt.NDArray[np.int64]:
     """Return `sites` as int64 ids inside [0, n_sites), or raise."""
-    array = np.asarray(sites)
-    if array.size == 0:
+    found = array(name, sites)
+    if found.size == 0:
         return np.zeros(0, dtype=np.int64)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be integer site ids; got dtype {array.dtype}.")
-    array = np.atleast_1d(array).astype(np.int64, copy=False)
-    if array.ndim != 1:
-        raise ValueError(f"{name} must be one-dimensional; got shape {array.shape}.")
-    low, high = int(array.min()), int(array.max())
+    if found.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integer site ids; got dtype {found.dtype}.")
+    found = np.atleast_1d(found)
+    if found.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional; got shape {found.shape}.")
+    low, high = int(found.min()), int(found.max())
     if low < 0 or high >= n_sites:
         raise ValueError(f"{name} must lie in [0, {n_sites - 1}]; got ids from {low} to {high}.")
-    return array
+    return found.astype(np.int64, copy=False)
+
+
+def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:
+    """Return `values` as int64, or raise; 3.0 and 1e6 count as integers."""
+    found = array(name, values)
+    if found.dtype.kind == "b" or np.any(found != np.floor(found)) or np.any(np.isinf(found)):
+        raise ValueError(
+            f"{name} must be integers; got {found.ravel()[:3].tolist()}... of dtype {found.dtype}. "
+            "Round them (percolaw.geometric)."
+        )
+    if found.size and not -(2**63) <= int(found.min()) <= int(found.max()) < 2**63:
+        raise ValueError(f"{name} must be below 2^63; got {found.max():.3g}.")
+    return found.astype(np.int64)
+
+
+#: Bytes where nothing limits them.
+_UNLIMITED = 1 << 62
 
 
 def available_memory() -> int:
@@ -141,53 +227,69 @@ def available_memory() -> int:
     return max(0, min(_machine_memory(), _container_memory(), _process_memory()))
 
 
+#: Control groups of version 2 and 1: folder, limit, use, and what of the use is file cache that the
+#: kernel gives back on demand.
+_CONTROL_GROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    (
+        "/sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
+
+
 def _container_memory() -> int:
     """What control groups (containers, batch jobs) leave; unlimited where there are none."""
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
-    ):
+    for folder, limit, used, cache in _CONTROL_GROUPS:
         try:
-            with open(limit, encoding="ascii") as most, open(used, encoding="ascii") as now:
-                return int(most.read()) - int(now.read())
+            with open(f"{folder}/{limit}", encoding="ascii") as most:
+                total = int(most.read())
+            with open(f"{folder}/{used}", encoding="ascii") as now:
+                taken = int(now.read())
         except (OSError, ValueError):
             continue
-    return 1 << 62
+        return total - max(0, taken - _field(f"{folder}/memory.stat", cache))
+    return _UNLIMITED
 
 
 def _process_memory() -> int:
-    """What the limit on this process's data leaves; unlimited where there is none."""
+    """What the limits on this process's data and address space leave; unlimited without any."""
     try:
         import resource
+    except ImportError:
+        return _UNLIMITED
+    left = _UNLIMITED
+    for kind, used in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
+        limit, _ = resource.getrlimit(kind)
+        if limit != resource.RLIM_INFINITY:
+            left = min(left, limit - 1024 * _field("/proc/self/status", f"{used}:"))
+    return left
 
-        limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
-        if limit == resource.RLIM_INFINITY:
-            return 1 << 62
-        with open("/proc/self/status", encoding="ascii") as lines:
+
+def _field(path: str, name: str) -> int:
+    """The number after `name` in a file of names and numbers; 0 where there is none."""
+    try:
+        with open(path, encoding="ascii") as lines:
             for line in lines:
-                if line.startswith("VmData:"):
-                    return limit - int(line.split()[1]) * 1024
-    except (ImportError, OSError, ValueError):
+                words = line.split()
+                if words and words[0] == name:
+                    return int(words[1])
+    except (OSError, ValueError, IndexError):
         pass
-    return 1 << 62
+    return 0
 
 
 def _machine_memory() -> int:
     """What the machine has free or can reclaim."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
+    free = _field("/proc/meminfo", "MemAvailable:")
+    if free:
+        return 1024 * free
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
-        return 1 << 62
+        return _UNLIMITED
 
 
 def memory(n_bytes: float, what: str, remedy: str) -> None:

@@ -10,14 +10,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.distances import squared_distances, squared_norms
 
 FloatArray = npt.NDArray[np.float64]
+#: How a network kernel T is made of the covariances K of its layers: T_1 = w_0 K_1 + w_1,
+#: T_(l+1) = (s_w^2/2) k_0 T_l + w_2 K_(l+1) + w_1, and at the output w_3 k_0 T + w_4 K + w_5.
+Weights: TypeAlias = tuple[float, float, float, float, float, float]
 
 #: Elements of one block of a covariance matrix: temporaries stay in the cache.
 BLOCK_ELEMENTS = 1 << 17
@@ -116,19 +120,21 @@ class NetworkGaussianProcess:
 
     def __call__(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the matrix of x against y."""
-        return _network(self, x, y)[0]
+        return _network(self, x, y, (0.0, 0.0, 0.0, 0.0, 1.0, 0.0))
 
     def diagonal(self, x: FloatArray) -> FloatArray:
         """Return the variance of the output at each point."""
-        return _network_diagonal(self, x)[0]
+        return _network_diagonal(self, x, (0.0, 0.0, 0.0, 0.0, 1.0, 0.0))
 
 
 @dataclass(frozen=True)
 class NeuralTangent:
-    """Tangent kernel of an infinitely wide ReLU network, all weights and biases trained (NTK).
+    """Tangent kernel of an infinitely wide ReLU network in the NTK parametrisation, biases trained.
 
     T_1 = K_1; T_(l+1) = K_(l+1) + (s_w^2 / 2) k_0(angle) T_l (Jacot et al. 2018), in the
     parametrisation in which weights are s_w w / sqrt(fan_in) and biases s_b b with w, b ~ N(0, 1).
+    `percolaw.learners.neural.networks.MLP` has another parametrisation and another limit:
+    `percolaw.learners.neural.limit.tangent_limit`.
 
     Parameters
     ----------
@@ -145,21 +151,74 @@ class NeuralTangent:
 
     def __call__(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the matrix of x against y."""
-        return _network(self, x, y, tangent=True)[1]
+        return _network(self, x, y, self._weight())
 
     def diagonal(self, x: FloatArray) -> FloatArray:
         """Return the squared norm of the output's gradient at each point."""
-        return _network_diagonal(self, x)[1]
+        return _network_diagonal(self, x, self._weight())
+
+    def _weight(self) -> Weights:
+        return (1.0, 0.0, 1.0, 0.5 * self.weight_scale**2, 1.0, 0.0)
 
 
-def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return |x_i - y_j|^2, never negative: a matrix product about the mean of y."""
-    centre = y.mean(axis=0)
-    a, b = x - centre, y - centre
-    square = a @ (-2.0 * b.T)
-    square += np.einsum("ij,ij->i", a, a)[:, None]
-    square += np.einsum("ij,ij->i", b, b)[None, :]
-    return np.asarray(np.maximum(square, 0.0, out=square))
+@dataclass(frozen=True)
+class LayerTangent:
+    """Tangent kernel of an infinitely wide ReLU network whose layers learn at different rates.
+
+    Weights start at N(0, 2 / fan_in), those of the output at N(0, 1 / fan_in), biases at 0. With
+    K_1 = 2 x.y / d, S_l = K_(l+1) / 2 = sqrt(K_xx K_yy) k_1(angle_l) / 2 and
+    D_l = k_0(angle_l) ... k_0(angle_(depth - 1)) k_0(angle_depth) / 2 it is
+
+        output_weights S_depth + hidden_weights sum_(l = 2..depth) S_(l-1) D_l
+        + input_weights x.y D_1 + biases sum_(l = 1..depth) D_l + output_bias.
+
+    Parameters
+    ----------
+    depth : int
+        Hidden layers, at least 1.
+    output_weights, hidden_weights, input_weights, biases, output_bias : float
+        Rate of every role times the number of its units that add up; 0 for what is not trained. With
+        both bias terms 0 the kernel is homogeneous: K(a x, b y) = a b K(x, y) for a, b > 0.
+
+    Notes
+    -----
+    Derived in docs/neural.md, "Which kernel is whose limit". Cost as `NeuralTangent`.
+    """
+
+    depth: int = 2
+    output_weights: float = 1.0
+    hidden_weights: float = 1.0
+    input_weights: float = 0.0
+    biases: float = 0.0
+    output_bias: float = 0.0
+    weight_scale: ClassVar[float] = math.sqrt(2.0)
+    bias_scale: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        checks.set_integer(self, "depth")
+        names = ("output_weights", "hidden_weights", "input_weights", "biases", "output_bias")
+        for name in names:
+            checks.real(name, getattr(self, name), minimum=0.0)
+        if not any(getattr(self, name) for name in names):
+            raise ValueError("a network of which nothing learns has no kernel; all rates are 0.")
+
+    def __call__(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Return the matrix of x against y."""
+        return _network(self, x, y, self._weight(x.shape[1]))
+
+    def diagonal(self, x: FloatArray) -> FloatArray:
+        """Return the squared norm of the output's gradient, weighted by the rates, at each point."""
+        return _network_diagonal(self, x, self._weight(x.shape[1]))
+
+    def _weight(self, dim: int) -> Weights:
+        return (
+            0.5 * dim * self.input_weights,
+            self.biases,
+            0.5 * self.hidden_weights,
+            0.5,
+            0.5 * self.output_weights,
+            self.output_bias,
+        )
 
 
 def matern(s: FloatArray, smoothness: float) -> FloatArray:
@@ -292,40 +351,36 @@ def _checked_network(kernel: Any) -> None:
     checks.real("bias_scale", kernel.bias_scale, minimum=0.0)
 
 
-def _network_diagonal(kernel: Any, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _network_diagonal(kernel: Any, x: FloatArray, weight: Weights) -> FloatArray:
     w2, b2 = kernel.weight_scale**2, kernel.bias_scale**2
-    k = b2 + w2 / x.shape[1] * np.einsum("ij,ij->i", x, x)
-    t = k.copy()
-    for _ in range(kernel.depth):
+    first, own, hidden, back, output, own_output = weight
+    k = b2 + w2 / x.shape[1] * squared_norms(x)
+    t = first * k + own
+    for layer in range(kernel.depth):
         k = b2 + 0.5 * w2 * k
-        t = k + 0.5 * w2 * t
-    return k, t
+        last = layer == kernel.depth - 1
+        t = back * t + output * k + own_output if last else 0.5 * w2 * t + hidden * k + own
+    return np.asarray(t)
 
 
-def _network(
-    kernel: Any, x: FloatArray, y: FloatArray, tangent: bool = False
-) -> tuple[FloatArray, FloatArray]:
+def _network(kernel: Any, x: FloatArray, y: FloatArray, weight: Weights) -> FloatArray:
+    from percolaw.kernels import covariance as kernels
+
+    (u, radius_u), (v, radius_v) = (_directions(kernel, points) for points in (x, y))
+    value = u @ v.T
     w2, b2 = kernel.weight_scale**2, kernel.bias_scale**2
-    d = x.shape[1]
-    k = (w2 / d) * (x @ y.T) + b2
-    kx = b2 + w2 / d * np.einsum("ij,ij->i", x, x)
-    ky = b2 + w2 / d * np.einsum("ij,ij->i", y, y)
-    t = k.copy() if tangent else k
-    for _ in range(kernel.depth):
-        norm = np.sqrt(kx)[:, None] * np.sqrt(ky)[None, :]
-        cosine = np.divide(k, norm, out=np.ones_like(k), where=norm > 0.0)
-        np.clip(cosine, -1.0, 1.0, out=cosine)
-        half = 1.0 - np.arccos(cosine) / math.pi  # k_0
-        arc = np.sqrt(1.0 - cosine * cosine)
-        arc /= math.pi
-        arc += half * cosine  # k_1
-        k = norm
-        k *= arc
-        k *= 0.5 * w2
-        k += b2
-        if tangent:
-            t *= half
-            t *= 0.5 * w2
-            t += k
-        kx, ky = b2 + 0.5 * w2 * kx, b2 + 0.5 * w2 * ky
-    return k, t
+    kernels.network(u, v, radius_u, radius_v, 0.5 * w2, b2, weight, value)
+    return np.asarray(value)
+
+
+def _directions(kernel: Any, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Unit vectors whose product is the first layer's correlation, and every layer's deviation."""
+    w2, b2 = kernel.weight_scale**2, kernel.bias_scale**2
+    a = np.empty((x.shape[0], x.shape[1] + 1))
+    a[:, :-1], a[:, -1] = math.sqrt(w2 / x.shape[1]) * x, kernel.bias_scale
+    k = squared_norms(a)
+    radius = np.empty((kernel.depth + 1, x.shape[0]))
+    for layer in range(kernel.depth + 1):
+        radius[layer] = np.sqrt(k)
+        k = b2 + 0.5 * w2 * k
+    return a / np.where(radius[0] > 0.0, radius[0], 1.0)[:, None], radius

@@ -74,7 +74,7 @@ class Graph:
         name = np.minimum(a, b) * n + np.maximum(a, b)
         if np.unique(name).size < name.size:
             raise ValueError("a bond is given twice; give each once, in either direction.")
-        bounds = np.array([0, n]) if start is None else np.asarray(start)
+        bounds = np.array([0, n]) if start is None else checks.array("start", start)
         if bounds.size < 2 or bounds.dtype.kind not in "iu" or bounds.ndim != 1:
             raise ValueError(f"start must be a row of integers from 0 to {n}; got {start!r}.")
         if bounds[0] != 0 or bounds[-1] != n or np.any(np.diff(bounds) < 1):

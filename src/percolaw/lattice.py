@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.size_law import SizeLaw, checked_sizes, window_probability
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Regime: TypeAlias = Literal["subcritical", "critical", "supercritical"]
 
-#: Sizes summed one by one by `BetheLattice.survival` before the sum becomes an integral.
-_EXACT_SIZES = 1 << 14
+#: Smallest mean offspring but 0.
+_LEAST_OFFSPRING = 1e-280
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ class BetheLattice:
         else:
             mean = 1.0 if mean is None else checks.real("mean_offspring", mean, minimum=0.0)
             p = checks.probability("bond_probability = mean_offspring / (z - 1)", mean / (z - 1.0))
+        if 0.0 < mean < _LEAST_OFFSPRING:
+            raise ValueError(
+                f"a mean offspring of {mean:g} is next to none; pass 0, or {_LEAST_OFFSPRING:g} and more."
+            )
         object.__setattr__(self, "coordination_number", z)
         object.__setattr__(self, "bond_probability", p)
         object.__setattr__(self, "mean_offspring", mean)
@@ -190,12 +195,13 @@ class BetheLattice:
             return 0.0
         if mean == 0.0 or self.p == 1.0:
             return math.inf
+        e = mean - 1.0
         if self.is_poisson:
-            return mean - 1.0 - math.log(mean)
+            return -_log_remainder(e, mean)
         z = self.coordination_number
         # p = p_c (1 + e), 1 - p = (1 - p_c)(1 - e / (z - 2)).
-        e = mean - 1.0
-        return -(math.log1p(e) + (z - 2.0) * math.log1p(-e / (z - 2.0)))
+        closed = (1.0 - self.p) * ((z - 1.0) / (z - 2.0))
+        return -(_log_remainder(e, mean) + (z - 2.0) * _log_remainder(-e / (z - 2.0), closed))
 
     # ---- laws
 
@@ -216,7 +222,7 @@ class BetheLattice:
             Natural logarithms; -inf where the probability is 0. The absolute error stays below
             1e-8 up to size 1e9.
         """
-        s = _sizes(size)
+        s = checked_sizes(size)
         mean, p, z = self.branching, self.p, self.coordination_number
         if mean == 0.0:
             return np.where(s == 1.0, 0.0, -np.inf)
@@ -235,14 +241,16 @@ class BetheLattice:
             )
         # Gamma(x + 1) = sqrt(2 pi x) (x/e)^x e^(mu(x)); of ((z-1)s)!/(s! ((z-2)s)!) the powers
         # join those of p and 1 - p into exp(-s rate), and the remaining factors are algebraic.
-        top, rest = (z - 1.0) * s, (z - 2.0) * s
+        with np.errstate(over="ignore"):
+            top, rest = (z - 1.0) * s, (z - 2.0) * s
+        log_rest = math.log(z - 2.0) + np.log(s)
         logs = (
-            0.5 * np.log(top / (2 * math.pi * s * rest))
+            0.5 * (math.log((z - 1.0) / (2.0 * math.pi * (z - 2.0))) - np.log(s))
             + _stirling(top)
             - _stirling(s)
             - _stirling(rest)
         )
-        logs += np.log(s) - np.log(rest + 1.0) - np.log(rest + 2.0)
+        logs += np.log(s) - 2.0 * log_rest - np.log1p(1.0 / rest) - np.log1p(2.0 / rest)
         logs += math.log(z) - math.log(p) + 2.0 * math.log1p(-p)
         return np.asarray(logs - s * rate)
 
@@ -259,7 +267,7 @@ class BetheLattice:
 
     def window_probability(self, min_size: int, max_size: float) -> float:
         """Return P(min_size <= S <= max_size) for a given site's cluster, infinite ones aside."""
-        return _window(self.log_site_cluster_size, min_size, max_size, self.cutoff_size)
+        return window_probability(self.log_site_cluster_size, min_size, max_size, self.cutoff_size)
 
     def site_size_law(self) -> SizeLaw:
         """Return the law of the cluster of a random **site** (P_s)."""
@@ -277,111 +285,11 @@ class BetheLattice:
         return SizeLaw("cluster", log_probability, 2.5, self.cutoff_size)
 
 
-def yule_size_law(new_cluster_probability: float = 1.0 / 3.0) -> SizeLaw:
-    """Return the size law of the Simon/Yule process, P(s) = rho B(s, rho + 1).
-
-    Every new site founds a cluster with probability a, or joins a present site's cluster;
-    rho = 1/(1 - a). With a = 1/3 the tail exponent is 5/2, as for the Bethe number law, with
-    other amplitudes: .6, .171, .0762, ...; mean 3.
-    """
-    a = checks.real("new_cluster_probability", new_cluster_probability, minimum=0.0, maximum=1.0)
-    if not 0.0 < a < 1.0:
-        raise ValueError(f"new_cluster_probability must lie strictly between 0 and 1; got {a}.")
-    rho = 1.0 / (1.0 - a)
-
-    def log_probability(size: npt.ArrayLike) -> FloatArray:
-        from scipy.special import betaln
-
-        return np.asarray(math.log(rho) + betaln(_sizes(size), rho + 1.0))
-
-    return SizeLaw("yule", log_probability, rho + 1.0, math.inf)
-
-
-@dataclass(frozen=True)
-class SizeLaw:
-    """A law of cluster sizes with a power-law tail, and an exact sampler of it.
-
-    Attributes
-    ----------
-    name : str
-        "site", "cluster" or "yule".
-    log_probability : callable
-        Natural logarithm of the probability of each integer size.
-    tail_exponent : float
-        Exponent of the size law's density, size^-tail_exponent below the cutoff.
-    cutoff_size : float
-        Size of the exponential cutoff, infinite at criticality.
-    """
-
-    name: str
-    log_probability: Any
-    tail_exponent: float
-    cutoff_size: float
-
-    def probability(self, size: npt.ArrayLike) -> FloatArray:
-        """Return the probability of each size."""
-        return np.exp(self.log_probability(size))
-
-    def window_probability(self, min_size: int, max_size: float) -> float:
-        """Return the probability of min_size <= size <= max_size."""
-        return _window(self.log_probability, min_size, max_size, self.cutoff_size)
-
-    def sample(
-        self, n: int, min_size: int, max_size: int, generator: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
-        """Draw sizes from the law restricted to min_size <= size <= max_size, exactly.
-
-        Rejection from the discrete Pareto law with survival s^(1 - tail_exponent), which is drawn
-        by inversion; about one to three tries a size at criticality, O(n) time.
-        """
-        n = checks.integer("n", n, minimum=0)
-        low = checks.integer("min_size", min_size, minimum=1)
-        high = checks.integer("max_size", max_size, minimum=low)
-        power = self.tail_exponent - 1.0
-        # Largest ratio law/proposal over the window: each size up to 4096 above the lower end,
-        # then a geometric grid; the ratio is smooth and monotone there.
-        grid = np.unique(
-            np.concatenate(
-                [
-                    np.arange(low, min(high, low + 4096) + 1, dtype=np.float64),
-                    np.floor(np.geomspace(low, high, 512)),
-                ]
-            )
-        )
-        log_ratio = self.log_probability(grid) - _log_pareto(grid, power)
-        bound = float(np.max(log_ratio)) + 1e-9
-        if not math.isfinite(bound):
-            raise ValueError(
-                f"sizes {low}..{high} have probability 0 under this law; widen the window."
-            )
-        u_low = float(low) ** -power
-        u_high = float(high + 1) ** -power
-        out = np.empty(n, dtype=np.int64)
-        filled = 0
-        tries = 0
-        while filled < n:
-            batch = max(64, 2 * (n - filled))
-            u = u_high + (u_low - u_high) * generator.random(batch)
-            size = np.clip(np.floor(u ** (-1.0 / power)), low, high)
-            accept = np.log(generator.random(batch)) < (
-                self.log_probability(size) - _log_pareto(size, power) - bound
-            )
-            kept = size[accept][: n - filled].astype(np.int64)
-            out[filled : filled + kept.size] = kept
-            filled += kept.size
-            tries += batch
-            if tries > 10_000 * (n + 100):
-                raise ValueError(
-                    f"sizes {low}..{high} are too rare under this law to sample "
-                    f"(cutoff at {self.cutoff_size:.3g}). Lower min_size or move p towards p_c."
-                )
-        return out
-
-
-def _log_pareto(size: FloatArray, power: float) -> FloatArray:
-    """log of s^-power - (s + 1)^-power, without cancellation."""
-    s = np.asarray(size, dtype=np.float64)
-    return np.asarray(-power * np.log(s) + np.log(-np.expm1(-power * np.log1p(1.0 / s))))
+def _log_remainder(x: float, one_more: float) -> float:
+    """log(1 + x) - x without cancellation near 0; `one_more` is 1 + x, exact where x is near -1."""
+    if abs(x) > 0.02:
+        return math.log(one_more) - x
+    return -x * x * sum((-x) ** k / (k + 2.0) for k in range(12))
 
 
 def _stirling(x: FloatArray) -> FloatArray:
@@ -389,7 +297,7 @@ def _stirling(x: FloatArray) -> FloatArray:
     from scipy.special import gammaln
 
     x = np.asarray(x, dtype=np.float64)
-    r = 1.0 / (x * x)
+    r = (1.0 / x) ** 2
     series = (1 / 12 - r * (1 / 360 - r * (1 / 1260 - r / 1680))) / x
     small = x < 32
     if np.any(small):
@@ -397,47 +305,6 @@ def _stirling(x: FloatArray) -> FloatArray:
         exact = gammaln(y + 1.0) - (0.5 * np.log(2 * np.pi * y) + y * np.log(y) - y)
         series = np.where(small, exact, series)
     return np.asarray(series)
-
-
-def _window(log_probability: Any, min_size: int, max_size: float, cutoff: float) -> float:
-    low = checks.integer("min_size", min_size, minimum=1)
-    if max_size != math.inf:
-        max_size = checks.integer("max_size", max_size, minimum=1)
-    if max_size < low:
-        return 0.0
-    exact_end = min(low + _EXACT_SIZES - 1, max_size)
-    total = float(np.sum(np.exp(log_probability(np.arange(low, exact_end + 1)))))
-    if exact_end == max_size:
-        return total
-    # Midpoint rule backwards: the sum over s > a is the integral from a + 1/2, up to O(a^-2).
-    from numpy.polynomial.legendre import leggauss
-
-    node, weight = leggauss(40)
-    end = min(float(max_size) + 0.5, 60.0 * cutoff + exact_end, 1e18 * exact_end)
-    edges = np.geomspace(exact_end + 0.5, end, max(2, int(4 * math.log10(end / exact_end)) + 2))
-    log_size = 0.5 * (
-        np.log(edges[1:, None] * edges[:-1, None]) + np.log(edges[1:] / edges[:-1])[:, None] * node
-    )
-    size = np.exp(log_size)
-    density = np.exp(_continuous(log_probability, size)) * size
-    total += float(np.sum(density * weight * 0.5 * np.log(edges[1:] / edges[:-1])[:, None]))
-    return total
-
-
-def _continuous(log_probability: Any, size: FloatArray) -> FloatArray:
-    """Evaluate a size law between integers: its smooth form interpolated by nearest integers."""
-    floor = np.floor(size)
-    low, high = log_probability(floor), log_probability(floor + 1.0)
-    with np.errstate(invalid="ignore"):
-        between = low + (high - low) * (size - floor)
-    return np.where(np.isfinite(low) & np.isfinite(high), between, -np.inf)
-
-
-def _sizes(size: npt.ArrayLike) -> FloatArray:
-    s = np.asarray(size, dtype=np.float64)
-    if not np.all((s >= 1) & (s == np.floor(s)) & np.isfinite(s)):
-        raise ValueError("size must hold integers >= 1.")
-    return s
 
 
 def critical_probability(coordination_number: float) -> float:

@@ -1,10 +1,11 @@
 """Exact nearest neighbours of points.
 
 Distances come from a matrix product, which is the fastest exact method in many dimensions, and is
-made safe: the data are centred and scaled, a few more candidates than asked are kept, and these are
-ranked again by direct float64 differences. Where candidates cannot be told apart in float32 (a far
-outlier, an offset that centring does not remove), the block is done again in float64. Measured
-against faiss and scikit-learn in benchmarks/bench_neighbors.py.
+made safe: the data are centred and scaled by medians (a far outlier moves neither), a few more
+candidates than asked are kept, and these are ranked again by direct float64 differences. Queries
+whose candidates cannot be told apart in float32 (an offset that centring does not remove, many equal
+distances) are done again in float64. Measured against faiss and scikit-learn in
+benchmarks/bench_neighbors.py.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ EXTRA_CANDIDATES = 8
 TILE_ROWS, TILE_COLUMNS = 256, 2048
 #: Elements of the largest array of differences held at a time.
 BLOCK_ELEMENTS = 1 << 22
+#: Coordinates beyond, in units of the typical distance from the centre, are clipped in float32.
+MOST_ROUGH = 1e15
 
 
 def nearest_neighbors(
@@ -60,11 +63,19 @@ def nearest_neighbors(
     wanted = checks.integer("k", k, minimum=1)
     if wanted > n:
         raise ValueError(f"k = {wanted} neighbours need at least as many points; got {n}.")
-    centre = np.asarray(x.mean(axis=0, dtype=np.float64))
-    scale = _scale(x, centre)
-    rough = np.ascontiguousarray((x - centre) / scale, dtype=np.float32)
-    norm = np.einsum("ij,ij->i", rough, rough)
     keep = min(n, wanted + EXTRA_CANDIDATES)
+    checks.memory(
+        16.0 * q.shape[0] * wanted
+        + 4.0 * x.size
+        + TILE_ROWS * (40.0 * keep + 4.0 * x.shape[1])
+        + 8.0 * max(BLOCK_ELEMENTS / 8.0, keep * x.shape[1]) * 2.0,
+        f"{wanted} neighbours of {q.shape[0]} queries",
+        "Lower k, or ask for fewer queries at a time.",
+    )
+    centre = np.median(_some(x), axis=0)
+    scale = _scale(x, centre)
+    rough = _rough(x, centre, scale)
+    norm = np.einsum("ij,ij->i", rough, rough)
     distance = np.empty((q.shape[0], wanted))
     index = np.empty((q.shape[0], wanted), dtype=np.int64)
     buffer = np.empty(TILE_ROWS * TILE_COLUMNS, dtype=np.float32)
@@ -72,7 +83,7 @@ def nearest_neighbors(
     unit = 4.0 * np.finfo(np.float32).eps * np.sqrt(x.shape[1])
     for low in range(0, q.shape[0], TILE_ROWS):
         part = q[low : low + TILE_ROWS]
-        block = np.ascontiguousarray((part - centre) / scale, dtype=np.float32)
+        block = _rough(part, centre, scale)
         value = np.full((block.shape[0], keep), np.inf, dtype=np.float32)
         candidate = np.full((block.shape[0], keep), -1, dtype=np.int64)
         worst = np.zeros(block.shape[0], dtype=np.int64)
@@ -88,14 +99,22 @@ def nearest_neighbors(
         rows = slice(low, low + TILE_ROWS)
         distance[rows], index[rows] = exact, order
         if keep < n:
-            own = np.einsum("ij,ij->i", block, block)
-            slack = unit * (own + norm.max())
-            # Safe if the k-th exact distance is clearly inside the edge of the candidates.
+            own = np.einsum("ij,ij->i", block, block, dtype=np.float64)
             reach = (exact[:, -1] / scale) ** 2
-            doubtful = np.flatnonzero(lost | ~(reach + slack < value.max(axis=1) + own - slack))
+            # No neighbour is further from the centre than this, so no rounding of further ones matters.
+            furthest = 1.001 * (np.sqrt(own) + np.sqrt(reach)) ** 2
+            slack = unit * (own + np.minimum(norm.max(), furthest))
+            # Safe if the k-th exact distance is clearly inside the edge of the candidates.
+            safe = reach + slack < value.max(axis=1) + own - slack
+            doubtful = np.flatnonzero(lost | ~safe | (np.abs(block).max(axis=1) >= MOST_ROUGH))
             if doubtful.size:
                 exact, order = _brute_force(x, part[doubtful], wanted, scale)
                 distance[low + doubtful], index[low + doubtful] = exact, order
+    if not np.all(np.isfinite(distance)):
+        raise ValueError(
+            "points and queries are spread over more than 150 orders of magnitude, whose squares leave "
+            "float64. Remove the far ones, or rescale all."
+        )
     return distance, index
 
 
@@ -105,16 +124,10 @@ def checked_points(
     """Return points and queries as float arrays of one width, or raise."""
     pair = []
     for name, given in (("points", points), ("queries", queries)):
-        array = np.asarray(given)
-        if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] == 0:
-            raise ValueError(f"{name} must have shape (n, d), neither 0; got {array.shape}.")
-        if array.dtype.kind not in "buif":
-            raise TypeError(f"{name} must be numeric; got dtype {array.dtype}.")
-        if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
-            array = array.astype(np.float64)
-        if not np.isfinite(array.sum(dtype=np.float64)) and not np.all(np.isfinite(array)):
+        found = checks.point_array(name, given)
+        if not np.isfinite(found.sum(dtype=np.float64)) and not np.all(np.isfinite(found)):
             raise ValueError(f"{name} holds NaN or infinity. Remove or impute such rows first.")
-        pair.append(array)
+        pair.append(found)
     if pair[0].shape[1] != pair[1].shape[1]:
         raise ValueError(
             f"points have {pair[0].shape[1]} columns and queries {pair[1].shape[1]}; "
@@ -123,17 +136,34 @@ def checked_points(
     return pair[0], pair[1]
 
 
+def _some(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Up to 8191 rows, evenly spaced, in float64."""
+    return x[:: max(1, x.shape[0] // 4096)].astype(np.float64)
+
+
 def _scale(x: npt.NDArray[Any], centre: npt.NDArray[np.float64]) -> float:
-    """Root mean square distance from the centre of up to 4096 points, as a power of two; 1 if 0.
+    """Median distance from the centre of some points that are not there, as a power of two; 1 if 0.
 
     Dividing by it is exact, and squares of what is left neither over- nor underflow.
     """
-    some = x[:: max(1, x.shape[0] // 4096)] - centre
-    largest = float(np.abs(some).max())
-    if largest == 0.0:
+    gap = _some(x) - centre
+    if not gap.any():
+        gap = x - centre
+    largest = np.abs(gap).max(axis=1)
+    gap, largest = gap[largest > 0.0], largest[largest > 0.0]
+    if largest.size == 0:
         return 1.0
-    root = largest * float(np.sqrt(np.mean(((some / largest) ** 2).sum(axis=1))))
-    return float(2.0 ** np.clip(np.rint(np.log2(root)), -1000, 1000))
+    typical = np.median(largest * np.sqrt(np.sum((gap / largest[:, None]) ** 2, axis=1)))
+    return float(2.0 ** np.clip(np.rint(np.log2(typical)), -1000, 1000))
+
+
+def _rough(
+    x: npt.NDArray[Any], centre: npt.NDArray[np.float64], scale: float
+) -> npt.NDArray[np.float32]:
+    """Centred and scaled points in float32. Clipping brings points that are far nearer, never further."""
+    moved = (x - centre) / scale
+    np.clip(moved, -MOST_ROUGH, MOST_ROUGH, out=moved)
+    return np.ascontiguousarray(moved, dtype=np.float32)
 
 
 def _rank(
@@ -161,17 +191,11 @@ def _brute_force(
     x: npt.NDArray[Any], part: npt.NDArray[Any], k: int, scale: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Direct float64 differences against every point."""
-    distance = np.empty((part.shape[0], k))
-    index = np.empty((part.shape[0], k), dtype=np.int64)
-    rows = max(1, BLOCK_ELEMENTS // (4 * x.shape[1]))
-    for i, query in enumerate(part.astype(np.float64)):
-        square = np.concatenate(
-            [
-                np.einsum("ij,ij->i", gap, gap)
-                for low in range(0, x.shape[0], rows)
-                for gap in ((x[low : low + rows] - query) / scale,)
-            ]
-        )
-        order = np.argsort(square, kind="stable")[:k]
-        distance[i], index[i] = np.sqrt(square[order]) * scale, order
-    return distance, index
+    from percolaw.kernels import neighbors as kernels
+
+    keep = min(x.shape[0], k + EXTRA_CANDIDATES)
+    value = np.empty((part.shape[0], keep))
+    candidate = np.empty((part.shape[0], keep), dtype=np.int64)
+    rows, queries = np.ascontiguousarray(x), part.astype(np.float64, order="C")
+    kernels.nearest_directly(rows, queries, 1.0 / scale, value, candidate)
+    return _rank(x, part, candidate, k, scale)

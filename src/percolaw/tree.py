@@ -77,7 +77,7 @@ class Tree:
         """
         from percolaw.kernels import tree as kernels
 
-        array = np.asarray(parent)
+        array = checks.array("parent", parent)
         if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0:
             raise TypeError(
                 "parent must be a non-empty one-dimensional integer array; got "
@@ -92,7 +92,7 @@ class Tree:
         if start is None:
             bounds = np.append(np.flatnonzero(array < 0), array.size).astype(np.int64)
         else:
-            given = np.asarray(start)
+            given = checks.array("start", start)
             if given.dtype.kind not in "iu":
                 raise TypeError(f"start must hold integers; got dtype {given.dtype}.")
             bounds = given.astype(np.int64)
@@ -105,7 +105,7 @@ class Tree:
         ):
             raise ValueError(
                 f"start must rise strictly from 0 to the number of sites ({array.size}) and the "
-                f"first site must be a root (parent -1); got start {bounds[:5]}..."
+                f"first site must be a root (parent -1); got start {bounds.ravel()[:5]}..."
             )
         bad = int(kernels.first_bad_parent(array, bounds))
         if bad >= 0:

@@ -1,7 +1,7 @@
 """The command line: experiments and reproductions, data, dimension, and runs on disk.
 
-Flags of an experiment derive from the fields of its config. Exit codes: 0 done, 1 failed or
-interrupted, 2 bad usage.
+Flags of an experiment derive from the fields of its config. Exit codes: 0 done, 1 failed,
+2 bad usage, 130 interrupted by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from percolaw.cli import control, dimension, experiments, generate, report, swee
 from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
 from percolaw.experiments import EXPERIMENTS, experiment_class
+from percolaw.runs.signals import Terminated, terminable
+from percolaw.text import printable
 
 _FAILED, _USAGE = 1, 2
 
@@ -63,29 +65,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rest and (options.command not in ("run", "sweep") or near):
             hint = f". Did you mean {near}?" if near else ""
             parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
-        return int(options.handler(options, rest))
+        with terminable():
+            return int(options.handler(options, rest))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else _USAGE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        word, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
         print(
-            "\ninterrupted; every finished unit is kept, the same command continues.",
-            file=sys.stderr,
+            f"\n{word}; every finished unit is kept, the same command continues.", file=sys.stderr
         )
-        return _FAILED
+        return code
     except BrokenPipeError:
         return _FAILED
     except (ValueError, TypeError) as error:
-        print(f"percolaw: {error}", file=sys.stderr)
+        print(f"percolaw: {printable(error)}", file=sys.stderr)
         return _USAGE
+    except (PercolawError, OSError) as error:
+        print(f"percolaw: {printable(error)}", file=sys.stderr)
+        return _FAILED
     except MemoryError as error:
         print(
             f"percolaw: out of memory ({error or 'no more could be taken'}); what was finished is kept. "
             "Ask for less, or use fewer --workers.",
             file=sys.stderr,
         )
-        return _FAILED
-    except (PercolawError, OSError) as error:
-        print(f"percolaw: {error}", file=sys.stderr)
         return _FAILED
 
 

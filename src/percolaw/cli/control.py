@@ -13,6 +13,10 @@ from percolaw import checks
 from percolaw.cli.terminal import has_colors
 from percolaw.errors import PercolawError
 from percolaw.experiments import EXPERIMENTS, experiment_class
+from percolaw.text import printable
+
+#: Where runs are if nothing else is said.
+RUNS = "runs"
 
 
 def add(commands: Any) -> None:
@@ -22,12 +26,14 @@ def add(commands: Any) -> None:
     def command(name: str, text: str, handler: Any, *, run: bool = True) -> Any:
         parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         if run:
-            parser.add_argument("run", metavar="RUN", help="a run folder")
+            parser.add_argument(
+                "run", metavar="RUN", type=run_path, help="a run folder, or its name in runs/"
+            )
         parser.set_defaults(handler=handler)
         return parser
 
     status = command("status", "what the runs in a folder have done", run_status, run=False)
-    status.add_argument("--out", default="runs", help="folder of runs (default: runs)")
+    status.add_argument("--out", default=RUNS, help="folder of runs (default: runs)")
     status.add_argument("--watch", action="store_true", help="go on until nothing is running")
     status.add_argument("--json", action="store_true", help="print JSON")
     resume = command("resume", "measure what a run still lacks, and conclude", run_resume)
@@ -36,12 +42,12 @@ def add(commands: Any) -> None:
     add_common(retry, out=False)
     command("cancel", "ask the process that works on a run to stop", run_cancel)
     diff = command("diff", "how two finished runs differ: config, claims, code", run_diff)
-    diff.add_argument("other", metavar="OTHER", help="another run folder")
+    diff.add_argument("other", metavar="OTHER", type=run_path, help="another run folder")
     diff.add_argument("--json", action="store_true", help="print JSON")
     export = command("export", "write the rows of a run as .csv, .jsonl or .parquet", run_export)
     export.add_argument("--out", required=True, help="file; the suffix is the format")
     gc = command("gc", "remove units of other code and leftovers of killed runs", run_gc, run=False)
-    gc.add_argument("--out", default="runs", help="folder of runs (default: runs)")
+    gc.add_argument("--out", default=RUNS, help="folder of runs (default: runs)")
     gc.add_argument("--apply", action="store_true", help="remove; without it only say what")
 
 
@@ -49,43 +55,64 @@ def _known(name: str) -> Any:
     return experiment_class(name) if name in EXPERIMENTS else None
 
 
+def run_path(text: str) -> str:
+    """Return a run's folder: the path, or where there is none the run of that name in ``runs``."""
+    inside = Path(RUNS) / text
+    try:
+        named = not Path(text).exists() and inside.is_dir()
+    except (OSError, ValueError):
+        named = False
+    return str(inside) if named else text
+
+
 def run_status(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print what every run in a folder has done."""
-    from percolaw.runs.folders import run_folders, status
+    """Print what every run and sweep in a folder has done."""
+    from percolaw.runs.folders import run_folders, status, sweep_folders, sweep_status
 
     while True:
-        found = [status(path, _known) for path in run_folders(options.out)]
+        found = []
+        if options.out != RUNS or Path(RUNS).exists():
+            found = [status(path, _known) for path in run_folders(options.out)]
+            found += [sweep_status(path) for path in sweep_folders(options.out)]
         for item in found:
             if item.state == "damaged":
-                print(f"percolaw: {item.folder} is damaged: {item.note}", file=sys.stderr)
+                print(
+                    f"percolaw: {printable(item.folder)} is damaged: {printable(item.note)}",
+                    file=sys.stderr,
+                )
         if options.json:
             print(json.dumps([item.as_dict() for item in found], indent=1))
         else:
             if options.watch and has_colors(sys.stdout):
                 print("\033[2J\033[H", end="")
-            print(_table(found) if found else f"no runs in {options.out}", flush=True)
+            print(_table(found) if found else f"no runs in {printable(options.out)}", flush=True)
         if not options.watch or not any(item.state == "running" for item in found):
             return 0
         time.sleep(2.0)
 
 
 def _table(found: list[Any]) -> str:
-    lines = []
-    for item in found:
-        units = f"{item.done}" if item.units is None else f"{item.done}/{item.units}"
-        text = f"{item.folder}  {item.state}"
-        if item.state != "damaged":
-            text += f"  {units} units"
-        if item.failed:
-            text += f", {item.failed} failed (percolaw retry)"
-        if item.state in ("unfinished", "outdated"):
-            text += "  (percolaw resume)"
-        if item.seconds_left is not None:
-            text += f"  {_duration(item.seconds_left)} left"
-        if item.where:
-            text += f"  on {item.where}"
-        lines.append(text)
-    return "\n".join(lines)
+    return "\n".join(map(_line, found))
+
+
+def _line(item: Any) -> str:
+    """One run or sweep."""
+    units = f"{item.done}" if item.units is None else f"{item.done}/{item.units}"
+    text = f"{item.folder}  {item.state}"
+    if item.state != "damaged":
+        text += f"  {units} {'units' if item.kind == 'run' else 'trials'}"
+    if item.failed:
+        text += f", {item.failed} failed (percolaw retry)"
+    if item.damaged:
+        text += f", {item.damaged} damaged"
+    if item.state in ("unfinished", "outdated"):
+        again = "percolaw resume" if item.kind == "run" else "the same percolaw sweep goes on"
+        text += f"  ({again})"
+    if item.seconds_left is not None:
+        text += f"  {_duration(item.seconds_left)} left"
+    if item.where:
+        text += f"  on {item.where}"
+    return printable(text)
 
 
 def _duration(seconds: float) -> str:
@@ -112,12 +139,11 @@ def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
 def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
     """Forget failures, then go on."""
     from percolaw.cli.experiments import check_options
-    from percolaw.runs.folders import open_config, reopen
-    from percolaw.runs.store import RunFolder
+    from percolaw.runs.folders import opened, reopen
 
     reopen(options.run, _known)
     check_options(options)
-    n = RunFolder(options.run, open_config(options.run)).forget_failures()
+    n = opened(options.run)[0].forget_failures()
     if not options.json:
         print(f"{n} failed units are measured again")
     return run_resume(options, rest)
@@ -132,17 +158,19 @@ def run_cancel(options: argparse.Namespace, rest: list[str]) -> int:
     if not (folder / "sweep.json").exists():
         open_config(folder)
     now = active(folder)
+    where = printable(folder)
     if now is None:
-        print(f"nothing works on {folder}")
+        print(f"nothing works on {where}")
         return 0
     (folder / "cancel").touch()
     for _ in range(300):
         if active(folder) is None:
-            print(f"stopped; every finished unit is kept in {folder}, `percolaw resume` goes on")
+            print(f"stopped; every finished unit is kept in {where}, `percolaw resume` goes on")
             return 0
         time.sleep(0.1)
     print(
-        f"asked process {now['pid']} on {now['host']} to stop; it does when its present unit ends"
+        f"asked process {now['pid']} on {printable(now['host'])} to stop; it does when its present unit "
+        "ends"
     )
     return 0
 
@@ -155,18 +183,19 @@ def run_diff(options: argparse.Namespace, rest: list[str]) -> int:
     if options.json:
         print(json.dumps(found, indent=1))
         return 0
+    lines = []
     if found["experiment"][0] != found["experiment"][1]:
-        print(f"experiment: {found['experiment'][0]} | {found['experiment'][1]}")
+        lines.append(f"experiment: {found['experiment'][0]} | {found['experiment'][1]}")
     if found["code"][0] != found["code"][1]:
-        print(f"code: {found['code'][0]} | {found['code'][1]}")
-    for key, (one, two) in found["config"].items():
-        print(f"config {key}: {one} | {two}")
+        lines.append(f"code: {found['code'][0]} | {found['code'][1]}")
+    lines += [f"config {key}: {one} | {two}" for key, (one, two) in found["config"].items()]
     for name, changed in found["claims"].items():
-        print(f"claim {name!r}")
+        lines.append(f"claim {name!r}")
         for key, pair in changed.items():
             text = pair if isinstance(pair, str) else f"{_short(pair[0])} | {_short(pair[1])}"
-            print(f"    {key}: {text}")
-    print(f"{found['same_claims']} claims equal, {len(found['claims'])} different")
+            lines.append(f"    {key}: {text}")
+    lines.append(f"{found['same_claims']} claims equal, {len(found['claims'])} different")
+    print("\n".join(map(printable, lines)))
     return 0
 
 
@@ -180,9 +209,16 @@ def _short(value: Any) -> str:
 
 def run_export(options: argparse.Namespace, rest: list[str]) -> int:
     """Write rows for other programs."""
-    from percolaw.runs.folders import export
+    from percolaw.runs.folders import damaged_units, export
 
-    print(f"{export(options.run, options.out)} rows in {options.out}")
+    n = export(options.run, options.out)
+    print(f"{n} rows in {printable(options.out)}")
+    damaged = damaged_units(options.run)
+    if damaged:
+        print(
+            f"percolaw: {damaged} unit(s) are damaged and left out; percolaw resume measures them again.",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -202,10 +238,12 @@ def run_gc(options: argparse.Namespace, rest: list[str]) -> int:
                 total += won
                 text += f": removed, {checks.human_bytes(won)}"
         except (PercolawError, ValueError, OSError) as error:
-            print(f"percolaw: {path} is passed over: {error}", file=sys.stderr)
+            print(
+                f"percolaw: {printable(path)} is passed over: {printable(error)}", file=sys.stderr
+            )
             code = 1 if options.apply else code
             continue
-        print(text)
+        print(printable(text))
     print(
         f"{checks.human_bytes(total)} won back" if options.apply else "nothing removed; add --apply"
     )

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--array", default=None, help="name of the array in an .npz (default: X)")
     parser.add_argument(
+        "--header",
+        choices=["auto", "yes", "no"],
+        default="auto",
+        help="text files: whether the first line holds names (default: auto)",
+    )
+    parser.add_argument(
         "--max-points", type=count, default=100_000, help="random rows used (default: 100000)"
     )
     parser.add_argument(
@@ -52,7 +59,11 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
     most = checks.integer("--max-points", options.max_points, minimum=100)
     source = Path(options.file)
     plot = plot_target(options, source)
-    points, n_rows = read_points(source, most, options.seed, options.array)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        points, n_rows = read_points(source, most, options.seed, options.array, options.header)
+    for note in notes:
+        print(f"note: {note.message}", file=sys.stderr)
     n_read = points.shape[0]
     if options.drop_duplicates:
         import numpy as np
@@ -87,14 +98,12 @@ def plot_target(options: argparse.Namespace, source: Path) -> Path | None:
     if options.no_plot:
         return None
     checks.extra("matplotlib", "report")
-    if not options.plot:
-        return source.with_name(source.name + ".dimension.png")
-    plot = Path(options.plot)
+    plot = Path(options.plot) if options.plot else source.with_name(source.name + ".dimension.png")
     if plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--plot must end in .png, .svg or .pdf; got {plot}.")
     if not plot.parent.is_dir():
         raise ValueError(f"there is no folder {plot.parent} for the plot; name another.")
-    if not os.access(plot.parent, os.W_OK | os.X_OK):
+    if options.plot and not os.access(plot.parent, os.W_OK | os.X_OK):
         raise ValueError(f"the folder {plot.parent} is not writable; name another for --plot.")
     return plot
 

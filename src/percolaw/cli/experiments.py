@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -16,9 +15,11 @@ from typing import Any
 
 from percolaw import checks
 from percolaw.cli.terminal import has_colors, help_style
-from percolaw.errors import MissingExtraError
+from percolaw.errors import MissingExtraError, RunError
 from percolaw.experiments import EXPERIMENTS, OVERRIDES, REPRODUCTIONS, experiment_class
 from percolaw.runs.progress import progress
+from percolaw.runs.signals import deaf_to_interrupts
+from percolaw.text import printable
 
 
 def add(commands: Any) -> None:
@@ -67,8 +68,12 @@ def add_common(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
     parser.add_argument(
         "--scheduler",
         default=None,
-        help="measure on a Dask scheduler: tcp://host:port, or local (default: own processes)",
+        help="measure on a Dask scheduler: tls://host:port, or local (default: own processes)",
     )
+    for flag, what in (("ca-file", "authority"), ("cert", "certificate"), ("key", "its key")):
+        parser.add_argument(
+            f"--tls-{flag}", default=None, metavar="FILE", help=f"of a tls:// scheduler: {what}"
+        )
     parser.add_argument("--no-figures", action="store_true", help="claims and data only")
     parser.add_argument("--quiet", action="store_true", help="no progress, results only")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -135,7 +140,9 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
     if result.claims:
         print(claims_table(result.claims, color=has_colors(sys.stdout)))
         print(f"\n{tally(result.claims)}; {seconds:.1f} s")
-    print(f"results: {result.folder}", flush=True)
+    for folder, n in result.reused.items():
+        print(f"{n} units were measured by another run, {printable(folder)}")
+    print(f"results: {printable(result.folder)}", flush=True)
     draw(result, options)
     return 0
 
@@ -150,8 +157,8 @@ def draw(result: Any, options: argparse.Namespace) -> None:
         draw_figures(result.folder)
     except Exception as error:
         print(
-            f"percolaw: the figures of {result.folder} could not be drawn "
-            f"({type(error).__name__}: {error}); claims and data are whole.",
+            f"percolaw: the figures of {printable(result.folder)} could not be drawn "
+            f"({type(error).__name__}: {printable(error)}); claims and data are whole.",
             file=sys.stderr,
         )
 
@@ -253,6 +260,8 @@ def draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> N
     for result in results:
         draw(result, options)
         for figure in sorted((result.folder / "figures").glob("[!.]*.*")):
+            if not figure.is_file() or figure.is_symlink():
+                continue
             (target / figure.name).write_bytes(figure.read_bytes())
     try:
         from percolaw.report.html import write_report
@@ -311,20 +320,6 @@ def check_options(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Further Ctrl-C do not interrupt the tidying up."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
 def executor_of(options: argparse.Namespace) -> Iterator[Any]:
     """Where units are measured: None for this process, local workers, or a Dask scheduler."""
     from percolaw.runs.workers import WorkerPool, default_workers
@@ -332,20 +327,28 @@ def executor_of(options: argparse.Namespace) -> Iterator[Any]:
     if options.scheduler is not None:
         if options.timeout is not None:
             raise ValueError("--timeout is for local workers; Dask cannot stop a running unit.")
-        from percolaw.runs.scheduler import dask_executor
+        from percolaw.runs.scheduler import dask_executor, tls_security
 
-        with dask_executor(options.scheduler, options.workers) as executor:
+        security = tls_security(options.tls_ca_file, options.tls_cert, options.tls_key)
+        with dask_executor(options.scheduler, options.workers, security) as executor:
             yield executor
         return
     workers = options.workers or default_workers()
     if workers == 1 and options.timeout is None:
         yield None
         return
-    pool = WorkerPool(workers, options.timeout)
+    try:
+        pool = WorkerPool(workers, options.timeout)
+    except RunError as error:
+        if options.workers is not None or options.timeout is not None:
+            raise
+        print(f"percolaw: {error} Going on so.", file=sys.stderr)
+        yield None
+        return
     try:
         yield pool
     except BaseException:
-        with _deaf_to_interrupts():
+        with deaf_to_interrupts():
             pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()

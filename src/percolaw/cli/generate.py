@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
 from percolaw.cli.numbers import count
 from percolaw.runs.progress import progress
+
+if TYPE_CHECKING:
+    from percolaw.datasets.dataset import Dataset
 
 
 def add(commands: Any) -> None:
@@ -42,8 +46,21 @@ def add(commands: Any) -> None:
     generate.add_argument("--steps", default="gaussian", help="cluster: gaussian, sphere, lattice")
     generate.add_argument("--ensemble", default="site", help="distribution: site, cluster, yule")
     generate.add_argument("--clusters", type=count, default=316, help="distribution: clusters")
+    generate.add_argument("--labels", default="walk", help="distribution: walk, linear, none")
     generate.add_argument(
-        "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll"
+        "--standardize", default="cluster", help="distribution: labels by cluster, or over all"
+    )
+    generate.add_argument(
+        "--centres", default="random", help="distribution: random, grid, rotated (default: random)"
+    )
+    generate.add_argument(
+        "--spacing",
+        type=float,
+        default=2.0,
+        help="distribution: distance of clusters in extents of the largest (default: 2)",
+    )
+    generate.add_argument(
+        "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll, graph"
     )
     generate.add_argument("--intrinsic-dim", type=count, default=2, help="manifold: dimension")
     generate.add_argument("--lattice-dim", type=count, default=3, help="lattice: dimension")
@@ -64,7 +81,7 @@ def add(commands: Any) -> None:
 
 _KIND_FLAGS = {
     "cluster": ("size", "z", "steps", "memory"),
-    "distribution": ("ensemble", "clusters"),
+    "distribution": ("ensemble", "clusters", "labels", "standardize", "centres", "spacing"),
     "manifold": ("manifold", "intrinsic_dim"),
     "lattice": ("lattice_dim", "probability", "percolation", "sites"),
 }
@@ -84,10 +101,8 @@ def _refuse_foreign_flags(options: argparse.Namespace) -> None:
 
 def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
     """Write a dataset, after refusing what will not fit."""
-    from percolaw.datasets.formats import checked_target, load, save, stream_cluster
-    from percolaw.datasets.lattice import make_lattice
-    from percolaw.datasets.make import make_cluster, make_distribution
-    from percolaw.datasets.manifolds import make_manifold
+    from percolaw.datasets.formats import load, make_and_save, stream_cluster
+    from percolaw.datasets.formats.target import suffix_of
 
     n, dim = options.n, options.dim
     checks.integer("--n", n, minimum=1)
@@ -105,10 +120,10 @@ def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
             raise ValueError(
                 "--z and --steps other than gaussian need a finite cluster: add --size, e.g. 1e7."
             )
-    target = checked_target(options.out, 4.0 * n * dim + 24.0 * n, options.overwrite)
     started = time.perf_counter()
     plain = options.z == float("inf") and options.steps == "gaussian"
-    if options.kind == "cluster" and target.suffix == ".zarr" and plain:
+    target = Path(options.out)
+    if options.kind == "cluster" and suffix_of(target) == ".zarr" and plain:
         with progress(target.name, options.quiet) as update:
             stream_cluster(
                 target,
@@ -121,32 +136,49 @@ def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
                 progress=update,
             )
     else:
-        if options.kind == "cluster":
-            data = make_cluster(
-                n,
-                dim,
-                options.seed,
-                size=options.size,
-                coordination_number=options.z,
-                steps=options.steps,
-            )
-        elif options.kind == "distribution":
-            data = make_distribution(
-                n, dim, options.seed, ensemble=options.ensemble, n_clusters=options.clusters
-            )
-        elif options.kind == "lattice":
-            data = make_lattice(
-                n,
-                options.lattice_dim,
-                options.probability,
-                dim,
-                options.seed,
-                kind=options.percolation,
-                n_sites=options.sites,
-            )
-        else:
-            data = make_manifold(options.manifold, n, options.intrinsic_dim, dim, options.seed)
-        save(data, target, overwrite=options.overwrite)
+        n_bytes = 4.0 * n * dim + 24.0 * n
+        make_and_save(lambda: _made(options), target, n_bytes, overwrite=options.overwrite)
     if not options.quiet:
         print(f"{load(target)} in {target}; {time.perf_counter() - started:.1f} s")
     return 0
+
+
+def _made(options: argparse.Namespace) -> Dataset:
+    """The dataset that was asked for, in memory."""
+    from percolaw.datasets.lattice import make_lattice
+    from percolaw.datasets.make import make_cluster, make_distribution
+    from percolaw.datasets.manifolds import make_manifold
+
+    n, dim, seed = options.n, options.dim, options.seed
+    if options.kind == "cluster":
+        return make_cluster(
+            n,
+            dim,
+            seed,
+            size=options.size,
+            coordination_number=options.z,
+            steps=options.steps,
+        )
+    if options.kind == "distribution":
+        return make_distribution(
+            n,
+            dim,
+            seed,
+            ensemble=options.ensemble,
+            n_clusters=options.clusters,
+            labels=options.labels,
+            standardize=options.standardize,
+            centres=options.centres,
+            spacing=options.spacing,
+        )
+    if options.kind == "lattice":
+        return make_lattice(
+            n,
+            options.lattice_dim,
+            options.probability,
+            dim,
+            seed,
+            kind=options.percolation,
+            n_sites=options.sites,
+        )
+    return make_manifold(options.manifold, n, options.intrinsic_dim, dim, seed)

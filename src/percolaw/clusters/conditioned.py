@@ -59,7 +59,7 @@ def conditioned_clusters(
     from percolaw.kernels import conditioned as kernels
 
     z = checks.coordination_number(coordination_number)
-    array = np.atleast_1d(np.asarray(sizes))
+    array = np.atleast_1d(checks.array("sizes", sizes))
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"sizes must be a number or a non-empty list; got shape {array.shape}.")
     if array.dtype.kind == "f":

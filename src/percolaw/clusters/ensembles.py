@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.lattice import BetheLattice, SizeLaw, yule_size_law
+from percolaw.lattice import BetheLattice
 from percolaw.rng import RandomLike, as_streams
+from percolaw.size_law import SizeLaw, yule_size_law
 from percolaw.tree import Tree
 
 Ensemble: TypeAlias = Literal["site", "cluster", "yule"]
@@ -60,7 +61,6 @@ def sample_sizes(
     """
     law = size_law(ensemble, lattice)
     n_clusters = checks.integer("n_clusters", n_clusters, minimum=1)
-    checks.memory(64.0 * n_clusters, f"{n_clusters} cluster sizes", "Ask for fewer clusters.")
     generator = as_streams(rng).generator("sizes")
     return law.sample(n_clusters, min_size, max_size, generator)
 

@@ -303,6 +303,7 @@ class Sweep:
     def weights(self, probability: npt.ArrayLike) -> FloatArray:
         """Return what each record counts for at each p, by the binomial law of the number open.
 
+        A record stands for the numbers nearest to it; a number halfway between two counts half for each.
         An array (n_p, n_records). Sweeps with the same records have the same weights: their means
         may be weighted instead.
         """
@@ -313,10 +314,11 @@ class Sweep:
             checks.probability("probability", value)
         lattice = self.lattice
         total = lattice.n_sites if lattice.kind == "site" else lattice.n_bonds
-        middle = np.floor(0.5 * (self.n_open[1:] + self.n_open[:-1] - 1))
-        below = np.concatenate(
-            [np.zeros((p.size, 1)), bdtr(middle[None], total, p[:, None]), np.ones((p.size, 1))], 1
+        middle = 0.5 * (self.n_open[1:] + self.n_open[:-1])
+        nearer = bdtr(np.ceil(middle)[None] - 1.0, total, p[:, None]) + bdtr(
+            np.floor(middle)[None], total, p[:, None]
         )
+        below = np.concatenate([np.zeros((p.size, 1)), 0.5 * nearer, np.ones((p.size, 1))], 1)
         return np.asarray(np.diff(below, axis=1))
 
     def at(self, probability: npt.ArrayLike) -> dict[str, FloatArray]:

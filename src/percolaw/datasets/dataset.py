@@ -13,6 +13,16 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
 
+#: What `truth` says of the labels; new labels make it void.
+TARGET_KEYS = (
+    "target",
+    "approximation_order",
+    "cluster_exponent",
+    "standardized",
+    "weight_exponent",
+    "rank_exponent",
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -20,8 +30,8 @@ class Dataset:
 
     Attributes
     ----------
-    X : array of float32, shape (n, d)
-        Points; may be a memory map or a Zarr array.
+    X : array of float32 (or float64), shape (n, d)
+        Points; may be a memory map or a Zarr array. Other types of numbers become float64.
     y : array of float64, shape (n,) or (n, n_outputs)
         Labels.
     cluster : array of int64, shape (n,)
@@ -29,11 +39,20 @@ class Dataset:
     cluster_size : array of int64, shape (n_clusters,)
         Sites of each cluster as drawn; 0 stands for infinite. (`size` and `rank` are per point.)
     truth : dict
-        What is known exactly, plain values: dimension, exponents, law, teacher, ...
+        What is known exactly, plain values. Of the points: ``dimension`` (in this space, above the
+        step of a finite cluster), ``law`` and ``fisher_exponent`` of the cluster sizes. Of the
+        labels, where there are any, for a learner that answers with the nearest label: ``target``;
+        ``approximation_order`` c; ``cluster_exponent`` c/D, with which one structure is learned; and
+        for many clusters ``standardized`` ("cluster" or "all"), ``weight_exponent`` q (clusters of s
+        sites hold s^q of the variance inside clusters; see also `loss_weight`) and
+        ``rank_exponent`` alpha (the cluster of rank k then weighs k^-(1 + alpha) in the loss).
+        None: not a power, or not known.
     provenance : dict
         Maker, arguments, seed, versions; plain values.
     features : scipy.sparse array, shape (n, n_features), optional
         Ground-truth features, where a source has them.
+    columns : dict of arrays, each with n rows
+        Further values of each point by name, where a source has them.
     """
 
     X: Any
@@ -43,8 +62,16 @@ class Dataset:
     truth: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     features: Any = None
+    columns: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.X, np.memmap) and getattr(self.X, "oindex", None) is None:
+            x = checks.array("X", self.X)
+            x = x if x.dtype == np.float32 else checks.float_array("X", x)
+            object.__setattr__(self, "X", x)
+        object.__setattr__(self, "y", checks.float_array("y", self.y))
+        for name in ("cluster", "cluster_size"):
+            object.__setattr__(self, name, checks.integer_array(name, getattr(self, name)))
         shape = tuple(self.X.shape)
         if (
             len(shape) != 2
@@ -57,6 +84,9 @@ class Dataset:
                 f"X (n, d), y (n, ...), cluster (n,) must have one n and cluster_size one dimension; "
                 f"got {shape}, {self.y.shape}, {self.cluster.shape}, {self.cluster_size.shape}."
             )
+        for name, values in self.columns.items():
+            if values.shape[:1] != shape[:1]:
+                raise ValueError(f"column {name} must have {shape[0]} rows; got {values.shape}.")
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -80,15 +110,31 @@ class Dataset:
         rank[order] = np.arange(1, order.size + 1)
         return rank[self.cluster]
 
+    @property
+    def loss_weight(self) -> npt.NDArray[np.float64]:
+        """Share of each cluster in the loss of predicting the mean label, shape (n_clusters,).
+
+        The sum over its points of (y - mean)^2, over the sum for all points: what a cluster that
+        is not learned costs. Zeros if all labels are equal.
+        """
+        y = self.y.reshape(len(self), -1)
+        square = ((y - y.mean(axis=0)) ** 2).sum(axis=1)
+        weight = np.bincount(self.cluster, square, minlength=self.cluster_size.size)
+        return np.asarray(weight / (weight.sum() or 1.0))
+
     def take(self, rows: npt.ArrayLike) -> Dataset:
         """Return the dataset of the given rows (copied into memory)."""
-        index = np.asarray(rows)
+        index = checks.array("rows", rows)
+        if index.size and index.dtype.kind not in "iub":
+            raise TypeError(f"rows must be integers or a mask; got dtype {index.dtype}.")
+        index = index if index.dtype.kind == "b" else index.astype(np.int64)
         return dataclasses.replace(
             self,
             X=np.ascontiguousarray(_rows(self.X, index)),
             y=self.y[index],
             cluster=self.cluster[index],
             features=None if self.features is None else self.features[index],
+            columns={name: values[index] for name, values in self.columns.items()},
         )
 
     def split(
@@ -172,13 +218,15 @@ class Dataset:
 
         Notes
         -----
-        X is read into memory. ``truth["target"]`` becomes the teacher's description.
+        X is read into memory. ``truth["target"]`` becomes the teacher's description; what `truth`
+        said of the labels before is left out.
         """
         from percolaw.targets.teacher import standardized_inputs
 
         drawn = teacher.sample(self.dim, rng)
         y = drawn(standardized_inputs(np.asarray(self.X)))
-        return dataclasses.replace(self, y=y, truth={**self.truth, "target": drawn.description})
+        kept = {name: known for name, known in self.truth.items() if name not in TARGET_KEYS}
+        return dataclasses.replace(self, y=y, truth={**kept, "target": drawn.description})
 
     def to_torch(self) -> Any:
         """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-import percolaw
 from percolaw import checks
 from percolaw.clusters.hypercubic import HypercubicLattice, percolate
 from percolaw.critical import Kind, critical_exponents, hypercubic_threshold
 from percolaw.datasets.dataset import Dataset
+from percolaw.datasets.labels import target_truth
 from percolaw.datasets.manifolds import isometry
-from percolaw.rng import STREAM_VERSION, RandomLike, as_streams
+from percolaw.datasets.provenance import provenance
+from percolaw.rng import RandomLike, as_streams
 
 #: Sites of the box for each point taken of it, if `n_sites` is left out; and the least number.
 SITES_PER_POINT, LEAST_SITES = 20, 1_000_000
@@ -52,7 +55,10 @@ def make_lattice(
     -------
     Dataset
         y is one linear function of the coordinates on all clusters, of mean 0 and variance 1; clusters
-        are numbered by size, largest first, those without a point left out.
+        are numbered by size, largest first, those without a point left out. ``truth["dimension"]``
+        is that of the points, which fill the box: labels that do not know of clusters are learned
+        with 2/d. ``truth["cluster_dimension"]`` is that of one large cluster: take the rows with
+        ``data.rank == 1`` to have it alone.
 
     Raises
     ------
@@ -62,8 +68,8 @@ def make_lattice(
     Examples
     --------
     >>> data = make_lattice(1000, 3, rng=0)
-    >>> data.X.shape, data.truth["dimension"]
-    ((1000, 3), 2.52293)
+    >>> data.X.shape, data.truth["dimension"], data.truth["cluster_dimension"]
+    ((1000, 3), 3, 2.52293)
     """
     n = checks.integer("n_samples", n_samples, minimum=2)
     d = checks.integer("lattice_dimension", lattice_dimension, minimum=2, maximum=8)
@@ -71,6 +77,12 @@ def make_lattice(
     p = threshold if probability is None else checks.probability("probability", probability)
     wanted = max(LEAST_SITES, SITES_PER_POINT * n) if n_sites is None else n_sites
     total = checks.integer("n_sites", wanted, minimum=2**d)
+    width = d if dim is None else checks.integer("dim", dim, minimum=d)
+    checks.memory(
+        n * (24.0 * d + 12.0 * width + 40.0),
+        f"{n} points in {width} dimensions",
+        "Ask for fewer points or dimensions.",
+    )
     streams = as_streams(rng)
     found = percolate(HypercubicLattice(d, max(2, round(total ** (1.0 / d))), kind), p, streams)
     if found.n_open < n:
@@ -84,38 +96,49 @@ def make_lattice(
     weights = streams.generator("target").standard_normal(d)
     y = (x - x.mean(axis=0)) @ weights
     if dim is not None:
-        x = x @ isometry(d, checks.integer("dim", dim, minimum=d), streams).T
+        x = x @ isometry(d, width, streams).T
     met, cluster = np.unique(found.cluster[sites], return_inverse=True)
     order = np.argsort(-found.size[met], kind="stable")
     rank = np.empty(order.size, dtype=np.int64)
     rank[order] = np.arange(order.size)
-    above = p > threshold
-    known = critical_exponents(d)
     return Dataset(
         X=np.ascontiguousarray(x, dtype=np.float32),
         y=np.asarray(y / (y.std() or 1.0)),
         cluster=rank[cluster],
         cluster_size=found.size[met][order],
         truth={
-            "dimension": float(d) if above else known.fractal_dimension,
-            "fisher_exponent": known.fisher_exponent,
-            "lattice_dimension": d,
-            "probability_over_threshold": p / threshold,
-            "target": "linear",
-            "approximation_order": 2.0,
+            **_structure(d, p / threshold, found.lattice.length),
+            **target_truth("linear", d),
             "largest_share": found.largest_share,
         },
-        provenance={
-            "maker": "make_lattice",
-            "n_samples": n,
-            "lattice_dimension": d,
-            "length": found.lattice.length,
-            "probability": p,
-            "kind": kind,
-            "dim": x.shape[1],
-            "seed": streams.seed,
-            "path": list(streams.path),
-            "percolaw": percolaw.__version__,
-            "stream_version": STREAM_VERSION,
-        },
+        provenance=provenance(
+            "make_lattice",
+            streams,
+            n_samples=n,
+            lattice_dimension=d,
+            length=found.lattice.length,
+            probability=p,
+            kind=kind,
+            dim=x.shape[1],
+            rotated=dim is not None,
+        ),
     )
+
+
+def _structure(d: int, ratio: float, length: int) -> dict[str, Any]:
+    """What is known of the points: together they fill the box, whatever the clusters look like.
+
+    At the threshold, where the correlation length exceeds the box (|p/p_c - 1| <= length^(-1/nu)),
+    clusters are fractals with a power law of sizes; above it the giant one has the dimension of the
+    lattice; below it they have none.
+    """
+    known = critical_exponents(d)
+    critical = abs(ratio - 1.0) <= length ** (-1.0 / known.correlation_exponent)
+    above = float(d) if ratio > 1.0 else None
+    return {
+        "dimension": d,
+        "cluster_dimension": known.fractal_dimension if critical else above,
+        "fisher_exponent": known.fisher_exponent if critical else None,
+        "lattice_dimension": d,
+        "probability_over_threshold": ratio,
+    }

@@ -1,4 +1,7 @@
-"""Reference manifolds of known dimension, uniformly sampled, embedded isometrically or as named."""
+"""Reference manifolds of known dimension, embedded isometrically or as named.
+
+All are sampled uniformly but the graph, whose density is uneven and whose curvature varies.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.dataset import Dataset
+from percolaw.datasets.labels import target_truth
+from percolaw.datasets.provenance import provenance
+from percolaw.datasets.resolution import check_resolution
 from percolaw.rng import RandomLike, Streams, as_streams
 
 FloatArray = npt.NDArray[np.float64]
@@ -48,13 +54,24 @@ def _swiss_roll(n: int, d: int, rng: np.random.Generator) -> FloatArray:
     return np.stack([t * np.cos(t), 21.0 * rng.random(n), t * np.sin(t)], axis=1)
 
 
+def _graph(n: int, d: int, rng: np.random.Generator) -> FloatArray:
+    """Gaussian points on a curved graph: x -> (x, .3 x_i^2, .2 x_i x_(i + d/2)); of uneven density."""
+    x, half = rng.standard_normal((n, d)), d // 2
+    return np.concatenate([x, 0.3 * x**2, 0.2 * x[:, :half] * x[:, d - half :]], axis=1)
+
+
 MANIFOLDS: dict[str, Callable[[int, int, np.random.Generator], FloatArray]] = {
     "cube": _cube,
     "ball": _ball,
     "sphere": _sphere,
     "torus": _torus,
     "swiss-roll": _swiss_roll,
+    "graph": _graph,
 }
+
+
+#: Coordinates a dimension takes, if not one (spheres and the roll: one more in all).
+_COLUMNS = {"torus": 2.0, "graph": 2.5}
 
 
 def isometry(low: int, high: int, streams: Streams) -> npt.NDArray[np.float64]:
@@ -70,11 +87,11 @@ def make_manifold(
     dim: int | None = None,
     rng: RandomLike = 0,
 ) -> Dataset:
-    """Sample a reference manifold uniformly.
+    """Sample a reference manifold: uniformly, but for the graph, whose parameters are normal.
 
     Parameters
     ----------
-    name : {"cube", "ball", "sphere", "torus", "swiss-roll"} or tuple of (name, dimension)
+    name : {"cube", "ball", "sphere", "torus", "swiss-roll", "graph"} or tuple of (name, dimension)
         A tuple stands for the product manifold, whose dimension is the sum.
     n_samples : int
     intrinsic_dim : int
@@ -88,21 +105,41 @@ def make_manifold(
     Returns
     -------
     Dataset
-        With y = a random linear function of unit variance and ``truth["dimension"]``.
+        With y = a random linear function of unit variance; ``truth["dimension"]`` D, and
+        ``truth["cluster_exponent"]`` 2/D of its nearest-neighbour loss.
+
+    Raises
+    ------
+    ValueError
+        If there are too many points on a line for float32.
     """
     n = checks.integer("n_samples", n_samples, minimum=2)
     factors = ((name, intrinsic_dim),) if isinstance(name, str) else tuple(name)
     streams = as_streams(rng)
-    parts, total = [], 0
-    for item, (kind, k) in enumerate(factors):
+    checked = []
+    for kind, k in factors:
         checks.choice("manifold", kind, MANIFOLDS)
-        k = checks.integer("intrinsic_dim", k, minimum=1)
-        parts.append(MANIFOLDS[kind](n, k, streams.generator("clusters", item)))
-        total += k
+        checked.append((kind, checks.integer("intrinsic_dim", k, minimum=1)))
+    total = sum(k for _, k in checked)
+    own = sum(
+        _COLUMNS.get(kind, 1.0) * k + (kind in ("sphere", "swiss-roll")) for kind, k in checked
+    )
+    width = own if dim is None else max(own, checks.integer("dim", dim, minimum=1))
+    checks.memory(
+        8.0 * n * (own + 2.0 * width) + 8.0 * own * width,
+        f"{n} points in {width:.0f} dimensions",
+        "Ask for fewer points or dimensions.",
+    )
+    parts = [
+        MANIFOLDS[kind](n, k, streams.generator("clusters", item))
+        for item, (kind, k) in enumerate(checked)
+    ]
     x = np.concatenate(parts, axis=1)
     if dim is not None:
         d = checks.integer("dim", dim, minimum=x.shape[1])
         x = x @ isometry(x.shape[1], d, streams).T
+    extent = float(np.abs(x).max())
+    check_resolution(extent, extent * n ** (-1.0 / total), "Ask for fewer points.")
     weights = streams.generator("target").standard_normal(x.shape[1])
     y = (x - x.mean(axis=0)) @ weights
     return Dataset(
@@ -110,12 +147,13 @@ def make_manifold(
         y=np.asarray(y / y.std()),
         cluster=np.zeros(n, dtype=np.int64),
         cluster_size=np.zeros(1, dtype=np.int64),
-        truth={"dimension": total, "target": "linear"},
-        provenance={
-            "maker": "make_manifold",
-            "factors": [[kind, int(k)] for kind, k in factors],
-            "n_samples": n,
-            "dim": x.shape[1],
-            "seed": streams.seed,
-        },
+        truth={"dimension": total, **target_truth("linear", total)},
+        provenance=provenance(
+            "make_manifold",
+            streams,
+            factors=[[kind, k] for kind, k in checked],
+            n_samples=n,
+            dim=x.shape[1],
+            rotated=dim is not None,
+        ),
     )

@@ -11,11 +11,17 @@ from percolaw.datasets.dataset import Dataset
 
 torch = checks.extra("torch", "nn")
 
+#: Rows that are asked whether float32 can hold them.
+ROWS_CHECKED = 10_000
+
 
 class TorchView(torch.utils.data.Dataset):  # type: ignore[misc, name-defined]
     """Rows as float32 tensors; `__getitems__` reads a batch of rows at once."""
 
     def __init__(self, data: Dataset) -> None:
+        if data.X.dtype != np.float32:
+            checks.single("X", np.asarray(data.X[:ROWS_CHECKED]))
+        checks.single("y", data.y)
         self.data = data
 
     def __len__(self) -> int:

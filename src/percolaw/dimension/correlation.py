@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.covariance import squared_distances
 from percolaw.dimension.sample import Estimate, Sample, fit
+from percolaw.distances import squared_distances
 from percolaw.rng import RandomLike
 
 FloatArray = npt.NDArray[np.float64]

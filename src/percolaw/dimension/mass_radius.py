@@ -53,7 +53,7 @@ def mass_radius(
     radius = np.geomspace(bottom, top, checks.integer("n_radii", n_radii, minimum=3))
     rows = []
     for given in distances:
-        distance = np.asarray(given, dtype=np.float64)
+        distance = checks.float_array("an item of distances", given)
         if distance.ndim != 1 or not (distance >= 0).all():
             raise ValueError(
                 f"each item of distances must be a 1-D array, not negative, no NaN; got {distance.shape}."

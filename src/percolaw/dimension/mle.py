@@ -76,7 +76,7 @@ def local_dimension(
     array of float64, shape (n,) or (len(query),)
     """
     count = checks.integer("k", k, minimum=4)
-    x = np.asarray(points)
+    x = checks.point_array("points", points)
     rows = None if query is None else checks.site_ids("query", query, x.shape[0])
     sample = make_sample(x, count, rows)
     with np.errstate(divide="ignore"):

@@ -155,12 +155,12 @@ def estimate_dimension(
     """
     from scipy.special import gammaincinv
 
-    given = np.asarray(points)
-    if given.ndim == 0:
+    if np.ndim(points) == 0:
         raise ValueError(
             f"points must be an array of shape (n, d); got {type(points).__name__}. Of a dataset pass "
             "its X; of a file, percolaw.load(file).X."
         )
+    given = checks.array("points", points)
     if given.ndim == 2:
         checks.integer("number of points", given.shape[0], minimum=100)
     x = checked_cloud(given, 22)

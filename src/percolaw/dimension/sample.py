@@ -77,8 +77,11 @@ class Estimate:
         of a manifold); useful for smooth manifolds, meaningless where noise or steps rule the
         finest scale.
     interval : tuple of float
-        From the lower 95% end of `dimension` or `extrapolated` to the upper end of either, and
-        further by the change in the last doubling of the points: sampling error and drift with scale.
+        From the least to the largest of the 95% ends of `dimension` and `extrapolated`, and of where a
+        parabola points to if it differs from the line by more than its error; and further by the
+        change in the last doubling of the points: sampling error and drift with scale.
+        Where the levels have turned, as on curved manifolds of uneven density, it also reaches as far
+        to either side as the levels range, in proportion to how flat the last doubling was.
     n_points, level : arrays, shape (n_levels,)
         Points of the subsets of each level, and the mean estimate there.
     """
@@ -92,20 +95,20 @@ class Estimate:
 
     def __str__(self) -> str:
         low, high = self.interval
+        if not math.isfinite(high):
+            return f"dimension {self.dimension:.2f} (an interval needs {4 * FEWEST_POINTS} points)"
         return f"dimension {self.dimension:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def checked_cloud(points: npt.ArrayLike, k: int) -> npt.NDArray[Any]:
     """Return points (n, d) as floats, fit for k neighbours, or raise with the remedy."""
-    x = np.asarray(points)
+    x = checks.array("points", points)
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(
             f"points must have shape (n, d); got {x.shape}. One row a point: X.reshape(len(X), -1)."
         )
-    if x.dtype.kind not in "buif":
-        raise TypeError(f"points must be numeric; got dtype {x.dtype}.")
-    if x.dtype not in (np.float32, np.float64):
-        x = x.astype(np.float64)
+    if x.dtype != np.float32:
+        x = checks.float_array("points", x)
     if not np.isfinite(x.sum(dtype=np.float64)) and not np.all(np.isfinite(x)):
         bad = int(np.sum(~np.isfinite(x).all(axis=1)))
         raise ValueError(
@@ -214,25 +217,42 @@ def summarize(values: list[FloatArray], n_points: list[int]) -> Estimate:
     else:
         error, quantile = math.inf, 1.0
     top = float(mean[0])
-    extrapolated, wide = top, error
+    drift = abs(float(mean[0] - mean[1])) if mean.size > 1 else 0.0
+    extrapolated, ends = top, [top - quantile * error, top + quantile * error]
     if mean.size >= 3 and top > 0.0 and np.all(np.isfinite(mean)):
         x = (np.array(n_points) / n_points[0]) ** (-1.0 / top)
         if np.ptp(x) > 1e-6:
-            design = np.stack([np.ones(x.size), x], axis=1)
-            inverse = np.linalg.inv(design.T @ design)
-            extrapolated = float((inverse @ design.T @ mean)[0])
-            wide = error * math.sqrt(inverse[0, 0])
-    drift = abs(float(mean[0] - mean[1])) if mean.size > 1 else 0.0
-    low = min(top - quantile * error, extrapolated - quantile * wide) - drift
-    high = max(top + quantile * error, extrapolated + quantile * wide) + drift
+            extrapolated, factor = _at_infinity(x, mean, 1)
+            wide = quantile * error * factor
+            ends += [extrapolated - wide, extrapolated + wide]
+            if mean.size >= 4:
+                bent, factor = _at_infinity(x, mean, 2)
+                ends.append(bent if abs(bent - extrapolated) > factor * error else top)
+            # Once the levels turn, what is left of the bias may have either sign.
+            open_sign = _turning(x, mean) * max(float(np.ptp(mean)), abs(extrapolated - top))
+            open_sign += quantile * error - drift
+            ends += [top - open_sign, top + open_sign]
     return Estimate(
         top,
         error,
         extrapolated,
-        (max(0.0, low), high),
+        (max(0.0, min(ends) - drift), max(ends) + drift),
         np.array(n_points, dtype=np.int64),
         mean,
     )
+
+
+def _at_infinity(x: FloatArray, mean: FloatArray, degree: int) -> tuple[float, float]:
+    """Value at x = 0 of the polynomial through the levels, and its error over that of a level."""
+    row = np.linalg.pinv(np.vander(x, degree + 1, increasing=True))[0]
+    return float(row @ mean), float(np.linalg.norm(row))
+
+
+def _turning(x: FloatArray, mean: FloatArray) -> float:
+    """How far the last slope of the levels stays behind their steepest one: 0 not at all, 1 flat."""
+    slope = np.diff(mean) / np.diff(x)
+    steepest = float(slope[np.argmax(np.abs(slope))])
+    return float(np.clip(1.0 - slope[0] / steepest, 0.0, 1.0)) if steepest != 0.0 else 0.0
 
 
 def fit(estimator: Estimator, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:

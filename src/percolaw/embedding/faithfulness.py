@@ -75,6 +75,7 @@ def faithfulness(
     -----
     O(n_centres n_sites d) time.
     """
+    points = checks.point_array("points", points)
     if tree.n_clusters != 1 or points.ndim != 2 or points.shape[0] != tree.n_sites:
         raise ValueError(
             f"need one cluster and a point for each of its sites; got {tree.n_clusters} clusters, "
@@ -118,10 +119,11 @@ def faithfulness(
 
 def _mass_radius(points: npt.NDArray[np.floating], centres: npt.NDArray[np.floating]) -> float:
     """Slope of log mass against log radius between 1% and 20% of the sites."""
-    x = points.astype(np.float64)
+    centre = points.mean(axis=0, dtype=np.float64)
+    x, centres = points - centre, centres - centre
     radii = []
     quantiles = np.geomspace(0.01, 0.2, 8)
-    for block in np.array_split(centres.astype(np.float64), max(1, centres.shape[0] // 64)):
+    for block in np.array_split(centres, max(1, centres.shape[0] // 64)):
         square = (block**2).sum(1)[:, None] + (x**2).sum(1)[None] - 2.0 * block @ x.T
         radii.append(np.sqrt(np.maximum(np.quantile(square, quantiles, axis=1), 1e-12)))
     mean_log = np.log(np.concatenate(radii, axis=1)).mean(axis=1)

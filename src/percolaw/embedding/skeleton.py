@@ -52,7 +52,13 @@ def embed_sites(
     # The roots belong to it: they are the origin, and collapsing would drop the stem below them.
     roots = tree.start[np.unique(tree.cluster_of(wanted))]
     span = tree.span(np.concatenate([wanted, roots]), collapse=steps == "gaussian")
-    points = embed_tree(span.tree, dim, rng, steps)
+    d = checks.integer("dim", dim, minimum=1)
+    checks.memory(
+        4.0 * d * (span.tree.n_sites + wanted.size),
+        f"{wanted.size} of {tree.n_sites} sites in {d} dimensions",
+        "Ask for fewer sites or dimensions.",
+    )
+    points = embed_tree(span.tree, d, rng, steps)
     span = dataclasses.replace(span, index=span.index[: wanted.size])
     return points[span.index], span
 

@@ -22,6 +22,7 @@ MANIFOLDS: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (
     *((f"sphere {d}", (("sphere", d),)) for d in (2, 4, 8)),
     *((f"torus {d}", (("torus", d),)) for d in (1, 2, 4)),
     ("swiss roll", (("swiss-roll", 2),)),
+    *((f"graph {d}", (("graph", d),)) for d in (2, 4)),
     ("sphere 2 x cube 2", (("sphere", 2), ("cube", 2))),
     ("torus 2 x ball 3", (("torus", 2), ("ball", 3))),
 )

@@ -17,7 +17,7 @@ from percolaw.scaling import fit, theory
 
 FloatArray = npt.NDArray[np.float64]
 
-#: The student whose kernel is the tangent kernel.
+#: The student whose kernel is `NeuralTangent`: NTK parametrisation, trained unit biases.
 NETWORK = "infinitely wide network"
 #: Settings on which all teachers are learned.
 TEACHER_SETTINGS = ("cluster d = 16", "cube 4")
@@ -84,7 +84,7 @@ class KernelScaling:
     teacher_settings: tuple[str, ...] = TEACHER_SETTINGS
     """Settings on which all teachers are learned by the infinitely wide network."""
     network_depth: int = 2
-    """Hidden layers of the infinitely wide student."""
+    """Hidden layers of the infinitely wide student (NTK parametrisation, trained unit biases)."""
     floor: float = 1e-9
     """Losses below this are rounding; they are left out of the fits."""
     tolerance: float = 0.1

@@ -24,8 +24,11 @@ Architecture: TypeAlias = Literal["mlp", "residual", "transformer"]
 LEAST_FINITE = 0.8
 #: Seed whose students are also trained with a doubled budget.
 DOUBLED_SEED = 0
-#: What the reference is called: an infinitely wide MLP that does not learn features, without optimiser.
-WIDE = "tangent kernel"
+#: What the reference is called: one kernel for every architecture, that of an infinitely wide MLP which
+#: does not learn features and has trained unit biases, without optimiser. It is not the students' limit.
+WIDE = "tangent kernel (NTK parametrisation, unit biases)"
+#: The kernel with which a student begins to learn as its width grows, under gradient descent.
+OWN = "tangent kernel of their own limit"
 
 
 def student_network(
@@ -218,8 +221,9 @@ def cause(
 ) -> str:
     """Say what the evidence supports where a network misses the prediction.
 
-    The tangent kernel of an infinitely wide network, on the same data, has no optimiser, no width and
-    learns no features: what it shares is due to teacher, sizes or theory, the rest to these three.
+    The tangent kernel of an infinitely wide MLP (NTK parametrisation, trained unit biases), on the
+    same data, has no optimiser, no width and learns no features: what it shares is due to teacher, sizes
+    or theory, the rest to these three or to the students' own parametrisation and architecture.
 
     Parameters
     ----------
@@ -234,8 +238,8 @@ def cause(
         return "open: no limit to compare with"
     if not _near(apart.interval, 0.0, tolerance):
         return (
-            f"width, training or features: the {WIDE} has {wide.exponent:.2f} on the same data, and "
-            "these points converged"
+            f"width, training, features or parametrisation: the {WIDE} has {wide.exponent:.2f} on "
+            "the same data, and these points converged"
         )
     if _near(wide.interval, predicted, tolerance):
         return f"small: the {WIDE} has {wide.exponent:.2f}, which agrees with both"

@@ -1,4 +1,9 @@
-"""Data scaling of trained networks, with the tangent kernel of infinitely wide ones beside them."""
+"""Data scaling of trained networks, with tangent kernels of infinitely wide ones beside them.
+
+The reference of every claim is the tangent kernel of an infinitely wide MLP in the NTK parametrisation
+with trained unit biases, whatever the architecture. MLPs of ReLU are also held against the limit of
+their own parametrisation.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.covariance import Covariance
 from percolaw.experiments import neural, tasks
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
@@ -46,7 +52,7 @@ class NnDataScaling:
     """Test loss of networks against the number of training points, on data of known dimension."""
 
     name: ClassVar[str] = "nn-data-scaling"
-    title: ClassVar[str] = "Data scaling of neural networks: exponent c/D, and the tangent kernel"
+    title: ClassVar[str] = "Data scaling of neural networks: exponent c/D, and tangent kernels"
     source: ClassVar[str] = "docs/neural.md; docs/theory.md, 7"
     extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     judged: ClassVar[tuple[str, ...]] = (
@@ -175,24 +181,33 @@ class NnDataScaling:
         training = self.training.doubled() if doubled else self.training
         network = neural.student_network(self.architecture, self.depth, self.width)
         _, found = neural.train_and_test(network, x, y, students, training, test)
-        wide = None if doubled else self._wide(x, y, pool, test)
+        beside = {} if doubled else self._references(x, y, pool, test)
         shared = {k: cell[k] for k in ("kind", "points", "seed")}
         for row, (j, i) in zip(found, np.ndindex(len(names), len(sizes)), strict=True):
             row |= shared | {"teacher": names[j], "n": sizes[i]}
-            if wide is not None:
-                row["wide"] = float(wide[i, j])
+            row |= {key: float(loss[i, j]) for key, loss in beside.items()}
         return found
 
-    def _wide(self, x: Any, y: Any, pool: Any, test: Any) -> npt.NDArray[np.float64]:
-        """Loss (n_sizes, n_teachers) of the tangent kernel of an infinitely wide MLP on the same data."""
+    def _references(
+        self, x: Any, y: Any, pool: Any, test: Any
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Losses (n_sizes, n_teachers) on the same data: of the NTK, and of an MLP's own limit."""
         from percolaw.covariance import NeuralTangent
         from percolaw.learners.kernel import nested_curve
+        from percolaw.learners.neural.limit import tangent_limit
 
-        curve = nested_curve(NeuralTangent(self.depth), x[pool], y[pool], x[test], self.sizes())
-        return np.asarray(np.mean((curve.prediction - y[test]) ** 2, axis=1))
+        kernels: dict[str, Covariance] = {"wide": NeuralTangent(self.depth)}
+        if self.architecture == "mlp":
+            network = neural.student_network(self.architecture, self.depth, self.width)
+            kernels["own"] = tangent_limit(network)
+        found = {}
+        for key, kernel in kernels.items():
+            curve = nested_curve(kernel, x[pool], y[pool], x[test], self.sizes())
+            found[key] = np.asarray(np.mean((curve.prediction - y[test]) ** 2, axis=1))
+        return found
 
     def conclude(self, rows: list[Row]) -> Conclusion:
-        """Hold every exponent against c/D, and against the tangent kernel's."""
+        """Hold every exponent against c/D, and against the tangent kernels'."""
         sizes, claims, curves = self.sizes(), [], []
         for points in self.settings:
             for teacher in self._teachers(points):
@@ -219,17 +234,38 @@ class NnDataScaling:
                 lines = (line, wide, apart)
                 rough = tuple(neural.rough_exponent(sizes, a) for a in (found["loss"], ratio))
                 claims += self._claims(f"{points}, {teacher}", lines, rough, curve, below)
+                if measured and all("own" in r for r in measured):
+                    own_limit = self._limit(measured, sizes, "own")
+                    claim, curves[-1]["own"] = self._against_own(
+                        f"{points}, {teacher}", found, own_limit, predicted
+                    )
+                    claims.append(claim)
         return Conclusion(tuple(claims), {"curves": curves, "n_seeds": self.n_seeds})
 
-    def _limit(self, rows: list[Row], sizes: list[int]) -> dict[str, Any]:
-        """The tangent kernel's losses, in the form of `neural.gather`."""
+    def _against_own(
+        self, name: str, found: dict[str, Any], limit: dict[str, Any], predicted: float | None
+    ) -> tuple[Claim, dict[str, Any]]:
+        """Hold the exponent against that of the students' own limit; the limit's curve."""
+        sizes = self.sizes()
+        line = neural.exponent(sizes, limit["loss"], limit["converged"], self.fit_from)
+        ratio = found["loss"] / limit["loss"]
+        apart = neural.exponent(sizes, ratio, found["converged"], self.fit_from)
+        claim = neural.claim(
+            f"{name}: exponent less that of the {neural.OWN}",
+            "docs/neural.md",
+            0.0,
+            apart,
+            self.tolerance * abs(predicted or (line.exponent if line else 1.0)),
+            f"which has {line.exponent:.2f} on the same points and teachers" if line else "",
+            neural.rough_exponent(sizes, ratio),
+        )
+        return claim, neural.summary(limit, line, predicted)
+
+    def _limit(self, rows: list[Row], sizes: list[int], key: str = "wide") -> dict[str, Any]:
+        """A kernel's losses, in the form of `neural.gather`."""
         seeds = sorted({r["seed"] for r in rows})
         loss = np.array(
-            [
-                [r["wide"] for r in rows if r["seed"] == s and r["n"] == n]
-                for s in seeds
-                for n in sizes
-            ]
+            [[r[key] for r in rows if r["seed"] == s and r["n"] == n] for s in seeds for n in sizes]
         ).reshape(len(seeds), len(sizes))
         yes = np.ones(len(sizes), dtype=bool)
         none = np.full(len(sizes), math.nan)

@@ -2,26 +2,95 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from percolaw import checks
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import judge
+from percolaw.experiments.claims import Claim, judge
 from percolaw.scaling import theory
+from percolaw.scaling.fit import FloatArray
 
-#: Parameters and residual width of the GPT-3 family (Brown et al. 2020, table 2.1).
-GPT3_MODELS = (
-    (125e6, 768),
-    (350e6, 1024),
-    (760e6, 1536),
-    (1.3e9, 2048),
-    (2.7e9, 2560),
-    (6.7e9, 4096),
-    (13.0e9, 5140),
-    (175.0e9, 12288),
+#: Millions of parameters and residual width of the 50 models of Hoffmann et al. 2022, table A9
+#: (arXiv:2203.15556), to which the 2024 paper fits its law.
+CHINCHILLA_MODELS = (
+    *((44, 512), (57, 576), (74, 640), (90, 640), (106, 640), (117, 768), (140, 768), (163, 768)),
+    *((175, 896), (196, 896), (217, 896), (251, 1024), (278, 1024), (306, 1024), (425, 1280)),
+    *((489, 1280), (509, 1408), (552, 1280), (587, 1408), (632, 1536), (664, 1408), (724, 1536)),
+    *((816, 1536), (893, 1792), (1018, 1792), (1143, 1792), (1266, 2048), (1424, 2176)),
+    *((1429, 2048), (1593, 2048), (1609, 2176), (1731, 2304), (1794, 2176), (2007, 2304)),
+    *((2283, 2304), (2298, 2560), (2639, 2560), (2980, 2560), (3530, 2688), (3802, 2816)),
+    *((4084, 2944), (4516, 3072), (6796, 3584), (9293, 4096), (11452, 4352), (12295, 4608)),
+    *((12569, 4608), (13735, 4864), (14940, 4992), (16183, 5120)),
 )
+#: The same of the eight GPT-3 models (Brown et al. 2020, table 2.1, arXiv:2005.14165).
+GPT3_MODELS = (
+    *((125, 768), (350, 1024), (760, 1536), (1300, 2048)),
+    *((2700, 2560), (6700, 4096), (13000, 5140), (175000, 12288)),
+)
+CHINCHILLA = "50 Chinchilla models (Hoffmann et al. 2022, table A9)"
+GPT3 = "8 GPT-3 models (Brown et al. 2020, table 2.1)"
+SOURCE = "Brill 2024, plots.ipynb, cell 6: 0.57(5) P^0.387(4)"
+FAMILIES = {CHINCHILLA: CHINCHILLA_MODELS, GPT3: GPT3_MODELS}
+
+
+@dataclass(frozen=True)
+class WidthLaw:
+    """A fitted law width = prefactor P^exponent.
+
+    Attributes
+    ----------
+    prefactor, exponent : float
+    prefactor_error, exponent_error : float
+        Standard errors, from the scatter of the residuals.
+    interval : tuple of float
+        95% interval of the exponent: Student's t with two degrees of freedom fewer than models.
+    """
+
+    prefactor: float
+    exponent: float
+    prefactor_error: float
+    exponent_error: float
+    interval: tuple[float, float]
+
+
+def fit_logarithms(parameters: FloatArray, width: FloatArray) -> WidthLaw:
+    """Fit the law by least squares on log width: every model counts by its relative deviation.
+
+    Parameters
+    ----------
+    parameters, width : array of float64, shape (n_models,), n_models >= 3
+    """
+    (slope, intercept), covariance = np.polyfit(np.log(parameters), np.log(width), 1, cov=True)
+    error = np.sqrt(np.diag(covariance))
+    prefactor = float(np.exp(intercept))
+    return _law((prefactor, float(slope)), (prefactor * error[1], error[0]), width.size)
+
+
+def fit_widths(parameters: FloatArray, width: FloatArray) -> WidthLaw:
+    """Fit the law by unweighted least squares on the widths themselves: the largest models decide.
+
+    The 2024 paper's way. Parameters are those of `fit_logarithms`.
+    """
+    from scipy.optimize import curve_fit
+
+    start = fit_logarithms(parameters, width)
+    found, covariance = curve_fit(
+        lambda p, a, x: a * p**x, parameters, width, p0=(start.prefactor, start.exponent)
+    )
+    return _law(found, np.sqrt(np.diag(covariance)), width.size)
+
+
+def _law(found: Iterable[float], errors: Iterable[float], n_models: int) -> WidthLaw:
+    """Prefactor and exponent, and their standard errors, with the interval of the exponent."""
+    from scipy.special import stdtrit
+
+    (a, x), (da, dx) = map(float, found), map(float, errors)
+    reach = float(stdtrit(n_models - 2, 0.975)) * dx
+    return WidthLaw(a, x, da, dx, (x - reach, x + reach))
 
 
 @dataclass(frozen=True)
@@ -30,21 +99,33 @@ class ParametersVsDof:
 
     name: ClassVar[str] = "parameters-vs-dof"
     title: ClassVar[str] = "d_model ~ P^0.387: if N grows like the width, exponents in P shrink so"
-    source: ClassVar[str] = "Brill 2024, section 6; Brown et al. 2020, table 2.1"
+    source: ClassVar[str] = (
+        "Brill 2024, d_model = 0.57(5) P^0.387(4) (plots.ipynb); Hoffmann et al. 2022, table A9; "
+        "Brown et al. 2020, table 2.1; docs/published.md"
+    )
     presets: ClassVar[dict[str, Preset]] = {
         name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
     }
 
     prefactor: float = 0.57
-    """a in the paper's d_model = a P^x."""
+    """a in the paper's d_model = a P^x, with standard error 0.05."""
     width_exponent: float = 0.387
-    """x in the paper's d_model = a P^x; its stated error is 0.004."""
+    """x in the paper's d_model = a P^x, with standard error 0.004."""
     rank_exponent: float = 1.0
     """alpha of the exponents quoted."""
     cluster_exponent: float = 0.5
     """gamma = c/D of the exponents quoted."""
+    rounding: tuple[float, float] = (0.005, 0.0005)
+    """Half a unit in the last printed digit of a and of x: the paper's own fit must repeat so well."""
     tolerance: float = 0.01
-    """Deviation of the width exponent that counts as agreement."""
+    """Deviation of x by another fit or family that counts as agreement: 6% in width over the 2.6
+    decades of the 50 models, less than the step from one width to the next (median 10%)."""
+
+    def __post_init__(self) -> None:
+        if len(self.rounding) != 2:
+            raise ValueError(f"rounding must hold two numbers, of a and x; got {self.rounding!r}.")
+        for value in (*self.rounding, self.tolerance):
+            checks.real("rounding and tolerance", value, minimum=0.0)
 
     def cells(self) -> list[Cell]:
         """Nothing to measure."""
@@ -55,20 +136,20 @@ class ParametersVsDof:
         return []
 
     def conclude(self, rows: list[Row]) -> Conclusion:
-        """Fit the published model sizes and derive the exponents in parameters."""
-        size = np.array([p for p, _ in GPT3_MODELS])
-        width = np.array([w for _, w in GPT3_MODELS], dtype=np.float64)
-        x, y = np.log(size), np.log(width)
-        (slope, intercept), covariance = np.polyfit(x, y, 1, cov=True)
-        error = 2.447 * float(np.sqrt(covariance[0, 0]))  # t quantile of 6 degrees of freedom
-        claim = judge(
-            "exponent of width in parameters, GPT-3 family",
-            "Brill 2024, section 6: 0.387(4)",
-            self.width_exponent,
-            float(slope),
-            (float(slope) - error, float(slope) + error),
-            self.tolerance,
-        )
+        """Fit the published model sizes in both ways and derive the exponents in parameters."""
+        families, laws = [], {}
+        for family, models in FAMILIES.items():
+            size, width = np.array(models, dtype=np.float64).T * [[1e6], [1.0]]
+            laws[family] = fit_widths(size, width), fit_logarithms(size, width)
+            families.append(
+                {
+                    "name": family,
+                    "parameters": size,
+                    "width": width,
+                    "widths": asdict(laws[family][0]),
+                    "logarithms": asdict(laws[family][1]),
+                }
+            )
         model = theory.model_exponent(self.rank_exponent, self.cluster_exponent)
         hypotheses = [
             {"name": name, "power": power, "exponent": power * model}
@@ -79,11 +160,46 @@ class ParametersVsDof:
             )
         ]
         tables = {
-            "parameters": size,
-            "width": width,
-            "fit": [float(np.exp(intercept)), float(slope)],
+            "families": families,
             "paper": [self.prefactor, self.width_exponent],
             "hypotheses": hypotheses,
             "model_exponent": model,
         }
-        return Conclusion((claim,), tables)
+        return Conclusion(self._claims(laws), tables)
+
+    def _claims(self, laws: dict[str, tuple[WidthLaw, WidthLaw]]) -> tuple[Claim, ...]:
+        """Hold the paper's fit, the same models fitted on logarithms, and GPT-3 against the paper."""
+        own = laws[CHINCHILLA][0]
+        repeated = (
+            ("exponent of width in parameters", self.width_exponent, own.exponent),
+            ("prefactor of width in parameters", self.prefactor, own.prefactor),
+        )
+        errors = (own.exponent_error, own.prefactor_error)
+        claims = [
+            judge(
+                f"{what}: {CHINCHILLA}, least squares on widths",
+                SOURCE,
+                printed,
+                value,
+                (value, value),
+                rounding,
+                f"the paper's models and fit, to its last digit; standard error here {error:.2g}",
+            )
+            for (what, printed, value), error, rounding in zip(
+                repeated, errors, reversed(self.rounding), strict=True
+            )
+        ]
+        notes = ("the paper fits the widths", "not the paper's models")
+        for (family, (_, law)), note in zip(laws.items(), notes, strict=True):
+            claims.append(
+                judge(
+                    f"exponent of width in parameters: {family}, least squares on log width",
+                    SOURCE,
+                    self.width_exponent,
+                    law.exponent,
+                    law.interval,
+                    self.tolerance,
+                    note,
+                )
+            )
+        return tuple(claims)

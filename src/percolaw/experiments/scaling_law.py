@@ -16,6 +16,7 @@ from percolaw.experiments.base import Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.scaling import diagnose, fit
 from percolaw.scaling.curve import LearningCurve
+from percolaw.scaling.forms import compare_forms
 
 PRESETS = {
     "smoke": Preset(
@@ -166,7 +167,7 @@ def conclude_law(
                 f"the paper's rule, an integral over ranks, spends {spent:.2f} {what} on average",
             )
         )
-    forms = fit.compare_forms(n[inside], paper.loss[:, inside], predicted[inside])
+    forms = compare_forms(n[inside], paper.loss[:, inside], predicted[inside])
     tables = {
         "forms": {"best": forms.best, "aicc": forms.aicc, "residual": forms.residual},
         "diagnosis": [

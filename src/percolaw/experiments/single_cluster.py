@@ -13,6 +13,16 @@ from percolaw.experiments import toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
 from percolaw.scaling import fit, theory
+from percolaw.scaling.ensemble import ensemble_nearest_neighbor_loss
+
+#: What the 2024 paper's program prints for its seed 0 (percolation.ipynb, cell 14), and the standard
+#: deviation of one seed's value, from seeds of `toy.Clusters()` here: 50 for mean and median, 16 for
+#: the size-weighted mean, which the few largest clusters decide. See docs/published.md.
+PUBLISHED_FACTORS = {
+    "mean": (5.517, 0.27),
+    "median": (4.065, 0.23),
+    "size-weighted mean": (9.290, 2.5),
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class SingleCluster:
         "n_seeds",
         "curve_tolerance",
         "exponent_tolerance",
-        "published_tolerance",
+        "published_deviations",
     )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
@@ -55,13 +65,21 @@ class SingleCluster:
     """Relative deviation from the exact curve that counts as agreement."""
     exponent_tolerance: float = 0.02
     """The same for exponents."""
-    published_tolerance: float = 0.2
-    """Relative deviation from published scale factors that counts as agreement."""
+    published_deviations: float = 2.0
+    """Deviation from a published scale factor that counts as agreement, in standard deviations of
+    one seed's value (`PUBLISHED_FACTORS`): the published value is one seed's, and 95% of seeds lie
+    within two."""
 
     def __post_init__(self) -> None:
         checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         checks.integer("n_sizes", self.n_sizes, minimum=5)
         checks.integer("n_test", self.n_test, minimum=1)
+        checks.integer(
+            "clusters.min_size (twice n_test, for test sites beside observed ones)",
+            self.clusters.min_size,
+            minimum=2 * self.n_test,
+        )
+        checks.real("published_deviations", self.published_deviations, minimum=0.0)
         checks.integer("exact_min_size", self.exact_min_size, minimum=300)
         checks.integer(
             "clusters.max_size (30 times exact_min_size, for clusters to fit exponents on)",
@@ -87,18 +105,7 @@ class SingleCluster:
         edges = _bin_edges()
         which = np.digitize(grid, edges) - 1
         for index, learner in enumerate(toy.LEARNERS):
-            factors = [
-                fit.fit_scale_factor(grid[:, k], losses[index, :, k]) for k in range(sizes.size)
-            ]
-            rows.append(
-                {
-                    "kind": "factors",
-                    "seed": cell["seed"],
-                    "learner": learner,
-                    "factor": factors,
-                    "size": sizes,
-                }
-            )
+            rows.append(_factor_row(cell, learner, "all", sizes, grid, losses[index]))
             raw = losses[index] * (data.variance / unit)
             for b in range(edges.size - 1):
                 inside = which == b
@@ -118,6 +125,10 @@ class SingleCluster:
                         "exact_predicted": float(expected[exact].mean()) if exact.any() else None,
                     }
                 )
+        published = toy.single_cluster_curves(
+            data, self.n_sizes, self.n_test, ("adjusted",), "unobserved"
+        )
+        rows.append(_factor_row(cell, "adjusted", "unobserved", sizes, *published))
         return rows
 
     def conclude(self, rows: list[Row]) -> Conclusion:
@@ -166,26 +177,14 @@ class SingleCluster:
                 self.curve_tolerance,
             )
         )
-        factors = {
-            learner: [row for row in rows if row["kind"] == "factors" and row["learner"] == learner]
+        factors = [row for row in rows if row["kind"] == "factors"]
+        published = [row for row in factors if row["test_sites"] == "unobserved"]
+        everywhere = {
+            learner: [r for r in factors if r["learner"] == learner and r["test_sites"] == "all"]
             for learner in toy.LEARNERS
         }
-        adjusted = [np.array(row["factor"]) for row in factors["adjusted"]]
-        for label, published, values in (
-            ("mean", 5.5, [f.mean() for f in adjusted]),
-            ("median", 4.1, [np.median(f) for f in adjusted]),
-        ):
-            claims.append(
-                judge(
-                    f"{label} scale factor f of max(n/f, 1)^(-1/2), adjusted 1-NN",
-                    "Brill 2024, published program, seed 0",
-                    published,
-                    float(np.mean(values)),
-                    fit.seed_interval(np.array(values)),
-                    self.published_tolerance * published,
-                )
-            )
-        every = np.concatenate(adjusted)
+        claims += self._factor_claims(published, everywhere["adjusted"])
+        every = np.concatenate([row["factor"] for row in published])
         tables = {
             "n": n,
             "curves": {
@@ -202,10 +201,35 @@ class SingleCluster:
             "window": window,
             "ratio": np.exp(ratio),
             "factor_quantiles": np.quantile(every, np.linspace(0, 1, 201)),
-            "factor_summary": {learner: _summary(factors[learner]) for learner in toy.LEARNERS},
+            "factor_summary": {learner: _summary(r) for learner, r in everywhere.items()},
+            "factor_summary_unobserved": _summary(published),
             "n_seeds": plain.shape[0],
         }
         return Conclusion(tuple(claims), tables)
+
+    def _factor_claims(self, published: list[Row], everywhere: list[Row]) -> list[Claim]:
+        """Hold factors of the paper's definition against its numbers, and tell ours beside them."""
+        claims = []
+        other = _seed_factors(everywhere)
+        note = f"tolerance: {self.published_deviations:g} standard deviations of one seed"
+        if self.clusters != toy.Clusters():
+            note += "; other clusters than the published ones, which are the defaults"
+        for name, values in _seed_factors(published).items():
+            value, scatter = PUBLISHED_FACTORS[name]
+            claims.append(
+                judge(
+                    f"{name} scale factor f of max(n/f, 1)^(-1/2), adjusted 1-NN, tested on "
+                    "unobserved sites as published",
+                    "Brill 2024, percolation.ipynb, cell 14: seed 0",
+                    value,
+                    float(values.mean()),
+                    fit.seed_interval(values),
+                    self.published_deviations * scatter,
+                    f"tested on all sites, observed ones (error 0) included: "
+                    f"{other[name].mean():.2f}; {note}",
+                )
+            )
+        return claims
 
     def _curves(
         self, rows: list[Row], learner: str
@@ -240,18 +264,45 @@ def _exact_curve(
     out = np.empty(grid.shape)
     for k, size in enumerate(sizes):
         rate = grid[:, k : k + 1] / size
-        out[:, k] = theory.ensemble_nearest_neighbor_loss(rate, [size], coordination_number)
+        out[:, k] = ensemble_nearest_neighbor_loss(rate, [size], coordination_number)
     return out
+
+
+def _factor_row(
+    cell: Cell,
+    learner: str,
+    test_sites: toy.TestSites,
+    sizes: toy.IntArray,
+    grid: toy.FloatArray,
+    losses: toy.FloatArray,
+) -> Row:
+    """Row with the scale factor of every cluster; losses of shape (1, n_sizes, K) or (n_sizes, K)."""
+    return {
+        "kind": "factors",
+        "seed": cell["seed"],
+        "learner": learner,
+        "test_sites": test_sites,
+        "factor": toy.fit_factors(grid, losses.reshape(grid.shape)),
+        "size": sizes,
+    }
+
+
+def _seed_factors(rows: list[Row]) -> dict[str, toy.FloatArray]:
+    """The three numbers that the paper's program prints, of each seed."""
+    return {
+        "mean": np.array([np.mean(r["factor"]) for r in rows]),
+        "median": np.array([np.median(r["factor"]) for r in rows]),
+        "size-weighted mean": np.array([np.average(r["factor"], weights=r["size"]) for r in rows]),
+    }
 
 
 def _summary(rows: list[Row]) -> dict[str, float]:
     every = np.concatenate([np.array(r["factor"]) for r in rows])
-    weighted = [float(np.average(r["factor"], weights=r["size"])) for r in rows]
     low, high = np.quantile(every, [0.025, 0.975])
     return {
         "mean": float(every.mean()),
         "median": float(np.median(every)),
         "low": float(low),
         "high": float(high),
-        "size_weighted_mean": float(np.mean(weighted)),
+        "size_weighted_mean": float(_seed_factors(rows)["size-weighted mean"].mean()),
     }

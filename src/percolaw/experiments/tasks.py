@@ -21,10 +21,11 @@ SITES_PER_POINT = 100
 LATTICE_SITES = 300_000
 #: z of finite clusters.
 COORDINATION_NUMBER = 200
-#: Coordinates of a masked cube (Sharma and Kaplan 2022).
+#: Coordinates of a masked cube: 20, as in the program of Sharma and Kaplan (2022).
 MASKED_DIM = 20
-#: The setting of Sharma and Kaplan: cubes masked to D coordinates, their teacher of two layers without
-#: biases, students of two layers; and beside it a smooth teacher, of which their 4/D should hold.
+#: After Sharma and Kaplan: their teacher of two layers without biases on D of 20 coordinates, students of
+#: two layers; and beside it a smooth teacher, of which their 4/D should hold. Unlike in their program
+#: students see the other coordinates as 0 (`percolaw.targets.relu.sharma_kaplan_inputs`).
 SHARMA_KAPLAN: dict[str, Any] = {
     "settings": ("masked cube 2", "masked cube 4", "masked cube 6"),
     "depth": 2,
@@ -49,8 +50,7 @@ def dimension(name: str) -> float:
         if name == "sphere 2 x cube 1":
             return 3.0
         if words[:-1] in (["cluster", "d", "="], ["finite", "cluster", "d", "="]):
-            checks.integer("d", int(words[-1]), minimum=1)
-            return 4.0
+            return float(min(4, checks.integer("d", int(words[-1]), minimum=1)))
         if name.startswith("lattice"):
             d, ratio = _lattice(name)
             return float(d) if ratio > 1.0 else critical_exponents(d).fractal_dimension

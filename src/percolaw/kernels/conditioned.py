@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 from percolaw.kernels.random import bits, uniform
 
 _ONE = np.uint64(1)
 
 
-@kernel
+@compiled
 def root_degree(size, slots, u):
     """Number of children of the root of a tree of `size` sites, by inversion of u.
 
@@ -38,7 +38,7 @@ def root_degree(size, slots, u):
     return top
 
 
-@kernel
+@compiled
 def _root_ratio(r, n, slots):
     """Weight of r + 1 children over weight of r."""
     if slots == 0:
@@ -47,7 +47,7 @@ def _root_ratio(r, n, slots):
     return (slots + 1.0 - r) / np.float64(r) * (n - r) / free
 
 
-@kernel
+@compiled
 def degree_sequence(degree, n_children, slots, key):
     """Exchangeable numbers of children that sum to `n_children`, one per site of `degree`.
 
@@ -71,7 +71,7 @@ def degree_sequence(degree, n_children, slots, key):
         thrown += 1
 
 
-@kernel
+@compiled
 def rotation(degree, n_trees, choice):
     """Start of one of the `n_trees` valid rotations of a forest's degree sequence (cycle lemma).
 
@@ -99,7 +99,7 @@ def rotation(degree, n_trees, choice):
     return start, high - low + n_trees + 2
 
 
-@kernel
+@compiled
 def preorder_parents(degree, start, n_trees, n_open, offset, parent):
     """Write the parents of a root with `n_trees` children, depth first; root at `offset`.
 
@@ -129,7 +129,7 @@ def preorder_parents(degree, start, n_trees, n_open, offset, parent):
             stack_open[top] = d
 
 
-@kernel
+@compiled
 def conditioned_forest(start, slots, key, parent):
     """Fill `parent` with independent trees, cluster k of size start[k + 1] - start[k]."""
     largest = 0

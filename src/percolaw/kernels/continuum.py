@@ -7,13 +7,13 @@ Segment k (1 <= k < m) ends in point k; on the line laid out by all segments it 
 
 import numpy as np
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 from percolaw.kernels.random import bits, normal, uniform
 
 _ONE = np.uint64(1)
 
 
-@kernel
+@compiled
 def line_breaking(n_points, length_key, glue_key, ends, glue):
     """Aldous's construction: ends sqrt(2 (E_1 + ... + E_k)), glue points uniform on what is built."""
     total = 0.0
@@ -25,7 +25,7 @@ def line_breaking(n_points, length_key, glue_key, ends, glue):
         glue[k] = uniform(glue_key, np.uint64(k)) * ends[k - 1]
 
 
-@kernel
+@compiled
 def _hazard(first, count, size):
     """-log P(the next `count` draws from `size` sites all miss the `first` and each other).
 
@@ -48,7 +48,7 @@ def _hazard(first, count, size):
     return total
 
 
-@kernel
+@compiled
 def _run(first, size, key):
     """Number of new sites before the next repeat, when `first` of `size` sites are known."""
     run = 0.0
@@ -76,7 +76,7 @@ def _run(first, size, key):
     return run
 
 
-@kernel
+@compiled
 def birthday_process(n_points, size, length_key, glue_key, ends, glue):
     """Camarri and Pitman's construction of the uniform Cayley tree on `size` sites.
 
@@ -96,7 +96,7 @@ def birthday_process(n_points, size, length_key, glue_key, ends, glue):
         glue[1] = 0.0
 
 
-@kernel
+@compiled
 def find_owners(ends, glue, owner):
     """Segment that each glue point lies on: the first whose end is not before it."""
     n = ends.shape[0]
@@ -115,7 +115,7 @@ def find_owners(ends, glue, owner):
         owner[k] = low
 
 
-@kernel
+@compiled
 def children_of(owner, first, child):
     """Segments glued on each segment, in the order of their insertion: child[first[j]:first[j+1]]."""
     n = owner.shape[0]
@@ -129,7 +129,7 @@ def children_of(owner, first, child):
         place[owner[k]] += 1
 
 
-@kernel
+@compiled
 def walk_segments(ends, glue, first, child, leaf_key, bridge_key, scale, column, points, branches):
     """Gaussian walk along all segments: coordinates of the points, and of the glue points if asked.
 
@@ -244,7 +244,7 @@ def walk_segments(ends, glue, first, child, leaf_key, bridge_key, scale, column,
         base = frame_base[depth - 1] + 1 + first[j + 1] - first[j]
 
 
-@kernel
+@compiled
 def spanned_tree(ends, glue, first, child, parent, length, node_of_point, node_of_branch):
     """The tree of points and glue points, parents first; returns its number of nodes."""
     n = ends.shape[0]

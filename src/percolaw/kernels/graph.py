@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 from percolaw.kernels.random import bits
 
 
-@kernel
+@compiled
 def fill_rows(indptr, low, high, neighbor):
     """Fill neighbor from the ends of the bonds, in the order given; indptr is unchanged on return."""
     n = indptr.shape[0] - 1
@@ -18,7 +18,7 @@ def fill_rows(indptr, low, high, neighbor):
         place[high[e]] += 1
 
 
-@kernel
+@compiled
 def nearest_search(indptr, neighbor, observed, key, distance, nearest):
     """Find the nearest observed site of every site by one search from all of them; -1 where none is.
 
@@ -59,7 +59,7 @@ def nearest_search(indptr, neighbor, observed, key, distance, nearest):
                 nearest[there] = mine
 
 
-@kernel
+@compiled
 def breadth_first(indptr, neighbor, start, order, parent):
     """List the sites of each cluster breadth-first from its first one, with the place of the parent.
 
@@ -89,7 +89,7 @@ def breadth_first(indptr, neighbor, start, order, parent):
     return -1
 
 
-@kernel
+@compiled
 def prune(indptr, neighbor, removed, above):
     """Remove sites with one neighbour until none is left; removed (n,) lists them in that order.
 
@@ -123,7 +123,7 @@ def prune(indptr, neighbor, removed, above):
     return size
 
 
-@kernel
+@compiled
 def hang(removed, above, value):
     """Give every pruned site the value of the one it hung on, last removed first."""
     for k in range(removed.shape[0] - 1, -1, -1):
@@ -131,7 +131,7 @@ def hang(removed, above, value):
             value[removed[k]] = value[above[removed[k]]]
 
 
-@kernel
+@compiled
 def _move(site, distance, new, head, after, before):
     """Take a site out of the list of its old distance and put it at the head of the new one's."""
     old = distance[site]
@@ -149,7 +149,7 @@ def _move(site, distance, new, head, after, before):
     head[new] = site
 
 
-@kernel
+@compiled
 def farthest_first(indptr, neighbor, first, order):
     """List sites so that each is farthest from all before it, from `first` on.
 

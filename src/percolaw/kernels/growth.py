@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 from percolaw.kernels.random import bits, uniform
 
 
-@kernel
+@compiled
 def grow_clusters(root_cdf, child_cdf, n_clusters, min_size, max_size, max_attempts, key):
     """Grow until `n_clusters` clusters of min_size..max_size sites are kept.
 
@@ -37,7 +37,7 @@ def grow_clusters(root_cdf, child_cdf, n_clusters, min_size, max_size, max_attem
     return parent[:base], start[: kept + 1], attempts, small, large
 
 
-@kernel
+@compiled
 def _grow(root_cdf, child_cdf, max_size, key, parent, base):
     """Grow one cluster into `parent` from `base`; its size, or more than max_size if stopped."""
     if base >= parent.shape[0]:
@@ -62,14 +62,14 @@ def _grow(root_cdf, child_cdf, max_size, key, parent, base):
     return parent, size
 
 
-@kernel
+@compiled
 def _enlarged(array, needed):
     larger = np.empty(max(needed, 2 * array.shape[0]), array.dtype)
     larger[: array.shape[0]] = array
     return larger
 
 
-@kernel
+@compiled
 def yule_clusters(cluster, new_cluster_probability, key):
     """Assign sites to clusters by the Simon/Yule process; return the number of clusters."""
     n_clusters = 0

@@ -9,20 +9,20 @@ site one step up along axis k. What is open is a hash of that number: no kernel 
 
 import numpy as np
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 from percolaw.kernels.random import bits
 
 _S11 = np.uint64(11)
 _ONE = np.uint64(1)
 
 
-@kernel
+@compiled
 def is_open(key, index, cut):
     """Whether item `index` is open: 53 random bits below `cut` = p 2^53."""
     return (bits(key, np.uint64(index)) >> _S11) < cut
 
 
-@kernel
+@compiled
 def find(root, site):
     """Return the root of a site, halving the path to it. Roots hold minus the size of their cluster."""
     above = root[site]
@@ -36,7 +36,7 @@ def find(root, site):
     return np.int64(site)
 
 
-@kernel
+@compiled
 def _union(root, a, b):
     """Merge the clusters of two roots; the smaller index becomes the root, which is returned."""
     if a == b:
@@ -48,7 +48,7 @@ def _union(root, a, b):
     return a
 
 
-@kernel
+@compiled
 def label(root, length, dim, cut, is_site, periodic, key):
     """Fill root (n,) with a site on the way to the root, minus the size at roots; closed sites get n.
 
@@ -95,7 +95,7 @@ def label(root, length, dim, cut, is_site, periodic, key):
     return n_bonds
 
 
-@kernel
+@compiled
 def flatten(root):
     """Replace every entry by the number of its cluster (-1 if closed), clusters in order of first site.
 
@@ -121,7 +121,7 @@ def flatten(root):
     return size
 
 
-@kernel
+@compiled
 def gather(cluster, wanted, position, site):
     """List the sites of wanted clusters, cluster by cluster, each in rising order.
 
@@ -136,7 +136,7 @@ def gather(cluster, wanted, position, site):
             position[wanted[k]] = place + 1
 
 
-@kernel
+@compiled
 def edges(site, place, length, dim, cut, is_site, periodic, key, degree, low, high):
     """List the open bonds between gathered sites, as places in `site`; return their number.
 
@@ -171,7 +171,7 @@ def edges(site, place, length, dim, cut, is_site, periodic, key, degree, low, hi
     return n
 
 
-@kernel
+@compiled
 def sweep(order, length, dim, is_site, record_at, track, largest, square, loops, wrapped):
     """Open bonds (or sites) one by one in the given order, with periodic edges; record on the way.
 
@@ -231,7 +231,7 @@ def sweep(order, length, dim, is_site, record_at, track, largest, square, loops,
                     n_loops += gain == 0.0
 
 
-@kernel
+@compiled
 def _locate(root, shift, site, track):
     """Return the root of a site and the displacement from the site to it, halving the path."""
     moved = np.int64(0)
@@ -250,7 +250,7 @@ def _locate(root, shift, site, track):
     return site, moved
 
 
-@kernel
+@compiled
 def _bond(root, shift, low, high, step, track, width, winds):
     """Open the bond from `low` one step up to `high`; return the joined size and the gain in squares."""
     a, to_a = _locate(root, shift, low, track)
@@ -283,7 +283,7 @@ def _bond(root, shift, low, high, step, track, width, winds):
 # ---- growth of one cluster
 
 
-@kernel
+@compiled
 def _slot(table, packed, mask):
     """Place of a packed site in the table of visited ones, or of the empty slot where it belongs."""
     word = (packed ^ (packed >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
@@ -293,7 +293,7 @@ def _slot(table, packed, mask):
     return place
 
 
-@kernel
+@compiled
 def origin(dim, width):
     """The packed site in the middle: `width` bits a coordinate."""
     middle = np.uint64(0)
@@ -302,7 +302,7 @@ def origin(dim, width):
     return middle
 
 
-@kernel
+@compiled
 def grow(dim, width, cut, is_site, max_size, key, parent, site, table, index, low, high):
     """Grow the cluster of the origin breadth-first, visiting only sites it reaches (Leath 1976).
 
@@ -355,7 +355,7 @@ def grow(dim, width, cut, is_site, max_size, key, parent, site, table, index, lo
     return size, n_loops, 0
 
 
-@kernel
+@compiled
 def clear(table, site, size):
     """Empty the table of the first `size` sites, which it holds; the last ones in go first."""
     mask = np.uint64(table.shape[0] - 1)
@@ -363,7 +363,7 @@ def clear(table, site, size):
         table[_slot(table, site[i], mask)] = 0
 
 
-@kernel
+@compiled
 def unpack(site, dim, width, out):
     """Write coordinates (n, dim), the origin at 0, of packed sites."""
     field = (_ONE << np.uint64(width)) - _ONE
@@ -373,7 +373,7 @@ def unpack(site, dim, width, out):
             out[i, axis] = np.int64((site[i] >> np.uint64(width * axis)) & field) - half
 
 
-@kernel
+@compiled
 def grow_many(
     dim,
     width,

@@ -1,11 +1,11 @@
-"""Selection of nearest candidates from tiles of scalar products."""
+"""Selection of nearest candidates: from tiles of scalar products, or by direct differences."""
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 
 _STRIDE = 32
 
 
-@kernel(fastmath={"nnan", "ninf", "nsz"})  # finite by the caller's checks
+@compiled(fastmath={"nnan", "ninf", "nsz"})  # finite by the caller's checks
 def _least(product, norm, row, low):
     """Least norm - 2 product among _STRIDE columns; one vector instruction a few columns."""
     two = product.dtype.type(2)
@@ -15,7 +15,7 @@ def _least(product, norm, row, low):
     return least
 
 
-@kernel
+@compiled
 def merge_smallest(product, norm, offset, value, candidate, worst):
     """Merge a tile into the running candidates of each row.
 
@@ -47,3 +47,39 @@ def merge_smallest(product, norm, offset, value, candidate, worst):
                     limit = value[i, w]
             low = high
         worst[i] = w
+
+
+@compiled
+def nearest_directly(points, queries, inverse, value, candidate):
+    """Fill the rows of least squared distance to each query, by differences times ``inverse``.
+
+    ``value`` and ``candidate`` have shape (queries, keep), keep at most the number of points, and are
+    overwritten, in no order. Of equally far points the first rows are kept. A sum that has reached
+    the largest kept value is not finished.
+    """
+    n, d = points.shape
+    keep = candidate.shape[1]
+    for i in range(queries.shape[0]):
+        worst = 0
+        limit = value[i, 0]
+        for row in range(n):
+            square = 0.0
+            column = 0
+            while column < d and (row < keep or square < limit):
+                for c in range(column, min(column + 8, d)):
+                    gap = (points[row, c] - queries[i, c]) * inverse
+                    square += gap * gap
+                column += 8
+            if row >= keep and not square < limit:
+                continue
+            place = row if row < keep else worst
+            value[i, place] = square
+            candidate[i, place] = row
+            if row >= keep - 1:
+                worst = 0
+                for c in range(1, keep):
+                    if value[i, c] > value[i, worst] or (
+                        value[i, c] == value[i, worst] and candidate[i, c] > candidate[i, worst]
+                    ):
+                        worst = c
+                limit = value[i, worst]

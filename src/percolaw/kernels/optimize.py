@@ -2,10 +2,10 @@
 
 import math
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 
 
-@kernel(nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def adamw(rows, gradient, first, second, rate, factor, decay, beta, gamma, step, epsilon):
     """Update rows (students, n) in place, with their moments.
 

@@ -6,7 +6,7 @@ that two keys whose counters overlap still give unrelated numbers.
 
 import numpy as np
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
@@ -20,7 +20,7 @@ _ONE = np.uint64(1)
 _TWO_53 = 1.0 / 9007199254740992.0
 
 
-@kernel
+@compiled
 def mix(word):
     """SplitMix64's finaliser: a bijection of 64-bit words that spreads every bit over all."""
     word = (word ^ (word >> _S30)) * _MIX_A
@@ -28,13 +28,13 @@ def mix(word):
     return word ^ (word >> _S31)
 
 
-@kernel
+@compiled
 def bits(key, index):
     """64 random bits of item `index` under `key` (both uint64)."""
     return mix(mix(key + (index + _ONE) * _GOLDEN) + (key >> _S32 | key << _S32))
 
 
-@kernel
+@compiled
 def uniform(key, index):
     """A uniform float64 in [0, 1) with 53 random bits."""
     return np.float64(bits(key, index) >> _S11) * _TWO_53
@@ -64,13 +64,13 @@ _MASK_LAYER = np.uint64(255)
 _TAIL = _X[255]
 
 
-@kernel
+@compiled
 def stream_bits(key, index):
     """64 random bits number `index` of the stream `key`; keys must themselves be hashes."""
     return mix(key + (index + _ONE) * _GOLDEN)
 
 
-@kernel
+@compiled
 def normal(row_key, column):
     """The standard normal of a column under a row's key (a hash, see `bits`), by the ziggurat.
 
@@ -85,7 +85,7 @@ def normal(row_key, column):
     return _normal_slow(mix(word ^ row_key), layer, value)
 
 
-@kernel
+@compiled
 def _normal_slow(key, layer, value):
     """Finish a draw outside the inner rectangle: wedge, tail, or start again."""
     draw = np.uint64(0)

@@ -7,11 +7,11 @@ lengths). A pass visits each site once, so all of them take O(n) time.
 
 import numpy as np
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 from percolaw.kernels.random import bits
 
 
-@kernel
+@compiled
 def first_bad_parent(parent, start):
     """Index of the first site that breaks the order or a cluster boundary, or -1."""
     cluster = 0
@@ -28,7 +28,7 @@ def first_bad_parent(parent, start):
     return -1
 
 
-@kernel
+@compiled
 def depth_down(parent, edge, depth):
     """Distance of each site from its root."""
     for i in range(parent.shape[0]):
@@ -39,7 +39,7 @@ def depth_down(parent, edge, depth):
             depth[i] = 0
 
 
-@kernel
+@compiled
 def sizes_up(parent, size):
     """Sites in the subtree of each site; ``size`` starts at 0."""
     for i in range(parent.shape[0] - 1, -1, -1):
@@ -49,7 +49,7 @@ def sizes_up(parent, size):
             size[p] += size[i]
 
 
-@kernel
+@compiled
 def count_children(parent, count):
     """Children of each site; ``count`` starts at 0."""
     for i in range(parent.shape[0]):
@@ -58,7 +58,7 @@ def count_children(parent, count):
             count[p] += 1
 
 
-@kernel
+@compiled
 def accumulate_down(parent, value):
     """Turn steps into sums along the path from the root (the root keeps its own step)."""
     for i in range(parent.shape[0]):
@@ -67,7 +67,7 @@ def accumulate_down(parent, value):
             value[i] += value[p]
 
 
-@kernel
+@compiled
 def accumulate_up(parent, value):
     """Turn site values into sums over the subtree below each site, itself included."""
     for i in range(parent.shape[0] - 1, -1, -1):
@@ -76,7 +76,7 @@ def accumulate_up(parent, value):
             value[p] += value[i]
 
 
-@kernel
+@compiled
 def distances(parent, edge, first, second, out):
     """Path length between pairs; a site with the larger index is never an ancestor."""
     for k in range(first.shape[0]):
@@ -96,7 +96,7 @@ def distances(parent, edge, first, second, out):
         out[k] = total
 
 
-@kernel
+@compiled
 def _closer(new_distance, new_site, old_distance, old_site, label, key):
     """Whether a candidate beats the present one; equal distances go to the smaller hash."""
     if old_site < 0 or new_distance < old_distance:
@@ -108,7 +108,7 @@ def _closer(new_distance, new_site, old_distance, old_site, label, key):
     return bits(key, a) < bits(key, b)
 
 
-@kernel
+@compiled
 def nearest_passes(parent, edge, observed, label, key, distance, nearest):
     """Nearest observed site of every site, and how far it is; -1 where there is none.
 
@@ -136,7 +136,7 @@ def nearest_passes(parent, edge, observed, label, key, distance, nearest):
                 nearest[i] = nearest[p]
 
 
-@kernel
+@compiled
 def posterior_passes(parent, edge, observed, value, conductance, mean):
     """Harmonic extension of observed values and total conductance to the observed sites.
 
@@ -187,7 +187,7 @@ def posterior_passes(parent, edge, observed, value, conductance, mean):
         mean[i] = (c * mean[i] + g * m) / (c + g)
 
 
-@kernel
+@compiled
 def greedy_variance(parent, edge, first, order):
     """List sites so that each has the largest posterior variance given all before it, from `first` on.
 
@@ -226,7 +226,7 @@ def greedy_variance(parent, edge, first, order):
                 chosen = i
 
 
-@kernel
+@compiled
 def span_paths(parent, sites, slot):
     """Union of the paths from `sites` (sorted) to their roots, parents first.
 
@@ -272,7 +272,7 @@ def span_paths(parent, sites, slot):
     return nodes[:n], above[:n], position
 
 
-@kernel
+@compiled
 def collapse(parent, edge, keep_site):
     """Merge unbranched runs: keep marked sites and branch points, drop stems above the first.
 
@@ -308,7 +308,7 @@ def collapse(parent, edge, keep_site):
     return kept[:m], new_parent[:m], new_length[:m], new
 
 
-@kernel
+@compiled
 def standardize(start, value):
     """Give each cluster mean 0 and variance 1 in place; return the variances found.
 
@@ -334,7 +334,7 @@ def standardize(start, value):
     return variance
 
 
-@kernel
+@compiled
 def bernoulli_sites(start, rate, key):
     """Each site of cluster k with probability rate[k], independently, sorted; by geometric gaps.
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from percolaw.kernels.compilation import kernel
+from percolaw.kernels.compile import compiled
 from percolaw.kernels.random import bits, normal, uniform
 
 
-@kernel
+@compiled
 def gaussian_walk(parent, edge, key, scale, points):
     """x(child) = x(parent) + sqrt(length) scale N(0, I); roots at the origin."""
     width = points.shape[1]
@@ -22,7 +22,7 @@ def gaussian_walk(parent, edge, key, scale, points):
             points[i, c] = points[p, c] + spread * normal(word, np.uint64(c))
 
 
-@kernel
+@compiled
 def sphere_walk(parent, edge, key, points):
     """Steps uniform on the unit sphere, times sqrt(length)."""
     width = points.shape[1]
@@ -43,7 +43,7 @@ def sphere_walk(parent, edge, key, points):
             points[i, c] = points[p, c] + spread * step[c]
 
 
-@kernel
+@compiled
 def lattice_walk(parent, key, direction, points):
     """Unit steps +-e_j, never straight back along the step that led to the parent.
 
@@ -71,7 +71,7 @@ def lattice_walk(parent, key, direction, points):
         points[i, move >> 1] += 1.0 - 2.0 * (move & 1)
 
 
-@kernel
+@compiled
 def deal_rows(cluster, start, key):
     """Row of every site: the rows of each cluster, dealt to its sites in random order."""
     row = np.empty(cluster.shape[0], np.int64)
@@ -88,29 +88,25 @@ def deal_rows(cluster, start, key):
     return row
 
 
-@kernel
-def centre(cluster, bit_count, column, width):
-    """Coordinate of a cluster's centre in units of the spacing: the bits column, column + width, ..."""
-    value = 0.0
-    power = 1.0
-    bit = column
-    while bit < bit_count:
-        if (cluster >> bit) & 1:
-            value += power
-        power *= 2.0
-        bit += width
-    return value
+@compiled
+def uniform_centres(cluster, key, side, centre):
+    """Centres uniform in a cube about the origin, keyed by cluster and column."""
+    for i in range(cluster.shape[0]):
+        word = bits(key, np.uint64(cluster[i]))
+        for c in range(centre.shape[1]):
+            centre[i, c] = side * (uniform(word, np.uint64(c)) - 0.5)
 
 
-@kernel
-def gaussian_cloud(parent, start, row, key, spread, spacing, bit_count, points, label):
+@compiled
+def gaussian_cloud(parent, start, row, key, spread, first, centre, points, label):
     """Walk along unit edges straight into the rows of a cloud, cluster by cluster, then centre it.
 
-    Column ``width`` of the walk goes to ``label`` if that has rows.
+    Clusters ``first`` and following, one for each row of ``centre``. Column ``width`` of the walk
+    goes to ``label`` if that has rows.
     """
     width = points.shape[1]
     labelled = label.shape[0] > 0
-    for k in range(start.shape[0] - 1):
+    for k in range(first, first + centre.shape[0]):
         for i in range(start[k], start[k + 1]):
             p = parent[i]
             r = row[i]
@@ -126,8 +122,7 @@ def gaussian_cloud(parent, start, row, key, spread, spacing, bit_count, points, 
                 points[r, c] = points[above, c] + spread * normal(word, np.uint64(c))
             if labelled:
                 label[r] = label[above] + spread * normal(word, np.uint64(width))
-        for c in range(min(width, bit_count)):
-            shift = spacing * centre(k, bit_count, c, width)
-            if shift != 0.0:
-                for i in range(start[k], start[k + 1]):
-                    points[row[i], c] += shift
+        # Centred last, so that steps are not rounded as numbers of the cloud's extent.
+        for i in range(start[k], start[k + 1]):
+            for c in range(width):
+                points[row[i], c] += centre[k - first, c]

@@ -83,7 +83,7 @@ def stein_divergence(
     step = checks.real("amplitude", amplitude, minimum=1e-12) * (float(y.std()) or 1.0)
     signs = random_signs(y.size, n_probes, rng)
     moved = np.concatenate([y[:, None] + step * signs, y[:, None] - step * signs], axis=1)
-    fitted = np.asarray(fit(moved), dtype=np.float64)
+    fitted = checks.float_array("what fit returned", fit(moved.copy()))
     if fitted.shape != moved.shape:
         raise ValueError(f"fit must return values of shape {moved.shape}; got {fitted.shape}.")
     return divergence(signs, fitted, step)

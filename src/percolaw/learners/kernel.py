@@ -29,7 +29,7 @@ class KernelRegression:
     """Minimise sum_i (f(x_i) - y_i)^2 + ridge |f|^2 over the kernel's Hilbert space.
 
     The posterior mean of a Gaussian process with noise variance `ridge`; for a tangent kernel the mean
-    over initialisations of infinitely wide networks trained to the end.
+    over initialisations of the infinitely wide networks it belongs to, trained to the end.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class KernelRegression:
             )
         x, y = _checked(points, values)
         checks.choice("solver", self.solver, ("auto", "cholesky", "iterative"))
-        ridges = [float(r) for r in np.atleast_1d(np.asarray(self.ridge, dtype=np.float64))]
+        ridges = np.atleast_1d(checks.float_array("ridge", self.ridge)).tolist()
         if not ridges:
             raise ValueError("ridge must be a number or several; got none.")
         for r in ridges:
@@ -216,12 +216,7 @@ def nested_curve(
         raise ValueError(f"test points have {q.shape[1]} columns; training points {x.shape[1]}.")
     if q.shape[0] == 0:
         raise ValueError("there are no test points.")
-    given = np.asarray(sizes)
-    if given.dtype.kind not in "iu" and not np.all(given == np.floor(given)):
-        raise ValueError(
-            f"sizes must be integers; got {given.tolist()}. Round them (percolaw.geometric)."
-        )
-    size = given.astype(np.int64)
+    size = checks.integer_array("sizes", sizes)
     if size.ndim != 1 or not size.size or size[0] < 1 or np.any(np.diff(size) <= 0):
         raise ValueError("sizes must be positive and rise strictly.")
     if size[-1] > x.shape[0]:
@@ -257,10 +252,7 @@ def _checked(points: npt.ArrayLike, values: npt.ArrayLike) -> tuple[FloatArray, 
     x = checks.finite_array("points", points, ndim=2)
     if x.shape[0] == 0 or x.shape[1] == 0:
         raise ValueError(f"points must have shape (n, d), neither 0; got {x.shape}.")
-    y = checks.finite_array("values", values, length=x.shape[0])
-    if y.ndim not in (1, 2):
-        raise ValueError(f"values must have shape (n,) or (n, n_outputs); got {y.shape}.")
-    return x, y
+    return x, checks.target_values("values", values, x.shape[0])
 
 
 def _refuse_contradictions(x: FloatArray, y: FloatArray) -> None:
@@ -291,7 +283,7 @@ def _conjugate_gradients(
     diagonal = options.kernel.diagonal(x)
 
     def some_rows(rows: slice) -> FloatArray:
-        """Rows of K with its exact diagonal: distances of 0 come out of rounding as 1e-8."""
+        """Rows of K with its exact diagonal, whatever rounding a kernel of the user has there."""
         block = options.kernel(x[rows], x)
         own = np.arange(rows.start, rows.stop)
         block[own - rows.start, own] = diagonal[own]

@@ -32,7 +32,7 @@ class NearestNeighbors:
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedNearestNeighbors:
         """Store points (n, d) and values (n,) or (n, n_outputs)."""
         x, _ = checked_points(points, points)
-        y = checks.finite_array("values", values, length=x.shape[0])
+        y = checks.target_values("values", values, x.shape[0])
         wanted = checks.integer("k", self.k, minimum=1)
         if wanted > x.shape[0]:
             raise ValueError(f"k = {wanted} needs at least as many points; got {x.shape[0]}.")

@@ -105,7 +105,10 @@ class FittedTreeLearner:
 
     def predict(self, query: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
         """Return predictions at the given sites, or at all of them."""
-        return self.learner.estimate(observe(self.tree, self.sites, self.values, query))
+        seen = observe(self.tree, self.sites, self.values, query)
+        n = self.tree.n_sites if seen.query is None else seen.query.size
+        what = f"the estimate of {type(self.learner).__name__}"
+        return checks.returned(what, self.learner.estimate(seen), (n,), "One number a site asked.")
 
 
 def fitted(

@@ -51,12 +51,15 @@ class RandomFeatures:
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedRandomFeatures:
         """Fit points (n, d) and values (n,) or (n, n_outputs): O(n m min(n, m))."""
         x = checks.finite_array("points", points, ndim=2)
-        y = checks.finite_array("values", values, length=x.shape[0])
+        y = checks.target_values("values", values, x.shape[0])
         n, d = x.shape
         if n == 0 or d == 0:
             raise ValueError(f"points must have shape (n, d), neither 0; got {x.shape}.")
         m = self.n_features
-        checks.memory(8.0 * m * (n + d + min(n, m)), f"{m} features", "Lower n_features.")
+        least = min(n, m)
+        checks.memory(
+            8.0 * m * d + 32.0 * n * m + 40.0 * least * least, f"{m} features", "Lower n_features."
+        )
         generator = as_streams(self.rng).generator("init")
         weights = generator.standard_normal((d, m)) * (self.weight_scale / math.sqrt(d))
         biases = generator.standard_normal(m) * self.bias_scale

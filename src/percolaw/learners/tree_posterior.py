@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from percolaw import checks
 from percolaw.learners.observations import FittedTreeLearner, Observations, fitted, observe
 from percolaw.tree import Tree
 
@@ -69,5 +70,6 @@ def posterior_variance(
     tree: Tree, sites: npt.ArrayLike, query: npt.ArrayLike | None = None
 ) -> npt.NDArray[np.float64]:
     """Return the posterior variance at `query` (all sites if None); it needs no values."""
-    zeros = np.zeros(np.atleast_1d(sites).shape[0])
-    return TreePosterior().mean_and_variance(observe(tree, sites, zeros, query))[1]
+    ids = checks.site_ids("sites", sites, tree.n_sites)
+    observations = observe(tree, ids, np.zeros(ids.size), query)
+    return TreePosterior().mean_and_variance(observations)[1]

@@ -7,23 +7,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from percolaw import checks
-from percolaw.runs.store import read_record
+from percolaw.errors import RunError
 
 #: What figures can be written as.
 FORMATS = ("png", "svg", "pdf")
 
 
 def draw_figures(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Draw all figures of a finished run folder as PNG files in its ``figures``; return them."""
-    from percolaw.report.html import drawn
+    """Draw all figures of a finished run folder as PNG files in its ``figures``; return them.
+
+    Raises
+    ------
+    RunError
+        If the run has not finished, its figures cannot be drawn, or ``figures`` is a link.
+    """
+    from percolaw.report.reading import drawing, drawn, read_record_of
     from percolaw.report.style import save, styled
 
-    record = read_record(folder)
-    target = Path(folder) / "figures"
+    where = Path(folder)
+    record = read_record_of(where)
+    target = where / "figures"
+    if target.is_symlink():
+        raise RunError(f"{target} is a link and is not written through. Remove it.")
     target.mkdir(exist_ok=True)
-    with styled():
-        found = drawn(Path(folder), record)
-        return tuple(save(figure, target / f"{name}.png") for name, figure in found.items())
+    with styled(), drawing(where):
+        return tuple(save(f, target / f"{name}.png") for name, f in drawn(where, record).items())
 
 
 def write_figures(
@@ -44,7 +52,7 @@ def write_figures(
     dpi : float
         Resolution of pixels.
     """
-    from percolaw.report.html import DRAWING, drawn, expand, read_record_of, readable
+    from percolaw.report.reading import drawing, drawn, expand, read_record_of
     from percolaw.report.style import save, styled
 
     for name in formats:
@@ -58,7 +66,7 @@ def write_figures(
     with styled():
         for (folder, record), experiment in zip(records, names, strict=True):
             end = f"-{folder.name.rsplit('-', 1)[-1]}" if names.count(experiment) > 1 else ""
-            with readable(folder, DRAWING):
+            with drawing(folder):
                 for name, figure in drawn(folder, record).items():
                     found += [save(figure, into / f"{name}{end}.{f}", dpi) for f in formats]
     return tuple(found)

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from percolaw.experiments.claims import Claim
+from percolaw.text import printable
 
 _MARK = {"agrees": "agrees", "disagrees": "DISAGREES", "inconclusive": "inconclusive"}
 _COLOR = {"agrees": "\033[32m", "disagrees": "\033[31m", "inconclusive": "\033[33m"}
@@ -38,12 +39,17 @@ def measured(claim: Claim) -> str:
     return f"{number(claim.measured)} [{number(low)}, {number(high)}]"
 
 
+def _line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
 def claims_table(claims: Iterable[Claim], *, color: bool = False, width: int = 130) -> str:
     """Return the claims as an aligned table; long texts are wrapped."""
+    claims = tuple(claims)
     rows = [
         (
-            c.name + (f" -- {c.note}" if c.note else ""),
-            c.source,
+            _line(c.name + (f" -- {c.note}" if c.note else "")),
+            _line(c.source),
             predicted(c),
             measured(c),
             _MARK[c.verdict],
@@ -75,7 +81,7 @@ def claims_markdown(claims: Iterable[Claim]) -> str:
     for c in claims:
         name = c.name + (f" ({c.note})" if c.note else "")
         cells = (name, c.source, predicted(c), measured(c), _MARK[c.verdict])
-        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |")
+        lines.append("| " + " | ".join(_line(text).replace("|", "\\|") for text in cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -10,15 +10,12 @@ import base64
 import dataclasses
 import hashlib
 import html
-import importlib.util
 import io
 import json
 import math
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -30,102 +27,21 @@ from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments.base import plain, preset
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.plots import Numbers, Plot, Series, slug
+from percolaw.report.citations import SOURCES
 from percolaw.report.claims import VERDICT_RULE, measured, number, predicted, tally
+from percolaw.report.reading import VERDICTS, Paper, Picture, Run, expand, read_run, readable
 from percolaw.report.records import number as json_number
-from percolaw.report.records import numbers, read_plots
-from percolaw.runs.store import read_record, write_atomic
+from percolaw.runs.files import write_atomic
 
 #: Bytes of pictures per run before they are made smaller; nine runs stay under 5 MB in all.
 _PICTURE_BYTES = 320_000
 _FEW_RUNS = 1_500_000
-_PNG = b"\x89PNG\r\n\x1a\n"
-
-_VERDICTS = {"agrees": "\u2713", "disagrees": "\u2715", "inconclusive": "?"}
-
-#: Text in a claim's or experiment's source -> what to cite.
-_SOURCES = {
-    "Brill 2024": """@article{brill2024,
-  title   = {Neural Scaling Laws Rooted in the Data Distribution},
-  author  = {Brill, Ari},
-  year    = {2024},
-  journal = {arXiv preprint arXiv:2412.07942},
-  url     = {https://arxiv.org/abs/2412.07942}
-}""",
-    "2025 write-up": """@misc{deepdatastructure2025,
-  title = {Investigating Neural Scaling Laws Emerging from Deep Data Structure},
-  year  = {2025}
-}""",
-    "Brown et al. 2020": """@article{brown2020,
-  title   = {Language Models are Few-Shot Learners},
-  author  = {Brown, Tom B. and others},
-  year    = {2020},
-  journal = {arXiv preprint arXiv:2005.14165},
-  url     = {https://arxiv.org/abs/2005.14165}
-}""",
-}
-
-#: What a record of the wrong shape raises wherever it is read.
-_WRONG = (
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-    MemoryError,
-    StopIteration,
-)
-
-
-#: The same while Matplotlib draws it.
-DRAWING = (*_WRONG, RuntimeError, AssertionError)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG of a run."""
-
-    name: str
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the page shows of one run.
-
-    Attributes
-    ----------
-    folder : Path
-    record : dict
-        As `percolaw.runs.store.read_record` returns it, known to have the fields used here.
-    claims : tuple of Claim
-    plots : tuple of Plot
-    pictures : tuple of Picture
-    """
-
-    folder: Path
-    record: dict[str, Any]
-    claims: tuple[Claim, ...]
-    plots: tuple[Plot, ...]
-    pictures: tuple[Picture, ...]
-
-    @property
-    def name(self) -> str:
-        """The experiment's name."""
-        return str(self.record["experiment"])
-
-
-@dataclass(frozen=True)
-class Paper:
-    """A folder of `percolaw reproduce`: what its summary tells."""
-
-    title: str
-    command: str
-    seconds: float | None
 
 
 def write_report(
-    folders: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]
+    folders: Sequence[str | os.PathLike[str]],
+    path: str | os.PathLike[str],
+    complain: Callable[[str], None] = lambda message: None,
 ) -> tuple[Path, int]:
     """Write one HTML file of finished runs, whole or not at all; return its path and size in bytes.
 
@@ -134,7 +50,9 @@ def write_report(
     folders : sequence of paths
         Run folders, or folders of `percolaw reproduce`, which stand for all their runs.
     path : path
-        The file to write; its folder is made if missing.
+        The file to write, .html or .htm; its folder is made if missing.
+    complain : callable
+        Called with a message for every run whose figures cannot be drawn; the page says so too.
 
     Raises
     ------
@@ -144,210 +62,28 @@ def write_report(
     target = Path(path)
     if target.is_dir():
         raise RunError(f"{target} is a folder. Name a file with --out, for instance report.html.")
-    text = build(folders)
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out must end in .html or .htm; got {target}, which would be replaced.")
+    text = build(folders, complain)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(target, text)
     return target, target.stat().st_size
 
 
-def build(folders: Sequence[str | os.PathLike[str]]) -> str:
+def build(
+    folders: Sequence[str | os.PathLike[str]],
+    complain: Callable[[str], None] = lambda message: None,
+) -> str:
     """Return the page of finished runs as text; see `write_report`. Same records, same text."""
     members, papers = expand(folders)
     runs = [read_run(folder) for folder in members]
+    for run in runs:
+        for note in run.notes:
+            complain(note)
     return page(_smaller(runs), papers)
 
 
-# --- reading -------------------------------------------------------------------------------------
-
-
-def expand(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[Paper]]:
-    """Return run folders, each once, and the summaries of `percolaw reproduce` among them."""
-    if not folders:
-        raise RunError("a report needs at least one run folder. percolaw status lists them.")
-    found: list[Path] = []
-    papers: list[Paper] = []
-    for given in map(Path, folders):
-        if not given.is_dir():
-            raise RunError(
-                f"there is no folder {given}. Name a run folder or a folder of percolaw reproduce; "
-                "percolaw status --out DIR lists those in DIR."
-            )
-        if not (given / "summary.json").exists() or (given / "record.json").exists():
-            found.append(given)
-            continue
-        members, paper = _summary(given)
-        found += members
-        papers.append(paper)
-    once = {folder.resolve(): folder for folder in reversed(found)}
-    return [folder for folder in dict.fromkeys(found) if once[folder.resolve()] == folder], papers
-
-
-def _summary(folder: Path) -> tuple[list[Path], Paper]:
-    file = folder / "summary.json"
-    again = "Run the same percolaw reproduce command again: it writes the file anew."
-    try:
-        summary = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{file} cannot be read: {error}. {again}") from None
-    runs = summary.get("runs") if isinstance(summary, dict) else None
-    if not isinstance(runs, dict) or not runs:
-        raise RunError(f"{file} names no runs. {again}")
-    members = []
-    for name, where in runs.items():
-        if not isinstance(where, str) or not where or "\0" in where:
-            raise RunError(f"{file} does not say where the run of {name[:60]!r} is. {again}")
-        beside = folder.parent / Path(where).name
-        try:
-            member = next((p for p in (beside, Path(where)) if p.is_dir()), None)
-        except (OSError, ValueError):
-            member = None
-        if member is None:
-            raise RunError(
-                f"the run of {name[:60]!r} that {file} names, {where[:200]!r}, is gone. {again}"
-            )
-        members.append(member)
-    try:
-        seconds = json_number(summary.get("seconds"))
-    except ValueError:
-        seconds = None
-    return members, Paper(str(summary.get("paper", "")), str(summary.get("command", "")), seconds)
-
-
-def read_run(folder: str | os.PathLike[str]) -> Run:
-    """Return what the page shows of a finished run folder.
-
-    Raises
-    ------
-    RunError
-        If the run has not finished, or its record is damaged or of another version.
-    """
-    where = Path(folder)
-    record = read_record_of(where)
-    with readable(where):
-        claims = tuple(_claim(entry) for entry in _list(record["claims"]))
-        plots = read_plots(record.get("plots", []))
-        module = figures_of(record["experiment"])
-        if hasattr(module, "plots"):
-            plots += tuple(module.plots(record))
-    return Run(where, record, claims, plots, _pictures(where, record))
-
-
-def read_record_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the record of a finished run, known to have an experiment, a config and tables.
-
-    Raises
-    ------
-    RunError
-        If the run has not finished, or its record is damaged or of another version.
-    """
-    where = Path(folder)
-    if not (where / "record.json").exists():
-        if not (where / "config.json").exists():
-            raise RunError(
-                f"{where} is neither a run folder nor one of percolaw reproduce. Name one: "
-                f"percolaw status --out {where} lists the runs in it."
-            )
-        raise RunError(
-            f"{where} has not finished: it has no record.json. Run the same command again, finished "
-            f"units are kept; percolaw status --out {where.parent} shows what is missing."
-        )
-    with readable(where):
-        record = read_record(where)
-        if not isinstance(record, dict):
-            raise TypeError("not an object")
-        if record["status"] != "done":
-            raise RunError(
-                f"{where} has not finished: its status is {str(record['status'])[:60]!r}. "
-                "Run the same command again."
-            )
-        for field, kind in (("experiment", str), ("config", dict), ("tables", dict)):
-            if not isinstance(record[field], kind):
-                raise TypeError(f"{field} is no {kind.__name__}")
-    return record
-
-
-@contextmanager
-def readable(folder: Path, wrong: tuple[type[BaseException], ...] = _WRONG) -> Iterator[None]:
-    """Say of whatever a record of the wrong shape raises where it was and what helps."""
-    try:
-        yield
-    except RunError:
-        raise
-    except wrong as error:
-        what = str(error)[:200] or "no more is known"
-        raise RunError(
-            f"{folder}/record.json does not hold what its experiment writes "
-            f"({type(error).__name__}: {what}). It is damaged, or of another version of percolaw: "
-            "run the same command again, which keeps finished units and writes it anew."
-        ) from error
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError("claims are no list")
-    return value
-
-
-def _claim(entry: Any) -> Claim:
-    texts = [entry[key] for key in ("name", "source", "verdict")] + [entry.get("note", "")]
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a claim's name, source, verdict and note must be text")
-    if entry["verdict"] not in _VERDICTS:
-        raise ValueError(f"unknown verdict {entry['verdict'][:60]!r}")
-    low, high = numbers(entry["interval"], 2)
-    value, expected = json_number(entry["measured"]), json_number(entry["predicted"])
-    tolerance = json_number(entry["tolerance"])
-    if tolerance is None:
-        raise ValueError("a claim needs a tolerance")
-    return Claim(
-        texts[0],
-        texts[1],
-        math.nan if expected is None else expected,
-        math.nan if value is None else value,
-        (-math.inf if low is None else low, math.inf if high is None else high),
-        tolerance,
-        entry["verdict"],
-        texts[3],
-    )
-
-
-def figures_of(name: str) -> Any:
-    """Return the module that draws what is not a curve of an experiment, None if there is none."""
-    module = f"percolaw.report.figures.{EXPERIMENTS.get(name, '').split(':')[0]}"
-    if name not in EXPERIMENTS or importlib.util.find_spec(module) is None:
-        return None
-    return importlib.import_module(module)
-
-
-def drawn(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's figures by name, none if its experiment is not one of the package."""
-    from percolaw.report import draw
-
-    module = figures_of(record["experiment"])
-    with readable(folder, DRAWING):
-        found = draw.figures(read_plots(record.get("plots", [])))
-        return found | (dict(module.draw(record)) if module else {})
-
-
-def _pictures(folder: Path, record: dict[str, Any]) -> tuple[Picture, ...]:
-    """Pictures kept with the run if they are of this record, else drawn now."""
-    written = (folder / "record.json").stat().st_mtime
-    kept = sorted((folder / "figures").glob("[!.]*.png"), key=lambda p: p.stem)
-    if kept and all(p.is_file() and p.stat().st_mtime >= written for p in kept):
-        found = tuple(Picture(p.stem, p.read_bytes()) for p in kept)
-        if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
-            return found
-    if record["experiment"] not in EXPERIMENTS:
-        return ()
-    from percolaw.report.style import styled
-
-    pictures = []
-    with styled(), readable(folder, DRAWING):
-        for name, figure in drawn(folder, record).items():
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format="png", metadata={"Software": "percolaw"})
-            pictures.append(Picture(name, buffer.getvalue()))
-    return tuple(pictures)
+# --- pictures -------------------------------------------------------------------------------------
 
 
 def _smaller(runs: list[Run]) -> list[Run]:
@@ -546,7 +282,7 @@ def badge(verdict: str) -> str:
     """Return a verdict as colour, shape, sign and word."""
     return (
         f'<span class="badge {text(verdict)}"><span class="sign" aria-hidden="true">'
-        f"<span>{_VERDICTS[verdict]}</span></span>{text(verdict)}</span>"
+        f"<span>{VERDICTS[verdict]}</span></span>{text(verdict)}</span>"
     )
 
 
@@ -602,6 +338,7 @@ def _section(run: Run, place: str) -> str:
 <p class="source"><code>{text(run.name)}</code> &middot; {text(source)} &middot;
 computing time {duration(seconds)} over {text(record.get("units", "?"))} units</p>
 <p>{said}<a href="#claims">To the claims</a></p>
+{_reused(record)}{"".join(f'<p class="note">{text(note)}</p>' for note in run.notes)}
 {f'<div class="plots">{curves}</div>' if curves else ""}
 {f'<h3>Pictures</h3><div class="pictures">{pictures}</div>' if pictures else ""}
 <h3>How to redo it</h3>
@@ -610,6 +347,22 @@ computing time {duration(seconds)} over {text(record.get("units", "?"))} units</
 {_details("Provenance", come_from)}
 {_details("Cite", f"<pre>{text(citation(run))}</pre>")}
 </section>"""
+
+
+def _reused(record: dict[str, Any]) -> str:
+    """A paragraph on units that were not measured in this run."""
+    taken = record.get("reused")
+    if not isinstance(taken, dict) or not taken:
+        return ""
+    names = ", ".join(f"{_many_units(n)} from {text(name)}" for name, n in taken.items())
+    return (
+        f'<p class="note">Not measured in this run but taken from runs beside it: {names}. '
+        "They are as those runs kept them.</p>"
+    )
+
+
+def _many_units(n: Any) -> str:
+    return f"{text(n)} {'unit' if n == 1 else 'units'}"
 
 
 def _config_table(config: dict[str, Any], cls: type[Any] | None) -> str:
@@ -684,7 +437,7 @@ def citation(run: Run) -> str:
     sources = [claim.source for claim in run.claims]
     if run.name in EXPERIMENTS:
         sources.append(experiment_class(run.name).source)
-    cited = [entry for name, entry in _SOURCES.items() if any(name in s for s in sources)]
+    cited = [entry for name, entry in SOURCES.items() if any(name in s for s in sources)]
     software = f"""@software{{percolaw,
   title   = {{percolaw}},
   author  = {{{{The percolaw authors}}}},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from percolaw import checks
+from percolaw.runs.files import replacing
 
 #: Okabe and Ito's colour-blind safe palette.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, BLACK = (
@@ -68,17 +68,14 @@ def save(figure: Any, path: Path, dpi: float | None = None) -> Path:
     `dpi` is the resolution of pixels, 130 by default.
     """
     suffix = checks.choice("suffix of a figure", path.suffix.lower(), (".png", ".svg", ".pdf"))
-    part = path.with_name(f".{path.stem}.{os.getpid()}{suffix}")
     metadata = {
         ".png": {"Software": "percolaw"},
         ".svg": {"Date": None},
         ".pdf": {"CreationDate": None},
     }
-    try:
-        figure.savefig(part, metadata=metadata[suffix], **({"dpi": dpi} if dpi else {}))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    more = {"dpi": dpi} if dpi else {}
+    with replacing(path) as part:
+        figure.savefig(part, format=suffix[1:], metadata=metadata[suffix], **more)
     return path
 
 

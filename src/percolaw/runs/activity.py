@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
+from percolaw.runs.files import MALFORMED, read_json, replacing
 
 #: Seconds between two reports of progress, and after which a silent remote run counts as dead.
 BEAT, SILENCE = 1.0, 60.0
@@ -37,6 +38,11 @@ class Activity:
         now = time.monotonic()
         if self._first is None:
             self._first, self._begun = done, now
+        if not self.folder.exists():
+            raise RunError(
+                f"{self.folder} was removed or moved while it was worked on. Put it back, or start the "
+                "same command again; nothing more would be kept."
+            )
         if now - self._beat < BEAT and done < total:
             return
         self._beat = now
@@ -58,12 +64,9 @@ class Activity:
                 "seconds_left": left,
             }
         )
-        part = self.folder / f".active.{os.getpid()}.part"
-        try:
+        # Progress is a courtesy: a full disk fails elsewhere.
+        with suppress(OSError), replacing(self.folder / "active.json") as part:
             part.write_text(text, encoding="utf-8")
-            os.replace(part, self.folder / "active.json")
-        except OSError:
-            part.unlink(missing_ok=True)  # progress is a courtesy: a full disk fails elsewhere
 
 
 @contextmanager
@@ -76,7 +79,7 @@ def working(
     """
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
         told = False
-        while not _locked(lock):
+        while _locked(lock) is False:
             if not told:
                 told = True
                 other = active(folder)
@@ -100,40 +103,75 @@ def _beat(file: Path, ended: threading.Event) -> None:
             os.utime(file)
 
 
-def _locked(file: Any) -> bool:
+def _locked(file: Any, shared: bool = False) -> bool | None:
+    """Try to lock a file: whether that went well, None where there are no locks."""
     try:
         import fcntl
-    except ImportError:  # no such locks on this system: two runs then only waste time
-        return True
+    except ImportError:  # two runs then only waste time
+        return None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         # Other errors come from file systems without locks.
-        return error.errno not in (errno.EAGAIN, errno.EACCES)
+        return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
     return True
+
+
+@contextmanager
+def idle(folder: Path) -> Iterator[None]:
+    """Keep a run from being worked on for a moment; raise RunError if a process works on it."""
+    busy = f"{folder} is being worked on; wait, or cancel it first."
+    if active(folder) is not None:
+        raise RunError(busy)
+    with open(folder / ".lock", "a+", encoding="utf-8") as lock:
+        if _locked(lock) is False:
+            raise RunError(busy)
+        yield
 
 
 def active(folder: Path) -> dict[str, Any] | None:
     """Return what the process that works on a run last reported, or None if none is alive."""
     file = folder / "active.json"
     try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(file)
         age = abs(time.time() - file.stat().st_mtime)
-        pid, host = int(found["pid"]), str(found["host"])
-        for name in ("done", "total", "failed"):
-            found[name] = int(found[name])
-        left = found.get("seconds_left")
-        found["seconds_left"] = float(left) if isinstance(left, (int, float)) else None
-        if left is not None and not 0.0 <= float(left) < 1e12:
-            found["seconds_left"] = None
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        found = {
+            "pid": int(found["pid"]),
+            "host": str(found["host"]),
+            **{name: int(found[name]) for name in ("done", "total", "failed")},
+            "seconds_left": _duration(found.get("seconds_left")),
+        }
+    except (RunError, *MALFORMED, OSError):
         return None
-    if host != socket.gethostname():
-        return found if age < SILENCE else None
-    if pid == os.getpid():
-        return found
+    if found["host"] == socket.gethostname():
+        if found["pid"] == os.getpid():
+            return found
+        held = _is_held(folder / ".lock")
+        if held is not None:
+            return found if held else None
+    return found if age < SILENCE else None
+
+
+def _duration(value: Any) -> float | None:
+    """Seconds as they were reported, None if they are none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0.0 <= value < 1e12 else None
+
+
+def _is_held(lock: Path) -> bool | None:
+    """Whether a process of this machine holds a lock, which goes with it; None if nobody can tell.
+
+    Asking takes no more than reading the file: archives cannot be written.
+    """
     try:
-        with open(folder / ".lock", "a+", encoding="utf-8") as lock:
-            return None if _locked(lock) else found  # the lock goes with its process
+        descriptor = os.open(lock, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        return False  # whoever works on a run has made the file
     except OSError:
-        return found if age < SILENCE else None
+        return None
+    try:
+        free = _locked(descriptor, shared=True)
+        return None if free is None else not free
+    finally:
+        os.close(descriptor)

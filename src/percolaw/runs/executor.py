@@ -18,24 +18,33 @@ from concurrent.futures import (
     Future,
     wait,
 )
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
-
-from threadpoolctl import threadpool_limits
 
 from percolaw.errors import RunError
 from percolaw.experiments.base import SCRATCH, Cell, from_config
 from percolaw.runs import store
 from percolaw.runs.activity import Activity
+from percolaw.runs.scheduler import same_code
 from percolaw.runs.store import Outcome, RunFolder
-from percolaw.runs.workers import WorkerPool, default_workers, process_pool
+from percolaw.runs.threads import one_thread
+from percolaw.runs.workers import (
+    GUARD,
+    WorkerPool,
+    check_reachable,
+    default_workers,
+    process_pool,
+)
 
 __all__ = ["default_workers", "measure_unit", "process_pool", "run_units"]
 
 #: Units handed to an executor at a time: enough to keep it busy, few enough to stop quickly.
 QUEUE = 1000
-#: Seconds in which a pool with units in its queue may do nothing.
-STALL = 30.0
+#: Seconds in which a pool with units in its queue may do nothing; doubled with each restart in vain.
+STALL = 10.0
+#: Restarts of a pool in a row, without a result between them, before the run is given up.
+MOST_RESTARTS = 10
 
 
 def measure_unit(
@@ -54,16 +63,12 @@ def measure_unit(
             )
         experiment = from_config(cls, fields)
         within_reach = bool(scratch) and Path(scratch).parents[1].is_dir()
-        needed = getattr(cls, "extra", None)
-        if needed:  # libraries loaded later would not be limited
-            importlib.import_module(needed[0])
         token = SCRATCH.set(Path(scratch) if within_reach else None)
-        # Sums of matrix products depend on the number of threads in their last digits.
-        with threadpool_limits(1):
-            try:
+        try:
+            with one_thread(*getattr(cls, "extra", ())[:1]):
                 rows = experiment.measure(cell)
-            finally:
-                SCRATCH.reset(token)
+        finally:
+            SCRATCH.reset(token)
     except Exception:
         error = traceback.format_exc()
     return Outcome(rows, error, time.perf_counter() - started, place)
@@ -115,7 +120,8 @@ def run_units(
         for _, outcome in outcomes:
             if outcome.rows is None:
                 failed += 1
-                print(outcome.error, file=sys.stderr)
+                if sys.stderr is not None:
+                    print(outcome.error, file=sys.stderr)
         done += len(outcomes)
 
     report()
@@ -124,54 +130,101 @@ def run_units(
             keep([(cell, measure_unit(*job, cell, scratch))])
             report()
         return
-    waiting = iter(todo)
-    pending: dict[Future[Any], Cell] = {}
-
-    def fill() -> None:
-        for cell in waiting:
-            pending[executor.submit(measure_unit, *job, cell, scratch)] = cell
-            if len(pending) >= QUEUE:
-                return
-
+    check_reachable(executor, cls)
+    queue = _Queue(executor, todo, lambda cell: executor.submit(measure_unit, *job, cell, scratch))
     try:
-        fill()
-        busy = time.monotonic()
-        while pending:
-            finished, _ = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
-            if finished or any(future.running() for future in pending):
-                busy = time.monotonic()
-            elif isinstance(executor, WorkerPool) and time.monotonic() - busy > STALL:
-                lost = list(pending.values())
-                pending.clear()
-                executor.restart()
-                pending = {
-                    executor.submit(measure_unit, *job, cell, scratch): cell for cell in lost
-                }
-                busy = time.monotonic()
-                continue
-            results = [(pending[future], _outcome(future)) for future in finished]
-            for future in finished:
-                del pending[future]
-            keep(results)
-            report()
-            if len(pending) < QUEUE // 2:
-                fill()
+        with same_code(executor, cls, folder.code):
+            queue.fill()
+            while queue.pending:
+                keep(queue.results())
+                report()
+                queue.fill()
     except BaseException as error:
-        late = [
-            (cell, future.result())
-            for future, cell in pending.items()
-            if future.done() and not future.cancelled() and future.exception() is None
-        ]
-        for future in pending:
-            future.cancel()
-        keep(late)
+        keep(queue.abandon())
         if isinstance(error, (BrokenExecutor, CancelledError)):
             raise RunError(
-                f"the workers of {experiment.name} were lost ({type(error).__name__}), perhaps for want "
-                f"of memory or with their scheduler. Finished units are kept in {folder.path}; the same "
-                "command continues, with --workers 1 if memory is short."
+                f"the workers of {experiment.name} were lost ({type(error).__name__}: {error}), perhaps "
+                "for want of memory or with their scheduler. "
+                + ("" if done else f"If they ended before any unit was measured: {GUARD} ")
+                + f"Finished units are kept in {folder.path}; the same command continues, with "
+                "--workers 1 if memory is short."
             ) from error
         raise
+
+
+class _Queue:
+    """Units on their way through an executor; those of a lost pool of ours are handed in again.
+
+    A worker that dies before it tells which unit it took breaks the whole pool, or leaves it waiting
+    for ever; neither is the fault of a unit.
+    """
+
+    def __init__(
+        self, executor: Executor, cells: list[Cell], submit: Callable[[Cell], Future[Any]]
+    ) -> None:
+        self.pending: dict[Future[Any], Cell] = {}
+        self._executor, self._submit = executor, submit
+        self._waiting = iter(cells)
+        self._busy = time.monotonic()
+        self._fruitless = 0  # restarts since the last result
+
+    def fill(self) -> None:
+        """Hand in further units, if the queue has become short."""
+        if len(self.pending) >= QUEUE // 2:
+            return
+        for cell in self._waiting:
+            self.pending[self._submit(cell)] = cell
+            if len(self.pending) >= QUEUE:
+                return
+
+    def results(self) -> list[tuple[Cell, Outcome]]:
+        """Wait for up to a second and return what has come of units."""
+        finished, _ = wait(self.pending, timeout=1.0, return_when=FIRST_COMPLETED)
+        ours = isinstance(self._executor, WorkerPool)
+        lost = {future for future in finished if ours and _broken(future)}
+        found = {future: _outcome(future) for future in finished - lost}
+        results = [(self.pending.pop(future), outcome) for future, outcome in found.items()]
+        now = time.monotonic()
+        if results:
+            self._fruitless = 0
+        if results or any(future.running() for future in self.pending):
+            self._busy = now
+        if lost or (ours and now - self._busy > STALL * 2 ** min(self._fruitless, 4)):
+            self._restart()
+        return results
+
+    def _restart(self) -> None:
+        """Make new workers and hand in again what the old ones have not done."""
+        assert isinstance(self._executor, WorkerPool)
+        self._fruitless += 1
+        if self._fruitless > MOST_RESTARTS:
+            raise BrokenProcessPool(f"{MOST_RESTARTS} times in a row, and nothing was measured")
+        self._executor.restart()
+        again = {f: cell for f, cell in self.pending.items() if not f.done() or _broken(f)}
+        for future, cell in again.items():
+            del self.pending[future]
+            self.pending[self._submit(cell)] = cell
+        self._busy = time.monotonic()
+
+    def abandon(self) -> list[tuple[Cell, Outcome]]:
+        """Stop what is queued, and return what was finished in the meantime."""
+        late = [
+            (cell, future.result())
+            for future, cell in self.pending.items()
+            if future.done() and not future.cancelled() and future.exception() is None
+        ]
+        for future in self.pending:
+            future.cancel()
+        return late
+
+
+def _broken(future: Future[Any]) -> bool:
+    """Whether a unit came back because its pool broke, not because of itself."""
+    return (
+        future.done()
+        and not future.cancelled()
+        and isinstance(future.exception(), BrokenProcessPool)
+    )
 
 
 def _outcome(future: Future[Any]) -> Outcome:

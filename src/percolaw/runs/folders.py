@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from percolaw import checks
 from percolaw.errors import PercolawError, RunError
 from percolaw.experiments.base import Experiment, from_config
-from percolaw.runs.activity import active
-from percolaw.runs.store import RunFolder, read_json, read_record
+from percolaw.runs.activity import active, idle
+from percolaw.runs.files import MALFORMED, read_json, replacing, well_formed
+from percolaw.runs.store import RunFolder, read_record
+
+#: What looks up an experiment's class by its name: None where it is not known.
+Lookup: TypeAlias = Callable[[str], "type[Any] | None"]
+
+#: What helps where a config does not fit.
+_OTHER_CONFIG = (
+    "It is damaged, or of another version of percolaw: use that one, or move the folder aside."
+)
 
 
 @dataclass(frozen=True)
@@ -23,11 +33,13 @@ class RunStatus:
     ----------
     folder, experiment : str
     state : {"running", "concluded", "outdated", "unfinished", "failed", "damaged"}
-        Outdated: concluded by another version of the code.
-    done, failed : int
-        Units measured by the present code, and failed.
+        Outdated: concluded by another version of the code. Damaged: it cannot be read.
+    kind : {"run", "sweep"}
+        The units of a sweep are its trials.
+    done, failed, damaged : int
+        Units measured by the present code, failed, and no longer as they were written.
     units : int or None
-        Units in all; None of an unknown experiment.
+        Units in all; None of an unknown experiment and of a sweep.
     seconds_left : float or None
         Of a running one, by its own estimate.
     where : str
@@ -39,8 +51,10 @@ class RunStatus:
     folder: str
     experiment: str
     state: str
+    kind: str = "run"
     done: int = 0
     failed: int = 0
+    damaged: int = 0
     units: int | None = None
     seconds_left: float | None = None
     where: str = ""
@@ -61,8 +75,15 @@ def run_folders(out: str | Path) -> Iterator[Path]:
             yield path
 
 
-def status(path: Path, experiment_of: Any) -> RunStatus:
-    """Return the status of a run folder.
+def sweep_folders(out: str | Path) -> Iterator[Path]:
+    """Yield the folders of sweeps in a folder, by name."""
+    for path in sorted(Path(out).iterdir()):
+        if (path / "sweep.json").exists():
+            yield path
+
+
+def status(path: Path, experiment_of: Lookup) -> RunStatus:
+    """Return the status of a run folder; of one that cannot be read, why.
 
     Parameters
     ----------
@@ -71,32 +92,51 @@ def status(path: Path, experiment_of: Any) -> RunStatus:
         Name of an experiment to its class, or None where it is not known.
     """
     try:
-        config = open_config(path)
-        counts = RunFolder(path, config).counts()
-        cls = experiment_of(config["experiment"])
-        units = None if cls is None else len(from_config(cls, config["config"]).cells())
-    except (ValueError, KeyError, TypeError, OSError, PercolawError) as error:
+        folder, experiment = opened(path, experiment_of)
+        counts = folder.counts()
+        with well_formed(f"{path}/config.json does not fit its experiment", _OTHER_CONFIG):
+            units = None if experiment is None else len(experiment.cells())
+    except (OSError, PercolawError) as error:
         return RunStatus(str(path), "", "damaged", note=str(error))
     now = active(path)
-    done, failed = counts.get("done", 0), counts.get("failed", 0)
+    done, failed, damaged = (counts.get(name, 0) for name in ("done", "failed", "damaged"))
     if now is not None:
         state = "running"
     elif failed:
         state = "failed"
-    elif not (path / "record.json").exists():
+    elif damaged or not (path / "record.json").exists():
         state = "unfinished"
     else:
         state = "concluded" if units is None or done >= units else "outdated"
     return RunStatus(
         str(path),
-        config["experiment"],
+        str(folder.config["experiment"]),
         state,
-        done,
-        failed,
-        units,
-        None if now is None else now.get("seconds_left"),
-        "" if now is None else f"{now['host']}:{now['pid']}",
+        done=done,
+        failed=failed,
+        damaged=damaged,
+        units=units,
+        seconds_left=None if now is None else now["seconds_left"],
+        where="" if now is None else f"{now['host']}:{now['pid']}",
     )
+
+
+def sweep_status(path: Path) -> RunStatus:
+    """Return the status of a sweep's folder: its trials that concluded, and whether it did."""
+    now = active(path)
+    try:
+        definition = read_json(path / "sweep.json")
+        with well_formed(f"{path}/sweep.json does not define a sweep"):
+            name = str(definition["experiment"])
+        done = sum((trial / "record.json").exists() for trial in run_folders(path))
+    except (OSError, PercolawError) as error:
+        return RunStatus(str(path), "", "damaged", "sweep", note=str(error))
+    state = "concluded" if (path / "best.json").exists() else "unfinished"
+    if now is None:
+        return RunStatus(str(path), name, state, "sweep", done)
+    where = f"{now['host']}:{now['pid']}"
+    left = now["seconds_left"]
+    return RunStatus(str(path), name, "running", "sweep", done, seconds_left=left, where=where)
 
 
 def open_config(path: str | Path) -> dict[str, Any]:
@@ -112,17 +152,46 @@ def open_config(path: str | Path) -> dict[str, Any]:
     return config
 
 
-def reopen(path: str | Path, experiment_of: Any) -> Experiment:
-    """Return the experiment of a run folder, made again from its config."""
+def opened(
+    path: str | Path, experiment_of: Lookup = lambda name: None
+) -> tuple[RunFolder, Experiment | None]:
+    """Open a run folder of which nothing is known, and make its experiment again.
+
+    Parameters
+    ----------
+    path : path
+    experiment_of : callable
+        Name of an experiment to its class. Without it, and where the class is not known, there is no
+        experiment.
+
+    Raises
+    ------
+    RunError
+        Whatever is wrong with the folder.
+    """
     config = open_config(path)
-    cls = experiment_of(config["experiment"])
-    if cls is None:
+    with well_formed(f"{path}/config.json does not fit its experiment", _OTHER_CONFIG):
+        cls = experiment_of(config["experiment"])
+        experiment = None if cls is None else from_config(cls, config["config"])
+        return RunFolder(path, config, cls), experiment
+
+
+def reopen(path: str | Path, experiment_of: Lookup) -> Experiment:
+    """Return the experiment of a run folder, made again from its config."""
+    folder, experiment = opened(path, experiment_of)
+    if experiment is None:
         raise RunError(
-            f"{path} is a run of {config['experiment']!r}, which this percolaw does not know. Run it "
-            "from Python with percolaw.run(experiment, folder=...)."
+            f"{path} is a run of {folder.config['experiment']!r}, which this percolaw does not know. Run "
+            "it from Python with percolaw.run(experiment, folder=...)."
         )
-    experiment: Experiment = from_config(cls, config["config"])
     return experiment
+
+
+def damaged_units(path: str | Path) -> int:
+    """Return how many units of a run are no longer as they were written; 0 without a store."""
+    if not (Path(path) / "units.sqlite").exists():
+        return 0
+    return opened(path)[0].counts().get("damaged", 0)
 
 
 def difference(first: str | Path, second: str | Path) -> dict[str, Any]:
@@ -135,15 +204,15 @@ def difference(first: str | Path, second: str | Path) -> dict[str, Any]:
         (predicted, measured, interval, verdict, or presence); ``code``: pair of code hashes.
     """
     one, two = (_checked_record(place) for place in (first, second))
-    left, right = _flat(one.get("config", {})), _flat(two.get("config", {}))
+    left, right = _flat(one["config"]), _flat(two["config"])
     config = {
         key: [left.get(key), right.get(key)]
         for key in sorted({*left, *right})
         if left.get(key) != right.get(key)
     }
     claims: dict[str, Any] = {}
-    a = {claim["name"]: claim for claim in one.get("claims", [])}
-    b = {claim["name"]: claim for claim in two.get("claims", [])}
+    a = {claim["name"]: claim for claim in one["claims"]}
+    b = {claim["name"]: claim for claim in two["claims"]}
     for name in dict.fromkeys([*a, *b]):
         if name not in a or name not in b:
             claims[name] = {"only in": str(first if name in a else second)}
@@ -165,14 +234,16 @@ def difference(first: str | Path, second: str | Path) -> dict[str, Any]:
 
 
 def _checked_record(path: str | Path) -> dict[str, Any]:
-    record: Any = read_record(path)
-    claims = record.get("claims") if isinstance(record, dict) else None
-    whole = isinstance(claims, list) and all(isinstance(c, dict) and "name" in c for c in claims)
-    if not whole:
+    record = read_record(path)
+    claims, config = record.get("claims"), record.get("config")
+    whole = isinstance(claims, list) and all(
+        isinstance(claim, dict) and isinstance(claim.get("name"), str) for claim in claims
+    )
+    if not whole or not isinstance(config, dict):
         raise RunError(
             f"{path}/record.json is not the record of a run; resume the run to write it."
         )
-    return dict(record)
+    return record
 
 
 def _flat(fields: Any, prefix: str = "") -> dict[str, Any]:
@@ -188,30 +259,25 @@ def export(path: str | Path, target: str | Path) -> int:
     """Write all rows of a run as .csv, .jsonl or .parquet, atomically; return how many.
 
     Lists become JSON text in .csv and lists in .parquet. Rows of an unfinished run are exported as
-    far as they are.
+    far as they are, without damaged units (see `damaged_units`).
     """
-    import os
-
     out = Path(target)
     suffix = checks.choice("export suffix", out.suffix.lower(), (".csv", ".jsonl", ".parquet"))
     if not out.parent.is_dir():
         raise ValueError(f"there is no folder {out.parent} to export to; make it first.")
-    rows = [row for _, own in RunFolder(path, open_config(path)).kept() for row in own]
+    if out.name == "rows.jsonl" and (out.parent / "config.json").exists():
+        raise ValueError(f"{out} belongs to a run; name another file.")
+    folder, _ = opened(path)
+    rows = [row for unit in folder.kept() for row in unit]
     if not rows:
         raise RunError(f"{path} has no finished units of this code to export.")
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
+    with replacing(out) as part:
         if suffix == ".jsonl":
             part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         elif suffix == ".csv":
             _write_csv(rows, part)
         else:
-            pyarrow = checks.extra("pyarrow", "store")
-            parquet = checks.extra("pyarrow.parquet", "store")
-            parquet.write_table(pyarrow.Table.from_pylist(_one_kind(rows)), part)
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
+            _write_parquet(rows, part)
     return len(rows)
 
 
@@ -220,15 +286,25 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _write_csv(rows: list[dict[str, Any]], part: Path) -> None:
-    import csv
-
-    with open(part, "w", newline="", encoding="utf-8") as file:
+    with open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, _columns(rows))
         writer.writeheader()
         for row in rows:
             writer.writerow(
                 {k: json.dumps(v) if isinstance(v, (list, dict)) else v for k, v in row.items()}
             )
+
+
+def _write_parquet(rows: list[dict[str, Any]], part: Path) -> None:
+    pyarrow = checks.extra("pyarrow", "store")
+    parquet = checks.extra("pyarrow.parquet", "store")
+    try:
+        parquet.write_table(pyarrow.Table.from_pylist(_one_kind(rows)), part)
+    except (pyarrow.ArrowException, *MALFORMED) as error:
+        raise RunError(
+            f"the rows do not fit into the columns of a .parquet file: {str(error)[:200].rstrip('.')}. "
+            "Export them as .jsonl, which takes any rows."
+        ) from error
 
 
 def _one_kind(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -241,18 +317,25 @@ def _one_kind(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def garbage(path: Path) -> tuple[int, list[Path]]:
-    """Return what a run folder can lose: units of other code, and leftovers of killed writes."""
-    units = RunFolder(path, open_config(path)).count_other_code()
-    return units, sorted(path.rglob(".*.part"))
+    """Return what a run folder can lose: units of other code, and leftovers of killed writes.
+
+    Raises
+    ------
+    RunError
+        If the folder is a link: what it leads to belongs to another place.
+    """
+    if path.is_symlink():
+        raise RunError(f"it is a link to {path.resolve()}. Collect garbage there with --out.")
+    units = opened(path)[0].count_other_code()
+    left = (file for file in path.rglob(".*.part") if file.is_symlink() or file.is_file())
+    return units, sorted(left)
 
 
 def collect_garbage(path: Path) -> int:
     """Remove what `garbage` names; return the bytes won back."""
-    folder = RunFolder(path, open_config(path))
-    if active(path) is not None:
-        raise RunError(f"{path} is being worked on; wait, or cancel it first.")
-    won = 0
-    for file in sorted(path.rglob(".*.part")):
-        won += file.stat().st_size
-        file.unlink(missing_ok=True)
-    return won + folder.forget_other_code()[1]
+    with idle(path):
+        won = 0
+        for file in garbage(path)[1]:
+            won += file.lstat().st_size
+            file.unlink(missing_ok=True)
+        return won + opened(path)[0].forget_other_code()[1]

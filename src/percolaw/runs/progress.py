@@ -16,7 +16,7 @@ def progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 
     def update(done: int, total: int) -> None:
         nonlocal bar
-        if quiet or not total:
+        if quiet or not total or sys.stderr is None:
             return
         if bar is None:
             bar = tqdm(
@@ -49,4 +49,4 @@ def _bar() -> tuple[Any, bool]:
         return notebook, True
     from tqdm import tqdm
 
-    return tqdm, sys.stderr.isatty()
+    return tqdm, sys.stderr is not None and sys.stderr.isatty()

@@ -26,7 +26,9 @@ def provenance() -> dict[str, Any]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    commit = _git(root, "rev-parse", "HEAD")
+    # A folder above may be somebody's repository that percolaw is no part of.
+    own = _git(root, "ls-files", "--error-unmatch", "--", str(Path(percolaw.__file__).resolve()))
+    commit = None if own is None else _git(root, "rev-parse", "HEAD")
     status = _git(root, "status", "--porcelain")
     return {
         "percolaw": percolaw.__version__,
@@ -42,11 +44,18 @@ def provenance() -> dict[str, Any]:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
+    """What git says of the folder, whatever repository the environment names; None if it fails."""
     if not (root / ".git").exists():
         return None
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
+            env=environment,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,27 @@ from percolaw.experiments.base import (
 )
 from percolaw.experiments.claims import Claim
 from percolaw.runs.activity import working
+from percolaw.runs.code import code_id, experiment_code
 from percolaw.runs.executor import run_units
+from percolaw.runs.files import MALFORMED
 from percolaw.runs.provenance import provenance
-from percolaw.runs.store import RunFolder, code_id, experiment_code
+from percolaw.runs.store import RunFolder
+from percolaw.runs.threads import one_thread
+from percolaw.runs.workers import refuse_in_starting_process
 
 
 @dataclass(frozen=True)
 class Result:
     """A finished run: its folder, claims and figure data.
 
-    `percolaw.report.draw_figures(result.folder)` draws its figures.
+    `percolaw.report.draw_figures(result.folder)` draws its figures. `reused` says how many units were
+    not measured in this run but copied from others beside it: name of their folder to number.
     """
 
     folder: Path
     claims: tuple[Claim, ...]
     tables: dict[str, Any]
+    reused: dict[str, int] = field(default_factory=dict)
 
 
 def default_folder(experiment: Any, out: str | os.PathLike[str]) -> Path:
@@ -66,7 +72,8 @@ def run(
         True shows a bar (terminal, notebook, or lines in a log); a function is called with units
         done and in all.
     waiting : callable
-        Called with a message if another process works on the run; this one then waits for it.
+        Called with a message if another process works on the run, for which this one then waits, and
+        if kept units are damaged and measured again.
 
     Raises
     ------
@@ -79,6 +86,7 @@ def run(
             f"experiment must be an experiment's config; got {experiment!r}. For instance "
             "percolaw.experiments.experiment_class('single-cluster')(n_seeds=3)."
         )
+    refuse_in_starting_process()
     check_tolerances(experiment)
     missing = missing_extra(type(experiment))
     if missing:
@@ -88,6 +96,9 @@ def run(
     if store.read_only:
         raise RunError(f"{path} is not writable. Choose another folder with --out.")
     with working(path, waiting) as activity:
+        damaged = store.forget_damaged()
+        if damaged:
+            waiting(f"{damaged} unit(s) kept in {path} were damaged; they are measured again.")
         store.reuse(experiment.cells())
         with _progress(experiment.name, progress) as update, store.held_open():
             run_units(experiment, store, executor, update, activity)
@@ -127,11 +138,15 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
     shutil.rmtree(path / "scratch", ignore_errors=True)
     cells = experiment.cells()
     rows = store.rows(cells)
+    reused = store.reused()
     try:
-        conclusion = experiment.conclude(rows)
-    except ValueError as error:
+        with one_thread():
+            conclusion = experiment.conclude(rows)
+    except MALFORMED as error:
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise RunError(
-            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: {error}"
+            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: {said}"
+            + _suspects(reused)
         ) from error
     record = {
         **store.config,
@@ -141,9 +156,20 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
         "tables": conclusion.tables,
         "plots": conclusion.plots,
         "units": len(cells),
+        "reused": reused,
         "unit_seconds": store.seconds(),
         "code": store.code,
         "provenance": provenance(),
     }
     store.write_record(record, rows)
-    return Result(path, conclusion.claims, conclusion.tables)
+    return Result(path, conclusion.claims, conclusion.tables, reused)
+
+
+def _suspects(reused: dict[str, int]) -> str:
+    """A sentence on units that were not measured here, for a run that cannot be concluded."""
+    if not reused:
+        return ""
+    return (
+        f" {sum(reused.values())} of its units were not measured here but taken from "
+        f"{', '.join(reused)}; with another --out all are measured."
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 from percolaw.errors import RunError
 from percolaw.experiments.base import content_id, measured_config
+from percolaw.runs.files import well_formed
 
 #: Version of the table; the file carries it as SQLite's user_version.
 TABLE_VERSION = 2
@@ -22,9 +23,13 @@ CREATE TABLE IF NOT EXISTS units (
 """
 
 
-def row_digest(text: str | None) -> str | None:
+#: The columns, in the order in which units are written and copied.
+COLUMNS = "key, code, cell, status, rows, error, seconds, finished, place, digest"
+
+
+def row_digest(text: bytes) -> str:
     """Return the checksum of a unit's rows as they stand in the table."""
-    return None if text is None else hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def prepare(connection: sqlite3.Connection, config: dict[str, Any]) -> None:
@@ -57,16 +62,25 @@ def prepare(connection: sqlite3.Connection, config: dict[str, Any]) -> None:
         connection.execute("ALTER TABLE units RENAME TO units_1")
     connection.execute(_TABLE)
     if old:
-        base = measured_config(config)
-        found = connection.execute(
-            "SELECT code, cell, status, rows, error, seconds, finished FROM units_1"
-        ).fetchall()
-        connection.executemany(
-            "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
-            [
-                (content_id([base, json.loads(row[1])], 24), *row, row_digest(row[3]))
-                for row in found
-            ],
-        )
+        with well_formed("the old table of units cannot be read", "Move it aside to measure anew."):
+            _copy_units(connection, measured_config(config))
         connection.execute("DROP TABLE units_1")
     connection.execute(f"PRAGMA user_version = {TABLE_VERSION}")
+
+
+def _copy_units(connection: sqlite3.Connection, base: dict[str, Any]) -> None:
+    """Copy the units of version 1 under the names of version 2."""
+    found = connection.execute(
+        "SELECT code, cell, status, rows, error, seconds, finished FROM units_1"
+    ).fetchall()
+    connection.executemany(
+        f"INSERT OR REPLACE INTO units ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+        [
+            (
+                content_id([base, json.loads(row[1])], 24),
+                *row,
+                None if row[3] is None else row_digest(row[3].encode()),
+            )
+            for row in found
+        ],
+    )

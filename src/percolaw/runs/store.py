@@ -3,10 +3,12 @@
 A unit is named by its content: experiment, what the config says to `measure`, and cell. It counts as
 done only if the code that measures is the code that measured it: after a change of the package
 (reports and command line aside) it is measured anew, the old rows stay beside until
-``percolaw gc``. What another run of the same experiment in the same place has measured is copied.
+``percolaw gc``. A unit whose row is not as it was written is not done either. What another run of the
+same experiment in the same place has measured is copied, and the record says from where.
 
     config.json    name and fields of the config, schema version; fixes the folder's identity
-    units.sqlite   one row per unit: cell, status, rows as JSON, error, seconds, place (WAL mode)
+    units.sqlite   one row per unit: cell, status, rows as JSON, checksum, error, seconds, place; and
+                   which units were taken from another run
     active.json    who works on the run now, and how far it is; removed at the end
     rows.jsonl     the rows of all units in order, written at the end
     record.json    status, claims, figure data, provenance; written last, atomically
@@ -17,13 +19,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,18 @@ from percolaw.experiments.base import (
     content_id,
     known_class,
     measured_config,
-    plain,
 )
-from percolaw.runs.schema import prepare, row_digest
+from percolaw.runs import reuse
+from percolaw.runs.code import code_id, experiment_code
+from percolaw.runs.database import named, open_readable, open_writable
+from percolaw.runs.files import read_json, strict_json, write_atomic
+from percolaw.runs.schema import COLUMNS, prepare, row_digest
+
+#: The SQL function `whole` takes bytes, so that text that is none does not end the question.
+_WHOLE = "whole({})".format(
+    ", ".join(f"CAST({name} AS BLOB)" for name in ("key", "cell", "status", "rows", "digest"))
+)
+_DONE = f"status = 'done' AND code = ? AND {_WHOLE}"
 
 
 @dataclass(frozen=True)
@@ -60,19 +69,6 @@ class Outcome:
     error: str
     seconds: float
     place: str
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 class RunFolder:
@@ -105,6 +101,7 @@ class RunFolder:
         self._held: sqlite3.Connection | None = None
         experiment = experiment or known_class(config["experiment"])
         self._measured = canonical_json(measured_config(config, experiment))
+        self._knows_names = experiment is not None
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -143,31 +140,40 @@ class RunFolder:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; the write-ahead log makes it whole or nothing however the process ends."""
+        """One transaction; SQLite's log makes it whole or nothing however the process ends."""
         file = self.path / "units.sqlite"
-        try:
+        with named(file):
             if self._held is not None:
+                if not file.exists():  # SQLite would go on, into a file that has no name any more
+                    raise RunError(
+                        f"{file} was removed or moved while units were measured. Put it back, or start "
+                        "the same command again; nothing more would be kept."
+                    )
                 with self._held:
                     yield self._held
-                return
-            if self.read_only:  # an archive: nobody writes to it
-                place = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
-                connection = sqlite3.connect(place, uri=True)
-            else:
-                connection = sqlite3.connect(file, timeout=60.0)
-            try:
-                if not self.read_only:
-                    connection.execute("PRAGMA journal_mode=WAL")
-                    connection.execute("PRAGMA synchronous=NORMAL")
-                with connection:
+            elif self.read_only:
+                with open_readable(file) as connection:
+                    self._teach(connection)
                     yield connection
-            finally:
-                connection.close()
-        except sqlite3.DatabaseError as error:
-            raise RunError(
-                f"{file} cannot be used: {error}. If the disk is full, make room; if the file is "
-                "damaged, move it aside to measure anew."
-            ) from error
+            else:
+                with closing(open_writable(file)) as connection, connection:
+                    self._teach(connection)
+                    yield connection
+
+    def _teach(self, connection: sqlite3.Connection) -> None:
+        """Make the function `whole` known to SQL: whether a unit is as `keep` has written it."""
+
+        def whole(
+            key: bytes, cell: bytes, status: bytes, rows: bytes | None, digest: bytes | None
+        ) -> bool:
+            if status not in (b"done", b"failed") or (status == b"done") != (rows is not None):
+                return False
+            if self._knows_names and self._name(cell).encode() != key:
+                return False
+            return digest == (None if rows is None else row_digest(rows).encode())
+
+        connection.create_function("whole", 5, whole, deterministic=True)
+        connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
 
     @contextmanager
     def held_open(self) -> Iterator[None]:
@@ -182,24 +188,26 @@ class RunFolder:
 
     def key(self, cell: Cell) -> str:
         """Return the name of a unit: a hash of its content."""
-        text = (
-            f"[{self._measured},{canonical_json(cell)}]"  # content_id of both, the first made once
-        )
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
+        return self._name(canonical_json(cell).encode())
+
+    def _name(self, cell: bytes) -> str:
+        """`content_id` of config and cell, of which the first is made once."""
+        text = b"[%b,%b]" % (self._measured.encode(), cell)
+        return hashlib.sha256(text).hexdigest()[:24]
 
     def finished(self) -> set[str]:
-        """Return the keys of units whose rows are kept."""
+        """Return the keys of units whose rows are kept, as they were written."""
         with self._connect() as connection:
-            found = connection.execute(
-                "SELECT key FROM units WHERE status = 'done' AND code = ?", (self.code,)
-            )
+            found = connection.execute(f"SELECT key FROM units WHERE {_DONE}", (self.code,))
             return {key for (key,) in found}
 
     def counts(self) -> dict[str, int]:
-        """Return how many units have each status."""
+        """Return how many units have each status: done, failed, damaged."""
         with self._connect() as connection:
             found = connection.execute(
-                "SELECT status, COUNT(*) FROM units WHERE code = ? GROUP BY status", (self.code,)
+                f"SELECT CASE WHEN {_WHOLE} THEN status ELSE 'damaged' END AS state, COUNT(*) "
+                "FROM units WHERE code = ? GROUP BY state",
+                (self.code,),
             )
             return dict(found.fetchall())
 
@@ -224,11 +232,11 @@ class RunFolder:
                 canonical_json(cell),
                 "failed" if outcome.rows is None else "done",
                 text,
-                outcome.error or None,
+                outcome.error.encode("utf-8", "backslashreplace").decode() or None,
                 outcome.seconds,
                 finished,
                 outcome.place,
-                row_digest(text),
+                None if text is None else row_digest(text.encode()),
             )
             for cell, outcome, text in texts
         ]
@@ -236,7 +244,7 @@ class RunFolder:
             return
         with self._connect() as connection:
             connection.executemany(
-                "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                f"INSERT INTO units ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT(key, code) DO UPDATE SET status = excluded.status, "
                 "rows = excluded.rows, error = excluded.error, seconds = excluded.seconds, "
                 "finished = excluded.finished, place = excluded.place, "
@@ -247,83 +255,81 @@ class RunFolder:
     def reuse(self, cells: Iterable[Cell]) -> int:
         """Copy units that other runs of this experiment beside this one have done; return how many.
 
-        Damaged neighbours are passed over: they are not this run's business.
+        Damaged neighbours are passed over: they are not this run's business. That a unit was copied,
+        and from which folder, is kept; see `reused`.
         """
-        missing = {self.key(cell) for cell in cells} - self.finished()
+        finished = self.finished()
+        missing = {key: cell for cell in cells if (key := self.key(cell)) not in finished}
         copied = 0
-        for file in sorted(self.path.parent.glob(f"{self.config['experiment']}-*/units.sqlite")):
-            if not missing or file.parent == self.path:
-                continue
-            try:
-                other = sqlite3.connect(
-                    f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0
-                )
-                try:
-                    there = other.execute(
-                        "SELECT key FROM units WHERE status = 'done' AND code = ?", (self.code,)
-                    )
-                    shared = [key for (key,) in there if key in missing]
-                    wanted = [
-                        other.execute(
-                            "SELECT key, code, cell, status, rows, error, seconds, finished, place, "
-                            "digest FROM units WHERE key = ? AND code = ?",
-                            (key, self.code),
-                        ).fetchone()
-                        for key in shared
-                    ]
-                finally:
-                    other.close()
-            except sqlite3.Error:
-                continue
-            wanted = [row for row in wanted if row and row[9] == row_digest(row[4])]
-            if not wanted:
+        for other in reuse.neighbours(self.path, self.config["experiment"]):
+            if not missing:
+                break
+            taken = reuse.units_of(other, self.code, missing)
+            if not taken:
                 continue
             with self._connect() as connection:
-                connection.executemany(
-                    "INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", wanted
-                )
-            missing -= {row[0] for row in wanted}
-            copied += len(wanted)
+                reuse.store_units(connection, taken, other.name)
+            for unit in taken:
+                del missing[unit[0]]
+            copied += len(taken)
         return copied
+
+    def reused(self) -> dict[str, int]:
+        """Return how many finished units were taken from other runs: folder to number."""
+        with self._connect() as connection:
+            return reuse.count(connection, self.code)
 
     def failures(self) -> list[tuple[Cell, str]]:
         """Return failed units with their tracebacks."""
         with self._connect() as connection:
             found = connection.execute(
-                "SELECT cell, error FROM units WHERE status = 'failed' AND code = ? ORDER BY key",
+                "SELECT cell, COALESCE(error, '') FROM units WHERE status = 'failed' AND code = ? "
+                f"AND {_WHOLE} ORDER BY key",
                 (self.code,),
             ).fetchall()
-        return [(json.loads(cell), error) for cell, error in found]
+        return [(json.loads(cell), str(error)) for cell, error in found]
 
-    def kept(self) -> list[tuple[Cell, list[Row]]]:
-        """Return every finished unit of the present code with its rows."""
+    def kept(self) -> list[list[Row]]:
+        """Return the rows of every finished unit of the present code."""
         with self._connect() as connection:
             found = connection.execute(
-                "SELECT cell, rows, digest FROM units WHERE status = 'done' AND code = ? "
-                "ORDER BY rowid",
-                (self.code,),
+                f"SELECT rows FROM units WHERE {_DONE} ORDER BY rowid", (self.code,)
             ).fetchall()
-        return [(json.loads(cell), self._read(rows, digest)) for cell, rows, digest in found]
+        return [self._rows(text) for (text,) in found]
 
-    def _read(self, text: str, digest: str) -> list[Row]:
-        """Rows from the table, if they are as they were written."""
-        if not isinstance(text, str) or row_digest(text) != digest:
+    def _rows(self, text: str) -> list[Row]:
+        """Rows from the table."""
+        try:
+            return reuse.checked_rows(text)
+        except ValueError as error:
             raise RunError(
-                f"{self.path / 'units.sqlite'} is damaged: rows are not as they were written. Move it "
+                f"{self.path / 'units.sqlite'} holds rows that no experiment writes: {error}. Move it "
                 "aside to measure anew."
-            )
-        rows: list[Row] = json.loads(text)
-        return rows
+            ) from None
 
     def rows(self, cells: list[Cell]) -> list[Row]:
         """Return the rows of the given units, in their order."""
         with self._connect() as connection:
-            found = connection.execute(
-                "SELECT key, rows, digest FROM units WHERE status = 'done' AND code = ?",
-                (self.code,),
-            ).fetchall()
-        kept = {key: (rows, digest) for key, rows, digest in found}
-        return [row for cell in cells for row in self._read(*kept[self.key(cell)])]
+            kept = dict(
+                connection.execute(f"SELECT key, rows FROM units WHERE {_DONE}", (self.code,))
+            )
+        keys = [self.key(cell) for cell in cells]
+        missing = sum(key not in kept for key in keys)
+        if missing:
+            raise RunError(
+                f"{missing} of {len(keys)} units are not kept in {self.path}, or were damaged since "
+                "they were measured; percolaw resume measures them again."
+            )
+        return [row for key in keys for row in self._rows(kept[key])]
+
+    def forget_damaged(self) -> int:
+        """Remove units of this code that are not as they were written; return how many there were."""
+        with self._connect() as connection:
+            n = connection.execute(
+                f"DELETE FROM units WHERE code = ? AND NOT {_WHOLE}", (self.code,)
+            ).rowcount
+            reuse.tidy(connection)
+            return n
 
     def forget_failures(self) -> int:
         """Remove failed units, so that they are measured again; return how many there were."""
@@ -338,14 +344,10 @@ class RunFolder:
         before = file.stat().st_size
         with self._connect() as connection:
             n = connection.execute("DELETE FROM units WHERE code != ?", (self.code,)).rowcount
-        connection = sqlite3.connect(file, timeout=60.0)
-        try:
+            reuse.tidy(connection)
+        with named(file), closing(open_writable(file)) as connection:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:
-            raise RunError(f"{file} cannot be made smaller now: {error}.") from error
-        finally:
-            connection.close()
         return n, max(0, before - file.stat().st_size)
 
     def count_other_code(self) -> int:
@@ -363,57 +365,13 @@ class RunFolder:
         write_atomic(self.path / "record.json", json.dumps(strict_json(record), indent=1) + "\n")
 
 
-def strict_json(value: Any) -> Any:
-    """Return plain JSON values in which infinities and NaN are null: strict JSON has neither."""
-
-    def clean(item: Any) -> Any:
-        if isinstance(item, float) and not math.isfinite(item):
-            return None
-        if isinstance(item, dict):
-            return {key: clean(inner) for key, inner in item.items()}
-        return [clean(inner) for inner in item] if isinstance(item, list) else item
-
-    return clean(json.loads(json.dumps(plain(value))))
-
-
-def experiment_code(experiment: type[Any]) -> str:
-    """Return the hash of the code that measures an experiment: the package, and for a class of a
-    user's own the file it stands in (not what that file imports)."""
-    import inspect
-
-    if experiment.__module__.split(".")[0] == "percolaw":
-        return code_id()
-    try:
-        own = Path(inspect.getsourcefile(experiment) or "").read_bytes()
-    except (OSError, TypeError):
-        own = experiment.__qualname__.encode()
-    return hashlib.sha256(code_id().encode() + own).hexdigest()[:16]
-
-
-@lru_cache(maxsize=1)
-def code_id() -> str:
-    """Return a hash of the package's source, without the parts that measure nothing."""
-    package = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
-        name = file.relative_to(package)
-        if name.parts[0] not in ("report", "runs", "cli", "__main__.py"):
-            digest.update(str(name).encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the record of a finished run folder."""
+    """Return the record of a finished run folder, an object with an experiment's name."""
     file = Path(path) / "record.json"
     if not file.exists():
         raise RunError(f"{path} has no record.json: not a run folder, or the run has not finished.")
-    record: dict[str, Any] = read_json(file)
+    again = "Run the same command again, which keeps finished units and writes it anew."
+    record = read_json(file, again)
+    if not isinstance(record, dict) or not isinstance(record.get("experiment"), str):
+        raise RunError(f"{file} does not hold the record of a run. {again}")
     return record
-
-
-def read_json(path: Path) -> Any:
-    """Return the JSON in a file, or raise RunError naming it."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}.") from None

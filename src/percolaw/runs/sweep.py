@@ -24,8 +24,11 @@ from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict, content_id, from_config, plain
 from percolaw.rng import Streams
 from percolaw.runs.activity import RunCancelled, working
+from percolaw.runs.files import is_plain_file, read_json, well_formed, write_atomic
 from percolaw.runs.run import Result, run
-from percolaw.runs.store import RunFolder, read_json, write_atomic
+from percolaw.runs.store import RunFolder
+from percolaw.runs.threads import one_thread
+from percolaw.runs.workers import refuse_in_starting_process
 
 Sampler: TypeAlias = Literal["grid", "random", "tpe"]
 
@@ -222,11 +225,17 @@ def run_sweep(
     -------
     SweepResult
     """
+    refuse_in_starting_process()
     checks.extra("optuna", "sweep")
     folder = Path(out) / f"sweep-{sweep.experiment.name}-{content_id(sweep.definition())}"
     folder.mkdir(parents=True, exist_ok=True)
+    definition = json.dumps(sweep.definition(), indent=1) + "\n"
     if not (folder / "sweep.json").exists():
-        write_atomic(folder / "sweep.json", json.dumps(sweep.definition(), indent=1) + "\n")
+        write_atomic(folder / "sweep.json", definition)
+    elif read_json(folder / "sweep.json") != json.loads(definition):
+        raise RunError(
+            f"{folder}/sweep.json is of another sweep, or damaged. Move the folder aside."
+        )
     with working(folder, waiting) as activity:
         study = _study(sweep, folder)
         _give_up_lost_trials(study)
@@ -262,12 +271,16 @@ def _study(sweep: Sweep, folder: Path) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))),
-        sampler=_sampler(sweep, 0),
-        study_name="sweep",
-        load_if_exists=True,
-    )
+    journal = folder / "journal.log"
+    if journal.exists() and not is_plain_file(journal):
+        raise RunError(f"{journal} is no regular file. Move it aside.")
+    with well_formed(f"{journal} cannot be read", "Move it aside to search anew."):
+        return optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            sampler=_sampler(sweep, 0),
+            study_name="sweep",
+            load_if_exists=True,
+        )
 
 
 def _suggest(trial: Any, axis: Axis) -> Any:
@@ -289,7 +302,8 @@ def _objective(sweep: Sweep, folder: Path, trial: Any) -> float:
         {k: v for k, v in row.items() if not k.startswith("test")}
         for row in store.rows(experiment.cells())
     ]
-    value = float(experiment.validate(rows))
+    with one_thread():
+        value = float(experiment.validate(rows))
     if not math.isfinite(value):
         raise ValueError(f"the objective of {result.folder} is {value}.")
     return value

@@ -9,16 +9,27 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 from typing import Any
 
 from percolaw import checks
+from percolaw.errors import RunError
+from percolaw.runs.threads import THREAD_VARIABLES, one_thread
 
-_THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+#: What a script needs that starts processes.
+GUARD = (
+    "Processes that a script starts import the script: what it runs must stand under "
+    '`if __name__ == "__main__":`.'
+)
+#: Exit code of a process that would have run its script again instead of working.
+_UNGUARDED = 78
 #: Memory that a worker should be able to have, in bytes.
 LEAST_MEMORY = 1 << 30
 
@@ -27,6 +38,90 @@ def default_workers() -> int:
     """Return the number of workers: cores this process may use, with 1 GiB of free memory each."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, checks.available_memory() // LEAST_MEMORY))
+
+
+def refuse_in_starting_process() -> None:
+    """End a process that is being started and imports a script that would begin the work again.
+
+    It would wait for the run that its parent holds, for ever and in silence.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        if sys.stderr is not None:
+            print(f"percolaw: {GUARD}", file=sys.stderr, flush=True)
+        raise SystemExit(_UNGUARDED)
+
+
+def check_reachable(executor: Executor, cls: type[Any]) -> None:
+    """Refuse an experiment that the processes of an executor cannot import.
+
+    Parameters
+    ----------
+    executor : Executor
+        Where it will be measured.
+    cls : type
+        The experiment's class.
+
+    Raises
+    ------
+    RunError
+        If its module is a script without a file: standard input, a notebook, an interactive session.
+    """
+    new = isinstance(executor, WorkerPool) or type(executor).__module__.startswith("distributed")
+    if isinstance(executor, ProcessPoolExecutor):
+        context = getattr(executor, "_mp_context", None) or multiprocessing.get_context()
+        new = context.get_start_method() != "fork"
+    if not new:
+        return
+    _check_main_file()
+    if cls.__module__ == "__main__" and not hasattr(sys.modules["__main__"], "__file__"):
+        raise RunError(
+            f"{cls.__name__} is defined in a notebook or an interactive session, where other processes "
+            "cannot import it. Put it into a module, or measure in this process (no executor)."
+        )
+
+
+def _check_main_file() -> None:
+    """Refuse a script that new processes cannot find."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if file is not None and getattr(main, "__spec__", None) is None and not Path(file).is_file():
+        raise RunError(
+            f"worker processes import the script that starts them, and there is no file {file}. Put "
+            "the script into a file, or measure in this process (no executor, --workers 1)."
+        )
+
+
+def _check_semaphores(context: SpawnContext) -> None:
+    try:
+        context.RLock()
+    except (OSError, ImportError) as error:
+        raise RunError(
+            f"this system gives no semaphores ({error}), which worker processes need: on Linux they "
+            "lie in /dev/shm, which must exist and be writable. Measure in one process, --workers 1."
+        ) from error
+
+
+class _Context(SpawnContext):
+    """New interpreters, whose processes are remembered: Pebble does not tell how they ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: list[SpawnProcess] = []
+        self._unguarded = False
+
+    def Process(self, *arguments: Any, **keywords: Any) -> SpawnProcess:  # type: ignore[override]
+        """Make a process; see `multiprocessing.Process`."""
+        self.check()
+        self._made.append(SpawnProcess(*arguments, **keywords))
+        return self._made[-1]
+
+    def check(self) -> None:
+        """Raise RunError if a process ended because its script has no guard."""
+        codes = [process.exitcode for process in self._made]
+        self._unguarded |= _UNGUARDED in codes
+        self._made = [p for p, code in zip(self._made, codes, strict=True) if code is None]
+        if self._unguarded:
+            raise RunError(f"{GUARD} The worker processes have begun the whole script again.")
 
 
 class WorkerPool(Executor):
@@ -40,6 +135,16 @@ class WorkerPool(Executor):
     memory : float, optional
         Bytes that a worker may take beyond its start; a unit that wants more fails with MemoryError.
         Free memory over the number of workers if None.
+
+    Raises
+    ------
+    RunError
+        If processes cannot be started here: no file of the main script, no semaphores.
+
+    Notes
+    -----
+    The processes import the script that makes the pool, which must do so under
+    ``if __name__ == "__main__":``.
     """
 
     def __init__(
@@ -49,7 +154,11 @@ class WorkerPool(Executor):
         self.timeout = None if timeout is None else checks.real("timeout", timeout, minimum=1e-3)
         share = checks.available_memory() / self.workers if memory is None else memory
         self.memory = int(checks.real("memory", share, minimum=1.0))
+        refuse_in_starting_process()
+        _check_main_file()
         self._closed = False
+        self._context = _Context()
+        _check_semaphores(self._context)
         self._pool = self._start()
 
     def _start(self) -> Any:
@@ -61,15 +170,16 @@ class WorkerPool(Executor):
             self.workers,
             initializer=_start_worker,
             initargs=(os.getpid(), self.memory),
-            context=multiprocessing.get_context("spawn"),
+            context=self._context,
         )
 
     def restart(self) -> None:
         """Give up all processes and what they were doing, and make new ones.
 
-        For a pool that does nothing: a worker killed in the instant in which it takes a unit takes the
-        unit with it, and nobody is told.
+        For a pool that does nothing or is broken: a worker killed in the instant in which it takes a
+        unit takes the unit with it, and nobody is told. RunError if new ones would end likewise.
         """
+        self._context.check()
         threading.Thread(target=_stop, args=(self._pool,), daemon=True).start()
         self._pool = self._start()
 
@@ -87,7 +197,7 @@ class WorkerPool(Executor):
                 # An idle worker that dies breaks the pool; it is then empty, and starts anew.
                 if attempt or self._closed:
                     raise
-                self._pool = self._start()
+                self.restart()
         raise AssertionError("not reached")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -124,8 +234,10 @@ def _shorten_waits() -> None:
 def _start_worker(parent: int, memory: int) -> None:
     """Leave Ctrl-C to the parent, exit when it is gone, threads and memory limited."""
     _shorten_waits()
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))  # for workers that replace dead ones
+    os.environ.update(dict.fromkeys(("NUMBA_NUM_THREADS", *THREAD_VARIABLES), "1"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with one_thread():  # its imports take no time of the first unit, which may be limited
+        pass
     try:
         import resource
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.scaling.ranks import log_integral
 from percolaw.scaling.theory import allocation_shape, model_break_rank
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -37,22 +38,26 @@ def power_law_allocation(
     total = checks.real("degrees_of_freedom", degrees_of_freedom, minimum=0.0)
     b = checks.real("shape", shape)
     k_br = checks.real("break_rank", break_rank)
+    n = checks.integer("n_clusters", n_clusters, minimum=1)
+    checks.memory(56.0 * n, f"capacities of {n} clusters", "Lower n_clusters.")
     if k_br < 1.0:
         raise ValueError(f"break_rank must be at least 1; got {k_br}.")
-    k = np.arange(1, checks.integer("n_clusters", n_clusters, minimum=1) + 1, dtype=np.float64)
-    if k_br == 1.0:
-        return np.zeros(k.size)
-    x = np.log(k_br)
-    if total == 0.0:
-        return np.zeros(k.size)
+    if k_br == 1.0 or total == 0.0:
+        return np.zeros(n)
+    log_k, x = np.log(np.arange(1, n + 1, dtype=np.float64)), np.log(k_br)
+    log_k = log_k[log_k < x]
     # a k^(b-1) with the larger power taken out, so that large |b| overflows on neither side.
-    if b > 0.0:
-        log_n = np.log(total * b / -np.expm1(-b * x)) - x + (b - 1.0) * (np.log(k) - x)
-    else:
-        log_n = np.log(total * (b / np.expm1(b * x) if b < 0.0 else 1.0 / x)) + (b - 1.0) * np.log(
-            k
+    log_first = np.log(total) - float(log_integral(x, b)) - (x if b > 0.0 else 0.0)
+    with np.errstate(over="ignore"):
+        log_n = log_first + (b - 1.0) * (log_k - (x if b > 0.0 else 0.0))
+    if log_n.max() > 709.0:
+        raise ValueError(
+            f"the first clusters would get more than 1e308 each of {total:g} degrees of freedom at shape "
+            f"{b:g}: the rule is normalised as an integral. Lower degrees_of_freedom or |shape|."
         )
-    return np.where(k < k_br, np.exp(np.minimum(log_n, 690.0)), 0.0)
+    out = np.zeros(n)
+    out[: log_k.size] = np.exp(log_n)
+    return out
 
 
 def optimal_allocation(
@@ -106,7 +111,7 @@ def weighted_allocation(
     spent = np.cumsum(m[order] * share)
     mass = m[order] * w[order]
     left = mass.sum() - np.cumsum(mass)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         served = (budget / spent) ** -gamma * spent
         # A cluster with less than 1 has loss 1: such numbers served are never the best.
         loss = np.where((budget * share >= spent) & (share > 0.0), served + left, np.inf)
@@ -124,6 +129,11 @@ def _weights(weight: npt.ArrayLike, count: npt.ArrayLike | None) -> tuple[FloatA
     m = np.ones(w.size) if count is None else checks.finite_array("count", count, length=w.size)
     if np.any(m < 1):
         raise ValueError(f"count must be at least 1 everywhere; got {m.min():g}.")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.sum(w * m)):
+            raise ValueError(
+                f"weight (up to {w.max():g}) times count adds up to infinity; divide by the largest."
+            )
     return w, m
 
 

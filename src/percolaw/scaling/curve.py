@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -21,7 +23,7 @@ class PointLearner(Protocol):
     """Anything with scikit-learn's fit and predict."""
 
     def fit(self, points: Any, values: Any) -> Any:
-        """Return something with ``predict``."""
+        """Return something with ``predict``, or None if the learner itself has it."""
         ...
 
 
@@ -187,7 +189,7 @@ def _over_seeds(loss: FloatArray, reduce: Callable[[FloatArray], Any]) -> FloatA
 
 
 def scaling_curve(
-    learner: PointLearner,
+    learner: PointLearner | Callable[[], PointLearner],
     points: npt.ArrayLike,
     values: npt.ArrayLike,
     sizes: npt.ArrayLike,
@@ -198,44 +200,193 @@ def scaling_curve(
 ) -> LearningCurve:
     """Train on growing random parts of the data and test on points never trained on.
 
+    The loss is mean((prediction - value)^2) / var(value) over the test points; of several outputs,
+    the mean over all of them over the mean of their variances.
+
     Parameters
     ----------
-    learner : object with fit(points, values)
-        `fit` returns something with `predict` (scikit-learn estimators do).
-    points : array, shape (n, d)
-    values : array, shape (n,)
+    learner : object with fit(points, values), or function that makes one
+        `fit` returns something with `predict`, or the learner has it. Every fit is made by a fresh
+        copy, so that nothing learned in one is known to the next, and the object given stays as it
+        is: `sklearn.base.clone` of scikit-learn's estimators, `copy.deepcopy` of others, a call of a
+        function. What a learner keeps outside of itself (a global, a file) is not copied.
+    points : array, shape (n, d) or (n, ...)
+    values : array, shape (n,), (n, 1) or (n, n_outputs)
+        Numbers; class labels as rows of 0 and 1.
     sizes : array of int
         Training sizes, rising; each repeat draws the largest set and uses its first rows.
     n_test, n_repeats : int
-        Test points of each repeat, and repeats; repeats share one dataset, so the interval of a
-        fit does not contain the scatter between datasets.
+        Test points of each repeat (at least 2), and repeats; repeats share one dataset, so the
+        interval of a fit does not contain the scatter between datasets.
     rng : int, Generator or Streams
         Streams ``split`` keyed by repeat.
+
+    Raises
+    ------
+    TypeError
+        For what is no learner, cannot be copied, or predicts no numbers.
+    ValueError
+        For predictions of another shape or not finite, and for test values that do not vary.
+
+    Warns
+    -----
+    UserWarning
+        For values that look like class labels: they are taken as numbers.
     """
-    x = np.asarray(points)
-    y = checks.finite_array("values", values, ndim=1, length=x.shape[0])
-    given = checks.finite_array("sizes", sizes)
-    if np.any(given != np.floor(given)):
+    x, y = _checked_data(points, values)
+    size = _checked_sizes(sizes)
+    tests = checks.integer("n_test", n_test, minimum=2)
+    repeats = checks.integer("n_repeats", n_repeats, minimum=1)
+    largest = int(size[-1])
+    if largest + tests > x.shape[0]:
         raise ValueError(
-            f"sizes must be integers; got {given[:3]}... Round them (percolaw.geometric)."
-        )
-    size = given.astype(np.int64)
-    largest = int(size.max(initial=0))
-    if size.ndim != 1 or size.size == 0 or size.min() < 1 or np.any(np.diff(size) <= 0):
-        raise ValueError("sizes must be positive and rise strictly.")
-    if largest + n_test > x.shape[0]:
-        raise ValueError(
-            f"sizes up to {largest} and {n_test} test points need {largest + n_test} points; "
+            f"sizes up to {largest} and {tests} test points need {largest + tests} points; "
             f"got {x.shape[0]}."
         )
     streams = as_streams(rng)
-    loss = np.empty((checks.integer("n_repeats", n_repeats, minimum=1), size.size))
-    for repeat in range(n_repeats):
-        order = streams.generator("split", repeat).permutation(x.shape[0])
-        test, train = order[:n_test], order[n_test : n_test + largest]
+    orders = [streams.generator("split", r).permutation(x.shape[0]) for r in range(repeats)]
+    for repeat, order in enumerate(orders):
+        _refuse_flat(y[order[:tests]], repeat)
+    fresh = _maker(learner)
+    loss = np.empty((repeats, size.size))
+    for repeat, order in enumerate(orders):
+        test, train = order[:tests], order[tests : tests + largest]
         target = y[test]
+        variance = float(np.mean(target.var(axis=0)))
         for j, n in enumerate(size):
             rows = train[:n]
-            predicted = learner.fit(x[rows], y[rows]).predict(x[test])
-            loss[repeat, j] = np.mean((predicted - target) ** 2) / target.var()
+            what = f"the predictions for n = {n}, repeat {repeat},"
+            predict = _fit(fresh(), x[rows], y[rows])
+            predicted = checks.returned(what, predict(x[test]), target.shape, "One a test point.")
+            loss[repeat, j] = np.mean((predicted - target) ** 2) / variance
     return LearningCurve(size, loss)
+
+
+def _checked_data(points: Any, values: Any) -> tuple[npt.NDArray[Any], FloatArray]:
+    """Return points in their own dtype (token ids stay integers), and values (n,) or (n, k >= 2)."""
+    x = checks.array("points", points)
+    if x.ndim < 2 or 0 in x.shape:
+        raise ValueError(
+            f"points must have shape (n, d), neither 0; got {x.shape}. One row a point: "
+            "X.reshape(len(X), -1)."
+        )
+    if x.dtype.kind == "f":
+        bad = int(np.count_nonzero(~np.isfinite(x.reshape(x.shape[0], -1)).all(axis=1)))
+        if bad:
+            raise ValueError(
+                f"{bad} of {x.shape[0]} points hold NaN or infinity. Remove or impute them first."
+            )
+    y = checks.target_values("values", values, x.shape[0])
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.ndim == 1 and np.all(y == np.floor(y)):
+        kinds = np.unique(y)
+        if 3 <= kinds.size <= min(1000, y.size // 10):
+            warnings.warn(
+                f"values are {kinds.size} different whole numbers and are taken as numbers: "
+                f"{kinds[-1]:g} is further from {kinds[0]:g} than {kinds[1]:g} is. Of class labels "
+                "pass rows of 0 and 1: numpy.eye(n_classes)[labels].",
+                stacklevel=3,
+            )
+    return x, y
+
+
+def _checked_sizes(sizes: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    size = checks.integer_array("sizes", sizes)
+    if size.ndim != 1 or size.size == 0 or size.min() < 1 or np.any(np.diff(size) <= 0):
+        raise ValueError("sizes must be positive and rise strictly.")
+    return size
+
+
+def _refuse_flat(target: FloatArray, repeat: int) -> None:
+    """Refuse test values whose variance is 0, or leaves the range of float64."""
+    if np.all(target == target[0]):
+        raise ValueError(
+            f"all {target.shape[0]} test values of repeat {repeat} are equal; a loss relative to "
+            "their variance means nothing. Raise n_test, or pass values that vary."
+        )
+    with np.errstate(over="ignore", under="ignore"):
+        variance = float(np.mean(target.var(axis=0)))
+    if not 1e-280 < variance < 1e280:
+        raise ValueError(
+            f"the test values vary by {float(np.ptp(target)):.3g}, whose square is outside of "
+            "float64. Rescale values: (values - values.mean()) / numpy.ptp(values)."
+        )
+
+
+def _maker(learner: Any) -> Callable[[], Any]:
+    """Return a function that gives a learner which has seen no data, a new one with every call."""
+    kind = type(learner).__name__
+    if isinstance(learner, type):
+        raise TypeError(
+            f"learner must be an object with fit and predict; got the class {learner.__name__}. "
+            f"Pass {learner.__name__}(...), or a function that makes one."
+        )
+    if not callable(getattr(learner, "fit", None)):
+        if not callable(learner):
+            raise TypeError(
+                f"learner must have fit(points, values) and predict(points), as scikit-learn's; got "
+                f"{learner!r:.60} ({kind})."
+            )
+        seen: list[Any] = []
+        return lambda: _made(learner, seen)
+    if callable(getattr(learner, "get_params", None)):
+        try:
+            from sklearn.base import clone
+        except ImportError:
+            pass
+        else:
+            return lambda: clone(learner)
+
+    def copied() -> Any:
+        try:
+            fresh = copy.deepcopy(learner)
+        except Exception as error:
+            raise TypeError(
+                f"every fit needs a fresh copy of the learner, and this {kind} cannot be copied "
+                f"({error}). Pass a function that makes one: lambda: {kind}(...)."
+            ) from error
+        if fresh is learner:
+            raise TypeError(
+                f"every fit needs a fresh copy of the learner, and copying this {kind} gives itself. "
+                f"Pass a function that makes one: lambda: {kind}(...)."
+            )
+        return fresh
+
+    return copied
+
+
+def _made(make: Callable[[], Any], seen: list[Any]) -> Any:
+    """Return what a user's function makes, a new object with every call."""
+    name = getattr(make, "__name__", type(make).__name__)
+    try:
+        made = make()
+    except TypeError as error:
+        raise TypeError(
+            "learner must have fit(points, values) and predict(points), or be a function of no "
+            f"arguments that makes such an object; {name} is neither ({error})."
+        ) from error
+    if isinstance(made, type) or not callable(getattr(made, "fit", None)):
+        raise TypeError(
+            f"{name}() must make an object with fit(points, values) and predict(points); it gave "
+            f"{made!r:.60} ({type(made).__name__})."
+        )
+    if any(made is one for one in seen):
+        raise ValueError(
+            f"{name}() gave the same object again, which knows what it learned before. Make a new "
+            "one with every call."
+        )
+    seen[:] = [made]
+    return made
+
+
+def _fit(learner: Any, points: npt.NDArray[Any], values: FloatArray) -> Callable[[Any], Any]:
+    """Fit a fresh learner and return the ``predict`` of what fit returns, or else its own."""
+    fitted = learner.fit(points, values)
+    for one in (fitted, learner):
+        if not isinstance(one, type) and callable(getattr(one, "predict", None)):
+            found: Callable[[Any], Any] = one.predict
+            return found
+    raise TypeError(
+        f"fit must return something with predict(points), or the learner must have it; "
+        f"{type(learner).__name__}.fit returned {fitted!r:.60} ({type(fitted).__name__})."
+    )

@@ -62,7 +62,7 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
         )
         return findings
     straight = _misfit(log_x, log_y)
-    exponential = _misfit(x, log_y)
+    exponential = _misfit(x / x[-1], log_y)
     slopes = local_exponents(x, y)
     if exponential < 0.5 * straight and slopes[-1] > 2.0 * max(slopes[0], 1e-12):
         findings.append(

@@ -1,4 +1,4 @@
-"""Exponents with honest intervals, scale factors, local slopes, and comparison of model forms."""
+"""Exponents with honest intervals, scale factors and local slopes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ Aggregate: TypeAlias = Literal["geometric", "mean", "median"]
 def geometric(start: float, stop: float, n: int = 20) -> npt.NDArray[np.int64]:
     """Return up to n distinct integer sizes spaced geometrically from start to stop."""
     low = checks.real("start", start, minimum=1.0)
-    high = checks.real("stop", stop, minimum=low)
+    high = checks.real("stop", stop, minimum=low, maximum=2.0**62)
     count = checks.integer("n", n, minimum=1)
+    checks.memory(40.0 * count, f"{count} sizes", "Ask for fewer.")
     return np.unique(np.rint(np.geomspace(low, high, count)).astype(np.int64))
 
 
@@ -51,8 +52,8 @@ def log_slopes(size: npt.ArrayLike, curves: npt.ArrayLike) -> FloatArray:
     array of float64, shape (n_seeds,)
         NaN with fewer than 3 sizes.
     """
-    x = np.log(np.asarray(size, dtype=np.float64))
-    y = np.log(np.atleast_2d(np.asarray(curves, dtype=np.float64)))
+    x = np.log(checks.float_array("size", size))
+    y = np.log(np.atleast_2d(checks.float_array("curves", curves)))
     if x.size < 3:
         return np.full(y.shape[0], np.nan)
     x = x - x.mean()
@@ -62,9 +63,10 @@ def log_slopes(size: npt.ArrayLike, curves: npt.ArrayLike) -> FloatArray:
 def aggregate(loss: npt.ArrayLike, how: Aggregate = "geometric") -> FloatArray:
     """Return one curve from seeds: geometric mean (default), mean or median over axis 0."""
     checks.choice("how", how, ("geometric", "mean", "median"))
-    y = np.asarray(loss, dtype=np.float64)
+    y = checks.float_array("loss", loss)
     if how == "geometric":
-        return np.asarray(np.exp(np.log(y).mean(axis=0)))
+        with np.errstate(divide="ignore"):  # a loss of 0 makes the mean 0
+            return np.asarray(np.exp(np.log(y).mean(axis=0)))
     return np.asarray(y.mean(axis=0) if how == "mean" else np.median(y, axis=0))
 
 
@@ -79,13 +81,14 @@ def bootstrap_interval(
     """Return a bootstrap interval over seeds for the mean or median of scalars.
 
     The percentile interval is widened about the estimate by sqrt(n/(n-1)) t_(n-1)/z, which
-    corrects its known shortness for few seeds.
+    corrects its known shortness for few seeds. `level` lies strictly between 0 and 1.
     """
     x = checks.finite_array("values", values, ndim=1)
     checks.choice("statistic", statistic, ("mean", "median"))
+    _level(level)
     if x.size < 2:
         raise ValueError(f"an interval needs at least 2 seeds; got {x.size}.")
-    draw = as_streams(rng).generator("bootstrap").integers(0, x.size, (n_bootstrap, x.size))
+    draw = _resampled(x.size, n_bootstrap, rng)
     reduce = np.mean if statistic == "mean" else np.median
     return _interval(float(reduce(x)), reduce(x[draw], axis=1), x.size, level)
 
@@ -94,6 +97,23 @@ def seed_interval(values: npt.ArrayLike) -> tuple[float, float]:
     """Return the 95% bootstrap interval of a mean over seeds; (-inf, inf) below 3 seeds."""
     x = checks.finite_array("values", values, ndim=1)
     return bootstrap_interval(x) if x.size >= 3 else (-np.inf, np.inf)
+
+
+def _level(level: float) -> float:
+    """Return the level of an interval, strictly between 0 and 1, or raise."""
+    number = checks.real("level", level)
+    if not 1e-9 <= number <= 1.0 - 1e-9:
+        raise ValueError(
+            f"level must lie between 0 and 1, ends excluded; got {level!r}. 0.95 is a 95% interval."
+        )
+    return number
+
+
+def _resampled(n_seeds: int, n_bootstrap: int, rng: RandomLike) -> npt.NDArray[np.int64]:
+    """Draw the seeds of every replicate, (n_bootstrap, n_seeds). Stream ``bootstrap``."""
+    n = checks.integer("n_bootstrap", n_bootstrap, minimum=1, maximum=1 << 40)
+    checks.memory(24.0 * n * n_seeds + 32.0 * n, f"{n} bootstrap replicates", "Lower n_bootstrap.")
+    return as_streams(rng).generator("bootstrap").integers(0, n_seeds, (n, n_seeds))
 
 
 def _interval(
@@ -138,8 +158,11 @@ class PowerLawFit:
 
     def __str__(self) -> str:
         low, high = self.interval
+        interval = f"[{low:.3f}, {high:.3f}]"
+        if self.n_seeds < 3:
+            interval = "(an interval needs 3 or more repeats)"
         return (
-            f"exponent {self.exponent:.3f} [{low:.3f}, {high:.3f}] "
+            f"exponent {self.exponent:.3f} {interval} "
             f"({self.n_seeds} seeds, sizes {self.window[0]:.3g}..{self.window[1]:.3g})"
         )
 
@@ -164,6 +187,10 @@ def fit_power_law(
         Sizes used; all by default. Must span at least a decade and hold 3 sizes.
     how : {"geometric", "mean", "median"}
         How seeds become one curve, inside every bootstrap replicate.
+    level : float
+        Of the interval, strictly between 0 and 1.
+    n_bootstrap : int
+        Replicates, at least 1; 24 bytes each a seed.
 
     Raises
     ------
@@ -172,6 +199,8 @@ def fit_power_law(
     """
     x = _sizes(size)
     y = _losses(loss, x.size)
+    level = _level(level)
+    checks.integer("n_bootstrap", n_bootstrap, minimum=1)
     low, high = (float(x[0]), float(x[-1])) if window is None else window
     inside = (x >= low * (1 - 1e-12)) & (x <= high * (1 + 1e-12))
     used = x[inside]
@@ -186,8 +215,7 @@ def fit_power_law(
     line, bend = _line(log_x, np.log(aggregate(part, how)))
     interval = (-np.inf, np.inf)
     if part.shape[0] >= 3:
-        generator = as_streams(rng).generator("bootstrap")
-        draw = generator.integers(0, part.shape[0], (n_bootstrap, part.shape[0]))
+        draw = _resampled(part.shape[0], n_bootstrap, rng)
         if how == "geometric":  # the slope of a mean of logs is the mean of the slopes
             slopes = np.array([-_line(log_x, row)[0][0] for row in np.log(part)])
             replicate = slopes[draw].mean(axis=1)
@@ -220,87 +248,6 @@ def _line(log_x: FloatArray, log_y: FloatArray) -> tuple[tuple[float, float], fl
     return (slope, float(log_y.mean() - slope * log_x.mean())), bend
 
 
-@dataclass(frozen=True)
-class ModelComparison:
-    """How well competing forms describe one curve.
-
-    Attributes
-    ----------
-    residual : dict
-        Root mean square residual of log loss of each form.
-    aicc : dict
-        Small-sample Akaike criterion of each form, less the smallest; under 2 is a tie, above 10
-        decisive.
-    best : str
-    parameters : dict
-        Fitted parameters of each form.
-    """
-
-    residual: dict[str, float]
-    aicc: dict[str, float]
-    best: str
-    parameters: dict[str, tuple[float, ...]]
-
-
-def compare_forms(
-    size: npt.ArrayLike, loss: npt.ArrayLike, prediction: npt.ArrayLike | None = None
-) -> ModelComparison:
-    """Hold a power law, a power law with offset and a predicted curve against measured losses.
-
-    Parameters
-    ----------
-    size, loss
-        As in `fit_power_law`; seeds are averaged geometrically.
-    prediction : array, shape (n_sizes,), optional
-        Predicted curve, compared up to a constant factor (one parameter).
-
-    Notes
-    -----
-    The offset form is a size^-e + c with a, c >= 0. Residuals are of log loss, equally weighted.
-    """
-    from scipy.optimize import minimize_scalar, nnls
-
-    x = _sizes(size)
-    y = aggregate(_losses(loss, x.size))
-    if x.size < 6:
-        raise ValueError(f"comparing forms needs at least 6 sizes; got {x.size}.")
-    log_x, log_y = np.log(x), np.log(y)
-    fitted: dict[str, FloatArray] = {}
-    parameters: dict[str, tuple[float, ...]] = {}
-    (slope, intercept), _ = _line(log_x, log_y)
-    fitted["power law"] = slope * log_x + intercept
-    parameters["power law"] = (-slope, float(np.exp(intercept)))
-
-    def offset(exponent: float) -> tuple[float, FloatArray, FloatArray]:
-        design = np.stack([x**-exponent, np.ones(x.size)], axis=1) / y[:, None]
-        weights, _ = nnls(design, np.ones(x.size))
-        model = np.maximum(design @ weights * y, 1e-300)
-        return float(np.sum((np.log(model) - log_y) ** 2)), weights, np.log(model)
-
-    best = minimize_scalar(lambda e: offset(e)[0], bounds=(1e-3, 4.0), method="bounded")
-    _, weights, model = offset(float(best.x))
-    fitted["power law + offset"] = model
-    parameters["power law + offset"] = (float(best.x), float(weights[0]), float(weights[1]))
-    if prediction is not None:
-        if np.ndim(prediction) != 1:
-            raise ValueError(f"prediction must be one curve; got shape {np.shape(prediction)}.")
-        curve = np.log(_losses(prediction, x.size)[0])
-        shift = float(np.mean(log_y - curve))
-        fitted["prediction"] = curve + shift
-        parameters["prediction"] = (float(np.exp(shift)),)
-    n = x.size
-    residual, criterion = {}, {}
-    for name, model in fitted.items():
-        k = len(parameters[name]) + 1
-        square = float(np.mean((model - log_y) ** 2))
-        residual[name] = square**0.5
-        correction = 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.inf
-        criterion[name] = n * np.log(max(square, 1e-300)) + 2 * k + correction
-    least = min(criterion.values())
-    relative = {name: float(value - least) for name, value in criterion.items()}
-    return ModelComparison(residual, relative, min(relative, key=lambda m: relative[m]), parameters)
-
-
 def fit_scale_factor(
     size: npt.ArrayLike, loss: npt.ArrayLike, exponent: float = 0.5, delta: float = 1.0
 ) -> float:
@@ -318,6 +265,8 @@ def fit_scale_factor(
     from scipy.optimize import minimize_scalar
     from scipy.special import huber
 
+    power = checks.real("exponent", exponent, minimum=1e-9, maximum=1e9)
+    knee = checks.real("delta", delta, minimum=1e-9)
     x = checks.finite_array("size", size, ndim=1)
     y = checks.finite_array("loss", loss, ndim=1, length=x.size)
     if np.any(x <= 0) or np.any(y < 0):
@@ -328,7 +277,7 @@ def fit_scale_factor(
     log_x, log_y = np.log(x[keep]), np.log(y[keep])
 
     def cost(log_f: float) -> float:
-        return float(np.sum(huber(delta, log_y + exponent * np.maximum(log_x - log_f, 0.0))))
+        return float(np.sum(huber(knee, log_y + power * np.maximum(log_x - log_f, 0.0))))
 
     # The cost is piecewise smooth: bracket the least value on a grid, then refine.
     top = max(float(log_x.max()), 1.0) + 1.0
@@ -343,6 +292,8 @@ def _sizes(size: npt.ArrayLike) -> FloatArray:
     x = checks.finite_array("size", size, ndim=1)
     if x.size < 2 or np.any(x <= 0) or np.any(np.diff(x) <= 0):
         raise ValueError("size must hold at least 2 positive values in rising order.")
+    if np.any(np.diff(np.log(x)) <= 0):
+        raise ValueError("sizes are too close to each other to tell their logarithms apart.")
     return x
 
 

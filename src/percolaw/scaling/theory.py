@@ -15,12 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.scaling import ranks
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Convention: TypeAlias = Literal["integral", "discrete"]
 
-#: Ranks summed one by one by the discrete convention before the tail becomes an integral.
-_EXACT_RANKS = 1 << 17
+#: Logarithm of the largest float.
+_LARGEST_LOG = 709.0
+#: Rate below which the mean distance is expanded: relative error 1e-8, instead of 40/sqrt(rate) steps.
+_SMALL_RATE = 1e-8
 
 
 # ---- one cluster
@@ -35,7 +38,9 @@ def single_cluster_loss(
     if np.any(f <= 0):
         raise ValueError("scale_factor must be positive.")
     gamma = checks.real("cluster_exponent", cluster_exponent, minimum=0.0)
-    return np.asarray(np.maximum(n / f, 1.0) ** -gamma)
+    log_ratio = np.maximum(ranks.log_of(n) - np.log(f), 0.0)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.exp(-gamma * log_ratio))
 
 
 def mean_nearest_distance(n_observed: npt.ArrayLike) -> FloatArray:
@@ -45,12 +50,12 @@ def mean_nearest_distance(n_observed: npt.ArrayLike) -> FloatArray:
     exactly m >= 1 independent observed sites. m = 1 gives the Rayleigh mean sqrt(pi/2); large m
     gives sqrt(2/m).
     """
-    from scipy.special import gammaln
+    from scipy.special import poch
 
     m = checks.finite_array("n_observed", n_observed)
     if np.any(m < 1):
-        raise ValueError("n_observed must be at least 1.")
-    return np.asarray(math.sqrt(2.0) * np.exp(gammaln(m + 0.5) - gammaln(m + 1.0)))
+        raise ValueError(f"n_observed must be at least 1; got {m.min():g}.")
+    return np.asarray(math.sqrt(2.0) / poch(m + 0.5, 0.5))
 
 
 def nearest_neighbor_loss(mean_observed: npt.ArrayLike) -> FloatArray:
@@ -63,10 +68,10 @@ def nearest_neighbor_loss(mean_observed: npt.ArrayLike) -> FloatArray:
     Being a ratio of means it is not the mean loss of targets standardised cluster by cluster, which
     is a mean of ratios and up to E[1/V] E[V] = 1.28 times larger.
     """
-    from scipy.special import ive
+    from scipy.special import i0e
 
     n = _nonnegative("mean_observed", mean_observed)
-    return np.asarray(4.0 * ive(0, n / 2.0) - 3.0 * np.exp(-n))
+    return np.asarray(4.0 * i0e(n / 2.0) - 3.0 * np.exp(-n))
 
 
 #: n in max(n/f, 1)^(-1/2) where 4/sqrt(pi n) reaches 1.
@@ -86,6 +91,7 @@ def nearest_distance_survival(
     """
     rho = checks.probability("rate", rate)
     top = checks.integer("max_distance", max_distance, minimum=0)
+    checks.memory(8.0 * top, f"{top} distances", "Lower max_distance.")
     z = checks.coordination_number(coordination_number)
     out = np.empty(top + 1)
     q = t = 1.0 - rho
@@ -96,9 +102,9 @@ def nearest_distance_survival(
         if math.isinf(z):
             q = t = (1.0 - rho) * math.exp(-(1.0 - q))
         else:
-            keep = 1.0 - (1.0 - q) / (z - 1.0)
-            t = (1.0 - rho) * keep ** (z - 2.0)
-            q = t * keep
+            log_keep = math.log1p(-(1.0 - q) / (z - 1.0))
+            t = (1.0 - rho) * math.exp((z - 2.0) * log_keep)
+            q = t * math.exp(log_keep)
     return out
 
 
@@ -115,9 +121,19 @@ def mean_nearest_distance_at_rate(
     for i, rho in np.ndenumerate(rates):
         if not 0.0 < rho <= 1.0:
             raise ValueError(f"rate must lie in (0, 1]; got {rho}.")
-        reach = int(40.0 / math.sqrt(rho)) + 10
-        out[i] = float(np.sum(nearest_distance_survival(float(rho), reach, z)))
+        out[i] = _mean_distance(float(rho), z)
     return out.reshape(np.shape(rate))
+
+
+def _mean_distance(rho: float, z: float) -> float:
+    """Mean distance at one rate; below `_SMALL_RATE` by its expansion, 1 - factor ~ sqrt(rate)."""
+    if rho < _SMALL_RATE:
+        lost = 1.0 - _mean_distance(_SMALL_RATE, z) * math.sqrt(
+            _SMALL_RATE * offspring_variance(z) / 2.0
+        )
+        factor = 1.0 - lost * math.sqrt(rho / _SMALL_RATE)
+        return factor * math.sqrt(2.0 / offspring_variance(z)) / math.sqrt(rho)
+    return float(np.sum(nearest_distance_survival(rho, int(40.0 / math.sqrt(rho)) + 10, z)))
 
 
 def offspring_variance(coordination_number: float = math.inf) -> float:
@@ -174,8 +190,11 @@ def posterior_constant() -> float:
 def zipf_weights(rank_exponent: float, n_clusters: int) -> FloatArray:
     """Return k^-(1+alpha) for k = 1..n_clusters, normalised to sum 1."""
     alpha = _positive("rank_exponent", rank_exponent)
-    k = np.arange(1, checks.integer("n_clusters", n_clusters, minimum=1) + 1, dtype=np.float64)
-    weight = k ** -(1.0 + alpha)
+    n = checks.integer("n_clusters", n_clusters, minimum=1)
+    checks.memory(24.0 * n, f"weights of {n} clusters", "Lower n_clusters.")
+    k = np.arange(1, n + 1, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        weight = np.exp(-(1.0 + alpha) * np.log(k))
     return np.asarray(weight / weight.sum())
 
 
@@ -186,19 +205,13 @@ def optimal_break_capacity(cluster_exponent: float) -> float:
     cluster with n = 1, where the paper puts the break.
     """
     gamma = _positive("cluster_exponent", cluster_exponent)
-    return (1.0 + gamma) ** (1.0 / gamma)
+    return math.exp(math.log1p(gamma) / gamma)
 
 
 def allocation_shape(rank_exponent: float, cluster_exponent: float) -> float:
     """Return b = 1 - (alpha + 1)/(gamma + 1) of the optimal allocation n_k = a k^(b-1)."""
     alpha = _positive("rank_exponent", rank_exponent)
     return 1.0 - (alpha + 1.0) / (_positive("cluster_exponent", cluster_exponent) + 1.0)
-
-
-def _power_integral(k: FloatArray, b: float) -> FloatArray:
-    """(k^b - 1)/b, log k at b = 0."""
-    x = np.log(k)
-    return np.asarray(np.expm1(b * x) / b if b != 0.0 else x)
 
 
 def model_break_rank(
@@ -209,26 +222,12 @@ def model_break_rank(
 ) -> FloatArray:
     """Return k_br, the rank of the last cluster that receives capacity (integral convention).
 
-    Solves N = n_br k_br^(1-b) (k_br^b - 1)/b with n_br = `break_capacity` (1 in the paper).
+    Solves N = n_br k_br^(1-b) (k_br^b - 1)/b with n_br = `break_capacity` >= 1 (1 in the paper).
     """
     n = _nonnegative("degrees_of_freedom", degrees_of_freedom)
     b = allocation_shape(rank_exponent, cluster_exponent)
-    target = n / checks.real("break_capacity", break_capacity, minimum=1e-300)
-    # In x = log k the left side is monotone and convex in log-log: Newton on its logarithm.
-    low = np.zeros(target.shape)
-    high = np.full(target.shape, 1.0)
-
-    def size(x: FloatArray) -> FloatArray:
-        integral = np.expm1(b * x) / b if b != 0.0 else x
-        return np.asarray(np.exp((1.0 - b) * x) * integral)
-
-    while np.any(size(high) < target):
-        high = np.where(size(high) < target, 2.0 * high, high)
-    for _ in range(200):
-        middle = 0.5 * (low + high)
-        less = size(middle) < target
-        low, high = np.where(less, middle, low), np.where(less, high, middle)
-    return np.exp(0.5 * (low + high))
+    n_br = checks.real("break_capacity", break_capacity, minimum=1.0)
+    return np.exp(ranks.log_break_rank(ranks.log_of(n) - math.log(n_br), b))
 
 
 def model_scaling_loss(
@@ -249,9 +248,11 @@ def model_scaling_loss(
 
     Parameters
     ----------
-    degrees_of_freedom : array of float, > 0
+    degrees_of_freedom : array of float, >= 0
     rank_exponent, cluster_exponent : float
         alpha and gamma = c/D.
+    break_capacity : float
+        At least 1: with less a cluster has loss 1.
     normalized : bool
         Divide by the value at N = 1, as the paper does.
 
@@ -261,60 +262,28 @@ def model_scaling_loss(
         The exponent tends to min(alpha, gamma).
     """
     n = _nonnegative("degrees_of_freedom", degrees_of_freedom)
-    checks.real("break_capacity", break_capacity, minimum=1e-12)
+    n_br = checks.real("break_capacity", break_capacity, minimum=1.0)
     checks.choice("convention", convention, ("integral", "discrete"))
-    if convention == "integral":
-        loss = _model_integral(n, rank_exponent, cluster_exponent, break_capacity)
-        one = _model_integral(np.ones(1), rank_exponent, cluster_exponent, break_capacity)
-    else:
-        loss = _model_discrete(n, rank_exponent, cluster_exponent, break_capacity)
-        one = _model_discrete(np.ones(1), rank_exponent, cluster_exponent, break_capacity)
-    return np.asarray(loss / one[0]) if normalized else loss
-
-
-def _model_integral(n: FloatArray, alpha: float, gamma: float, n_br: float) -> FloatArray:
-    k = model_break_rank(n, alpha, gamma, n_br)
-    # Served part: alpha integral k^-(1+alpha) n_k^-gamma = alpha n_br^-(1+gamma) N k_br^-(1+alpha).
-    return np.asarray(alpha * n_br ** -(1.0 + gamma) * n * k ** -(1.0 + alpha) + k**-alpha)
-
-
-def _tail_zeta(power: float, first: FloatArray) -> FloatArray:
-    """Sum of k^-power over k >= first (Hurwitz zeta)."""
-    from scipy.special import zeta
-
-    return np.asarray(zeta(power, first))
-
-
-def _model_discrete(n: FloatArray, alpha: float, gamma: float, n_br: float) -> FloatArray:
-    b = allocation_shape(alpha, gamma)
-    weight = 1.0 / float(_tail_zeta(1.0 + alpha, np.ones(1))[0])
-    k = np.arange(1, _EXACT_RANKS + 1, dtype=np.float64)
-    # With m clusters served the last one gets n_br or more: N >= n_br m^(1-b) sum_(k<=m) k^(b-1).
-    share = np.cumsum(k ** (b - 1.0))
-    served_weight = np.cumsum(k ** (b - 1.0))
-    needed = n_br * k ** (1.0 - b) * share
-    out = np.empty(n.shape)
-    for i, size in np.ndenumerate(n):
-        m = int(np.searchsorted(needed, size, side="right"))
-        if m == _EXACT_RANKS:
-            raise ValueError(
-                f"degrees_of_freedom {size:g} serves more than {_EXACT_RANKS} clusters; "
-                "use the integral convention there."
-            )
-        if m == 0:
-            out[i] = 1.0
-            continue
-        a = size / share[m - 1]
-        learned = a**-gamma * served_weight[m - 1]
-        out[i] = weight * (learned + float(_tail_zeta(1.0 + alpha, np.full(1, m + 1.0))[0]))
-    return out
+    alpha = _positive("rank_exponent", rank_exponent)
+    gamma = _positive("cluster_exponent", cluster_exponent)
+    law = ranks.model_integral if convention == "integral" else ranks.model_discrete
+    log_loss = law(np.append(n.ravel(), 1.0), alpha, gamma, n_br)
+    if normalized:
+        log_loss -= log_loss[-1]
+    if log_loss.max() > _LARGEST_LOG:
+        raise ValueError(
+            f"at rank_exponent {alpha:g} the loss at N = 1 is too small to divide by; pass "
+            "normalized=False."
+        )
+    return np.exp(log_loss[:-1]).reshape(n.shape)
 
 
 def data_break_rank(n_train: npt.ArrayLike, rank_exponent: float) -> FloatArray:
-    """Return k_br = (alpha T)^(1/(1+alpha)), the rank of the last cluster with a training point."""
-    t = checks.finite_array("n_train", n_train)
+    """Return k_br = max(alpha T, 1)^(1/(1+alpha)), the rank of the last cluster with a training point."""
+    t = _nonnegative("n_train", n_train)
     alpha = _positive("rank_exponent", rank_exponent)
-    return np.asarray(np.maximum(alpha * t, 1.0) ** (1.0 / (1.0 + alpha)))
+    log_x = np.maximum(math.log(alpha) + ranks.log_of(t), 0.0)
+    return np.asarray(np.exp(log_x / (1.0 + alpha)))
 
 
 def data_scaling_loss(
@@ -327,9 +296,13 @@ def data_scaling_loss(
 ) -> FloatArray:
     """Return the data scaling law L(T) of points drawn at random from all clusters.
 
-    n_k = p_k T. Integral convention: with x = alpha T and aa = alpha/(1 + alpha),
+    n_k = p_k T. Integral convention: with x = max(alpha T, 1) and aa = alpha/(1 + alpha),
     L = x^-aa / (1 - aa/gamma) + x^-gamma / (1 - gamma/aa), or (1 + gamma log x) x^-gamma at
     gamma = aa. Discrete: zeta-normalised sums of max(p_k T, 1)^-gamma.
+
+    Up to T = 1/alpha no cluster has a point and L is 1: for alpha < 1 the curve is flat from T = 1 to
+    there. The published curve divides by the formula at x = alpha instead, outside its range where
+    alpha < 1: it is this curve over that number, which may be negative. From alpha = 1 on both agree.
 
     Returns
     -------
@@ -339,35 +312,11 @@ def data_scaling_loss(
     """
     t = _nonnegative("n_train", n_train)
     checks.choice("convention", convention, ("integral", "discrete"))
-    law = _data_integral if convention == "integral" else _data_discrete
+    law = ranks.data_integral if convention == "integral" else ranks.data_discrete
     alpha = _positive("rank_exponent", rank_exponent)
     gamma = _positive("cluster_exponent", cluster_exponent)
-    loss = law(t, alpha, gamma)
-    return np.asarray(loss / law(np.ones(1), alpha, gamma)[0]) if normalized else loss
-
-
-def _data_integral(t: FloatArray, alpha: float, gamma: float) -> FloatArray:
-    aa = alpha / (1.0 + alpha)
-    x = np.maximum(alpha * t, 1.0)
-    log_x = np.log(x)
-    # aa (x^-aa - x^-gamma)/(gamma - aa) + x^-aa, stable through gamma = aa.
-    gap = gamma - aa
-    ratio = -np.expm1(-gap * log_x) / gap if gap != 0.0 else log_x
-    return np.asarray(np.exp(-aa * log_x) * (1.0 + aa * ratio))
-
-
-def _data_discrete(t: FloatArray, alpha: float, gamma: float) -> FloatArray:
-    weight = 1.0 / float(_tail_zeta(1.0 + alpha, np.ones(1))[0])
-    k = np.arange(1, _EXACT_RANKS + 1, dtype=np.float64)
-    learned = np.concatenate([[0.0], np.cumsum(k ** (-(1.0 + alpha) * (1.0 - gamma)))])
-    # p_k T > 1 up to rank m.
-    m = np.floor(np.maximum(weight * t, 0.0) ** (1.0 / (1.0 + alpha))).astype(np.int64)
-    if np.any(m >= _EXACT_RANKS):
-        raise ValueError(
-            f"n_train reaches more than {_EXACT_RANKS} clusters; use the integral convention."
-        )
-    served = weight ** (1.0 - gamma) * np.where(m > 0, t, 1.0) ** -gamma * learned[m]
-    return np.asarray(served + weight * _tail_zeta(1.0 + alpha, np.asarray(m + 1.0, np.float64)))
+    loss = law(np.append(t.ravel(), 1.0), alpha, gamma)
+    return np.asarray((loss[:-1] / (loss[-1] if normalized else 1.0)).reshape(t.shape))
 
 
 def model_exponent(rank_exponent: float, cluster_exponent: float) -> float:
@@ -391,13 +340,17 @@ def quanta_exponents(rank_exponent: float) -> tuple[float, float]:
 def manifold_exponents(dimension: float, approximation_order: float = 2.0) -> tuple[float, float]:
     """Return (model, data) exponents of the manifold limit: c/d for both."""
     order = _positive("approximation_order", approximation_order)
-    gamma = order / _positive("dimension", dimension)
-    return gamma, gamma
+    d = _positive("dimension", dimension)
+    gamma = math.exp(min(math.log(order) - math.log(d), _LARGEST_LOG))
+    if gamma >= math.exp(_LARGEST_LOG):
+        raise ValueError(f"the exponent {order:g}/{d:g} is no finite number; raise dimension.")
+    return order / d, order / d
 
 
 def matern_exponent(smoothness: float, dimension: float) -> float:
     """Return 2 nu / D: a Matérn target of smoothness nu learned by a kernel at least as smooth."""
-    return 2.0 * _positive("smoothness", smoothness) / _positive("dimension", dimension)
+    order = 2.0 * checks.real("smoothness", smoothness, maximum=8.9e307)
+    return manifold_exponents(dimension, order)[0]
 
 
 def _nonnegative(name: str, values: npt.ArrayLike) -> FloatArray:
@@ -412,55 +365,3 @@ def _positive(name: str, value: float) -> float:
     if number == 0.0:
         raise ValueError(f"{name} must be positive; got 0.")
     return number
-
-
-# ---- finite ensembles of clusters with known sizes
-
-
-def ensemble_nearest_neighbor_loss(
-    rate: npt.ArrayLike, cluster_size: npt.ArrayLike, coordination_number: float = math.inf
-) -> FloatArray:
-    """Return the predicted loss of plain 1-NN on given clusters, for every setting of the rates.
-
-    Each cluster contributes its share of sites times `nearest_neighbor_loss` at its mean number of
-    observed sites, the falling part multiplied by `finite_rate_factor`. A ratio of means: it
-    predicts mean error over mean variance, not the mean of losses standardised by cluster.
-
-    Parameters
-    ----------
-    rate : array, shape (n_settings, n_clusters)
-        Probability that a site of each cluster is observed.
-    cluster_size : array of int, shape (n_clusters,)
-
-    Returns
-    -------
-    array of float64, shape (n_settings,)
-    """
-    rho = np.atleast_2d(checks.finite_array("rate", rate))
-    size = checks.finite_array("cluster_size", cluster_size, ndim=1)
-    if np.any(rho < 0) or np.any(rho > 1) or np.any(size < 1):
-        raise ValueError("rate must lie in [0, 1] and cluster_size be at least 1.")
-    n = rho * size
-    grid = np.geomspace(1e-9, 1.0, 200)
-    factor = np.interp(
-        np.log(np.maximum(rho, 1e-9)), np.log(grid), _factor_table(coordination_number)
-    )
-    from scipy.special import ive
-
-    nothing = np.exp(-n)
-    loss = nothing + factor * 4.0 * (ive(0, n / 2.0) - nothing)
-    return np.asarray(loss @ (size / size.sum()))
-
-
-@lru_cache(maxsize=8)
-def _factor_table(coordination_number: float) -> FloatArray:
-    """`finite_rate_factor` on a fixed grid, by its small-rate expansion below 1e-5."""
-    grid = np.geomspace(1e-9, 1.0, 200)
-    out = np.ones(grid.size)
-    usable = (grid >= 1e-6) & (grid < 1.0)
-    out[usable] = finite_rate_factor(grid[usable], coordination_number)
-    out[grid >= 1.0] = 0.0
-    # 1 - factor is proportional to sqrt(rate) for small rates.
-    first = int(np.argmax(usable))
-    out[:first] = 1.0 - (1.0 - out[first]) * np.sqrt(grid[:first] / grid[first])
-    return out

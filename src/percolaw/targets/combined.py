@@ -87,7 +87,7 @@ def _combine(
         raise ValueError(f"members must have one number of outputs; got {sorted(outputs)}.")
 
     def function(x: FloatArray) -> FloatArray:
-        parts = [t.function(x[:, c]) for t, c in zip(teachers, columns, strict=True)]
+        parts = [t.evaluate(x[:, c]) for t, c in zip(teachers, columns, strict=True)]
         if how == "product":
             return np.asarray(np.prod(parts, axis=0))
         return np.asarray(np.tensordot(weight, np.stack(parts), axes=1))

@@ -40,6 +40,11 @@ class FourierTeacher:
         """Draw waves and phases. Stream ``target``, keyed by output."""
         d = checks.integer("dim", dim, minimum=1)
         m = self.n_waves
+        checks.memory(
+            8.0 * m * (d * (self.n_outputs + 1.0) + self.n_outputs),
+            f"{self.n_outputs} x {m} waves in {d} dimensions",
+            "Lower n_waves.",
+        )
         streams = as_streams(rng)
         waves, phases = [], []
         for output in range(self.n_outputs):

@@ -26,6 +26,7 @@ class LinearTeacher:
         """Draw the weights. Stream ``target``."""
         d = checks.integer("dim", dim, minimum=1)
         k = self.n_outputs
+        checks.memory(8.0 * d * k, f"{k} linear functions of {d} numbers", "Lower n_outputs.")
         streams = as_streams(rng)
         weights = streams.generator("target").standard_normal((d, k)) / math.sqrt(d)
 

@@ -91,6 +91,11 @@ class MaternTeacher:
         """
         d = checks.integer("dim", dim, minimum=1)
         m = self.n_features
+        checks.memory(
+            8.0 * m * (d + 2.0) * self.n_outputs,
+            f"{m} waves in {d} dimensions",
+            "Lower n_features.",
+        )
         streams = as_streams(rng)
         parts = []
         for output in range(self.n_outputs):
@@ -146,6 +151,7 @@ class MaternTeacher:
         checks.choice("method", method, ("auto", "cholesky", "neighbors"))
         streams = as_streams(rng)
         n = x.shape[0]
+        checks.memory(8.0 * n * self.n_outputs, f"a field on {n} points", "Use fewer points.")
         noise = np.empty((n, self.n_outputs))
         normal_rows(streams, "target", noise)
         if method == "cholesky" or (method == "auto" and n <= CHOLESKY_LIMIT):

@@ -77,7 +77,7 @@ def nonlinearity(
         x = np.repeat(base, points, axis=0)
         for axis in range(d):
             x[axis * points : (axis + 1) * points, axis] = t
-        y = np.asarray(function(x), dtype=np.float64)
+        y = checks.float_array("what the function returned", function(x))
         if y.shape[:1] != (d * points,):
             raise ValueError(
                 f"the function must return a value for each of {d * points} points; got {y.shape}."

@@ -56,7 +56,13 @@ class ReluTeacher:
     def layers(self, dim: int, rng: RandomLike = 0) -> list[tuple[FloatArray, FloatArray]]:
         """Return weights (fan_in, fan_out) and biases of all layers. Stream ``target``."""
         streams = as_streams(rng)
-        sizes = [checks.integer("dim", dim, minimum=1), *[self.width] * self.depth, self.n_outputs]
+        d = checks.integer("dim", dim, minimum=1)
+        checks.memory(
+            8.0 * self.width * (d + self.width * (self.depth - 1.0) + self.depth + self.n_outputs),
+            f"a network of {self.depth} x {self.width} units",
+            "Lower width or depth.",
+        )
+        sizes = [d, *[self.width] * self.depth, self.n_outputs]
         found = []
         for item, (before, after) in enumerate(pairwise(sizes)):
             generator = streams.generator("target", item)
@@ -83,8 +89,7 @@ class ReluTeacher:
 def sharma_kaplan_teacher(n_outputs: int = 1) -> ReluTeacher:
     """Return the published teacher family: [d, 600, 600, out], N(0, 1/fan_in), no bias, times 6.
 
-    Its inputs were uniform on [-1/2, 1/2]^20, all but the first f coordinates set to 0; see
-    `sharma_kaplan_inputs`.
+    It sees the first f of 20 coordinates, uniform on [-1/2, 1/2]; see `sharma_kaplan_inputs`.
     """
     return ReluTeacher(
         depth=2, width=600, weight_scale=1.0, bias_scale=0.0, n_outputs=n_outputs, output_scale=6.0
@@ -94,7 +99,12 @@ def sharma_kaplan_teacher(n_outputs: int = 1) -> ReluTeacher:
 def sharma_kaplan_inputs(
     n_samples: int, n_features: int, dim: int = 20, rng: RandomLike = 0
 ) -> npt.NDArray[np.float32]:
-    """Return points uniform on [-1/2, 1/2]^n_features, padded with zeros to dim coordinates."""
+    """Return points uniform on [-1/2, 1/2]^n_features, padded with zeros to dim coordinates.
+
+    In the published program (teacher.py of NeuralScaleID) the mask is inside the teacher: students
+    there are given all 20 uniform coordinates, of which f matter. Here the others are 0 for students
+    too, so that the points themselves have dimension f.
+    """
     f = checks.integer("n_features", n_features, minimum=1, maximum=dim)
     n = checks.integer("n_samples", n_samples, minimum=1)
     x = np.zeros((n, dim), dtype=np.float32)

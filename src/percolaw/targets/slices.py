@@ -38,7 +38,8 @@ class Slice:
 
         Pass a teacher, or the ``predict`` of a learner.
         """
-        value = np.asarray(function(self.points), dtype=np.float64)
+        value = checks.float_array("what the function returned", function(self.points.copy()))
+        value = value[:, 0] if value.shape[1:] == (1,) else value
         if value.shape != (self.points.shape[0],):
             raise ValueError(
                 f"the function must return one number a point, shape ({self.points.shape[0]},); got "

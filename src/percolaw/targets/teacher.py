@@ -41,7 +41,7 @@ class Teacher:
 
         Evaluated in blocks of rows, so that memory stays bounded.
         """
-        x = np.asarray(points)
+        x = checks.array("points", points)
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise ValueError(
                 f"this teacher takes points of shape (n, {self.dim}); got {x.shape}. "
@@ -50,8 +50,17 @@ class Teacher:
         out = np.empty((x.shape[0], self.n_outputs))
         for low in range(0, x.shape[0], 8192):
             block = checks.finite_array("points", x[low : low + 8192])
-            out[low : low + 8192] = self.function(block)
+            out[low : low + 8192] = self.evaluate(block)
         return out[:, 0] if self.n_outputs == 1 else out
+
+    def evaluate(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return values (n, n_outputs) at points (n, dim), what the function gives being checked.
+
+        It is given a copy, so that it may write into its argument.
+        """
+        what = f"the {self.description.get('family', 'teacher')} function's result"
+        value = self.function(points.copy(order="K"))
+        return checks.returned(what, value, (points.shape[0], self.n_outputs))
 
 
 class TeacherFamily(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from percolaw import checks
@@ -30,3 +32,17 @@ def tensor_dtype(dtype: str) -> Any:
     import torch
 
     return torch.float64 if dtype == "float64" else torch.float32
+
+
+@contextmanager
+def gradients_on() -> Iterator[None]:
+    """Record gradients in full precision whatever the caller has switched, and leave that as it was."""
+    import torch
+
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+    ):
+        yield

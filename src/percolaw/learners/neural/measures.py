@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.learners.neural.device import resolve_device
-from percolaw.learners.neural.networks import Pass, unflatten
-from percolaw.learners.neural.trained import Trained
+from percolaw.learners.neural.device import gradients_on, resolve_device
+from percolaw.learners.neural.networks import Pass, rate_factor, unflatten
+from percolaw.learners.neural.trained import Trained, checked_inputs
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -40,8 +41,13 @@ def one(trained: Trained, student: int) -> Trained:
     return dataclasses.replace(trained, stopped=(trained.stopped[i],), **part)
 
 
-def tangent_kernel(trained: Trained, points: npt.ArrayLike, student: int = 0) -> FloatArray:
-    """Return K = J J^T (n, n), J the gradient of a student's output by its weights at every point.
+def tangent_kernel(
+    trained: Trained,
+    points: npt.ArrayLike,
+    student: int = 0,
+    rates: Literal["sgd"] | None = None,
+) -> FloatArray:
+    """Return K = J R J^T (n, n), J the gradient of a student's output by its weights at every point.
 
     The empirical tangent kernel: near its end a student moves as kernel regression with it, so
     `percolaw.learners.freedom.smoother_trace` of it, with the ridge that its weight decay amounts to,
@@ -52,6 +58,11 @@ def tangent_kernel(trained: Trained, points: npt.ArrayLike, student: int = 0) ->
     trained : Trained
     points : array, shape (n, dim)
     student : int
+    rates : {"sgd"}, optional
+        R holds the factors of `percolaw.learners.neural.networks.rate_factor` by which plain gradient
+        descent multiplies the rate of every weight, so that K moves the outputs in a step:
+        df = -rate K dloss/df. Without it R = 1. AdamW divides each gradient by its own size, which no
+        fixed kernel stands for.
 
     Returns
     -------
@@ -59,10 +70,12 @@ def tangent_kernel(trained: Trained, points: npt.ArrayLike, student: int = 0) ->
         8 n (n + n_parameters) bytes and n backward passes.
     """
     torch = checks.extra("torch", "nn")
+    if rates is not None:
+        checks.choice("rates", rates, ("sgd",))
     if trained.n_outputs != 1:
         raise ValueError(f"the tangent kernel is of one output; got {trained.n_outputs}.")
     x = (
-        np.asarray(points)
+        checked_inputs(trained.network, points)
         if trained.network.takes_tokens
         else checks.finite_array("points", points)
     )
@@ -75,8 +88,26 @@ def tangent_kernel(trained: Trained, points: npt.ArrayLike, student: int = 0) ->
         "Use fewer.",
     )
     device = resolve_device(trained.training.device)
-    leaf = torch.as_tensor(row[0], dtype=torch.float64, device=device)
-    inputs = torch.as_tensor(x, device=device)
+    with gradients_on():
+        jacobian = _jacobian(trained, row[0], x, device)
+        if rates is not None:
+            jacobian *= torch.as_tensor(_roots_of_rates(trained, rates), device=device)
+        return np.asarray((jacobian @ jacobian.T).cpu().numpy())
+
+
+def _roots_of_rates(trained: Trained, optimizer: str) -> FloatArray:
+    """Square root of the factor on the learning rate, weight by weight."""
+    every = trained.network.parameters(trained.dim, trained.n_outputs).values()
+    factor = [math.sqrt(rate_factor(trained.network, p.role, optimizer)) for p in every]
+    return np.repeat(factor, [p.size for p in every])
+
+
+def _jacobian(trained: Trained, row: npt.NDArray[Any], x: npt.NDArray[Any], device: str) -> Any:
+    """Gradients (n, n_parameters) of the output at every point."""
+    import torch
+
+    leaf = torch.as_tensor(row, dtype=torch.float64, device=device)
+    inputs: Any = torch.as_tensor(x, device=device)
     inputs = inputs if trained.network.takes_tokens else inputs.to(torch.float64)
 
     def output(weights: Any, point: Any) -> Any:
@@ -85,5 +116,4 @@ def tangent_kernel(trained: Trained, points: npt.ArrayLike, student: int = 0) ->
         return trained.network.forward(named, point[None, None], run)[0, 0, 0]
 
     gradient = torch.func.vmap(torch.func.grad(output), in_dims=(None, 0))
-    jacobian = torch.cat([gradient(leaf, part) for part in inputs.split(256)])
-    return np.asarray((jacobian @ jacobian.T).cpu().numpy())
+    return torch.cat([gradient(leaf, part) for part in inputs.split(256)])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.learners.neural.networks import MLP, Network
-from percolaw.learners.neural.trained import Trained
+from percolaw.learners.neural.trained import Trained, checked_inputs
 from percolaw.learners.neural.training import Student, Training, train
 from percolaw.rng import RandomLike, as_streams
 
@@ -47,8 +47,8 @@ class NeuralRegression:
 
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedNeuralRegression:
         """Fit points (n, d), as `standardized_inputs` makes them, and values (n,) or (n, n_outputs)."""
-        x = np.asarray(points)
-        y = checks.finite_array("values", values, length=x.shape[0])
+        x = checked_inputs(self.network, points)
+        y = checks.target_values("values", values, x.shape[0] if x.ndim else 0)
         share = checks.real("validation", self.validation, minimum=0.001, maximum=0.9)
         streams = as_streams(self.rng)
         order = streams.generator("split").permutation(x.shape[0])

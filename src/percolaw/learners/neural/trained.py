@@ -146,11 +146,11 @@ def block_rows(network: Network, dim: int, n_outputs: int, students: int) -> int
 def checked_inputs(network: Network, points: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return points as finite floats, or token ids below the vocabulary as int64."""
     if not network.takes_tokens:
-        array = np.asarray(points)
+        array = np.ascontiguousarray(checks.array("points", points))
         if array.dtype == np.float32 and bool(np.isfinite(array).all()):
             return array
-        return checks.finite_array("points", points)
-    ids = np.asarray(points)
+        return checks.finite_array("points", array)
+    ids = checks.array("points", points)
     vocabulary = getattr(network, "vocabulary", None)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"this network takes integer token ids; got dtype {ids.dtype}.")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.errors import ResourceError
-from percolaw.learners.neural.device import resolve_device
+from percolaw.learners.neural.device import gradients_on, resolve_device
 from percolaw.learners.neural.networks import Network, n_parameters
 from percolaw.learners.neural.trained import Trained, checked_inputs, joined
 
@@ -205,10 +205,11 @@ def train(
     x = checked_inputs(network, points)
     if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] == 0:
         raise ValueError(f"points must have shape (n, dim), neither 0; got {x.shape}.")
-    y = checks.finite_array("values", values, length=x.shape[0])
-    if y.ndim not in (1, 2):
-        raise ValueError(f"values must have shape (n,) or (n, n_columns); got {y.shape}.")
-    y = y.reshape(x.shape[0], -1)
+    y = checks.target_values("values", values, x.shape[0]).reshape(x.shape[0], -1)
+    if training.dtype != "float64":
+        checks.single("values", y)
+        if not network.takes_tokens:
+            checks.single("points", x)
     n_outputs = checks.integer("n_outputs", n_outputs, minimum=1)
     if training.optimizer == "lbfgs" and training.dtype == "bfloat16":
         raise ValueError("L-BFGS needs float32 or float64; got dtype = 'bfloat16'.")
@@ -219,9 +220,10 @@ def train(
     folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"checkpoint names a folder; {folder} is a file.")
-    return _split_until_it_fits(
-        network, x, y, found, training, n_outputs, folder, checkpoint_seconds, progress
-    )
+    with gradients_on():
+        return _split_until_it_fits(
+            network, x, y, found, training, n_outputs, folder, checkpoint_seconds, progress
+        )
 
 
 def _split_until_it_fits(

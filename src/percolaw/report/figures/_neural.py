@@ -120,7 +120,7 @@ def exponents(t: dict[str, Any], title: str, wide: bool) -> Any:
     axis.plot([0, top], [0, top], "--", color=BLACK, lw=1, label="measured = predicted")
     if wide:
         axis.plot(
-            [], [], "_", color=BLACK, ms=9, label="tangent kernel (infinite width), same data"
+            [], [], "_", color=BLACK, ms=9, label="tangent kernel, unit biases (not their limit)"
         )
     axis.set(
         xlabel="predicted exponent $c/D$",
@@ -134,7 +134,7 @@ def exponents(t: dict[str, Any], title: str, wide: bool) -> Any:
 
 
 def plots(record: dict[str, Any], experiment: str, x_label: str) -> list[Plot]:
-    """Return one plot a setting, networks and their tangent kernel."""
+    """Return one plot a setting, networks and the tangent kernels beside them."""
     t = record["tables"]
     found = []
     for name in dict.fromkeys(c["points"] for c in t["curves"]):
@@ -157,15 +157,10 @@ def plots(record: dict[str, Any], experiment: str, x_label: str) -> list[Plot]:
                     stored=stored or stored_fit(c),
                 )
             )
-            if "wide" in c:
-                lines.append(
-                    series(
-                        f"{c['teacher']}, tangent kernel",
-                        "reference",
-                        c["sizes"],
-                        c["wide"]["mean"],
-                    )
-                )
+            for key, label in (("wide", "tangent kernel, unit biases"), ("own", "own limit")):
+                if key in c:
+                    name_of, below = f"{c['teacher']}, {label}", c[key]["mean"]
+                    lines.append(series(name_of, "reference", c["sizes"], below))
         found.append(
             Plot(
                 f"{experiment}-{slug(name)}",

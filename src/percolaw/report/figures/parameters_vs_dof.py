@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from percolaw.experiments.plots import Plot
 from percolaw.report.records import claims_beside, series
-from percolaw.report.style import BLACK, BLUE, CYCLE, new
+from percolaw.report.style import BLACK, BLUE, CYCLE, ORANGE, new
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
     """Return the figure of a parameters-vs-dof record."""
     t = record["tables"]
-    p = np.array(t["parameters"])
-    line = np.geomspace(p.min() / 2, p.max() * 2, 50)
+    every = np.concatenate([family["parameters"] for family in t["families"]])
+    line = np.geomspace(every.min() / 2, every.max() * 2, 50)
     figure, (left, right) = new(2)
-    left.plot(p, t["width"], "o", color=BLUE, label="GPT-3 family")
-    a, x = t["fit"]
-    left.plot(line, a * line**x, color=BLUE, label=f"fit: {a:.2f} P^{x:.3f}")
+    for family, color, marker in zip(t["families"], (BLUE, ORANGE), "os", strict=True):
+        name = family["name"].split(" (")[0]
+        left.plot(family["parameters"], family["width"], marker, color=color, label=name)
+        for way, style in (("widths", "-"), ("logarithms", ":")):
+            a, x = family[way]["prefactor"], family[way]["exponent"]
+            left.plot(
+                line, a * line**x, style, color=color, label=f"fit of {way}: {a:.2f} P^{x:.3f}"
+            )
     a, x = t["paper"]
     left.plot(line, a * line**x, "--", color=BLACK, label=f"paper: {a:.2f} P^{x:.3f}")
     left.set(
@@ -29,7 +35,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         ylabel="width $d_{model}$",
         title="Model width against parameters",
     )
-    left.legend()
+    left.legend(loc="lower right", fontsize=7)
     for hypothesis, color in zip(t["hypotheses"], CYCLE, strict=False):
         right.plot(
             line,
@@ -55,20 +61,27 @@ def plots(record: dict[str, Any]) -> list[Plot]:
         Plot(
             "parameters-vs-dof",
             "Model width against parameters",
-            "Width of the models of the GPT-3 family rises as a power of their parameters.",
+            "Width of the Chinchilla models, which the paper fits, and of the GPT-3 models rises as "
+            "a power of their parameters.",
             "parameters P",
             "width",
             True,
             True,
-            (
+            tuple(
                 series(
-                    "GPT-3 family",
+                    family["name"],
                     "measured",
-                    t["parameters"],
-                    t["width"],
-                    stored=claims_beside(record, lambda c: c.startswith("exponent of width")),
-                ),
+                    family["parameters"],
+                    family["width"],
+                    stored=claims_beside(record, _speaks_of(family["name"])),
+                )
+                for family in t["families"]
             ),
             growth=True,
         )
     ]
+
+
+def _speaks_of(family: str) -> Callable[[str], bool]:
+    """Whether a claim is about the exponent of a family: its name begins so."""
+    return lambda claim: claim.startswith(f"exponent of width in parameters: {family}")

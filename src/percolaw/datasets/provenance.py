@@ -1,0 +1,25 @@
+"""Where made data come from: one description for every maker."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import percolaw
+from percolaw.rng import STREAM_VERSION, Streams
+
+
+def provenance(maker: str, streams: Streams, **arguments: Any) -> dict[str, Any]:
+    """Return maker, arguments, random streams and versions as plain values; infinity is "inf".
+
+    Data with equal provenance are equal: `arguments` must hold all that the data depend on.
+    """
+    plain = {k: ("inf" if v == math.inf else v) for k, v in arguments.items()}
+    return {
+        "maker": maker,
+        **plain,
+        "seed": streams.seed,
+        "path": list(streams.path),
+        "percolaw": percolaw.__version__,
+        "stream_version": STREAM_VERSION,
+    }

@@ -1,0 +1,149 @@
+"""SQLite files: opened whoever may write to them and whatever the file system lacks."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from percolaw.errors import RunError
+from percolaw.runs.files import is_plain_file
+
+#: File systems that several machines share. A write-ahead log needs memory that all who open the file
+#: share; on these it fails, or looks well until a second machine opens the file.
+NETWORK = frozenset(
+    [
+        *("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "cifs", "smb3", "afs", "glusterfs"),
+        *("orangefs", "pvfs2", "panfs", "wekafs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph"),
+    ]
+)
+#: What SQLite says where the memory beside a write-ahead log cannot be shared.
+_NO_SHARED_MEMORY = ("SQLITE_IOERR", "SQLITE_PROTOCOL", "SQLITE_CANTOPEN")
+
+
+@contextmanager
+def named(file: Path) -> Iterator[None]:
+    """Turn errors of SQLite into RunError naming the file and what may help."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise RunError(
+            f"{file} cannot be used: {error}. If the disk is full, make room; if the file system has no "
+            "locks (some network ones), choose another with --out; if the file is damaged, move it "
+            "aside to measure anew."
+        ) from error
+
+
+def check_files(file: Path) -> None:
+    """Refuse a database that is, or has beside it, something that is no regular file.
+
+    Raises
+    ------
+    RunError
+        For instance of a named pipe, for which SQLite would wait for ever.
+    """
+    for path in (file, *_beside(file)):
+        if path.exists() and not is_plain_file(path):
+            raise RunError(f"{path} cannot be used: it is no regular file. Move it aside.")
+
+
+def _beside(file: Path) -> list[Path]:
+    return [file.with_name(file.name + end) for end in ("-wal", "-journal", "-shm")]
+
+
+def open_writable(file: Path) -> sqlite3.Connection:
+    """Open a database to write, made if missing.
+
+    A new one gets a write-ahead log, or a rollback journal on file systems of several machines and
+    wherever the log turns out not to work. The file keeps its kind: machines that open it agree.
+    """
+    check_files(file)
+    connection = sqlite3.connect(file, timeout=60.0)
+    try:
+        new = not connection.execute("PRAGMA page_count").fetchone()[0]
+        wanted = "=WAL" if new and file_system(file) not in NETWORK else ""
+        mode = connection.execute(f"PRAGMA journal_mode{wanted}").fetchone()[0]
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        if mode == "wal":
+            connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+    except sqlite3.OperationalError as error:
+        connection.close()
+        name = getattr(error, "sqlite_errorname", "")
+        if not name.startswith(_NO_SHARED_MEMORY) or not (rollback := _without_log(file)):
+            raise
+        return rollback
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _without_log(file: Path) -> sqlite3.Connection | None:
+    """Open a database and give it a rollback journal; None if that does not work either."""
+    connection = sqlite3.connect(file, timeout=60.0)
+    try:
+        # Whoever is alone with the file needs no shared memory to read its log.
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        mode = connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
+        connection.execute("PRAGMA locking_mode=NORMAL")
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # this lets go of the lock
+        if mode == "delete":
+            return connection
+    except sqlite3.OperationalError:
+        pass
+    connection.close()
+    return None
+
+
+def file_system(path: Path) -> str:
+    """Return the kind of file system that a path is on, "" if it cannot be told."""
+    try:
+        table = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
+        where = path.resolve()
+    except OSError:
+        return ""
+    found, kind = -1, ""
+    for line in table.splitlines():
+        words = line.split(" ")
+        place = Path(words[1].replace("\\040", " ")) if len(words) > 2 else None
+        # Of two mounts on one place the later one is seen.
+        if place is not None and where.is_relative_to(place) and len(place.parts) >= found:
+            found, kind = len(place.parts), words[2]
+    return kind
+
+
+@contextmanager
+def open_readable(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database to read that may stand where nobody can write.
+
+    What a killed process left in a log beside it is read too. Where SQLite would have to write for
+    that, a copy is read, in the folder for temporary files.
+    """
+    check_files(file)
+    place = file.resolve()
+    with ExitStack() as stack:
+        try:
+            connection = _opened(f"{place.as_uri()}?mode=ro")
+        except sqlite3.OperationalError:
+            logs = [log for log in _beside(place)[:2] if log.exists() and log.stat().st_size]
+            if logs:
+                aside = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                for part in (place, *logs):
+                    shutil.copyfile(part, aside / part.name)
+                connection = _opened((aside / place.name).as_uri())
+            else:
+                connection = _opened(f"{place.as_uri()}?mode=ro&immutable=1")
+        yield stack.enter_context(closing(connection))
+
+
+def _opened(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, timeout=10.0)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        return connection
+    except BaseException:
+        connection.close()
+        raise

@@ -1,0 +1,142 @@
+"""Files of run folders: read with nothing taken for granted, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from percolaw.errors import PercolawError, RunError
+from percolaw.experiments.base import plain
+
+#: What data of the wrong shape raise wherever they are used.
+MALFORMED = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+    StopIteration,
+)
+#: Levels of lists and objects in a file, and digits of an integer: more than any run writes, and few
+#: enough that nothing after the reading fails on them.
+DEEPEST, MOST_DIGITS = 100, 300
+
+
+@contextmanager
+def well_formed(
+    complaint: str, remedy: str = "", wrong: tuple[type[Exception], ...] = MALFORMED
+) -> Iterator[None]:
+    """Turn whatever contents of the wrong shape raise into one RunError.
+
+    Parameters
+    ----------
+    complaint : str
+        What is wrong, without a full stop: "FILE is not the config of a run".
+    remedy : str
+        What helps, as a sentence.
+    wrong : tuple of types
+        The errors meant.
+    """
+    try:
+        yield
+    except PercolawError:
+        raise
+    except wrong as error:
+        what = str(error)[:200].rstrip(".") or "no more is known"
+        text = f"{complaint} ({type(error).__name__}: {what}). {remedy}"
+        raise RunError(text.rstrip()) from error
+
+
+def is_plain_file(path: Path) -> bool:
+    """Return whether a path is a regular file, or a link to one: reading anything else may hang."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def read_json(path: Path, remedy: str = "") -> Any:
+    """Return the JSON in a file, or raise RunError naming it and the remedy."""
+    try:
+        # Opening a named pipe would wait for somebody to write into it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError("it is no regular file")
+            return parse_json(file.read())
+    except (OSError, ValueError, MemoryError) as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise RunError(f"{path} cannot be read: {said.rstrip('.')}. {remedy}".rstrip()) from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text, or raise ValueError.
+
+    Refused are more than 100 levels and integers of more than 300 digits, on which recursions and
+    conversions to float fail later.
+    """
+    try:
+        value = json.loads(text, parse_int=_integer)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep") from None
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, (dict, list))
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return value
+    raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+
+
+def _integer(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"it holds an integer of {len(text)} digits")
+    return int(text)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the name of a new file beside `path` that takes its place at the end, or is removed.
+
+    The name is nobody else's; a link is replaced, not followed.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with replacing(path) as part, open(part, "x", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def strict_json(value: Any) -> Any:
+    """Return plain JSON values in which infinities and NaN are null: strict JSON has neither."""
+
+    def clean(item: Any) -> Any:
+        if isinstance(item, float) and not math.isfinite(item):
+            return None
+        if isinstance(item, dict):
+            return {key: clean(inner) for key, inner in item.items()}
+        return [clean(inner) for inner in item] if isinstance(item, list) else item
+
+    return clean(json.loads(json.dumps(plain(value))))

@@ -1,0 +1,96 @@
+"""One thread for matrix products while a unit is measured, whoever measures it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+#: What libraries of threads read when they are loaded.
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+)
+#: Modules that bring a BLAS of their own; NumPy is loaded with percolaw.
+_BRINGS_BLAS = ("scipy.linalg",)
+
+
+class _Limit:
+    """The process-wide part of the limit: set by the first who enters, undone by the last who leaves.
+
+    Libraries keep one number for the whole process. Were it set and restored by every thread by
+    itself, a thread that enters late would take the limit of another one for the user's number.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._numbers: dict[str, tuple[Any, int]] = {}
+        self._variables: dict[str, str | None] = {}
+
+    def enter(self, libraries: ThreadpoolController) -> None:
+        """Limit every library that is loaded by now, and those that will be."""
+        with self._lock:
+            if self._users == 0:
+                self._variables = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+                os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+            self._users += 1
+            for library in libraries.select(user_api="blas").lib_controllers:
+                self._numbers.setdefault(library.filepath, (library, library.num_threads))
+                library.set_num_threads(1)
+            torch: Any = sys.modules.get("torch")
+            if hasattr(torch, "set_num_threads"):  # its BLAS is linked in, unseen from outside
+                self._numbers.setdefault("torch", (torch, torch.get_num_threads()))
+                torch.set_num_threads(1)
+
+    def leave(self) -> None:
+        """Give the user's numbers back when nobody measures any more."""
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+            for library, number in self._numbers.values():
+                library.set_num_threads(number)
+            self._numbers.clear()
+            for name, value in self._variables.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+_LIMIT = _Limit()
+
+
+@contextmanager
+def one_thread(*modules: str) -> Iterator[None]:
+    """Compute with one thread: the last digits of matrix products depend on their number.
+
+    Parameters
+    ----------
+    *modules : str
+        Modules that will be used and bring libraries of threads; they are imported before the limit,
+        which reaches only what is loaded.
+
+    Notes
+    -----
+    May be entered by several threads at once; the numbers from before return with the last one. A
+    library that is loaded for the first time inside begins with one thread, by the environment, and
+    stays so.
+    """
+    for module in (*_BRINGS_BLAS, *modules):
+        importlib.import_module(module)
+    libraries = ThreadpoolController()
+    # OpenMP keeps a number for each thread of Python, so each one limits and restores its own.
+    with libraries.select(user_api="openmp").limit(limits=1):
+        _LIMIT.enter(libraries)
+        try:
+            yield
+        finally:
+            _LIMIT.leave()
