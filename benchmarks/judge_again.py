@@ -15,7 +15,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from percolaw.experiments.base import Claim, judge
+from percolaw.experiments.claims import Claim, judge
 from percolaw.report.claims import VERDICT_RULE, claims_markdown, tally
 from percolaw.runs.store import read_record, strict_json, write_atomic
 

@@ -44,8 +44,10 @@ ALLOWED = {
     | {"neighbors", "covariance"}
     | {"lattice", "critical", "clusters", "embedding", "targets", "datasets", "learners"}
     | {"scaling", "dimension"},
-    "runs": _BASE | {"experiments.base", "locks"},
-    "report": _BASE | {"text", "experiments", "experiments.base", "runs.store", "runs.files"},
+    "runs": _BASE | {"experiments.base", "experiments.claims", "locks"},
+    "report": _BASE
+    | {"text", "runs.store", "runs.files"}
+    | {"experiments", "experiments.base", "experiments.claims", "experiments.plots"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,

@@ -308,7 +308,8 @@ def test_one_seed_is_inconclusive_and_json_stays_json(command):
 
 
 def test_record_of_one_seed_is_strict_json(toy_command, monkeypatch):
-    from percolaw.experiments.base import Conclusion, judge
+    from percolaw.experiments.base import Conclusion
+    from percolaw.experiments.claims import judge
 
     infinite = judge("mean", "tests", 2.0, 2.0, (-np.inf, np.inf), 0.1)
     monkeypatch.setattr(

@@ -26,7 +26,8 @@ import percolaw
 from percolaw.cli import main
 from percolaw.errors import RunError
 from percolaw.experiments import EXPERIMENTS
-from percolaw.experiments.base import Conclusion, Preset, config_dict, judge
+from percolaw.experiments.base import Conclusion, Preset, config_dict
+from percolaw.experiments.claims import judge
 from percolaw.runs.activity import active, working
 from percolaw.runs.folders import status
 from percolaw.runs.run import default_folder

@@ -1381,10 +1381,9 @@ def test_a_lattice_that_is_a_tree_agrees():
         claim = claim_with(found, f"d = {d}: {MEAN_FIELD_CLAIMS['radius']}")
         assert claim.predicted == d / (d - 1)
         assert claim.tolerance == pytest.approx(MEAN_FIELD.tolerance * d / (d - 1)), "relative"
-    row = found.tables["table"][1]
-    assert row["tree_threshold"] == 1 / 11
-    assert row["tree_survival"][0] == pytest.approx(1.0)
-    np.testing.assert_allclose(row["radius"], 6 / 5, atol=0.03)
+    by_id = {plot.id: {one.name: one for one in plot.series} for plot in found.plots}
+    assert by_id["mean-field-check-sizes"]["d = 6, tree, z = 2d, exact"].y[0] == pytest.approx(1.0)
+    np.testing.assert_allclose(by_id["mean-field-check-radius"]["d = 6"].y, 6 / 5, atol=0.03)
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,14 @@ from percolaw.cli import main
 from percolaw.cli.experiments import configure
 from percolaw.errors import PercolawError, RunError
 from percolaw.experiments import EXPERIMENTS, experiment_class
+from percolaw.experiments import plots as plots_of
 from percolaw.experiments.base import plain, preset
+from percolaw.experiments.claims import Claim
 from percolaw.report import html as page_of
-from percolaw.report import plots as plots_of
-from percolaw.report import write_figures
+from percolaw.report import records, write_figures
 from percolaw.report.html import build, citation, embedded_json, read_run, text, write_report
+from percolaw.scaling.curve import LearningCurve
+from percolaw.scaling.fit import PowerLawFit
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -266,7 +269,7 @@ LATTICES = ("regimes", "dimension-table", "mean-field-check", "sampling", "learn
 PLOTTED = (
     *("model-scaling", "data-scaling", "single-cluster", "embedded-1nn", "kernel-scaling"),
     *("teachers", "dimension", "theory-curves", "cluster-sizes", "embedding-faithfulness"),
-    "parameters-vs-dof",
+    *("parameters-vs-dof", "exponents-by-dimension"),
     *LATTICES,
 )
 #: Experiments with plots too; tests/test_nn_experiments.py looks at them.
@@ -287,6 +290,33 @@ def claim(name="a claim", verdict="agrees", **more):
     }
 
 
+#: Experiments whose records hold their plots.
+KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
+KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
+
+
+def kept_plots(name, size):
+    """Plots as a record has them: a curve with its claim, one with a fit, a theory, hollow points."""
+    n = np.geomspace(1.0, 1e4, size)
+    noisy = n**-0.4 * np.exp(0.1 * np.random.default_rng(0).standard_normal((3, size)))
+    theory = LearningCurve(n, noisy, n > 1.0, n**-0.4)
+    line = PowerLawFit(0.5, (0.4, 0.6), 1.0, (10.0, 1e4), 3, size, 0.0)
+    said = Claim("its exponent", "x", 0.5, 0.5, (0.4, 0.6), 0.1, "disagrees")
+    series = [
+        plots_of.curve(
+            "first", theory, claims=[said], fitted=line, prediction="theory", group="one"
+        ),
+        plots_of.curve("second", theory, how="median", fitted=line, predicted=0.5),
+        plots_of.line("theory", "theory", n, theory.predicted, group="one"),
+        plots_of.points("points", n, n**-0.3, n**-0.3 / 2, n**-0.3 * 2, interval="error"),
+        plots_of.line("limit", "reference", n, np.full(size, 0.1)),
+    ]
+    words = ("A title", "What is to be seen.", ("n", "loss"))
+    both = (plots_of.log_log(name, *words, series, (10.0, 1e4)),)
+    both += (plots_of.log_linear(f"{name}-local", *words, series[2:], figure=name),)
+    return [asdict(plot) for plot in both]
+
+
 def record(name="model-scaling", size=5, **more):
     config = plain(asdict(preset(experiment_class(name), "smoke"))) if name in EXPERIMENTS else {}
     return {
@@ -301,7 +331,8 @@ def record(name="model-scaling", size=5, **more):
             claim("1-NN exponent, infinite, d = 4", "disagrees", note="why"),
             claim("third", "inconclusive", interval=[None, None], measured=None),
         ],
-        "tables": tables(name, size),
+        "tables": {} if name in KEPT else tables(name, size),
+        "plots": plain(kept_plots(name, size)) if name in KEPT else [],
         "units": 3,
         "unit_seconds": 61.0,
         "code": "abc",
@@ -466,7 +497,7 @@ def test_plots_are_of_the_record(name, tmp_path):
     content = record(name)
     run = read_run(write_run(tmp_path / "run", content))
     assert run.plots
-    kept = json.dumps(content["tables"])
+    kept = json.dumps([content["tables"], content["plots"]])
     for plot in run.plots:
         assert re.fullmatch("[A-Za-z0-9-]+", plot.id)
         assert plot.alt.endswith(".")
@@ -484,14 +515,10 @@ def test_plots_are_of_the_record(name, tmp_path):
 
 def test_claims_stand_beside_their_curves(tmp_path):
     run = read_run(write_run(tmp_path / "run", record()))
-    stored = run.plots[0].series[0].stored
-    assert [s.name for s in stored] == [
-        "model exponent on N = 10..10000 (prediction: x; limit 1/2)"
+    first, second = run.plots[0].series[:2]
+    assert [(c.name, c.verdict, c.window) for c in first.stored] == [
+        ("its exponent", "disagrees", (10.0, 1e4))
     ]
-    assert stored[0].window == (10.0, 1e4)
-    run = read_run(write_run(tmp_path / "other", record("embedded-1nn")))
-    first, second = run.plots[0].series
-    assert first.stored[0].verdict == "disagrees"
     assert second.stored[0].name == "fit in the record", "no claim: the fit kept with the curve"
 
 
@@ -571,9 +598,7 @@ def test_two_runs_of_one_experiment(tmp_path):
 def test_pictures_are_of_the_record(tmp_path):
     """Pictures older than the record, or no pictures, are drawn anew and not written to the run."""
     run = write_run(tmp_path / "run", record("theory-curves", size=9))
-    for entry in (content := record("theory-curves", size=9))["tables"]["curves"]:
-        entry["local"] = [entry["limit"]] * 9
-    (run / "record.json").write_text(json.dumps(content))
+    (run / "record.json").write_text(json.dumps(record("theory-curves", size=9)))
     assert [p.name for p in read_run(run).pictures] == ["a-picture"]
     os.utime(run / "figures" / "a-picture.png", (1, 1))
     (found,) = read_run(run).pictures
@@ -694,8 +719,6 @@ def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_command(tmp_path, capsys):
     content = record("theory-curves", size=9)
-    for entry in content["tables"]["curves"]:
-        entry["local"] = [entry["limit"]] * 9
     runs = [str(write_run(tmp_path / f"theory-curves-{i}", content)) for i in range(2)]
     out = tmp_path / "a report.html"
     assert main(["report", runs[0], "--out", str(out), "--figures", "svg, PDF"]) == 0
@@ -723,17 +746,17 @@ def test_command(tmp_path, capsys):
 
 
 def test_plot_data_is_checked():
-    assert plots_of.numbers([1, 2.5, None, math.nan, math.inf]) == (1.0, 2.5, None, None, None)
+    assert records.numbers([1, 2.5, None, math.nan, math.inf]) == (1.0, 2.5, None, None, None)
     for bad in (True, "1", [], {}, 10**400):
         with pytest.raises(ValueError):
-            plots_of.number(bad)
+            records.number(bad)
     with pytest.raises(ValueError, match="expected 3 numbers; got 2"):
-        plots_of.numbers([1, 2], 3)
+        records.numbers([1, 2], 3)
     with pytest.raises(ValueError, match="both ends"):
-        plots_of.series("a", "measured", [1], [1], low=[1])
+        records.series("a", "measured", [1], [1], low=[1])
     for bad in ([2, 1], [0, 1], [-1, 1], [1, None], [1], 3):
         with pytest.raises(ValueError):
-            plots_of.fit_window(bad)
+            records.fit_window(bad)
 
 
 # --- fuzz ----------------------------------------------------------------------------------------
@@ -853,9 +876,7 @@ def test_malformed_records_that_are_drawn(tmp_path):
     """Without kept pictures Matplotlib sees the numbers too."""
     rng = random.Random(7)
     content = record("theory-curves", size=4)
-    for entry in content["tables"]["curves"]:
-        entry["local"] = [entry["limit"]] * 4
-    every = [p for p in places(content) if p and p[0] == "tables"]
+    every = [p for p in places(content) if p and p[0] == "plots"]
     folder = write_run(tmp_path / "run", content)
     (folder / "figures" / "a-picture.png").unlink()
     outcomes = set()

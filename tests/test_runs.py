@@ -21,14 +21,8 @@ from toy_experiment import Shape, ToyExperiment, percolaw_command
 import percolaw
 from percolaw.errors import RunError
 from percolaw.experiments import EXPERIMENTS, experiment_class
-from percolaw.experiments.base import (
-    Claim,
-    canonical_json,
-    config_dict,
-    from_config,
-    judge,
-    run_id,
-)
+from percolaw.experiments.base import canonical_json, config_dict, from_config, run_id
+from percolaw.experiments.claims import Claim, judge
 from percolaw.runs import code, store
 from percolaw.runs.executor import process_pool
 from percolaw.runs.run import default_folder

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from percolaw.experiments.base import Conclusion, Preset, judge
+from percolaw.experiments.base import Conclusion, Preset
+from percolaw.experiments.claims import judge
 from percolaw.rng import Streams
 
 

@@ -11,15 +11,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from percolaw import checks
 from percolaw.rng import STREAM_VERSION
+
+if TYPE_CHECKING:
+    from percolaw.experiments.claims import Claim
+    from percolaw.experiments.plots import Plot
 
 #: Folder of the run that a unit belongs to, where long units may keep their states; None in a notebook.
 SCRATCH: ContextVar[Path | None] = ContextVar("SCRATCH", default=None)
@@ -28,98 +31,6 @@ SCHEMA_VERSION = 1
 
 Cell: TypeAlias = dict[str, Any]
 Row: TypeAlias = dict[str, Any]
-Verdict: TypeAlias = Literal["agrees", "disagrees", "inconclusive"]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One statement held against data.
-
-    Attributes
-    ----------
-    name : str
-        What is claimed, in a line.
-    source : str
-        Where the prediction comes from.
-    predicted, measured : float
-    interval : tuple of float
-        Interval of the measured value (95% unless the name says otherwise).
-    tolerance : float
-        Deviation within which prediction and measurement count as equal, fixed in the config.
-    verdict : {"agrees", "disagrees", "inconclusive"}
-    note : str
-        What a reader should know, for instance the cause of a disagreement.
-    """
-
-    name: str
-    source: str
-    predicted: float
-    measured: float
-    interval: tuple[float, float]
-    tolerance: float
-    verdict: Verdict
-    note: str = ""
-
-
-#: A claim agrees only if its interval stays within this many tolerances of the prediction.
-WIDEST = 3.0
-
-
-def judge(
-    name: str,
-    source: str,
-    predicted: float,
-    measured: float,
-    interval: tuple[float, float],
-    tolerance: float,
-    note: str = "",
-) -> Claim:
-    """Return a claim with its verdict.
-
-    - *agrees*: the measured value lies within `tolerance` of the prediction, and its whole interval
-      within three tolerances: what is further off is excluded.
-    - *disagrees*: the whole interval lies further from the prediction than `tolerance`.
-    - *inconclusive*: anything else. The interval reaches both sides of the tolerance, or is too wide,
-      is not finite, or does not contain the measured value.
-
-    Parameters
-    ----------
-    name, source, note : str
-        As in `Claim`.
-    predicted, measured : float
-        NaN and infinity are inconclusive.
-    interval : (low, high)
-        Interval of the measured value.
-    tolerance : float
-        Finite and not negative; fixed before the run.
-
-    Raises
-    ------
-    ValueError
-        If the tolerance is negative or not finite, or the interval is reversed.
-    """
-    low, high = float(interval[0]), float(interval[1])
-    tolerance = checks.real("tolerance", tolerance, minimum=0.0)
-    if low > high:
-        raise ValueError(f"the interval of {name!r} must rise; got [{low:g}, {high:g}].")
-    rounding = 1e-9 * max(abs(predicted), abs(measured))  # equality up to rounding counts
-    least = tolerance + rounding
-    verdict: Verdict
-    if not all(map(math.isfinite, (predicted, measured, low, high))):
-        verdict = "inconclusive"
-    elif high < predicted - least or low > predicted + least:
-        verdict = "disagrees"
-    elif (
-        low - rounding <= measured <= high + rounding
-        and abs(measured - predicted) <= least
-        and max(predicted - low, high - predicted) <= WIDEST * least
-    ):
-        verdict = "agrees"
-    else:
-        verdict = "inconclusive"
-    return Claim(
-        name, source, float(predicted), float(measured), (low, high), tolerance, verdict, note
-    )
 
 
 def check_tolerances(config: Any, path: str = "") -> None:
@@ -130,20 +41,30 @@ def check_tolerances(config: Any, path: str = "") -> None:
     ValueError
         Naming the field.
     """
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
+    for part in dataclasses.fields(config):
+        value = getattr(config, part.name)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            check_tolerances(value, f"{path}{field.name}.")
-        elif "tolerance" in path + field.name:
-            checks.real(path + field.name, value, minimum=0.0)
+            check_tolerances(value, f"{path}{part.name}.")
+        elif "tolerance" in path + part.name:
+            checks.real(path + part.name, value, minimum=0.0)
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What an experiment says: claims, and the data of its figures as plain JSON values."""
+    """What an experiment says.
+
+    Attributes
+    ----------
+    claims : tuple of Claim
+    tables : dict
+        Further data as plain JSON values: what pictures that are not curves are made of, and details.
+    plots : tuple of Plot
+        Its curves, drawn as pictures and in the page.
+    """
 
     claims: tuple[Claim, ...]
-    tables: dict[str, Any]
+    tables: dict[str, Any] = field(default_factory=dict)
+    plots: tuple[Plot, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from percolaw import checks
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments import claims, plots
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.lattice import BetheLattice
-from percolaw.scaling import fit
 
 
 @dataclass(frozen=True)
@@ -88,76 +89,92 @@ class ClusterSizes:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compare distributions (Kolmogorov-Smirnov band), stopped shares and tau."""
-        claims: list[Claim] = []
-        curves = []
+        found: list[Claim] = []
+        series: list[plots.Series] = []
         for mean in self.offspring:
-            lattice = self._lattice(mean)
             mine = [row for row in rows if row["offspring"] == mean]
-            sizes = np.concatenate([np.repeat(row["size"], row["count"]) for row in mine])
-            sizes.sort()
-            cap = self._cap(mean)
-            kept = lattice.window_probability(1, cap)
-            grid = np.unique(np.rint(np.geomspace(1, cap, 60)).astype(np.int64))
-            below = np.array([lattice.window_probability(1, int(s)) for s in grid]) / kept
-            empirical = np.searchsorted(sizes, grid, side="right") / sizes.size
-            distance = float(np.abs(empirical - below).max())
-            # Dvoretzky-Kiefer-Wolfowitz: P(distance > band) <= 2 exp(-2 n band^2).
-            band = math.sqrt(math.log(2.0 / (1.0 - self.level)) / (2.0 * sizes.size))
-            claims.append(
-                judge(
-                    f"size distribution at p = {mean:g} p_c: largest distance to the exact law "
-                    f"({100 * self.level:g}% band {band:.4f})",
-                    "docs/theory.md (exact P_s)",
-                    0.0,
-                    distance,
-                    (max(0.0, distance - band), distance + band),
-                    band,
-                )
-            )
-            attempts = sum(row["attempts"] for row in mine)
-            stopped = sum(row["stopped"] for row in mine)
-            expected = max(0.0, 1.0 - kept)
-            share = stopped / attempts
-            error = math.sqrt(max(expected * (1 - expected), 1.0 / attempts) / attempts)
-            claims.append(
-                judge(
-                    f"share of clusters above {cap} sites at p = {mean:g} p_c",
-                    "docs/theory.md (percolation probability and tail)",
-                    expected,
-                    share,
-                    (share - 3.3 * error, share + 3.3 * error),
-                    3.3 * error,
-                    "interval and tolerance are the 99.9% band; clusters that grow past the cap are "
-                    "stopped and counted",
-                )
-            )
-            curves.append(
-                {
-                    "offspring": mean,
-                    "size": grid,
-                    "exact": (1.0 - below) * kept + expected,
-                    "measured": (1.0 - empirical) * sizes.size / attempts + share,
-                    "n": int(attempts),
-                }
-            )
-        taus = np.array([row["tau"] for row in rows if "tau" in row])
-        claims.append(
-            judge(
+            new, curves = self._distribution(mean, mine)
+            found += new
+            series += curves
+        found.append(
+            claims.mean(
                 f"tau at p_c by maximum likelihood (powerlaw), sizes >= {self.tail_from}",
                 "Brill 2024, section 3.3: tau = 5/2",
                 2.5,
-                float(taus.mean()),
-                fit.seed_interval(taus),
+                [row["tau"] for row in rows if "tau" in row],
                 self.tolerance,
+                about={"quantity": "tau"},
             )
         )
-        tables = {
-            "curves": curves,
-            "tau": taus,
-            "tau_error": [row["tau_error"] for row in rows if "tau" in row],
-            "tail_from": self.tail_from,
-        }
-        return Conclusion(tuple(claims), tables)
+        labels = "cluster size s", "P(size > s)"
+        shares = plots.log_log(
+            "cluster-sizes",
+            "Cluster of a random site",
+            "Share of sites whose cluster is larger than s, below, at and above p_c; the measured shares "
+            "lie on the exact law.",
+            labels,
+            series,
+            fit=False,
+            y_limits=(3e-5, 1.5),
+        )
+        return Conclusion(tuple(found), plots=(shares, plots.residual(shares, (0.7, 1.3))))
+
+    def _distribution(self, mean: float, rows: list[Row]) -> tuple[list[Claim], list[plots.Series]]:
+        """Hold the sizes at one p against their exact law, and the share beyond the cap."""
+        lattice, cap = self._lattice(mean), self._cap(mean)
+        sizes = np.concatenate([np.repeat(row["size"], row["count"]) for row in rows])
+        sizes.sort()
+        kept = lattice.window_probability(1, cap)
+        grid = np.unique(np.rint(np.geomspace(1, cap, 60)).astype(np.int64))
+        below = np.array([lattice.window_probability(1, int(s)) for s in grid]) / kept
+        empirical = np.searchsorted(sizes, grid, side="right") / sizes.size
+        distance = float(np.abs(empirical - below).max())
+        # Dvoretzky-Kiefer-Wolfowitz: P(distance > band) <= 2 exp(-2 n band^2).
+        band = math.sqrt(math.log(2.0 / (1.0 - self.level)) / (2.0 * sizes.size))
+        attempts = sum(row["attempts"] for row in rows)
+        expected = max(0.0, 1.0 - kept)
+        share = sum(row["stopped"] for row in rows) / attempts
+        error = math.sqrt(max(expected * (1 - expected), 1.0 / attempts) / attempts)
+        name = f"p = {mean:g} p_c"
+        found = [
+            judge(
+                f"size distribution at {name}: largest distance to the exact law "
+                f"({100 * self.level:g}% band {band:.4f})",
+                "docs/theory.md (exact P_s)",
+                0.0,
+                distance,
+                (max(0.0, distance - band), distance + band),
+                band,
+                about={"source": name, "quantity": "distance of distributions"},
+            ),
+            judge(
+                f"share of clusters above {cap} sites at {name}",
+                "docs/theory.md (percolation probability and tail)",
+                expected,
+                share,
+                (share - 3.3 * error, share + 3.3 * error),
+                3.3 * error,
+                "interval and tolerance are the 99.9% band; clusters that grow past the cap are "
+                "stopped and counted",
+                {"source": name, "quantity": "share beyond the cap"},
+            ),
+        ]
+        exact = (1.0 - below) * kept + expected
+        measured = (1.0 - empirical) * sizes.size / attempts + share
+        error_bar = np.sqrt(np.maximum(exact * (1.0 - exact), 0.0) / attempts)
+        return found, [
+            plots.points(
+                f"{name}, {attempts:,} clusters",
+                grid,
+                measured,
+                np.maximum(measured - error_bar, 0.0),
+                measured + error_bar,
+                interval="one standard error",
+                prediction=f"{name}, exact",
+                group=name,
+            ),
+            plots.line(f"{name}, exact", "theory", grid, exact, group=name),
+        ]
 
 
 def _tail_exponent(sizes: np.ndarray, low: int, high: int) -> tuple[float, float]:

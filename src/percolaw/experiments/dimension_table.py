@@ -10,7 +10,8 @@ import numpy as np
 from percolaw import checks
 from percolaw.critical import critical_exponents, hypercubic_threshold, threshold_source
 from percolaw.experiments import boxes, toy
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from percolaw import checks
 from percolaw.experiments import toy
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import judge
 from percolaw.rng import Streams
 from percolaw.scaling import allocation, fit, theory
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.experiments import neural, tasks
-from percolaw.experiments.base import SCRATCH, Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import SCRATCH, Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.learners.freedom import divergence, random_signs
 from percolaw.learners.neural.measures import tangent_kernel
 from percolaw.learners.neural.networks import n_parameters

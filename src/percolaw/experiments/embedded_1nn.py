@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments import claims, plots
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim
 from percolaw.rng import Streams
 from percolaw.scaling import fit, theory
+from percolaw.scaling.curve import LearningCurve
 
 FloatArray = npt.NDArray[np.float64]
 
+#: Points, embedding dimension, neighbours.
+Key: TypeAlias = tuple[str, int, int]
 #: Names of the baselines beside the exact samplers.
 TWO_LEVEL = ("two-level", "two-level rescaled")
 
@@ -175,94 +181,177 @@ class Embedded1nn:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Fit every setting's exponent; compare the largest d with the d = infinity curve."""
-        n = self.sizes().astype(np.float64)
-        claims: list[Claim] = []
-        curves = []
+        curves: dict[Key, LearningCurve] = {}
+        lines: dict[Key, fit.PowerLawFit | None] = {}
+        said: dict[Key, Claim] = {}
         for source, dim in self.settings():
             for k in self.neighbors:
-                mine = [r for r in rows if (r["points"], r["dim"], r["k"]) == (source, dim, k)]
-                loss = np.array([np.array(r["loss"]) / r["variance"] for r in mine])
-                window = (float(max(self.smallest, self.fit_from_per_neighbor * k)), float(n[-1]))
-                found = fit.fit_power_law(n, loss, window=window)
-                curves.append(
-                    {
-                        "points": source,
-                        "dim": dim,
-                        "k": k,
-                        "median": np.median(loss, axis=0),
-                        "low": np.quantile(loss, 0.16, axis=0),
-                        "high": np.quantile(loss, 0.84, axis=0),
-                        "exponent": found.exponent,
-                        "interval": found.interval,
-                        "window": found.window,
-                        "local": fit.local_exponents(n, fit.aggregate(loss)),
-                    }
-                )
+                key = source, dim, k
+                loss = [np.array(r["loss"]) / r["variance"] for r in rows if of(r) == key]
+                curves[key] = LearningCurve(self.sizes(), np.array(loss))
+                start = max(self.smallest, self.fit_from_per_neighbor * k)
+                lines[key] = curves[key].fit((float(start), math.inf))
                 if k == 1 or (source == "infinite" and dim == self.ablation_dim):
-                    claims.append(self._exponent_claim(source, dim, k, found))
-        top = max(self.dims)
-        exact = [r for r in rows if (r["points"], r["dim"], r["k"]) == ("infinite", top, 1)]
-        predicted = theory.mean_nearest_distance(n)
-        measured = np.array([np.array(r["loss"]) / r["unit"] for r in exact])
-        ratio = (measured / predicted).mean(axis=1)
-        claims.append(
-            judge(
-                f"1-NN error at d = {top} over the exact d = infinity curve sqrt(2 pi) C(2n,n)/4^n",
-                "docs/theory.md (derived here)",
-                1.0,
-                float(ratio.mean()),
-                fit.seed_interval(ratio),
-                self.curve_tolerance,
-            )
-        )
-        claims += self._radius_claims(rows)
-        tables = {
-            "n": n,
-            "curves": curves,
-            "ablation_dim": self.ablation_dim,
-            "n_seeds": self.n_seeds,
-            "limit_curve": predicted,
-            "limit_measured": measured.mean(axis=0),
-            "limit_dim": top,
-        }
-        return Conclusion(tuple(claims), tables)
+                    said[key] = self._exponent(key, lines[key])
+        limit = self._limit(rows)
+        every = (*said.values(), *self._limit_claims(limit), *self._radius_claims(rows))
+        return Conclusion(every, plots=(*self._panels(curves, lines, said), limit_plot(limit)))
 
-    def _exponent_claim(self, source: str, dim: int, k: int, found: fit.PowerLawFit) -> Claim:
+    def _exponent(self, key: Key, line: fit.PowerLawFit | None) -> Claim:
+        source, dim, k = key
         note = ""
         if source in TWO_LEVEL:
             note = "the published scheme is no sample of one tree"
         elif dim < 8:
             note = "branches cross below d = 8, logarithms at d = 4"
-        return judge(
+        return claims.exponent(
             f"{k}-NN exponent, {source}, d = {dim}",
             "2025 write-up: 2/D with D = 4",
             0.5,
-            found.exponent,
-            found.interval,
+            line,
             self.tolerance,
             note,
+            {"source": f"{source}, d = {dim}", "target": "linear", "learner": f"{k}-NN"},
         )
+
+    def _limit(self, rows: list[Row]) -> LearningCurve:
+        """1-NN in the largest dimension in units in which the limit d = infinity is known."""
+        key = "infinite", max(self.dims), 1
+        loss = np.array([np.array(r["loss"]) / r["unit"] for r in rows if of(r) == key])
+        n = self.sizes()
+        return LearningCurve(n, loss, predicted=theory.mean_nearest_distance(n.astype(np.float64)))
+
+    def _limit_claims(self, limit: LearningCurve) -> list[Claim]:
+        values = limit.against().mean(axis=1)
+        return [
+            claims.mean(
+                f"1-NN error at d = {max(self.dims)} over the exact d = infinity curve "
+                "sqrt(2 pi) C(2n,n)/4^n",
+                "docs/theory.md (derived here)",
+                1.0,
+                values,
+                self.curve_tolerance,
+                about={"quantity": "loss over prediction"},
+            )
+        ]
 
     def _radius_claims(self, rows: list[Row]) -> list[Claim]:
         """Mean squared distance of two points against that of one tree of level_size^2 sites."""
         one_tree = math.sqrt(math.pi / 2.0) * self.level_size
-        claims = []
-        for source in TWO_LEVEL:
-            pairs = np.array(
-                [r["pair_square"] for r in rows if r["points"] == source and r["k"] == 1]
+        return [
+            claims.mean(
+                f"{source}: mean squared distance over that of one tree of {self.level_size:.0e}^2 sites",
+                "docs/theory.md",
+                1.0,
+                [r["pair_square"] / one_tree for r in rows if (r["points"], r["k"]) == (source, 1)],
+                self.curve_tolerance,
+                note,
+                {"source": source, "quantity": "squared distance"},
             )
-            claims.append(
-                judge(
-                    f"{source}: mean squared distance over that of one tree of "
-                    f"{self.level_size:.0e}^2 sites",
-                    "docs/theory.md",
-                    1.0,
-                    float(pairs.mean() / one_tree),
-                    fit.seed_interval(pairs / one_tree),
-                    self.curve_tolerance,
-                    "two levels of one step size give 3 sqrt(pi N / 2), one tree N sqrt(pi / 2)"
-                    if source == TWO_LEVEL[0]
-                    else "",
+            for source, note in zip(
+                TWO_LEVEL,
+                ("two levels of one step size give 3 sqrt(pi N / 2), one tree N sqrt(pi / 2)", ""),
+                strict=True,
+            )
+        ]
+
+    def _panels(
+        self,
+        curves: dict[Key, LearningCurve],
+        lines: dict[Key, fit.PowerLawFit | None],
+        said: dict[Key, Claim],
+    ) -> list[plots.Plot]:
+        """By dimension, by coordination number, by number of neighbours, and the two-level scheme."""
+        d = self.ablation_dim
+        here = ("infinite", d, 1)
+        others = [key for key in curves if key[2] == 1 and key[0] != "infinite"]
+        levels = [key for key in others if key[0] in TWO_LEVEL]
+        by_dim = [key for key in curves if (key[0], key[2]) == ("infinite", 1)]
+        shown: dict[str, tuple[str, list[Key], Callable[[Key], str]]] = {
+            "dimension": (
+                "Infinite cluster, by embedding dimension",
+                by_dim,
+                lambda k: f"d = {k[1]}",
+            ),
+            "coordination": (
+                f"d = {d}, by coordination number",
+                [*(key for key in others if key not in levels), here],
+                lambda k: k[0],
+            ),
+            "neighbors": (
+                f"k-NN, infinite cluster, d = {d}",
+                [key for key in curves if key[:2] == here[:2]],
+                lambda k: f"k = {k[2]}",
+            ),
+            "levels": (
+                "The two-level scheme and the exact sampler",
+                [*levels, here],
+                lambda k: k[0],
+            ),
+        }
+        labels = ("training points n", "mean squared error / variance")
+        found = []
+        for name, (title, keys, label) in shown.items():
+            series = [
+                plots.curve(
+                    label(key),
+                    curves[key],
+                    how="median",
+                    claims=[said[key]] if key in said else [],
+                    fitted=lines[key],
+                    predicted=0.5,
+                )
+                for key in keys
+                if key in curves
+            ]
+            windows = {line.window for key in keys if (line := lines.get(key)) is not None}
+            alt = (
+                f"Loss against training points, {len(series)} curves, median over seeds; slope 1/2."
+            )
+            found.append(
+                plots.log_log(
+                    f"embedded-1nn-{name}",
+                    title,
+                    alt,
+                    labels,
+                    series,
+                    windows.pop() if len(windows) == 1 else None,
+                    figure="embedded-1nn",
                 )
             )
-        return claims
+        local = [
+            plots.line(f"d = {key[1]}", "measured", curves[key].size, curves[key].local())
+            for key in by_dim
+        ]
+        n = self.sizes()
+        found.append(
+            plots.log_linear(
+                "embedded-1nn-local",
+                f"Local exponents, infinite cluster, {self.n_seeds} seeds",
+                "Local exponents of 1-NN by embedding dimension, around 1/2 from d = 6 on.",
+                ("training points n", "local exponent"),
+                [*local, plots.line("2/D", "theory", n, np.full(n.size, 0.5))],
+                y_limits=(0.2, 0.8),
+            )
+        )
+        return found
+
+
+def of(row: Row) -> Key:
+    """Return which curve a row belongs to."""
+    return row["points"], row["dim"], row["k"]
+
+
+def limit_plot(limit: LearningCurve) -> plots.Plot:
+    """Return the largest dimension beside the exact curve of infinitely many."""
+    exact = "exact at d = infinity"
+    return plots.log_log(
+        "embedded-1nn-limit",
+        "The largest d against the exact curve",
+        "Mean loss of 1-NN in the largest dimension lies on the exact curve of infinitely many.",
+        ("training points n", "mean squared error / unit"),
+        [
+            plots.curve("1-NN, mean over seeds", limit, how="mean", prediction=exact),
+            plots.line(exact, "theory", limit.size, limit.predicted),
+        ],
+    )

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from percolaw import checks
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments import claims, plots
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.rng import Streams
-from percolaw.scaling import fit
+from percolaw.scaling.curve import LearningCurve
+
+#: What is measured of an embedding and drawn: title, label of the axis.
+CRITERIA = {
+    "rank_fraction": ("Tree neighbours that are nearest", "share of tree edges"),
+    "distance_ratio": ("Squared distance over tree distance", "ratio"),
+    "distortion": ("Scatter of that ratio", "standard deviation over pairs"),
+    "mass_radius_dimension": ("Mass-radius dimension (finite size: below 4)", "dimension"),
+}
 
 
 @dataclass(frozen=True)
@@ -81,58 +90,67 @@ class EmbeddingFaithfulness:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Tabulate means over seeds; name the first trusted dimension of each step law."""
-        claims: list[Claim] = []
-        table: list[dict[str, Any]] = []
-        for s in self.steps:
-            for d in self.dims:
-                mine = [r for r in rows if (r["steps"], r["dim"]) == (s, d)]
-                names = [
-                    "neighbor_fraction",
-                    "rank_fraction",
-                    "distance_ratio",
-                    "distortion",
-                    "anisotropy",
-                    "mass_radius_dimension",
-                ]
-                table.append(
-                    {
-                        "steps": s,
-                        "dim": d,
-                        **{name: float(np.mean([r[name] for r in mine])) for name in names},
-                    }
-                )
-            at = [d for d in self.dims if d >= self.claimed_dim]
-            if not at:
-                continue
-            share = np.array(
-                [r["rank_fraction"] for r in rows if (r["steps"], r["dim"]) == (s, at[0])]
-            )
-            claims.append(
-                judge(
-                    f"{s} steps, d = {at[0]}: share of tree edges that are nearest",
-                    self.source,
-                    1.0,
-                    float(share.mean()),
-                    fit.seed_interval(share),
-                    1.0 - self.threshold,
-                )
-            )
-        trusted = {
-            s: next(
-                (
-                    row["dim"]
-                    for row in table
-                    if row["steps"] == s
-                    and all(
-                        r["rank_fraction"] >= self.threshold
-                        for r in table
-                        if r["steps"] == s and r["dim"] >= row["dim"]
-                    )
-                ),
-                None,
+        at = [d for d in self.dims if d >= self.claimed_dim][:1]
+        found = [
+            claims.mean(
+                f"{s} steps, d = {d}: share of tree edges that are nearest",
+                self.source,
+                1.0,
+                [r["rank_fraction"] for r in rows if (r["steps"], r["dim"]) == (s, d)],
+                1.0 - self.threshold,
+                about={"source": f"{s} steps, d = {d}", "quantity": "share of edges"},
             )
             for s in self.steps
+            for d in at
+        ]
+        curves = {
+            (s, name): LearningCurve(
+                np.array(self.dims),
+                np.array(
+                    [
+                        [r[name] for r in rows if (r["steps"], r["seed"]) == (s, seed)]
+                        for seed in sorted({r["seed"] for r in rows})
+                    ]
+                ),
+            )
+            for s in self.steps
+            for name in CRITERIA
         }
-        return Conclusion(
-            tuple(claims), {"table": table, "trusted_from": trusted, "threshold": self.threshold}
-        )
+        trusted = {s: self._trusted_from(curves[s, "rank_fraction"]) for s in self.steps}
+        tables = {"trusted_from": trusted, "threshold": self.threshold}
+        return Conclusion(tuple(found), tables, self._plots(curves, trusted))
+
+    def _trusted_from(self, share: LearningCurve) -> int | None:
+        """The first dimension from which on the share of nearest edges stays above the threshold."""
+        good = share.mean("mean") >= self.threshold
+        return next((d for i, d in enumerate(self.dims) if good[i:].all()), None)
+
+    def _plots(
+        self, curves: dict[tuple[str, str], LearningCurve], trusted: dict[str, int | None]
+    ) -> tuple[plots.Plot, ...]:
+        found = []
+        lines = {
+            "rank_fraction": self.threshold,
+            "distance_ratio": 1.0,
+            "mass_radius_dimension": 4.0,
+        }
+        for name, (title, label) in CRITERIA.items():
+            series = []
+            for s in self.steps:
+                note = f" (trusted from d = {trusted[s]})" if trusted[s] else " (not trusted here)"
+                text = s + (note if name == "rank_fraction" else "")
+                series.append(plots.curve(text, curves[s, name], how="mean"))
+            if name in lines:
+                y = [lines[name]] * len(self.dims)
+                series.append(plots.line(f"{lines[name]:g}", "theory", self.dims, y))
+            found.append(
+                plots.log_linear(
+                    f"faithfulness-{name.replace('_', '-')}",
+                    title,
+                    f"{title} against the embedding dimension, one curve a step law.",
+                    ("embedding dimension d", label),
+                    series,
+                    figure="embedding-faithfulness",
+                )
+            )
+        return tuple(found)

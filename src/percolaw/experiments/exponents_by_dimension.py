@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from percolaw import checks
 from percolaw.critical import critical_exponents
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, judge
+from percolaw.experiments import plots
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import judge
 from percolaw.scaling import theory
 
 
@@ -43,11 +47,29 @@ class ExponentsByDimension:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Tabulate exponents; check tau and D against hyperscaling, tau = 1 + d/D, up to d = 6."""
-        claims, table = [], []
+        found = []
         for d in self.dimensions:
             known = critical_exponents(d)
-            alpha = known.rank_exponent
-            gamma = known.cluster_exponent(self.approximation_order)
+            if d <= 6:
+                found.append(
+                    judge(
+                        f"d = {d}: D from tau by hyperscaling",
+                        "scaling theory; " + known.source,
+                        d / (known.fisher_exponent - 1.0),
+                        known.fractal_dimension,
+                        (known.fractal_dimension, known.fractal_dimension),
+                        self.tolerance,
+                        about={"source": f"lattice d = {d}, p_c", "quantity": "D"},
+                    )
+                )
+        return Conclusion(tuple(found), {"table": self.table()}, self._plots())
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return the exponents of every dimension, those of the literature and those they imply."""
+        table = []
+        for d in self.dimensions:
+            known = critical_exponents(d)
+            alpha, gamma = known.rank_exponent, known.cluster_exponent(self.approximation_order)
             table.append(
                 {
                     "dimension": d,
@@ -60,18 +82,53 @@ class ExponentsByDimension:
                     "source": known.source,
                 }
             )
-            if d <= 6:
-                implied = d / (known.fisher_exponent - 1.0)
-                claims.append(
-                    judge(
-                        f"d = {d}: D from tau by hyperscaling",
-                        "scaling theory; " + known.source,
-                        implied,
-                        known.fractal_dimension,
-                        (known.fractal_dimension, known.fractal_dimension),
-                        self.tolerance,
-                    )
-                )
-        return Conclusion(
-            tuple(claims), {"table": table, "approximation_order": self.approximation_order}
+        return table
+
+    def _plots(self) -> tuple[plots.Plot, ...]:
+        """Where lattices lie against the boundaries of the two laws, and the exponents implied."""
+        table = self.table()
+        alpha = np.array([row["rank_exponent"] for row in table])
+        line = np.geomspace(alpha.min() / 2, alpha.max() * 2, 50)
+        lattices = [  # from six dimensions on all are the same
+            plots.line(
+                f"d = {row['dimension']}" + (" and above" if row["dimension"] == 6 else ""),
+                "measured",
+                [row["rank_exponent"]],
+                [row["cluster_exponent"]],
+                joined=False,
+            )
+            for row in table
+            if row["dimension"] <= 6
+        ]
+        where = plots.log_log(
+            "exponents-by-dimension",
+            "Where real lattices lie at p_c",
+            "Cluster exponent c/D against rank exponent alpha, with the boundaries of both laws.",
+            ("rank exponent alpha = (3 - tau)/(tau - 2)", "cluster exponent c/D"),
+            [
+                plots.line("c/D = alpha: the model law changes sides", "theory", line, line),
+                plots.line(
+                    "c/D = alpha/(1 + alpha): the data law", "reference", line, line / (1 + line)
+                ),
+                *lattices,
+            ],
+            fit=False,
+            y_limits=(0.15, 2.5),
         )
+        d = [row["dimension"] for row in table]
+        implied = plots.Plot(
+            "exponents-by-dimension-implied",
+            "Implied exponents",
+            "Exponents of the model and the data law that follow from the literature's, by dimension.",
+            "lattice dimension d",
+            "scaling exponent",
+            False,
+            False,
+            tuple(
+                plots.line(law, "theory", d, [row[f"{law}_exponent"] for row in table])
+                for law in ("model", "data")
+            ),
+            fit=False,
+            figure="exponents-by-dimension",
+        )
+        return where, implied

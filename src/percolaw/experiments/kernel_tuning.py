@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from percolaw import checks
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import judge
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.experiments import neural, tasks
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.learners.neural.measures import layer_activations
 from percolaw.learners.neural.training import Student, Training, train
 from percolaw.rng import Streams

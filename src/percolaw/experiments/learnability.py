@@ -9,8 +9,9 @@ import numpy as np
 
 from percolaw import checks
 from percolaw.experiments import boxes, toy
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.boxes import BETHE, label
+from percolaw.experiments.claims import Claim, judge
 from percolaw.scaling import fit
 
 FloatArray = toy.FloatArray

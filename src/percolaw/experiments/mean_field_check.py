@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
 
 from percolaw import checks
 from percolaw.critical import hypercubic_threshold, threshold_source
-from percolaw.experiments import boxes, toy
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments import boxes, claims, plots, toy
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.sampling import mean_variance
 from percolaw.lattice import BetheLattice
 from percolaw.rng import Streams
 from percolaw.scaling import fit
+from percolaw.scaling.curve import LearningCurve
 
 FloatArray = toy.FloatArray
 
@@ -169,42 +172,16 @@ class MeanFieldCheck:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compare lattice and tree, dimension by dimension."""
-        claims: list[Claim] = []
-        table = []
+        found: list[Claim] = []
+        series: dict[str, list[plots.Series]] = {name: [] for name in PANELS}
         for d in self.dimensions:
             mine = [r for r in rows if r["dimension"] == d]
-            claims += self._size_claims(d, mine) + self._learning_claims(d, mine)
-            s = np.array(mine[0]["s"])
-            bethe = BetheLattice(2 * d)
-            common = [
-                [
-                    b
-                    for b in r["bins"]
-                    if all(b["low"] in {o["low"] for o in q["bins"]} for q in mine)
-                ]
-                for r in mine
-            ]
-            table.append(
-                {
-                    "dimension": d,
-                    "threshold": hypercubic_threshold(d),
-                    "tree_threshold": 1.0 / (2 * d - 1),
-                    "s": s,
-                    "survival": np.mean([r["survival"] for r in mine], axis=0),
-                    "tree_survival": [bethe.survival(int(v)) for v in s],
-                    **{
-                        key: np.mean([[b[key] for b in part] for part in common], axis=0)
-                        for key in ("size", "loops")
-                    },
-                    "radius": fit.aggregate(
-                        np.array([[b["radius"] / b["tree_radius"] for b in p] for p in common])
-                    ),
-                    "grid": mine[0]["grid"],
-                    "lattice": fit.aggregate(np.array([r["lattice"] for r in mine])),
-                    "tree": fit.aggregate(np.array([r["tree"] for r in mine])),
-                }
-            )
-        return Conclusion(tuple(claims), {"table": table, "size_window": self.size_window})
+            new = self._size_claims(d, mine) + self._learning_claims(d, mine)
+            said = {c.about["quantity"]: c for c in new}
+            for name, curves in self._series(d, mine, said).items():
+                series[name] += curves
+            found += new
+        return Conclusion(tuple(found), plots=self._plots(series))
 
     def _size_claims(self, d: int, rows: list[Row]) -> list[Claim]:
         low, high = self.size_window
@@ -218,6 +195,7 @@ class MeanFieldCheck:
                 (threshold, threshold),
                 self.tolerance,
                 "from the literature; nothing measured",
+                about(d, "threshold"),
             )
         ]
         s = np.array(rows[0]["s"], dtype=np.float64)
@@ -225,68 +203,166 @@ class MeanFieldCheck:
         bethe = BetheLattice(2 * d)
         tree = np.array([bethe.survival(int(v)) for v in s])
         ratio = np.array([np.array(r["survival"]) / tree for r in rows])
+        over = LearningCurve(s[inside], np.maximum(ratio[:, inside], 1e-12))
         found.append(
             self._ratio(
                 f"d = {d}: P(S >= s) over the tree's exact one, s = {low:.0f}..{high:.0f}",
-                np.exp(np.log(np.maximum(ratio[:, inside], 1e-12)).mean(axis=1)),
+                np.exp(np.log(over.loss).mean(axis=1)),
+                about(d, "survival"),
             )
         )
-        slopes = fit.log_slopes(s[inside], np.maximum(ratio[:, inside], 1e-12))
-        found.append(self._difference(f"d = {d}: tau less the tree's 5/2, same sizes", -slopes))
+        name = f"d = {d}: tau less the tree's 5/2, same sizes"
+        found.append(self._difference(name, over.slopes(), about(d, "tau")))
         bins = [[b for b in r["bins"] if low <= b["size"] <= high] for r in rows]
         if all(len(part) >= 3 for part in bins):
-            ratios = [np.array([b["radius"] / b["tree_radius"] for b in part]) for part in bins]
-            # On a lattice a way never turns back on itself at once: squared distances grow by d/(d - 1).
-            values = np.array([np.exp(np.log(r).mean()) for r in ratios])
-            found.append(
-                self._ratio(
-                    f"d = {d}: squared radius over that of trees of the same sizes: d/(d - 1)",
-                    values,
-                    d / (d - 1.0),
-                )
-            )
-            slope = [
-                fit.log_slopes([b["size"] for b in part], r)[0]
-                for part, r in zip(bins, ratios, strict=True)
-            ]
-            name = f"d = {d}: 2/D less that of trees of the same sizes"
-            found.append(self._difference(name, slope))
-            loops = np.array([np.mean([b["loops"] for b in part]) for part in bins])
-            found.append(
-                self._difference(f"d = {d}: loops per site (none on a tree), same sizes", loops)
-            )
+            found += self._radius_claims(d, bins)
         return found
 
-    def _learning_claims(self, d: int, rows: list[Row]) -> list[Claim]:
-        n = np.array(rows[0]["grid"])
-        inside = (n >= self.learn_from) & (n <= self.learn_share * self.field_size)
-        if inside.sum() < 3:
-            return []
-        window = f"n = {n[inside][0]:.0f}..{n[inside][-1]:.0f}"
-        ratio = np.array(
-            [np.array(r["lattice"])[inside] / np.array(r["tree"])[inside] for r in rows]
-        )
-        slope = fit.log_slopes(n[inside], ratio)
+    def _radius_claims(self, d: int, bins: list[list[dict[str, float]]]) -> list[Claim]:
+        ratios = [np.array([relative_radius(b) for b in part]) for part in bins]
+        slope = [
+            fit.log_slopes([b["size"] for b in part], r)[0]
+            for part, r in zip(bins, ratios, strict=True)
+        ]
+        loops = np.array([np.mean([b["loops"] for b in part]) for part in bins])
         return [
+            # On a lattice a way never turns back on itself at once: squared distances grow by d/(d - 1).
             self._ratio(
-                f"d = {d}: 1-NN loss over the tree's, {window}", np.exp(np.log(ratio).mean(axis=1))
+                f"d = {d}: squared radius over that of trees of the same sizes: d/(d - 1)",
+                [np.exp(np.log(r).mean()) for r in ratios],
+                about(d, "squared radius"),
+                d / (d - 1.0),
             ),
-            self._difference(f"d = {d}: 1-NN exponent less the tree's, {window}", -slope),
+            self._difference(
+                f"d = {d}: 2/D less that of trees of the same sizes", slope, about(d, "2/D")
+            ),
+            self._difference(
+                f"d = {d}: loops per site (none on a tree), same sizes", loops, about(d, "loops")
+            ),
         ]
 
-    def _ratio(self, name: str, values: FloatArray, predicted: float = 1.0) -> Claim:
-        logs = np.log(values)
-        low, high = np.exp(fit.seed_interval(logs))
-        mean = float(np.exp(logs.mean()))
-        tolerance = self.tolerance * predicted
-        return judge(name, self.source, predicted, mean, (low, high), tolerance)
+    def _learning_claims(self, d: int, rows: list[Row]) -> list[Claim]:
+        lattice, tree = learning_curves(rows)
+        over = lattice.over(tree).within(self._learn_window())
+        if over.size.size < 3:
+            return []
+        text = f"n = {over.size[0]:.0f}..{over.size[-1]:.0f}"
+        return [
+            self._ratio(
+                f"d = {d}: 1-NN loss over the tree's, {text}",
+                np.exp(np.log(over.loss).mean(axis=1)),
+                about(d, "loss"),
+            ),
+            self._difference(
+                f"d = {d}: 1-NN exponent less the tree's, {text}",
+                over.slopes(),
+                about(d, "exponent"),
+            ),
+        ]
 
-    def _difference(self, name: str, values: Any) -> Claim:
-        return judge(
-            name,
-            self.source,
-            0.0,
-            float(np.mean(values)),
-            fit.seed_interval(values),
-            self.exponent_tolerance,
+    def _learn_window(self) -> tuple[float, float]:
+        return self.learn_from, self.learn_share * self.field_size
+
+    def _ratio(self, name: str, values: Any, on: dict[str, str], predicted: float = 1.0) -> Claim:
+        tolerance = self.tolerance * predicted
+        return claims.ratio(
+            name, self.source, values, tolerance, about=on, predicted=predicted, by_logs=True
         )
+
+    def _difference(self, name: str, values: Any, on: dict[str, str]) -> Claim:
+        return claims.difference(name, self.source, values, self.exponent_tolerance, about=on)
+
+    def _series(
+        self, d: int, rows: list[Row], said: dict[str, Claim]
+    ) -> dict[str, list[plots.Series]]:
+        """What is drawn of one dimension, by panel; the tree is dashed in the same colour."""
+        name, bethe = f"d = {d}", BetheLattice(2 * d)
+        s = np.array(rows[0]["s"], dtype=np.float64)
+        survival = LearningCurve(s, np.array([r["survival"] for r in rows]) * np.sqrt(s))
+        exact = np.array([bethe.survival(int(v)) for v in s]) * np.sqrt(s)
+        common = set.intersection(*({b["low"] for b in r["bins"]} for r in rows))
+        bins = [[b for b in r["bins"] if b["low"] in common] for r in rows]
+        size = np.mean([[b["size"] for b in part] for part in bins], axis=0)
+        radius, loops = (
+            LearningCurve(size, np.array([[value(b) for b in part] for part in bins]))
+            for value in (relative_radius, itemgetter("loops"))
+        )
+        lattice, tree = learning_curves(rows)
+
+        def stored(quantity: str) -> list[Claim]:
+            return [said[quantity]] if quantity in said else []
+
+        panels = {
+            "sizes": [
+                plots.curve(name, survival, how="mean", claims=stored("survival"), group=name),
+                plots.line(f"{name}, tree, z = 2d, exact", "theory", s, exact, group=name),
+            ],
+            "radius": [plots.curve(name, radius, claims=stored("squared radius"))],
+            "loops": [plots.curve(name, loops, how="mean", claims=stored("loops"))],
+            "learning": [
+                plots.curve(name, lattice, group=name),
+                plots.line(
+                    f"{name}, tree, z = 2d", "reference", tree.size, tree.mean(), group=name
+                ),
+            ],
+            "ratio": [plots.curve(name, lattice.over(tree), claims=stored("loss"))],
+        }
+        return (
+            panels
+            if size.size
+            else {k: v for k, v in panels.items() if k not in ("radius", "loops")}
+        )
+
+    def _plots(self, series: dict[str, list[plots.Series]]) -> tuple[plots.Plot, ...]:
+        """Sizes, radii and loops in one picture, learning curves in another."""
+        size, n = "cluster size s", "mean number of observed sites n"
+        sizes, learned = self.size_window, self._learn_window()
+        one, two = "mean-field-check", "mean-field-check-learning"
+        made = {
+            "sizes": (plots.log_linear, (size, "P(S >= s) s^(1/2)"), sizes, one),
+            "radius": (plots.log_linear, (size, "R^2 lattice / R^2 tree"), sizes, one),
+            "loops": (plots.log_linear, (size, "loops per site"), sizes, one),
+            "learning": (plots.log_log, (n, "1-NN loss / variance"), learned, two),
+            "ratio": (plots.log_linear, (n, "loss, lattice / tree"), learned, two),
+        }
+        return tuple(
+            make(f"{one}-{key}", *PANELS[key], labels, series[key], window, figure=figure)
+            for key, (make, labels, window, figure) in made.items()
+            if series[key]
+        )
+
+
+#: Title of every panel, and what is to be seen.
+PANELS = {
+    "sizes": (
+        "Clusters of random sites at p_c",
+        "Share of sites whose cluster has at least s sites, on real lattices and on the tree.",
+    ),
+    "radius": (
+        "Squared radius of gyration over the tree's",
+        "Squared radius of lattice clusters over that of trees of the same size.",
+    ),
+    "loops": ("Loops (none on a tree)", "Loops per site of clusters of real lattices."),
+    "learning": (
+        "1-NN on large balls at criticality",
+        "Loss of 1-NN on balls of real lattices and of trees against the number of observed sites.",
+    ),
+    "ratio": ("Ratio of the losses", "Loss of 1-NN on lattices over that on trees."),
+}
+
+
+def about(d: int, quantity: str) -> dict[str, str]:
+    """Return what a claim speaks of."""
+    return {"source": f"lattice d = {d}, p_c", "quantity": quantity}
+
+
+def relative_radius(part: dict[str, float]) -> float:
+    """Return the squared radius of a bin over that of trees of the same sizes."""
+    return part["radius"] / part["tree_radius"]
+
+
+def learning_curves(rows: list[Row]) -> tuple[LearningCurve, LearningCurve]:
+    """Return the losses on balls of the lattice and of the tree."""
+    n = np.array(rows[0]["grid"])
+    lattice, tree = (LearningCurve(n, np.array([r[k] for r in rows])) for k in ("lattice", "tree"))
+    return lattice, tree

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.experiments.base import SCRATCH, Claim, Row, judge
+from percolaw.experiments.base import SCRATCH, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.learners.neural.networks import MLP, Network, Transformer
 from percolaw.learners.neural.trained import Trained
 from percolaw.learners.neural.training import Student, Training, train

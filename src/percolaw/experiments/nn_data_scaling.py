@@ -17,7 +17,8 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.covariance import Covariance
 from percolaw.experiments import neural, tasks
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim
 from percolaw.learners.neural.training import Student, Training
 from percolaw.rng import Streams
 from percolaw.scaling import fit

@@ -9,7 +9,8 @@ import numpy as np
 
 from percolaw import checks
 from percolaw.experiments import neural, tasks
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim
 from percolaw.learners.neural.networks import Network, n_parameters
 from percolaw.learners.neural.training import Student, Training
 from percolaw.rng import Streams

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from percolaw import checks
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.scaling import theory
 from percolaw.scaling.fit import FloatArray
 

@@ -10,8 +10,9 @@ import numpy as np
 from percolaw import checks
 from percolaw.critical import critical_exponents
 from percolaw.experiments import boxes, toy
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.boxes import BETHE, label
+from percolaw.experiments.claims import Claim, judge
 from percolaw.lattice import BetheLattice
 from percolaw.scaling import fit
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from percolaw import checks
-from percolaw.experiments import toy
-from percolaw.experiments.base import Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments import claims, plots, toy
+from percolaw.experiments.base import Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim
 from percolaw.scaling import diagnose, fit
+from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.forms import compare_forms
 
 PRESETS = {
@@ -89,106 +93,170 @@ def conclude_law(
     """Return claims on the whole curve and on the exponent of its upper decades."""
     seeds = sorted({row["seed"] for row in rows})
     n = np.array([row["n"] for row in rows if row["seed"] == seeds[0]])
-    by_name = {
-        name: np.array([[r[name] for r in rows if r["seed"] == s] for s in seeds])
-        for name in (*toy.LEARNERS, "finite_ensemble")
-    }
     predicted = theory_curve(n)
-    curve_from, exponent_from = tolerance.curve_from, tolerance.exponent_from
-    paper = by_name["adjusted"]
-    inside = n >= curve_from
-    ratio = np.exp(np.log(paper / predicted)[:, inside].mean(axis=1))
-    finite = np.exp(np.log(paper / by_name["finite_ensemble"])[:, inside].mean(axis=1))
-    window = (exponent_from, float(n[-1]))
-    steep = n >= exponent_from
-    slope = fit.fit_power_law(n, paper, window=window)
-    clusters = by_name["finite_ensemble"]
+    curves = {
+        name: LearningCurve(
+            n,
+            np.array([[r[name] for r in rows if r["seed"] == s] for s in seeds]),
+            predicted=predicted,
+        )
+        for name in (*toy.LEARNERS, "finite_ensemble", "exact_budget")
+        if name in rows[0]
+    }
+    paper, clusters = curves["adjusted"], curves["finite_ensemble"]
     what = "N" if law == "model" else "T"
-    start = float(raw_start)
-    claims: list[Claim] = [
-        judge(
+    window = (tolerance.exponent_from, float(n[-1]))
+    inside = n >= tolerance.curve_from
+
+    def mean_ratio(loss: toy.FloatArray, by: toy.FloatArray) -> toy.FloatArray:
+        return np.asarray(np.exp(np.log(loss / by)[:, inside].mean(axis=1)))
+
+    over = mean_ratio(paper.loss, predicted)
+    line = paper.fit(window)
+    theirs = LearningCurve(n, predicted[None]).fit(window)
+    drawn = clusters.fit(window)
+    found = [
+        claims.ratio(
             f"{law} scaling: loss over the paper's curve (set to 1 at {what} = 1), "
-            f"{what} >= {curve_from:.0f}",
+            f"{what} >= {tolerance.curve_from:.0f}",
             source,
-            1.0,
-            float(np.exp(np.log(ratio).mean())),
-            fit.seed_interval(ratio),
+            over,
             tolerance.curve,
         ),
-        judge(
+        claims.ratio(
             f"{law} scaling: loss over the theory summed on the clusters drawn",
             source + "; docs/theory.md",
-            1.0,
-            float(np.exp(np.log(finite).mean())),
-            fit.seed_interval(finite),
+            mean_ratio(paper.loss, clusters.loss),
             tolerance.curve,
         ),
-        *(
-            judge(
-                f"{law} exponent on {what} = {window[0]:.0f}..{window[1]:.0f} "
-                f"(prediction: same window of {name}; limit 1/2)",
-                source,
-                fit.fit_power_law(n[steep], curve[..., steep]).exponent,
-                slope.exponent,
-                slope.interval,
-                tolerance.exponent,
-                why,
-            )
-            for name, curve, why in (
-                ("the paper's curve", predicted, note),
-                ("theory on the clusters drawn", clusters, ""),
-            )
-        ),
     ]
-    if start != 1.0:
-        claims.append(
-            judge(
-                f"{law} scaling: loss over the same curve as derived ({start:.3f} at {what} = 1)",
+    exponents = [
+        claims.exponent(
+            f"{law} exponent on {what} = {window[0]:.0f}..{window[1]:.0f} "
+            f"(prediction: same window of {name}; limit 1/2)",
+            source,
+            math.nan if expected is None else expected.exponent,
+            line,
+            tolerance.exponent,
+            why,
+            {"target": "tree walk", "learner": "adjusted 1-NN"},
+        )
+        for name, expected, why in (
+            ("the paper's curve", theirs, note),
+            ("theory on the clusters drawn", drawn, ""),
+        )
+    ]
+    found += exponents
+    if raw_start != 1.0:
+        found.append(
+            claims.ratio(
+                f"{law} scaling: loss over the same curve as derived ({raw_start:.3f} at {what} = 1)",
                 source + "; docs/theory.md",
-                1.0,
-                float(np.exp(np.log(ratio / start).mean())),
-                fit.seed_interval(ratio / start),
+                over / raw_start,
                 tolerance.curve,
             )
         )
-    if "exact_budget" in rows[0]:
-        exact = np.array([[r["exact_budget"] for r in rows if r["seed"] == s] for s in seeds])
-        dearer = np.exp(np.log(exact / predicted)[:, inside].mean(axis=1))
-        spent = float(np.mean([r["spent"] for r in rows if r["n"] >= curve_from]))
-        claims.append(
-            judge(
+    if "exact_budget" in curves:
+        spent = float(np.mean([r["spent"] for r in rows if r["n"] >= tolerance.curve_from]))
+        found.append(
+            claims.ratio(
                 f"{law} scaling with capacities that sum to {what}: loss over the paper's curve",
                 source,
-                1.0,
-                float(np.exp(np.log(dearer).mean())),
-                fit.seed_interval(dearer),
+                mean_ratio(curves["exact_budget"].loss, predicted),
                 tolerance.curve,
                 f"the paper's rule, an integral over ranks, spends {spent:.2f} {what} on average",
             )
         )
-    forms = compare_forms(n[inside], paper[:, inside], predicted[inside])
+    forms = compare_forms(n[inside], paper.loss[:, inside], predicted[inside])
     tables = {
-        "law": law,
-        "n": n,
-        "theory": predicted,
-        "curve_from": curve_from,
-        "window": window,
-        "seeds": {name: by_name[name] for name in ("adjusted",)},
-        "curves": {
-            name: {
-                "median": np.median(values, axis=0),
-                "low": np.quantile(values, 0.16, axis=0),
-                "high": np.quantile(values, 0.84, axis=0),
-            }
-            for name, values in by_name.items()
-        },
-        "local_measured": fit.local_exponents(n, fit.aggregate(paper)),
-        "local_theory": fit.local_exponents(n, predicted),
         "forms": {"best": forms.best, "aicc": forms.aicc, "residual": forms.residual},
         "diagnosis": [
             {"signature": f.signature, "meaning": f.meaning, "evidence": f.evidence}
-            for f in diagnose.diagnose(n, paper)
+            for f in diagnose.diagnose(n, paper.loss)
         ],
-        "n_seeds": len(seeds),
     }
-    return Conclusion(tuple(claims), tables)
+    return Conclusion(tuple(found), tables, _plots(law, what, curves, line, exponents, tolerance))
+
+
+def _plots(
+    law: str,
+    what: str,
+    curves: dict[str, LearningCurve],
+    line: fit.PowerLawFit | None,
+    exponents: list[Claim],
+    tolerance: Tolerance,
+) -> tuple[plots.Plot, ...]:
+    """Losses with the theory, local exponents, and the residual to the theory, seed by seed."""
+    x_label = (
+        f"degrees of freedom {what}"
+        if law == "model"
+        else f"training points {what} (in units of f)"
+    )
+    window = None if line is None else line.window
+    paper = curves["adjusted"]
+    n, theory = paper.size, paper.as_predicted()
+    series = [
+        plots.curve(
+            label,
+            curves[key],
+            how="median",
+            claims=exponents if key == "adjusted" else (),
+            fitted=line if key == "adjusted" else None,
+            prediction="theory",
+            seeds=tuple(map(tuple, curves[key].loss.tolist())) if key == "adjusted" else None,
+        )
+        for key, label in (
+            ("adjusted", "adjusted 1-NN (the paper's learner)"),
+            ("nearest", "plain 1-NN"),
+            ("posterior", "exact posterior"),
+        )
+    ]
+    finite = plots.curve(
+        "theory on the clusters drawn", curves["finite_ensemble"], how="median", prediction="theory"
+    )
+    loss = plots.log_log(
+        f"{law}-scaling",
+        f"{law.capitalize()} scaling, {paper.n_seeds} seeds",
+        f"Loss of three learners, median over seeds, falls with {what} along the theory, which is "
+        "set to 1 at the start with nothing fitted.",
+        (x_label, "mean squared error"),
+        [
+            *series,
+            plots.line("theory", "theory", n, paper.predicted),
+            dataclasses.replace(finite, kind="theory"),
+        ],
+        window,
+    )
+    local = plots.log_linear(
+        f"{law}-scaling-local",
+        "Local exponents",
+        f"Local exponents of measurement and theory against {what}; both drift towards 1/2.",
+        (x_label, f"local exponent, -d log L / d log {what}"),
+        [
+            plots.line("measured", "measured", n, paper.local(), prediction="theory"),
+            plots.line("theory", "theory", n, theory.local()),
+            plots.line("limit 1/2", "reference", n, np.full(n.size, 0.5)),
+        ],
+        window,
+        figure=f"{law}-scaling",
+        y_limits=(0.0, 0.75),
+    )
+    residual = plots.log_log(
+        f"{law}-scaling-residual",
+        f"{law.capitalize()} scaling: over the paper's theory",
+        "Measured loss over the theory, and the theory summed on the clusters drawn over the theory.",
+        (x_label, "ratio"),
+        [
+            plots.curve("measured", paper.over(theory), how="median"),
+            plots.curve(
+                "theory on the clusters drawn",
+                curves["finite_ensemble"].over(theory),
+                how="median",
+            ),
+            plots.line("1", "theory", n, np.ones(n.size)),
+        ],
+        (tolerance.curve_from, float(n[-1])),
+        fit=False,
+        y_limits=(0.4, 2.5),
+    )
+    return loss, local, residual

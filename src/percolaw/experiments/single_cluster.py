@@ -10,7 +10,8 @@ import numpy as np
 
 from percolaw import checks
 from percolaw.experiments import toy
-from percolaw.experiments.base import Cell, Claim, Conclusion, Preset, Row, judge
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.scaling import fit, theory
 from percolaw.scaling.ensemble import ensemble_nearest_neighbor_loss
 

@@ -7,8 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, judge
+from percolaw.experiments import plots
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.claims import Claim, judge
 from percolaw.scaling import fit, theory
+from percolaw.scaling.curve import FloatArray, LearningCurve
 
 
 @dataclass(frozen=True)
@@ -51,40 +54,62 @@ class TheoryCurves:
             "model": (theory.model_scaling_loss, theory.model_exponent),
             "data": (theory.data_scaling_loss, theory.data_exponent),
         }
-        claims, curves = [], []
+        found, panels = [], []
         for law, (loss, limit) in laws.items():
+            symbol, curves, locals_ = {"model": "N", "data": "T"}[law], [], []
             for gamma in self.cluster_exponents:
-                curve = loss(n, self.rank_exponent, gamma)
-                slope = fit.fit_power_law(far, loss(far, self.rank_exponent, gamma)).exponent
+                curve = LearningCurve(n, loss(n, self.rank_exponent, gamma)[None])
                 end = limit(self.rank_exponent, gamma)
-                boundary = abs(end - gamma) < 1e-12 and (
-                    gamma == self.rank_exponent
-                    if law == "model"
-                    else gamma == end
-                    and abs(self.rank_exponent / (1 + self.rank_exponent) - gamma) < 1e-12
-                )
-                claims.append(
-                    judge(
-                        f"{law} law at c/D = {gamma:g}: exponent near {self.limit_from:.0e}",
-                        self.source,
-                        end,
-                        slope,
-                        (slope, slope),
-                        self.tolerance,
-                        "the two exponents coincide here: a logarithm delays the limit"
-                        if boundary
-                        else "",
-                    )
-                )
+                claim = self._claim(law, gamma, end, loss(far, self.rank_exponent, gamma), far)
+                found.append(claim)
+                name = f"c/D = {gamma:g}"
+                stored = (plots.beside(claim),)
                 curves.append(
-                    {
-                        "law": law,
-                        "cluster_exponent": gamma,
-                        "loss": curve,
-                        "local": fit.local_exponents(n, curve),
-                        "limit": end,
-                    }
+                    plots.line(name, "theory", n, curve.loss[0], stored=stored, group=name)
                 )
-        return Conclusion(
-            tuple(claims), {"n": n, "curves": curves, "rank_exponent": self.rank_exponent}
+                locals_ += [
+                    plots.line(name, "theory", n, curve.local(), group=name),
+                    plots.line(f"{name}, limit", "reference", n, np.full(n.size, end), group=name),
+                ]
+            title = f"{law.capitalize()} scaling, alpha = {self.rank_exponent:g}"
+            panels.append(
+                plots.log_log(
+                    f"theory-curves-{law}",
+                    title,
+                    f"Predicted loss against {symbol}: the larger c/D, the steeper, up to a limit.",
+                    (symbol, f"L({symbol}) / L(1)"),
+                    curves,
+                    figure="theory-curves",
+                )
+            )
+            panels.append(
+                plots.log_linear(
+                    f"theory-curves-{law}-local",
+                    f"{law.capitalize()} scaling: local exponents and their limits (dotted)",
+                    f"Local exponents of the {law} laws tend to their limits, slowly near a boundary.",
+                    (symbol, "local exponent"),
+                    locals_,
+                    figure="theory-curves",
+                )
+            )
+        return Conclusion(tuple(found), plots=tuple(panels))
+
+    def _claim(
+        self, law: str, gamma: float, limit: float, loss: FloatArray, far: FloatArray
+    ) -> Claim:
+        """Hold the exponent far out against its limit."""
+        slope = fit.fit_power_law(far, loss).exponent
+        critical = (
+            self.rank_exponent if law == "model" else self.rank_exponent / (1 + self.rank_exponent)
+        )
+        boundary = abs(critical - gamma) < 1e-12
+        return judge(
+            f"{law} law at c/D = {gamma:g}: exponent near {self.limit_from:.0e}",
+            self.source,
+            limit,
+            slope,
+            (slope, slope),
+            self.tolerance,
+            "the two exponents coincide here: a logarithm delays the limit" if boundary else "",
+            {"source": f"c/D = {gamma:g}", "learner": f"{law} law", "quantity": "exponent"},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from percolaw.experiments.base import Claim
+from percolaw.experiments.claims import Claim
 from percolaw.text import printable
 
 _MARK = {"agrees": "agrees", "disagrees": "DISAGREES", "inconclusive": "inconclusive"}

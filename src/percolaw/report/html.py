@@ -24,12 +24,13 @@ from typing import Any
 import percolaw
 from percolaw.errors import RunError
 from percolaw.experiments import EXPERIMENTS, experiment_class
-from percolaw.experiments.base import Claim, plain, preset
+from percolaw.experiments.base import plain, preset
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.plots import Numbers, Plot, Series, slug
 from percolaw.report.citations import SOURCES
 from percolaw.report.claims import VERDICT_RULE, measured, number, predicted, tally
-from percolaw.report.plots import Numbers, Plot, Series, slug
-from percolaw.report.plots import number as json_number
 from percolaw.report.reading import VERDICTS, Paper, Picture, Run, expand, read_run, readable
+from percolaw.report.records import number as json_number
 from percolaw.runs.files import write_atomic
 
 #: Bytes of pictures per run before they are made smaller; nine runs stay under 5 MB in all.

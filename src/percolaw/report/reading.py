@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import io
 import math
 import os
@@ -14,9 +14,10 @@ from typing import Any
 
 from percolaw.errors import RunError
 from percolaw.experiments import EXPERIMENTS
-from percolaw.experiments.base import Claim
-from percolaw.report.plots import Plot, numbers
-from percolaw.report.plots import number as json_number
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.plots import Plot
+from percolaw.report.records import number as json_number
+from percolaw.report.records import numbers, read_plots
 from percolaw.runs.files import MALFORMED, read_json, well_formed
 from percolaw.runs.store import read_record
 
@@ -141,8 +142,10 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     notes = []
     try:
         with drawing(where):
+            plots = read_plots(record.get("plots", []))
             module = figures_of(record["experiment"])
-            plots = tuple(module.plots(record)) if hasattr(module, "plots") else ()
+            if hasattr(module, "plots"):
+                plots += tuple(module.plots(record))
             pictures = _pictures(where, record)
     except RunError as error:
         notes.append(str(error))
@@ -233,17 +236,21 @@ def _claim(entry: Any) -> Claim:
 
 
 def figures_of(name: str) -> Any:
-    """Return the module that draws an experiment, None if it is not one of the package."""
-    if name not in EXPERIMENTS:
+    """Return the module that draws what is no curve of an experiment, None if there is none."""
+    module = f"percolaw.report.figures.{EXPERIMENTS.get(name, '').split(':')[0]}"
+    if name not in EXPERIMENTS or importlib.util.find_spec(module) is None:
         return None
-    return importlib.import_module(f"percolaw.report.figures.{EXPERIMENTS[name].split(':')[0]}")
+    return importlib.import_module(module)
 
 
 def drawn(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's figures by name, none if its experiment is not one of the package."""
+    """Return a record's figures by name: its plots, and what else its experiment draws."""
+    from percolaw.report import draw
+
     module = figures_of(record["experiment"])
     with drawing(folder):
-        return dict(module.draw(record)) if module else {}
+        found = draw.figures(read_plots(record.get("plots", [])))
+        return found | (dict(module.draw(record)) if module else {})
 
 
 def _pictures(folder: Path, record: dict[str, Any]) -> tuple[Picture, ...]:
@@ -255,7 +262,7 @@ def _pictures(folder: Path, record: dict[str, Any]) -> tuple[Picture, ...]:
         found = tuple(Picture(p.stem, p.read_bytes()) for p in kept)
         if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
             return found
-    if record["experiment"] not in EXPERIMENTS:
+    if record["experiment"] not in EXPERIMENTS and not record.get("plots"):
         return ()
     from percolaw.report.style import styled
 

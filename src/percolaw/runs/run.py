@@ -13,13 +13,13 @@ from typing import Any
 
 from percolaw.errors import MissingExtraError, RunError
 from percolaw.experiments.base import (
-    Claim,
     Experiment,
     check_tolerances,
     config_dict,
     missing_extra,
     run_id,
 )
+from percolaw.experiments.claims import Claim
 from percolaw.runs.activity import working
 from percolaw.runs.code import code_id, experiment_code
 from percolaw.runs.executor import run_units
@@ -154,6 +154,7 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
         "status": "done",
         "claims": conclusion.claims,
         "tables": conclusion.tables,
+        "plots": conclusion.plots,
         "units": len(cells),
         "reused": reused,
         "unit_seconds": store.seconds(),

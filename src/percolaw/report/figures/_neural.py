@@ -6,16 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.plots import (
-    PERCENTILES,
-    Plot,
-    Series,
-    claims_beside,
-    fit_window,
-    series,
-    slug,
-    stored_fit,
-)
+from percolaw.experiments.plots import PERCENTILES, Plot, Series, slug
+from percolaw.report.records import claims_beside, fit_window, series, stored_fit
 from percolaw.report.style import BLACK, CYCLE, new, window
 
 #: Marker and colour of every teacher, the same in all figures.

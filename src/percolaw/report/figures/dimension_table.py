@@ -7,15 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.plots import (
-    CONFIDENCE,
-    Plot,
-    Stored,
-    fit_window,
-    number,
-    numbers,
-    series,
-)
+from percolaw.experiments.plots import CONFIDENCE, Plot, Stored
+from percolaw.report.records import fit_window, number, numbers, series
 from percolaw.report.style import BLACK, BLUE, CYCLE, GREEN, ORANGE, new, window
 
 #: Quantity -> its symbol in figures, and digits after the point in the table.

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.plots import Plot, claims_beside, series, slug
+from percolaw.experiments.plots import Plot, slug
+from percolaw.report.records import claims_beside, series
 from percolaw.report.style import BLACK, CYCLE, new
 
 

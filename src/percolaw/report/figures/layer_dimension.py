@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.plots import CONFIDENCE, Plot, series, slug
+from percolaw.experiments.plots import CONFIDENCE, Plot, slug
+from percolaw.report.records import series
 from percolaw.report.style import BLACK, CYCLE, new
 
 MEDIAN = "median of the estimators"

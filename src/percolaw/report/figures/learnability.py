@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.report.plots import CONFIDENCE, Plot, count, number, numbers, series, slug
+from percolaw.experiments.plots import CONFIDENCE, Plot, slug
+from percolaw.report.records import count, number, numbers, series
 from percolaw.report.style import BLACK, CYCLE, new
 
 #: Learner -> (label, width of its line).

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from percolaw.experiments.plots import Plot
 from percolaw.report.figures import _neural
-from percolaw.report.plots import Plot
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from percolaw.experiments.plots import Plot
 from percolaw.report.figures._neural import floats, log_scales
-from percolaw.report.plots import Plot, series
+from percolaw.report.records import series
 from percolaw.report.style import BLACK, CYCLE, new
 
 

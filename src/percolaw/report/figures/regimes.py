@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.plots import Plot, claims_beside, series
+from percolaw.experiments.plots import Plot
+from percolaw.report.records import claims_beside, series
 from percolaw.report.style import BLACK, BLUE, GREEN, ORANGE, new
 
 #: Local exponents shown; those of slow or noisy ends are cut.

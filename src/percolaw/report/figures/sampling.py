@@ -8,18 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.report.plots import (
-    CONFIDENCE,
-    Plot,
-    Stored,
-    claims_beside,
-    fit_window,
-    number,
-    numbers,
-    series,
-    slug,
-    stored_fit,
-)
+from percolaw.experiments.plots import CONFIDENCE, Plot, Stored, slug
+from percolaw.report.records import claims_beside, fit_window, number, numbers, series, stored_fit
 from percolaw.report.style import (
     BLACK,
     BLUE,

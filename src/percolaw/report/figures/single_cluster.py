@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.plots import PERCENTILES, Plot, claims_beside, fit_window, series
+from percolaw.experiments.plots import PERCENTILES, Plot
+from percolaw.report.records import claims_beside, fit_window, series
 from percolaw.report.style import BLACK, BLUE, GREEN, ORANGE, band, new, window
 
 _LABELS = {

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.plots import CONFIDENCE, Plot, Series, claims_beside, series
+from percolaw.experiments.plots import CONFIDENCE, Plot, Series
+from percolaw.report.records import claims_beside, series
 from percolaw.report.style import BLACK, CYCLE, new
 
 

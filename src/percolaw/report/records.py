@@ -1,113 +1,90 @@
-"""Plots as data: the curves of a record as they stand, for pages that draw and for tables."""
+"""What a record holds, read with every doubt: numbers, windows, claims and plots."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import replace
+from typing import Any
 
-Kind: TypeAlias = Literal["measured", "theory", "reference"]
-#: Numbers of a record; None where it holds null, NaN or an infinity.
-Numbers: TypeAlias = tuple[float | None, ...]
-
-PERCENTILES = "16 to 84 percentile over seeds"
-CONFIDENCE = "95% interval of the mean over seeds"
+from percolaw.experiments.plots import Kind, Numbers, Plot, Series, Stored
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A result of the record that stands beside an exponent recomputed from the same curve.
+def read_plots(entries: Any) -> tuple[Plot, ...]:
+    """Return the plots that a record holds.
 
-    Attributes
-    ----------
-    name : str
-        The claim's name, or what else was stored.
-    measured, predicted : float or None
-    interval : tuple
-        Ends, None where infinite.
-    verdict : str
-        Empty if it is no claim.
-    window : tuple of float, optional
-        Sizes it was fitted on, where the record tells.
+    Raises
+    ------
+    ValueError, TypeError, LookupError
+        If they are not as `Plot` and its parts say.
     """
-
-    name: str
-    measured: float | None
-    interval: tuple[float | None, float | None] = (None, None)
-    predicted: float | None = None
-    verdict: str = ""
-    window: tuple[float, float] | None = None
+    if not isinstance(entries, list):
+        raise TypeError("plots are no list")
+    return tuple(_read_plot(entry) for entry in entries)
 
 
-@dataclass(frozen=True)
-class Series:
-    """One curve of a plot.
-
-    Attributes
-    ----------
-    name : str
-    kind : {"measured", "theory", "reference"}
-    x, y : tuple of float or None
-    low, high : tuple of float or None, optional
-        Ends of the interval at each point.
-    interval : str
-        What low and high are, in words.
-    n_seeds : int, optional
-    seeds : tuple of curves, optional
-        One curve a seed, at the same x.
-    prediction : str, optional
-        Name of the series that measured / prediction divides by.
-    stored : tuple of Stored
-        Exponents in the record that belong to this curve.
-    """
-
-    name: str
-    kind: Kind
-    x: Numbers
-    y: Numbers
-    low: Numbers | None = None
-    high: Numbers | None = None
-    interval: str = ""
-    n_seeds: int | None = None
-    seeds: tuple[Numbers, ...] | None = None
-    prediction: str | None = None
-    stored: tuple[Stored, ...] = ()
+def _read_plot(entry: Any) -> Plot:
+    limits = numbers(entry.get("y_limits", [None, None]), 2)
+    return Plot(
+        _text(entry["id"]),
+        _text(entry["title"]),
+        _text(entry["alt"]),
+        _text(entry["x_label"]),
+        _text(entry["y_label"]),
+        entry["x_log"] is True,
+        entry["y_log"] is True,
+        tuple(_read_series(one) for one in entry["series"]),
+        fit_window(entry.get("window")),
+        entry.get("growth") is True,
+        entry.get("fit", True) is True,
+        _text(entry.get("figure", "")),
+        (limits[0], limits[1]),
+    )
 
 
-@dataclass(frozen=True)
-class Plot:
-    """One plot of an experiment.
+def _read_series(entry: Any) -> Series:
+    if entry["kind"] not in ("measured", "theory", "reference"):
+        raise ValueError(f"unknown kind of series {str(entry['kind'])[:60]!r}")
+    usable, prediction = entry.get("usable"), entry.get("prediction")
+    found = series(
+        _text(entry["name"]),
+        entry["kind"],
+        entry["x"],
+        entry["y"],
+        low=entry.get("low"),
+        high=entry.get("high"),
+        interval=_text(entry.get("interval", "")),
+        n_seeds=entry.get("n_seeds"),
+        seeds=entry.get("seeds"),
+        prediction=None if prediction is None else _text(prediction),
+        stored=[_read_stored(one) for one in entry.get("stored", [])],
+    )
+    if usable is not None and len(usable) != len(found.x):
+        raise ValueError(f"expected {len(found.x)} marks of use; got {len(usable)}")
+    return replace(
+        found,
+        usable=None if usable is None else tuple(v is True for v in usable),
+        joined=entry.get("joined", True) is True,
+        group=_text(entry.get("group", "")),
+    )
 
-    Attributes
-    ----------
-    id : str
-        Unique inside its experiment; letters, digits and hyphens.
-    title : str
-    alt : str
-        What is to be seen, in a sentence.
-    x_label, y_label : str
-    x_log, y_log : bool
-    series : tuple of Series
-    window : tuple of float, optional
-        Sizes on which the record's fit was made.
-    growth : bool
-        Exponents are stated as d log y / d log x; as its negative if False.
-    fit : bool
-        Whether an exponent of these curves means something (log-log plots only).
-    """
 
-    id: str
-    title: str
-    alt: str
-    x_label: str
-    y_label: str
-    x_log: bool
-    y_log: bool
-    series: tuple[Series, ...]
-    window: tuple[float, float] | None = None
-    growth: bool = False
-    fit: bool = True
+def _read_stored(entry: Any) -> Stored:
+    low, high = numbers(entry["interval"], 2)
+    return Stored(
+        _text(entry["name"]),
+        number(entry["measured"]),
+        (low, high),
+        number(entry["predicted"]),
+        _text(entry["verdict"]),
+        fit_window(entry.get("window")),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text; got {str(value)[:60]!r}")
+    return value
 
 
 def number(value: Any) -> float | None:
@@ -227,9 +204,3 @@ def stored_fit(curve: Mapping[str, Any]) -> tuple[Stored, ...]:
             window=fit_window(curve["window"]),
         ),
     )
-
-
-def slug(text: str) -> str:
-    """Return letters, digits and hyphens only."""
-    parts = "".join(c if c.isascii() and c.isalnum() else " " for c in text).split()
-    return "-".join(parts) or "x"

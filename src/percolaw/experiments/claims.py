@@ -1,0 +1,224 @@
+"""Claims: one statement held against data, with a verdict by a rule that was fixed before the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.scaling import fit
+
+FloatArray = npt.NDArray[np.float64]
+Verdict: TypeAlias = Literal["agrees", "disagrees", "inconclusive"]
+About: TypeAlias = Mapping[str, Any]
+NOTHING: About = {}
+#: Interval of a value of which nothing is known.
+UNKNOWN = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement held against data.
+
+    Attributes
+    ----------
+    name : str
+        What is claimed, in a line.
+    source : str
+        Where the prediction comes from.
+    predicted, measured : float
+    interval : tuple of float
+        Interval of the measured value (95% unless the name says otherwise).
+    tolerance : float
+        Deviation within which prediction and measurement count as equal, fixed in the config.
+    verdict : {"agrees", "disagrees", "inconclusive"}
+    note : str
+        What a reader should know, for instance the cause of a disagreement.
+    about : mapping of str
+        What it speaks of, by key: ``source``, ``target``, ``learner``, ``quantity``, as far as they
+        apply.
+    """
+
+    name: str
+    source: str
+    predicted: float
+    measured: float
+    interval: tuple[float, float]
+    tolerance: float
+    verdict: Verdict
+    note: str = ""
+    about: Mapping[str, str] = field(default_factory=dict)
+
+
+#: A claim agrees only if its interval stays within this many tolerances of the prediction.
+WIDEST = 3.0
+
+
+def judge(
+    name: str,
+    source: str,
+    predicted: float,
+    measured: float,
+    interval: tuple[float, float],
+    tolerance: float,
+    note: str = "",
+    about: About = NOTHING,
+) -> Claim:
+    """Return a claim with its verdict.
+
+    - *agrees*: the measured value lies within `tolerance` of the prediction, and its whole interval
+      within three tolerances: what is further off is excluded.
+    - *disagrees*: the whole interval lies further from the prediction than `tolerance`.
+    - *inconclusive*: anything else. The interval reaches both sides of the tolerance, or is too wide,
+      is not finite, or does not contain the measured value.
+
+    Parameters
+    ----------
+    name, source, note, about
+        As in `Claim`.
+    predicted, measured : float
+        NaN and infinity are inconclusive.
+    interval : (low, high)
+        Interval of the measured value.
+    tolerance : float
+        Finite and not negative; fixed before the run.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance is negative or not finite, or the interval is reversed.
+    """
+    low, high = float(interval[0]), float(interval[1])
+    tolerance = checks.real("tolerance", tolerance, minimum=0.0)
+    if low > high:
+        raise ValueError(f"the interval of {name!r} must rise; got [{low:g}, {high:g}].")
+    rounding = 1e-9 * max(abs(predicted), abs(measured))  # equality up to rounding counts
+    least = tolerance + rounding
+    verdict: Verdict
+    if not all(map(math.isfinite, (predicted, measured, low, high))):
+        verdict = "inconclusive"
+    elif high < predicted - least or low > predicted + least:
+        verdict = "disagrees"
+    elif (
+        low - rounding <= measured <= high + rounding
+        and abs(measured - predicted) <= least
+        and max(predicted - low, high - predicted) <= WIDEST * least
+    ):
+        verdict = "agrees"
+    else:
+        verdict = "inconclusive"
+    return Claim(
+        name,
+        source,
+        float(predicted),
+        float(measured),
+        (low, high),
+        tolerance,
+        verdict,
+        note,
+        {key: str(value) for key, value in about.items()},
+    )
+
+
+def mean(
+    name: str,
+    source: str,
+    predicted: float,
+    values: npt.ArrayLike,
+    tolerance: float,
+    note: str = "",
+    about: About = NOTHING,
+) -> Claim:
+    """Judge the mean of one number a seed, with its 95% bootstrap interval (infinite below 3 seeds).
+
+    Parameters
+    ----------
+    values : array, shape (n_seeds,)
+    about : mapping
+        As in `Claim`.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    return judge(
+        name, source, predicted, float(x.mean()), fit.seed_interval(x), tolerance, note, about
+    )
+
+
+def difference(
+    name: str,
+    source: str,
+    values: npt.ArrayLike,
+    tolerance: float,
+    note: str = "",
+    about: About = NOTHING,
+) -> Claim:
+    """Judge the mean of a difference, one number a seed, against 0."""
+    return mean(name, source, 0.0, values, tolerance, note, about)
+
+
+def ratio(
+    name: str,
+    source: str,
+    values: npt.ArrayLike,
+    tolerance: float,
+    note: str = "",
+    about: About = NOTHING,
+    *,
+    predicted: float = 1.0,
+    by_logs: bool = False,
+) -> Claim:
+    """Judge the geometric mean of a ratio, one number a seed.
+
+    Parameters
+    ----------
+    values : array, shape (n_seeds,), positive
+    tolerance : float
+        Absolute.
+    by_logs : bool
+        Whether the bootstrap is over the logarithms; over the ratios themselves if False.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    low, high = np.exp(fit.seed_interval(np.log(x))) if by_logs else fit.seed_interval(x)
+    centre = float(np.exp(np.log(x).mean()))
+    return judge(name, source, predicted, centre, (low, high), tolerance, note, about)
+
+
+def exponent(
+    name: str,
+    source: str,
+    predicted: float,
+    line: fit.PowerLawFit | None,
+    tolerance: float,
+    note: str = "",
+    about: About = NOTHING,
+    *,
+    rough: float = math.nan,
+) -> Claim:
+    """Judge the exponent of a fit; without one the `rough` value, which is inconclusive."""
+    value, interval = (rough, UNKNOWN) if line is None else (line.exponent, line.interval)
+    return judge(
+        name, source, predicted, value, interval, tolerance, note, {"quantity": "exponent", **about}
+    )
+
+
+def coverage(
+    name: str,
+    source: str,
+    hits: int,
+    n: int,
+    tolerance: float,
+    note: str = "",
+    about: About = NOTHING,
+    *,
+    predicted: float = 0.95,
+) -> Claim:
+    """Judge a share of `n` trials, with its exact 95% interval (Clopper and Pearson 1934)."""
+    from scipy.special import betaincinv
+
+    low = 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, 0.025))
+    high = 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 0.975))
+    return judge(name, source, predicted, hits / n, (low, high), tolerance, note, about)

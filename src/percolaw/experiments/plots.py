@@ -1,0 +1,294 @@
+"""Plots as data: the curves of an experiment, drawn as pictures and in the page from the same values.
+
+`conclude` makes them with `curve`, `points` and `line`; a record keeps them; `percolaw.report.draw` makes
+pictures of them and the page draws them anew. Whoever renders decides nothing: what is dashed, hollow, or
+of one colour follows from the fields below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from percolaw.experiments.claims import Claim
+    from percolaw.scaling.curve import LearningCurve
+    from percolaw.scaling.fit import Aggregate, PowerLawFit
+
+Kind: TypeAlias = Literal["measured", "theory", "reference"]
+#: Numbers of a record; None where it holds null, NaN or an infinity.
+Numbers: TypeAlias = tuple[float | None, ...]
+
+PERCENTILES = "16 to 84 percentile over seeds"
+CONFIDENCE = "95% interval of the mean over seeds"
+INTERVAL = "95% interval"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A result of the record that stands beside an exponent recomputed from the same curve.
+
+    Attributes
+    ----------
+    name : str
+        The claim's name, or what else was stored.
+    measured, predicted : float or None
+    interval : tuple
+        Ends, None where infinite.
+    verdict : str
+        Empty if it is no claim.
+    window : tuple of float, optional
+        Sizes it was fitted on, where the record tells.
+    """
+
+    name: str
+    measured: float | None
+    interval: tuple[float | None, float | None] = (None, None)
+    predicted: float | None = None
+    verdict: str = ""
+    window: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve of a plot.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"measured", "theory", "reference"}
+        Drawn with marks and a solid line, dashed, or dotted.
+    x, y : tuple of float or None
+    low, high : tuple of float or None, optional
+        Ends of the interval at each point.
+    interval : str
+        What low and high are, in words.
+    n_seeds : int, optional
+    seeds : tuple of curves, optional
+        One curve a seed, at the same x.
+    prediction : str, optional
+        Name of the series that measured / prediction divides by.
+    stored : tuple of Stored
+        Exponents in the record that belong to this curve: fits, and claims.
+    usable : tuple of bool, optional
+        Points that are drawn full; the others are hollow, and no exponent is fitted to them.
+    joined : bool
+        Whether a line joins the points.
+    group : str
+        Series of one group have one colour: a curve, its limit and its prediction. Own name if empty.
+    """
+
+    name: str
+    kind: Kind
+    x: Numbers
+    y: Numbers
+    low: Numbers | None = None
+    high: Numbers | None = None
+    interval: str = ""
+    n_seeds: int | None = None
+    seeds: tuple[Numbers, ...] | None = None
+    prediction: str | None = None
+    stored: tuple[Stored, ...] = ()
+    usable: tuple[bool, ...] | None = None
+    joined: bool = True
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One plot of an experiment.
+
+    Attributes
+    ----------
+    id : str
+        Unique inside its experiment; letters, digits and hyphens.
+    title : str
+    alt : str
+        What is to be seen, in a sentence.
+    x_label, y_label : str
+    x_log, y_log : bool
+    series : tuple of Series
+    window : tuple of float, optional
+        Sizes on which the record's fit was made.
+    growth : bool
+        Exponents are stated as d log y / d log x; as its negative if False.
+    fit : bool
+        Whether an exponent of these curves means something (log-log plots only).
+    figure : str
+        File whose panels are all plots of this name; the plot's own id if empty.
+    y_limits : tuple of float or None
+        Ends of the y axis of pictures; None leaves an end to the data.
+    """
+
+    id: str
+    title: str
+    alt: str
+    x_label: str
+    y_label: str
+    x_log: bool
+    y_log: bool
+    series: tuple[Series, ...]
+    window: tuple[float, float] | None = None
+    growth: bool = False
+    fit: bool = True
+    figure: str = ""
+    y_limits: tuple[float | None, float | None] = (None, None)
+
+
+# --- making them -----------------------------------------------------------------------------------
+
+
+def curve(
+    name: str,
+    measured: LearningCurve,
+    *,
+    how: Aggregate = "geometric",
+    claims: Sequence[Claim] = (),
+    fitted: PowerLawFit | None = None,
+    predicted: float | None = None,
+    **more: Any,
+) -> Series:
+    """Return a learning curve as a series: middle over seeds, 16 to 84 percentiles.
+
+    Parameters
+    ----------
+    name : str
+    measured : LearningCurve
+    how : {"geometric", "mean", "median"}
+    claims : sequence of Claim
+        Verdicts on this curve's exponent.
+    fitted : PowerLawFit, optional
+        Its window goes with the claims; without claims the fit itself is kept.
+    predicted : float, optional
+        Exponent that stands beside a fit without claims.
+    more
+        Further fields of `Series`.
+    """
+    band = measured.band(how)
+    window = None if fitted is None else fitted.window
+    stored = [beside(claim, window) for claim in claims]
+    if not stored and fitted is not None:
+        low, high = _finite(fitted.interval)
+        stored = [Stored("fit in the record", fitted.exponent, (low, high), predicted, "", window)]
+    usable = None if measured.usable is None else tuple(bool(v) for v in measured.usable)
+    return Series(
+        name,
+        "measured",
+        _finite(measured.size),
+        _finite(band.middle),
+        _finite(band.low),
+        _finite(band.high),
+        PERCENTILES,
+        measured.n_seeds,
+        stored=tuple(stored),
+        usable=usable,
+        **more,
+    )
+
+
+def line(name: str, kind: Kind, x: Any, y: Any, **more: Any) -> Series:
+    """Return a curve without intervals: a theory, a reference, or something measured once."""
+    return Series(name, kind, _finite(x), _finite(y), **more)
+
+
+def points(
+    name: str, x: Any, y: Any, low: Any, high: Any, *, interval: str = INTERVAL, **more: Any
+) -> Series:
+    """Return measured points with intervals, not joined; infinite ends are left out."""
+    return Series(
+        name,
+        "measured",
+        _finite(x),
+        _finite(y),
+        _finite(low),
+        _finite(high),
+        interval,
+        **{"joined": False, **more},
+    )
+
+
+def beside(claim: Claim, window: tuple[float, float] | None = None) -> Stored:
+    """Return a claim as it stands beside a curve."""
+    measured, predicted, low, high = _finite((claim.measured, claim.predicted, *claim.interval))
+    return Stored(claim.name, measured, (low, high), predicted, claim.verdict, window)
+
+
+def log_log(
+    identity: str,
+    title: str,
+    alt: str,
+    labels: tuple[str, str],
+    series: Iterable[Series],
+    window: tuple[float, float] | None = None,
+    **more: Any,
+) -> Plot:
+    """Return a plot with two logarithmic axes, on which exponents are slopes."""
+    return Plot(identity, title, alt, *labels, True, True, tuple(series), window, **more)
+
+
+def log_linear(
+    identity: str,
+    title: str,
+    alt: str,
+    labels: tuple[str, str],
+    series: Iterable[Series],
+    window: tuple[float, float] | None = None,
+    **more: Any,
+) -> Plot:
+    """Return a plot of something like a local exponent against a logarithmic axis."""
+    return Plot(
+        identity, title, alt, *labels, True, False, tuple(series), window, fit=False, **more
+    )
+
+
+def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, None)) -> Plot:
+    """Return measured over prediction of a plot, as one more panel of its figure."""
+    known = {one.name: dict(zip(one.x, one.y, strict=True)) for one in plot.series}
+    found = []
+    for one in plot.series:
+        by = known.get(one.prediction or "")
+        if by is None:
+            continue
+        y, low, high = (
+            None if v is None else tuple(_over(a, by.get(x)) for x, a in zip(one.x, v, strict=True))
+            for v in (one.y, one.low, one.high)
+        )
+        found.append(replace(one, y=y or (), low=low, high=high, prediction=None, stored=()))
+    x = sorted({v for one in found for v in one.x if v is not None})
+    return replace(
+        plot,
+        id=f"{plot.id}-residual",
+        title=f"{plot.title}: over the prediction",
+        alt="Measured over predicted.",
+        y_label="measured / predicted",
+        y_log=False,
+        series=(*found, line("1", "theory", x, [1.0] * len(x))),
+        fit=False,
+        figure=plot.figure or plot.id,
+        y_limits=y_limits,
+    )
+
+
+def _over(value: float | None, by: float | None) -> float | None:
+    return value / by if value is not None and by else None
+
+
+def _finite(values: Any) -> Numbers:
+    """Plain floats, None for what is not finite."""
+    array = np.asarray(
+        [math.nan if v is None else v for v in values]
+        if isinstance(values, (list, tuple))
+        else values,
+        dtype=np.float64,
+    )
+    return tuple(float(v) if math.isfinite(v) else None for v in array)
+
+
+def slug(text: str) -> str:
+    """Return letters, digits and hyphens only."""
+    parts = "".join(c if c.isascii() and c.isalnum() else " " for c in text).split()
+    return "-".join(parts) or "x"
