@@ -225,7 +225,8 @@ def make_distribution(
     The default shows kernels and networks the inside of clusters and keeps them apart from 16 dimensions
     on: the nearest of 5000 points is in another cluster, though there is one in the own, for under
     0.03% of points (d = 8: up to 0.7%). Below 8 dimensions clusters run into each other, and into
-    themselves; only "linear" labels on a grid of spacing 16 have known exponents there. The 2026
+    themselves; only "linear" labels on a grid (rotated or not) of spacing 16 have known exponents there.
+    None are told either on a line, or for a spacing below 2. The 2026
     generator has spacing sqrt(d/6) (n/S)^(1/4).
 
     Examples
