@@ -99,8 +99,8 @@ def test_script_without_guard_is_told_of_it(tmp_path, executor):
         timeout=60,
     )
     assert ended.returncode == 1
-    last = ended.stderr.strip().splitlines()[-1]
-    assert "RunError" in last
+    # The last word of ours; Python itself may warn of semaphores that the lost workers left.
+    (last,) = [line for line in ended.stderr.splitlines() if "RunError: " in line][-1:]
     assert 'if __name__ == "__main__":' in last
 
 

@@ -704,3 +704,20 @@ def test_verdict_without_tolerance():
     assert judge("", "", 1.0, 1.0, (1.0, 1.0), 0.0).verdict == "agrees"
     assert judge("", "", 1.0, 1.1, (1.1, 1.1), 0.0).verdict == "disagrees"
     assert judge("", "", 1.0, 1.0, (0.9, 1.1), 0.0).verdict == "inconclusive"
+
+
+def test_a_signal_that_a_library_takes_for_a_failure_is_a_signal(tmp_path, monkeypatch):
+    """Numba turns an interrupt while it loads a kernel into a SystemError."""
+    from percolaw.runs.signals import Terminated
+
+    def interrupted(self, cell):
+        try:
+            raise Terminated
+        except KeyboardInterrupt as stop:
+            raise SystemError("returned a result with an exception set") from stop
+
+    monkeypatch.setattr(ToyExperiment, "measure", interrupted)
+    with pytest.raises(Terminated):
+        percolaw.run(ToyExperiment(), out=tmp_path)
+    folder = default_folder(ToyExperiment(), tmp_path)
+    assert RunFolder(folder, config_dict(ToyExperiment())).failures() == []

@@ -69,9 +69,21 @@ def measure_unit(
                 rows = experiment.measure(cell)
         finally:
             SCRATCH.reset(token)
-    except Exception:
+    except Exception as failure:
+        stop = _interrupt_behind(failure)
+        if stop is not None:
+            raise stop from failure
         error = traceback.format_exc()
     return Outcome(rows, error, time.perf_counter() - started, place)
+
+
+def _interrupt_behind(failure: BaseException | None) -> KeyboardInterrupt | None:
+    """The signal that a library took for a failure of its own, as Numba does while it loads a kernel."""
+    while failure is not None:
+        if isinstance(failure, KeyboardInterrupt):
+            return failure
+        failure = failure.__cause__ or failure.__context__
+    return None
 
 
 def run_units(
