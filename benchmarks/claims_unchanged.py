@@ -2,6 +2,7 @@
 
     python benchmarks/claims_unchanged.py record BASELINE [RUN ...]   # before: smoke presets, kept runs
     python benchmarks/claims_unchanged.py compare BASELINE            # after: everything equal, or exit 1
+    python benchmarks/claims_unchanged.py compare BASELINE --only NAME ...    # of these experiments
 
 ``record`` measures the smoke preset of every experiment in this process, and concludes from the rows of
 the run folders named. It writes one JSON file an experiment: config label, rows, claims. ``compare``
@@ -120,10 +121,12 @@ def same(one: Any, two: Any) -> bool:
     return bool(one == two)
 
 
-def compare(folder: Path) -> int:
-    """Say what is not as it was; return 1 if anything."""
+def compare(folder: Path, only: list[str]) -> int:
+    """Say what is not as it was, of all experiments or of some; return 1 if anything."""
     wrong = n_claims = 0
-    files = sorted(folder.glob("*.json"))
+    files = [f for f in sorted(folder.glob("*.json")) if not only or f.name.split(".")[0] in only]
+    if not files:
+        raise SystemExit(f"{folder} holds no baseline of {' '.join(only) or 'any experiment'}.")
     for file in files:
         name = file.name.split(".")[0]
         before = json.loads(file.read_text(encoding="utf-8"))
@@ -157,10 +160,11 @@ def main() -> int:
     parser.add_argument("command", choices=["record", "compare"])
     parser.add_argument("baseline", type=Path)
     parser.add_argument("runs", nargs="*", type=Path)
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     options = parser.parse_args()
     if options.command == "record":
         return record(options.baseline, options.runs)
-    return compare(options.baseline)
+    return compare(options.baseline, options.only)
 
 
 if __name__ == "__main__":
