@@ -135,6 +135,50 @@ def wrong_arrows(source: str, module: str) -> list[str]:
     return wrong
 
 
+def loops(sources: dict[str, str]) -> list[set[str]]:
+    """Sets of modules that import each other, at the top, in functions or for type checkers alone."""
+    arrows = {m: {n for n in imported(s, m) if n in sources and n != m} for m, s in sources.items()}
+    reach: dict[str, set[str]] = {}
+    for module in arrows:
+        seen, waiting = set(), [module]
+        while waiting:
+            new = arrows[waiting.pop()] - seen
+            seen |= new
+            waiting += new
+        reach[module] = seen
+    return [
+        {n for n in reach[module] if module in reach[n]}
+        for module in reach
+        if module in reach[module]
+    ]
+
+
+def sources_of_all() -> dict[str, str]:
+    """Every module's source by its name; packages under their own name."""
+    return {module_name(f).removesuffix(".__init__"): f.read_text() for f in FILES}
+
+
+def test_no_import_loops():
+    assert not loops(sources_of_all())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import percolaw.neighbors",
+        "def f():\n    from percolaw.neighbors import nearest_neighbors",
+        "if TYPE_CHECKING:\n    from percolaw import neighbors",
+        "def f():\n    import percolaw\n    return percolaw.nearest_neighbors",
+    ],
+)
+def test_loops_are_seen(line):
+    sources = sources_of_all()
+    sources["percolaw.checks"] += "\n" + line + "\n"
+    assert {"percolaw.checks", "percolaw.neighbors"} in [
+        found & {"percolaw.checks", "percolaw.neighbors"} for found in loops(sources)
+    ]
+
+
 def trees():
     return [(module_name(file), ast.parse(file.read_text())) for file in FILES]
 
