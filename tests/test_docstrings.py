@@ -1,6 +1,7 @@
 """Docstrings of public functions are whole: parameters, what comes back, what is raised."""
 
 import ast
+import itertools
 from collections import Counter
 
 import pytest
@@ -25,7 +26,7 @@ def sections(text):
     lines = (text or "").splitlines()
     return {
         line.strip()
-        for line, below in zip(lines, lines[1:], strict=False)
+        for line, below in itertools.pairwise(lines)
         if line.strip() and set(below.strip()) == {"-"} and len(below.strip()) == len(line.strip())
     }
 
@@ -73,14 +74,21 @@ def missing(source, module):
         text = ast.get_docstring(node) or ""
         known = sections(text)
         a = node.args
-        names = [x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs) if x.arg not in ("self", "cls")]
+        names = [
+            x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs) if x.arg not in ("self", "cls")
+        ]
         if len(names) >= 2:
             told = described(text, "Parameters")
             if "Parameters" not in known or not (set(names) <= told or "as in `" in text.lower()):
                 found.append((f"{module}.{name}", "Parameters"))
             if returns(node) and "Returns" not in known and "Yields" not in known:
                 found.append((f"{module}.{name}", "Returns"))
-        if raises(node) and not known & set(RAISING) and "raises " not in text.lower() and "Error" not in text:
+        if (
+            raises(node)
+            and not known & set(RAISING)
+            and "raises " not in text.lower()
+            and "Error" not in text
+        ):
             found.append((f"{module}.{name}", "Raises"))
     return found
 
@@ -103,11 +111,14 @@ def test_docstrings_are_whole():
     ("text", "lacks"),
     [
         ("Add.", {"Parameters", "Returns", "Raises"}),
-        ("Add.\n\n    Parameters\n    ----------\n    a : int\n", {"Parameters", "Returns", "Raises"}),
+        (
+            "Add.\n\n    Parameters\n    ----------\n    a : int\n",
+            {"Parameters", "Returns", "Raises"},
+        ),
         ("Add.\n\n    Parameters\n    ----------\n    a, b : int\n", {"Returns", "Raises"}),
         (
-            "Add.\n\n    Parameters\n    ----------\n    a : int\n    b : int\n\n    Returns\n    -------\n"
-            "    int\n\n    Raises\n    ------\n    ValueError\n",
+            "Add.\n\n    Parameters\n    ----------\n    a : int\n    b : int\n\n    Returns\n"
+            "    -------\n    int\n\n    Raises\n    ------\n    ValueError\n",
             set(),
         ),
     ],
