@@ -26,23 +26,23 @@ ALLOWED = {
     "locks": set(),
     "kernels": set(),
     "size_law": {"checks", "errors"},
-    "lattice": _BASE | {"size_law"},
-    "critical": _BASE,
+    "bethe": _BASE | {"size_law"},
+    "hypercubic": _BASE,
     "tree": _BASE | {"kernels"},
     "graph": _BASE | {"tree", "kernels"},
     "neighbors": _BASE | {"kernels"},
     "distances": _BASE | {"kernels"},
     "covariance": _BASE | {"kernels", "distances"},
-    "clusters": _TREES | {"lattice", "size_law", "critical"},
-    "embedding": _TREES | {"lattice", "clusters", "neighbors"},
+    "clusters": _TREES | {"bethe", "size_law", "hypercubic"},
+    "embedding": _TREES | {"bethe", "clusters", "neighbors"},
     "targets": _TREES | {"covariance", "neighbors"},
     "learners": _TREES | {"covariance", "neighbors"},
-    "datasets": _TREES | {"locks", "lattice", "critical", "clusters", "embedding", "targets"},
+    "datasets": _TREES | {"locks", "bethe", "hypercubic", "clusters", "embedding", "targets"},
     "scaling": _BASE,
     "dimension": _BASE | {"distances", "neighbors"},
     "experiments": _TREES
     | {"neighbors", "covariance"}
-    | {"lattice", "critical", "clusters", "embedding", "targets", "datasets", "learners"}
+    | {"bethe", "hypercubic", "clusters", "embedding", "targets", "datasets", "learners"}
     | {"scaling", "dimension"},
     "runs": _BASE | {"experiments.base", "experiments.claims", "locks"},
     "report": _BASE

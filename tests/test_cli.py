@@ -505,7 +505,7 @@ MISTAKES = [
         ValueError,
         "give bond_probability or mean_offspring, not both",
     ),
-    (lambda: pl.critical_probability(1), ValueError, "coordination_number .*got 1"),
+    (lambda: pl.bethe_threshold(1), ValueError, "coordination_number .*got 1"),
     (lambda: pl.critical_exponents(1), ValueError, r"dimension must be in \[2, inf\]; got 1"),
     (lambda: pl.conditioned_clusters(0), ValueError, "sizes must be at least 1; got 0"),
     (lambda: pl.conditioned_clusters([5, -3]), ValueError, "sizes must be at least 1; got -3"),

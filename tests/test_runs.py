@@ -425,7 +425,7 @@ def test_other_code_measures_anew_and_keeps_the_old_rows(tmp_path, monkeypatch):
 
 
 def test_code_id_follows_what_measures(tmp_path, monkeypatch):
-    for name in ("runs/code.py", "report/style.py", "cli/run.py", "lattice.py", "kernels/tree.py"):
+    for name in ("runs/code.py", "report/style.py", "cli/run.py", "bethe.py", "kernels/tree.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("one = 1\n")
     monkeypatch.setattr(code, "__file__", str(tmp_path / "runs" / "code.py"))
@@ -435,10 +435,10 @@ def test_code_id_follows_what_measures(tmp_path, monkeypatch):
         (tmp_path / name).write_text("two = 2\n")
     assert code_id() == first
     seen = {first}
-    for name in ("lattice.py", "kernels/tree.py"):
+    for name in ("bethe.py", "kernels/tree.py"):
         (tmp_path / name).write_text("two = 2\n")
         seen.add(code_id())
-    (tmp_path / "lattice.py").rename(tmp_path / "grid.py")
+    (tmp_path / "bethe.py").rename(tmp_path / "grid.py")
     seen.add(code_id())
     assert len(seen) == 4
 

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "BetheLattice": "lattice",
-    "critical_exponents": "critical",
-    "critical_probability": "lattice",
+    "BetheLattice": "bethe",
+    "critical_exponents": "hypercubic",
+    "bethe_threshold": "bethe",
     "Streams": "rng",
     "Tree": "tree",
     "Graph": "graph",
-    "HypercubicLattice": "clusters.hypercubic",
-    "percolate": "clusters.hypercubic",
-    "hypercubic_threshold": "critical",
+    "HypercubicLattice": "clusters.hypercubic.box",
+    "percolate": "clusters.hypercubic.box",
+    "hypercubic_threshold": "hypercubic",
     "conditioned_clusters": "clusters.conditioned",
     "grow_clusters": "clusters.growth",
     "sample_clusters": "clusters.ensembles",
     "sample_sizes": "clusters.ensembles",
     "yule_process": "clusters.ensembles",
-    "sample_cluster": "clusters.continuum",
+    "sample_large_cluster": "clusters.continuum",
     "embed_tree": "embedding.walk",
     "embed_sites": "embedding.skeleton",
     "embed_sampled": "embedding.skeleton",
@@ -33,7 +33,7 @@ _PUBLIC = {
     "make_cluster": "datasets.make",
     "make_distribution": "datasets.make",
     "make_manifold": "datasets.manifolds",
-    "make_lattice": "datasets.lattice",
+    "make_lattice": "datasets.hypercubic",
     "load": "datasets.formats",
     "save": "datasets.formats",
     "NearestNeighbors": "learners.neighbors",
@@ -76,22 +76,22 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
+    from percolaw.bethe import BetheLattice, bethe_threshold
     from percolaw.clusters.conditioned import conditioned_clusters
-    from percolaw.clusters.continuum import sample_cluster
+    from percolaw.clusters.continuum import sample_large_cluster
     from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process
     from percolaw.clusters.growth import grow_clusters
-    from percolaw.clusters.hypercubic import HypercubicLattice, percolate
-    from percolaw.critical import critical_exponents, hypercubic_threshold
+    from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
     from percolaw.datasets.dataset import Dataset
     from percolaw.datasets.formats import load, save
-    from percolaw.datasets.lattice import make_lattice
+    from percolaw.datasets.hypercubic import make_lattice
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
     from percolaw.dimension.report import estimate_dimension
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
     from percolaw.graph import Graph
-    from percolaw.lattice import BetheLattice, critical_probability
+    from percolaw.hypercubic import critical_exponents, hypercubic_threshold
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
     from percolaw.learners.neural.networks import MLP, Transformer
@@ -130,17 +130,8 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if name in (
-        *(
-            "clusters",
-            "covariance",
-            "critical",
-            "datasets",
-            "dimension",
-            "embedding",
-            "experiments",
-        ),
-        *("lattice", "learners"),
-        *("neighbors", "report", "runs", "scaling", "targets"),
+        *("bethe", "clusters", "covariance", "datasets", "dimension", "embedding", "experiments"),
+        *("hypercubic", "learners", "neighbors", "report", "runs", "scaling", "targets"),
     ):
         return importlib.import_module(f"percolaw.{name}")
     raise AttributeError(f"module 'percolaw' has no attribute {name!r}")

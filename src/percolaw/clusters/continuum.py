@@ -101,7 +101,9 @@ class SpannedTree:
     branch: IntArray
 
 
-def sample_cluster(n_points: int, size: float = math.inf, rng: RandomLike = 0) -> SampledCluster:
+def sample_large_cluster(
+    n_points: int, size: float = math.inf, rng: RandomLike = 0
+) -> SampledCluster:
     """Draw uniform random points of one critical cluster and the tree that spans them, exactly.
 
     Parameters
@@ -126,7 +128,7 @@ def sample_cluster(n_points: int, size: float = math.inf, rng: RandomLike = 0) -
 
     Examples
     --------
-    >>> small, large = sample_cluster(10, rng=3), sample_cluster(1000, rng=3)
+    >>> small, large = sample_large_cluster(10, rng=3), sample_large_cluster(1000, rng=3)
     >>> bool(np.array_equal(small.ends, large.ends[:10]))
     True
     """

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.lattice import BetheLattice
+from percolaw.bethe import BetheLattice
 from percolaw.rng import RandomLike, as_streams
 from percolaw.tree import INT32_SITES, Tree
 

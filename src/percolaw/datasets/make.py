@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from percolaw import checks
+from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import sample_cluster
+from percolaw.clusters.continuum import sample_large_cluster
 from percolaw.clusters.ensembles import Ensemble, sample_sizes, yule_process
 from percolaw.datasets.centres import (
     CENTRES,
@@ -25,7 +26,6 @@ from percolaw.datasets.provenance import provenance
 from percolaw.datasets.resolution import check_resolution
 from percolaw.embedding.skeleton import embed_sampled, embed_sites
 from percolaw.embedding.walk import Steps
-from percolaw.lattice import BetheLattice
 from percolaw.rng import RandomLike, Streams, as_streams
 
 Labels: TypeAlias = Literal["linear", "none"]
@@ -69,7 +69,7 @@ def make_cluster(
 
     Notes
     -----
-    Cost: see `sample_cluster` and `embed_sampled`; for finite z the cluster's tree (5 bytes a site).
+    Cost: as `sample_large_cluster` and `embed_sampled`; for finite z the tree (5 bytes a site) as well.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def make_cluster(
     checks.memory(4.0 * n * d + 40.0 * n, f"{n} points in {d} dimensions", _STREAM)
     truth, origin = cluster_description(streams, n, d, size, z, steps, labels)
     if math.isinf(z) and steps == "gaussian":
-        points = embed_sampled(sample_cluster(n, size, streams), d, streams)
+        points = embed_sampled(sample_large_cluster(n, size, streams), d, streams)
     elif math.isinf(size):
         raise ValueError(
             "a finite coordination_number or other than Gaussian steps need a finite size; the "

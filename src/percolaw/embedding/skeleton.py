@@ -77,7 +77,7 @@ def embed_sampled(
     Parameters
     ----------
     cluster : SampledCluster
-        From `percolaw.clusters.continuum.sample_cluster`.
+        From `percolaw.clusters.continuum.sample_large_cluster`.
     dim : int
         Embedding dimension d: E |x_u - x_v|^2 is the tree distance, each coordinate of variance
         distance / d. Point 0 is at the origin.

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from percolaw import checks
+from percolaw.bethe import BetheLattice
 from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
-from percolaw.lattice import BetheLattice
 
 
 @dataclass(frozen=True)

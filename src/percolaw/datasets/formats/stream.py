@@ -140,11 +140,11 @@ class _Stream:
         self, blocks: list[tuple[int, int]], progress: Callable[[int, int], None]
     ) -> None:
         """Make the blocks of columns that are left, and add up the labels."""
-        from percolaw.clusters.continuum import sample_cluster
+        from percolaw.clusters.continuum import sample_large_cluster
         from percolaw.embedding.skeleton import embed_sampled
 
         weights = self.streams.generator("target").standard_normal(self.d)
-        cluster = sample_cluster(self.n, self.size, self.streams)
+        cluster = sample_large_cluster(self.n, self.size, self.streams)
         block = np.empty((self.n, self.plan["block"]), dtype=np.float32)
         points = self.group["X"]
         progress(self.done, len(blocks))

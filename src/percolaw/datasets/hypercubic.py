@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from percolaw import checks
-from percolaw.clusters.hypercubic import HypercubicLattice, percolate
-from percolaw.critical import Kind, critical_exponents, hypercubic_threshold
+from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.labels import target_truth
 from percolaw.datasets.manifolds import isometry
 from percolaw.datasets.provenance import provenance
+from percolaw.hypercubic import Kind, critical_exponents, hypercubic_threshold
 from percolaw.rng import RandomLike, as_streams
 
 #: Sites of the box for each point taken of it, if `n_sites` is left out; and the least number.
