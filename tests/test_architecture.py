@@ -15,7 +15,7 @@ PACKAGE = Path(percolaw.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 _BASE = {"checks", "errors", "rng"}
-_TREES = _BASE | {"tree", "graph", "kernels"}
+_TREES = _BASE | {"structure", "tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
     "errors": set(),
@@ -28,8 +28,10 @@ ALLOWED = {
     "size_law": {"checks", "errors"},
     "bethe": _BASE | {"size_law"},
     "hypercubic": _BASE,
-    "tree": _BASE | {"kernels"},
-    "graph": _BASE | {"tree", "kernels"},
+    "structure": _BASE,
+    "adjacency": set(),
+    "tree": _BASE | {"structure", "adjacency", "kernels"},
+    "graph": _BASE | {"structure", "adjacency", "tree", "kernels"},
     "neighbors": _BASE | {"kernels"},
     "distances": _BASE | {"kernels"},
     "covariance": _BASE | {"kernels", "distances"},

@@ -561,7 +561,11 @@ MISTAKES = [
         ValueError,
         r"query must lie in \[0, 49\]; got ids from -1 to -1",
     ),
-    (lambda: tree().distance([0, 1], [1, 2, 3]), ValueError, r"one shape; got \(2,\) and \(3,\)"),
+    (
+        lambda: tree().distance_between([0, 1], [1, 2, 3]),
+        ValueError,
+        r"one shape; got \(2,\) and \(3,\)",
+    ),
     (
         lambda: pl.fit_power_law([1, 10, 100], [1, np.nan, 1]),
         ValueError,

@@ -434,7 +434,9 @@ def test_birthday_process_against_whole_clusters(n):
     tree = conditioned_clusters([n] * repeats, math.inf, 7)
     low = tree.start[:-1]
     sites = low[:, None] + Streams(3).generator("split").integers(0, n, (repeats, 3))
-    one, two, three = (tree.distance(sites[:, i], sites[:, j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    one, two, three = (
+        tree.distance_between(sites[:, i], sites[:, j]) for i, j in ((0, 1), (0, 2), (1, 2))
+    )
     ends, glue = many(repeats, 3, n, item=n)
     ours = three_distances(ends, glue)
     for a, b in zip(ours, (one, two, three), strict=True):
@@ -603,7 +605,7 @@ def test_one_and_two_points(size):
     two = sample_large_cluster(2, size, 3)
     spanned = two.spanned_tree()
     assert spanned.tree.n_sites == (1 if two.ends[1] == 0 else 2)
-    assert spanned.tree.distance([spanned.point[0]], [spanned.point[1]])[0] == two.ends[1]
+    assert spanned.tree.distance_between([spanned.point[0]], [spanned.point[1]])[0] == two.ends[1]
     assert two.glue.tolist() == [0.0, 0.0]
     assert two.owner.tolist() == [0, 0]
 
@@ -622,16 +624,16 @@ def test_spanned_tree_is_the_line_description(size, seed):
     exact = 0.0 if not math.isinf(size) else 1e-12
     assert math.fsum(tree.length[1:]) == pytest.approx(cluster.ends[-1], rel=exact, abs=exact)
     i, j = (a.ravel() for a in np.indices((n, n)))
-    got = tree.distance(spanned.point[i], spanned.point[j]).reshape(n, n)
+    got = tree.distance_between(spanned.point[i], spanned.point[j]).reshape(n, n)
     np.testing.assert_allclose(got, distances(cluster.ends, cluster.glue), rtol=exact, atol=exact)
     # Segment k joins branch[k] to point[k] by its own length, and hangs on its owner.
-    joined = tree.distance(spanned.branch[1:], spanned.point[1:])
+    joined = tree.distance_between(spanned.branch[1:], spanned.point[1:])
     np.testing.assert_allclose(joined, np.diff(cluster.ends), rtol=exact, atol=exact)
     for k in range(2, n):
         owner = int(cluster.owner[k])
         assert 1 <= owner < k
         assert cluster.ends[owner - 1] <= cluster.glue[k] <= cluster.ends[owner]
-        along = tree.distance([spanned.branch[owner]], [spanned.branch[k]])[0]
+        along = tree.distance_between([spanned.branch[owner]], [spanned.branch[k]])[0]
         assert along == pytest.approx(cluster.glue[k] - cluster.ends[owner - 1], abs=1e-12)
     # Every leaf is a point, and every inner node a point or a branch point.
     leaves = np.flatnonzero(tree.child_count() == 0)

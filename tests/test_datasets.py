@@ -71,7 +71,7 @@ def test_cluster_of_finite_coordination_number(z, steps):
         gaps.append(((x[::2] - x[1::2]) ** 2).sum(axis=1).mean())
         tree = conditioned_clusters(size, z, 1000 + seed)
         sites = np.random.default_rng(seed).integers(0, size, (2, 10))
-        hops.append(tree.distance(*sites).mean())
+        hops.append(tree.distance_between(*sites).mean())
     (gap, error), (hop, other) = mean_and_error(gaps), mean_and_error(hops)
     # Without reversal a lattice path is longer: by (1 + r)/(1 - r), r = 1/13, when it is long.
     factor = 7 / 6 if steps == "lattice" else 1.0

@@ -69,7 +69,7 @@ def forest():
     first = low + generator.integers(0, 40, low.size)
     second = low + generator.integers(0, 40, low.size)
     apart = first != second
-    return tree, first[apart], second[apart], tree.distance(first[apart], second[apart])
+    return tree, first[apart], second[apart], tree.distance_between(first[apart], second[apart])
 
 
 @pytest.mark.parametrize("d", [1, 3, 16])
@@ -510,7 +510,7 @@ def slow_faithfulness(tree, points):
     x = points.astype(np.float64)
     square = ((x[:, None] - x[None]) ** 2).sum(axis=2)
     i, j = (a.ravel() for a in np.indices((n, n)))
-    hops = tree.distance(i, j).reshape(n, n)
+    hops = tree.distance_between(i, j).reshape(n, n)
     neighbours = [set(np.flatnonzero(hops[s] == 1)) for s in range(n)]
     order = [[k for k in np.argsort(square[s], kind="stable") if k != s] for s in range(n)]
     kept = np.mean([order[s][0] in neighbours[s] for s in range(n)])

@@ -665,7 +665,7 @@ def test_grown_clusters_are_clusters(dimension, p, kind):
     Graph.from_bonds(size, low, high)
     Tree.from_parent(grown.tree.parent, grown.tree.start)
     # Depths are shortest ways: all bonds together make none shorter.
-    np.testing.assert_array_equal(graph.distance(0), grown.tree.depth())
+    np.testing.assert_array_equal(graph.distances_from(0), grown.tree.depth())
     shortest = csgraph.dijkstra(graph.to_sparse(), indices=0, directed=False)
     np.testing.assert_array_equal(shortest, grown.tree.depth())
     assert np.all(np.diff(grown.tree.depth()) >= 0)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 #: Modules of the reference, by part of the house.
 REFERENCE = {
-    "Laws and trees": ("bethe", "hypercubic", "tree", "rng"),
+    "Laws and trees": ("bethe", "hypercubic", "structure", "tree", "graph", "rng"),
     "Clusters": (
         "clusters.conditioned",
         "clusters.growth",

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.tree import IntArray, Tree, index_dtype
+from percolaw.structure import IntArray, index_dtype
+from percolaw.tree import Tree
 
 #: Positions must be exact integers in float64.
 LARGEST_SIZE = 10**15

@@ -88,7 +88,7 @@ def faithfulness(
     apart = u != v
     u, v = u[apart], v[apart]
     square = np.sum((points[u].astype(np.float64) - points[v]) ** 2, axis=1)
-    ratio = square / tree.distance(u, v)
+    ratio = square / tree.distance_between(u, v)
     child = np.flatnonzero(tree.parent >= 0)
     steps = points[child].astype(np.float64) - points[tree.parent[child]]
     spectrum = np.linalg.eigvalsh(steps.T @ steps / child.size)

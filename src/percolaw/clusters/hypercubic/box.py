@@ -12,7 +12,7 @@ from percolaw import checks
 from percolaw.graph import Graph
 from percolaw.hypercubic import Kind, hypercubic_threshold
 from percolaw.rng import RandomLike, as_streams
-from percolaw.tree import INT32_SITES, IntArray, index_dtype
+from percolaw.structure import INT32_SITES, IntArray, index_dtype
 
 FloatArray = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]

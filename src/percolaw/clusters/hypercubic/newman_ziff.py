@@ -10,7 +10,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.clusters.hypercubic.box import FloatArray, HypercubicLattice, Ids
 from percolaw.rng import RandomLike, as_streams
-from percolaw.tree import INT32_SITES
+from percolaw.structure import INT32_SITES
 
 
 @dataclass(frozen=True, eq=False)
