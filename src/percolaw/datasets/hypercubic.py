@@ -9,7 +9,7 @@ import numpy as np
 from percolaw import checks
 from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 from percolaw.datasets.dataset import Dataset
-from percolaw.datasets.labels import target_truth
+from percolaw.datasets.labels import labels_of_structure, target_truth
 from percolaw.datasets.manifolds import isometry
 from percolaw.datasets.provenance import provenance
 from percolaw.hypercubic import Kind, critical_exponents, hypercubic_threshold
@@ -93,8 +93,7 @@ def make_lattice(
     chosen = streams.generator("split").choice(found.n_open, n, replace=False)
     sites = chosen if open_sites is None else open_sites[chosen]
     x = found.lattice.coordinates(sites).astype(np.float64)
-    weights = streams.generator("target").standard_normal(d)
-    y = (x - x.mean(axis=0)) @ weights
+    y = labels_of_structure(x, streams)
     if dim is not None:
         x = x @ isometry(d, width, streams).T
     met, cluster = np.unique(found.cluster[sites], return_inverse=True)
@@ -103,7 +102,7 @@ def make_lattice(
     rank[order] = np.arange(order.size)
     return Dataset(
         X=np.ascontiguousarray(x, dtype=np.float32),
-        y=np.asarray(y / (y.std() or 1.0)),
+        y=y,
         cluster=rank[cluster],
         cluster_size=found.size[met][order],
         truth={

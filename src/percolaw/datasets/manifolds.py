@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.dataset import Dataset
-from percolaw.datasets.labels import target_truth
+from percolaw.datasets.labels import labels_of_structure, target_truth
 from percolaw.datasets.provenance import provenance
 from percolaw.datasets.resolution import check_resolution
 from percolaw.rng import RandomLike, Streams, as_streams
@@ -140,11 +140,9 @@ def make_manifold(
         x = x @ isometry(x.shape[1], d, streams).T
     extent = float(np.abs(x).max())
     check_resolution(extent, extent * n ** (-1.0 / total), "Ask for fewer points.")
-    weights = streams.generator("target").standard_normal(x.shape[1])
-    y = (x - x.mean(axis=0)) @ weights
     return Dataset(
         X=np.ascontiguousarray(x, dtype=np.float32),
-        y=np.asarray(y / y.std()),
+        y=labels_of_structure(x, streams),
         cluster=np.zeros(n, dtype=np.int64),
         cluster_size=np.zeros(1, dtype=np.int64),
         truth={"dimension": total, **target_truth("linear", total)},

@@ -21,6 +21,7 @@ from percolaw.dimension.sample import (
     make_sample,
 )
 from percolaw.dimension.two_nn import TwoNN
+from percolaw.nulls import to_null
 from percolaw.rng import RandomLike
 
 #: The estimators of a report.
@@ -88,7 +89,7 @@ class DimensionReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values; None for unknown errors and ends of intervals."""
-        plain: dict[str, Any] = _finite(
+        plain: dict[str, Any] = to_null(
             {
                 "n_points": self.n_points,
                 "embedding_dimension": self.embedding_dimension,
@@ -116,15 +117,6 @@ class DimensionReport:
             }
         )
         return plain
-
-
-def _finite(value: Any) -> Any:
-    """Infinities as None: JSON has none."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 def estimate_dimension(

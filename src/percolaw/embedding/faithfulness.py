@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.dimension.mass_radius import fixed_mass_dimension
 from percolaw.neighbors import nearest_neighbors
 from percolaw.rng import RandomLike, as_streams
 from percolaw.tree import Tree
@@ -111,20 +112,7 @@ def faithfulness(
         float(ratio.mean()),
         float(ratio.std()),
         float(spectrum[-1] / spectrum.mean()),
-        _mass_radius(points, points[centres]),
+        fixed_mass_dimension(points, points[centres]),
         n,
         d,
     )
-
-
-def _mass_radius(points: npt.NDArray[np.floating], centres: npt.NDArray[np.floating]) -> float:
-    """Slope of log mass against log radius between 1% and 20% of the sites."""
-    centre = points.mean(axis=0, dtype=np.float64)
-    x, centres = points - centre, centres - centre
-    radii = []
-    quantiles = np.geomspace(0.01, 0.2, 8)
-    for block in np.array_split(centres, max(1, centres.shape[0] // 64)):
-        square = (block**2).sum(1)[:, None] + (x**2).sum(1)[None] - 2.0 * block @ x.T
-        radii.append(np.sqrt(np.maximum(np.quantile(square, quantiles, axis=1), 1e-12)))
-    mean_log = np.log(np.concatenate(radii, axis=1)).mean(axis=1)
-    return float(np.polyfit(mean_log, np.log(quantiles), 1)[0])

@@ -25,7 +25,7 @@ COORDINATION_NUMBER = 200
 MASKED_DIM = 20
 #: After Sharma and Kaplan: their teacher of two layers without biases on D of 20 coordinates, students of
 #: two layers; and beside it a smooth teacher, of which their 4/D should hold. Unlike in their program
-#: students see the other coordinates as 0 (`percolaw.targets.relu.sharma_kaplan_inputs`).
+#: students see the other coordinates as 0, so that the points themselves have dimension D.
 SHARMA_KAPLAN: dict[str, Any] = {
     "settings": ("masked cube 2", "masked cube 4", "masked cube 6"),
     "depth": 2,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import socket
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
+from percolaw.locks import locked
 from percolaw.runs.files import MALFORMED, read_json, replacing
 
 #: Seconds between two reports of progress, and after which a silent remote run counts as dead.
@@ -79,7 +79,7 @@ def working(
     """
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
         told = False
-        while _locked(lock) is False:
+        while locked(lock.fileno()) is False:
             if not told:
                 told = True
                 other = active(folder)
@@ -103,20 +103,6 @@ def _beat(file: Path, ended: threading.Event) -> None:
             os.utime(file)
 
 
-def _locked(file: Any, shared: bool = False) -> bool | None:
-    """Try to lock a file: whether that went well, None where there are no locks."""
-    try:
-        import fcntl
-    except ImportError:  # two runs then only waste time
-        return None
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError as error:
-        # Other errors come from file systems without locks.
-        return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
-    return True
-
-
 @contextmanager
 def idle(folder: Path) -> Iterator[None]:
     """Keep a run from being worked on for a moment; raise RunError if a process works on it."""
@@ -124,7 +110,7 @@ def idle(folder: Path) -> Iterator[None]:
     if active(folder) is not None:
         raise RunError(busy)
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
-        if _locked(lock) is False:
+        if locked(lock.fileno()) is False:
             raise RunError(busy)
         yield
 
@@ -171,7 +157,7 @@ def _is_held(lock: Path) -> bool | None:
     except OSError:
         return None
     try:
-        free = _locked(descriptor, shared=True)
+        free = locked(descriptor, shared=True)
         return None if free is None else not free
     finally:
         os.close(descriptor)
