@@ -43,7 +43,7 @@ REFERENCE = {
         "dimension.mass_radius",
     ),
     "Scaling": ("scaling.theory", "scaling.allocation", "scaling.fit", "scaling.curve"),
-    "Experiments and runs": ("experiments.base", "runs.run", "runs.workers", "runs.sweep"),
+    "Experiments and runs": ("experiments.base", "runs.run", "runs.workers", "runs.search"),
 }
 
 
