@@ -241,7 +241,7 @@ def make_distribution(
     checks.choice("labels", labels, ("walk", "linear", "none"))
     checks.choice("standardize", standardize, ("cluster", "all"))
     checks.choice("centres", centres, CENTRES)
-    apart = checks.real("spacing", spacing, minimum=0.0, maximum=1e6)
+    separation = checks.real("spacing", spacing, minimum=0.0, maximum=1e6)
     streams = as_streams(rng)
     needed = 4.0 * (n + REFERENCE_SITES) * (d + 1) + 60.0 * n
     checks.memory(needed, f"{n} points in {d} dimensions", _STREAM)
@@ -254,7 +254,7 @@ def make_distribution(
         u = streams.generator("split").random(n)
         cluster = np.minimum(np.searchsorted(share, u, side="right"), sizes.size - 1)
     largest = int(sizes.max())
-    distance = apart * cluster_extent(largest)
+    distance = separation * cluster_extent(largest)
     if ensemble != "yule":  # sampled clusters are shifted in float32, whole ones in float64
         distance = float(np.float32(distance))
     place = ClusterCentres(centres, int(sizes.size), d, distance, streams)
@@ -266,7 +266,7 @@ def make_distribution(
         y=y,
         cluster=cluster,
         cluster_size=sizes.astype(np.int64),
-        truth=cloud_truth(ensemble, lattice, d, labels, standardize, centres, apart),
+        truth=cloud_truth(ensemble, lattice, d, labels, standardize, centres, separation),
         provenance=provenance(
             "make_distribution",
             streams,
@@ -281,7 +281,7 @@ def make_distribution(
             labels=labels,
             standardize=standardize,
             centres=centres,
-            spacing=apart,
+            spacing=separation,
         ),
     )
 

@@ -121,12 +121,12 @@ def make_manifold(
         checks.choice("manifold", kind, MANIFOLDS)
         checked.append((kind, checks.integer("intrinsic_dim", k, minimum=1)))
     total = sum(k for _, k in checked)
-    own = sum(
+    columns = sum(
         _COLUMNS.get(kind, 1.0) * k + (kind in ("sphere", "swiss-roll")) for kind, k in checked
     )
-    width = own if dim is None else max(own, checks.integer("dim", dim, minimum=1))
+    width = columns if dim is None else max(columns, checks.integer("dim", dim, minimum=1))
     checks.memory(
-        8.0 * n * (own + 2.0 * width) + 8.0 * own * width,
+        8.0 * n * (columns + 2.0 * width) + 8.0 * columns * width,
         f"{n} points in {width:.0f} dimensions",
         "Ask for fewer points or dimensions.",
     )

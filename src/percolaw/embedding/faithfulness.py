@@ -86,8 +86,8 @@ def faithfulness(
     checks.integer("sites of the tree", n, minimum=10)
     generator = as_streams(rng).generator("evaluation")
     u, v = generator.integers(0, n, (2, n_pairs))
-    apart = u != v
-    u, v = u[apart], v[apart]
+    distinct = u != v
+    u, v = u[distinct], v[distinct]
     square = np.sum((points[u].astype(np.float64) - points[v]) ** 2, axis=1)
     ratio = square / tree.distance_between(u, v)
     child = np.flatnonzero(tree.parent >= 0)
@@ -96,13 +96,13 @@ def faithfulness(
     centres = generator.choice(n, size=min(n, n_centres), replace=False)
     degree = tree.degree()[centres]
     most = int(min(degree.max(), n - 1))
-    _, found = nearest_neighbors(points, points[centres], most + 1)
+    _, near = nearest_neighbors(points, points[centres], most + 1)
     adjacency = tree.to_sparse()
-    own = found == centres[:, None]
+    itself = near == centres[:, None]
     kept = right = edges = 0
     for row, site in enumerate(centres):
         neighbours = set(adjacency.indices[adjacency.indptr[site] : adjacency.indptr[site + 1]])
-        nearest = found[row][~own[row]]
+        nearest = near[row][~itself[row]]
         kept += int(nearest[0]) in neighbours
         right += len(neighbours.intersection(nearest[: len(neighbours)].tolist()))
         edges += len(neighbours)

@@ -78,10 +78,10 @@ def working(
     The lock is the operating system's and goes with the process, however it ends.
     """
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
-        told = False
+        announced = False
         while locked(lock.fileno()) is False:
-            if not told:
-                told = True
+            if not announced:
+                announced = True
                 other = active(folder)
                 who = f"process {other['pid']} on {other['host']}" if other else "another process"
                 waiting(f"{who} works on {folder}; waiting for it to end.")
@@ -119,23 +119,23 @@ def active(folder: Path) -> dict[str, Any] | None:
     """Return what the process that works on a run last reported, or None if none is alive."""
     file = folder / "active.json"
     try:
-        found: dict[str, Any] = read_json(file)
+        report: dict[str, Any] = read_json(file)
         age = abs(time.time() - file.stat().st_mtime)
-        found = {
-            "pid": int(found["pid"]),
-            "host": str(found["host"]),
-            **{name: int(found[name]) for name in ("done", "total", "failed")},
-            "seconds_left": _duration(found.get("seconds_left")),
+        report = {
+            "pid": int(report["pid"]),
+            "host": str(report["host"]),
+            **{name: int(report[name]) for name in ("done", "total", "failed")},
+            "seconds_left": _duration(report.get("seconds_left")),
         }
     except (RunError, *MALFORMED, OSError):
         return None
-    if found["host"] == socket.gethostname():
-        if found["pid"] == os.getpid():
-            return found
+    if report["host"] == socket.gethostname():
+        if report["pid"] == os.getpid():
+            return report
         held = _is_held(folder / ".lock")
         if held is not None:
-            return found if held else None
-    return found if age < SILENCE else None
+            return report if held else None
+    return report if age < SILENCE else None
 
 
 def _duration(value: Any) -> float | None:
