@@ -55,8 +55,8 @@ _PUBLIC = {
     "NeuralRegression": "learners.neural.regression",
     "MLP": "learners.neural.networks",
     "Transformer": "learners.neural.networks",
-    "Student": "learners.neural.training",
-    "Training": "learners.neural.training",
+    "Student": "learners.neural.config",
+    "Training": "learners.neural.config",
     "train": "learners.neural.training",
     "estimate_dimension": "dimension.report",
     "TreeNearest": "learners.tree_nearest",
@@ -94,9 +94,10 @@ if TYPE_CHECKING:
     from percolaw.lattice import BetheLattice, critical_probability
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
+    from percolaw.learners.neural.config import Student, Training
     from percolaw.learners.neural.networks import MLP, Transformer
     from percolaw.learners.neural.regression import NeuralRegression
-    from percolaw.learners.neural.training import Student, Training, train
+    from percolaw.learners.neural.training import train
     from percolaw.learners.random_features import RandomFeatures
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior

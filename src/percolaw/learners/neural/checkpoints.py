@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.learners.neural.config import Student, Training
 from percolaw.learners.neural.networks import Network
-from percolaw.learners.neural.training import Student, Training
 
 #: What NumPy and its archives raise for a damaged file.
 UNREADABLE = (

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from percolaw.learners.neural.config import Training
 from percolaw.learners.neural.device import autocast
 from percolaw.learners.neural.networks import MLP, Network, Pass, Weights
-from percolaw.learners.neural.training import Training
 
 #: Bytes of activations, weights and gradients of the students that are worked on together.
 CACHE = 1 << 24

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.learners.neural.config import Student, Training
 from percolaw.learners.neural.loop import EXPLOSION, STOPS, Batch
 from percolaw.learners.neural.networks import Network, Pass, unflatten
 from percolaw.learners.neural.trained import Stop, Trained, joined
-from percolaw.learners.neural.training import Student, Training
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.learners.neural import checkpoints, gradient, optimizers
+from percolaw.learners.neural.config import Student, Training
 from percolaw.learners.neural.device import autocast, resolve_device, tensor_dtype
 from percolaw.learners.neural.networks import (
     Network,
@@ -25,7 +26,6 @@ from percolaw.learners.neural.networks import (
 from percolaw.learners.neural.optimizers import Moments, Update
 from percolaw.learners.neural.order import Order
 from percolaw.learners.neural.trained import Stop, Trained, block_rows
-from percolaw.learners.neural.training import Student, Training
 
 FloatArray = npt.NDArray[np.float64]
 

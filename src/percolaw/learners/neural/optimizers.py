@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from percolaw.kernels.optimize import adamw
-from percolaw.learners.neural.training import Training
+from percolaw.learners.neural.config import Training
 
 #: Added to Adam's root mean square gradient.
 EPSILON = 1e-8

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.learners.neural.config import Training
 from percolaw.learners.neural.device import autocast, resolve_device
 from percolaw.learners.neural.networks import Network, Pass, unflatten
-
-if TYPE_CHECKING:
-    from percolaw.learners.neural.training import Training
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

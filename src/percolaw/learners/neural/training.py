@@ -3,143 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.errors import ResourceError
+from percolaw.learners.neural.config import Student, Training
 from percolaw.learners.neural.device import gradients_on, resolve_device
 from percolaw.learners.neural.networks import Network, n_parameters
 from percolaw.learners.neural.trained import Trained, checked_inputs, joined
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-#: Patience that no training exhausts.
-NEVER = 10**9
-
-
-@dataclass(frozen=True)
-class Training:
-    """How students are trained.
-
-    Parameters
-    ----------
-    learning_rate, weight_decay : float
-        Of students that do not say otherwise. The decay is AdamW's: weights, not biases, shrink by
-        rate x decay in a step, the same for every parameter and width.
-    steps : int
-        Budget. A student that improves until the end of it is marked ``budget``.
-    batch_size : int
-        Training points in a step; students with fewer use all of theirs in every step.
-    optimizer : {"adamw", "sgd", "lbfgs"}
-        ``lbfgs`` takes all points in every step, one student at a time, for small problems; rates,
-        schedules, clipping, dropout and weight decay do not apply to it.
-    schedule : {"trapezoid", "cosine", "constant"}
-        After a warm-up: constant until the validation loss no longer improves or the budget nears
-        its end, then falling to 0 in a straight line; or half a cosine over the budget; or constant.
-    warmup : float
-        Share of the budget in which the rate rises.
-    cooldown : float
-        Trapezoid: share of the steps made so far in which the rate falls.
-    momentum : float
-        First-moment average (Adam's beta_1, SGD's momentum).
-    second_moment : float
-        Adam's beta_2.
-    clip : float
-        Largest norm of a student's gradient; infinity for none.
-    dropout : float
-        Share of hidden units dropped.
-    evaluate_every : int
-        Steps between validations. How often one looks does not change what is learned, except by
-        where it stops.
-    patience : int
-        Looks within which the validation loss must fall by `least_gain` (relative, all of them together);
-        else the student has converged (``plateau``).
-    least_gain : float
-        Relative fall of the validation loss, since the last such fall, that counts as a gain.
-    keep : {"best", "last"}
-        Weights kept: those of the least validation loss, or the last ones.
-    loss : {"mse", "kl"}
-        Mean squared error, or the divergence from softmax(y) to softmax(prediction).
-    dtype : {"float32", "float64", "bfloat16"}
-        ``bfloat16`` multiplies matrices in it and keeps weights and sums in float32.
-    device : str
-        ``auto`` is an accelerator where there is one.
-    """
-
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.0
-    steps: int = 5000
-    batch_size: int = 128
-    optimizer: Literal["adamw", "sgd", "lbfgs"] = "adamw"
-    schedule: Literal["trapezoid", "cosine", "constant"] = "trapezoid"
-    warmup: float = 0.02
-    cooldown: float = 0.25
-    momentum: float = 0.9
-    second_moment: float = 0.999
-    clip: float = math.inf
-    dropout: float = 0.0
-    evaluate_every: int = 100
-    patience: int = 10
-    least_gain: float = 0.01
-    keep: Literal["best", "last"] = "best"
-    loss: Literal["mse", "kl"] = "mse"
-    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "evaluate_every", "patience"):
-            checks.set_integer(self, name)
-        checks.set_real(self, "learning_rate", minimum=0.0)
-        checks.set_real(self, "weight_decay", minimum=0.0)
-        for name in ("warmup", "cooldown", "momentum", "second_moment", "dropout"):
-            checks.set_real(self, name, minimum=0.0, maximum=0.9999)
-        checks.set_real(self, "least_gain", minimum=0.0, maximum=1.0)
-        object.__setattr__(self, "clip", float(self.clip))
-        if not self.clip > 0.0:
-            raise ValueError(f"clip must be above 0 (math.inf for none); got {self.clip!r}.")
-        checks.choice("optimizer", self.optimizer, ("adamw", "sgd", "lbfgs"))
-        checks.choice("schedule", self.schedule, ("trapezoid", "cosine", "constant"))
-        checks.choice("keep", self.keep, ("best", "last"))
-        checks.choice("loss", self.loss, ("mse", "kl"))
-        checks.choice("dtype", self.dtype, ("float32", "float64", "bfloat16"))
-
-    def doubled(self) -> Training:
-        """Return the same with twice the budget, all of it used, and as many warm-up steps."""
-        return dataclasses.replace(
-            self, steps=2 * self.steps, patience=NEVER, warmup=self.warmup / 2.0
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Student:
-    """One student of a batch: its seed, the rows it learns from, and what it is to learn.
-
-    Parameters
-    ----------
-    seed : int
-        Weights (stream ``init``), order of the data (``batch``), dropout.
-    train, validation : array of int
-        Rows of the points. Validation rows stop the training and choose the weights kept.
-    target : int
-        First column of the values it learns.
-    learning_rate, weight_decay : float, optional
-        In place of the batch's.
-    """
-
-    seed: int
-    train: npt.ArrayLike
-    validation: npt.ArrayLike
-    target: int = 0
-    learning_rate: float | None = None
-    weight_decay: float | None = None
 
 
 def train(
