@@ -322,9 +322,7 @@ def cholesky(kernel: Covariance, x: FloatArray, ridge: float = 0.0) -> tuple[Flo
     from scipy.linalg import lapack
 
     n = x.shape[0]
-    checks.memory(
-        8.0 * n * n, f"the covariance of {n} points", "Use fewer points or an iterative method."
-    )
+    checks.memory(8.0 * n * n, f"the covariance of {n} points", "Use fewer points.")
     matrix = np.zeros((n, n), order="F")
     mean = float(kernel.diagonal(x).mean())
     for jitter in JITTERS:
