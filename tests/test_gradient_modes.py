@@ -21,7 +21,6 @@ STUDENTS = {
     "by hand": (pl.MLP(width=8), {}),
     "autograd": (pl.MLP(width=8, activation="gelu"), {}),
     "transformer": (pl.Transformer(1, 8, 2), {}),
-    "lbfgs": (pl.MLP(width=8), {"optimizer": "lbfgs"}),
     "dropout": (pl.MLP(width=8), {"dropout": 0.1}),
 }
 

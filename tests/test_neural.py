@@ -568,15 +568,12 @@ def by_torch(network, x, y, student, training, n_steps, clip=None):
     matrices = [leaves[k] for k in names if "weight" in k]
     biases = [leaves[k] for k in names if "weight" not in k]
     decay, rate = training.weight_decay, training.learning_rate
-    if training.optimizer == "adamw":
-        solver = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": decay}, {"params": biases, "weight_decay": 0.0}],
-            lr=rate,
-            betas=(training.momentum, training.second_moment),
-            eps=1e-8,
-        )
-    else:
-        solver = torch.optim.SGD([*matrices, *biases], lr=rate, momentum=training.momentum)
+    solver = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": decay}, {"params": biases, "weight_decay": 0.0}],
+        lr=rate,
+        betas=(training.momentum, training.second_moment),
+        eps=1e-8,
+    )
     order = Order(student.seed, np.asarray(student.train), training.batch_size)
     index = order.batches(0, n_steps)
     for t in range(n_steps):
@@ -591,24 +588,18 @@ def by_torch(network, x, y, student, training, n_steps, clip=None):
         loss.backward()
         if clip is not None:
             torch.nn.utils.clip_grad_norm_(list(leaves.values()), clip)
-        if training.optimizer == "sgd" and decay:
-            with torch.no_grad():
-                for matrix in matrices:
-                    matrix.mul_(1.0 - now * decay)
         solver.step()
     return torch.cat([leaves[k].detach().reshape(-1) for k in names]).numpy()
 
 
 @pytest.mark.parametrize("clip", [None, 0.3])
 @pytest.mark.parametrize("decay", [0.0, 0.3])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("batch_size", [16, 100])
-def test_updates_against_torch(data, optimizer, decay, clip, batch_size):
+def test_updates_against_torch(data, decay, clip, batch_size):
     x, y = data
     network = MLP(2, 8, parametrization="standard")
     training = dataclasses.replace(
         DOUBLE,
-        optimizer=optimizer,
         learning_rate=0.02,
         weight_decay=decay,
         batch_size=batch_size,
@@ -650,51 +641,35 @@ def test_clipping_takes_each_student_alone():
 
 
 def test_rates_of_the_maximal_update(data):
-    """The first step of Adam moves every number by rate x factor x sign, SGD's by the gradient."""
+    """The first step of Adam moves every number by rate x factor x sign of its gradient."""
     x, y = data
-    table = {
-        "adamw": {"weight 0": 1, "weight 1": 1 / 4, "weight 2": 1 / 4},
-        "sgd": {"weight 0": 4, "weight 1": 1, "weight 2": 1 / 4},
-    }
-    bias = {"adamw": {"bias 0": 1, "bias 1": 1, "bias 2": 1}, "sgd": {"bias 0": 4, "bias 1": 4}}
+    factors = {"weight 1": 1 / 4, "weight 2": 1 / 4}
     network = MLP(2, 32, base_width=8)
-    for optimizer, factors in table.items():
-        training = dataclasses.replace(
-            DOUBLE,
-            optimizer=optimizer,
-            warmup=0.0,
-            learning_rate=1e-2,
-            batch_size=100,
-            weight_decay=0.5,
-        )
-        batch = batch_of(network, x, y[:, :1], students((0,)), training)
-        before = {k: v.clone() for k, v in unflatten(network, 3, 1, batch.rows).items()}
-        leaves = {k: v.clone().requires_grad_() for k, v in before.items()}
-        out = network.forward(leaves, torch.as_tensor(x[None, :80]), Pass())[0, :, 0]
-        loss = ((out - torch.as_tensor(y[:80, 0])) ** 2).mean()
-        slopes = torch.autograd.grad(loss, list(leaves.values()))
-        batch.run_steps(1)
-        after = unflatten(network, 3, 1, batch.rows)
-        for (name, old), g in zip(before.items(), slopes, strict=True):
-            factor = (factors | {"bias 2": 1} | bias[optimizer])[name]
-            step = g if optimizer == "sgd" else g / (g.abs() + 1e-8)
-            shrunk = 1e-2 * 0.5 * old if "weight" in name else 0.0  # whatever the factor
-            torch.testing.assert_close(
-                after[name] - old, -1e-2 * factor * step - shrunk, rtol=1e-7, atol=1e-12
-            )
+    training = dataclasses.replace(
+        DOUBLE, warmup=0.0, learning_rate=1e-2, batch_size=100, weight_decay=0.5
+    )
+    batch = batch_of(network, x, y[:, :1], students((0,)), training)
+    before = {k: v.clone() for k, v in unflatten(network, 3, 1, batch.rows).items()}
+    leaves = {k: v.clone().requires_grad_() for k, v in before.items()}
+    out = network.forward(leaves, torch.as_tensor(x[None, :80]), Pass())[0, :, 0]
+    loss = ((out - torch.as_tensor(y[:80, 0])) ** 2).mean()
+    slopes = torch.autograd.grad(loss, list(leaves.values()))
+    batch.run_steps(1)
+    after = unflatten(network, 3, 1, batch.rows)
+    for (name, old), g in zip(before.items(), slopes, strict=True):
+        step = factors.get(name, 1.0) * g / (g.abs() + 1e-8)
+        shrunk = 1e-2 * 0.5 * old if "weight" in name else 0.0  # whatever the factor
+        torch.testing.assert_close(after[name] - old, -1e-2 * step - shrunk, rtol=1e-7, atol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("network", [MLP(2, 1), MLPS[3], POINTS[0], TOKENS[0]], ids=str)
-def test_decay_is_of_matrices(network, optimizer):
+def test_decay_is_of_matrices(network):
     """Embeddings and positions shrink, biases and gains do not, wherever they begin."""
     x = inputs(network, 6, 1, 120)[0].numpy()
     y = normal(2, 120)
     rows = []
     for decay in (0.0, 0.5):
-        training = dataclasses.replace(
-            DOUBLE, optimizer=optimizer, warmup=0.0, learning_rate=1e-2, weight_decay=decay
-        )
+        training = dataclasses.replace(DOUBLE, warmup=0.0, learning_rate=1e-2, weight_decay=decay)
         batch = batch_of(network, x, y, students((0,)), training)
         batch.rows += 0.3  # off zero
         before = unflatten(network, 6, 1, batch.rows.clone())
@@ -708,8 +683,7 @@ def test_decay_is_of_matrices(network, optimizer):
     assert all(v for k, v in kinds.items() if "weight" in k or k in ("position", "embedding"))
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_rates_and_decays_may_be_tensors(monkeypatch, optimizer):
+def test_rates_and_decays_may_be_tensors(monkeypatch):
     """As accelerators are handed them, on the operations that they take, against arrays of NumPy."""
 
     class Elsewhere(torch.Tensor):
@@ -719,13 +693,13 @@ def test_rates_and_decays_may_be_tensors(monkeypatch, optimizer):
     monkeypatch.setattr(
         optimizers, "_column", lambda numbers, like: real(numbers, torch.Tensor(like.tolist()))
     )
-    training = Training(optimizer=optimizer, momentum=0.85, clip=1.0)
+    training = Training(momentum=0.85, clip=1.0)
     update = optimizers.Update(training, [(0, 12, 0.5, True), (12, 20, 2.0, False)])
     rate, decay = np.float32([1e-2, 3e-3, 0.0]), np.float32([0.0, 0.7, 0.5])
     begin, ends = tensor(0, 3, 20).float(), []
     for convert in (np.asarray, torch.as_tensor):
         rows = begin.clone().as_subclass(Elsewhere)
-        moments = optimizers.fresh(training, rows)
+        moments = optimizers.fresh(rows)
         for step in range(3):
             gradients = [tensor(10 + step, 3, 4, 3).float(), tensor(20 + step, 3, 8).float()]
             update(rows, gradients, moments, step, convert(rate), convert(decay))
@@ -861,13 +835,11 @@ def test_plateau_and_budget(data, schedule):
     np.testing.assert_allclose(loss, found.train_loss, rtol=1e-10)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "lbfgs"])
-def test_weights_kept(data, optimizer):
+def test_weights_kept(data):
     """Of noise learned by heart the last weights are worse than the best, and are those asked for."""
     x, y = data
     training = dataclasses.replace(
         DOUBLE,
-        optimizer=optimizer,
         steps=200,
         evaluate_every=20,
         patience=4,
@@ -938,13 +910,10 @@ def test_a_doubled_budget_has_the_same_rates(data):
     np.testing.assert_allclose(one.multipliers(0, 150), two.multipliers(0, 150), rtol=1e-15)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "lbfgs"])
-def test_a_doubled_budget_is_used_to_its_end(data, optimizer):
+def test_a_doubled_budget_is_used_to_its_end(data):
     """Whatever a plateau says: a student that learns nothing more makes all steps too."""
     x, y = data
-    training = dataclasses.replace(
-        DOUBLE, optimizer=optimizer, steps=40, evaluate_every=4, patience=2, least_gain=0.5
-    )
+    training = dataclasses.replace(DOUBLE, steps=40, evaluate_every=4, patience=2, least_gain=0.5)
     learners = students((0, 1), target=2)
     once, twice = (train(MLP(1, 6), x, y, learners, t) for t in (training, training.doubled()))
     assert once.stopped == ("plateau", "plateau")
@@ -1013,14 +982,13 @@ LEARNERS = [
     ("network", "changes"),
     [
         (MLP(2, 8), {}),
-        (MLP(1, 8), {"optimizer": "sgd", "learning_rate": 0.01, "clip": 0.5}),
+        (MLP(1, 8), {"clip": 0.5}),
         (MLP(2, 8), {"dropout": 0.3}),
         (
             MLP(2, 8, "gelu", residual=True),
             {"schedule": "cosine", "clip": 1.0, "dropout": 0.1, "steps": 80},
         ),
         (Transformer(1, 8, 2, 2), {"dropout": 0.2, "steps": 100, "patience": 1}),
-        (MLP(1, 8), {"optimizer": "lbfgs", "steps": 40}),
     ],
     ids=lambda v: str(v)[:40],
 )
@@ -1035,7 +1003,7 @@ def test_together_as_alone(data, network, changes):
         ),
     )
     together = train(network, x, y, LEARNERS, training)
-    assert len(set(together.steps.tolist())) > 1 or training.optimizer == "lbfgs"
+    assert len(set(together.steps.tolist())) > 1
     for i, student in enumerate(LEARNERS):
         assert_alone(together, i, train(network, x, y, [student], training))
     # Control: a student's own numbers matter.
@@ -1276,9 +1244,8 @@ def test_training_curve_is_the_mean_of_the_steps(data, network):
 # --- evaluation leaves no trace
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_looking_changes_nothing(data, optimizer, dropout):
+def test_looking_changes_nothing(data, dropout):
     x, y = data
     rows = []
     for unit in (10, 50):
@@ -1288,7 +1255,6 @@ def test_looking_changes_nothing(data, optimizer, dropout):
             evaluate_every=unit,
             patience=10**6,
             schedule="constant",
-            optimizer=optimizer,
             dropout=dropout,
             batch_size=16,
         )
@@ -1342,7 +1308,7 @@ def interrupted(calls):
 RESUMED = [
     (MLP(2, 8), {}),
     (MLP(2, 8), {"dropout": 0.2, "dtype": "float32", "keep": "last"}),
-    (MLP(1, 8), {"optimizer": "sgd", "clip": 1.0, "schedule": "cosine"}),
+    (MLP(1, 8), {"clip": 1.0, "schedule": "cosine"}),
     (Transformer(1, 8, 2, 2), {"steps": 90}),
 ]
 
@@ -1571,22 +1537,13 @@ def least_squares(x, y):
     return np.linalg.lstsq(full, y, rcond=None)[0]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"optimizer": "lbfgs", "steps": 100, "evaluate_every": 20},
-        {"learning_rate": 0.03, "steps": 1500},
-        {"optimizer": "sgd", "learning_rate": 0.02, "steps": 1500},
-    ],
-    ids=["lbfgs", "adamw", "sgd"],
-)
-def test_a_linear_student_is_least_squares(data, changes):
+def test_a_linear_student_is_least_squares(data):
     x, y = data[0] + 0.3, data[1] + 0.7 * normal(12, 120, 3)  # off-centre: the bias matters
     # Validation values on the least-squares plane: the best validation loss is there.
     exact = least_squares(x[:80], y[:80])
     y[80:] = np.column_stack([x[80:], np.ones(40)]) @ exact
     training = dataclasses.replace(
-        DOUBLE, **({"batch_size": 80, "evaluate_every": 50, "patience": 50} | changes)
+        DOUBLE, learning_rate=0.03, steps=1500, batch_size=80, evaluate_every=50, patience=50
     )
     found = train(MLP(0), x, y, students((3,)), training, n_outputs=3)
     w = unflatten(MLP(0), 3, 3, found.weights)
@@ -1597,73 +1554,6 @@ def test_a_linear_student_is_least_squares(data, changes):
     assert found.gradient_norm[0] < 1e-4
     # Control: least squares of all 120 rows before they were replaced, or without a bias, is far.
     assert np.abs(np.linalg.lstsq(x[:80], y[:80], rcond=None)[0] - exact[:3]).max() > 1e-2
-
-
-def test_lbfgs_goes_lower_than_adam_in_as_many_steps(data):
-    x, _ = data
-    losses = {}
-    for optimizer in ("lbfgs", "adamw"):
-        training = dataclasses.replace(
-            DOUBLE,
-            optimizer=optimizer,
-            steps=60,
-            evaluate_every=60,
-            batch_size=100,
-            learning_rate=0.01,
-        )
-        # Validated on noise of its own the weights kept might be the first: look at the curve.
-        learners = [Student(s, np.arange(40), np.arange(40, 80)) for s in range(3)]
-        clean = x[:, 0] - x[:, 1] * x[:, 2]
-        found = train(MLP(1, 16), x, clean, learners, training)
-        losses[optimizer] = found.train_loss
-        assert (found.validation_loss < found.validation_curve[0]).all()
-    assert (losses["lbfgs"] < 0.2 * losses["adamw"]).all(), losses
-
-
-def test_lbfgs_keeps_to_its_budget(data):
-    x, y = data
-    training = dataclasses.replace(DOUBLE, optimizer="lbfgs", steps=50, evaluate_every=100)
-    found = train(MLP(1, 6), x, y, students((0,)), training)
-    assert found.steps[0] <= 50
-    assert found.evaluated[-1] <= 50
-
-
-@pytest.mark.parametrize("least_gain", [0.01, 0.6])
-def test_lbfgs_notes_what_it_reports(data, least_gain):
-    x, y = data
-    training = dataclasses.replace(
-        DOUBLE, optimizer="lbfgs", steps=400, evaluate_every=2, patience=3, least_gain=least_gain
-    )
-    calls = []
-    found = train(
-        *(MLP(1, 6), x, y, students((0, 1), n=40), training),
-        progress=lambda step, active: calls.append((step, active)),
-    )
-    assert found.stopped == ("plateau", "plateau")
-    assert calls == [(found.steps[0], 1), (found.steps[1], 0)]
-    for s in range(2):
-        curve = found.validation_curve[:, s]
-        live = np.isfinite(curve)
-        rule = stopping_rule(
-            curve[live],
-            found.evaluated[live],
-            dataclasses.replace(training, schedule="constant", cooldown=0.0),
-        )
-        assert rule == (found.steps[s], "plateau")
-        np.testing.assert_allclose(found.validation_loss[s], np.nanmin(curve), rtol=1e-12)
-
-
-def test_lbfgs_marks_divergence(data):
-    x, y = data
-    y = y.copy()
-    y[:, 1] *= 1e200
-    training = dataclasses.replace(DOUBLE, optimizer="lbfgs", steps=20, evaluate_every=10)
-    learners = [LEARNERS[0], dataclasses.replace(LEARNERS[0], target=1)]
-    found = train(MLP(1, 6), x, y, learners, training)
-    assert found.stopped[1] == "diverged"
-    assert np.isnan(found.validation_loss[1])
-    assert np.isnan(found.train_loss[1])
-    assert np.isfinite(found.validation_loss[0])
 
 
 def test_loss_against_the_divergence_by_hand(data):
@@ -1905,7 +1795,7 @@ def test_degrees_of_freedom_of_linear_students():
     x = normal(21, n, d)
     y = x @ [1.0, -1.0, 0.5] + normal(22, n)
     training = dataclasses.replace(
-        DOUBLE, optimizer="lbfgs", steps=40, evaluate_every=20, least_gain=0.0
+        DOUBLE, steps=3000, evaluate_every=500, learning_rate=0.03, least_gain=0.0
     )
 
     def fit(values):
@@ -2133,7 +2023,6 @@ def test_a_device_that_is_not_there():
         ({"clip": 0.0}, "clip must be above 0 (math.inf for none); got 0.0"),
         ({"clip": -1.0}, "clip must be above 0"),
         ({"clip": math.nan}, "clip must be above 0"),
-        ({"optimizer": "adam"}, "unknown optimizer 'adam'; choose from adamw, sgd, lbfgs. Did you"),
         ({"schedule": "linear"}, "choose from trapezoid, cosine, constant"),
         ({"keep": "first"}, "unknown keep 'first'; choose from best, last"),
         ({"loss": "mae"}, "unknown loss 'mae'; choose from mse, kl"),
@@ -2231,8 +2120,7 @@ def test_large_seeds(data):
     [
         (MLP(2, 8), {"weight_decay": 0.1}),
         (MLP(2, 8, "gelu", residual=True), {"dropout": 0.2, "clip": 1.0}),
-        (Transformer(1, 8, 2, 2), {"optimizer": "sgd"}),
-        (MLP(1, 6), {"optimizer": "lbfgs", "steps": 20}),
+        (Transformer(1, 8, 2, 2), {}),
     ],
     ids=lambda v: str(v)[:40],
 )
@@ -2247,8 +2135,6 @@ def test_accelerator_as_cpu(data, tmp_path, network, changes):
     for i in range(len(LEARNERS)):
         np.testing.assert_allclose(far.weights[i], here.weights[i], rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(far.predict(x), here.predict(x), rtol=1e-6, atol=1e-8)
-    if training.optimizer == "lbfgs":
-        return
     _, progress = interrupted(3)
     kwargs = {"checkpoint": tmp_path, "checkpoint_seconds": 0.0}
     with pytest.raises(KeyboardInterrupt):

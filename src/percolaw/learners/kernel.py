@@ -51,7 +51,8 @@ class KernelRegression:
         Raises
         ------
         ResourceError
-            If the matrix, 8 n^2 bytes, does not fit in memory; `percolaw.RandomFeatures` takes more points.
+            If the matrix, 8 n^2 bytes, does not fit in memory. `percolaw.RandomFeatures` takes
+            more points.
         """
         if not callable(self.kernel) or isinstance(self.kernel, type):
             raise TypeError(

@@ -28,9 +28,6 @@ class Training:
         Budget. A student that improves until the end of it is marked ``budget``.
     batch_size : int
         Training points in a step; students with fewer use all of theirs in every step.
-    optimizer : {"adamw", "sgd", "lbfgs"}
-        ``lbfgs`` takes all points in every step, one student at a time, for small problems; rates,
-        schedules, clipping, dropout and weight decay do not apply to it.
     schedule : {"trapezoid", "cosine", "constant"}
         After a warm-up: constant until the validation loss no longer improves or the budget nears
         its end, then falling to 0 in a straight line; or half a cosine over the budget; or constant.
@@ -39,9 +36,9 @@ class Training:
     cooldown : float
         Trapezoid: share of the steps made so far in which the rate falls.
     momentum : float
-        First-moment average (Adam's beta_1, SGD's momentum).
+        AdamW's beta_1: how much of the average gradient is kept in a step.
     second_moment : float
-        Adam's beta_2.
+        AdamW's beta_2: the same of the average squared gradient.
     clip : float
         Largest norm of a student's gradient; infinity for none.
     dropout : float
@@ -68,7 +65,6 @@ class Training:
     weight_decay: float = 0.0
     steps: int = 5000
     batch_size: int = 128
-    optimizer: Literal["adamw", "sgd", "lbfgs"] = "adamw"
     schedule: Literal["trapezoid", "cosine", "constant"] = "trapezoid"
     warmup: float = 0.02
     cooldown: float = 0.25
@@ -95,7 +91,6 @@ class Training:
         object.__setattr__(self, "clip", float(self.clip))
         if not self.clip > 0.0:
             raise ValueError(f"clip must be above 0 (math.inf for none); got {self.clip!r}.")
-        checks.choice("optimizer", self.optimizer, ("adamw", "sgd", "lbfgs"))
         checks.choice("schedule", self.schedule, ("trapezoid", "cosine", "constant"))
         checks.choice("keep", self.keep, ("best", "last"))
         checks.choice("loss", self.loss, ("mse", "kl"))

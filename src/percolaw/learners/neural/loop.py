@@ -105,7 +105,7 @@ class Batch:
         self.decay = _of(students, "weight_decay", training.weight_decay)
         parts, low = [], 0
         for p in network.parameters(self.dim, n_outputs).values():
-            factor = rate_factor(network, p.role, training.optimizer)
+            factor = rate_factor(network, p.role, "adamw")
             parts.append((low, low + p.size, factor, len(p.shape) > 1))
             low += p.size
         self.update = Update(training, parts)
@@ -113,7 +113,7 @@ class Batch:
         self.rows = self._tensor(
             draw(network, self.dim, n_outputs, [s.seed for s in students]), self.dtype
         )
-        self.moments: Moments = optimizers.fresh(training, self.rows)
+        self.moments: Moments = optimizers.fresh(self.rows)
         self.kept = self.rows.clone()
         self.active = np.arange(self.n)
         self.step = 0
@@ -327,6 +327,7 @@ class Batch:
         found = {
             "rows": self.rows.cpu().numpy(),
             "first": self.moments.first.cpu().numpy(),
+            "second": self.moments.second.cpu().numpy(),
             "kept": self.kept.cpu().numpy(),
             "active": self.active,
             "step": np.array(self.step),
@@ -334,15 +335,12 @@ class Batch:
             "validation_curve": np.array(self.validation_curve).reshape(-1, self.n),
             "train_curve": np.array(self.train_curve).reshape(-1, self.n),
         }
-        if self.moments.second is not None:
-            found["second"] = self.moments.second.cpu().numpy()
         return found | {f"progress {k}": v for k, v in vars(self.progress).items()}
 
     def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Continue from a checkpoint."""
         self.rows = self._tensor(state["rows"])
-        second = self._tensor(state["second"]) if "second" in state else None
-        self.moments = Moments(self._tensor(state["first"]), second)
+        self.moments = Moments(self._tensor(state["first"]), self._tensor(state["second"]))
         self.kept = self._tensor(state["kept"])
         self.active, self.step = state["active"], int(state["step"])
         self.evaluated = state["evaluated"].tolist()

@@ -1,4 +1,4 @@
-"""AdamW and SGD on rows of weights, every student with its own learning rate."""
+"""AdamW on rows of weights, every student with its own learning rate."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ class Moments:
 
     def take(self, keep: Any) -> Moments:
         """Return those of some students."""
-        second = None if self.second is None else self.second[keep]
-        return Moments(self.first[keep], second)
+        return Moments(self.first[keep], self.second[keep])
 
 
-def fresh(training: Training, rows: Any) -> Moments:
+def fresh(rows: Any) -> Moments:
     """Return the memory of an optimiser that has seen nothing."""
     import torch
 
-    second = torch.zeros_like(rows) if training.optimizer == "adamw" else None
-    return Moments(torch.zeros_like(rows), second)
+    return Moments(torch.zeros_like(rows), torch.zeros_like(rows))
 
 
 @dataclass
@@ -67,19 +65,11 @@ class Update:
         flat = [g.reshape(g.shape[0], -1) for g in gradients]
         if math.isfinite(self.training.clip):
             _clip(flat, self.training.clip)
-        one = self._adamw if self.training.optimizer == "adamw" else self._sgd
         for (low, high, factor, shrinks), g in zip(self.parts, flat, strict=True):
             part = slice(low, high)
             kept = 1.0 - rate * decay if shrinks else 1.0 + 0.0 * rate
-            second = None if moments.second is None else moments.second[:, part]
-            one(rows[:, part], g, moments.first[:, part], second, step, rate, factor, kept)
-
-    def _sgd(
-        self, rows: Any, g: Any, first: Any, _: Any, step: int, rate: Any, factor: float, kept: Any
-    ) -> None:
-        rows.mul_(_column(kept, rows))
-        first.mul_(self.training.momentum).add_(g)
-        rows.addcmul_(first, _column(rate * factor, rows), value=-1.0)
+            first, second = moments.first[:, part], moments.second[:, part]
+            self._adamw(rows[:, part], g, first, second, step, rate, factor, kept)
 
     def _adamw(
         self,

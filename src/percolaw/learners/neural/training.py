@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.errors import ResourceError
+from percolaw.learners.neural import loop
 from percolaw.learners.neural.config import Student, Training
 from percolaw.learners.neural.device import gradients_on, resolve_device
 from percolaw.learners.neural.networks import Network, n_parameters
@@ -90,8 +91,6 @@ def train(
         if not network.takes_tokens:
             checks.single("points", x)
     n_outputs = checks.integer("n_outputs", n_outputs, minimum=1)
-    if training.optimizer == "lbfgs" and training.dtype == "bfloat16":
-        raise ValueError("L-BFGS needs float32 or float64; got dtype = 'bfloat16'.")
     if training.loss == "kl" and n_outputs == 1:
         raise ValueError("the kl loss compares 2 outputs or more; got n_outputs = 1. Use mse.")
     found = _checked_students(students, x.shape[0], y.shape[1], n_outputs)
@@ -119,12 +118,10 @@ def _split_until_it_fits(
     """Train together, or where memory is short the two halves one after the other."""
     import torch
 
-    from percolaw.learners.neural.lbfgs import train_lbfgs
-    from percolaw.learners.neural.loop import train_batch
-
-    whole = train_lbfgs if training.optimizer == "lbfgs" else train_batch
     try:
-        return whole(network, x, y, students, training, n_outputs, folder, seconds, progress)
+        return loop.train_batch(
+            network, x, y, students, training, n_outputs, folder, seconds, progress
+        )
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
