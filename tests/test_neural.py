@@ -18,23 +18,31 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from percolaw.covariance import NeuralTangent  # noqa: E402
 from percolaw.errors import ResourceError  # noqa: E402
 from percolaw.kernels.optimize import adamw  # noqa: E402
-from percolaw.learners.freedom import smoother_trace, stein_divergence  # noqa: E402
-from percolaw.learners.neural import checkpoints, gradient, loop, optimizers  # noqa: E402
-from percolaw.learners.neural import trained as trained_module  # noqa: E402
-from percolaw.learners.neural.dropout import dropped  # noqa: E402
-from percolaw.learners.neural.measures import layer_activations, tangent_kernel  # noqa: E402
-from percolaw.learners.neural.networks import (  # noqa: E402
-    MLP,
-    Pass,
-    Transformer,
-    draw,
+from percolaw.learners.degrees_of_freedom import smoother_trace, stein_divergence  # noqa: E402
+from percolaw.learners.neural import data as data_module  # noqa: E402
+from percolaw.learners.neural import ensemble  # noqa: E402
+from percolaw.learners.neural import network as network_module  # noqa: E402
+from percolaw.learners.neural import step as step_module  # noqa: E402
+from percolaw.learners.neural.activations import layer_activations  # noqa: E402
+from percolaw.learners.neural.checkpoint import Checkpoint, identity  # noqa: E402
+from percolaw.learners.neural.config import Student, Training  # noqa: E402
+from percolaw.learners.neural.data import RowOrder  # noqa: E402
+from percolaw.learners.neural.dropout import drop_units  # noqa: E402
+from percolaw.learners.neural.ensemble import Ensemble  # noqa: E402
+from percolaw.learners.neural.job import TrainingJob  # noqa: E402
+from percolaw.learners.neural.losses import LOSSES  # noqa: E402
+from percolaw.learners.neural.mlp import MLP  # noqa: E402
+from percolaw.learners.neural.network import (  # noqa: E402
+    ForwardPass,
+    initial_weights,
     n_parameters,
     rate_factor,
     training_flops,
     unflatten,
 )
-from percolaw.learners.neural.order import Order  # noqa: E402
-from percolaw.learners.neural.training import Student, Training, train  # noqa: E402
+from percolaw.learners.neural.tangent_kernel import tangent_kernel  # noqa: E402
+from percolaw.learners.neural.training import train  # noqa: E402
+from percolaw.learners.neural.transformer import Transformer  # noqa: E402
 
 DOUBLE = Training(dtype="float64", device="cpu")
 
@@ -49,7 +57,7 @@ def tensor(seed, *shape):
 
 def named(network, dim, n_outputs=1, seeds=(0,), jitter=0.3):
     """Weights of students moved off their start, so that biases and gains count too."""
-    rows = draw(network, dim, n_outputs, seeds)
+    rows = initial_weights(network, dim, n_outputs, seeds)
     rows = rows + jitter * normal(99, *rows.shape)
     return unflatten(network, dim, n_outputs, torch.as_tensor(rows))
 
@@ -73,9 +81,13 @@ def students(seeds=(0, 1, 2), n=80, **kwargs):
     return [Student(seed, np.arange(n), np.arange(80, 120), **kwargs) for seed in seeds]
 
 
-def batch_of(network, x, y, learners, training, n_outputs=1):
+def job_of(network, x, y, learners, training, n_outputs=1):
     y = y.reshape(x.shape[0], -1)
-    return loop.Batch(network, x, y, learners, training, n_outputs)
+    return TrainingJob(network, x, y, learners, training, n_outputs, LOSSES[training.loss])
+
+
+def ensemble_of(*arguments):
+    return Ensemble(job_of(*arguments))
 
 
 def fields(trained):
@@ -159,7 +171,7 @@ def test_number_of_parameters(network, n_outputs):
     else:
         expected = transformer_parameters(10, network, n_outputs)
     assert n_parameters(network, 10, n_outputs) == expected
-    assert draw(network, 10, n_outputs, [3, 4]).shape == (2, expected)
+    assert initial_weights(network, 10, n_outputs, [3, 4]).shape == (2, expected)
     sizes = [w[0].numel() for w in named(network, 10, n_outputs).values()]
     assert sum(sizes) == expected
 
@@ -187,7 +199,7 @@ def counted(network, dim, out):
     found = []
     for backward in (False, True):
         with FlopCounterMode(display=False) as counter:
-            y = network.forward(leaves, x, Pass())
+            y = network.forward(leaves, x, ForwardPass())
             if backward:
                 torch.autograd.grad(y.sum(), list(leaves.values()))
         found.append(counter.get_total_flops() / (n_students * batch))
@@ -221,7 +233,9 @@ def test_flops_of_a_step_on_groups(network):
 def test_flops_of_the_gradient_by_hand(depth):
     network = MLP(depth, 6)
     with FlopCounterMode(display=False) as counter:
-        gradient.ReluGradient(depth)(named(network, 4, 2, (0, 1)), relu_batch(4, 2, 2))
+        step_module.ReluGradient(depth, LOSSES["mse"])(
+            named(network, 4, 2, (0, 1)), relu_batch(4, 2, 2)
+        )
     assert counter.get_total_flops() == 2 * 9 * training_flops(network, 4, 2)
 
 
@@ -230,9 +244,9 @@ def test_flops_of_the_gradient_by_hand(depth):
 
 @every
 def test_a_start_depends_on_its_seed_alone(network):
-    rows = draw(network, 10, 2, [5, 6, 5])
+    rows = initial_weights(network, 10, 2, [5, 6, 5])
     np.testing.assert_array_equal(rows[0], rows[2])
-    np.testing.assert_array_equal(draw(network, 10, 2, [6])[0], rows[1])
+    np.testing.assert_array_equal(initial_weights(network, 10, 2, [6])[0], rows[1])
     moved = rows[0] != rows[1]
     # Every parameter has numbers of its own: none begins like another.
     drawn = unflatten(network, 10, 2, rows)
@@ -276,7 +290,7 @@ def expected_scales(network, dim, ratio):
     ids=str,
 )
 def test_scales_at_the_start(network, ratio):
-    weights = unflatten(network, 6, 1, draw(network, 6, 1, range(60)))
+    weights = unflatten(network, 6, 1, initial_weights(network, 6, 1, range(60)))
     scales = expected_scales(network, 6, ratio)
     for name, values in weights.items():
         if name not in scales:
@@ -295,16 +309,20 @@ def test_scales_at_the_start(network, ratio):
 def test_parametrisations_meet_at_the_base_width(family):
     at, of = {"width": 16, "base_width": 16}, [0, 1]
     mup, standard = (family(parametrization=p, **at) for p in ("mup", "standard"))
-    np.testing.assert_array_equal(draw(mup, 6, 2, of), draw(standard, 6, 2, of))
+    np.testing.assert_array_equal(
+        initial_weights(mup, 6, 2, of), initial_weights(standard, 6, 2, of)
+    )
     for role in ("input", "hidden", "output", "fixed"):
         for optimizer in ("adamw", "sgd"):
             assert rate_factor(mup, role, optimizer) == rate_factor(standard, role, optimizer) == 1
     w, x = named(mup, 6, 2, of), inputs(mup, 6, 2, 5)
-    torch.testing.assert_close(mup.forward(w, x, Pass()), standard.forward(w, x, Pass()))
+    torch.testing.assert_close(
+        mup.forward(w, x, ForwardPass()), standard.forward(w, x, ForwardPass())
+    )
     wide = dataclasses.replace(mup, width=32)
     assert np.any(
-        draw(wide, 6, 2, of)
-        != draw(dataclasses.replace(wide, parametrization="standard"), 6, 2, of)
+        initial_weights(wide, 6, 2, of)
+        != initial_weights(dataclasses.replace(wide, parametrization="standard"), 6, 2, of)
     )
 
 
@@ -398,9 +416,9 @@ def test_forward_against_torch(network):
     of = (0, 1, 2)
     w, x = named(network, 10, 2, of), inputs(network, 10, len(of), 5)
     theirs = mlp_in_torch if isinstance(network, MLP) else transformer_in_torch
-    found = network.forward(w, x, Pass())
+    found = network.forward(w, x, ForwardPass())
     kept = {}
-    with_layers = network.forward(w, x, Pass(layers=kept))
+    with_layers = network.forward(w, x, ForwardPass(layers=kept))
     torch.testing.assert_close(found, with_layers, rtol=0, atol=1e-14)
     assert len(kept) == 2 * network.depth + isinstance(network, Transformer)
     for s in of:
@@ -423,8 +441,8 @@ def test_causal_tokens_do_not_see_later_ones(causal, tokens):
         changed = x.clone()
         changed[..., column:] = (x[..., column:] + 1) % 9
         one, other = {}, {}
-        a = network.forward(w, x, Pass(layers=one))
-        b = network.forward(w, changed, Pass(layers=other))
+        a = network.forward(w, x, ForwardPass(layers=one))
+        b = network.forward(w, changed, ForwardPass(layers=other))
         assert float((a - b).abs().min()) > 0.0, "the readout sees the last token"
         for name in ("layer 1 after", "layer 2 before", "layer 2 after"):
             pair = [found[name].reshape(2, 4, length, -1)[:, :, :cut] for found in (one, other)]
@@ -456,7 +474,9 @@ def relu_batch(dim, n_outputs, n_students, rows=9):
     weight = torch.rand(n_students, rows, generator=torch.Generator().manual_seed(0)).double()
     weight[0, 6:] = 0.0
     weight[-1, 4:] = 0.0
-    return gradient.Batch(x, tensor(4, n_students, rows, n_outputs), weight / rows, Pass())
+    return step_module.Minibatch(
+        x, tensor(4, n_students, rows, n_outputs), weight / rows, ForwardPass()
+    )
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3])
@@ -467,11 +487,8 @@ def test_gradient_by_hand(depth, n_outputs):
     start = start | {k: torch.zeros_like(v) for k, v in start.items() if k == "bias 0" and depth}
     batch = relu_batch(4, n_outputs, 4)
     leaves = {k: v.clone().requires_grad_() for k, v in start.items()}
-
-    def losses(out, y):
-        return ((out - y) ** 2).sum(dim=-1) / n_outputs
-
-    expected_loss, expected = gradient.by_autograd(network, DOUBLE, losses, leaves, batch)
+    by_autograd = step_module.AutogradGradient(network, LOSSES["mse"], "float64")
+    expected_loss, expected = by_autograd(leaves, batch)
     # autograd itself, once more without the package.
     out = torch.stack(
         [mlp_plain(depth, {k: v[s] for k, v in leaves.items()}, batch.x[s]) for s in of]
@@ -479,7 +496,7 @@ def test_gradient_by_hand(depth, n_outputs):
     plain = (((out - batch.y) ** 2).mean(-1) * batch.weight).sum()
     for a, b in zip(expected, torch.autograd.grad(plain, list(leaves.values())), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)
-    by_hand = gradient.ReluGradient(depth)
+    by_hand = step_module.ReluGradient(depth, LOSSES["mse"])
     for _ in range(2):  # the second call reuses the memory of the first
         loss, found = by_hand(start, batch)
         torch.testing.assert_close(loss, expected_loss, rtol=1e-12, atol=0)
@@ -506,13 +523,15 @@ def mlp_plain(depth, w, x):
 def test_gradient_against_finite_differences():
     network, step = MLP(2, 5), 1e-6
     batch = relu_batch(4, 2, 2)
-    rows = torch.as_tensor(draw(network, 4, 2, (0, 1)) + 0.1)
-    _, found = gradient.ReluGradient(2)(unflatten(network, 4, 2, rows), batch)
+    rows = torch.as_tensor(initial_weights(network, 4, 2, (0, 1)) + 0.1)
+    _, found = step_module.ReluGradient(2, LOSSES["mse"])(unflatten(network, 4, 2, rows), batch)
     flat = torch.cat([g.reshape(2, -1) for g in found], dim=1).clone()
     for seed in range(3):
         direction = tensor(seed, *rows.shape)
         ends = [
-            gradient.ReluGradient(2)(unflatten(network, 4, 2, rows + e * direction), batch)[0]
+            step_module.ReluGradient(2, LOSSES["mse"])(
+                unflatten(network, 4, 2, rows + e * direction), batch
+            )[0]
             for e in (step, -step)
         ]
         slope = (ends[0] - ends[1]) / (2 * step)
@@ -521,26 +540,33 @@ def test_gradient_against_finite_differences():
 
 @pytest.mark.parametrize("network", [MLP(2, 3, "gelu", residual=True), Transformer(1, 4, 2, 2)])
 def test_autograd_against_finite_differences(network):
-    rows = torch.as_tensor(draw(network, 4, 1, (0,)) + 0.1).requires_grad_()
+    rows = torch.as_tensor(initial_weights(network, 4, 1, (0,)) + 0.1).requires_grad_()
     x = tensor(5, 1, 2, 4)
     assert torch.autograd.gradcheck(
-        lambda r: network.forward(unflatten(network, 4, 1, r), x, Pass()), (rows,), rtol=1e-5
+        lambda r: network.forward(unflatten(network, 4, 1, r), x, ForwardPass()), (rows,), rtol=1e-5
     )
 
 
 def test_the_gradient_by_hand_is_taken_where_it_holds():
-    relu = MLP(2, 8)
-    assert gradient.relu_gradient(relu, DOUBLE, "cpu") is not None
+    relu, mse = MLP(2, 8), LOSSES["mse"]
+    for loss in LOSSES.values():
+        assert isinstance(
+            step_module.gradient_method(relu, DOUBLE, loss, "cpu"), step_module.ReluGradient
+        )
     for network, training, device in (
         (MLP(2, 8, "gelu"), DOUBLE, "cpu"),
         (MLP(2, 8, residual=True), DOUBLE, "cpu"),
         (Transformer(), DOUBLE, "cpu"),
-        (relu, dataclasses.replace(DOUBLE, loss="kl"), "cpu"),
         (relu, dataclasses.replace(DOUBLE, dropout=0.1), "cpu"),
         (relu, dataclasses.replace(DOUBLE, dtype="bfloat16"), "cpu"),
         (relu, DOUBLE, "cuda"),
     ):
-        assert gradient.relu_gradient(network, training, device) is None
+        method = step_module.gradient_method(network, training, mse, device)
+        assert isinstance(method, step_module.AutogradGradient)
+
+
+def always_autograd(network, training, loss, device):
+    return step_module.AutogradGradient(network, loss, training.dtype)
 
 
 @pytest.mark.parametrize("depth", [0, 2])
@@ -551,7 +577,7 @@ def test_training_by_hand_and_by_autograd(data, monkeypatch, depth):
     network = MLP(depth, 8)
     hand = train(network, x, y, students(), training, n_outputs=2)
     with monkeypatch.context() as patch:
-        patch.setattr(gradient, "relu_gradient", lambda *_: None)
+        patch.setattr(ensemble, "gradient_method", always_autograd)
         auto = train(network, x, y, students(), training, n_outputs=2)
     np.testing.assert_allclose(hand.weights, auto.weights, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(hand.train_curve, auto.train_curve, rtol=1e-10)
@@ -563,7 +589,7 @@ def test_training_by_hand_and_by_autograd(data, monkeypatch, depth):
 def by_torch(network, x, y, student, training, n_steps, clip=None):
     """Weights after some steps of torch.optim at a schedule written out here; rows as in `Batch`."""
     dim, names = x.shape[1], list(network.parameters(x.shape[1]))
-    rows = torch.as_tensor(draw(network, dim, 1, [student.seed]))
+    rows = torch.as_tensor(initial_weights(network, dim, 1, [student.seed]))
     leaves = {k: v[0].clone().requires_grad_() for k, v in unflatten(network, dim, 1, rows).items()}
     matrices = [leaves[k] for k in names if "weight" in k]
     biases = [leaves[k] for k in names if "weight" not in k]
@@ -574,8 +600,8 @@ def by_torch(network, x, y, student, training, n_steps, clip=None):
         betas=(training.momentum, training.second_moment),
         eps=1e-8,
     )
-    order = Order(student.seed, np.asarray(student.train), training.batch_size)
-    index = order.batches(0, n_steps)
+    order = RowOrder(student.seed, np.asarray(student.train), training.batch_size)
+    index = order.minibatches(0, n_steps)
     for t in range(n_steps):
         now = rate * min(1.0, (t + 1) / max(1.0, training.warmup * training.steps))
         now *= 0.5 * (1 + math.cos(math.pi * t / training.steps))
@@ -611,14 +637,14 @@ def test_updates_against_torch(data, decay, clip, batch_size):
         clip=math.inf if clip is None else clip,
     )
     student = students((7,))[0]
-    batch = batch_of(network, x, y[:, :1], [student], training)
-    start = batch.rows.numpy().copy()
+    batch = ensemble_of(network, x, y[:, :1], [student], training)
+    start = batch.weights.numpy().copy()
     batch.run_steps(13)
     batch.run_steps(12)
     expected = by_torch(network, x, y[:, 0], student, training, 25, clip)
     # torch clips to most / (norm + 1e-6).
     rtol = 1e-10 if clip is None else 1e-4
-    np.testing.assert_allclose(batch.rows.numpy()[0], expected, rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(batch.weights.numpy()[0], expected, rtol=rtol, atol=rtol)
     moved = np.abs(expected - start[0]).max()
     assert moved > 0.05
     # Control: clipping and decay are seen.
@@ -634,7 +660,7 @@ def test_updates_against_torch(data, decay, clip, batch_size):
 
 def test_clipping_takes_each_student_alone():
     gradients = [torch.tensor([[3.0, 0.0], [0.3, 0.0]]), torch.tensor([[4.0], [0.4]])]
-    optimizers._clip(gradients, 1.0)
+    step_module.clip_gradients(gradients, 1.0)
     expected = [[[0.6, 0.0], [0.3, 0.0]], [[0.8], [0.4]]]
     for found, one in zip(gradients, expected, strict=True):
         torch.testing.assert_close(found, torch.tensor(one))
@@ -648,14 +674,14 @@ def test_rates_of_the_maximal_update(data):
     training = dataclasses.replace(
         DOUBLE, warmup=0.0, learning_rate=1e-2, batch_size=100, weight_decay=0.5
     )
-    batch = batch_of(network, x, y[:, :1], students((0,)), training)
-    before = {k: v.clone() for k, v in unflatten(network, 3, 1, batch.rows).items()}
+    batch = ensemble_of(network, x, y[:, :1], students((0,)), training)
+    before = {k: v.clone() for k, v in unflatten(network, 3, 1, batch.weights).items()}
     leaves = {k: v.clone().requires_grad_() for k, v in before.items()}
-    out = network.forward(leaves, torch.as_tensor(x[None, :80]), Pass())[0, :, 0]
+    out = network.forward(leaves, torch.as_tensor(x[None, :80]), ForwardPass())[0, :, 0]
     loss = ((out - torch.as_tensor(y[:80, 0])) ** 2).mean()
     slopes = torch.autograd.grad(loss, list(leaves.values()))
     batch.run_steps(1)
-    after = unflatten(network, 3, 1, batch.rows)
+    after = unflatten(network, 3, 1, batch.weights)
     for (name, old), g in zip(before.items(), slopes, strict=True):
         step = factors.get(name, 1.0) * g / (g.abs() + 1e-8)
         shrunk = 1e-2 * 0.5 * old if "weight" in name else 0.0  # whatever the factor
@@ -670,11 +696,11 @@ def test_decay_is_of_matrices(network):
     rows = []
     for decay in (0.0, 0.5):
         training = dataclasses.replace(DOUBLE, warmup=0.0, learning_rate=1e-2, weight_decay=decay)
-        batch = batch_of(network, x, y, students((0,)), training)
-        batch.rows += 0.3  # off zero
-        before = unflatten(network, 6, 1, batch.rows.clone())
+        batch = ensemble_of(network, x, y, students((0,)), training)
+        batch.weights += 0.3  # off zero
+        before = unflatten(network, 6, 1, batch.weights.clone())
         batch.run_steps(1)
-        rows.append(unflatten(network, 6, 1, batch.rows))
+        rows.append(unflatten(network, 6, 1, batch.weights))
     for name, old in before.items():
         shrunk = 1e-2 * 0.5 * old if old[0].ndim > 1 else torch.zeros_like(old)
         torch.testing.assert_close(rows[0][name] - rows[1][name], shrunk, rtol=1e-9, atol=1e-12)
@@ -689,17 +715,23 @@ def test_rates_and_decays_may_be_tensors(monkeypatch):
     class Elsewhere(torch.Tensor):
         device = property(lambda self: type("Device", (), {"type": "elsewhere"}))
 
-    real = optimizers._column
+    real = step_module._column
     monkeypatch.setattr(
-        optimizers, "_column", lambda numbers, like: real(numbers, torch.Tensor(like.tolist()))
+        step_module, "_column", lambda numbers, like: real(numbers, torch.Tensor(like.tolist()))
     )
     training = Training(momentum=0.85, clip=1.0)
-    update = optimizers.Update(training, [(0, 12, 0.5, True), (12, 20, 2.0, False)])
+    update = step_module.AdamW(
+        training,
+        [
+            step_module.ParameterColumns(slice(0, 12), 0.5, True),
+            step_module.ParameterColumns(slice(12, 20), 2.0, False),
+        ],
+    )
     rate, decay = np.float32([1e-2, 3e-3, 0.0]), np.float32([0.0, 0.7, 0.5])
     begin, ends = tensor(0, 3, 20).float(), []
     for convert in (np.asarray, torch.as_tensor):
         rows = begin.clone().as_subclass(Elsewhere)
-        moments = optimizers.fresh(rows)
+        moments = step_module.Moments.start(rows)
         for step in range(3):
             gradients = [tensor(10 + step, 3, 4, 3).float(), tensor(20 + step, 3, 8).float()]
             update(rows, gradients, moments, step, convert(rate), convert(decay))
@@ -718,17 +750,17 @@ def test_the_kernel_of_adam_against_torch_operations(monkeypatch, dtype):
         device = property(lambda self: type("Device", (), {"type": "elsewhere"}))
 
     monkeypatch.setattr(
-        optimizers, "_column", lambda numbers, like: torch.as_tensor(numbers).to(dtype)[:, None]
+        step_module, "_column", lambda numbers, like: torch.as_tensor(numbers).to(dtype)[:, None]
     )
     training = Training(momentum=0.85, second_moment=0.95)
-    update = optimizers.Update(training, [])
+    update = step_module.AdamW(training, [])
     rate, kept = np.array([1e-2, 3e-3, 0.0]), np.array([1.0, 0.97, 0.99])
     state = [tensor(0, 3, 40).to(dtype), *(torch.zeros(3, 40, dtype=dtype) for _ in range(2))]
     here, there = [t.clone() for t in state], [t.clone().as_subclass(Elsewhere) for t in state]
     for step in range(6):
         g = tensor(step + 1, 3, 40).to(dtype) * 10.0 ** (step - 3)
         for (rows, first, second), own in ((here, g.clone()), (there, g.clone())):
-            update._adamw(rows, own, first, second, step, rate, 0.25, kept)
+            update.update(rows, own, first, second, step, rate, 0.25, kept)
     rtol = 1e-12 if dtype == torch.float64 else 2e-5
     for a, b in zip(here, there, strict=True):
         np.testing.assert_allclose(
@@ -754,10 +786,10 @@ def test_the_kernel_of_adam_by_hand():
 def test_schedules(data, schedule, warmup):
     x, y = data
     training = dataclasses.replace(DOUBLE, steps=40, warmup=warmup, schedule=schedule, cooldown=0.3)
-    batch = batch_of(MLP(0), x, y, students((0, 1)), training)
+    batch = ensemble_of(MLP(0), x, y, students((0, 1)), training)
     # The second student has been told to cool down from step 10 to 15.
-    batch.progress.cool_from[1], batch.progress.end[1] = 10, 15
-    found = batch.multipliers(0, 40)
+    batch.stopping.cooling_start[1], batch.stopping.end[1] = 10, 15
+    found = batch.rate_multipliers(0, 40)
     for s, (low, high) in enumerate([(28, 40), (10, 15)]):
         expected = []
         for t in range(40):
@@ -770,9 +802,9 @@ def test_schedules(data, schedule, warmup):
         np.testing.assert_allclose(
             found[: 40 if s == 0 else 15, s], expected[: 40 if s == 0 else 15]
         )
-    np.testing.assert_array_equal(batch.multipliers(7, 5), found[7:12])
+    np.testing.assert_array_equal(batch.rate_multipliers(7, 5), found[7:12])
     batch.active = np.array([1])
-    np.testing.assert_array_equal(batch.multipliers(7, 5), found[7:12, 1:])
+    np.testing.assert_array_equal(batch.rate_multipliers(7, 5), found[7:12, 1:])
 
 
 def stopping_rule(curve, evaluated, training):
@@ -906,8 +938,10 @@ def test_a_doubled_budget_has_the_same_rates(data):
     training = dataclasses.replace(DOUBLE, steps=200, warmup=0.1)
     twice = training.doubled()
     assert (twice.steps, twice.learning_rate) == (400, training.learning_rate)
-    one, two = (batch_of(MLP(0), x, y, students((0,)), t) for t in (training, twice))
-    np.testing.assert_allclose(one.multipliers(0, 150), two.multipliers(0, 150), rtol=1e-15)
+    one, two = (ensemble_of(MLP(0), x, y, students((0,)), t) for t in (training, twice))
+    np.testing.assert_allclose(
+        one.rate_multipliers(0, 150), two.rate_multipliers(0, 150), rtol=1e-15
+    )
 
 
 def test_a_doubled_budget_is_used_to_its_end(data):
@@ -931,10 +965,10 @@ def test_many_small_steps_down_make_one_gain(data, monkeypatch):
     )
     falls = np.array([0.004, 0.001, 0.0, -0.002])
 
-    def loss(self, rows, which, index, block=0):
+    def loss(self, rows, which):
         return (1.0 - falls[which]) ** self.step
 
-    monkeypatch.setattr(loop.Batch, "mean_loss", loss)
+    monkeypatch.setattr(Ensemble, "validation_loss", loss)
     found = train(MLP(0), x, y, students(range(4)), training)
     assert found.stopped == ("budget", "plateau", "plateau", "plateau")
     np.testing.assert_array_equal(found.steps, [100, 5, 5, 5])
@@ -955,7 +989,7 @@ def test_gains_are_counted_again_after_a_resumption(data, tmp_path, monkeypatch)
         DOUBLE, steps=40, evaluate_every=1, patience=5, least_gain=0.01, schedule="constant"
     )
     monkeypatch.setattr(
-        loop.Batch, "mean_loss", lambda self, rows, which, *_: 0.997**self.step + 0.0 * which
+        Ensemble, "validation_loss", lambda self, rows, which: 0.997**self.step + 0.0 * which
     )
     whole = train(MLP(0), x, y, students(), training)
     assert set(whole.stopped) == {"budget"}
@@ -1022,9 +1056,9 @@ def test_parts_and_blocks_do_not_matter(data, monkeypatch, dropout):
     )
     whole = train(MLP(2, 8), x, y, LEARNERS, training)
     out = whole.predict(x)
-    monkeypatch.setattr(gradient, "CACHE", 1 << 14)
-    monkeypatch.setattr(loop, "INDEX_ELEMENTS", 300)
-    monkeypatch.setattr(trained_module, "BLOCK_ELEMENTS", 400)
+    monkeypatch.setattr(step_module, "CACHE", 1 << 14)
+    monkeypatch.setattr(data_module, "INDEX_ELEMENTS", 300)
+    monkeypatch.setattr(network_module, "ACTIVATIONS_AT_ONCE", 400)
     cut = train(MLP(2, 8), x, y, LEARNERS, training)
     for name, value in fields(cut).items():
         if name != "stopped":
@@ -1066,50 +1100,52 @@ def test_all_diverge(data):
 @pytest.mark.parametrize("n", [17, 40, 70_000])
 def test_every_epoch_is_a_permutation(n):
     rows = np.random.default_rng(0).permutation(3 * n)[:n]
-    order = Order(4, rows, 16)
+    order = RowOrder(4, rows, 16)
     assert not order.all_rows
     np.testing.assert_array_equal(order.weights(), np.ones(16))
     count = -(-3 * n // 16)
-    flat = order.batches(0, count).ravel()
+    flat = order.minibatches(0, count).ravel()
     epochs = [flat[e * n : (e + 1) * n] for e in range(3)]
     for epoch in epochs:
         np.testing.assert_array_equal(np.sort(epoch), np.sort(rows))
     assert not np.array_equal(epochs[0], epochs[1])
     assert not np.array_equal(epochs[0], rows)
-    assert not np.array_equal(flat, Order(5, rows, 16).batches(0, count).ravel())
+    assert not np.array_equal(flat, RowOrder(5, rows, 16).minibatches(0, count).ravel())
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(17, 16), (100, 7), (66_000, 512), (5, 1)])
 def test_batches_do_not_depend_on_how_they_are_asked(n, batch_size):
     rows = np.arange(n)
     count = 3 * (1 << 16) // batch_size if n > 50_000 else 400
-    whole = Order(1, rows, batch_size).batches(0, count)
-    order, at = Order(1, rows, batch_size), 0
+    whole = RowOrder(1, rows, batch_size).minibatches(0, count)
+    order, at = RowOrder(1, rows, batch_size), 0
     for size in (1, 3, 50, 1, count - 55):
-        np.testing.assert_array_equal(order.batches(at, size), whole[at : at + size])
+        np.testing.assert_array_equal(order.minibatches(at, size), whole[at : at + size])
         at += size
     # Backwards, and from the middle by an order that has seen nothing.
-    np.testing.assert_array_equal(order.batches(2, 5), whole[2:7])
-    np.testing.assert_array_equal(Order(1, rows, batch_size).batches(count - 3, 3), whole[-3:])
+    np.testing.assert_array_equal(order.minibatches(2, 5), whole[2:7])
+    np.testing.assert_array_equal(
+        RowOrder(1, rows, batch_size).minibatches(count - 3, 3), whole[-3:]
+    )
 
 
 @pytest.mark.parametrize("n", [1, 5, 16])
 def test_few_rows_are_all_taken(n):
     rows = np.arange(100, 100 + n)
-    order = Order(3, rows, 16)
+    order = RowOrder(3, rows, 16)
     weight = order.weights()
     assert order.all_rows
     assert weight.mean() == pytest.approx(1.0, rel=1e-15)
-    for batch in order.batches(5, 3):
+    for batch in order.minibatches(5, 3):
         # Every row has the same share of the mean loss.
         shares = [weight[batch == row].sum() for row in rows]
         np.testing.assert_allclose(shares, 16 / n)
-    assert np.isin(order.batches(0, 2), rows).all(), "padding exists"
+    assert np.isin(order.minibatches(0, 2), rows).all(), "padding exists"
 
 
 def test_orders_are_uniform():
     """First rows of 4000 epochs, by a chi-squared; a shuffle that never ends a row first fails."""
-    flat = Order(2, np.arange(8), 4).batches(0, 8000).reshape(-1, 8)
+    flat = RowOrder(2, np.arange(8), 4).minibatches(0, 8000).reshape(-1, 8)
     first, pairs = np.bincount(flat[:, 0], minlength=8), flat[:, 0] * 8 + flat[:, 1]
     assert chi_squared_p(first, np.full(8, 1 / 8)) > P_FLOOR
     counts = np.bincount(pairs, minlength=64)
@@ -1135,12 +1171,12 @@ def test_students_of_one_seed_and_rows_share_an_order(data):
         Student(0, rows.astype(np.int32), np.arange(80, 120), target=2),
     ]
     training = dataclasses.replace(DOUBLE, steps=20, batch_size=16, evaluate_every=10)
-    orders = batch_of(MLP(1, 4), x, y, learners, training).orders
+    orders = ensemble_of(MLP(1, 4), x, y, learners, training).minibatches.orders
     assert orders[0] is orders[1]
     assert len({id(order) for order in orders[:5]}) == 4
     for order, student in zip(orders, learners, strict=True):
-        own = Order(student.seed, np.asarray(student.train), 16)
-        np.testing.assert_array_equal(order.batches(3, 9), own.batches(3, 9))
+        own = RowOrder(student.seed, np.asarray(student.train), 16)
+        np.testing.assert_array_equal(order.minibatches(3, 9), own.minibatches(3, 9))
     together = train(MLP(1, 4), x, y, learners, training)
     for i, student in enumerate(learners):
         assert_alone(together, i, train(MLP(1, 4), x, y, [student], training))
@@ -1160,9 +1196,9 @@ def test_dropout_is_fair_and_keeps_the_mean():
     x = torch.ones(4, 200, 50, dtype=torch.float64)
 
     def kept(step=0, place=1, seed=seeds):
-        return (dropped(x, share, seed, step, place) != 0).double()
+        return (drop_units(x, share, seed, step, place) != 0).double()
 
-    out = dropped(x, share, seeds, 0, 1)
+    out = drop_units(x, share, seeds, 0, 1)
     assert set(out.unique().tolist()) == {0.0, 1.0 / 0.7}
     for s in range(4):
         mean, error = mean_and_error(kept()[s].numpy().ravel())
@@ -1197,11 +1233,13 @@ def test_dropout_is_fair_and_keeps_the_mean():
 def test_dropout_acts_in_training_only(data):
     x, y = data
     w = named(MLP(2, 16), 3, seeds=(0,))
-    run = Pass(0.5, torch.tensor([0]), 3)
+    run = ForwardPass(0.5, torch.tensor([0]), 3)
     point = torch.as_tensor(x[None])
-    assert bool((MLP(2, 16).forward(w, point, run) != MLP(2, 16).forward(w, point, Pass())).any())
+    assert bool(
+        (MLP(2, 16).forward(w, point, run) != MLP(2, 16).forward(w, point, ForwardPass())).any()
+    )
     # Two places in one pass have different masks, in one step after the other too.
-    ones, run = torch.ones(1, 5, 16), Pass(0.5, torch.tensor([0]), 3)
+    ones, run = torch.ones(1, 5, 16), ForwardPass(0.5, torch.tensor([0]), 3)
     assert not torch.equal(run.drop(ones), run.drop(ones))
     training = dataclasses.replace(DOUBLE, steps=1, learning_rate=0.0, dropout=0.5)
     quiet = train(MLP(2, 16), x, y, students((0,)), training)
@@ -1216,9 +1254,9 @@ def test_dropout_is_told_seed_step_and_place(data, monkeypatch):
 
     def recorded(h, share, seeds, step, place):
         told.append((share, tuple(seeds.tolist()), step, place))
-        return dropped(h, share, seeds, step, place)
+        return drop_units(h, share, seeds, step, place)
 
-    monkeypatch.setattr("percolaw.learners.neural.networks.dropped", recorded)
+    monkeypatch.setattr("percolaw.learners.neural.network.drop_units", recorded)
     training = dataclasses.replace(DOUBLE, steps=6, evaluate_every=4, dropout=0.25)
     train(MLP(2, 4), x, y, students((7, 3)), training)
     assert told == [(0.25, (7, 3), t, place) for t in range(6) for place in (1, 2)]
@@ -1228,12 +1266,12 @@ def test_dropout_is_told_seed_step_and_place(data, monkeypatch):
 def test_training_curve_is_the_mean_of_the_steps(data, network):
     x, y = data
     training = dataclasses.replace(DOUBLE, batch_size=16)
-    pieces, whole = (batch_of(network, x, y, students(), training) for _ in range(2))
+    pieces, whole = (ensemble_of(network, x, y, students(), training) for _ in range(2))
     one_by_one = []
     for _ in range(5):
-        weights = {k: v.clone() for k, v in unflatten(network, 3, 1, pieces.rows).items()}
-        index = np.stack([o.batches(pieces.step, 1)[0] for o in pieces.orders])
-        out = network.forward(weights, torch.as_tensor(x[index]), Pass())[:, :, 0].numpy()
+        weights = {k: v.clone() for k, v in unflatten(network, 3, 1, pieces.weights).items()}
+        index = np.stack([o.minibatches(pieces.step, 1)[0] for o in pieces.minibatches.orders])
+        out = network.forward(weights, torch.as_tensor(x[index]), ForwardPass())[:, :, 0].numpy()
         one_by_one.append(((out - y[index, 0]) ** 2).mean(axis=1))
         pieces.run_steps(1)
     whole.run_steps(5)
@@ -1258,13 +1296,13 @@ def test_looking_changes_nothing(data, dropout):
             dropout=dropout,
             batch_size=16,
         )
-        batch = batch_of(MLP(2, 8), x, y, students(), training)
-        start = batch.rows.clone()
+        batch = ensemble_of(MLP(2, 8), x, y, students(), training)
+        start = batch.weights.clone()
         for _ in range(100 // unit):
             batch.evaluate()
             batch.run_steps(unit)
-        rows.append(batch.rows.numpy())
-        assert float((batch.rows - start).abs().max()) > 0.01
+        rows.append(batch.weights.numpy())
+        assert float((batch.weights - start).abs().max()) > 0.01
     np.testing.assert_array_equal(*rows)
 
 
@@ -1395,23 +1433,24 @@ def test_no_flipped_byte_stops_a_training(stopped, tmp_path):
     """Any one byte of a state inverted: it is ignored, or whole all the same."""
     *_, state, _ = stopped
     raw, name = state.read_bytes(), state.stem
-    whole = checkpoints.load(tmp_path, name)
+    whole = Checkpoint(tmp_path, name).load()
     for i in range(len(raw) - 1500, len(raw), 7):  # the directory of the archive
         bad = bytearray(raw)
         bad[i] ^= 0xFF
         state.write_bytes(bad)
-        found = checkpoints.load(tmp_path, name)
+        found = Checkpoint(tmp_path, name).load()
         if found is not None and found.keys() == whole.keys():
             assert all(np.array_equal(found[k], whole[k], equal_nan=True) for k in whole)
 
 
-@pytest.mark.parametrize("drop", ["second", "progress best", "rows"])
+@pytest.mark.parametrize("drop", ["second", "stopping least_loss", "weights"])
 def test_a_state_that_lacks_something_is_ignored(stopped, drop):
     """A byte of a name flipped in the archive gives such a state."""
     arguments, kwargs, state, whole = stopped
-    arrays = checkpoints.load(state.parent, state.stem)
+    checkpoint = Checkpoint(state.parent, state.stem)
+    arrays = checkpoint.load()
     del arrays[drop]
-    checkpoints.save(state.parent, state.stem, arrays)
+    checkpoint.save(arrays)
     assert_same(train(*arguments, **kwargs), whole)
 
 
@@ -1455,7 +1494,7 @@ def test_another_training_does_not_pick_a_state_up(stopped):
 def test_another_split_of_the_same_rows_is_another_training(data):
     x, y = data
     names = {
-        checkpoints.identity(MLP(0), x, y, [Student(0, np.arange(n), np.arange(n, 60))], DOUBLE, 1)
+        identity(job_of(MLP(0), x, y, [Student(0, np.arange(n), np.arange(n, 60))], DOUBLE))
         for n in (30, 40)
     }
     assert len(names) == 2
@@ -1486,12 +1525,14 @@ def changes(network, n_seeds, steps=2, rate=0.1):
     training = dataclasses.replace(
         DOUBLE, schedule="constant", warmup=0.0, learning_rate=rate, batch_size=48
     )
-    batch = batch_of(network, x, y, learners, training)
+    batch = ensemble_of(network, x, y, learners, training)
     points = torch.as_tensor(np.broadcast_to(x, (n_seeds, *x.shape)).copy())
 
     def activations():
         kept = {}
-        out = network.forward(unflatten(network, 8, 1, batch.rows), points, Pass(layers=kept))
+        out = network.forward(
+            unflatten(network, 8, 1, batch.weights), points, ForwardPass(layers=kept)
+        )
         return [kept[f"layer {network.depth} before"].clone(), out.clone()]
 
     before = activations()
@@ -1575,17 +1616,14 @@ def test_loss_against_the_divergence_by_hand(data):
     assert np.abs(other_way[:, 80:].mean(axis=1) - found.validation_loss).min() > 1e-3
 
 
-def test_divergence_loss_is_zero_at_the_values(data):
-    x, y = data
-    training = dataclasses.replace(DOUBLE, loss="kl")
-    batch = batch_of(MLP(0), x, y, students((0,)), training, 3)
-    out = tensor(14, 2, 7, 3)
-    assert float(batch.losses(out, out).abs().max()) < 1e-15
+def test_divergence_loss_is_zero_at_the_values():
+    loss, out = LOSSES["kl"].value, tensor(14, 2, 7, 3)
+    assert float(loss(out, out).abs().max()) < 1e-15
     shifted = out + 5.0  # the same probabilities
-    assert float(batch.losses(out, shifted).abs().max()) < 1e-14
-    assert float(batch.losses(out, out + tensor(15, 2, 7, 3)).min()) > 0.0
-    with_mse = batch_of(MLP(0), x, y, students((0,)), DOUBLE, 3)
-    torch.testing.assert_close(with_mse.losses(out, shifted), torch.full((2, 7), 25.0).double())
+    assert float(loss(out, shifted).abs().max()) < 1e-14
+    assert float(loss(out, out + tensor(15, 2, 7, 3)).min()) > 0.0
+    mse = LOSSES["mse"].value(out, shifted)
+    torch.testing.assert_close(mse, torch.full((2, 7), 25.0).double())
 
 
 def test_probabilities_are_learned(data):
@@ -1664,7 +1702,7 @@ def at_the_start(network, dim, seeds=(0,)):
     learners = [Student(s, np.arange(2), np.arange(2, 4)) for s in seeds]
     training = dataclasses.replace(DOUBLE, steps=1, learning_rate=0.0)
     found = train(network, x, x[:, 0], learners, training)
-    np.testing.assert_array_equal(found.weights, draw(network, dim, 1, seeds))
+    np.testing.assert_array_equal(found.weights, initial_weights(network, dim, 1, seeds))
     return found
 
 
@@ -1680,7 +1718,7 @@ def test_tangent_kernel_against_the_jacobian(network):
 
         def outputs(row):
             w = unflatten(network, 4, 1, row[None])
-            return network.forward(w, torch.as_tensor(x[None]), Pass())[0, :, 0]
+            return network.forward(w, torch.as_tensor(x[None]), ForwardPass())[0, :, 0]
 
         j = torch.autograd.functional.jacobian(outputs, torch.as_tensor(found.weights[s])).numpy()
         kernel = tangent_kernel(found, x, s)
@@ -1704,7 +1742,7 @@ def test_tangent_kernel_of_tokens():
         ends[0][i] += step
         ends[1][i] -= step
         w = unflatten(network, 3, 1, torch.as_tensor(np.stack(ends)))
-        out = network.forward(w, torch.as_tensor(np.stack([ids, ids])), Pass())[:, :, 0]
+        out = network.forward(w, torch.as_tensor(np.stack([ids, ids])), ForwardPass())[:, :, 0]
         j[:, i] = (out[0] - out[1]) / (2 * step)
     np.testing.assert_allclose(kernel, j @ j.T, rtol=1e-6, atol=1e-6)
 
@@ -1852,15 +1890,15 @@ def test_short_memory_halves_the_batch(data, monkeypatch, most, kind):
     x, y = data
     training = dataclasses.replace(DOUBLE, steps=60, evaluate_every=10, patience=2, batch_size=16)
     arguments = (MLP(1, 6), x, y, LEARNERS, training)
-    whole, real, sizes = train(*arguments), loop.train_batch, []
+    whole, real, sizes = train(*arguments), ensemble.train_ensemble, []
 
-    def small(network, x, y, learners, *rest):
-        sizes.append(len(learners))
-        if len(learners) > most:
+    def small(job):
+        sizes.append(len(job.students))
+        if len(job.students) > most:
             raise kind()
-        return real(network, x, y, learners, *rest)
+        return real(job)
 
-    monkeypatch.setattr(loop, "train_batch", small)
+    monkeypatch.setattr(ensemble, "train_ensemble", small)
     split = train(*arguments)
     assert sizes[0] == 5
     assert sum(s for s in sizes if s <= most) == 5
@@ -1879,7 +1917,7 @@ def test_one_student_too_large(data, monkeypatch):
     def never(*_):
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(loop, "train_batch", never)
+    monkeypatch.setattr(ensemble, "train_ensemble", never)
     with pytest.raises(ResourceError, match="Lower batch_size or the width"):
         train(MLP(1, 6), x, y, LEARNERS, DOUBLE)
 
@@ -1892,7 +1930,7 @@ def test_other_errors_are_not_taken_for_short_memory(data, monkeypatch):
         calls.append(0)
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(loop, "train_batch", broken)
+    monkeypatch.setattr(ensemble, "train_ensemble", broken)
     with pytest.raises(RuntimeError, match="mat1"):
         train(MLP(1, 6), x, y, LEARNERS, DOUBLE)
     assert len(calls) == 1
@@ -1902,14 +1940,14 @@ def test_split_batches_resume(data, monkeypatch, tmp_path):
     """Halves have states of their own; an interrupted second half does not lose the first's end."""
     x, y = data
     training = dataclasses.replace(DOUBLE, steps=40, evaluate_every=10, batch_size=16)
-    whole, real = train(MLP(1, 6), x, y, LEARNERS, training), loop.train_batch
+    whole, real = train(MLP(1, 6), x, y, LEARNERS, training), ensemble.train_ensemble
 
-    def small(network, x, y, learners, *rest):
-        if len(learners) > 3:
+    def small(job):
+        if len(job.students) > 3:
             raise MemoryError
-        return real(network, x, y, learners, *rest)
+        return real(job)
 
-    monkeypatch.setattr(loop, "train_batch", small)
+    monkeypatch.setattr(ensemble, "train_ensemble", small)
     _, progress = interrupted(6)
     kwargs = {"checkpoint": tmp_path, "checkpoint_seconds": 0.0}
     with pytest.raises(KeyboardInterrupt):
@@ -2025,7 +2063,7 @@ def test_a_device_that_is_not_there():
         ({"clip": math.nan}, "clip must be above 0"),
         ({"schedule": "linear"}, "choose from trapezoid, cosine, constant"),
         ({"keep": "first"}, "unknown keep 'first'; choose from best, last"),
-        ({"loss": "mae"}, "unknown loss 'mae'; choose from mse, kl"),
+        ({"loss": "mae"}, "unknown loss 'mae'; choose from mse, kl, cross_entropy"),
         ({"dtype": "float16"}, "unknown dtype 'float16'"),
     ],
 )
@@ -2087,7 +2125,7 @@ def test_numbers_of_other_types(data, tmp_path):
 
 
 def test_memory_does_not_grow_as_students_end():
-    network, by_hand = MLP(1, 4), gradient.ReluGradient(1)
+    network, by_hand = MLP(1, 4), step_module.ReluGradient(1, LOSSES["mse"])
 
     def held():
         return sum(b.numel() for b in by_hand._memory.values())

@@ -53,8 +53,8 @@ _PUBLIC = {
     "KernelRegression": "learners.kernel",
     "RandomFeatures": "learners.random_features",
     "NeuralRegression": "learners.neural.regression",
-    "MLP": "learners.neural.networks",
-    "Transformer": "learners.neural.networks",
+    "MLP": "learners.neural.mlp",
+    "Transformer": "learners.neural.transformer",
     "Student": "learners.neural.config",
     "Training": "learners.neural.config",
     "train": "learners.neural.training",
@@ -95,9 +95,10 @@ if TYPE_CHECKING:
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
     from percolaw.learners.neural.config import Student, Training
-    from percolaw.learners.neural.networks import MLP, Transformer
+    from percolaw.learners.neural.mlp import MLP
     from percolaw.learners.neural.regression import NeuralRegression
     from percolaw.learners.neural.training import train
+    from percolaw.learners.neural.transformer import Transformer
     from percolaw.learners.random_features import RandomFeatures
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior

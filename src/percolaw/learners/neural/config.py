@@ -1,4 +1,4 @@
-"""How students are trained, and what each of them is to learn: plain values, no torch."""
+"""How an ensemble of networks is trained, and what each of them, a student, is to learn: plain values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Literal
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.learners.neural.losses import LOSSES
+from percolaw.learners.neural.stream import Stream
 
-#: Patience that no training exhausts.
-NEVER = 10**9
+#: Patience of a training that is never stopped early.
+NEVER_STOP = 10**9
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Training:
     Parameters
     ----------
     learning_rate, weight_decay : float
-        Of students that do not say otherwise. The decay is AdamW's: weights, not biases, shrink by
-        rate x decay in a step, the same for every parameter and width.
+        Of AdamW, for students that do not say otherwise. Weights, not biases, shrink by rate x decay in
+        a step, the same for every parameter and width.
     steps : int
         Budget. A student that improves until the end of it is marked ``budget``.
     batch_size : int
@@ -44,17 +46,19 @@ class Training:
     dropout : float
         Share of hidden units dropped.
     evaluate_every : int
-        Steps between validations. How often one looks does not change what is learned, except by
+        Steps between evaluations of the validation loss. They do not change what is learned, except by
         where it stops.
     patience : int
-        Looks within which the validation loss must fall by `least_gain` (relative, all of them together);
-        else the student has converged (``plateau``).
+        Evaluations within which the validation loss must fall by `least_gain` (relative, all of them
+        together); else the student has converged (``plateau``).
     least_gain : float
         Relative fall of the validation loss, since the last such fall, that counts as a gain.
     keep : {"best", "last"}
         Weights kept: those of the least validation loss, or the last ones.
-    loss : {"mse", "kl"}
-        Mean squared error, or the divergence from softmax(y) to softmax(prediction).
+    loss : {"mse", "kl", "cross_entropy"}
+        Mean squared error; the divergence from softmax(y) to softmax(prediction); or the cross-entropy of
+        class probabilities y. See `percolaw.learners.neural.losses`; a loss of your own is handed to
+        `percolaw.train`.
     dtype : {"float32", "float64", "bfloat16"}
         ``bfloat16`` multiplies matrices in it and keeps weights and sums in float32.
     device : str
@@ -76,7 +80,7 @@ class Training:
     patience: int = 10
     least_gain: float = 0.01
     keep: Literal["best", "last"] = "best"
-    loss: Literal["mse", "kl"] = "mse"
+    loss: Literal["mse", "kl", "cross_entropy"] = "mse"
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
     device: str = "auto"
 
@@ -93,34 +97,36 @@ class Training:
             raise ValueError(f"clip must be above 0 (math.inf for none); got {self.clip!r}.")
         checks.choice("schedule", self.schedule, ("trapezoid", "cosine", "constant"))
         checks.choice("keep", self.keep, ("best", "last"))
-        checks.choice("loss", self.loss, ("mse", "kl"))
+        checks.choice("loss", self.loss, tuple(LOSSES))
         checks.choice("dtype", self.dtype, ("float32", "float64", "bfloat16"))
 
     def doubled(self) -> Training:
         """Return the same with twice the budget, all of it used, and as many warm-up steps."""
         return dataclasses.replace(
-            self, steps=2 * self.steps, patience=NEVER, warmup=self.warmup / 2.0
+            self, steps=2 * self.steps, patience=NEVER_STOP, warmup=self.warmup / 2.0
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Student:
-    """One student of a batch: its seed, the rows it learns from, and what it is to learn.
+    """One network of an ensemble: its seed, the points it learns from, and what it is to learn of them.
 
     Parameters
     ----------
     seed : int
-        Weights (stream ``init``), order of the data (``batch``), dropout.
-    train, validation : array of int
-        Rows of the points. Validation rows stop the training and choose the weights kept.
+        Of its initial weights (stream ``init``), the order of its data (``batch``) and its dropout.
+    train : array of int, or Stream
+        Rows of the points; or an endless stream of minibatches in their place.
+    validation : array of int
+        Rows that stop the training and choose the weights kept.
     target : int
         First column of the values it learns.
     learning_rate, weight_decay : float, optional
-        In place of the batch's.
+        In place of those in `Training`.
     """
 
     seed: int
-    train: npt.ArrayLike
+    train: npt.ArrayLike | Stream
     validation: npt.ArrayLike
     target: int = 0
     learning_rate: float | None = None
