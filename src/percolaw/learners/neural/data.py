@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.learners.neural.network import Network, Tensor
+from percolaw.learners.neural.network import Network, Tensor, checked_inputs
 from percolaw.learners.neural.stream import Stream
 from percolaw.rng import Streams
 
@@ -135,25 +135,6 @@ class DeviceData:
         return self.x[index], self.y[index[:, :, None], columns[:, None, :]]
 
 
-class Minibatches(Protocol):
-    """Where an ensemble takes its minibatches from, on its device."""
-
-    @property
-    def weight(self) -> Tensor:
-        """Share of every row in the mean loss of its student: (students, batch_size)."""
-        ...
-
-    def steps(self, students: IntArray, first: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield points (students, batch_size, dim) and values (students, batch_size, n_outputs) of
-        steps first .. first + count - 1, of some students."""
-        ...
-
-    def first_rows(self, student: int, most: int) -> tuple[Tensor, Tensor]:
-        """Return points (1, m, dim) and values (1, m, n_outputs) on which a student's training loss is
-        taken at the end, m at most `most`."""
-        ...
-
-
 class RowMinibatches:
     """Minibatches of rows that are held; students of one seed and one set of rows share their order.
 
@@ -165,6 +146,12 @@ class RowMinibatches:
     train : sequence of array of int64
         Training rows of each student.
     batch_size : int
+
+    Attributes
+    ----------
+    orders : list of RowOrder
+    weight : tensor, shape (students, batch_size)
+        Share of every row of a minibatch in the mean loss of its student.
     """
 
     def __init__(
@@ -182,7 +169,19 @@ class RowMinibatches:
         ).to(data.y.dtype)
 
     def steps(self, students: IntArray, first: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the minibatches of some students; row numbers are sent many steps at a time."""
+        """Yield the minibatches of some students; row numbers are sent many steps at a time.
+
+        Parameters
+        ----------
+        students : array of int64
+        first, count : int
+            Steps first .. first + count - 1.
+
+        Yields
+        ------
+        x : tensor, shape (students, batch_size, dim)
+        y : tensor, shape (students, batch_size, n_outputs)
+        """
         columns = self.data.columns[self._on_device(students)]
         at_once = max(1, INDEX_ELEMENTS // (students.size * self.batch_size))
         for low in range(first, first + count, at_once):
@@ -195,7 +194,10 @@ class RowMinibatches:
                 yield x.reshape(-1, self.batch_size, x.shape[-1]), values[i]
 
     def first_rows(self, student: int, most: int) -> tuple[Tensor, Tensor]:
-        """Return the first training rows of a student, in the order in which they were given."""
+        """Return the first training rows of a student as they were given, `most` at most.
+
+        Points (1, m, dim) and values (1, m, n_outputs), on which its final training loss is taken.
+        """
         index = self._on_device(self.train[student][:most])[None]
         return self.data.select(index, self.data.columns[student : student + 1])
 
@@ -216,13 +218,14 @@ class StreamMinibatches:
     streams : list of Stream
         One for each student.
     batch_size : int
-    takes_tokens : bool
+    network : Network
+        Says what its inputs may be.
     """
 
     data: DeviceData
     streams: Sequence[Stream]
     batch_size: int
-    takes_tokens: bool
+    network: Network
     _drawn: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @property
@@ -232,13 +235,13 @@ class StreamMinibatches:
         return self.data.y.new_full(shape, 1.0 / self.batch_size)
 
     def steps(self, students: IntArray, first: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the minibatches of some students; those of steps before `first` are forgotten."""
+        """Yield minibatches as `RowMinibatches.steps` does; those before `first` are forgotten."""
         self._drawn = {key: drawn for key, drawn in self._drawn.items() if key[1] >= first}
         for step in range(first, first + count):
             yield self._minibatch(students.tolist(), step)
 
     def first_rows(self, student: int, most: int) -> tuple[Tensor, Tensor]:
-        """Return the rows of the first steps."""
+        """Return the rows of the first steps of a student's stream, `most` at most."""
         count = max(1, most // self.batch_size)
         drawn = [self._minibatch([student], step) for step in range(count)]
         self._drawn = {}
@@ -262,7 +265,7 @@ class StreamMinibatches:
         key = (id(stream), step)
         if key not in self._drawn:
             points, values = stream.rows(step)
-            x = np.asarray(points) if self.takes_tokens else checks.finite_array("points", points)
+            x = checked_inputs(self.network, points)
             expected = (self.batch_size, self.data.x.shape[1])
             if x.shape != expected:
                 raise ValueError(
@@ -280,6 +283,10 @@ class StreamMinibatches:
                 torch.as_tensor(y).to(device=self.data.y.device, dtype=self.data.y.dtype),
             )
         return self._drawn[key]
+
+
+#: Where an ensemble takes its minibatches from.
+Minibatches: TypeAlias = RowMinibatches | StreamMinibatches
 
 
 def _joined(tensors: Sequence[Tensor]) -> Tensor:

@@ -74,7 +74,7 @@ class Ensemble:
     size : int
         Students, those that have ended included.
     active : array of int64
-        Students that still learn, rising.
+        Numbers of the students that still learn, rising.
     weights : tensor, shape (active, n_parameters)
     moments : Moments
         Of the active students.
@@ -167,7 +167,7 @@ class Ensemble:
             self.active = self.active[staying]
 
     def validation_loss(self, rows: Tensor, students: IntArray) -> FloatArray:
-        """Return the mean validation loss of some students, nothing dropped.
+        """Return the mean validation loss of some students, without dropout.
 
         Parameters
         ----------
@@ -183,8 +183,8 @@ class Ensemble:
         at_once = evaluation_rows(self.network, self.job.dim, self.job.n_outputs, students.size)
         weights = self._named(rows)
         with torch.no_grad(), autocast(self.training.dtype, self.device):
-            for some in index.split(at_once, dim=1):
-                x, y = self.data.select(some, columns)
+            for rows_of_block in index.split(at_once, dim=1):
+                x, y = self.data.select(rows_of_block, columns)
                 output = self.network.forward(weights, x, ForwardPass())
                 loss = self.job.loss.value(output.to(self.dtype), y)
                 total = total + loss.sum(dim=1, dtype=torch.float64)
@@ -200,9 +200,9 @@ class Ensemble:
         sums = [torch.zeros_like(leaf) for leaf in leaves.values()]
         total, m = 0.0, x.shape[1]
         at_once = evaluation_rows(self.network, self.job.dim, self.job.n_outputs, 1)
-        for some, values in zip(x.split(at_once, dim=1), y.split(at_once, dim=1), strict=True):
+        for block, values in zip(x.split(at_once, dim=1), y.split(at_once, dim=1), strict=True):
             with autocast(self.training.dtype, self.device):
-                output = self.network.forward(leaves, some, ForwardPass())
+                output = self.network.forward(leaves, block, ForwardPass())
             loss = self.job.loss.value(output.to(self.dtype), values).sum() / m
             for each, g in zip(sums, torch.autograd.grad(loss, list(leaves.values())), strict=True):
                 each += g
@@ -280,12 +280,12 @@ def _minibatches(job: TrainingJob, data: DeviceData) -> Minibatches:
     batch_size = job.training.batch_size
     streams = [s.train for s in job.students if isinstance(s.train, Stream)]
     if streams:
-        return StreamMinibatches(data, streams, batch_size, job.network.takes_tokens)
+        return StreamMinibatches(data, streams, batch_size, job.network)
     train = [np.asarray(s.train) for s in job.students]
     return RowMinibatches(data, [s.seed for s in job.students], train, batch_size)
 
 
 def _each(students: Sequence[Student], name: str, default: float) -> FloatArray:
     """A number of each student, or the one of the training."""
-    own = [getattr(s, name) for s in students]
-    return np.array([default if value is None else float(value) for value in own])
+    values = [getattr(s, name) for s in students]
+    return np.array([default if value is None else float(value) for value in values])

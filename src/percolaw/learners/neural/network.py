@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from percolaw import checks
 from percolaw.learners.neural.dropout import drop_units
 from percolaw.rng import Streams
 
@@ -215,3 +216,22 @@ def affine(weights: Weights, layer: int, x: Tensor) -> Tensor:
     import torch
 
     return torch.baddbmm(weights[f"bias {layer}"].unsqueeze(1), x, weights[f"weight {layer}"])
+
+
+def checked_inputs(network: Network, points: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return points as finite floats, or token ids below the vocabulary as int64."""
+    if not network.takes_tokens:
+        array = np.ascontiguousarray(checks.array("points", points))
+        if array.dtype == np.float32 and bool(np.isfinite(array).all()):
+            return array
+        return checks.finite_array("points", array)
+    ids = checks.array("points", points)
+    vocabulary = getattr(network, "vocabulary", None)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"this network takes integer token ids; got dtype {ids.dtype}.")
+    if ids.size and vocabulary is not None and not 0 <= ids.min() <= ids.max() < vocabulary:
+        raise ValueError(
+            f"token ids must lie in [0, {vocabulary - 1}]; got {ids.min()} to {ids.max()}. Raise "
+            "the network's vocabulary."
+        )
+    return ids.astype(np.int64)

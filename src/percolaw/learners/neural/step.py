@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from percolaw.kernels.optimize import adamw
 from percolaw.learners.neural.config import Training
@@ -45,29 +45,6 @@ class Minibatch:
     run: ForwardPass
 
 
-class Gradient(Protocol):
-    """How losses and gradients are computed."""
-
-    #: Whether weights must be leaves of autograd.
-    by_autograd: bool
-
-    def students_together(self, weights: Weights, batch_size: int) -> int | None:
-        """Return how many students are worked on at a time; None for all of them."""
-        ...
-
-    def __call__(self, weights: Weights, minibatch: Minibatch) -> tuple[Tensor, list[Tensor]]:
-        """Return the losses (students,) and the gradients of their sum, one for each parameter."""
-        ...
-
-
-def gradient_method(network: Network, training: Training, loss: Loss, device: str) -> Gradient:
-    """Return the backward pass written out here where it applies, else autograd."""
-    plain = isinstance(network, MLP) and network.activation == "relu" and not network.residual
-    if plain and not training.dropout and training.dtype != "bfloat16" and device == "cpu":
-        return ReluGradient(network.depth, loss)  # type: ignore[attr-defined]
-    return AutogradGradient(network, loss, training.dtype)
-
-
 @dataclass
 class AutogradGradient:
     """Gradients by torch's autograd, of any network."""
@@ -75,14 +52,15 @@ class AutogradGradient:
     network: Network
     loss: Loss
     dtype: str
-    by_autograd: bool = True
+    #: Whether weights must be leaves of autograd that require gradients.
+    by_autograd: ClassVar[bool] = True
 
     def students_together(self, weights: Weights, batch_size: int) -> int | None:
-        """Return None: all students at once."""
+        """Return how many students are worked on at a time: None, all of them."""
         return None
 
     def __call__(self, weights: Weights, minibatch: Minibatch) -> tuple[Tensor, list[Tensor]]:
-        """Return the losses (students,) and gradients; weights are leaves that require gradients."""
+        """Return the losses (students,) and the gradients of their sum, one for each parameter."""
         import torch
 
         with autocast(self.dtype, minibatch.x.device.type):
@@ -105,17 +83,17 @@ class ReluGradient:
 
     depth: int
     loss: Loss
-    by_autograd: bool = False
+    by_autograd: ClassVar[bool] = False
     _memory: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
 
     def students_together(self, weights: Weights, batch_size: int) -> int | None:
-        """Return how many students fit into the cache."""
+        """Return how many students are worked on at a time: those that fit into the cache."""
         numbers = sum(2 * w[0].numel() + batch_size * w.shape[-1] for w in weights.values())
         size = next(iter(weights.values())).element_size()
         return max(1, CACHE // (size * numbers))
 
     def __call__(self, weights: Weights, minibatch: Minibatch) -> tuple[Tensor, list[Tensor]]:
-        """Return the losses (students,) and gradients; the next call overwrites the gradients."""
+        """Return losses and gradients as autograd does; the next call overwrites the gradients."""
         import torch
 
         h, hidden = minibatch.x, [minibatch.x]
@@ -148,6 +126,17 @@ class ReluGradient:
         if key not in self._memory or self._memory[key].shape[0] < shape[0]:
             self._memory[key] = like.new_empty(shape)
         return self._memory[key][: shape[0]]
+
+
+Gradient: TypeAlias = AutogradGradient | ReluGradient
+
+
+def gradient_method(network: Network, training: Training, loss: Loss, device: str) -> Gradient:
+    """Return the backward pass written out here where it applies, else autograd."""
+    plain = isinstance(network, MLP) and network.activation == "relu" and not network.residual
+    if plain and not training.dropout and training.dtype != "bfloat16" and device == "cpu":
+        return ReluGradient(network.depth, loss)  # type: ignore[attr-defined]
+    return AutogradGradient(network, loss, training.dtype)
 
 
 @dataclass

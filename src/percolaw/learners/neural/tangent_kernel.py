@@ -10,8 +10,14 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.learners.neural.device import gradients_on, resolve_device
-from percolaw.learners.neural.network import ForwardPass, Tensor, rate_factor, unflatten
-from percolaw.learners.neural.trained import Trained, checked_inputs
+from percolaw.learners.neural.network import (
+    ForwardPass,
+    Tensor,
+    checked_inputs,
+    rate_factor,
+    unflatten,
+)
+from percolaw.learners.neural.trained import Trained
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -91,4 +97,4 @@ def _jacobian(trained: Trained, row: npt.NDArray[Any], x: npt.NDArray[Any], devi
         return trained.network.forward(named, point[None, None], run)[0, 0, 0]
 
     gradient = torch.func.vmap(torch.func.grad(output), in_dims=(None, 0))
-    return torch.cat([gradient(leaf, part) for part in inputs.split(256)])
+    return torch.cat([gradient(leaf, block) for block in inputs.split(256)])

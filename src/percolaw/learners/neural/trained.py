@@ -13,7 +13,13 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.learners.neural.config import Training
 from percolaw.learners.neural.device import autocast, resolve_device
-from percolaw.learners.neural.network import ForwardPass, Network, evaluation_rows, unflatten
+from percolaw.learners.neural.network import (
+    ForwardPass,
+    Network,
+    checked_inputs,
+    evaluation_rows,
+    unflatten,
+)
 from percolaw.learners.neural.stopping import Stop
 
 FloatArray = npt.NDArray[np.float64]
@@ -100,8 +106,7 @@ class Trained:
         step = evaluation_rows(self.network, self.dim, self.n_outputs, x.shape[0])
         with torch.no_grad(), autocast(self.training.dtype, device):
             for low in range(0, x.shape[1], step):
-                part = x[:, low : low + step]
-                block = torch.as_tensor(part.copy(), device=device)
+                block = torch.as_tensor(x[:, low : low + step].copy(), device=device)
                 if block.is_floating_point():
                     block = block.to(rows.dtype)
                 run = ForwardPass(layers=None if layers is None else {})
@@ -114,34 +119,15 @@ class Trained:
         return out
 
 
-def joined(parts: Sequence[Trained]) -> Trained:
+def joined(ensembles: Sequence[Trained]) -> Trained:
     """Return the students of several ensembles of one network and training as one ensemble."""
-    longest = max(parts, key=lambda part: part.evaluated.size)
+    longest = max(ensembles, key=lambda ensemble: ensemble.evaluated.size)
     n = longest.evaluated.size
-    together: dict[str, Any] = {"stopped": tuple(stop for part in parts for stop in part.stopped)}
+    together: dict[str, Any] = {"stopped": tuple(stop for e in ensembles for stop in e.stopped)}
     for name in PER_STUDENT:
-        together[name] = np.concatenate([getattr(part, name) for part in parts])
+        together[name] = np.concatenate([getattr(e, name) for e in ensembles])
     for name in CURVES:
-        curves = [getattr(part, name) for part in parts]
+        curves = [getattr(e, name) for e in ensembles]
         padded = [np.pad(c, ((0, n - c.shape[0]), (0, 0)), constant_values=np.nan) for c in curves]
         together[name] = np.concatenate(padded, axis=1)
     return dataclasses.replace(longest, **together)
-
-
-def checked_inputs(network: Network, points: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return points as finite floats, or token ids below the vocabulary as int64."""
-    if not network.takes_tokens:
-        array = np.ascontiguousarray(checks.array("points", points))
-        if array.dtype == np.float32 and bool(np.isfinite(array).all()):
-            return array
-        return checks.finite_array("points", array)
-    ids = checks.array("points", points)
-    vocabulary = getattr(network, "vocabulary", None)
-    if ids.dtype.kind not in "iu":
-        raise TypeError(f"this network takes integer token ids; got dtype {ids.dtype}.")
-    if ids.size and vocabulary is not None and not 0 <= ids.min() <= ids.max() < vocabulary:
-        raise ValueError(
-            f"token ids must lie in [0, {vocabulary - 1}]; got {ids.min()} to {ids.max()}. Raise "
-            "the network's vocabulary."
-        )
-    return ids.astype(np.int64)

@@ -14,8 +14,8 @@ from percolaw.learners.neural.config import Student, Training
 from percolaw.learners.neural.device import gradients_on, resolve_device
 from percolaw.learners.neural.job import TrainingJob, checked_students
 from percolaw.learners.neural.losses import LOSSES, Loss
-from percolaw.learners.neural.network import Network, n_parameters
-from percolaw.learners.neural.trained import Trained, checked_inputs, joined
+from percolaw.learners.neural.network import Network, checked_inputs, n_parameters
+from percolaw.learners.neural.trained import Trained, joined
 
 
 def train(

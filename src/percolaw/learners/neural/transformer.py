@@ -112,15 +112,14 @@ class Transformer:
             h = h.reshape(students, batch, tokens, w)
         h = h + weights["position"][:, None]
         for b in range(self.depth):
-            part = self._attention(weights, b, norm(h, weights[f"block {b} norm 1"]))
-            h = h + run.drop(part)
+            h = h + run.drop(self._attention(weights, b, norm(h, weights[f"block {b} norm 1"])))
             z = _rows(norm(h, weights[f"block {b} norm 2"]), weights[f"block {b} up"])
             z = z + weights[f"block {b} up bias"][:, None, None]
             run.keep(f"layer {b + 1} before", z.flatten(2))
             z = torch.nn.functional.gelu(z)
             run.keep(f"layer {b + 1} after", z.flatten(2))
-            part = _rows(z, weights[f"block {b} down"])
-            h = h + run.drop(part + weights[f"block {b} down bias"][:, None, None])
+            z = _rows(z, weights[f"block {b} down"])
+            h = h + run.drop(z + weights[f"block {b} down bias"][:, None, None])
         h = norm(h, weights["norm out"])
         h = h[:, :, -1] if self.causal else h.mean(dim=2)
         run.keep("readout", h)
