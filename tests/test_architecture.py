@@ -167,6 +167,31 @@ def test_the_walker_sees_wrong_arrows(module, source):
     assert wrong_arrows(source, module)
 
 
+def import_loops(sources: dict[str, str]) -> list[str]:
+    """Modules that import themselves in the end, imports inside functions and for types included."""
+    uses = {name: imported(source, name) & set(sources) for name, source in sources.items()}
+
+    def reached(name):
+        seen, left = set(), set(uses[name])
+        while left:
+            seen.add(module := left.pop())
+            left |= uses[module] - seen
+        return seen
+
+    return [name for name in sources if name in reached(name)]
+
+
+def test_networks_have_no_import_loops():
+    names = {module_name(file): file.read_text() for file in FILES}
+    neural = {n: text for n, text in names.items() if n.startswith("percolaw.learners.neural.")}
+    assert len(neural) > 15
+    assert import_loops(neural) == []
+    # Control: the configs import the loop that trains, inside a function.
+    lazy = "\n\ndef f():\n    from percolaw.learners.neural import ensemble\n"
+    neural["percolaw.learners.neural.config"] += lazy
+    assert "percolaw.learners.neural.config" in import_loops(neural)
+
+
 def test_heavy_libraries_stay_where_they_belong():
     for file in FILES:
         module, source = module_name(file), file.read_text()
