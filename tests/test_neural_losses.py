@@ -128,6 +128,14 @@ def test_classes_need_two_outputs(name):
         pl.train(pl.MLP(1, 4), X, X[:, 0], students(), pl.Training(loss=name))
 
 
+@pytest.mark.parametrize("loss", ["mse", torch.nn.functional.mse_loss, Squares])
+def test_what_is_no_loss_is_refused(loss):
+    with pytest.raises(
+        TypeError, match=r"loss must be .*Loss; got .*Training\(loss=\.\.\.\): mse, kl"
+    ):
+        pl.train(pl.MLP(1, 4), X, X[:, 0], students(), loss=loss)
+
+
 def test_a_checkpoint_belongs_to_its_loss(tmp_path):
     """A state written under one loss is passed over by another."""
     seen = []

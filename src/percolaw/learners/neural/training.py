@@ -62,6 +62,8 @@ def train(
     ------
     ValueError
         For rows, columns or devices that do not exist, before work starts.
+    TypeError
+        For inputs or a loss that are something else.
     ResourceError
         If not even one student fits in the device's memory. Before that the ensemble is halved.
 
@@ -91,6 +93,11 @@ def train(
             checks.single("points", x)
     n_outputs = checks.integer("n_outputs", n_outputs, minimum=1)
     loss = LOSSES[training.loss] if loss is None else loss
+    if not isinstance(loss, Loss):
+        raise TypeError(
+            f"loss must be a percolaw.learners.neural.losses.Loss; got {loss!r}. Built-in losses are "
+            f"named in Training(loss=...): {', '.join(LOSSES)}; another one is a class with value()."
+        )
     if n_outputs < loss.least_outputs:
         raise ValueError(
             f"{type(loss).__name__} compares {loss.least_outputs} outputs or more; got n_outputs = "
