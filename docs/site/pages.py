@@ -33,11 +33,13 @@ REFERENCE = {
     "Datasets": ("datasets.dataset", "datasets.make", "datasets.manifolds", "datasets.formats"),
     "Learners": (
         *("learners.tree_nearest", "learners.tree_posterior", "learners.neighbors"),
-        *("learners.kernel", "learners.random_features", "learners.freedom"),
+        *("learners.kernel", "learners.random_features", "learners.degrees_of_freedom"),
     ),
     "Neural students": (
-        *("learners.neural.networks", "learners.neural.training", "learners.neural.regression"),
-        "learners.neural.measures",
+        *("learners.neural.config", "learners.neural.training", "learners.neural.trained"),
+        *("learners.neural.network", "learners.neural.mlp", "learners.neural.transformer"),
+        *("learners.neural.losses", "learners.neural.stream", "learners.neural.regression"),
+        *("learners.neural.activations", "learners.neural.tangent_kernel", "learners.neural.limit"),
     ),
     "Dimension": (
         *("dimension.report", "dimension.two_nn", "dimension.mle", "dimension.correlation"),

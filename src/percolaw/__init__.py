@@ -40,9 +40,11 @@ if TYPE_CHECKING:
     from percolaw.hypercubic import critical_exponents, hypercubic_threshold
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
-    from percolaw.learners.neural.networks import MLP, Transformer
+    from percolaw.learners.neural.config import Student, Training
+    from percolaw.learners.neural.mlp import MLP
     from percolaw.learners.neural.regression import NeuralRegression
-    from percolaw.learners.neural.training import Student, Training, train
+    from percolaw.learners.neural.training import train
+    from percolaw.learners.neural.transformer import Transformer
     from percolaw.learners.random_features import RandomFeatures
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
