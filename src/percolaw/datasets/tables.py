@@ -111,7 +111,9 @@ def _top(source: Path) -> list[tuple[int, str]]:
                 if _has_content(line):
                     top.append((i, line))
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{source} is no text in UTF-8 ({error.reason}). Save it so.") from error
+        raise DatasetError(
+            f"{source} cannot be read: it is no text in UTF-8. Save it so."
+        ) from error
     if left < 0 and not top:
         raise DatasetError(f"the first line of {source} is longer than {_CHARACTERS} characters.")
     return top

@@ -145,14 +145,19 @@ def _clusters(
     if ids is None:
         cluster = np.zeros(n, dtype=np.int64)
     else:
-        cluster = np.unique(arrays[ids].ravel(), return_inverse=True)[1].astype(np.int64)
+        label = arrays[ids].ravel()
+        if label.dtype.kind == "f" and np.any(np.isnan(label)):
+            raise DatasetError(
+                f"{ids} holds NaN; give points without a cluster a number of their own."
+            )
+        cluster = np.unique(label, return_inverse=True)[1].astype(np.int64)
     count = np.bincount(cluster).astype(np.int64)
     given = np.zeros(0) if sizes is None else arrays[str(sizes)].ravel()
     if given.size not in (n, count.size):
         return cluster, count
+    if np.any(given < 0) or np.any(given != np.floor(given)) or np.any(given >= 2.0**63):
+        raise DatasetError(f"{sizes} must hold whole numbers from 0 (infinite) on.")
     whole = given.astype(np.int64)
-    if given.dtype.kind not in "iu" and not np.array_equal(whole, given):
-        raise DatasetError(f"{sizes} must hold whole numbers.")
     if given.size == n:  # one a point
         count[cluster] = whole
         if not np.array_equal(count[cluster], whole):
