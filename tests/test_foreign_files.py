@@ -81,6 +81,12 @@ def test_features_are_named_where_they_lie_elsewhere(tmp_path):
     assert same(load(ours, features=other).features, FEATURES)
 
 
+def test_features_are_found_where_a_link_leads(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "mine.npz").symlink_to(published(tmp_path / "far"))
+    assert same(load(tmp_path / "mine.npz").features, FEATURES)
+
+
 def test_features_that_do_not_fit(tmp_path):
     path = published(tmp_path, features=FEATURES[:299])
     with pytest.raises(

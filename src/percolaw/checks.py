@@ -34,7 +34,7 @@ def real(
     try:
         if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
             raise TypeError
-        number = math.nan if value is np.ma.masked else float(value)
+        number = math.nan if np.ma.is_masked(value) else float(value)
     except (TypeError, ValueError):
         raise TypeError(
             f"{name} must be a number; got {value!r} ({type(value).__name__})."

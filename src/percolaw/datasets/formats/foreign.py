@@ -87,13 +87,14 @@ def with_features(data: Dataset, path: Path) -> Dataset:
 
 
 def _features_beside(source: Path) -> Path | None:
-    """The published generator's second file, if it lies beside the first."""
-    stem = source.name[: -len(source.suffix)]
-    names = [f"{stem}_gt_features", stem.replace("_filtered_", "_gt_features_filtered_")]
-    for name in dict.fromkeys(names):
-        found = source.with_name(name + source.suffix)
-        if found.name != source.name and found.exists():
-            return found
+    """The published generator's second file, if it lies beside the first (or where a link leads)."""
+    for first in dict.fromkeys([source, source.resolve()]):
+        stem = first.name[: -len(first.suffix)]
+        names = [f"{stem}_gt_features", stem.replace("_filtered_", "_gt_features_filtered_")]
+        for name in dict.fromkeys(names):
+            found = first.with_name(name + first.suffix)
+            if found.name != first.name and found.exists():
+                return found
     return None
 
 
