@@ -253,6 +253,9 @@ def make_distribution(
         share = np.cumsum(sizes) / float(sizes.sum())
         u = streams.generator("split").random(n)
         cluster = np.minimum(np.searchsorted(share, u, side="right"), sizes.size - 1)
+        # Each cluster is made apart and then put among the others.
+        needed += 4.0 * d * float(np.bincount(cluster).max())
+        checks.memory(needed - 16.0 * n, f"{n} points in {d} dimensions", _STREAM)
     largest = int(sizes.max())
     distance = apart * cluster_extent(largest)
     if ensemble != "yule":  # sampled clusters are shifted in float32, whole ones in float64

@@ -27,6 +27,8 @@ Header: TypeAlias = Literal["auto", "yes", "no"]
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
 #: Lines looked at to tell names of columns from numbers.
 _LINES = 100
+#: Rows from which whole numbers, all different, are no accident.
+FEW_ROWS = 10
 #: First columns of these names are an index.
 _NAMELESS = ("", "unnamed: 0")
 
@@ -155,7 +157,13 @@ def read_parquet(source: Path) -> npt.NDArray[Any]:
     ]
     if other or not fields:
         what = f"columns that hold no numbers: {_short(other)}" if other else "no columns"
-        raise DatasetError(f"{source} has {what}. Leave them out.")
+        lists = [field.name for field in fields if types.is_nested(field.type)]
+        remedy = (
+            f"Save the lists as an array: numpy.save('X.npy', table['{lists[0]}'].to_pylist())."
+            if lists
+            else "Leave them out."
+        )
+        raise DatasetError(f"{source} has {what}. {remedy}")
     n, names = file.metadata.num_rows, [field.name for field in fields]
     dtype = np.result_type(*(field.type.to_pandas_dtype() for field in fields))
     checks.memory((dtype.itemsize + 8.0) * n * len(names), f"reading {source}", REMEDY)
@@ -191,7 +199,7 @@ def _points(source: Path, table: npt.NDArray[Any], names: list[str]) -> npt.NDAr
     n, d = table.shape
     named = names if len(names) == d else []
     first = named[0].strip().lower() if named else None
-    if d > 1 and (first in _NAMELESS or (first == "index" and _counts_rows(table[:, 0]))):
+    if d > 1 and (first in _NAMELESS or (first == "index" and _counts_rows(table, 0))):
         warnings.warn(
             f"the first column of {source.name} is left out: it is an index"
             + (f" ({named[0]})." if named[0] else " (it has no name)."),
@@ -199,13 +207,14 @@ def _points(source: Path, table: npt.NDArray[Any], names: list[str]) -> npt.NDAr
         )
         table, named, d = table[:, 1:], named[1:], d - 1
     for j in range(d):
-        if d > 1 and n > 2 and _counts_rows(table[:, j]):
+        if d > 1 and n > 2 and _counts_rows(table, j):
             name = f" ({named[j]})" if named else ""
             raise DatasetError(
                 f"column {j + 1}{name} of {source} counts the rows, which is an index and no "
                 "coordinate. Remove it; if it is a coordinate, save the table as .npy, where nothing "
                 "is guessed."
             )
+    _note_identifiers(source, table, named)
     finite = np.isfinite(table)
     if not finite.all():
         row, j = (int(v) for v in np.argwhere(~finite)[0])
@@ -213,8 +222,43 @@ def _points(source: Path, table: npt.NDArray[Any], names: list[str]) -> npt.NDAr
     return table
 
 
-def _counts_rows(column: npt.NDArray[Any]) -> bool:
-    if column.dtype.kind == "b":
+def _note_identifiers(source: Path, table: npt.NDArray[Any], named: list[str]) -> None:
+    """Warn of columns in which every row has a whole number of its own, beside others that have not."""
+    n, d = table.shape
+    alike = [n >= FEW_ROWS and _are_distinct_integers(table[:, j]) for j in range(d)]
+    if any(alike) and not all(alike):
+        which = [f"{j + 1} ({named[j]})" if named else f"{j + 1}" for j in range(d) if alike[j]]
+        warnings.warn(
+            f"column {_short(which)} of {source.name} has a whole number of its own in every row. If "
+            "these are names of the rows and no coordinates, remove them.",
+            stacklevel=5,
+        )
+
+
+def _counts_rows(table: npt.NDArray[Any], j: int) -> bool:
+    """Whether column j counts the rows: 0, 1, 2, ... or from 1.
+
+    Beside columns of fractions whole numbers of equal distance, each once, are a count in whatever order.
+    """
+    column = table[:, j]
+    if not column.size or not _are_distinct_integers(column):
         return False
-    steps = np.arange(column.size)
-    return bool(column.size) and column[0] in (0, 1) and bool(np.all(column - column[0] == steps))
+    if column[0] in (0, 1) and bool(np.all(column - column[0] == np.arange(column.size))):
+        return True
+    steps = np.diff(np.sort(column))
+    return (
+        column.size >= FEW_ROWS
+        and bool(np.all(steps == steps[0]))
+        and not all(_are_integers(table[:, i]) for i in range(table.shape[1]))
+    )
+
+
+def _are_integers(column: npt.NDArray[Any]) -> bool:
+    with np.errstate(invalid="ignore"):
+        return column.dtype.kind in "biu" or bool(np.all(column == np.floor(column)))
+
+
+def _are_distinct_integers(column: npt.NDArray[Any]) -> bool:
+    if column.dtype.kind == "b" or not _are_integers(column):
+        return False
+    return np.unique(column).size == column.size
