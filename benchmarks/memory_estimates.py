@@ -244,25 +244,10 @@ CASES = {
         "local_dimension(x, 400)",
         (1000, 10_000, 20_000),
     ),
-    "LinearTeacher": (
-        "t = pl.LinearTeacher().sample(20, 0); x = RNG.standard_normal((n, 20))",
-        "t(x)",
-        (1000, 1_000_000, 3_000_000),
-    ),
-    "ReluTeacher": (
-        "t = pl.ReluTeacher(2, 100).sample(20, 0); x = RNG.standard_normal((n, 20))",
-        "t(x)",
-        (1000, 500_000, 1_000_000),
-    ),
     "standardized_inputs": (
         "x = RNG.standard_normal((n, 20))",
         "pl.standardized_inputs(x)",
         (1000, 1_000_000, 2_000_000),
-    ),
-    "data_scaling_loss, discrete": (
-        "",
-        "pl.model_scaling_loss([1e3], 1.0, 0.5, n_clusters=n)",
-        (1000, 1_000_000, 3_000_000),
     ),
 }
 

@@ -139,6 +139,9 @@ def make_sample(
     """
     x = checked_cloud(points, k)
     rows = np.arange(x.shape[0]) if query is None else query
+    checks.memory(
+        28.0 * rows.size * (k + 1), f"{k} neighbours of {rows.size} points", "Use fewer neighbours."
+    )
     distance, index = nearest_neighbors(x, x[rows], k + 1)
     # Each query is its own nearest point; by position, for duplicates may come before it.
     own = index == rows[:, None]

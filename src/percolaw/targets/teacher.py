@@ -89,6 +89,7 @@ def standardized_inputs(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
     their proportions (no coordinate is stretched against another).
     """
     x = checks.finite_array("points", points, ndim=2)
+    checks.memory(16.0 * x.size, f"two copies of {x.shape[0]} points", "Pass fewer points.")
     centred = x - x.mean(axis=0)
     scale = float(np.sqrt(np.mean(centred**2)))
     if scale == 0.0:
