@@ -45,12 +45,6 @@ CASES = {
         "pl.KernelRegression(ridge=0.1).fit(x, y)",
         (300, 4000, 6000),
     ),
-    "KernelRegression, iterative": (
-        "x = RNG.standard_normal((n, 4)); y = x[:, 0]\n"
-        "checks.available_memory = lambda: 8 * n * n  # too little to hold the matrix",
-        "pl.KernelRegression(ridge=1.0, solver='iterative', n_centres=500).fit(x, y)",
-        (300, 4000, 6000),
-    ),
     "nested_curve": (
         "from percolaw.learners.kernel import nested_curve\nfrom percolaw.covariance import Matern\n"
         "x = RNG.standard_normal((n, 4)); y = x[:, 0]",
@@ -74,7 +68,7 @@ CASES = {
         (500, 40_000, 100_000),
     ),
     "smoother_trace": (
-        "from percolaw.learners.freedom import smoother_trace\nk = np.eye(n)",
+        "from percolaw.learners.degrees_of_freedom import smoother_trace\nk = np.eye(n)",
         "smoother_trace(k, [1.0])",
         (100, 1500, 2500),
     ),
@@ -148,14 +142,14 @@ CASES = {
         "pl.embed_sites(t, s, 1, 0)",
         (1000, 500_000, 1_000_000),
     ),
-    "sample_cluster": ("", "pl.sample_cluster(n, rng=0)", (1000, 4_000_000, 8_000_000)),
+    "sample_large_cluster": ("", "pl.sample_large_cluster(n, rng=0)", (1000, 4_000_000, 8_000_000)),
     "embed_sampled": (
-        "c = pl.sample_cluster(n, rng=0)",
+        "c = pl.sample_large_cluster(n, rng=0)",
         "pl.embed_sampled(c, 32, 0)",
         (1000, 1_000_000, 2_000_000),
     ),
     "embed_sampled, few columns": (
-        "c = pl.sample_cluster(n, rng=0)",
+        "c = pl.sample_large_cluster(n, rng=0)",
         "pl.embed_sampled(c, 2, 0)",
         (1000, 3_000_000, 6_000_000),
     ),

@@ -10,7 +10,7 @@ from test_array_doors import KINDS, QUERIES, REAL_KINDS, Kind, X, Y, same
 
 import percolaw as pl
 from percolaw import checks
-from percolaw.clusters.continuum import sample_cluster
+from percolaw.clusters.continuum import sample_large_cluster
 from percolaw.covariance import Gaussian, Matern, NeuralTangent
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats.description import DatasetError
@@ -21,8 +21,8 @@ from percolaw.dimension.two_nn import TwoNN
 from percolaw.embedding.faithfulness import faithfulness
 from percolaw.embedding.selfsimilar import two_level_cloud
 from percolaw.errors import ResourceError
+from percolaw.learners.degrees_of_freedom import smoother_trace, stein_divergence
 from percolaw.learners.designs import greedy_kernel_variance
-from percolaw.learners.freedom import smoother_trace, stein_divergence
 from percolaw.scaling.allocation import (
     shared_curve_allocation,
     shared_curve_losses,
@@ -239,7 +239,10 @@ def test_memory_is_refused_before_it_is_taken(name, monkeypatch):
 
 def test_a_beginning_of_a_sample_is_the_shorter_sample():
     for size in (np.inf, 10**6):
-        short, part = sample_cluster(50, size, 3), sample_cluster(400, size, 3).beginning(50)
+        short, part = (
+            sample_large_cluster(50, size, 3),
+            sample_large_cluster(400, size, 3).beginning(50),
+        )
         for field in ("ends", "glue", "owner"):
             np.testing.assert_array_equal(getattr(part, field), getattr(short, field))
         np.testing.assert_array_equal(pl.embed_sampled(part, 5, 1), pl.embed_sampled(short, 5, 1))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.continuum import draw_cluster
 from percolaw.clusters.ensembles import Ensemble
@@ -25,8 +26,7 @@ from percolaw.datasets.labels import (
     target_truth,
 )
 from percolaw.embedding.skeleton import embed_sampled
-from percolaw.lattice import BetheLattice
-from percolaw.rng import Streams
+from percolaw.rng import TREE_STEPS, Streams
 
 #: Coordinates of centres held at once.
 _BLOCK_ELEMENTS = 1 << 20
@@ -56,7 +56,7 @@ class Cloud:
         row = kernels.deal_rows(self.cluster, tree.start, self.streams.key("split"))
         points = np.empty((n, self.dim), dtype=np.float32)
         walk = np.empty(n if self.labels == "walk" else 0, dtype=np.float64)
-        key, spread = self.streams.key("embedding", 2), 1.0 / math.sqrt(self.dim)
+        key, spread = self.streams.key("embedding", TREE_STEPS), 1.0 / math.sqrt(self.dim)
         block = max(1, _BLOCK_ELEMENTS // self.dim)
         for low in range(0, self.sizes.size, block):
             centre = self.centres.of(np.arange(low, min(low + block, self.sizes.size)))
