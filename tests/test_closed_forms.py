@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from percolaw.critical import critical_exponents
+from percolaw.lattice import BetheLattice
 
 from percolaw import checks
 from percolaw.covariance import (
@@ -21,9 +23,7 @@ from percolaw.covariance import (
     NeuralTangent,
     matern,
 )
-from percolaw.critical import critical_exponents
 from percolaw.errors import ResourceError
-from percolaw.lattice import BetheLattice
 from percolaw.scaling.allocation import (
     numerical_allocation,
     power_law_allocation,

@@ -104,7 +104,8 @@ def _from_tensor(name: str, values: Any, torch: Any) -> Any:
         )
     if values.is_meta:
         raise TypeError(f"{name} is a tensor on the meta device, which holds no numbers.")
-    dense = values.detach().cpu().resolve_conj().resolve_neg()
+    plain = values.dequantize() if values.is_quantized else values
+    dense = plain.detach().cpu().resolve_conj().resolve_neg()
     narrow = dense.is_floating_point() and dense.dtype not in (torch.float16, torch.float64)
     return (dense.to(torch.float32) if narrow else dense).numpy()
 

@@ -152,7 +152,7 @@ def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
     found = finite_array(name, values, length=n)
     if found.ndim > 2 or 0 in found.shape[1:]:
         raise ValueError(f"{name} must have shape (n,) or (n, n_outputs); got {found.shape}.")
-    return found
+    return np.ascontiguousarray(found)  # PyTorch takes no negative strides
 
 
 def returned(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.distances import squared_distances, squared_norms
+from percolaw.distances import matrix_inputs, squared_distances, squared_norms
 
 FloatArray = npt.NDArray[np.float64]
 #: How a network kernel T is made of the covariances K of its layers: T_1 = w_0 K_1 + w_1,
@@ -69,7 +69,7 @@ class Matern:
         """Return the matrix of x against y."""
         square = squared_distances(x, y)
         s = np.sqrt(square, out=square)
-        s *= math.sqrt(2.0 * self.smoothness / x.shape[1]) / self.length_scale
+        s *= math.sqrt(2.0 * self.smoothness / np.shape(x)[1]) / self.length_scale
         return matern(s, self.smoothness)
 
     def diagonal(self, x: FloatArray) -> FloatArray:
@@ -90,7 +90,7 @@ class Gaussian:
         """Return the matrix of x against y."""
         square = squared_distances(x, y)
         with np.errstate(over="ignore"):
-            square *= -0.5 / (self.length_scale**2 * x.shape[1])
+            square *= -0.5 / (self.length_scale**2 * np.shape(x)[1])
         return np.asarray(np.exp(square, out=square))
 
     def diagonal(self, x: FloatArray) -> FloatArray:
@@ -378,6 +378,7 @@ def _network_diagonal(kernel: Any, x: FloatArray, weight: Weights) -> FloatArray
 def _network(kernel: Any, x: FloatArray, y: FloatArray, weight: Weights) -> FloatArray:
     from percolaw.kernels import covariance as kernels
 
+    x, y = matrix_inputs(x, y)
     (u, radius_u), (v, radius_v) = (_directions(kernel, points) for points in (x, y))
     value = u @ v.T
     gain, bias = 0.5 * kernel.weight_scale**2, kernel.bias_scale**2

@@ -33,6 +33,8 @@ _NAMELESS, _OF_PANDAS = ("", "unnamed: 0"), r"__index_level_\d+__"
 #: Rows from which on a column of whole numbers at equal steps can be no chance, whatever their order.
 _MANY_ROWS = 20
 _WHOLE = r"[+-]?\d+"
+#: Rows from which whole numbers, all different, are no accident.
+FEW_ROWS = 10
 
 
 def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray[np.float64]:
@@ -210,7 +212,13 @@ def read_parquet(source: Path) -> npt.NDArray[Any]:
     ]
     if other or not fields:
         what = f"columns that hold no numbers: {_short(other)}" if other else "no columns"
-        raise DatasetError(f"{source} has {what}. Leave them out.")
+        lists = [field.name for field in fields if types.is_nested(field.type)]
+        remedy = (
+            f"Save the lists as an array: numpy.save('X.npy', table['{lists[0]}'].to_pylist())."
+            if lists
+            else "Leave them out."
+        )
+        raise DatasetError(f"{source} has {what}. {remedy}")
     n, names = file.metadata.num_rows, [field.name for field in fields]
     dtype = np.result_type(*(field.type.to_pandas_dtype() for field in fields))
     checks.memory((dtype.itemsize + 8.0) * n * len(names), f"reading {source}", REMEDY)
@@ -267,6 +275,7 @@ def _points(source: Path, table: npt.NDArray[Any], names: list[str]) -> npt.NDAr
             f"column {j + 1}{name} of {source} {how} the rows, which is an index and no coordinate. "
             "Remove it; if it is a coordinate, save the table as .npy, where nothing is guessed."
         )
+    _note_identifiers(source, table, named)
     finite = np.isfinite(table)
     if not finite.all():
         row, j = (int(v) for v in np.argwhere(~finite)[0])
@@ -301,3 +310,27 @@ def _numbers_rows(column: npt.NDArray[Any]) -> bool:
     if column.dtype.kind == "b" or column.size < _MANY_ROWS:
         return False
     return bool(np.all(column == np.floor(column)) and np.all(np.diff(np.sort(column)) == 1))
+
+
+def _note_identifiers(source: Path, table: npt.NDArray[Any], named: list[str]) -> None:
+    """Warn of columns in which every row has a whole number of its own, beside others that have not."""
+    n, d = table.shape
+    alike = [n >= FEW_ROWS and _are_distinct_integers(table[:, j]) for j in range(d)]
+    if any(alike) and not all(alike):
+        which = [f"{j + 1} ({named[j]})" if named else f"{j + 1}" for j in range(d) if alike[j]]
+        warnings.warn(
+            f"column {_short(which)} of {source.name} has a whole number of its own in every row. If "
+            "these are names of the rows and no coordinates, remove them.",
+            stacklevel=5,
+        )
+
+
+def _are_integers(column: npt.NDArray[Any]) -> bool:
+    with np.errstate(invalid="ignore"):
+        return column.dtype.kind in "biu" or bool(np.all(column == np.floor(column)))
+
+
+def _are_distinct_integers(column: npt.NDArray[Any]) -> bool:
+    if column.dtype.kind == "b" or not _are_integers(column):
+        return False
+    return np.unique(column).size == column.size

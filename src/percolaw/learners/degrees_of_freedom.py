@@ -43,6 +43,7 @@ def smoother_trace(kernel: npt.ArrayLike, ridge: float | npt.ArrayLike) -> Float
     ridges = checks.finite_array("ridge", ridge)
     if np.any(ridges < 0.0):
         raise ValueError(f"ridge must be at least 0; got {float(ridges.min()):g}.")
+    checks.memory(8.0 * k.size, f"the spectrum of {len(k)} points", "Use fewer points.")
     value = np.linalg.eigvalsh(k)
     floor = 1e-12 * k.shape[0] * max(float(value[-1]), 0.0) if value.size else 0.0
     value = np.where(value > floor, value, 0.0)

@@ -103,6 +103,8 @@ class FittedRandomFeatures:
             raise ValueError(
                 f"queries have {q.shape[1]} columns; the fit had {self.weights.shape[0]}."
             )
+        n, m = q.shape[0], self.biases.size
+        checks.memory(16.0 * n * m, f"{m} features of {n} queries", "Pass fewer queries at a time.")
         return np.asarray(_features(q, self.weights, self.biases) @ self.readout)
 
 

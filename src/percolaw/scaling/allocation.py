@@ -19,6 +19,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 LARGEST = 1e90
 #: Largest budget.
 LARGEST_TOTAL = 1e200
+_BINS = "Put clusters of like weight together (count=)."
 
 
 def power_law_allocation(
@@ -112,6 +113,7 @@ def weighted_allocation(
     budget = _checked_budget(total)
     gamma = checks.real("cluster_exponent", cluster_exponent, minimum=1e-9)
     w, m = _weights(weight, count)
+    checks.memory(72.0 * w.size, f"capacities of {w.size} clusters", _BINS)
     order = np.argsort(-w, kind="stable")
     share = w[order] ** (1.0 / (1.0 + gamma))
     spent = np.cumsum(m[order] * share)
@@ -216,6 +218,7 @@ def numerical_allocation(
             f"size must have shape {curve.shape[1:]} or {curve.shape}, as loss has, with at least "
             f"one cluster; got {given.shape}."
         )
+    checks.memory(90.0 * curve.size, f"curves of {p.size} clusters", "Use fewer sizes.")
     grid = np.broadcast_to(given, curve.shape)
     if np.any(p < 0) or np.any(grid[:, 0] != 0) or np.any(np.diff(grid, axis=1) <= 0):
         raise ValueError("weight must be >= 0 and each row of size must rise strictly from 0.")
@@ -313,6 +316,7 @@ def _segments(
     hull = _lower_hull(x, y)
     run, rise = np.diff(x[hull]), np.diff(y[hull])
     run, rise = run[rise < 0], rise[rise < 0]
+    checks.memory(56.0 * w.size * run.size, f"curves of {w.size} clusters", _BINS)
     slope = (w[:, None] * (rise / run)).ravel()
     width = (m[:, None] * run).ravel()
     return slope, width, run, float((m * w).sum() * y[0])
