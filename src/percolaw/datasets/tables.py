@@ -288,7 +288,8 @@ def _index_columns(table: npt.NDArray[Any], names: list[str]) -> list[int]:
     if not names or table.shape[1] < 2:
         return []
     first = names[0].strip().lower()
-    if first in _NAMELESS or (first == "index" and _counts_rows(table[:, 0])):
+    ids = table[:, 0]
+    if first in _NAMELESS or (first == "index" and (_counts_rows(ids) or _numbers_rows(ids))):
         return [0]
     found = [j for j, name in enumerate(names) if re.fullmatch(_OF_PANDAS, name)]
     return found if len(found) < len(names) else []
