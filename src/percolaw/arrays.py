@@ -54,13 +54,15 @@ def array(name: str, values: Any) -> npt.NDArray[Any]:
     """
     plain = _plain(name, values)
     try:
-        found = np.asarray(plain)
+        found = np.asanyarray(plain)
     except ValueError as error:
         raise ValueError(f"{name} must be an array of numbers; {error}.") from error
     except Exception as error:
         raise TypeError(
             f"{name} must be an array of numbers; got {type(values).__name__}: {error}"
         ) from error
+    _refuse_masked(name, found)  # what becomes an array by its own `__array__`
+    found = np.asarray(found)
     if found.dtype.kind not in "buif":
         what = f"dtype {found.dtype}"
         if found.ndim == 0 and found.dtype.kind == "O":
@@ -71,11 +73,7 @@ def array(name: str, values: Any) -> npt.NDArray[Any]:
 
 def _plain(name: str, values: Any) -> Any:
     """Return `values` for np.asarray, which would drop masks and fails on some tensors."""
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise ValueError(
-            f"{name} has {int(np.ma.getmaskarray(values).sum())} masked value(s) of {values.size}. Leave "
-            "them out first: with mask = numpy.ma.getmaskarray(values), values.data[~mask]."
-        )
+    _refuse_masked(name, values)
     sparse, torch = sys.modules.get("scipy.sparse"), sys.modules.get("torch")
     if sparse is not None and sparse.issparse(values):
         raise TypeError(
@@ -87,6 +85,14 @@ def _plain(name: str, values: Any) -> Any:
     if isinstance(values, (list, tuple)) and not {type(v) for v in values} <= {float, int, bool}:
         return [_plain(name, item) for item in values]
     return values
+
+
+def _refuse_masked(name: str, values: Any) -> None:
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} has {int(np.ma.getmaskarray(values).sum())} masked value(s) of {values.size}. Leave "
+            "them out first: with mask = numpy.ma.getmaskarray(values), values.data[~mask]."
+        )
 
 
 def _from_tensor(name: str, values: Any, torch: Any) -> Any:

@@ -82,7 +82,8 @@ class Cloud:
             part, walk[rows] = self._sampled_cluster(
                 rows.size, float(self.sizes[k]), self.streams.child(int(k)), weights
             )
-            points[rows] = part + self.centres.of([k]).astype(np.float32)
+            part += self.centres.of([k]).astype(np.float32)
+            points[rows] = part
         if self.standardize == "all" or self.labels == "none":
             return points, self._over_all(points, walk)
         return points, walk
