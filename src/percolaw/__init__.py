@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from percolaw.public import PUBLIC
 from percolaw.version import __version__
 
-__all__ = list(("__version__", *PUBLIC))
+__all__ = sorted(["__version__", *PUBLIC])
 
 if TYPE_CHECKING:
     from percolaw.bethe import BetheLattice, bethe_threshold
