@@ -10,6 +10,7 @@ import importlib.util
 import itertools
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,12 +24,13 @@ from percolaw.clusters import growth, hypercubic
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.growth import grow_stopped
 from percolaw.experiments import (
-    EXPERIMENTS,
     OVERRIDES,
     REPRODUCTIONS,
     boxes,
     experiment_class,
+    pruning,
     sampling,
+    strategies,
     tasks,
     toy,
 )
@@ -39,13 +41,14 @@ from percolaw.experiments.kernel_scaling import KernelScaling
 from percolaw.experiments.learnability import LEARNERS, Learnability, best_ratio
 from percolaw.experiments.mean_field_check import MeanFieldCheck
 from percolaw.experiments.regimes import FULL, SPACE_SHARE, Regimes, Windows, smooth
-from percolaw.experiments.sampling import CASES, FARTHEST, GREEDY, PRUNED, RANDOM, Sampling
+from percolaw.experiments.sampling import Sampling
+from percolaw.experiments.strategies import CASES, FARTHEST, GREEDY, RANDOM
 from percolaw.graph import Graph
 from percolaw.lattice import BetheLattice
 from percolaw.learners.tree_nearest import TreeNearest
 from percolaw.rng import Streams
 from percolaw.runs.store import strict_json
-from percolaw.scaling import fit
+from percolaw.scaling import fit, sharing
 from percolaw.scaling.allocation import (
     numerical_allocation,
     optimal_allocation,
@@ -53,7 +56,7 @@ from percolaw.scaling.allocation import (
     weighted_allocation,
 )
 from percolaw.scaling.theory import zipf_weights
-from percolaw.targets.tree_walk import TreeWalk
+from percolaw.targets.tree_walk import TreeWalk, expected_variance
 
 
 def claim_with(conclusion, text):
@@ -78,6 +81,7 @@ def record_of(experiment, rows):
                         "config": dataclasses.asdict(experiment),
                         "claims": [dataclasses.asdict(c) for c in found.claims],
                         "tables": found.tables,
+                        "plots": [dataclasses.asdict(p) for p in found.plots],
                     }
                 )
             ),
@@ -87,18 +91,14 @@ def record_of(experiment, rows):
 
 
 def check_figures(experiment, rows):
-    """Figures and plots of a record can be made, where there is a module for them."""
-    record = record_of(experiment, rows)
-    module = EXPERIMENTS[experiment.name].split(":")[0]
-    name = f"percolaw.report.figures.{module}"
-    if importlib.util.find_spec(name) is None or importlib.util.find_spec("matplotlib") is None:
+    """Figures of a record can be made."""
+    if importlib.util.find_spec("matplotlib") is None:
         return
-    figures = importlib.import_module(name)
-    assert figures.plots(record)
+    from percolaw.report.reading import drawn
     from percolaw.report.style import styled
 
     with styled():
-        assert figures.draw(record)
+        assert drawn(Path(), record_of(experiment, rows))
 
 
 # --- allocations ---------------------------------------------------------------------------------
@@ -1592,17 +1592,17 @@ def test_bad_mean_field_checks_are_refused(fields, message):
 
 
 @pytest.mark.parametrize("z", [3, 20])
-def test_mean_variance_is_half_the_mean_distance(z):
+def test_expected_variance_is_half_the_mean_distance(z):
     tree = conditioned_clusters([1, 2, 30, 150], z, rng=3)
     between = distances(Graph.from_tree(tree))
-    found = sampling.mean_variance(tree)
+    found = expected_variance(tree)
     for k in range(4):
         own = slice(tree.start[k], tree.start[k + 1])
         assert found[k] == pytest.approx(0.5 * between[own, own].mean())
     # What it is for: the variance of a walk's values.
     large = conditioned_clusters(np.full(300, 60), z, rng=4)
     variance = TreeWalk().sample(large, 1).variance
-    ratio, error = mean_and_error(variance / sampling.mean_variance(large))
+    ratio, error = mean_and_error(variance / expected_variance(large))
     assert_close(ratio, 1.0, error)
     assert_far(ratio, 1.5, error)
 
@@ -1611,7 +1611,7 @@ def test_mean_variance_is_half_the_mean_distance(z):
     ("alpha", "n"), [(0.3, 20_000), (1.0, 20_000), (1.0, 1000), (0.5, 40), (1.0, 1001)]
 )
 def test_binned_weights_are_zipfs(alpha, n):
-    weight, count = sampling.binned_weights(alpha, n)
+    weight, count = sharing.binned_weights(alpha, n)
     exact = zipf_weights(alpha, n)
     exact /= exact.sum()
     assert weight @ count == pytest.approx(1.0)
@@ -1623,7 +1623,7 @@ def test_binned_weights_are_zipfs(alpha, n):
     last = np.cumsum(count).astype(int) - 1
     np.testing.assert_allclose(np.cumsum(weight * count), np.cumsum(exact)[last], rtol=1e-9)
     assert count.size < own + 60 * max(1.0, math.log(n / own)) + 3
-    every, ones = sampling.binned_weights(alpha, n, n)
+    every, ones = sharing.binned_weights(alpha, n, n)
     np.testing.assert_allclose(every, exact, rtol=1e-9)
     assert set(ones) == {1.0}
     if n == 20_000:  # bins are 2% wide
@@ -1640,24 +1640,30 @@ def example_curve():
 def test_poisson_means_are_those_of_drawn_labels():
     n, curve = example_curve()
     mean = np.array([0.0, 0.3, 1.0, 4.0, 30.0, 49.9])
-    found = sampling.poisson_mean(mean, n, curve)
+    found = sharing.poisson_mean(mean, n, curve)
     rng = np.random.default_rng(0)
     for m, value in zip(mean[1:], found[1:], strict=True):
         sample, error = mean_and_error(curve[np.minimum(rng.poisson(m, 40_000), 200)])
         assert_close(value, sample, error)
         if m < 5:
-            assert_far(sampling._at(m, n, curve), sample, error)  # control: the curve at the mean
+            assert_far(
+                sharing.loss_at(m, n, curve), sample, error
+            )  # control: the curve at the mean
     assert found[0] == 1.0
     # From 50 on the curve itself, to which the expectation has come near by then.
-    pair = sampling.poisson_mean(np.array([49.999, 50.0, 120.0]), n, curve)
+    pair = sharing.poisson_mean(np.array([49.999, 50.0, 120.0]), n, curve)
     assert pair[0] == pytest.approx(pair[1], rel=0.01)
     assert pair[2] == pytest.approx(1.5 * 120**-0.5)
 
 
 def test_curves_between_their_sizes():
     n, curve = np.array([0.0, 1.0, 4.0]), np.array([1.0, 2.0, 1.0])
-    found = sampling._at(np.array([0.0, 0.5, 1.0, 2.0, 4.0, 9.0]), n, curve)
+    found = sharing.loss_at(np.array([0.0, 0.5, 1.0, 2.0, 4.0, 9.0]), n, curve)
     np.testing.assert_allclose(found, [1.0, 2.0, 2.0, math.sqrt(2), 1.0, 1.0])
+
+
+#: How strategies share a budget.
+SHARED = {s: how for s, (how, _) in strategies.STRATEGIES.items() if how != strategies.PRUNED}
 
 
 def test_strategies_against_a_simulation():
@@ -1666,8 +1672,8 @@ def test_strategies_against_a_simulation():
     assert weight @ count == pytest.approx(1.0)
     budgets = np.array([3.0, 20.0, 90.0])
     loss = {
-        name: sampling.strategy_loss(name, budgets, weight, count, n, curve)
-        for name in sampling.STRATEGIES
+        name: strategies.shared_losses(how, budgets, weight, count, n, curve)
+        for name, how in SHARED.items()
     }
     rng = np.random.default_rng(1)
     each = np.repeat(weight, count.astype(int))
@@ -1685,21 +1691,21 @@ def test_strategies_against_a_simulation():
         assert loss["balanced"][i] == pytest.approx(expected, rel=0.02)
         split = numerical_allocation(t, each, n, np.tile(curve, (each.size, 1)))
         assert loss["optimal allocation"][i] == pytest.approx(split.loss)
-    for name in sampling.STRATEGIES:
+    for name in SHARED:
         assert np.all(np.diff(loss[name]) < 0) or name == "uniform"
         assert np.all(loss["optimal allocation"] <= loss[name] * (1 + 1e-12))
 
 
 @pytest.mark.parametrize("alpha", [0.3, 1.0])
 def test_the_optimal_allocation_is_never_worse(alpha):
-    weight, count = sampling.binned_weights(alpha, 10_000)
+    weight, count = sharing.binned_weights(alpha, 10_000)
     n = np.concatenate([np.arange(100.0), np.geomspace(100, 1e6, 200)])
     curve = np.concatenate(
         [[1.0], 2.0 * n[1:] ** -0.5]
     )  # one label is worse than none, as for 1-NN
     budgets = np.geomspace(3, 1e5, 6)
     best, uniform, balanced = (
-        sampling.strategy_loss(name, budgets, weight, count, n, curve)
+        strategies.shared_losses(SHARED[name], budgets, weight, count, n, curve)
         for name in ("optimal allocation", "uniform", "balanced")
     )
     assert np.all(best <= 1.0)
@@ -1710,18 +1716,18 @@ def test_the_optimal_allocation_is_never_worse(alpha):
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.3, 2.0), (0.5, 2.0), (1.0, 0.1), (0.5, 0.05)])
 def test_discrete_laws_have_the_exponents_of_the_theory(alpha, gamma):
-    weight, count = sampling.binned_weights(alpha, 10**14)
+    weight, count = sharing.binned_weights(alpha, 10**14)
     t = np.geomspace(1e6, 1e9, 7)
-    laws = sampling.discrete_laws(t, weight, count, gamma)
-    data, model = (-fit.log_slopes(t, [laws[k]])[0] for k in ("uniform", "optimal allocation"))
+    laws = sharing.discrete_laws(t, weight, count, gamma)
+    data, model = (-fit.log_slopes(t, [law])[0] for law in laws)
     assert data == pytest.approx(min(alpha / (1 + alpha), gamma), abs=0.01)
     assert model == pytest.approx(min(alpha, gamma), abs=0.01)
-    assert np.all(np.array(laws["optimal allocation"]) <= np.array(laws["uniform"]) * (1 + 1e-12))
+    assert np.all(laws[1] <= laws[0] * (1 + 1e-12))
     # One weight after another, without bins.
-    weight, count = sampling.binned_weights(alpha, 500)
+    weight, count = sharing.binned_weights(alpha, 500)
     each = zipf_weights(alpha, 500)
     each /= each.sum()
-    few = sampling.discrete_laws(np.array([40.0, 900.0]), weight, count, gamma)["uniform"]
+    few = sharing.discrete_laws(np.array([40.0, 900.0]), weight, count, gamma)[0]
     expected = [each @ np.maximum(v * each, 1.0) ** -gamma for v in (40.0, 900.0)]
     np.testing.assert_allclose(few, expected)
 
@@ -1742,8 +1748,8 @@ TINY_SAMPLING = Sampling(
 
 def test_keeping_all_candidates_prunes_nothing(monkeypatch):
     cell = {"kind": "pruning 1", "seed": 0}
-    monkeypatch.setattr(sampling, "KEPT", 1.0)
-    losses = {name: [] for name in (*PRUNED, "all of them")}
+    monkeypatch.setattr(pruning, "KEPT", 1.0)
+    losses = {name: [] for name in pruning.KINDS}
     for seed in range(30):
         (row,) = TINY_SAMPLING.measure({**cell, "seed": seed})
         assert row["easy kept"] == row["hard kept"], "the same sites"
@@ -1752,7 +1758,7 @@ def test_keeping_all_candidates_prunes_nothing(monkeypatch):
     gap, error = mean_and_error(np.subtract(losses["easy kept"], losses["all of them"]))
     assert_close(gap, 0.0, error)
     # Control: a quarter of the candidates is neither all of them nor the other quarter.
-    monkeypatch.setattr(sampling, "KEPT", 0.25)
+    monkeypatch.setattr(pruning, "KEPT", 0.25)
     rows = [TINY_SAMPLING.measure({**cell, "seed": seed})[0] for seed in range(30)]
     gaps = [np.mean(np.log(r["easy kept"]) - np.log(r["hard kept"])) for r in rows]
     gap, error = mean_and_error(gaps)
@@ -1782,12 +1788,14 @@ def test_tiny_sampling_end_to_end():
                 assert 0 < curve[-1] < curve[0] <= 1
     found = e.conclude(rows)
     assert len(found.claims) == sum(3 + 4 + (2 if c[2] == "nearest" else 0) for c in CASES)
-    for case in found.tables["cases"]:
-        alpha, gamma = case["alpha"], case["gamma"]
-        assert case["limits"]["uniform"] == pytest.approx(min(alpha / (1 + alpha), gamma))
-        assert case["limits"]["optimal allocation"] == pytest.approx(min(alpha, gamma))
-        t = np.array(case["curves"]["uniform"]["t"])
-        assert np.array_equal(t[:5], boxes.grid(10.0, 1e2, 4))
+    for case in CASES:
+        alpha, gamma = case.rank_exponent, case.cluster_exponent
+        assert case.limits["uniform"] == pytest.approx(min(alpha / (1 + alpha), gamma))
+        assert case.limits["optimal allocation"] == pytest.approx(min(alpha, gamma))
+        (plot,) = [p for p in found.plots if p.title.startswith(case.name)]
+        assert plot.series[0].x[:5] == tuple(boxes.grid(10.0, 1e2, 4))
+        assert len(plot.series) == 2 + len(SHARED) + (2 if case.learner == "nearest" else 0)
+        assert found.tables["scale_factors"][case.name] >= 1.0
     check_figures(e, rows)
 
 
@@ -1800,7 +1808,7 @@ def sampling_rows(e, power=0.0, designed=0.0):
         row = dict(cell)
         if cell["kind"].startswith("pruning"):
             t = e.budgets(float(cell["kind"].split()[1]), "nearest", FARTHEST)
-            row |= {"t": t, **dict.fromkeys((*PRUNED, "all of them"), t ** (-0.5))}
+            row |= {"t": t, **dict.fromkeys(pruning.KINDS, t ** (-0.5))}
             rows.append(row)
             continue
         own = ("nearest", "posterior") if cell["kind"] == "tree" else (cell["kind"],)

@@ -234,19 +234,6 @@ def lattice_tables(name, n):
             for d in (5, 6)
         ]
         return {"table": rows, "size_window": [10.0, 1000.0]}
-    if name == "sampling":
-        entry = {"t": n, "loss": law, "window": [n[1], n[-1]], "exponent": 0.4}
-        strategies = ("uniform", "balanced", "optimal allocation", "optimal + greedy")
-        curves = {s: {**entry, "interval": [0.3, 0.5]} for s in strategies}
-        pruned = {"easy kept": {**entry, "interval": [None, None]}}
-        theory = {"t": n, "uniform": law, "optimal allocation": other}
-        limits = {"uniform": 0.23, "optimal allocation": 0.3}
-        case = {"alpha": 0.3, "gamma": 0.5, "theory": theory, "limits": limits}
-        names = ("heavy tail, 1-NN", "mean field, 1-NN")
-        both = (curves | pruned, curves)
-        return {
-            "cases": [{"case": c, **case, "curves": x} for c, x in zip(names, both, strict=True)]
-        }
     both = [(d, label, k) for d, label in lattices for k in ("nearest", "adjusted")]
     return {
         "budgets": [100, 1000],
@@ -293,6 +280,7 @@ def claim(name="a claim", verdict="agrees", **more):
 #: Experiments whose records hold their plots.
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
+KEPT += ("sampling",)
 
 
 def kept_plots(name, size):

@@ -14,11 +14,11 @@ from percolaw.critical import hypercubic_threshold, threshold_source
 from percolaw.experiments import boxes, claims, plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
-from percolaw.experiments.sampling import mean_variance
 from percolaw.lattice import BetheLattice
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
+from percolaw.targets.tree_walk import expected_variance
 
 FloatArray = toy.FloatArray
 
@@ -140,7 +140,7 @@ class MeanFieldCheck:
                     "low": int(low),
                     "size": float(np.exp(np.log(few).mean())),
                     "radius": float(found.radius_squared[inside[:MOST_TREES]].mean()),
-                    "tree_radius": float(mean_variance(tree).mean()),
+                    "tree_radius": float(expected_variance(tree).mean()),
                     "loops": float((found.loops[inside] / size).mean()),
                 }
             )
@@ -162,7 +162,7 @@ class MeanFieldCheck:
             x = ball.coordinates.astype(np.float64)
             variance["lattice"] += float(x.var(axis=0).sum())
             bethe = grow_stopped(BetheLattice(2 * d), self.field_size, own)
-            variance["tree"] += float(mean_variance(bethe)[0])
+            variance["tree"] += float(expected_variance(bethe)[0])
             order = own.generator("split").permutation(self.field_size)
             for j, n in enumerate(grid):
                 nearest = ball.graph.nearest(order[:n], own)[1]

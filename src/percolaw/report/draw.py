@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,10 @@ MANY = 13
 _STYLE = {"measured": "-", "theory": "--", "reference": ":"}
 #: Panels beside each other.
 COLUMNS = 3
+#: From this many series in a panel on legends stand beside the panels, and take so many inches.
+CROWDED, LEGEND = 9, 3.2
+#: Letters in a line of a title or an axis.
+LINE = 60
 
 
 def figures(plots: Sequence[Plot]) -> dict[str, Any]:
@@ -29,21 +34,24 @@ def figures(plots: Sequence[Plot]) -> dict[str, Any]:
 
 
 def _figure(panels: list[Plot]) -> Any:
-    columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
+    crowded = any(len(plot.series) >= CROWDED for plot in panels)
+    columns = 2 if len(panels) == 4 or crowded else COLUMNS
+    columns = min(columns, len(panels))
     wide = {1: 6.4, 2: 5.4}.get(columns, 4.4)
-    figure, axes = new(columns, -(-len(panels) // columns), width=wide, height=0.76 * wide)
+    rows, width = -(-len(panels) // columns), wide + LEGEND * crowded
+    figure, axes = new(columns, rows, width=width, height=0.76 * wide)
     for axis, plot in zip(axes, panels, strict=False):
-        panel(axis, plot)
+        panel(axis, plot, crowded)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     return figure
 
 
-def panel(axis: Any, plot: Plot) -> None:
+def panel(axis: Any, plot: Plot, beside: bool = False) -> None:
     """Draw one plot into Matplotlib axes.
 
     In a group only the first series has a line in the legend; what stands for the others (a prediction, a
-    limit) is said once, in black.
+    limit) is said once, in black. The legend stands `beside` the axes or where there is room in them.
     """
     if plot.window is not None:
         window(axis, *plot.window)
@@ -57,18 +65,20 @@ def panel(axis: Any, plot: Plot) -> None:
         seen.add(one.group)
         _series(axis, one, color[one.name], marker, "" if follows else label(one))
         if follows:
-            told.setdefault(_STYLE[one.kind], one.name.removeprefix(f"{one.group}, "))
+            line = _STYLE[one.kind] if one.joined else "_"
+            told.setdefault(line, one.name.removeprefix(f"{one.group}, "))
     for style, name in told.items():
-        axis.plot([], [], style, color=BLACK, lw=1.3, label=name)
+        axis.plot([], [], style, color=BLACK, ms=10, lw=1.3, label=name)
     axis.set(
         xscale="log" if plot.x_log else "linear",
         yscale="log" if plot.y_log and _positive(plot) else "linear",
-        xlabel=plot.x_label,
+        xlabel=textwrap.fill(plot.x_label, LINE),
         ylabel=plot.y_label,
-        title=plot.title,
+        title=textwrap.fill(plot.title, LINE),
         ylim=plot.y_limits,
     )
-    axis.legend(fontsize=8)
+    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if beside else {}
+    axis.legend(fontsize=8, **place)
 
 
 def colors(series: Sequence[Series]) -> dict[str, str]:

@@ -109,11 +109,28 @@ class LearningCurve:
             self.size[chosen], np.ascontiguousarray(self.loss[:, chosen]), predicted=predicted
         )
 
+    def upper(self, decades: float) -> tuple[float, float]:
+        """Return the window of the largest sizes, so many decades wide or as wide as all of them."""
+        last = float(self.size[-1])
+        return float(max(self.size[0], last / 10.0**decades)), last
+
     def slopes(self, window: tuple[float, float] | None = None) -> FloatArray:
         """Return the exponent of each seed by itself, shape (n_seeds,); NaN below 3 sizes."""
+        if window is None and self.usable is None:
+            return -fit.log_slopes(self.size, self.loss)
         chosen = self._chosen(window)
-        loss = self.loss if chosen.all() else self.loss[:, chosen]
-        return -fit.log_slopes(self.size[chosen], loss)
+        return -fit.log_slopes(self.size[chosen], self.loss[:, chosen])
+
+    def predicted_exponent(self, window: tuple[float, float] | None = None) -> float:
+        """Return the exponent of the predicted curve, fitted as that of a seed is.
+
+        Raises
+        ------
+        ValueError
+            If nothing was predicted.
+        """
+        theory = LearningCurve(self.size, self.as_predicted().loss[:1].copy(), self.usable)
+        return float(theory.slopes(window)[0])
 
     def local(self, how: Aggregate = "geometric") -> FloatArray:
         """Return the local exponents of the curve of all seeds, (n_sizes,); NaN where unmeasured."""
