@@ -36,8 +36,9 @@ from percolaw.experiments import (
 )
 from percolaw.experiments.base import canonical_json, plain
 from percolaw.experiments.boxes import BETHE, Boxes
-from percolaw.experiments.dimension_table import FIELD, LINEAR, DimensionTable, crossing
+from percolaw.experiments.dimension_table import DimensionTable
 from percolaw.experiments.kernel_scaling import KernelScaling
+from percolaw.experiments.lattice_exponents import FIELD, LINEAR
 from percolaw.experiments.learnability import LEARNERS, Learnability, best_ratio
 from percolaw.experiments.mean_field_check import MeanFieldCheck
 from percolaw.experiments.regimes import FULL, SPACE_SHARE, Regimes, Windows, smooth
@@ -55,6 +56,7 @@ from percolaw.scaling.allocation import (
     shared_curve_allocation,
     weighted_allocation,
 )
+from percolaw.scaling.crossing import crossing, mean_crossing
 from percolaw.scaling.theory import zipf_weights
 from percolaw.targets.tree_walk import TreeWalk, expected_variance
 
@@ -63,6 +65,12 @@ def claim_with(conclusion, text):
     """The one claim whose name contains a text."""
     (claim,) = [c for c in conclusion.claims if text in c.name]
     return claim
+
+
+def said_of(conclusion, dimension):
+    """Claims on a lattice by quantity."""
+    source = f"lattice d = {dimension}, p_c"
+    return {c.about["quantity"]: c for c in conclusion.claims if c.about["source"] == source}
 
 
 def verdicts(conclusion):
@@ -1063,8 +1071,9 @@ def test_the_literature_is_recovered_from_its_own_curves():
     found = TABLE.conclude(table_rows())
     assert set(verdicts(found).values()) == {"agrees"}
     assert len(found.claims) == 4 * len(TABLE_CLAIMS)
-    for row in found.tables["table"]:
-        known = critical.critical_exponents(row["dimension"])
+    for d in TABLE.dimensions:
+        known = critical.critical_exponents(d)
+        said = said_of(found, d)
         for name, value in (
             ("tau", known.fisher_exponent),
             ("D", known.fractal_dimension),
@@ -1072,29 +1081,29 @@ def test_the_literature_is_recovered_from_its_own_curves():
             ("1/sigma", 1 / known.cutoff_exponent),
             ("c/D", known.cluster_exponent()),
             ("2/d_s - 1", known.free_field_exponent),
-            ("p_c bond", critical.hypercubic_threshold(row["dimension"])),
-            ("p_c site", critical.hypercubic_threshold(row["dimension"], "site")),
+            ("p_c bond", critical.hypercubic_threshold(d)),
+            ("p_c site", critical.hypercubic_threshold(d, "site")),
         ):
-            assert row[name]["literature"] == pytest.approx(value)
-            assert row[name]["measured"] == pytest.approx(value, rel=4e-3)
-            assert row[name]["interval"][0] <= row[name]["measured"] <= row[name]["interval"][1]
-        assert row["alpha"]["measured"] == pytest.approx(
-            (3 - row["tau"]["measured"]) / (row["tau"]["measured"] - 2)
-        )
+            assert said[name].predicted == pytest.approx(value)
+            assert said[name].measured == pytest.approx(value, rel=4e-3)
+            low, high = said[name].interval
+            assert low <= said[name].measured <= high
+        tau = said["tau"].measured
+        assert said["alpha"].measured == pytest.approx((3 - tau) / (tau - 2))
     # Above six dimensions the largest cluster of a torus grows otherwise.
     assert claim_with(found, "d = 6: growth of the largest").predicted == pytest.approx(4.0)
     assert claim_with(found, "d = 7: growth of the largest").predicted == pytest.approx(14 / 3)
-    # What crosses at p_c: curves of the tables are those of the claims.
-    for row in found.tables["table"]:
-        what = "largest clusters over V^(2/3)" if row["dimension"] >= 6 else "wrapping curves"
-        for kind in ("bond", "site"):
-            claim = claim_with(found, f"d = {row['dimension']}: p_c of {kind}")
-            assert f"where {what} of L = " in claim.name
-            entry = row["curves"]["wrapping"][kind]
-            at = np.argmin(np.abs(entry["p"] - claim.predicted))
-            small, large = entry["curves"]
-            assert small[at] == pytest.approx(large[at], rel=1e-6), "they cross there"
-            assert np.all(np.sign(large - small)[[at - 20, at + 20]] == [-1, 1])
+    # What crosses at p_c: curves drawn are those of the claims.
+    for d in TABLE.dimensions:
+        claim = said_of(found, d)["p_c bond"]
+        what = "largest clusters over V^(2/3)" if d >= 6 else "wrapping curves"
+        assert f"where {what} of L = " in claim.name
+        (plot,) = [p for p in found.plots if p.id == f"dimension-table-wrapping-{d}"]
+        small, large = plot.series[:2]
+        at = int(np.argmin(np.abs(np.array(small.x) - claim.predicted)))
+        assert small.y[at] == pytest.approx(large.y[at], rel=1e-6), "they cross there"
+        gap = np.subtract(large.y, small.y)
+        assert np.all(np.sign(gap[[at - 5, at + 5]]) == [-1, 1])
 
 
 #: Quantities that from six dimensions on are wrong besides: all are of the largest cluster there.
@@ -1196,6 +1205,15 @@ def test_crossing_of_analytic_curves():
         for _ in range(200)
     ]
     assert_close(np.mean(found), 0.51, np.std(found) / math.sqrt(200), bias=2e-4)
+    small, large = (
+        np.stack([curve(0.51 + shift, n) for shift in (-2e-3, 0, 2e-3)]) for n in (60, 300)
+    )
+    measured, (low, high) = mean_crossing(p, small, large)
+    assert measured == pytest.approx(0.51, abs=1e-3)
+    # The mean of three seeds, 2 / sqrt(3) thousandths a standard error, times t of 2 degrees of freedom.
+    assert (high - low) / 2 == pytest.approx(4.303 * 2e-3 / math.sqrt(3), rel=0.1)
+    assert mean_crossing(p, small[:2], large[:2])[1] == (-math.inf, math.inf)
+    small, large = np.clip(curve(0.51, 60), 0.01, 0.99), np.clip(curve(0.51, 300), 0.01, 0.99)
     # The other way round it lies at an end, and never outside.
     assert crossing(p, large, small) in (
         pytest.approx(0.4, abs=0.003),

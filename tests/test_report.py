@@ -188,8 +188,6 @@ def lattice_tables(name, n):
     """Figure data of the experiments on real lattices."""
     law = [x**-0.4 for x in n]
     other = [0.9 * x for x in law]
-    found = {"measured": 0.5, "interval": [0.4, None], "literature": 0.51, "verdict": "agrees"}
-    found["scale"] = "s = 1000..100000"
     lattices = ((2, "d = 2"), (0, "Bethe lattice"))
     if name == "regimes":
         laws = {"t": n, "random": law, "placed": other, "random_predicted": other}
@@ -197,43 +195,6 @@ def lattice_tables(name, n):
         return {
             "lattices": [{"dimension": d, "label": label, "table": at} for d, label in lattices]
         }
-    if name == "dimension-table":
-        wrapping = {"p": n, "lengths": [30, 90], "curves": [law, other], "largest": [law, other]}
-        wrapping["what"] = "wrapping curves"
-        curves = {"n": n, "linear": law, "free field": other, "loops": 0.1, "s": n, "survival": law}
-        curves |= {"mass": n, "radius": law, "depth": other}
-        curves["wrapping"] = {"bond": wrapping, "site": wrapping}
-        names = (
-            "tau",
-            "D",
-            "d_min",
-            "1/sigma",
-            "alpha",
-            "c/D",
-            "2/d_s - 1",
-            "p_c bond",
-            "p_c site",
-        )
-        rows = [{"dimension": d, **dict.fromkeys(names, found), "curves": curves} for d in (2, 3)]
-        rows[1]["tau"] = {**found, "measured": None, "interval": [None, None]}
-        return {"table": rows, "size_window": [10.0, 1000.0]}
-    if name == "mean-field-check":
-        rows = [
-            {
-                "dimension": d,
-                "s": n,
-                "survival": law,
-                "tree_survival": other,
-                "size": n,
-                "radius": law,
-                "loops": other,
-                "grid": n,
-                "lattice": law,
-                "tree": other,
-            }
-            for d in (5, 6)
-        ]
-        return {"table": rows, "size_window": [10.0, 1000.0]}
     both = [(d, label, k) for d, label in lattices for k in ("nearest", "adjusted")]
     return {
         "budgets": [100, 1000],
@@ -280,7 +241,7 @@ def claim(name="a claim", verdict="agrees", **more):
 #: Experiments whose records hold their plots.
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
-KEPT += ("sampling",)
+KEPT += ("sampling", "dimension-table")
 
 
 def kept_plots(name, size):

@@ -273,6 +273,27 @@ def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, No
     )
 
 
+def y_limits(values: Any, ends: Any) -> tuple[float, float]:
+    """Return limits that hold all values, and of their intervals no more than leaves them to be seen.
+
+    Parameters
+    ----------
+    values : array
+        What is to be seen; NaN does not count.
+    ends : array
+        Ends of intervals; infinite ones do not count.
+    """
+    shown = np.asarray(values, dtype=np.float64).ravel()
+    shown = shown[np.isfinite(shown)]
+    span = max(float(np.ptp(shown)), 0.15 * float(np.mean(np.abs(shown))))
+    more = np.asarray(ends, dtype=np.float64).ravel()
+    more = more[np.isfinite(more)]
+    more = np.clip(more, shown.min() - 0.8 * span, shown.max() + 0.8 * span)
+    every = np.concatenate([shown, more])
+    margin = 0.08 * max(float(np.ptp(every)), 0.3 * span)
+    return float(every.min() - margin), float(every.max() + margin)
+
+
 def _over(value: float | None, by: float | None) -> float | None:
     return value / by if value is not None and by else None
 

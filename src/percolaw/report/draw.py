@@ -19,8 +19,8 @@ MANY = 13
 _STYLE = {"measured": "-", "theory": "--", "reference": ":"}
 #: Panels beside each other.
 COLUMNS = 3
-#: From this many series in a panel on legends stand beside the panels, and take so many inches.
-CROWDED, LEGEND = 9, 3.2
+#: From this many groups in a panel on legends stand beside the panels, and take so many inches.
+CROWDED, LEGEND = 8, 3.2
 #: Letters in a line of a title or an axis.
 LINE = 60
 
@@ -34,7 +34,7 @@ def figures(plots: Sequence[Plot]) -> dict[str, Any]:
 
 
 def _figure(panels: list[Plot]) -> Any:
-    crowded = any(len(plot.series) >= CROWDED for plot in panels)
+    crowded = any(len(_groups(plot)) >= CROWDED for plot in panels)
     columns = 2 if len(panels) == 4 or crowded else COLUMNS
     columns = min(columns, len(panels))
     wide = {1: 6.4, 2: 5.4}.get(columns, 4.4)
@@ -140,6 +140,10 @@ def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
         axis.plot(x[full], y[full], marker, color=color, ms=5)
     style = ("-" if one.joined else "") + (marker if few else "")
     axis.plot([], [], style or marker, color=color, ms=5, lw=1.5, label=text or None)
+
+
+def _groups(plot: Plot) -> set[str]:
+    return {one.group or one.name for one in plot.series}
 
 
 def _positive(plot: Plot) -> bool:

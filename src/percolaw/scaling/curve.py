@@ -101,6 +101,33 @@ class LearningCurve:
             return None
         return fit.fit_power_law(used, part, how=how)
 
+    def seeds(self) -> tuple[LearningCurve, ...]:
+        """Return the curve of each seed by itself, usable where it was measured."""
+        usable = np.isfinite(self.loss) & (True if self.usable is None else self.usable)
+        pairs = zip(self.loss, usable, strict=True)
+        return tuple(LearningCurve(self.size, loss[None], good) for loss, good in pairs)
+
+    def beside_power_law(
+        self, exponent: float, window: tuple[float, float] | None = None
+    ) -> LearningCurve:
+        """Return the curve with a power law of a given exponent as its prediction.
+
+        The law runs through the geometric mean of all seeds inside the window; NaN if nothing is there.
+
+        Parameters
+        ----------
+        exponent : float
+            Positive where the loss falls.
+        window : (low, high), optional
+            All sizes if None.
+        """
+        law = self.size.astype(np.float64) ** -exponent
+        chosen = self._chosen(window)
+        level = np.log(self.mean()[chosen] / law[chosen])
+        level = level[np.isfinite(level)]
+        scale = np.exp(level.mean()) if level.size else np.nan
+        return LearningCurve(self.size, self.loss, self.usable, np.asarray(scale * law))
+
     def within(self, window: tuple[float, float] | None) -> LearningCurve:
         """Return the part of the curve inside a window, at sizes that are usable."""
         chosen = self._chosen(window)
