@@ -41,7 +41,8 @@ from percolaw.experiments.kernel_scaling import KernelScaling
 from percolaw.experiments.lattice_exponents import FIELD, LINEAR
 from percolaw.experiments.learnability import LEARNERS, Learnability, best_ratio
 from percolaw.experiments.mean_field_check import MeanFieldCheck
-from percolaw.experiments.regimes import FULL, SPACE_SHARE, Regimes, Windows, smooth
+from percolaw.experiments.regime_plots import FULL
+from percolaw.experiments.regimes import SPACE_SHARE, Regimes, Windows
 from percolaw.experiments.sampling import Sampling
 from percolaw.experiments.strategies import CASES, FARTHEST, GREEDY, RANDOM
 from percolaw.graph import Graph
@@ -57,6 +58,7 @@ from percolaw.scaling.allocation import (
     weighted_allocation,
 )
 from percolaw.scaling.crossing import crossing, mean_crossing
+from percolaw.scaling.fit import smoothed
 from percolaw.scaling.theory import zipf_weights
 from percolaw.targets.tree_walk import TreeWalk, expected_variance
 
@@ -991,11 +993,11 @@ def test_tiny_regimes_end_to_end():
 
 def test_smoothing_keeps_power_laws():
     x = np.geomspace(1, 1e4, 9)
-    np.testing.assert_allclose(smooth(x**-0.7), x**-0.7)
+    np.testing.assert_allclose(smoothed(x**-0.7), x**-0.7)
     bumped = x**-0.7
     bumped[4] *= 16.0
-    np.testing.assert_allclose(smooth(bumped)[3:6] / x[3:6] ** -0.7, [2.0, 4.0, 2.0])
-    assert smooth(np.array([2.0])).tolist() == [2.0]
+    np.testing.assert_allclose(smoothed(bumped)[3:6] / x[3:6] ** -0.7, [2.0, 4.0, 2.0])
+    assert smoothed(np.array([2.0])).tolist() == [2.0]
 
 
 # --- the table by dimension ------------------------------------------------------------------------

@@ -189,12 +189,6 @@ def lattice_tables(name, n):
     law = [x**-0.4 for x in n]
     other = [0.9 * x for x in law]
     lattices = ((2, "d = 2"), (0, "Bethe lattice"))
-    if name == "regimes":
-        laws = {"t": n, "random": law, "placed": other, "random_predicted": other}
-        at = [{"ratio": r, **laws, "placed_predicted": law} for r in (0.9, 1.0, 1.3)]
-        return {
-            "lattices": [{"dimension": d, "label": label, "table": at} for d, label in lattices]
-        }
     both = [(d, label, k) for d, label in lattices for k in ("nearest", "adjusted")]
     return {
         "budgets": [100, 1000],
@@ -241,7 +235,7 @@ def claim(name="a claim", verdict="agrees", **more):
 #: Experiments whose records hold their plots.
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
-KEPT += ("sampling", "dimension-table")
+KEPT += ("sampling", "dimension-table", "regimes")
 
 
 def kept_plots(name, size):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from percolaw.experiments.base import Row
 from percolaw.lattice import BetheLattice
 from percolaw.rng import Streams
 from percolaw.scaling import allocation, fit, theory
+from percolaw.scaling.curve import LearningCurve
 
 FloatArray = toy.FloatArray
 
@@ -63,6 +65,28 @@ class Boxes:
 def label(dimension: int) -> str:
     """Return how a lattice is called in claims and figures."""
     return "Bethe lattice" if dimension == BETHE else f"d = {dimension}"
+
+
+def about(dimension: int, quantity: str, ratio: float = 1.0) -> dict[str, str]:
+    """Return what a claim speaks of: the lattice at p = ratio p_c (all of the box at ratio 0)."""
+    lattice = label(dimension) if dimension == BETHE else f"lattice {label(dimension)}"
+    place = {0.0: "full box", 1.0: "p_c"}.get(ratio, f"{ratio:g} p_c")
+    return {"source": f"{lattice}, {place}", "quantity": quantity}
+
+
+def common_curve(rows: Sequence[Row], size: str, name: str) -> LearningCurve:
+    """Return the losses of all rows on the sizes that all have; a loss of 0 is taken as 1e-12.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        One a seed; sizes of all begin alike.
+    size, name : str
+        Keys of sizes and losses.
+    """
+    n = min(min(len(r[size]), len(r[name])) for r in rows)
+    loss = np.array([r[name][:n] for r in rows], dtype=np.float64)
+    return LearningCurve(np.array(rows[0][size][:n]), np.maximum(loss, 1e-12))
 
 
 def check_dimensions(dimensions: tuple[int, ...]) -> None:

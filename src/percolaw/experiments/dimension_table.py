@@ -12,6 +12,7 @@ from percolaw import checks
 from percolaw.critical import critical_exponents, hypercubic_threshold
 from percolaw.experiments import boxes, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.boxes import about
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.lattice_exponents import (
     FIELD,
@@ -19,7 +20,6 @@ from percolaw.experiments.lattice_exponents import (
     LINEAR,
     LITERATURE,
     LatticeCurves,
-    about,
     lattice_curves,
     mean_claim,
     threshold_claim,

@@ -19,6 +19,7 @@ from percolaw.critical import (
 )
 from percolaw.experiments import claims
 from percolaw.experiments.base import Row
+from percolaw.experiments.boxes import about
 from percolaw.experiments.claims import Claim, judge
 from percolaw.scaling import fit
 from percolaw.scaling.crossing import mean_crossing
@@ -200,11 +201,6 @@ def lattice_curves(dimension: int, lengths: Sequence[int], rows: Sequence[Row]) 
     )
 
 
-def about(dimension: int, quantity: str, **more: str) -> dict[str, str]:
-    """Return what a claim speaks of."""
-    return {"source": f"lattice d = {dimension}, p_c", "quantity": quantity, **more}
-
-
 def mean_claim(
     lattice: LatticeCurves,
     quantity: str,
@@ -229,7 +225,7 @@ def mean_claim(
         Further keys of `about`.
     """
     x = values[np.isfinite(values)]
-    on = about(lattice.dimension, quantity, **more)
+    on = about(lattice.dimension, quantity) | more
     name = f"d = {lattice.dimension}: {name}"
     if x.size:
         return claims.mean(name, LITERATURE, predicted, x, tolerance, about=on)

@@ -13,6 +13,7 @@ from percolaw import checks
 from percolaw.critical import hypercubic_threshold, threshold_source
 from percolaw.experiments import boxes, claims, plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.boxes import about
 from percolaw.experiments.claims import Claim, judge
 from percolaw.lattice import BetheLattice
 from percolaw.rng import Streams
@@ -349,11 +350,6 @@ PANELS = {
     ),
     "ratio": ("Ratio of the losses", "Loss of 1-NN on lattices over that on trees."),
 }
-
-
-def about(d: int, quantity: str) -> dict[str, str]:
-    """Return what a claim speaks of."""
-    return {"source": f"lattice d = {d}, p_c", "quantity": quantity}
 
 
 def relative_radius(part: dict[str, float]) -> float:

@@ -122,6 +122,8 @@ class Plot:
         File whose panels are all plots of this name; the plot's own id if empty.
     y_limits : tuple of float or None
         Ends of the y axis of pictures; None leaves an end to the data.
+    ordered : bool
+        Whether the series follow one another, as those of a rising parameter do: shades in pictures.
     """
 
     id: str
@@ -137,6 +139,7 @@ class Plot:
     fit: bool = True
     figure: str = ""
     y_limits: tuple[float | None, float | None] = (None, None)
+    ordered: bool = False
 
 
 # --- making them -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments.plots import Plot, Series
-from percolaw.report.style import BLACK, CYCLE, GREY, new, window
+from percolaw.report.style import BLACK, CYCLE, GREY, new, shades, window
 
 #: Markers of measured series, in order.
 MARKERS = "os^Dv<>phX*P"
@@ -19,8 +19,10 @@ MANY = 13
 _STYLE = {"measured": "-", "theory": "--", "reference": ":"}
 #: Panels beside each other.
 COLUMNS = 3
-#: From this many groups in a panel on legends stand beside the panels, and take so many inches.
-CROWDED, LEGEND = 8, 3.2
+#: From this many groups in a panel on legends stand beside the panels.
+CROWDED = 8
+#: Widest figure with legends beside its panels, inches.
+WIDEST = 19.0
 #: Letters in a line of a title or an axis.
 LINE = 60
 
@@ -35,11 +37,12 @@ def figures(plots: Sequence[Plot]) -> dict[str, Any]:
 
 def _figure(panels: list[Plot]) -> Any:
     crowded = any(len(_groups(plot)) >= CROWDED for plot in panels)
-    columns = 2 if len(panels) == 4 or crowded else COLUMNS
+    legend = max(map(_legend_width, panels)) if crowded else 0.0
+    columns = 2 if len(panels) == 4 or COLUMNS * (4.4 + legend) > WIDEST else COLUMNS
     columns = min(columns, len(panels))
     wide = {1: 6.4, 2: 5.4}.get(columns, 4.4)
-    rows, width = -(-len(panels) // columns), wide + LEGEND * crowded
-    figure, axes = new(columns, rows, width=width, height=0.76 * wide)
+    rows = -(-len(panels) // columns)
+    figure, axes = new(columns, rows, width=wide + legend, height=0.76 * wide)
     for axis, plot in zip(axes, panels, strict=False):
         panel(axis, plot, crowded)
     for axis in axes[len(panels) :]:
@@ -55,7 +58,7 @@ def panel(axis: Any, plot: Plot, beside: bool = False) -> None:
     """
     if plot.window is not None:
         window(axis, *plot.window)
-    color = colors(plot.series)
+    color = colors(plot.series, plot.ordered)
     turn, seen = 0, set()
     told: dict[str, str] = {}
     for one in plot.series:
@@ -81,11 +84,17 @@ def panel(axis: Any, plot: Plot, beside: bool = False) -> None:
     axis.legend(fontsize=8, **place)
 
 
-def colors(series: Sequence[Series]) -> dict[str, str]:
+def colors(series: Sequence[Series], ordered: bool = False) -> dict[str, str]:
     """Return the colour of every series: one a group, black and grey for what stands alone.
 
     The first theory that belongs to no measured series and no group is black, the next ones have
     colours of their own; such references are grey.
+
+    Parameters
+    ----------
+    series : sequence of Series
+    ordered : bool
+        Shades from dark to light for what is measured, in place of colours.
     """
     found: dict[str, str] = {}
     groups: dict[str, str] = {}
@@ -98,9 +107,11 @@ def colors(series: Sequence[Series]) -> dict[str, str]:
         elif one.kind == "theory" and alone and BLACK not in found.values():
             found[one.name] = BLACK
         else:
-            groups.setdefault(group, CYCLE[len(groups) % len(CYCLE)])
-            found[one.name] = groups[group]
-    return found
+            groups[one.name] = group
+    names = list(dict.fromkeys(groups.values()))
+    cycle = [CYCLE[i % len(CYCLE)] for i in range(len(names))]
+    palette = dict(zip(names, shades(len(names)) if ordered else cycle, strict=True))
+    return found | {name: palette[group] for name, group in groups.items()}
 
 
 def label(one: Series) -> str:
@@ -140,6 +151,12 @@ def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
         axis.plot(x[full], y[full], marker, color=color, ms=5)
     style = ("-" if one.joined else "") + (marker if few else "")
     axis.plot([], [], style or marker, color=color, ms=5, lw=1.5, label=text or None)
+
+
+def _legend_width(plot: Plot) -> float:
+    """Inches that the legend of a plot takes, about."""
+    texts = (label(one).removeprefix(f"{one.group}, ") for one in plot.series)
+    return 0.6 + 0.065 * max(map(len, texts), default=0)
 
 
 def _groups(plot: Plot) -> set[str]:

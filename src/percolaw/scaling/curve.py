@@ -159,13 +159,22 @@ class LearningCurve:
         theory = LearningCurve(self.size, self.as_predicted().loss[:1].copy(), self.usable)
         return float(theory.slopes(window)[0])
 
-    def local(self, how: Aggregate = "geometric") -> FloatArray:
-        """Return the local exponents of the curve of all seeds, (n_sizes,); NaN where unmeasured."""
+    def local(self, how: Aggregate = "geometric", smooth: bool = False) -> FloatArray:
+        """Return the local exponents of the curve of all seeds, (n_sizes,); NaN where unmeasured.
+
+        Parameters
+        ----------
+        how : {"geometric", "mean", "median"}
+            How seeds become one curve.
+        smooth : bool
+            Whether that curve is first averaged with its neighbours, see `percolaw.scaling.fit.smoothed`.
+        """
         mean = self.mean(how)
         good = np.isfinite(mean)
         local = np.full(mean.size, np.nan)
         if good.sum() > 2:
-            local[good] = fit.local_exponents(self.size[good], mean[good])
+            curve = fit.smoothed(mean[good]) if smooth else mean[good]
+            local[good] = fit.local_exponents(self.size[good], curve)
         return local
 
     def mean(self, how: Aggregate = "geometric") -> FloatArray:

@@ -39,6 +39,14 @@ def local_exponents(size: npt.ArrayLike, loss: npt.ArrayLike) -> FloatArray:
     return np.asarray(slope[0] if np.ndim(loss) == 1 else slope)
 
 
+def smoothed(curve: FloatArray) -> FloatArray:
+    """Return a positive curve averaged geometrically with its neighbours, weights 1, 2, 1; ends stay."""
+    logs = np.log(curve)
+    out = logs.copy()
+    out[1:-1] = 0.25 * logs[:-2] + 0.5 * logs[1:-1] + 0.25 * logs[2:]
+    return np.asarray(np.exp(out))
+
+
 def log_slopes(size: npt.ArrayLike, curves: npt.ArrayLike) -> FloatArray:
     """Return d log curve / d log size of each curve by least squares: one a seed, before any average.
 
