@@ -39,7 +39,7 @@ from percolaw.experiments.boxes import BETHE, Boxes
 from percolaw.experiments.dimension_table import DimensionTable
 from percolaw.experiments.kernel_scaling import KernelScaling
 from percolaw.experiments.lattice_exponents import FIELD, LINEAR
-from percolaw.experiments.learnability import LEARNERS, Learnability, best_ratio
+from percolaw.experiments.learnability import LEARNERS, Learnability
 from percolaw.experiments.mean_field_check import MeanFieldCheck
 from percolaw.experiments.regime_plots import FULL
 from percolaw.experiments.regimes import SPACE_SHARE, Regimes, Windows
@@ -1905,16 +1905,18 @@ def test_best_ratio_is_the_vertex_of_a_parabola():
     ratios = np.array([0.9, 1.0, 1.1, 1.3, 1.6])
     for best in (0.99, 1.07, 1.2):
         loss = np.exp(3.0 * np.log(ratios / best) ** 2 - 1.0)
-        assert best_ratio(ratios, loss) == pytest.approx(best, rel=1e-9)
-    assert best_ratio(ratios, ratios**2.0) == pytest.approx(0.9)
-    assert best_ratio(ratios, ratios**-2.0) == pytest.approx(1.6)
-    assert math.isnan(best_ratio(ratios, np.full(5, np.nan)))
+        assert fit.least_at(ratios, loss) == pytest.approx(best, rel=1e-9)
+    assert fit.least_at(ratios, ratios**2.0) == pytest.approx(0.9)
+    assert fit.least_at(ratios, ratios**-2.0) == pytest.approx(1.6)
+    assert math.isnan(fit.least_at(ratios, np.full(5, np.nan)))
     # What could not be learned does not count: not as least, not as a neighbour.
     loss = np.array([np.nan, np.nan, 0.5, 0.4, 0.6])
-    assert 1.1 < best_ratio(ratios, loss) < 1.6
-    assert best_ratio(ratios, np.array([np.nan, 0.3, 0.4, 0.5, 0.6])) == pytest.approx(1.0)
-    assert best_ratio(ratios, np.array([np.nan, np.nan, 0.4, np.nan, np.nan])) == pytest.approx(1.1)
-    assert 1.0 <= best_ratio(ratios, np.array([1.0, 0.5, 0.5, 0.5, 1.0])) <= 1.1
+    assert 1.1 < fit.least_at(ratios, loss) < 1.6
+    assert fit.least_at(ratios, np.array([np.nan, 0.3, 0.4, 0.5, 0.6])) == pytest.approx(1.0)
+    assert fit.least_at(ratios, np.array([np.nan, np.nan, 0.4, np.nan, np.nan])) == pytest.approx(
+        1.1
+    )
+    assert 1.0 <= fit.least_at(ratios, np.array([1.0, 0.5, 0.5, 0.5, 1.0])) <= 1.1
 
 
 LEARNABLE = Learnability(
@@ -1952,7 +1954,8 @@ def test_the_best_p_is_found_where_it_is():
         found = LEARNABLE.conclude(learnable_rows(best))
         assert {c.verdict for c in found.claims} == {"disagrees"}
         assert all(c.measured == pytest.approx(best, rel=0.02) for c in found.claims)
-    np.testing.assert_allclose(found.tables["table"][0]["best"], 1.15, rtol=0.02)
+    (plot,) = [p for p in found.plots if p.id == "learnability-best-nearest"]
+    np.testing.assert_allclose(plot.series[0].y, 1.15, rtol=0.02)
 
 
 def test_all_clusters_are_learned():
@@ -2003,9 +2006,10 @@ def test_budgets_larger_than_all_data_are_left_out(monkeypatch):
     assert all(row["kept_share"] * 10_000 == row["total"] for row in rows if row["dimension"] == 2)
     found = e.conclude(rows)
     assert not [c for c in found.claims if "10000000" in c.name]
-    for entry in found.tables["table"]:
-        assert np.isnan(entry["best"][1])
-        assert entry["best_interval"][1] == (-np.inf, np.inf)
+    for learner in LEARNERS:
+        (plot,) = [p for p in found.plots if p.id == f"learnability-best-{learner}"]
+        for one in plot.series[:2]:
+            assert (one.y[1], one.low[1], one.high[1]) == (None, None, None)
     check_figures(e, rows)
     only = dataclasses.replace(e, budgets=(10**7,))
     lost = [{**row, **{name: [None] for name in LEARNERS}} for row in rows]

@@ -176,35 +176,10 @@ def tables(name, size=5):
             "trusted_from": {"sphere": None},
             "threshold": 0.99,
         }
-    if name in LATTICES:
-        return lattice_tables(name, n)
     if name == "parameters-vs-dof":
         family = {"name": "GPT", "parameters": [1e8, 1e9, 1e10], "width": [768, 1800, 5000]}
         return {"families": [family]}
     return {}
-
-
-def lattice_tables(name, n):
-    """Figure data of the experiments on real lattices."""
-    law = [x**-0.4 for x in n]
-    other = [0.9 * x for x in law]
-    lattices = ((2, "d = 2"), (0, "Bethe lattice"))
-    both = [(d, label, k) for d, label in lattices for k in ("nearest", "adjusted")]
-    return {
-        "budgets": [100, 1000],
-        "table": [
-            {
-                "dimension": d,
-                "label": label,
-                "learner": learner,
-                "ratios": n,
-                "loss": [law, [None, *other[1:]]],
-                "best": [1.1, None],
-                "best_interval": [[1.0, 1.2], [None, None]],
-            }
-            for d, label, learner in both
-        ],
-    }
 
 
 LATTICES = ("regimes", "dimension-table", "mean-field-check", "sampling", "learnability")
@@ -235,7 +210,7 @@ def claim(name="a claim", verdict="agrees", **more):
 #: Experiments whose records hold their plots.
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
-KEPT += ("sampling", "dimension-table", "regimes")
+KEPT += ("sampling", "dimension-table", "regimes", "learnability")
 
 
 def kept_plots(name, size):

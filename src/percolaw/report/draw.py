@@ -66,12 +66,15 @@ def panel(axis: Any, plot: Plot, beside: bool = False) -> None:
         turn += one.kind == "measured"
         follows = bool(one.group) and one.group in seen
         seen.add(one.group)
+        if follows:
+            marker = "o"
         _series(axis, one, color[one.name], marker, "" if follows else label(one))
         if follows:
-            line = _STYLE[one.kind] if one.joined else "_"
+            alone = "o" if one.kind == "measured" else "_"
+            line = _STYLE[one.kind] if one.joined else alone
             told.setdefault(line, one.name.removeprefix(f"{one.group}, "))
     for style, name in told.items():
-        axis.plot([], [], style, color=BLACK, ms=10, lw=1.3, label=name)
+        axis.plot([], [], style, color=BLACK, ms=5 if style == "o" else 10, lw=1.3, label=name)
     axis.set(
         xscale="log" if plot.x_log else "linear",
         yscale="log" if plot.y_log and _positive(plot) else "linear",

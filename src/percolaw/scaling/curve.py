@@ -148,6 +148,10 @@ class LearningCurve:
         chosen = self._chosen(window)
         return -fit.log_slopes(self.size[chosen], self.loss[:, chosen])
 
+    def least_at(self) -> FloatArray:
+        """Return where the curve of each seed is least, as `percolaw.scaling.fit.least_at` finds it."""
+        return np.array([fit.least_at(self.size, loss) for loss in self.loss])
+
     def predicted_exponent(self, window: tuple[float, float] | None = None) -> float:
         """Return the exponent of the predicted curve, fitted as that of a seed is.
 
