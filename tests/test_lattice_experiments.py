@@ -23,17 +23,7 @@ from percolaw.cli.experiments import configure
 from percolaw.clusters import growth, hypercubic
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.growth import grow_stopped
-from percolaw.experiments import (
-    OVERRIDES,
-    REPRODUCTIONS,
-    boxes,
-    experiment_class,
-    pruning,
-    sampling,
-    strategies,
-    tasks,
-    toy,
-)
+from percolaw.experiments import boxes, pruning, sampling, strategies, tasks, toy
 from percolaw.experiments.base import canonical_json, plain
 from percolaw.experiments.boxes import BETHE, Boxes
 from percolaw.experiments.dimension_table import DimensionTable
@@ -43,6 +33,8 @@ from percolaw.experiments.learnability import LEARNERS, Learnability
 from percolaw.experiments.mean_field_check import MeanFieldCheck
 from percolaw.experiments.regime_plots import FULL
 from percolaw.experiments.regimes import SPACE_SHARE, Regimes, Windows
+from percolaw.experiments.registry import experiment_class
+from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
 from percolaw.experiments.sampling import Sampling
 from percolaw.experiments.strategies import CASES, FARTHEST, GREEDY, RANDOM
 from percolaw.graph import Graph
