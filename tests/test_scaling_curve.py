@@ -295,14 +295,14 @@ def test_power_laws_beside_a_curve():
     curve = power_laws([0.4, 0.6])
     beside = curve.beside_power_law(0.5)
     np.testing.assert_allclose(beside.predicted, curve.mean())
-    assert beside.predicted_exponent((10.0, 1000.0)) == pytest.approx(0.5)
+    assert beside.predicted_slope((10.0, 1000.0)) == pytest.approx(0.5)
     # Through the middle of the window, whatever is outside.
     curve.loss[:, :3] *= 100.0
     steep = curve.beside_power_law(1.0, (10.0, 1000.0))
     inside = curve.size >= 10.0
     middle = np.log(curve.mean()[inside] / steep.predicted[inside]).mean()
     assert middle == pytest.approx(0.0, abs=1e-12)
-    assert steep.predicted_exponent() == pytest.approx(1.0)
+    assert steep.predicted_slope() == pytest.approx(1.0)
     assert np.isnan(curve.beside_power_law(1.0, (1e4, 1e5)).predicted).all()
     with pytest.raises(ValueError, match="no prediction"):
-        curve.predicted_exponent()
+        curve.predicted_slope()

@@ -267,7 +267,7 @@ class Sampling:
         window = curves[UNIFORM].upper(self.decades)
         text = "T = {:.0f}..{:.0f}".format(*window)
         slopes = {s: curves[s].slopes(window) for s in case.limits}
-        predicted = {s: curves[s].predicted_exponent(window) for s in case.limits}
+        predicted = {s: curves[s].predicted_slope(window) for s in case.limits}
         claimed = {
             s: self._claim(
                 case,

@@ -19,10 +19,10 @@ MANY = 13
 _STYLE = {"measured": "-", "theory": "--", "reference": ":"}
 #: Panels beside each other.
 COLUMNS = 3
-#: From this many groups in a panel on legends stand beside the panels.
-CROWDED = 8
-#: Widest figure with legends beside its panels, inches.
-WIDEST = 19.0
+#: Share of a panel that a legend may cover; with a larger one all stand below their panels.
+COVERED = 0.16
+#: Height of a line of a legend, width of a character and of what stands before them, in inches.
+_LEGEND = (0.165, 0.06, 0.5)
 #: Letters in a line of a title or an axis.
 LINE = 60
 
@@ -36,25 +36,33 @@ def figures(plots: Sequence[Plot]) -> dict[str, Any]:
 
 
 def _figure(panels: list[Plot]) -> Any:
-    crowded = any(len(_groups(plot)) >= CROWDED for plot in panels)
-    legend = max(map(_legend_width, panels)) if crowded else 0.0
-    columns = 2 if len(panels) == 4 or COLUMNS * (4.4 + legend) > WIDEST else COLUMNS
-    columns = min(columns, len(panels))
+    columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
     wide = {1: 6.4, 2: 5.4}.get(columns, 4.4)
-    rows = -(-len(panels) // columns)
-    figure, axes = new(columns, rows, width=wide + legend, height=0.76 * wide)
+    height = 0.76 * wide
+    figure, axes = new(columns, -(-len(panels) // columns), width=wide, height=height)
     for axis, plot in zip(axes, panels, strict=False):
-        panel(axis, plot, crowded)
+        panel(axis, plot)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
+    line, character, handle = _LEGEND
+    names = [axis.get_legend_handles_labels()[1] for axis in axes]
+    areas = [len(n) * line * (handle + character * max(map(len, n), default=0)) for n in names]
+    if max(areas) > COVERED * wide * height:
+        more = max(axis.get_xlabel().count("\n") for axis in axes)  # further lines of a label
+        below = -0.2 - 0.05 * more
+        for axis in axes[: len(panels)]:
+            axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.0, below), borderaxespad=0)
+        rows = [max(map(len, names[i : i + columns])) for i in range(0, len(axes), columns)]
+        figure.set_figheight(figure.get_figheight() + (sum(rows) + more * len(rows)) * line)
+        figure.draw_without_rendering()  # legends move with their axes: the second layout holds them
     return figure
 
 
-def panel(axis: Any, plot: Plot, beside: bool = False) -> None:
+def panel(axis: Any, plot: Plot) -> None:
     """Draw one plot into Matplotlib axes.
 
     In a group only the first series has a line in the legend; what stands for the others (a prediction, a
-    limit) is said once, in black. The legend stands `beside` the axes or where there is room in them.
+    limit) is said once, in black.
     """
     if plot.window is not None:
         window(axis, *plot.window)
@@ -83,8 +91,7 @@ def panel(axis: Any, plot: Plot, beside: bool = False) -> None:
         title=textwrap.fill(plot.title, LINE),
         ylim=plot.y_limits,
     )
-    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if beside else {}
-    axis.legend(fontsize=8, **place)
+    axis.legend(fontsize=8)
 
 
 def colors(series: Sequence[Series], ordered: bool = False) -> dict[str, str]:
@@ -154,16 +161,6 @@ def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
         axis.plot(x[full], y[full], marker, color=color, ms=5)
     style = ("-" if one.joined else "") + (marker if few else "")
     axis.plot([], [], style or marker, color=color, ms=5, lw=1.5, label=text or None)
-
-
-def _legend_width(plot: Plot) -> float:
-    """Inches that the legend of a plot takes, about."""
-    texts = (label(one).removeprefix(f"{one.group}, ") for one in plot.series)
-    return 0.6 + 0.065 * max(map(len, texts), default=0)
-
-
-def _groups(plot: Plot) -> set[str]:
-    return {one.group or one.name for one in plot.series}
 
 
 def _positive(plot: Plot) -> bool:

@@ -152,7 +152,7 @@ class LearningCurve:
         """Return where the curve of each seed is least, as `percolaw.scaling.fit.least_at` finds it."""
         return np.array([fit.least_at(self.size, loss) for loss in self.loss])
 
-    def predicted_exponent(self, window: tuple[float, float] | None = None) -> float:
+    def predicted_slope(self, window: tuple[float, float] | None = None) -> float:
         """Return the exponent of the predicted curve, fitted as that of a seed is.
 
         Raises
