@@ -41,6 +41,7 @@ ALLOWED = {
     "targets": _TREES | {"covariance", "neighbors"},
     "learners": _TREES | {"covariance", "neighbors"},
     "datasets": _TREES | {"locks", "lattice", "critical", "clusters", "embedding", "targets"},
+    "learning": _BASE | {"covariance", "targets", "learners", "datasets", "scaling"},
     "scaling": _BASE,
     "dimension": _BASE | {"distances", "neighbors"},
     "experiments": _TREES

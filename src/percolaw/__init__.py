@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from percolaw.datasets.lattice import make_lattice
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
+    from percolaw.datasets.sources import (
+        Cube,
+        FiniteCluster,
+        InfiniteCluster,
+        LatticeCluster,
+        Manifold,
+        PointFile,
+    )
     from percolaw.dimension.report import estimate_dimension
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
@@ -38,11 +46,12 @@ if TYPE_CHECKING:
     from percolaw.learners.random_features import RandomFeatures
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
+    from percolaw.learning import learning_curve
     from percolaw.neighbors import nearest_neighbors
     from percolaw.rng import Streams
     from percolaw.runs.run import run
     from percolaw.scaling.allocation import numerical_allocation, optimal_allocation
-    from percolaw.scaling.curve import scaling_curve
+    from percolaw.scaling.curve import LearningCurve, scaling_curve
     from percolaw.scaling.diagnose import diagnose
     from percolaw.scaling.fit import fit_power_law, geometric, local_exponents
     from percolaw.scaling.theory import (
