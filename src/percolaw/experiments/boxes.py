@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.critical import critical_exponents, hypercubic_threshold
-from percolaw.experiments import toy
+from percolaw.experiments import fields, toy
 from percolaw.experiments.base import Row
+from percolaw.experiments.fields import Range
 from percolaw.lattice import BetheLattice
 from percolaw.rng import Streams
 from percolaw.scaling import allocation, fit, theory
@@ -32,19 +33,17 @@ SURVIVAL_SIZES = 2 ** np.arange(24)
 class Boxes:
     """Boxes of hypercubic lattices with free edges, and the clusters of random sites in them."""
 
-    n_sites: int = 1_000_000
+    n_sites: Annotated[int, Range(1000, 10**9)] = 1_000_000
     """Sites of a box, about: its length is the nearest integer to their d-th root."""
-    n_draws: int = 2000
+    n_draws: Annotated[int, Range(0)] = 2000
     """Random sites whose whole clusters are the data, each cluster once; 0 takes all of the box."""
-    min_size: int = 30
+    min_size: Annotated[int, Range(2)] = 30
     """Smallest cluster kept."""
     coordination_number: int = 6
     """z of the Bethe lattice."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_sites", self.n_sites, minimum=1000, maximum=10**9)
-        checks.integer("n_draws", self.n_draws, minimum=0)
-        checks.integer("min_size", self.min_size, minimum=2)
+        fields.check(self)
         checks.coordination_number(self.coordination_number)
 
     def check_memory(self) -> None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from percolaw import checks
-from percolaw.critical import critical_exponents, hypercubic_threshold
-from percolaw.experiments import boxes, toy
+from percolaw.critical import Kind, critical_exponents, hypercubic_threshold
+from percolaw.experiments import boxes, fields, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.boxes import about
 from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.experiments.lattice_exponents import (
     FIELD,
     KINDS,
     LINEAR,
     LITERATURE,
+    THRESHOLDS,
     LatticeCurves,
     lattice_curves,
     mean_claim,
@@ -48,10 +50,6 @@ class DimensionTable:
     title: ClassVar[str] = "The paper's table by dimension, measured: tau, D, sigma, alpha, c/D"
     source: ClassVar[str] = "Brill 2024, section 4.4; docs/lattices.md"
     extra: ClassVar[tuple[str, str]] = ("pyamg", "lattice")
-    judged: ClassVar[tuple[str, ...]] = (
-        *("n_seeds", "dimensions", "size_window", "learn_from", "learn_share", "tau_tolerance"),
-        *("dimension_tolerance", "cutoff_tolerance", "threshold_tolerance", "tolerance"),
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -81,22 +79,22 @@ class DimensionTable:
         ),
     }
 
-    dimensions: tuple[int, ...] = (2, 3, 4, 5, 6, 7)
+    dimensions: Annotated[tuple[int, ...], JUDGED] = (2, 3, 4, 5, 6, 7)
     """Lattice dimensions."""
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent repetitions."""
-    max_size: int = 1_000_000
+    max_size: Annotated[int, Range(10_000)] = 1_000_000
     """Clusters are stopped at this size and counted."""
-    budget: int = 20_000_000
+    budget: Annotated[int, Range(10_000)] = 20_000_000
     """Sites grown for the sizes of a dimension and seed, about."""
     below: tuple[float, float] = (0.04, 0.08)
     """1 - p/p_c of the two points that 1/sigma is the slope between."""
-    field_size: int = 1_000_000
+    field_size: Annotated[int, Range(10_000)] = 1_000_000
     """Sites of balls of the incipient infinite cluster: the first ones, breadth-first, of clusters that
     have as many."""
-    n_balls: int = 6
+    n_balls: Annotated[int, Range(1)] = 6
     """Balls of each seed whose radius and depth are measured."""
-    n_learned: int = 2
+    n_learned: Annotated[int, Range(1)] = 2
     """How many of them are learned."""
     per_decade: int = 4
     """Training sizes a decade."""
@@ -104,34 +102,30 @@ class DimensionTable:
     """Test sites."""
     sweep_sites: tuple[int, int] = (10_000, 100_000)
     """Sites of the small and the large torus whose wrapping curves cross at p_c, about."""
-    n_sweeps: int = 40
+    n_sweeps: Annotated[int, Range(2)] = 40
     """Sweeps of each torus and seed."""
-    size_window: tuple[float, float] = (1000.0, 100_000.0)
+    size_window: Annotated[tuple[float, float], JUDGED] = (1000.0, 100_000.0)
     """Sizes on which tau (up to max_size), D and d_min (growing balls) are fitted."""
-    learn_from: float = 100.0
+    learn_from: Annotated[float, JUDGED] = 100.0
     """Smallest number of observed sites in the learning exponents."""
-    learn_share: float = 0.02
+    learn_share: Annotated[float, JUDGED] = 0.02
     """Largest share of sites observed in the learning exponents."""
-    tau_tolerance: float = 0.01
+    tau_tolerance: Tolerance = 0.01
     """Deviation of tau that counts as agreement."""
-    dimension_tolerance: float = 0.02
+    dimension_tolerance: Tolerance = 0.02
     """Relative deviation of D and d_min that counts as agreement."""
-    cutoff_tolerance: float = 0.05
+    cutoff_tolerance: Tolerance = 0.05
     """Relative deviation of 1/sigma that counts as agreement."""
-    threshold_tolerance: float = 0.005
+    threshold_tolerance: Tolerance = 0.005
     """Relative deviation of p_c that counts as agreement."""
-    tolerance: float = 0.03
+    tolerance: Tolerance = 0.03
     """Deviation of a learning exponent that counts as agreement."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         if not self.dimensions or boxes.BETHE in self.dimensions:
             raise ValueError(f"dimensions must hold 2 to 8; got {self.dimensions}.")
         boxes.check_dimensions(self.dimensions)
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("max_size", self.max_size, minimum=10_000)
-        checks.integer("field_size", self.field_size, minimum=10_000)
-        checks.integer("budget", self.budget, minimum=10_000)
-        checks.integer("n_sweeps", self.n_sweeps, minimum=2)
         if len(self.below) != 2:
             raise ValueError(f"below must hold two numbers; got {self.below}.")
         if len(self.size_window) != 2 or not 1.0 <= self.size_window[0] < self.size_window[1]:
@@ -146,7 +140,6 @@ class DimensionTable:
             raise ValueError(
                 f"below must hold two rising numbers between 0 and 1; got {self.below}."
             )
-        checks.integer("n_balls", self.n_balls, minimum=1)
         checks.integer(
             "n_learned (at most n_balls)", self.n_learned, minimum=1, maximum=self.n_balls
         )
@@ -164,7 +157,7 @@ class DimensionTable:
 
     def cells(self) -> list[Cell]:
         """A unit is a dimension, a seed and one of: sizes, sizes below p_c, learning, p_c (two kinds)."""
-        kinds = ("sizes", "below", "learning", *(f"threshold {kind}" for kind in KINDS))
+        kinds = ("sizes", "below", "learning", *THRESHOLDS)
         return [
             {"dimension": d, "kind": kind, "seed": seed}
             for d in self.dimensions
@@ -183,7 +176,7 @@ class DimensionTable:
         elif kind == "learning":
             found = self._learning(d, streams)
         else:
-            found = self._threshold(d, kind.split()[1], streams)
+            found = self._threshold(d, THRESHOLDS[kind], streams)
         return [{**cell, **found}]
 
     def n_clusters(self, d: int) -> int:
@@ -254,16 +247,14 @@ class DimensionTable:
         out |= {"radius": np.exp(radius), "depth": np.exp(depth)}
         return out | {name: fit.aggregate(found) for name, found in curves.items()}
 
-    def _threshold(self, d: int, kind: str, streams: Streams) -> Row:
+    def _threshold(self, d: int, kind: Kind, streams: Streams) -> Row:
         from percolaw.clusters.hypercubic import HypercubicLattice, sweep
 
-        known = hypercubic_threshold(d, "bond" if kind == "bond" else "site")
+        known = hypercubic_threshold(d, kind)
         p = known * np.linspace(1.0 - 0.8 * REACH, 1.0 + 0.8 * REACH, 161)
         out: Row = {"p": p}
         for i, length in enumerate(self._lengths(d)):
-            lattice = HypercubicLattice(
-                d, length, "bond" if kind == "bond" else "site", periodic=True
-            )
+            lattice = HypercubicLattice(d, length, kind, periodic=True)
             total = lattice.n_bonds if kind == "bond" else lattice.n_sites
             low, high = (1.0 - REACH) * known, min((1.0 + REACH) * known, 1.0)
             records = np.unique(np.linspace(low * total, high * total, N_RECORDS).astype(np.int64))

@@ -32,6 +32,8 @@ Window: TypeAlias = tuple[float, float]
 #: Where predictions come from.
 LITERATURE = "literature (percolaw.critical)"
 KINDS: tuple[Kind, ...] = ("bond", "site")
+#: What cells and rows call the units of the thresholds.
+THRESHOLDS: dict[str, Kind] = {f"threshold {kind}": kind for kind in KINDS}
 #: Targets on grown clusters.
 LINEAR, FIELD = "linear", "free field"
 #: From here on tori scale with their volume.
@@ -177,8 +179,8 @@ def lattice_curves(dimension: int, lengths: Sequence[int], rows: Sequence[Row]) 
 
     def tori(name: str) -> dict[str, tuple[LearningCurve, ...]]:
         return {
-            kind: tuple(curve(kinds[f"threshold {kind}"], "p", f"{name}_{i}") for i in (0, 1))
-            for kind in KINDS
+            kind: tuple(curve(kinds[word], "p", f"{name}_{i}") for i in (0, 1))
+            for word, kind in THRESHOLDS.items()
         }
 
     return LatticeCurves(

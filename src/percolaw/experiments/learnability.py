@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
-from percolaw.experiments import boxes, claims, plots, toy
+from percolaw.experiments import boxes, claims, fields, plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.boxes import BETHE, about, label
 from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Seeds, Tolerance
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
 
@@ -28,7 +28,6 @@ class Learnability:
     name: ClassVar[str] = "learnability"
     title: ClassVar[str] = "Is there a p at which data are learned best, and is it p_c?"
     source: ClassVar[str] = "Brill 2024, section 6 (open question); docs/lattices.md"
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "dimensions", "ratios", "tolerance")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -53,9 +52,9 @@ class Learnability:
         ),
     }
 
-    dimensions: tuple[int, ...] = (2, 3, 4, BETHE)
+    dimensions: Annotated[tuple[int, ...], JUDGED] = (2, 3, 4, BETHE)
     """Hypercubic lattices by dimension; 0 is the Bethe lattice."""
-    ratios: tuple[float, ...] = (
+    ratios: Annotated[tuple[float, ...], JUDGED] = (
         *(0.8, 0.85, 0.9, 0.95, 0.975, 1.0, 1.025, 1.05, 1.075, 1.1, 1.15, 1.2, 1.3, 1.5, 1.75),
         *(2.0, 2.5, 3.0, 4.0, 6.0),
     )
@@ -64,15 +63,15 @@ class Learnability:
     """Training points, drawn at random from all sites kept."""
     boxes: boxes.Boxes = field(default_factory=lambda: boxes.Boxes(n_sites=800_000, n_draws=0))
     """The boxes; of all their clusters, so that the giant one weighs what it does in the box."""
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent boxes and functions."""
-    tolerance: float = 0.05
+    tolerance: Tolerance = 0.05
     """Deviation of the best p / p_c that counts as agreement."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         boxes.check_dimensions(self.dimensions)
         self.boxes.check_memory()
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         if len(self.ratios) < 5 or np.any(np.diff(self.ratios) <= 0) or self.ratios[0] <= 0:
             raise ValueError(
                 f"ratios must hold at least 5 rising p/p_c above 0; got {self.ratios}."

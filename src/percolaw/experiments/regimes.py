@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
 from percolaw.critical import critical_exponents
-from percolaw.experiments import boxes, claims, regime_plots, toy
+from percolaw.experiments import boxes, claims, fields, regime_plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.boxes import BETHE, about, common_curve, label
 from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.experiments.regime_plots import FULL, ByRatio
 from percolaw.lattice import BetheLattice
 from percolaw.scaling import fit
@@ -52,10 +52,6 @@ class Regimes:
     name: ClassVar[str] = "regimes"
     title: ClassVar[str] = "Subtasks at p_c, one manifold above: both regimes on real lattices"
     source: ClassVar[str] = "Brill 2024, sections 3 and 4; docs/lattices.md"
-    judged: ClassVar[tuple[str, ...]] = (
-        *("n_seeds", "dimensions", "ratios", "windows"),
-        *("tolerance", "tau_tolerance", "curve_tolerance", "cutoff_tolerance"),
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -75,34 +71,33 @@ class Regimes:
         ),
     }
 
-    dimensions: tuple[int, ...] = (2, 3, 4, 6, BETHE)
+    dimensions: Annotated[tuple[int, ...], JUDGED] = (2, 3, 4, 6, BETHE)
     """Hypercubic lattices by dimension; 0 is the Bethe lattice."""
-    ratios: tuple[float, ...] = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5)
+    ratios: Annotated[tuple[float, ...], Range(0.05, 20.0), JUDGED] = (
+        *(0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5),
+    )
     """p / p_c; must hold 1."""
     boxes: boxes.Boxes = field(default_factory=lambda: boxes.Boxes(n_sites=800_000))
     """The boxes, and what is drawn from them."""
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent boxes and functions."""
-    per_decade: int = 4
+    per_decade: Annotated[int, Range(2, 20)] = 4
     """Training sizes a decade."""
-    windows: Windows = field(default_factory=Windows)
+    windows: Annotated[Windows, JUDGED] = field(default_factory=Windows)
     """Where exponents are fitted."""
-    tolerance: float = 0.05
+    tolerance: Tolerance = 0.05
     """Deviation of a learning exponent that counts as agreement."""
-    tau_tolerance: float = 0.02
+    tau_tolerance: Tolerance = 0.02
     """Deviation of tau that counts as agreement."""
-    cutoff_tolerance: float = 0.1
+    cutoff_tolerance: Tolerance = 0.1
     """Relative deviation of 1/sigma that counts as agreement."""
-    curve_tolerance: float = 0.25
+    curve_tolerance: Tolerance = 0.25
     """Relative deviation of a loss from the finite-size prediction that counts as agreement."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         boxes.check_dimensions(self.dimensions)
         self.boxes.check_memory()
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("per_decade", self.per_decade, minimum=2, maximum=20)
-        for ratio in self.ratios:
-            checks.real("ratios", ratio, minimum=0.05, maximum=20.0)
         if 1.0 not in self.ratios or len(set(self.ratios)) < len(self.ratios):
             raise ValueError(f"ratios must hold 1 (p_c), each ratio once; got {self.ratios}.")
 

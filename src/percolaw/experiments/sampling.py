@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from percolaw import checks
-from percolaw.experiments import boxes, claims, plots, tasks, toy
+from percolaw.datasets.sources import Cube, InfiniteCluster, Source
+from percolaw.experiments import boxes, claims, fields, plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.experiments.pruning import pruned_losses
 from percolaw.experiments.strategies import (
     CASES,
@@ -45,7 +47,15 @@ TREE_DESIGNS = {
     GREEDY: designs.greedy_variance,
 }
 #: Points and smoothness of the fields: c = 2 nu = D, so gamma = 1 on both.
-FIELDS = {"cluster field": ("cluster d = 16", 2.0), "square field": ("cube 2", 1.0)}
+FIELDS: dict[str, tuple[Source, float]] = {
+    "cluster field": (InfiniteCluster(16), 2.0),
+    "square field": (Cube(2), 1.0),
+}
+#: What cells and rows call pruning -> rank exponent of the weights.
+PRUNING = {
+    f"pruning {alpha:g}": alpha
+    for alpha in sorted({case.rank_exponent for case in CASES if case.learner == "nearest"})
+}
 #: Points that a design on the field chooses from, for each that it takes.
 POOL = 3
 
@@ -59,7 +69,6 @@ class Sampling:
         "Labels placed by the optimal allocation turn the data law into the model law"
     )
     source: ClassVar[str] = "Brill 2024, section 6 (open question); docs/lattices.md"
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "decades", "tolerance")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -92,50 +101,44 @@ class Sampling:
         ),
     }
 
-    n_clusters: int = 1_000_000
+    n_clusters: Annotated[int, Range(10)] = 1_000_000
     """Clusters, of weight k^-(1 + alpha) by rank k; beyond rank 1000 they share weights in bins."""
-    n_pruned: int = 3000
+    n_pruned: Annotated[int, Range(10)] = 3000
     """Heaviest clusters that pruning is simulated on; labels on the others teach nothing else."""
-    largest: float = 1e7
+    largest: Annotated[float, Range(1e4, 1e12)] = 1e7
     """Largest budget on trees; curves at random are continued by n^(-1/2), which is exact there."""
-    n_trees: int = 4
+    n_trees: Annotated[int, Range(1)] = 4
     """Critical trees a seed on which learning curves are measured; all clusters share their law."""
     tree_size: int = 1_000_000
     """Sites of each tree with labels at random; designs are made on trees of 100 n_design sites."""
     n_random: int = 10_000
     """Largest number of labels at random on one tree."""
-    n_design: int = 1000
+    n_design: Annotated[int, Range(100)] = 1000
     """Largest number of designed labels on one tree or cluster."""
-    n_field: int = 4000
+    n_field: Annotated[int, Range(100, 20_000)] = 4000
     """Largest number of labels at random on one cluster that carries a smooth field."""
     coordination_number: int = 200
     """z of the trees."""
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent repetitions."""
-    decades: float = 2.0
+    decades: Annotated[float, Range(1.0), JUDGED] = 2.0
     """Exponents are fitted on the upper decades of budgets."""
-    tolerance: float = 0.03
+    tolerance: Tolerance = 0.03
     """Deviation of an exponent that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_pruned", self.n_pruned, minimum=10)
+        fields.check(self)
         checks.integer("n_clusters (n_pruned at least)", self.n_clusters, minimum=self.n_pruned)
-        checks.real("largest", self.largest, minimum=1e4, maximum=1e12)
-        checks.integer("n_trees", self.n_trees, minimum=1)
-        checks.integer("n_design", self.n_design, minimum=100)
         checks.integer("n_random", self.n_random, minimum=self.n_design)
         checks.integer("n_field", self.n_field, minimum=self.n_design, maximum=20_000)
         checks.integer(
             "tree_size (10 n_random at least)", self.tree_size, minimum=10 * self.n_random
         )
         checks.coordination_number(self.coordination_number)
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.real("decades", self.decades, minimum=1.0)
 
     def cells(self) -> list[Cell]:
         """A unit is a seed and one of: curves on trees, curves of the field, pruning at an alpha."""
-        pruning = sorted({alpha for _, alpha, learner, _ in CASES if learner == "nearest"})
-        kinds = ["tree", *FIELDS, *(f"pruning {alpha:g}" for alpha in pruning)]
+        kinds = ["tree", *FIELDS, *PRUNING]
         return [{"kind": kind, "seed": seed} for kind in kinds for seed in range(self.n_seeds)]
 
     def budgets(self, alpha: float, learner: str, design: str) -> FloatArray:
@@ -153,7 +156,7 @@ class Sampling:
             return [{**cell, **self._tree_curves(streams)}]
         if kind in FIELDS:
             return [{**cell, **self._field_curves(kind, streams)}]
-        alpha = float(kind.split()[1])
+        alpha = PRUNING[kind]
         budgets = self.budgets(alpha, "nearest", FARTHEST)
         weight = sharing.binned_weights(alpha, self.n_clusters, self.n_pruned)[0][: self.n_pruned]
         losses = pruned_losses(budgets, weight, self.coordination_number, streams)
@@ -190,8 +193,8 @@ class Sampling:
         from percolaw.learners.kernel import nested_curve
 
         n_test, n_pool = 500, max(self.n_field, POOL * self.n_design)
-        name, smoothness = FIELDS[kind]
-        points = tasks.points(name, n_pool + n_test, streams)
+        source, smoothness = FIELDS[kind]
+        points = source.inputs(n_pool + n_test, streams)
         test, pool = points[:n_test], points[n_test:]
         candidates = pool[: POOL * self.n_design]
         kernel = Matern(smoothness)
@@ -238,7 +241,7 @@ class Sampling:
         budgets = self.budgets(alpha, learner, RANDOM)
         laws = sharing.discrete_laws(budgets / factor, weight, count, gamma)
         predicted = dict(zip(case.limits, laws, strict=True))
-        pruned = [r for r in rows if r["kind"] == f"pruning {alpha:g}" and learner == "nearest"]
+        pruned = [r for r in rows if PRUNING.get(r["kind"]) == alpha and learner == "nearest"]
         curves = {}
         for strategy, (how, design) in STRATEGIES.items():
             if how == PRUNED and not pruned:
