@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.datasets.sources import PointFile, Source
+from percolaw.datasets.source import PointFile, Source
 from percolaw.rng import RandomLike, as_streams
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.losses import checked_sizes, fresh_learners, losses, scaling_curve
@@ -147,13 +147,14 @@ def order_limit(learner: Any, dimension: float) -> float | None:
     from percolaw.covariance import Matern, NeuralTangent
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
+    from percolaw.learners.neural.regression import NeuralRegression
 
     if isinstance(learner, NearestNeighbors):
         return 2.0
     kernel = learner.kernel if isinstance(learner, KernelRegression) else None
     if isinstance(kernel, Matern):
         return 2.0 * kernel.smoothness + dimension + 1.0
-    if isinstance(kernel, NeuralTangent) or type(learner).__name__ == "NeuralRegression":
+    if isinstance(kernel, NeuralTangent) or isinstance(learner, NeuralRegression):
         return dimension + 2.0
     return None
 

@@ -70,13 +70,18 @@ def two_level_cloud(
     checks.integer("n_coarse_points", n_coarse_points, minimum=1)
     checks.integer("n_fine_points", n_fine_points, minimum=1)
     size = checks.integer("level_size", level_size, minimum=1)
+    checks.memory(
+        (4.0 * checks.integer("dim", dim, minimum=1) + 8.0) * n_coarse_points * n_fine_points,
+        f"{n_coarse_points * n_fine_points} points in {dim} dimensions",
+        "Ask for fewer points or dimensions.",
+    )
     streams = as_streams(rng)
 
     def level(item: int, n: int) -> npt.NDArray[np.float32]:
-        own = streams.child(item)
-        tree = conditioned_clusters(size, coordination_number, own)
-        sites = own.generator("split").integers(0, size, n)
-        return embed_sites(tree, sites, dim, own, steps)[0]
+        level_streams = streams.child(item)
+        tree = conditioned_clusters(size, coordination_number, level_streams)
+        sites = level_streams.generator("split").integers(0, size, n)
+        return embed_sites(tree, sites, dim, level_streams, steps)[0]
 
     coarse = level(0, n_coarse_points)
     if rescaled:

@@ -118,7 +118,7 @@ def draw(
     streams = Streams(seed).child(dimension)
     if dimension == BETHE:
         return *_draw_bethe(boxes, probability, streams), np.zeros((0, 0))
-    from percolaw.clusters.hypercubic import HypercubicLattice, percolate
+    from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
     from percolaw.kernels.tree import standardize
 
     lattice = HypercubicLattice(dimension, boxes.length(dimension))

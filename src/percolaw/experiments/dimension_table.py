@@ -185,7 +185,7 @@ class DimensionTable:
         return max(20, int(self.budget * power / self.max_size**power))
 
     def _sizes(self, d: int, streams: Streams) -> Row:
-        from percolaw.clusters.hypercubic import grow_statistics
+        from percolaw.clusters.hypercubic.grown import grow_statistics
 
         found = grow_statistics(
             d, hypercubic_threshold(d), self.n_clusters(d), self.max_size, rng=streams
@@ -197,7 +197,7 @@ class DimensionTable:
         return {"s": edges, "survival": survival, "n_clusters": found.size.size}
 
     def _below(self, d: int, streams: Streams) -> Row:
-        from percolaw.clusters.hypercubic import grow_statistics
+        from percolaw.clusters.hypercubic.grown import grow_statistics
 
         out = {}
         known = critical_exponents(d)
@@ -213,7 +213,7 @@ class DimensionTable:
         return out
 
     def _learning(self, d: int, streams: Streams) -> Row:
-        from percolaw.clusters.hypercubic import grow_cluster
+        from percolaw.clusters.hypercubic.grown import grow_from_origin
         from percolaw.kernels.tree import standardize
         from percolaw.targets.free_field import FreeField
 
@@ -224,7 +224,7 @@ class DimensionTable:
         curves: dict[str, list[FloatArray]] = {LINEAR: [], FIELD: []}
         for i in range(self.n_balls):
             own = streams.child(i)
-            grown = grow_cluster(
+            grown = grow_from_origin(
                 d, hypercubic_threshold(d), self.field_size, rng=own, min_size=self.field_size
             )
             x = grown.coordinates.astype(np.float64)

@@ -20,7 +20,7 @@ class ExponentsByDimension:
 
     name: ClassVar[str] = "exponents-by-dimension"
     title: ClassVar[str] = "alpha and c/D by dimension, and the scaling exponents they imply"
-    source: ClassVar[str] = "Brill 2024, section 4.4; exponents: percolaw.critical"
+    source: ClassVar[str] = "Brill 2024, section 4.4; exponents: percolaw.hypercubic"
     presets: ClassVar[dict[str, Preset]] = {
         name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
     }

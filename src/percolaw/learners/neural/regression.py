@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.learners.neural.networks import MLP, Network
-from percolaw.learners.neural.trained import Trained, checked_inputs
-from percolaw.learners.neural.training import Student, Training, train
+from percolaw.learners.neural.config import Student, Training
+from percolaw.learners.neural.mlp import MLP
+from percolaw.learners.neural.network import Network, checked_inputs
+from percolaw.learners.neural.trained import Trained
+from percolaw.learners.neural.training import train
 from percolaw.rng import RandomLike, as_streams
 
 FloatArray = npt.NDArray[np.float64]
@@ -46,7 +48,23 @@ class NeuralRegression:
     rng: RandomLike = 0
 
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedNeuralRegression:
-        """Fit points (n, d), as `standardized_inputs` makes them, and values (n,) or (n, n_outputs)."""
+        """Train on most of the points, and stop by the others.
+
+        Parameters
+        ----------
+        points : array, shape (n, d)
+            As `standardized_inputs` makes them.
+        values : array, shape (n,) or (n, n_outputs)
+
+        Returns
+        -------
+        FittedNeuralRegression
+
+        Raises
+        ------
+        ValueError
+            If no point is left to learn from, or as `percolaw.train` says.
+        """
         x = checked_inputs(self.network, points)
         y = checks.target_values("values", values, x.shape[0] if x.ndim else 0)
         share = checks.real("validation", self.validation, minimum=0.001, maximum=0.9)
