@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.critical import critical_exponents, hypercubic_threshold
+from percolaw.bethe import BetheLattice
 from percolaw.experiments import fields, toy
 from percolaw.experiments.base import Row
 from percolaw.experiments.fields import Range
-from percolaw.lattice import BetheLattice
+from percolaw.hypercubic import critical_exponents, hypercubic_threshold
 from percolaw.rng import Streams
 from percolaw.scaling import allocation, fit, theory
 from percolaw.scaling.curve import LearningCurve

@@ -9,7 +9,6 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from percolaw import checks
-from percolaw.critical import Kind, critical_exponents, hypercubic_threshold
 from percolaw.experiments import boxes, fields, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.boxes import about
@@ -33,6 +32,7 @@ from percolaw.experiments.lattice_plots import (
     power_law_plots,
     torus_plot,
 )
+from percolaw.hypercubic import Kind, critical_exponents, hypercubic_threshold
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 
@@ -248,7 +248,8 @@ class DimensionTable:
         return out | {name: fit.aggregate(found) for name, found in curves.items()}
 
     def _threshold(self, d: int, kind: Kind, streams: Streams) -> Row:
-        from percolaw.clusters.hypercubic import HypercubicLattice, sweep
+        from percolaw.clusters.hypercubic.box import HypercubicLattice
+        from percolaw.clusters.hypercubic.newman_ziff import sweep
 
         known = hypercubic_threshold(d, kind)
         p = known * np.linspace(1.0 - 0.8 * REACH, 1.0 + 0.8 * REACH, 161)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from percolaw.critical import critical_exponents
 from percolaw.experiments import fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import judge
 from percolaw.experiments.fields import Range
 from percolaw.experiments.lattice_plots import law_boundaries
+from percolaw.hypercubic import critical_exponents
 from percolaw.scaling import theory
 
 

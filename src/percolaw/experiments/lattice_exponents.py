@@ -10,17 +10,17 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.critical import (
+from percolaw.experiments import claims
+from percolaw.experiments.base import Row
+from percolaw.experiments.boxes import about
+from percolaw.experiments.claims import Claim, judge
+from percolaw.hypercubic import (
     CriticalExponents,
     Kind,
     critical_exponents,
     hypercubic_threshold,
     threshold_source,
 )
-from percolaw.experiments import claims
-from percolaw.experiments.base import Row
-from percolaw.experiments.boxes import about
-from percolaw.experiments.claims import Claim, judge
 from percolaw.scaling import fit
 from percolaw.scaling.crossing import mean_crossing
 from percolaw.scaling.curve import LearningCurve
@@ -30,7 +30,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 Window: TypeAlias = tuple[float, float]
 
 #: Where predictions come from.
-LITERATURE = "literature (percolaw.critical)"
+LITERATURE = "literature (percolaw.hypercubic)"
 KINDS: tuple[Kind, ...] = ("bond", "site")
 #: What cells and rows call the units of the thresholds.
 THRESHOLDS: dict[str, Kind] = {f"threshold {kind}": kind for kind in KINDS}

@@ -15,7 +15,7 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.boxes import about
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
-from percolaw.lattice import BetheLattice
+from percolaw.hypercubic import hypercubic_threshold, threshold_source
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve

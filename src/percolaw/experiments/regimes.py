@@ -7,14 +7,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw.critical import critical_exponents
+from percolaw.bethe import BetheLattice
 from percolaw.experiments import boxes, claims, fields, regime_plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.boxes import BETHE, about, common_curve, label
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.experiments.regime_plots import FULL, ByRatio
-from percolaw.lattice import BetheLattice
+from percolaw.hypercubic import critical_exponents
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
 

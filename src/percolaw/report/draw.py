@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from percolaw.experiments.plots import Plot, Series
+from percolaw.nulls import floats
 from percolaw.report.style import BLACK, CYCLE, GREY, new, shades, window
 
 #: Markers of measured series, in order.
