@@ -176,93 +176,10 @@ def tables(name, size=5):
             "trusted_from": {"sphere": None},
             "threshold": 0.99,
         }
-    if name in LATTICES:
-        return lattice_tables(name, n)
     if name == "parameters-vs-dof":
         family = {"name": "GPT", "parameters": [1e8, 1e9, 1e10], "width": [768, 1800, 5000]}
         return {"families": [family]}
     return {}
-
-
-def lattice_tables(name, n):
-    """Figure data of the experiments on real lattices."""
-    law = [x**-0.4 for x in n]
-    other = [0.9 * x for x in law]
-    found = {"measured": 0.5, "interval": [0.4, None], "literature": 0.51, "verdict": "agrees"}
-    found["scale"] = "s = 1000..100000"
-    lattices = ((2, "d = 2"), (0, "Bethe lattice"))
-    if name == "regimes":
-        laws = {"t": n, "random": law, "placed": other, "random_predicted": other}
-        at = [{"ratio": r, **laws, "placed_predicted": law} for r in (0.9, 1.0, 1.3)]
-        return {
-            "lattices": [{"dimension": d, "label": label, "table": at} for d, label in lattices]
-        }
-    if name == "dimension-table":
-        wrapping = {"p": n, "lengths": [30, 90], "curves": [law, other], "largest": [law, other]}
-        wrapping["what"] = "wrapping curves"
-        curves = {"n": n, "linear": law, "free field": other, "loops": 0.1, "s": n, "survival": law}
-        curves |= {"mass": n, "radius": law, "depth": other}
-        curves["wrapping"] = {"bond": wrapping, "site": wrapping}
-        names = (
-            "tau",
-            "D",
-            "d_min",
-            "1/sigma",
-            "alpha",
-            "c/D",
-            "2/d_s - 1",
-            "p_c bond",
-            "p_c site",
-        )
-        rows = [{"dimension": d, **dict.fromkeys(names, found), "curves": curves} for d in (2, 3)]
-        rows[1]["tau"] = {**found, "measured": None, "interval": [None, None]}
-        return {"table": rows, "size_window": [10.0, 1000.0]}
-    if name == "mean-field-check":
-        rows = [
-            {
-                "dimension": d,
-                "s": n,
-                "survival": law,
-                "tree_survival": other,
-                "size": n,
-                "radius": law,
-                "loops": other,
-                "grid": n,
-                "lattice": law,
-                "tree": other,
-            }
-            for d in (5, 6)
-        ]
-        return {"table": rows, "size_window": [10.0, 1000.0]}
-    if name == "sampling":
-        entry = {"t": n, "loss": law, "window": [n[1], n[-1]], "exponent": 0.4}
-        strategies = ("uniform", "balanced", "optimal allocation", "optimal + greedy")
-        curves = {s: {**entry, "interval": [0.3, 0.5]} for s in strategies}
-        pruned = {"easy kept": {**entry, "interval": [None, None]}}
-        theory = {"t": n, "uniform": law, "optimal allocation": other}
-        limits = {"uniform": 0.23, "optimal allocation": 0.3}
-        case = {"alpha": 0.3, "gamma": 0.5, "theory": theory, "limits": limits}
-        names = ("heavy tail, 1-NN", "mean field, 1-NN")
-        both = (curves | pruned, curves)
-        return {
-            "cases": [{"case": c, **case, "curves": x} for c, x in zip(names, both, strict=True)]
-        }
-    both = [(d, label, k) for d, label in lattices for k in ("nearest", "adjusted")]
-    return {
-        "budgets": [100, 1000],
-        "table": [
-            {
-                "dimension": d,
-                "label": label,
-                "learner": learner,
-                "ratios": n,
-                "loss": [law, [None, *other[1:]]],
-                "best": [1.1, None],
-                "best_interval": [[1.0, 1.2], [None, None]],
-            }
-            for d, label, learner in both
-        ],
-    }
 
 
 LATTICES = ("regimes", "dimension-table", "mean-field-check", "sampling", "learnability")
@@ -293,6 +210,7 @@ def claim(name="a claim", verdict="agrees", **more):
 #: Experiments whose records hold their plots.
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
+KEPT += ("sampling", "dimension-table", "regimes", "learnability")
 
 
 def kept_plots(name, size):

@@ -122,6 +122,8 @@ class Plot:
         File whose panels are all plots of this name; the plot's own id if empty.
     y_limits : tuple of float or None
         Ends of the y axis of pictures; None leaves an end to the data.
+    ordered : bool
+        Whether the series follow one another, as those of a rising parameter do: shades in pictures.
     """
 
     id: str
@@ -137,6 +139,7 @@ class Plot:
     fit: bool = True
     figure: str = ""
     y_limits: tuple[float | None, float | None] = (None, None)
+    ordered: bool = False
 
 
 # --- making them -----------------------------------------------------------------------------------
@@ -271,6 +274,27 @@ def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, No
         figure=plot.figure or plot.id,
         y_limits=y_limits,
     )
+
+
+def y_limits(values: Any, ends: Any) -> tuple[float, float]:
+    """Return limits that hold all values, and of their intervals no more than leaves them to be seen.
+
+    Parameters
+    ----------
+    values : array
+        What is to be seen; NaN does not count.
+    ends : array
+        Ends of intervals; infinite ones do not count.
+    """
+    shown = np.asarray(values, dtype=np.float64).ravel()
+    shown = shown[np.isfinite(shown)]
+    span = max(float(np.ptp(shown)), 0.15 * float(np.mean(np.abs(shown))))
+    more = np.asarray(ends, dtype=np.float64).ravel()
+    more = more[np.isfinite(more)]
+    more = np.clip(more, shown.min() - 0.8 * span, shown.max() + 0.8 * span)
+    every = np.concatenate([shown, more])
+    margin = 0.08 * max(float(np.ptp(every)), 0.3 * span)
+    return float(every.min() - margin), float(every.max() + margin)
 
 
 def _over(value: float | None, by: float | None) -> float | None:
