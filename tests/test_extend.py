@@ -1,4 +1,4 @@
-"""The nine skeletons of docs/extend.md run as they stand."""
+"""The skeletons of docs/extend.md run as they stand."""
 
 import re
 import sys
@@ -27,7 +27,8 @@ def skeletons(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     names = {"Depth": "x_target", "ClusterMean": "x_learner", "MeanDepth": "x_experiment"}
     names |= {"Radial": "x_teacher", "Averaged": "x_point_learner", "Waves": "x_network"}
-    names |= {"Huber": "x_loss", "Walkers": "x_stream", "RoughFields": "x_curves"}
+    names |= {"RoughFields": "x_curves"}
+    names |= {"Huber": "x_loss", "Walkers": "x_stream"}
     out = {}
     for cls, module in names.items():
         (tmp_path / f"{module}.py").write_text(block_with(cls))

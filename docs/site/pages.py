@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 #: Modules of the reference, by part of the house.
 REFERENCE = {
-    "Laws and trees": ("lattice", "tree", "rng"),
+    "Laws and trees": ("bethe", "hypercubic", "structure", "tree", "graph", "rng"),
     "Clusters": (
         "clusters.conditioned",
         "clusters.growth",
@@ -46,7 +46,7 @@ REFERENCE = {
         "dimension.mass_radius",
     ),
     "Scaling": ("scaling.theory", "scaling.allocation", "scaling.fit", "scaling.curve"),
-    "Experiments and runs": ("experiments.base", "runs.run", "runs.workers", "runs.sweep"),
+    "Experiments and runs": ("experiments.base", "runs.run", "runs.workers", "runs.search"),
 }
 
 
