@@ -22,10 +22,10 @@ from toy_experiment import shared_root, smoke_run
 from percolaw.cli import main
 from percolaw.cli.experiments import configure
 from percolaw.errors import PercolawError, RunError
-from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments import plots as plots_of
 from percolaw.experiments.base import plain, preset
 from percolaw.experiments.claims import Claim
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.report import html as page_of
 from percolaw.report import records, write_figures
 from percolaw.report.html import build, citation, embedded_json, read_run, text, write_report
