@@ -238,7 +238,7 @@ class KernelScaling:
         )
 
     def curve(self, rows: list[Row]) -> LearningCurve:
-        """Return the losses of rows; sizes from the first on at which they may be rounding are not used."""
+        """Return the losses of rows, used up to the first size at which they may be rounding."""
         loss = np.array([r["loss"] for r in rows])
         floor = max(self.floor, 1e3 * max(r.get("jitter", 0.0) for r in rows))
         usable = np.logical_and.accumulate(loss.mean(axis=0) > floor)
