@@ -2040,7 +2040,7 @@ def test_unknown_lattices_are_refused(name):
         tasks.dimension(name)
     with pytest.raises(ValueError, match="unknown points"):
         tasks.points(name, 10, Streams(0))
-    with pytest.raises(ValueError, match="unknown points|names no points"):
+    with pytest.raises(ValueError, match=r"unknown points|names no points"):
         from_config(KernelScaling, {"lattices": [name]})
 
 

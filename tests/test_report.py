@@ -272,7 +272,7 @@ def claim(name="a claim", verdict="agrees", **more):
 #: Experiments whose records hold their plots.
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
-KEPT += ("kernel-scaling",)
+KEPT += ("kernel-scaling", "kernel-tuning")
 
 
 def kept_plots(name, size):
@@ -547,7 +547,7 @@ def test_commands_give_the_config_again(name):
                     changed = replace(changed, **{field: value[:-1] or value})
         if hasattr(changed, "clusters") and hasattr(changed.clusters, "n_clusters"):
             changed = replace(changed, clusters=replace(changed.clusters, n_clusters=123))
-        words = page_of.redo_command({"config": plain(asdict(changed))}, cls).split()
+        words = page_of.redo_command({"config": plain(changed)}, cls).split()
         assert configure(cls, words[4], words[5:]) == changed
     assert page_of.redo_command({"config": {"unknown": 1}}, cls) is None
 
