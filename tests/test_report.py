@@ -77,16 +77,6 @@ def tables(name, size=5):
             "local_theory": [0.41] * size,
             "n_seeds": 3,
         }
-    if name == "single-cluster":
-        kinds = ("nearest", "adjusted", "posterior")
-        return {
-            "n": n,
-            "curves": {k: curve(n, 0.5, "mean") for k in kinds},
-            "exact": [x**-0.5 for x in n],
-            "limit": [1.2 * x**-0.5 for x in n],
-            "window": [n[1], n[-1]],
-            "n_seeds": 3,
-        }
     if name == "embedded-1nn":
         settings = [("infinite", 4, 1), ("infinite", 32, 1), ("infinite", 32, 5)]
         settings += [("z = 3", 32, 1), ("two-level", 32, 1)]
@@ -272,7 +262,7 @@ def claim(name="a claim", verdict="agrees", **more):
 #: Experiments whose records hold their plots.
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
-KEPT += ("kernel-scaling", "kernel-tuning")
+KEPT += ("kernel-scaling", "kernel-tuning", "single-cluster", "teachers")
 
 
 def kept_plots(name, size):
