@@ -1031,7 +1031,15 @@ def test_conclusion_about_teachers():
     assert set(table) == set(TEACHERS.families())
     assert table["linear"]["passed"] == 0.0, "a linear teacher is above the threshold"
     assert table["ReLU 4 x 10"]["passed"] == 1.0
-    assert found.tables["budget_widths"] == {str(d): TEACHERS.budget_width(d) for d in (1, 2, 4, 8)}
+    widths = {d: TEACHERS.budget_width(d) for d in (1, 2, 4, 8)}
+    shown = set(found.tables["shown"])
+    assert {name for name in shown if name.startswith("ReLU")} == {
+        f"ReLU {d} x {w}{end}" for d, w in widths.items() for end in ("", ", no biases")
+    }
+    plots = {p.id: p for p in found.plots}
+    for one in plots["teachers-budget"].series:
+        assert one.x == (1.0, 2.0, 4.0, 8.0)
+    assert [one.name for one in plots["teachers-score"].series] == ["depth 1", "depth 4"]
 
 
 @pytest.mark.parametrize(

@@ -91,19 +91,6 @@ def tables(name, size=5):
             "limit_measured": [x**-0.49 for x in n],
             "limit_dim": 128,
         }
-    if name == "teachers":
-        entry = {"score": 0.5, "score_interval": [0.4, None], "biased": True, "passed": 1.0}
-        pieces = {"pieces": 9.0, "pieces_interval": [8.0, 10.0], "expected_pieces": 9.1}
-        return {
-            "teachers": [
-                {"family": f"ReLU {d} x {w}", "depth": d, "width": w, **entry, **pieces}
-                for d in (1, 2)
-                for w in (10, 100, 181)
-            ],
-            "n_seeds": 3,
-            "threshold": 0.9,
-            "budget_widths": {"1": 181, "2": 181},
-        }
     if name == "dimension":
         return {
             "table": [
