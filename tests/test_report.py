@@ -134,9 +134,6 @@ def tables(name, size=5):
         }
     if name in LATTICES:
         return lattice_tables(name, n)
-    if name == "parameters-vs-dof":
-        family = {"name": "GPT", "parameters": [1e8, 1e9, 1e10], "width": [768, 1800, 5000]}
-        return {"families": [family]}
     return {}
 
 
@@ -250,6 +247,7 @@ def claim(name="a claim", verdict="agrees", **more):
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
 KEPT += ("kernel-scaling", "kernel-tuning", "single-cluster", "teachers")
+KEPT += ("parameters-vs-dof",)
 
 
 def kept_plots(name, size):
@@ -1143,8 +1141,8 @@ def test_hostile_records_run_nothing(opened, tmp_path):
     "values", [[1e308, 1e-308, 1e300], [0, 0, 0], [None, None, None], [-1, 5, 2]]
 )
 def test_strange_numbers_are_drawn_or_said(values, opened, tmp_path):
-    bad = record("parameters-vs-dof")
-    bad["tables"]["families"][0]["width"] = values
+    bad = record("parameters-vs-dof", len(values))
+    bad["plots"][0]["series"][0]["y"] = values
     file, _ = write_report([write_run(tmp_path / "run", bad)], tmp_path / "x.html")
     page = opened(file=file)
     for view in ("values", "local"):
