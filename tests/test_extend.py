@@ -1,4 +1,4 @@
-"""The six skeletons of docs/extend.md run as they stand."""
+"""The skeletons of docs/extend.md run as they stand."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | r
 
 
 def block_with(name: str) -> str:
-    (block,) = [b for b in BLOCKS if f"class {name}:" in b]
+    (block,) = [b for b in BLOCKS if re.search(rf"class {name}\b", b)]
     return block
 
 
@@ -27,6 +27,8 @@ def skeletons(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     names = {"Depth": "x_target", "ClusterMean": "x_learner", "MeanDepth": "x_experiment"}
     names |= {"Radial": "x_teacher", "Averaged": "x_point_learner", "Waves": "x_network"}
+    names |= {"RoughFields": "x_curves"}
+    names |= {"Huber": "x_loss", "Walkers": "x_stream"}
     out = {}
     for cls, module in names.items():
         (tmp_path / f"{module}.py").write_text(block_with(cls))
@@ -37,8 +39,8 @@ def skeletons(tmp_path, monkeypatch):
         sys.modules.pop(module, None)
 
 
-def test_page_has_the_six_blocks():
-    assert len(BLOCKS) == 6
+def test_page_has_the_blocks():
+    assert len(BLOCKS) == 9
 
 
 def test_network(skeletons):
@@ -55,6 +57,29 @@ def test_network(skeletons):
     assert np.mean((rows - x[300:]) ** 2) < 0.02
     with pytest.raises(ValueError, match="leave none to learn from"):
         learner.fit(x[:1], x[:1, 0])
+
+
+def test_loss(skeletons):
+    torch = pytest.importorskip("torch")
+    out, target = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    theirs = torch.nn.functional.huber_loss(out, target, reduction="none", delta=0.5).mean(dim=-1)
+    torch.testing.assert_close(skeletons["Huber"](0.5).value(out, target), theirs)
+    x = np.random.default_rng(0).standard_normal((200, 2))
+    student = pl.Student(0, np.arange(150), np.arange(150, 200))
+    training = pl.Training(learning_rate=0.03, steps=600)
+    y = x @ [1.0, -2.0]
+    trained = pl.train(pl.MLP(depth=0), x, y, [student], training, loss=skeletons["Huber"](0.5))
+    assert trained.validation_loss[0] < 1e-3
+
+
+def test_endless_points(skeletons):
+    pytest.importorskip("torch")
+    angle = np.linspace(0, 6, 50)
+    x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    student = pl.Student(0, skeletons["Walkers"](3), np.arange(50))
+    training = pl.Training(learning_rate=0.01, steps=600, device="cpu")
+    trained = pl.train(pl.MLP(2, 32), x, x[:, 1] ** 2, [student], training)
+    assert trained.validation_loss[0] < 1e-2 * (x[:, 1] ** 2).var()
 
 
 def test_target_on_points(skeletons):
@@ -132,3 +157,30 @@ def test_experiment(skeletons, tmp_path):
     with process_pool(1) as pool:
         pooled = pl.run(few, out=tmp_path / "pooled", executor=pool)
     np.testing.assert_array_equal(alone.tables["ratio"], pooled.tables["ratio"])
+
+
+def test_experiment_with_curves(skeletons, tmp_path):
+    from percolaw.report import draw_figures
+
+    block = block_with("RoughFields")
+    assert len([line for line in block.splitlines() if line.strip()]) <= 80
+    cls = skeletons["RoughFields"]
+    assert isinstance(cls(), Experiment)
+    experiment = cls(**cls.presets["smoke"].config)
+    assert from_config(cls, config_dict(experiment)["config"]) == experiment
+    result = pl.run(experiment, out=tmp_path / "runs")
+    assert [claim.predicted for claim in result.claims] == [0.5, 1.5, 0.25, 0.75]
+    assert not [claim.name for claim in result.claims if claim.verdict == "disagrees"]
+    # The wrong law is found out: rows of one field under the name of another.
+    rows = [
+        {**row, "nu": 2.0 - row["nu"]}
+        for cell in experiment.cells()
+        for row in experiment.measure(cell)
+        if cell["points"] == "cube 2"
+    ]
+    only = cls(settings=(pl.Cube(2),), **cls.presets["smoke"].config)
+    assert "agrees" not in [claim.verdict for claim in only.conclude(rows).claims]
+    draw_figures(result.folder)
+    assert (result.folder / "figures" / "rough-fields.png").stat().st_size > 10_000
+    with pytest.raises(ValueError, match="largest"):
+        cls(largest=10)

@@ -17,8 +17,15 @@ ROWS_CHECKED = 10_000
 class Rows(Protocol):
     """What is asked of a `percolaw.Dataset`."""
 
-    X: Any
-    y: Any
+    @property
+    def X(self) -> Any:
+        """Points, (n, d)."""
+        ...
+
+    @property
+    def y(self) -> Any:
+        """Labels, (n,) or (n, n_outputs)."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -13,10 +13,11 @@ from percolaw import checks
 from percolaw.experiments import neural, tasks
 from percolaw.experiments.base import SCRATCH, Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
-from percolaw.learners.freedom import divergence, random_signs
-from percolaw.learners.neural.measures import tangent_kernel
-from percolaw.learners.neural.networks import n_parameters
-from percolaw.learners.neural.training import Student, Training, train
+from percolaw.learners.degrees_of_freedom import divergence, random_signs
+from percolaw.learners.neural.config import Student, Training
+from percolaw.learners.neural.network import n_parameters
+from percolaw.learners.neural.tangent_kernel import tangent_kernel
+from percolaw.learners.neural.training import train
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 

@@ -12,8 +12,9 @@ from percolaw import checks
 from percolaw.experiments import neural, tasks
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
-from percolaw.learners.neural.measures import layer_activations
-from percolaw.learners.neural.training import Student, Training, train
+from percolaw.learners.neural.activations import layer_activations
+from percolaw.learners.neural.config import Student, Training
+from percolaw.learners.neural.training import train
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 

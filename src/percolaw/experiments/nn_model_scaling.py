@@ -11,8 +11,8 @@ from percolaw import checks
 from percolaw.experiments import neural, tasks
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
-from percolaw.learners.neural.networks import Network, n_parameters
-from percolaw.learners.neural.training import Student, Training
+from percolaw.learners.neural.config import Student, Training
+from percolaw.learners.neural.network import Network, n_parameters
 from percolaw.rng import Streams
 
 #: Order of approximation that piecewise linear functions have at most (Sharma and Kaplan 2022).

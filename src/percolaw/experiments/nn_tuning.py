@@ -13,7 +13,7 @@ from percolaw import checks
 from percolaw.experiments import neural, tasks
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
-from percolaw.learners.neural.training import Student, Training
+from percolaw.learners.neural.config import Student, Training
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 

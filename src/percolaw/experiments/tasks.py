@@ -25,7 +25,7 @@ COORDINATION_NUMBER = 200
 MASKED_DIM = 20
 #: After Sharma and Kaplan: their teacher of two layers without biases on D of 20 coordinates, students of
 #: two layers; and beside it a smooth teacher, of which their 4/D should hold. Unlike in their program
-#: students see the other coordinates as 0 (`percolaw.targets.relu.sharma_kaplan_inputs`).
+#: students see the other coordinates as 0, so that the points themselves have dimension D.
 SHARMA_KAPLAN: dict[str, Any] = {
     "settings": ("masked cube 2", "masked cube 4", "masked cube 6"),
     "depth": 2,
@@ -43,7 +43,7 @@ def dimension(name: str) -> float:
     >>> dimension("lattice d = 2, 1.3 p_c"), round(dimension("lattice d = 2, p_c"), 4)
     (2.0, 1.8958)
     """
-    from percolaw.critical import critical_exponents
+    from percolaw.hypercubic import critical_exponents
 
     words = name.split()
     try:
@@ -79,15 +79,16 @@ def _lattice(name: str) -> tuple[int, float]:
 
 def _lattice_points(d: int, ratio: float, n: int, streams: Streams) -> FloatArray:
     """Coordinates of n sites of one cluster, drawn without replacement."""
-    from percolaw.clusters.hypercubic import HypercubicLattice, grow_cluster, percolate
-    from percolaw.critical import hypercubic_threshold
+    from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
+    from percolaw.clusters.hypercubic.grown import grow_from_origin
+    from percolaw.hypercubic import hypercubic_threshold
 
     sites, threshold = max(LATTICE_SITES, SITES_PER_POINT * n), hypercubic_threshold(d)
     if ratio > 1.0:
         box = HypercubicLattice(d, round(sites ** (1.0 / d)))
         found: Any = percolate(box, min(1.0, ratio * threshold), streams).graph().coordinates
     else:
-        found = grow_cluster(d, threshold, sites, rng=streams, min_size=sites).coordinates
+        found = grow_from_origin(d, threshold, sites, rng=streams, min_size=sites).coordinates
     if found.shape[0] < n:
         raise ValueError(
             f"the largest cluster has {found.shape[0]} sites, fewer than the {n} points asked for. Take "
