@@ -1835,7 +1835,7 @@ def drawn(e, conclusion, layout=False):
     module = importlib.import_module(f"percolaw.report.figures.{name}")
     before = copy.deepcopy(record)
     with styled():
-        figures = module.initial_weights(record)
+        figures = module.draw(record)
         for figure in figures.values() if layout else ():
             figure.draw_without_rendering()
     plots = module.plots(record)
