@@ -20,7 +20,7 @@ from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_a
 
 from percolaw import hypercubic as literature
 from percolaw.bethe import BetheLattice
-from percolaw.cli.experiments import configure
+from percolaw.cli.experiments import configure, member_config
 from percolaw.clusters import growth
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.growth import grow_stopped
@@ -28,8 +28,9 @@ from percolaw.clusters.hypercubic import grown as growing
 from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 from percolaw.clusters.hypercubic.grown import grow_from_origin
 from percolaw.clusters.hypercubic.newman_ziff import sweep
+from percolaw.datasets.sources import LatticeCluster
 from percolaw.experiments import boxes, fields, pruning, sampling, strategies, tasks, toy
-from percolaw.experiments.base import canonical_json, plain
+from percolaw.experiments.base import canonical_json, from_config, plain
 from percolaw.experiments.boxes import BETHE, Boxes
 from percolaw.experiments.dimension_table import DimensionTable
 from percolaw.experiments.kernel_scaling import KernelScaling
@@ -2077,8 +2078,8 @@ def test_unknown_lattices_are_refused(name):
         tasks.dimension(name)
     with pytest.raises(ValueError, match="unknown points"):
         tasks.points(name, 10, Streams(0))
-    with pytest.raises(ValueError, match="unknown points"):
-        KernelScaling(lattices=(name,))
+    with pytest.raises(ValueError, match=r"unknown points|names no points"):
+        from_config(KernelScaling, {"lattices": [name]})
 
 
 def correlation_slope(x, low, high):
@@ -2126,12 +2127,12 @@ def test_kernel_scaling_takes_lattices():
         smoothness=(0.5,),
         cluster_dims=(),
         cube_dims=(),
-        lattices=(name, "lattice d = 2, 1.3 p_c"),
+        lattices=(LatticeCluster(2), LatticeCluster(2, 1.3)),
     )
     assert e.teacher_settings == ()
-    assert e.settings() == {name: tasks.dimension(name), "lattice d = 2, 1.3 p_c": 2.0}
+    assert e.settings() == e.lattices
     rows = [row for cell in e.cells() if cell["seed"] == 0 for row in e.measure(cell)]
-    assert [r["points"] for r in rows] == list(e.settings())
+    assert [r["points"] for r in rows] == [name, "lattice d = 2, 1.3 p_c"]
     for row in rows:
         assert np.all(np.diff(row["loss"]) < 0)
     rows = [{**row, "seed": seed} for row in rows for seed in range(3)]
@@ -2144,16 +2145,16 @@ def test_overrides_make_configs():
         for name, changed in experiments.items():
             assert name in REPRODUCTIONS[source][1]
             cls = experiment_class(name)
-            for label, given in cls.presets.items():
-                e = cls(**{**given.config, **changed})
+            for label in cls.presets:
+                e = member_config(source, name, label)
                 assert e.cells(), label
                 for field, value in changed.items():
-                    assert getattr(e, field) == value
-    kernels = OVERRIDES["regimes"]["kernel-scaling"]
-    e = KernelScaling(**kernels)
-    assert list(e.settings()) == list(kernels["lattices"])
+                    assert plain(getattr(e, field)) == plain(value)
+    e = member_config("regimes", "kernel-scaling", "laptop")
+    assert [one.word for one in e.settings()] == list(
+        OVERRIDES["regimes"]["kernel-scaling"]["lattices"]
+    )
     assert len(e.settings()) == 6
-    assert e.settings()["lattice d = 4, 1.3 p_c"] == 4.0
 
 
 LATTICE_EXPERIMENTS = ("regimes", "dimension-table", "mean-field-check", "sampling", "learnability")

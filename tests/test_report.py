@@ -77,16 +77,6 @@ def tables(name, size=5):
             "local_theory": [0.41] * size,
             "n_seeds": 3,
         }
-    if name == "single-cluster":
-        kinds = ("nearest", "adjusted", "posterior")
-        return {
-            "n": n,
-            "curves": {k: curve(n, 0.5, "mean") for k in kinds},
-            "exact": [x**-0.5 for x in n],
-            "limit": [1.2 * x**-0.5 for x in n],
-            "window": [n[1], n[-1]],
-            "n_seeds": 3,
-        }
     if name == "embedded-1nn":
         settings = [("infinite", 4, 1), ("infinite", 32, 1), ("infinite", 32, 5)]
         settings += [("z = 3", 32, 1), ("two-level", 32, 1)]
@@ -100,40 +90,6 @@ def tables(name, size=5):
             "limit_curve": [x**-0.5 for x in n],
             "limit_measured": [x**-0.49 for x in n],
             "limit_dim": 128,
-        }
-    if name == "kernel-scaling":
-        base = {**curve(n, 0.5, "mean"), **fit, "predicted": 0.5}
-        none = {**base, "exponent": None, "interval": [None, None], "window": None}
-        return {
-            "n": n,
-            "curves": [
-                {"points": p, "dimension": d, "nu": nu, **(none if nu > 2 else base)}
-                for p, d in (("cube 2", 2.0), ("cluster d = 8", 4.0))
-                for nu in (0.5, 2.5)
-            ],
-            "teachers": [
-                {
-                    "points": "cube 2",
-                    "teacher": t,
-                    "student": "infinitely wide network (NTK parametrisation)",
-                    **base,
-                }
-                for t in ("linear", "Matérn 0.5")
-            ],
-            "n_seeds": 3,
-        }
-    if name == "teachers":
-        entry = {"score": 0.5, "score_interval": [0.4, None], "biased": True, "passed": 1.0}
-        pieces = {"pieces": 9.0, "pieces_interval": [8.0, 10.0], "expected_pieces": 9.1}
-        return {
-            "teachers": [
-                {"family": f"ReLU {d} x {w}", "depth": d, "width": w, **entry, **pieces}
-                for d in (1, 2)
-                for w in (10, 100, 181)
-            ],
-            "n_seeds": 3,
-            "threshold": 0.9,
-            "budget_widths": {"1": 181, "2": 181},
         }
     if name == "dimension":
         return {
@@ -176,9 +132,6 @@ def tables(name, size=5):
             "trusted_from": {"sphere": None},
             "threshold": 0.99,
         }
-    if name == "parameters-vs-dof":
-        family = {"name": "GPT", "parameters": [1e8, 1e9, 1e10], "width": [768, 1800, 5000]}
-        return {"families": [family]}
     return {}
 
 
@@ -211,6 +164,8 @@ def claim(name="a claim", verdict="agrees", **more):
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
 KEPT += ("sampling", "dimension-table", "regimes", "learnability")
+KEPT += ("kernel-scaling", "kernel-tuning", "single-cluster", "teachers")
+KEPT += ("parameters-vs-dof",)
 
 
 def kept_plots(name, size):
@@ -236,7 +191,7 @@ def kept_plots(name, size):
 
 
 def record(name="model-scaling", size=5, **more):
-    config = plain(asdict(preset(experiment_class(name), "smoke"))) if name in EXPERIMENTS else {}
+    config = plain(preset(experiment_class(name), "smoke")) if name in EXPERIMENTS else {}
     return {
         "experiment": name,
         "schema_version": 1,
@@ -388,8 +343,8 @@ def test_hostile_strings_stay_text(hostile, tmp_path):
     bad["provenance"] = {hostile: hostile, "git_commit": hostile}
     run = write_run(tmp_path / "run", bad)
     kernel = record("kernel-scaling")
-    for entry in kernel["tables"]["curves"] + kernel["tables"]["teachers"]:
-        entry["points"] = hostile
+    for one in kernel["plots"]:
+        one["title"] = one["x_label"] = one["series"][0]["name"] = hostile
     write_run(tmp_path / "kernel", kernel)
     summary = {"paper": hostile, "command": hostile, "seconds": 1, "runs": {hostile: str(run)}}
     paper = tmp_path / "paper"
@@ -475,7 +430,7 @@ def test_commands_give_the_config_again(name):
     cls = experiment_class(name)
     for label in cls.presets:
         config = preset(cls, label)
-        words = page_of.redo_command({"config": plain(asdict(config))}, cls).split()
+        words = page_of.redo_command({"config": plain(config)}, cls).split()
         assert words[:3] == ["percolaw", "run", name]
         assert configure(cls, words[4], words[5:]) == config
         changed = replace(config, n_seeds=17) if hasattr(config, "n_seeds") else config
@@ -485,7 +440,7 @@ def test_commands_give_the_config_again(name):
                     changed = replace(changed, **{field: value[:-1] or value})
         if hasattr(changed, "clusters") and hasattr(changed.clusters, "n_clusters"):
             changed = replace(changed, clusters=replace(changed.clusters, n_clusters=123))
-        words = page_of.redo_command({"config": plain(asdict(changed))}, cls).split()
+        words = page_of.redo_command({"config": plain(changed)}, cls).split()
         assert configure(cls, words[4], words[5:]) == changed
     assert page_of.redo_command({"config": {"unknown": 1}}, cls) is None
 
@@ -1088,10 +1043,8 @@ def test_without_scripts_pictures_and_tables_remain(opened):
 
 def test_hostile_records_run_nothing(opened, tmp_path):
     bad = record("kernel-scaling")
-    for i, entry in enumerate(bad["tables"]["curves"] + bad["tables"]["teachers"]):
-        entry["points"] = HOSTILE[i % 2]
-        if "teacher" in entry:
-            entry["teacher"] = HOSTILE[i % len(HOSTILE)]
+    for i, entry in enumerate(one for plot in bad["plots"] for one in plot["series"]):
+        entry["name"] = HOSTILE[i % len(HOSTILE)]
     bad["claims"] = [claim(h, note=h, source=h) for h in HOSTILE]
     bad["config"] = {h: h for h in HOSTILE}
     file, _ = write_report([write_run(tmp_path / "run", bad)], tmp_path / "x.html")
@@ -1106,8 +1059,8 @@ def test_hostile_records_run_nothing(opened, tmp_path):
     "values", [[1e308, 1e-308, 1e300], [0, 0, 0], [None, None, None], [-1, 5, 2]]
 )
 def test_strange_numbers_are_drawn_or_said(values, opened, tmp_path):
-    bad = record("parameters-vs-dof")
-    bad["tables"]["families"][0]["width"] = values
+    bad = record("parameters-vs-dof", len(values))
+    bad["plots"][0]["series"][0]["y"] = values
     file, _ = write_report([write_run(tmp_path / "run", bad)], tmp_path / "x.html")
     page = opened(file=file)
     for view in ("values", "local"):

@@ -198,6 +198,14 @@ def line(name: str, kind: Kind, x: Any, y: Any, **more: Any) -> Series:
     return Series(name, kind, _finite(x), _finite(y), **more)
 
 
+def slope(name: str, fitted: PowerLawFit, exponent: float, **more: Any) -> Series:
+    """Return the power law of a predicted exponent through the middle of a fit, on its window."""
+    ends = np.array(fitted.window)
+    middle = float(np.sqrt(ends[0] * ends[1]))
+    loss = fitted.prefactor * middle**-fitted.exponent
+    return line(name, "theory", ends, loss * (ends / middle) ** -exponent, **more)
+
+
 def points(
     name: str, x: Any, y: Any, low: Any, high: Any, *, interval: str = INTERVAL, **more: Any
 ) -> Series:
@@ -295,6 +303,12 @@ def y_limits(values: Any, ends: Any) -> tuple[float, float]:
     every = np.concatenate([shown, more])
     margin = 0.08 * max(float(np.ptp(every)), 0.3 * span)
     return float(every.min() - margin), float(every.max() + margin)
+
+
+def hull(fits: Iterable[PowerLawFit | None]) -> tuple[float, float] | None:
+    """Return the smallest window that holds those of all fits; None if there is no fit."""
+    windows = [one.window for one in fits if one is not None]
+    return (min(w[0] for w in windows), max(w[1] for w in windows)) if windows else None
 
 
 def _over(value: float | None, by: float | None) -> float | None:

@@ -91,6 +91,8 @@ def panel(axis: Any, plot: Plot) -> None:
         title=textwrap.fill(plot.title, LINE),
         ylim=plot.y_limits,
     )
+    for one in (axis.xaxis, axis.yaxis):
+        _plain_numbers(one)
     axis.legend(fontsize=8)
 
 
@@ -161,6 +163,18 @@ def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
         axis.plot(x[full], y[full], marker, color=color, ms=5)
     style = ("-" if one.joined else "") + (marker if few else "")
     axis.plot([], [], style or marker, color=color, ms=5, lw=1.5, label=text or None)
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Label a logarithmic axis of less than two decades by plain numbers, few enough to be read."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if axis.get_scale() != "log" or not 0.0 < low < high < 100.0 * low:
+        return
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 10.0 * low else range(1, 10)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _positive(plot: Plot) -> bool:
