@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.covariance import Covariance
-from percolaw.experiments import neural, tasks
+from percolaw.experiments import claims, neural, neural_scaling, tasks
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim
-from percolaw.learners.neural.training import Student, Training
-from percolaw.rng import Streams
+from percolaw.experiments.neural_scaling import Scaling
+from percolaw.learners.neural.training import Training
 from percolaw.scaling import fit
+from percolaw.scaling.curve import LearningCurve
 
 #: Teachers learned on the first setting, and on all of them.
 ALL_TEACHERS = (
@@ -126,20 +125,17 @@ class NnDataScaling:
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         checks.integer("smallest", self.smallest, minimum=5)
         checks.integer("largest", self.largest, minimum=10 * self.smallest)
         checks.integer("n_sizes", self.n_sizes, minimum=3)
-        checks.integer("n_validation", self.n_validation, minimum=1)
-        checks.integer("n_test", self.n_test, minimum=1)
-        neural.student_network(self.architecture, self.depth, self.width)
-        for name in self.settings:
-            tasks.dimension(name)
-        for name in (*self.teachers, *self.teachers_elsewhere):
-            tasks.matern_smoothness(name)
-        neural.check_names("settings", self.settings)
-        neural.check_names("teachers", self.teachers)
-        neural.check_names("teachers_elsewhere", self.teachers_elsewhere)
+        neural.check_students(
+            *(self.architecture, self.depth, (self.width,), self.n_seeds),
+            n_validation=self.n_validation,
+            n_test=self.n_test,
+        )
+        neural.check_names("settings", self.settings, tasks.dimension)
+        neural.check_names("teachers", self.teachers, tasks.matern_smoothness)
+        neural.check_names("teachers_elsewhere", self.teachers_elsewhere, tasks.matern_smoothness)
 
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed, or the doubled budget on one."""
@@ -165,32 +161,28 @@ class NnDataScaling:
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train all sizes and teachers as one batch; one row a teacher and size."""
-        streams = Streams(cell["seed"]).child(*cell["points"].encode())
-        held = self.n_validation + self.n_test
-        x = tasks.points(cell["points"], self.largest + held, streams)
-        names = tuple(cell["teachers"])
-        y = tasks.values(names, x, streams)
-        test, validation, pool = neural.parts(x.shape[0], self.n_test, self.n_validation)
-        doubled = cell["kind"] == "doubled"
+        names, doubled = tuple(cell["teachers"]), cell["kind"] == "doubled"
+        task = neural.problem(
+            cell["points"],
+            names,
+            cell["seed"],
+            n_train=self.largest,
+            n_validation=self.n_validation,
+            n_test=self.n_test,
+        )
         sizes = self.doubled_sizes() if doubled else self.sizes()
-        students = [
-            Student(cell["seed"], pool[:n], validation, target=j)
-            for j in range(len(names))
-            for n in sizes
-        ]
         training = self.training.doubled() if doubled else self.training
         network = neural.student_network(self.architecture, self.depth, self.width)
-        _, found = neural.train_and_test(network, x, y, students, training, test)
-        beside = {} if doubled else self._references(x, y, pool, test)
+        students = task.students(cell["seed"], sizes)
+        _, found = neural.train_and_test(network, task.x, task.y, students, training, task.test)
+        beside = {} if doubled else self._kernels(task)
         shared = {k: cell[k] for k in ("kind", "points", "seed")}
         for row, (j, i) in zip(found, np.ndindex(len(names), len(sizes)), strict=True):
             row |= shared | {"teacher": names[j], "n": sizes[i]}
             row |= {key: float(loss[i, j]) for key, loss in beside.items()}
         return found
 
-    def _references(
-        self, x: Any, y: Any, pool: Any, test: Any
-    ) -> dict[str, npt.NDArray[np.float64]]:
+    def _kernels(self, task: neural.Problem) -> dict[str, neural.FloatArray]:
         """Losses (n_sizes, n_teachers) on the same data: of the NTK, and of an MLP's own limit."""
         from percolaw.covariance import NeuralTangent
         from percolaw.learners.kernel import nested_curve
@@ -200,101 +192,99 @@ class NnDataScaling:
         if self.architecture == "mlp":
             network = neural.student_network(self.architecture, self.depth, self.width)
             kernels["own"] = tangent_limit(network)
+        x, y, pool, test = task.x, task.y, task.pool, task.test
         found = {}
         for key, kernel in kernels.items():
             curve = nested_curve(kernel, x[pool], y[pool], x[test], self.sizes())
             found[key] = np.asarray(np.mean((curve.prediction - y[test]) ** 2, axis=1))
         return found
 
+    def predicted(self, points: str, teacher: str) -> float | None:
+        """Return c/D, with c at most D + 2; None of teachers without an order."""
+        order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
+        return None if order is None else min(order, big_d + 2.0) / big_d
+
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold every exponent against c/D, and against the tangent kernels'."""
-        sizes, claims, curves = self.sizes(), [], []
-        for points in self.settings:
-            for teacher in self._teachers(points):
-                own = [r for r in rows if (r["points"], r["teacher"]) == (points, teacher)]
-                measured = [r for r in own if r["kind"] == "train"]
-                doubled = [r for r in own if r["kind"] == "doubled"]
-                limit = self._limit(measured, sizes)
-                wide = neural.exponent(sizes, limit["loss"], limit["converged"], self.fit_from)
-                order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
-                predicted = None if order is None else min(order, big_d + 2.0) / big_d
-                shift = self.tolerance * abs(predicted or (wide.exponent if wide else 0.0))
-                allowed = neural.allowed_gap(sizes, self.fit_from, shift)
-                found = neural.gather(measured, doubled, "n", sizes, allowed)
-                line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
-                ratio = found["loss"] / limit["loss"]
-                apart = neural.exponent(sizes, ratio, found["converged"], self.fit_from)
-                curve = neural.summary(found, line, predicted)
-                below = neural.summary(limit, wide, predicted)
-                curves.append(
-                    {"points": points, "teacher": teacher, "dimension": big_d}
-                    | curve
-                    | {"wide": below}
-                )
-                lines = (line, wide, apart)
-                rough = tuple(neural.rough_exponent(sizes, a) for a in (found["loss"], ratio))
-                claims += self._claims(f"{points}, {teacher}", lines, rough, curve, below)
-                if measured and all("own" in r for r in measured):
-                    own_limit = self._limit(measured, sizes, "own")
-                    claim, curves[-1]["own"] = self._against_own(
-                        f"{points}, {teacher}", found, own_limit, predicted
-                    )
-                    claims.append(claim)
-        return Conclusion(tuple(claims), {"curves": curves, "n_seeds": self.n_seeds})
+        found = [
+            self._scaling(points, teacher, rows)
+            for points in self.settings
+            for teacher in self._teachers(points)
+        ]
+        title = f"Networks, data scaling, {self.n_seeds} seeds"
+        drawn = (
+            neural_scaling.exponents_plot(self.name, title, found),
+            *neural_scaling.curves_plots(self.name, "training points n", found),
+            *neural_scaling.ratio_plots(self.name, "training points n", found),
+        )
+        every = tuple(claim for one in found for claim in one.claims)
+        return Conclusion(every, {"gaps": neural_scaling.gap_table(found)}, drawn)
 
-    def _against_own(
-        self, name: str, found: dict[str, Any], limit: dict[str, Any], predicted: float | None
-    ) -> tuple[Claim, dict[str, Any]]:
-        """Hold the exponent against that of the students' own limit; the limit's curve."""
-        sizes = self.sizes()
-        line = neural.exponent(sizes, limit["loss"], limit["converged"], self.fit_from)
-        ratio = found["loss"] / limit["loss"]
-        apart = neural.exponent(sizes, ratio, found["converged"], self.fit_from)
-        claim = neural.claim(
-            f"{name}: exponent less that of the {neural.OWN}",
+    def _scaling(self, points: str, teacher: str, rows: list[Row]) -> Scaling:
+        """Claims on one curve: its exponent, and what it is less those of the kernels."""
+        measured, doubled = neural.trained_and_doubled(rows, points, teacher)
+        window = (float(self.fit_from), math.inf)
+        kernels = {
+            key: neural.losses(measured, "n", key)
+            for key in neural.KERNELS
+            if all(key in r for r in measured)
+        }
+        wide = kernels["wide"].fit(window)
+        predicted = self.predicted(points, teacher)
+        shift = self.tolerance * abs(predicted or (wide.exponent if wide else 0.0))
+        allowed = neural.allowed_gap(self.sizes()[-1], self.fit_from, shift)
+        curve = neural.learning_curve(measured, doubled, "n", allowed)
+        line = curve.fit(window)
+        about = {"source": points, "target": teacher, "learner": self.architecture}
+        found = []
+        if predicted is not None:
+            over = curve.over(kernels["wide"]).fit(window)
+            tolerance, local = self.tolerance * predicted, kernels["wide"].local()
+            found.append(
+                claims.exponent(
+                    f"{points}, {teacher}: exponent c/D",
+                    self.source,
+                    predicted,
+                    line,
+                    tolerance,
+                    neural.fit_note(
+                        line, neural.cause(predicted, line, wide, over, local, tolerance)
+                    ),
+                    about,
+                    rough=neural.rough_exponent(curve),
+                )
+            )
+        found += [
+            self._against_kernel(key, curve, kernel, predicted, about)
+            for key, kernel in kernels.items()
+        ]
+        return Scaling(
+            *(points, teacher, tasks.dimension(points), curve, line, predicted, tuple(found)),
+            gap=neural.gaps(measured, doubled, "n"),
+            kernels=kernels,
+            limit=wide,
+        )
+
+    def _against_kernel(
+        self,
+        key: str,
+        curve: LearningCurve,
+        kernel: LearningCurve,
+        predicted: float | None,
+        about: dict[str, str],
+    ) -> claims.Claim:
+        """Hold the exponent of the ratio to a kernel's loss, seed by seed, against 0."""
+        window = (float(self.fit_from), math.inf)
+        line, ratio = kernel.fit(window), curve.over(kernel)
+        over = ratio.fit(window)
+        more = f"which has {line.exponent:.2f} on the same points and teachers" if line else ""
+        return claims.exponent(
+            f"{about['source']}, {about['target']}: exponent less that of the {neural.KERNELS[key]}",
             "docs/neural.md",
             0.0,
-            apart,
+            over,
             self.tolerance * abs(predicted or (line.exponent if line else 1.0)),
-            f"which has {line.exponent:.2f} on the same points and teachers" if line else "",
-            neural.rough_exponent(sizes, ratio),
+            neural.fit_note(over, more),
+            {**about, "quantity": f"exponent less {key}"},
+            rough=neural.rough_exponent(ratio),
         )
-        return claim, neural.summary(limit, line, predicted)
-
-    def _limit(self, rows: list[Row], sizes: list[int], key: str = "wide") -> dict[str, Any]:
-        """A kernel's losses, in the form of `neural.gather`."""
-        seeds = sorted({r["seed"] for r in rows})
-        loss = np.array(
-            [[r[key] for r in rows if r["seed"] == s and r["n"] == n] for s in seeds for n in sizes]
-        ).reshape(len(seeds), len(sizes))
-        yes = np.ones(len(sizes), dtype=bool)
-        none = np.full(len(sizes), math.nan)
-        return {"sizes": sizes, "loss": loss, "converged": yes, "gap": none, "plateau": none}
-
-    def _claims(
-        self,
-        name: str,
-        lines: tuple[fit.PowerLawFit | None, fit.PowerLawFit | None, fit.PowerLawFit | None],
-        rough: tuple[float, ...],
-        curve: dict[str, Any],
-        below: dict[str, Any],
-    ) -> list[Claim]:
-        line, wide, apart = lines
-        found, predicted = [], curve["predicted"]
-        tolerance = self.tolerance * abs(predicted or (wide.exponent if wide else 1.0))
-        if predicted is not None:
-            why = neural.cause(predicted, line, wide, apart, below["local"], tolerance)
-            text = f"{name}: exponent c/D"
-            found.append(neural.claim(text, self.source, predicted, line, tolerance, why, rough[0]))
-        found.append(
-            neural.claim(
-                f"{name}: exponent less that of the {neural.WIDE}",
-                "docs/neural.md",
-                0.0,
-                apart,
-                tolerance,
-                f"which has {wide.exponent:.2f} on the same points and teachers" if wide else "",
-                rough[1],
-            )
-        )
-        return found

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import ClassVar
 
 from percolaw import checks
-from percolaw.experiments import neural, tasks
+from percolaw.experiments import claims, neural, neural_scaling, tasks
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim
+from percolaw.experiments.neural_scaling import Scaling
 from percolaw.learners.neural.networks import Network, n_parameters
-from percolaw.learners.neural.training import Student, Training
+from percolaw.learners.neural.training import Training
 from percolaw.rng import Streams
 
 #: Order of approximation that piecewise linear functions have at most (Sharma and Kaplan 2022).
@@ -112,17 +111,13 @@ class NnModelScaling:
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("n_validation", self.n_validation, minimum=1)
-        checks.integer("n_test", self.n_test, minimum=1)
-        neural.check_names("settings", self.settings)
-        neural.check_names("teachers", self.teachers)
-        for name in self.settings:
-            tasks.dimension(name)
-        for name in self.teachers:
-            tasks.matern_smoothness(name)
-        for width in self.widths:
-            neural.student_network(self.architecture, self.depth, width)
+        neural.check_students(
+            *(self.architecture, self.depth, self.widths, self.n_seeds),
+            n_validation=self.n_validation,
+            n_test=self.n_test,
+        )
+        neural.check_names("settings", self.settings, tasks.dimension)
+        neural.check_names("teachers", self.teachers, tasks.matern_smoothness)
         if len(self.widths) < 3 or list(self.widths) != sorted(set(self.widths)):
             raise ValueError(f"widths must rise, three at least; got {self.widths}.")
 
@@ -161,15 +156,14 @@ class NnModelScaling:
         n_sites = tasks.SITES_PER_POINT * self._n_points(False)
         x = tasks.points(cell["points"], n_points, streams, n_sites)[: self._n_points(doubled)]
         y = tasks.values(self.teachers, x, streams, everywhere=True)
-        test, validation, pool = neural.parts(x.shape[0], self.n_test, self.n_validation)
+        parts = neural.parts(x.shape[0], self.n_test, self.n_validation)
+        task = neural.Problem(streams, x, y, *parts)
+        training = self.training.doubled() if doubled else self.training
         found = []
         for width in self.doubled_widths() if doubled else self.widths:
             network = neural.student_network(self.architecture, self.depth, width)
-            students = [
-                Student(cell["seed"], pool, validation, target=j) for j in range(len(self.teachers))
-            ]
-            training = self.training.doubled() if doubled else self.training
-            _, batch = neural.train_and_test(network, x, y, students, training, test)
+            students = task.students(cell["seed"])
+            _, batch = neural.train_and_test(network, x, y, students, training, task.test)
             for row, teacher in zip(batch, self.teachers, strict=True):
                 size = {
                     "width": width,
@@ -181,49 +175,50 @@ class NnModelScaling:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold every exponent in the number of parameters against c/D."""
-        claims: list[Claim] = []
-        curves: list[dict[str, Any]] = []
-        for points in self.settings:
-            for teacher in self.teachers:
-                own = [r for r in rows if (r["points"], r["teacher"]) == (points, teacher)]
-                measured = [r for r in own if r["kind"] == "train"]
-                doubled = [r for r in own if r["kind"] == "doubled"]
-                sizes = sorted({r["n_inner"] for r in measured})
-                order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
-                predicted = None if order is None else min(order, PIECEWISE_LINEAR) / big_d
-                shift = self.tolerance * (predicted or 4.0 / big_d)
-                allowed = neural.allowed_gap(sizes, self.fit_from, shift)
-                found = neural.gather(measured, doubled, "n_inner", sizes, allowed)
-                if tasks.matern_smoothness(teacher) is not None:
-                    # Below this the field is a handful of waves, and smooth.
-                    found["converged"] &= (
-                        np.array(neural.means(found["loss"])) > LEAST_WAVES / tasks.N_WAVES
-                    )
-                line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
-                curve = neural.summary(found, line, predicted)
-                curves.append({"points": points, "teacher": teacher, "dimension": big_d, **curve})
-                orders = [] if predicted is None else [("c/D", "docs/theory.md, 9", predicted)]
-                if teacher.startswith("ReLU"):  # their claim is for every teacher of theirs
-                    orders.append(("4/D", "Sharma and Kaplan (2022)", PIECEWISE_LINEAR / big_d))
-                for text, source, value in orders:
-                    claims.append(
-                        neural.claim(
-                            f"{points}, {teacher}: exponent {text} in parameters",
-                            source,
-                            value,
-                            line,
-                            self.tolerance * value,
-                            _local_note(curve),
-                            neural.rough_exponent(sizes, found["loss"]),
-                        )
-                    )
-        return Conclusion(tuple(claims), {"curves": curves, "n_seeds": self.n_seeds})
+        found = [
+            self._scaling(points, teacher, rows)
+            for points in self.settings
+            for teacher in self.teachers
+        ]
+        title = f"Networks, model scaling, {self.n_seeds} seeds"
+        drawn = (
+            neural_scaling.exponents_plot(self.name, title, found),
+            *neural_scaling.curves_plots(self.name, "parameters P beyond the first weights", found),
+        )
+        every = tuple(claim for one in found for claim in one.claims)
+        return Conclusion(every, {"gaps": neural_scaling.gap_table(found)}, drawn)
 
-
-def _local_note(curve: dict[str, Any]) -> str:
-    """Local exponents of a curve, first to last, where they are known."""
-    local = [f"{v:.2f}" for v in curve["local"] if v is not None]
-    return f"local exponents {', '.join(local)}"
+    def _scaling(self, points: str, teacher: str, rows: list[Row]) -> Scaling:
+        """Claims on one curve: c/D, and of ReLU teachers 4/D."""
+        measured, doubled = neural.trained_and_doubled(rows, points, teacher)
+        order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
+        predicted = None if order is None else min(order, PIECEWISE_LINEAR) / big_d
+        shift = self.tolerance * (predicted or 4.0 / big_d)
+        largest = max(r["n_inner"] for r in measured)
+        allowed = neural.allowed_gap(largest, self.fit_from, shift)
+        # Below this a field of waves is a handful of them, and smooth.
+        waves = LEAST_WAVES / tasks.N_WAVES if tasks.matern_smoothness(teacher) is not None else 0.0
+        curve = neural.learning_curve(measured, doubled, "n_inner", allowed, waves)
+        line = curve.fit((float(self.fit_from), math.inf))
+        local = ", ".join(f"{v:.2f}" for v in curve.local() if math.isfinite(v))
+        orders = [] if predicted is None else [("c/D", "docs/theory.md, 9", predicted)]
+        if teacher.startswith("ReLU"):  # their claim is for every teacher of theirs
+            orders.append(("4/D", "Sharma and Kaplan (2022)", PIECEWISE_LINEAR / big_d))
+        said = [
+            claims.exponent(
+                f"{points}, {teacher}: exponent {text} in parameters",
+                source,
+                value,
+                line,
+                self.tolerance * value,
+                neural.fit_note(line, f"local exponents {local}"),
+                {"source": points, "target": teacher, "learner": self.architecture},
+                rough=neural.rough_exponent(curve),
+            )
+            for text, source, value in orders
+        ]
+        gap = neural.gaps(measured, doubled, "n_inner")
+        return Scaling(points, teacher, big_d, curve, line, predicted, tuple(said), gap)
 
 
 def n_inner_parameters(network: Network, dim: int) -> int:

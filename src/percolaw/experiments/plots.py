@@ -195,6 +195,14 @@ def line(name: str, kind: Kind, x: Any, y: Any, **more: Any) -> Series:
     return Series(name, kind, _finite(x), _finite(y), **more)
 
 
+def slope(name: str, fitted: PowerLawFit, exponent: float, **more: Any) -> Series:
+    """Return the power law of a predicted exponent through the middle of a fit, on its window."""
+    ends = np.array(fitted.window)
+    middle = float(np.sqrt(ends[0] * ends[1]))
+    loss = fitted.prefactor * middle**-fitted.exponent
+    return line(name, "theory", ends, loss * (ends / middle) ** -exponent, **more)
+
+
 def points(
     name: str, x: Any, y: Any, low: Any, high: Any, *, interval: str = INTERVAL, **more: Any
 ) -> Series:
@@ -271,6 +279,12 @@ def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, No
         figure=plot.figure or plot.id,
         y_limits=y_limits,
     )
+
+
+def hull(fits: Iterable[PowerLawFit | None]) -> tuple[float, float] | None:
+    """Return the smallest window that holds those of all fits; None if there is no fit."""
+    windows = [one.window for one in fits if one is not None]
+    return (min(w[0] for w in windows), max(w[1] for w in windows)) if windows else None
 
 
 def _over(value: float | None, by: float | None) -> float | None:

@@ -18,6 +18,10 @@ MANY = 13
 _STYLE = {"measured": "-", "theory": "--", "reference": ":"}
 #: Panels beside each other.
 COLUMNS = 3
+#: Share of a panel that a legend may cover; with a larger one all stand below their panels.
+COVERED = 0.16
+#: Height of a line of a legend, width of a character and of what stands before them, in inches.
+_LEGEND = (0.165, 0.06, 0.5)
 
 
 def figures(plots: Sequence[Plot]) -> dict[str, Any]:
@@ -31,11 +35,20 @@ def figures(plots: Sequence[Plot]) -> dict[str, Any]:
 def _figure(panels: list[Plot]) -> Any:
     columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
     wide = {1: 6.4, 2: 5.4}.get(columns, 4.4)
-    figure, axes = new(columns, -(-len(panels) // columns), width=wide, height=0.76 * wide)
+    height = 0.76 * wide
+    figure, axes = new(columns, -(-len(panels) // columns), width=wide, height=height)
     for axis, plot in zip(axes, panels, strict=False):
         panel(axis, plot)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
+    line, character, handle = _LEGEND
+    names = [axis.get_legend_handles_labels()[1] for axis in axes]
+    areas = [len(n) * line * (handle + character * max(map(len, n), default=0)) for n in names]
+    if max(areas) > COVERED * wide * height:
+        for axis in axes[: len(panels)]:
+            axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.0, -0.2), borderaxespad=0)
+        rows = [max(map(len, names[i : i + columns])) for i in range(0, len(axes), columns)]
+        figure.set_figheight(figure.get_figheight() + sum(rows) * line)
     return figure
 
 
