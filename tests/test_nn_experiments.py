@@ -1919,25 +1919,31 @@ def test_full_points_are_at_the_best_rates():
 def test_figures_of_degrees_of_freedom():
     one = dataclasses.replace(FREEDOM, settings=("cube 2",))
     drawn(one, one.conclude(freedom_rows(one)), layout=True)
-    for rows in (
-        freedom_rows(FREEDOM),
-        [r | {"divergence": -1.0} for r in freedom_rows(FREEDOM)],
-    ):
-        figures, plots = drawn(FREEDOM, FREEDOM.conclude(rows))
-        assert len(figures["effective-dof"].axes) == 6
-        assert [p.id for p in plots] == ["effective-dof-cube-2", "effective-dof-cube-20"]
-        for plot in plots:
-            assert len(plot.series) == 4
-            assert all(len(line.stored) == 1 for line in plot.series)
+    figures, found = drawn(FREEDOM, FREEDOM.conclude(freedom_rows(FREEDOM)))
+    assert len(figures["effective-dof"].axes) == 6
+    ends = itertools.product(("cube-2", "cube-20"), ("", "-trace", "-width"))
+    assert [p.id for p in found] == [f"effective-dof-{name}{end}" for name, end in ends]
+    for loss, trace, width in (found[:3], found[3:]):
+        *curves, slope = loss.series
+        assert len(curves) == 4
+        assert all(len(line.stored) == 1 for line in curves)
+        assert slope.kind == "theory"
+        assert trace.series[0].x == trace.series[0].y, "made so"
+        assert [line.name for line in width.series] == [
+            *("divergence", "trace", "min(parameters, points)")
+        ]
+    # A divergence below 0 has no logarithm: what is left of the curves is drawn.
+    rows = [r | {"divergence": -1.0} for r in freedom_rows(FREEDOM)]
+    drawn(FREEDOM, FREEDOM.conclude(rows))
 
 
 @pytest.mark.parametrize("settings", [("cube 2", "cube 20"), ("cube 20", "cube 2")])
 def test_slopes_drawn_are_those_of_the_setting(settings):
     e = dataclasses.replace(FREEDOM, settings=settings)
-    figures, _ = drawn(e, e.conclude(freedom_rows(e)))
-    for axis, name in zip(figures["effective-dof"].axes[::3], settings, strict=True):
-        (line,) = [one for one in axis.get_lines() if one.get_linestyle() == "--"]
-        x, y = line.get_xdata(), line.get_ydata()
+    _, found = drawn(e, e.conclude(freedom_rows(e)))
+    for plot, name in zip(found[::3], settings, strict=True):
+        (line,) = [one for one in plot.series if one.kind == "theory"]
+        x, y = line.x, line.y
         slope = -math.log(y[1] / y[0]) / math.log(x[1] / x[0])
         assert slope == pytest.approx(1.0 / tasks.dimension(name))
 

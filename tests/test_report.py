@@ -293,7 +293,7 @@ def claim(name="a claim", verdict="agrees", **more):
 #: Experiments whose records hold their plots.
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
-KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning")
+KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning", "effective-dof")
 
 
 def kept_plots(name, size):
