@@ -172,6 +172,8 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
         return default
     import tyro
 
+    from percolaw.cli.flags import registry
+
     with help_style():
         return tyro.cli(
             cls,
@@ -180,6 +182,7 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
             "--timeout, --scheduler, --no-figures, --quiet, --json.",
             default=default,
             args=rest,
+            registry=registry(cls),
         )
 
 

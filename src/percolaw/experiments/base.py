@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import typing
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from percolaw import checks
+from percolaw.experiments import fields as fields_module
 from percolaw.rng import STREAM_VERSION
+from percolaw.words import Worded
 
 if TYPE_CHECKING:
     from percolaw.experiments.claims import Claim
@@ -132,7 +135,7 @@ def preset(experiment: type[Any], name: str) -> Any:
 
 def config_dict(experiment: Any) -> dict[str, Any]:
     """Return name and all fields, defaults expanded, as plain JSON values."""
-    fields = plain(dataclasses.asdict(experiment))
+    fields = {f.name: plain(getattr(experiment, f.name)) for f in dataclasses.fields(experiment)}
     return {
         "experiment": experiment.name,
         "schema_version": SCHEMA_VERSION,
@@ -156,15 +159,15 @@ def measured_config(
     Left out are the fields an experiment lists as ``judged``: how many cells there are, tolerances,
     windows. The class is looked up by its name if None; of unknown ones all fields are kept.
     """
-    judged = getattr(experiment or known_class(config["experiment"]), "judged", ())
+    known = experiment or known_class(config["experiment"])
+    judged = fields_module.judged(known) if known else frozenset()
+    judged |= set(getattr(known, "judged", ()))
     fields = {k: v for k, v in config["config"].items() if k not in judged}
     return {**config, "config": fields}
 
 
 def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:
     """Return the experiment with these fields; lists become tuples, dicts nested dataclasses."""
-    import typing
-
     hints = typing.get_type_hints(experiment)
     known = {field.name for field in dataclasses.fields(experiment)}
     unknown = set(fields) - known
@@ -175,7 +178,7 @@ def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:
         if dataclasses.is_dataclass(hints[name]) and isinstance(value, Mapping):
             values[name] = from_config(hints[name], value)
         else:
-            values[name] = _tuples(value)
+            values[name] = fields_module.read_words(hints[name], _tuples(value))
     return experiment(**values)
 
 
@@ -199,13 +202,15 @@ def _tuples(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """NumPy scalars and arrays, tuples and dataclasses as plain JSON values."""
+    """NumPy scalars and arrays, tuples, dataclasses, and what words name, as plain JSON values."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
+    if isinstance(value, Worded):
+        return value.word
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value))
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     return value

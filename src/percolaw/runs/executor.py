@@ -24,6 +24,7 @@ from typing import Any
 
 from percolaw.errors import RunError
 from percolaw.experiments.base import SCRATCH, Cell, from_config
+from percolaw.experiments.fields import as_measured
 from percolaw.runs import store
 from percolaw.runs.activity import Activity
 from percolaw.runs.scheduler import same_code
@@ -66,7 +67,7 @@ def measure_unit(
         token = SCRATCH.set(Path(scratch) if within_reach else None)
         try:
             with one_thread(*getattr(cls, "extra", ())[:1]):
-                rows = experiment.measure(cell)
+                rows = as_measured(experiment).measure(cell)
         finally:
             SCRATCH.reset(token)
     except Exception as failure:

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, Streams, as_streams
-from percolaw.targets.teacher import Teacher, TeacherFamily
+from percolaw.targets.teacher import Teacher, TeacherFamily, changed_parameters
 
 FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class SumTeacher:
+class SumTeacher(TeacherFamily):
     """y = sum_i w_i f_i(x), members drawn independently.
 
     Parameters
@@ -34,6 +34,15 @@ class SumTeacher:
     weights: tuple[float, ...] | None = None
     groups: tuple[int, ...] | None = None
 
+    @property
+    def word(self) -> str:
+        return _word("sum", self) + changed_parameters(self, "weights", "groups")
+
+    @property
+    def approximation_order(self) -> float:
+        """That of the roughest member."""
+        return min(member.approximation_order for member in self.members)
+
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw all members. Stream ``target`` under an item for each member."""
         n = len(self.members)
@@ -45,15 +54,28 @@ class SumTeacher:
 
 
 @dataclass(frozen=True)
-class ProductTeacher:
+class ProductTeacher(TeacherFamily):
     """y = prod_i f_i(x), members drawn independently; parameters as in `SumTeacher`."""
 
     members: tuple[TeacherFamily, ...]
     groups: tuple[int, ...] | None = None
 
+    @property
+    def word(self) -> str:
+        return _word("product", self) + changed_parameters(self, "groups")
+
+    @property
+    def approximation_order(self) -> float:
+        """That of the roughest member."""
+        return min(member.approximation_order for member in self.members)
+
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw all members. Stream ``target`` under an item for each member."""
         return _combine(self, dim, rng, "product", np.ones(len(self.members)))
+
+
+def _word(how: str, family: SumTeacher | ProductTeacher) -> str:
+    return f"{how} of ({'; '.join(member.word for member in family.members)})"
 
 
 def _combine(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import Streams
@@ -11,7 +16,7 @@ from percolaw.targets.combined import ProductTeacher, SumTeacher
 from percolaw.targets.fourier import FourierTeacher
 from percolaw.targets.linear import LinearTeacher
 from percolaw.targets.matern import MaternTeacher
-from percolaw.targets.relu import ReluTeacher
+from percolaw.targets.relu import ReluTeacher, sharma_kaplan_teacher
 from percolaw.targets.teacher import Teacher, TeacherFamily
 
 FAMILIES: dict[str, type[Any]] = {
@@ -26,8 +31,6 @@ FAMILIES: dict[str, type[Any]] = {
 
 def family_from(name: str, parameters: Mapping[str, Any]) -> TeacherFamily:
     """Return a family by its name and parameters, as they stand in a description."""
-    import dataclasses
-
     checks.choice("family", name, FAMILIES)
     known = {field.name for field in dataclasses.fields(FAMILIES[name])}
     unknown = sorted(set(parameters) - known)
@@ -63,3 +66,79 @@ def from_description(description: Mapping[str, Any]) -> Teacher:
     family = family_from(description["family"], description["parameters"])
     streams = Streams(description["seed"], tuple(description.get("path", ())))
     return family.sample(description["dim"], streams)
+
+
+_NUMBER = r"(\d+(?:\.\d+)?)"
+#: What every word looks like, and what it stands for.
+_PATTERNS: dict[str, Callable[[re.Match[str]], TeacherFamily]] = {
+    "linear": lambda m: LinearTeacher(),
+    "Fourier": lambda m: FourierTeacher(),
+    r"ReLU (\d+) x (\d+)": lambda m: ReluTeacher(int(m[1]), int(m[2])),
+    r"ReLU (\d+) x (\d+), no biases": lambda m: dataclasses.replace(
+        sharma_kaplan_teacher(), depth=int(m[1]), width=int(m[2])
+    ),
+    rf"Mat[ée]rn {_NUMBER}": lambda m: MaternTeacher(float(m[1])),
+}
+
+
+def parse_target(word: str) -> TeacherFamily:
+    """Return the family of teachers that a word names.
+
+    Raises
+    ------
+    ValueError
+        For other words, with those there are.
+
+    Examples
+    --------
+    >>> parse_target("Matérn 0.5").approximation_order, parse_target("linear").word
+    (1.0, 'linear')
+    """
+    for pattern, make in _PATTERNS.items():
+        match = re.fullmatch(pattern, word)
+        if match is not None:
+            try:
+                return make(match)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{word!r} names no teacher: {error}") from None
+    raise ValueError(
+        f"unknown teacher {word!r}; there are 'linear', 'Fourier', 'ReLU 8 x 16' (depth and width), "
+        "'ReLU 2 x 600, no biases' (as Sharma and Kaplan's) and 'Matérn 0.5' (nu), each with numbers of "
+        "your choice."
+    )
+
+
+def standardized_values(
+    targets: Sequence[TeacherFamily],
+    points: npt.NDArray[np.float64],
+    streams: Streams,
+    *,
+    n_waves: int = 0,
+) -> npt.NDArray[np.float64]:
+    """Draw one function of every family and return its values, of mean 0 and variance 1 on the points.
+
+    Parameters
+    ----------
+    targets : sequence of families of one output
+    points : array of float64, shape (n, d)
+    streams : Streams
+        Each family draws from ``streams.child(*family.key)``: what it gives depends on no other.
+    n_waves : int
+        0: Matérn fields are drawn on the points (exactly up to 8000 of them). Otherwise they are sums
+        of so many waves, for numbers of points that no factorisation reaches.
+
+    Returns
+    -------
+    array of float64, shape (n, n_targets)
+    """
+    columns = []
+    for target in targets:
+        own = streams.child(*target.key)
+        if isinstance(target, MaternTeacher) and not n_waves:
+            y = target.on_points(points, own).value
+        elif isinstance(target, MaternTeacher):
+            y = dataclasses.replace(target, n_features=n_waves).sample(points.shape[1], own)(points)
+        else:
+            y = target.sample(points.shape[1], own)(points)
+        columns.append((y - y.mean()) / y.std())
+    return np.stack(columns, axis=1)

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.targets.teacher import Teacher, describe
+from percolaw.targets.teacher import Teacher, TeacherFamily, changed_parameters, describe
 
 
 @dataclass(frozen=True)
-class FourierTeacher:
+class FourierTeacher(TeacherFamily):
     """y = sqrt(2/m) sum_j cos(k_j.x + phase_j): a sum of m waves, unit variance in the mean.
 
     Parameters
@@ -35,6 +35,14 @@ class FourierTeacher:
         checks.set_integer(self, "n_waves")
         checks.set_integer(self, "n_outputs")
         checks.real("high", self.high, minimum=checks.real("low", self.low, minimum=0.0))
+
+    @property
+    def word(self) -> str:
+        return "Fourier" + changed_parameters(self, "n_waves", "low", "high")
+
+    @property
+    def approximation_order(self) -> float:
+        return math.inf
 
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw waves and phases. Stream ``target``, keyed by output."""

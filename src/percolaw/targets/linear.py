@@ -10,17 +10,25 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.targets.teacher import Teacher, describe
+from percolaw.targets.teacher import Teacher, TeacherFamily, describe
 
 
 @dataclass(frozen=True)
-class LinearTeacher:
+class LinearTeacher(TeacherFamily):
     """y = w.x with w ~ N(0, I/d): on an embedded tree again a tree random walk."""
 
     n_outputs: int = 1
 
     def __post_init__(self) -> None:
         checks.set_integer(self, "n_outputs")
+
+    @property
+    def word(self) -> str:
+        return "linear"
+
+    @property
+    def approximation_order(self) -> float:
+        return math.inf
 
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw the weights. Stream ``target``."""

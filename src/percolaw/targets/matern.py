@@ -16,7 +16,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.covariance import Matern, cholesky, matern
 from percolaw.rng import RandomLike, as_streams, normal_rows
-from percolaw.targets.teacher import Teacher, describe
+from percolaw.targets.teacher import Teacher, TeacherFamily, changed_parameters, describe
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class MaternTeacher:
+class MaternTeacher(TeacherFamily):
     """Gaussian random field with Matérn covariance, variance 1.
 
     Parameters
@@ -75,6 +75,15 @@ class MaternTeacher:
         Matern(self.smoothness, self.length_scale)
         checks.set_integer(self, "n_features")
         checks.set_integer(self, "n_outputs")
+
+    @property
+    def word(self) -> str:
+        number = np.format_float_positional(self.smoothness, trim="-")
+        return f"Matérn {number}" + changed_parameters(self, "length_scale")
+
+    @property
+    def approximation_order(self) -> float:
+        return 2.0 * self.smoothness
 
     @property
     def covariance(self) -> Matern:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.targets.teacher import Teacher, describe
+from percolaw.targets.teacher import Teacher, TeacherFamily, changed_parameters, describe
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -20,7 +20,7 @@ _SAME = 1e-12
 
 
 @dataclass(frozen=True)
-class ReluTeacher:
+class ReluTeacher(TeacherFamily):
     """A fully connected ReLU network with random weights.
 
     Parameters
@@ -52,6 +52,20 @@ class ReluTeacher:
         checks.real("weight_scale", self.weight_scale, minimum=0.0)
         checks.real("bias_scale", self.bias_scale, minimum=0.0)
         checks.real("output_scale", self.output_scale)
+
+    @property
+    def word(self) -> str:
+        word = f"ReLU {self.depth} x {self.width}"
+        if replace(self, n_outputs=1) == replace(
+            sharma_kaplan_teacher(), depth=self.depth, width=self.width
+        ):
+            return word + ", no biases"
+        return word + changed_parameters(self, "weight_scale", "bias_scale", "output_scale")
+
+    @property
+    def approximation_order(self) -> float:
+        """3: kinks of codimension 1, and the field it tends to with its width has smoothness 3/2."""
+        return 3.0
 
     def layers(self, dim: int, rng: RandomLike = 0) -> list[tuple[FloatArray, FloatArray]]:
         """Return weights (fan_in, fan_out) and biases of all layers. Stream ``target``."""

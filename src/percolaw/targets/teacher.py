@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, Streams
+from percolaw.words import Worded
 
 Function = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 
@@ -63,12 +65,21 @@ class Teacher:
         return checks.returned(what, value, (points.shape[0], self.n_outputs))
 
 
-class TeacherFamily(Protocol):
-    """A law of random functions: `sample` draws one."""
+class TeacherFamily(Worded):
+    """A law of random functions on R^d: `sample` draws one."""
 
+    @property
+    @abstractmethod
+    def approximation_order(self) -> float:
+        """c: the loss of a learner that can use all of the smoothness falls like n^(-c/D).
+
+        Infinite for analytic functions, NaN if no power is known. A learner that stops at some order,
+        as nearest neighbours do at 2, has the smaller of both.
+        """
+
+    @abstractmethod
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Return a function on R^dim, fixed by the seed."""
-        ...
 
 
 def describe(family: str, parameters: Any, dim: int, streams: Streams) -> dict[str, Any]:
@@ -80,6 +91,15 @@ def describe(family: str, parameters: Any, dim: int, streams: Streams) -> dict[s
         "seed": streams.seed,
         "path": list(streams.path),
     }
+
+
+def changed_parameters(family: Any, *names: str) -> str:
+    """Return ", name = value" for each of these fields of a dataclass that is not at its default."""
+    import dataclasses
+
+    defaults = {field.name: field.default for field in dataclasses.fields(family)}
+    values = {name: getattr(family, name) for name in names}
+    return "".join(f", {n} = {v!r}" for n, v in values.items() if v != defaults[n])
 
 
 def standardized_inputs(points: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -57,6 +57,11 @@ class TreeWalk:
     def __post_init__(self) -> None:
         checks.choice("steps", self.steps, ("gaussian", "sign"))
 
+    @property
+    def approximation_order(self) -> float:
+        """2: squared differences grow like path length, which grows like squared distance in space."""
+        return 2.0
+
     def sample(self, tree: Tree, rng: RandomLike = 0) -> TreeTarget:
         """Draw the walk on every site. Stream ``target``; O(n_sites) time, 8 bytes a site."""
         from percolaw.kernels import tree as kernels

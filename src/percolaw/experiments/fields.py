@@ -1,0 +1,196 @@
+"""Fields of a config: the range of their numbers, what only the verdict needs, and what words name.
+
+A field says all of this in its annotation::
+
+    n_seeds: Seeds = 5
+    floor: Annotated[float, Range(0.0), JUDGED] = 1e-9
+    settings: tuple[Source, ...] = (InfiniteCluster(16), Cube(4))
+
+`check` refuses a config with a number out of range, ``--help`` shows the range, and what is marked
+`JUDGED` does not exist for `measure` (`as_measured`): runs that differ only there share their units.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import itertools
+import textwrap
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from percolaw import checks
+from percolaw.datasets.sources import Source, parse_source
+from percolaw.targets.families import parse_target
+from percolaw.targets.teacher import TeacherFamily
+from percolaw.words import Worded
+
+
+@dataclass(frozen=True)
+class Range:
+    """Least and largest value of a number, or of each number in a tuple; None for no limit."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def __str__(self) -> str:
+        if self.maximum is None:
+            return "any number" if self.minimum is None else f"at least {self.minimum:g}"
+        return (
+            f"at most {self.maximum:g}"
+            if self.minimum is None
+            else f"{self.minimum:g} to {self.maximum:g}"
+        )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Mark of a field that `measure` does not see."""
+
+
+#: Mark of a field that only says how many units there are, or how they are judged.
+JUDGED = _Judged()
+#: Number of repetitions.
+Seeds: TypeAlias = Annotated[int, Range(1, 100_000), JUDGED]
+#: Deviation that counts as agreement.
+Tolerance: TypeAlias = Annotated[float, Range(0.0), JUDGED]
+
+#: What reads the words of fields of these types.
+_PARSERS: Mapping[type[Any], Callable[[str], Worded]] = {
+    Source: parse_source,
+    TeacherFamily: parse_target,
+}
+
+
+def hints(config: type[Any]) -> dict[str, Any]:
+    """Return the annotations of a config class, those of its bases included."""
+    return typing.get_type_hints(config, include_extras=True)
+
+
+def _marks(config: type[Any], name: str) -> tuple[Any, ...]:
+    return getattr(hints(config)[name], "__metadata__", ())
+
+
+def range_of(config: type[Any], name: str) -> Range | None:
+    """Return the range that a field declares."""
+    return next((m for m in _marks(config, name) if isinstance(m, Range)), None)
+
+
+def judged(config: type[Any]) -> frozenset[str]:
+    """Return the names of the fields that `measure` does not see."""
+    if not dataclasses.is_dataclass(config):
+        return frozenset()
+    return frozenset(
+        field.name
+        for field in dataclasses.fields(config)
+        if any(isinstance(m, _Judged) for m in _marks(config, field.name))
+    )
+
+
+def documentation(config: type[Any]) -> dict[str, str]:
+    """Return the sentence that stands under each field of a config class in its source.
+
+    Empty if there is no source, as of a class typed into an interpreter.
+    """
+    try:
+        body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    lines = body.body if isinstance(body, ast.ClassDef) else []
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in itertools.pairwise(lines)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
+
+
+def check(config: Any) -> None:
+    """Refuse a config with a number outside of the range its field declares.
+
+    Integers in fields of integers, numbers in fields of real numbers; tuples element by element, and
+    tuples inside them. Call it first in ``__post_init__``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the field, what it is and what is allowed.
+    """
+    for field in dataclasses.fields(config):
+        limits = range_of(type(config), field.name)
+        if limits is None:
+            continue
+        whole = "float" not in str(hints(type(config))[field.name].__origin__)
+        for value in _flat(getattr(config, field.name)):
+            if whole:
+                low, high = _whole(limits.minimum), _whole(limits.maximum)
+                checks.integer(field.name, value, minimum=low, maximum=high)
+            else:
+                checks.real(field.name, value, **_given(limits))
+
+
+def _whole(limit: float | None) -> int | None:
+    return None if limit is None else int(limit)
+
+
+def _given(limits: Range) -> dict[str, float]:
+    return {k: v for k, v in dataclasses.asdict(limits).items() if v is not None}
+
+
+def _flat(value: Any) -> list[Any]:
+    return [x for part in value for x in _flat(part)] if isinstance(value, tuple) else [value]
+
+
+def as_measured(experiment: Any) -> Any:
+    """Return the experiment as `measure` sees it: fields marked `JUDGED` do not exist.
+
+    Raises (when such a field is read)
+    ----------------------------------
+    AttributeError
+        Naming the field: what is measured must not depend on it.
+    """
+    cls = type(experiment)
+    hidden = {
+        name: property(functools.partial(_refuse, cls.__name__, name)) for name in judged(cls)
+    }
+    if not hidden:
+        return experiment
+    seen: Any = object.__new__(type(cls.__name__, (cls,), {"__module__": cls.__module__, **hidden}))
+    seen.__dict__.update({k: v for k, v in vars(experiment).items() if k not in hidden})
+    return seen
+
+
+def _refuse(experiment: str, name: str, _: Any) -> Any:
+    raise AttributeError(
+        f"measure of {experiment} reads {name}, which is marked JUDGED: units that differ only there are "
+        "shared, so what is measured must not depend on it. Take the mark from the field."
+    )
+
+
+def read_words(hint: Any, value: Any) -> Any:
+    """Return a field's value with words read: what they name, where the field holds sources or targets.
+
+    Raises
+    ------
+    ValueError
+        For words that name nothing.
+    """
+    parse = parser_of(hint)
+    if parse is None:
+        return value
+    return tuple(map(parse, value)) if isinstance(value, (list, tuple)) else parse(value)
+
+
+def parser_of(hint: Any) -> Callable[[str], Worded] | None:
+    """Return what reads the words of a field with this annotation; None if it holds none."""
+    hint = getattr(hint, "__origin__", hint) if hasattr(hint, "__metadata__") else hint
+    if typing.get_origin(hint) is tuple:
+        hint = typing.get_args(hint)[0]
+    return _PARSERS.get(hint) if isinstance(hint, type) else None

@@ -1,0 +1,136 @@
+"""Fields of configs: ranges checked and shown, marks that hide from `measure`, words read and written."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import pytest
+
+from percolaw.cli.experiments import configure
+from percolaw.datasets.sources import Cube, InfiniteCluster, Source
+from percolaw.errors import PercolawError
+from percolaw.experiments import fields
+from percolaw.experiments.base import (
+    Preset,
+    config_dict,
+    from_config,
+    measured_config,
+    run_id,
+)
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.targets.linear import LinearTeacher
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.teacher import TeacherFamily
+
+
+@dataclass(frozen=True)
+class Toy:
+    name: ClassVar[str] = "toy"
+    title: ClassVar[str] = "Toy"
+    source: ClassVar[str] = "tests"
+    presets: ClassVar[dict[str, Preset]] = {"laptop": Preset({}, "0 s", "0 GiB")}
+
+    n_seeds: Seeds = 3
+    """Repetitions."""
+    settings: tuple[Source, ...] = (InfiniteCluster(16), Cube(4))
+    """Points."""
+    target: TeacherFamily = MaternTeacher(0.5)
+    """What is learned."""
+    smoothness: Annotated[tuple[float, ...], Range(0.01, 100.0)] = (0.5, 1.5)
+    """nu of the students."""
+    width: Annotated[int, Range(1)] = 8
+    """Units."""
+    tolerance: Tolerance = 0.1
+    """Deviation that counts as agreement."""
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+
+    def measure(self, cell):
+        return [{"n": self.width * getattr(self, cell.get("reads", "width"))}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"n_seeds": 0}, "n_seeds"),
+        ({"n_seeds": 2.5}, "n_seeds"),
+        ({"smoothness": (0.5, 0.0)}, "smoothness"),
+        ({"smoothness": (float("nan"),)}, "smoothness"),
+        ({"width": -1}, "width"),
+        ({"tolerance": -0.1}, "tolerance"),
+        ({"tolerance": "small"}, "tolerance"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(wrong, reason):
+    with pytest.raises((TypeError, ValueError), match=reason):
+        dataclasses.replace(Toy(), **wrong)
+
+
+def test_words_are_written_and_read():
+    toy = Toy(settings=(Cube(2),), target=LinearTeacher())
+    text = json.dumps(config_dict(toy)["config"])
+    assert '"settings": ["cube 2"]' in text
+    assert '"target": "linear"' in text
+    assert from_config(Toy, json.loads(text)) == toy
+    with pytest.raises(ValueError, match="unknown points 'cub 2'"):
+        from_config(Toy, {"settings": ["cub 2"]})
+
+
+def test_flags_take_words():
+    toy = configure(Toy, "laptop", ["--settings", "cube 2", "cluster d = 8", "--target", "linear"])
+    assert toy == Toy(settings=(Cube(2), InfiniteCluster(8)), target=LinearTeacher())
+
+
+def test_flags_say_what_is_wrong(capsys):
+    for flags, reason in (
+        (["--settings", "cub 2"], "unknown points"),
+        (["--width", "x"], "--width"),
+    ):
+        with pytest.raises((SystemExit, PercolawError)) as error:
+            configure(Toy, "laptop", flags)
+        text = " ".join((capsys.readouterr().err + str(error.value)).split())
+        assert reason in text, text
+
+
+def test_help_shows_ranges_and_defaults(capsys):
+    with pytest.raises(SystemExit):
+        configure(Toy, "laptop", ["--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "Repetitions. (1 to 100000) (default: 3)" in text
+    assert "Units. (at least 1) (default: 8)" in text
+    assert "(0.01 to 100) (default: 0.5 1.5)" in text
+    assert "cluster d = 16" in text
+
+
+def test_what_is_judged_is_not_there_for_measure():
+    seen = fields.as_measured(Toy())
+    assert seen.measure({}) == [{"n": 64}]
+    assert seen.name == "toy"
+    for name in ("n_seeds", "tolerance"):
+        with pytest.raises(AttributeError, match=f"reads {name}, which is marked JUDGED"):
+            seen.measure({"reads": name})
+    assert Toy().measure({"reads": "n_seeds"}) == [{"n": 24}]
+
+
+def test_runs_that_differ_in_what_is_judged_share_units():
+    def measured(toy):
+        return measured_config(config_dict(toy), Toy)
+
+    assert measured(Toy(n_seeds=9, tolerance=0.5)) == measured(Toy())
+    assert run_id(Toy(n_seeds=9)) != run_id(Toy())
+    assert measured(Toy(width=9)) != measured(Toy())
+
+
+@dataclass(frozen=True)
+class Marked:
+    plain: Annotated[int, JUDGED] = 1
+    free: int = 2
+
+
+def test_marks_are_read_from_annotations_alone():
+    assert fields.judged(Marked) == {"plain"}
+    assert fields.range_of(Marked, "plain") is None
+    assert str(Range(None, 2)) == "at most 2"
+    assert str(Range()) == "any number"
