@@ -6,7 +6,9 @@ import importlib
 from typing import Any
 
 from percolaw import checks
-from percolaw.experiments.tasks import SHARMA_KAPLAN
+from percolaw.datasets.sources import Cube, LatticeCluster
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.relu import sharma_kaplan_teacher
 
 #: Every experiment: its name on the command line and where its class is.
 EXPERIMENTS = {
@@ -90,6 +92,14 @@ REPRODUCTIONS = {
     ),
 }
 
+#: After Sharma and Kaplan: their teacher of two layers without biases on D of 20 coordinates, students of
+#: two layers; and beside it a smooth teacher, of which their 4/D should hold. Unlike in their program
+#: students see the other coordinates as 0 (`percolaw.targets.relu.sharma_kaplan_inputs`).
+SHARMA_KAPLAN: dict[str, Any] = {
+    "settings": (Cube(2, 20), Cube(4, 20), Cube(6, 20)),
+    "depth": 2,
+    "teachers": (sharma_kaplan_teacher(), MaternTeacher(2.5)),
+}
 #: Fields of experiments that a source sets itself, on top of any preset.
 OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     "regimes": {
@@ -103,9 +113,9 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
             "smoothness": (0.5, 1.5),
         },
         "nn-data-scaling": {
-            "settings": ("lattice d = 3, p_c", "lattice d = 3, 1.3 p_c"),
-            "teachers": ("Matérn 0.5",),
-            "teachers_elsewhere": ("Matérn 0.5",),
+            "settings": (LatticeCluster(3), LatticeCluster(3, 1.3)),
+            "teachers": (MaternTeacher(0.5),),
+            "teachers_elsewhere": (MaternTeacher(0.5),),
         },
     },
     "sharma-kaplan": {

@@ -5,21 +5,24 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks
-from percolaw.experiments import claims, neural, plots, tasks
+from percolaw.datasets.sources import Cube, InfiniteCluster, Source, parse_source
+from percolaw.experiments import claims, neural, plots
 from percolaw.experiments.base import SCRATCH, Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.learners.freedom import divergence, random_signs
 from percolaw.learners.neural.measures import tangent_kernel
 from percolaw.learners.neural.networks import n_parameters
 from percolaw.learners.neural.training import Student, Training, train
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.teacher import TeacherFamily
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -56,12 +59,11 @@ class EffectiveDof:
     title: ClassVar[str] = "Regularisation, effective degrees of freedom and loss"
     source: ClassVar[str] = "Ye (1998); docs/neural.md"
     extra: ClassVar[tuple[str, str]] = ("torch", "nn")
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "settings", "tolerance", "trace_tolerance")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
                 "n_seeds": 3,
-                "settings": ("cluster d = 16",),
+                "settings": (InfiniteCluster(16),),
                 "sizes": (20, 60, 200),
                 "widths": (8, 32),
                 "decays": (0.0, 1.0),
@@ -91,59 +93,49 @@ class EffectiveDof:
         ),
     }
 
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent samples, teachers and students of each setting."""
-    settings: tuple[str, ...] = ("cluster d = 16", "cube 2")
+    settings: Annotated[tuple[Source, ...], JUDGED] = (InfiniteCluster(16), Cube(2))
     """Points; see nn-data-scaling."""
-    teacher: str = "Matérn 0.5"
+    teacher: TeacherFamily = MaternTeacher(0.5)
     """What is learned."""
-    sizes: tuple[int, ...] = (30, 100, 300, 1000)
+    sizes: Annotated[tuple[int, ...], Range(5, 5000)] = (30, 100, 300, 1000)
     """Training points, at the chosen width, for every weight decay and dropout."""
     widths: tuple[int, ...] = (4, 8, 16, 32, 64)
     """Widths at `n_width` points, without regularisation."""
-    n_width: int = 300
+    n_width: Annotated[int, Range(5, 5000)] = 300
     """Training points where widths are compared."""
     depth: int = 3
     """Hidden layers."""
     width: int = 32
     """Units of a layer where sizes are compared."""
-    decays: tuple[float, ...] = (0.0, 1.0, 3.0)
+    decays: Annotated[tuple[float, ...], Range(0.0)] = (0.0, 1.0, 3.0)
     """Weight decays."""
-    dropouts: tuple[float, ...] = (0.0, 0.1)
+    dropouts: Annotated[tuple[float, ...], Range(0.0, 0.99)] = (0.0, 0.1)
     """Shares of units dropped."""
-    n_probes: int = 3
+    n_probes: Annotated[int, Range(1)] = 3
     """Random directions of the divergence."""
-    amplitude: float = 0.03
+    amplitude: Annotated[float, Range(1e-9)] = 0.03
     """Size of the change in the training values, in units of their standard deviation."""
-    n_test: int = 1000
+    n_test: Annotated[int, Range(1)] = 1000
     """Points on which the loss is measured."""
     training: Training = Training(  # noqa: RUF009 (frozen)
         learning_rate=0.01, steps=2000, schedule="cosine", patience=10**6, keep="last"
     )
     """How students are trained: to the end of the budget, for a stop at the least validation loss
     would jump as values change."""
-    tolerance: float = 0.15
+    tolerance: Tolerance = 0.15
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
-    trace_tolerance: float = 0.2
+    trace_tolerance: Tolerance = 0.2
     """Deviation of the ratio of trace and divergence from 1 that counts as agreement."""
 
     def __post_init__(self) -> None:
-        neural.check_students(
-            *("mlp", self.depth, (self.width, *self.widths), self.n_seeds),
-            n_probes=self.n_probes,
-            n_test=self.n_test,
-        )
-        checks.real("amplitude", self.amplitude, minimum=1e-9)
-        neural.check_names("settings", self.settings, tasks.dimension)
+        check(self)
+        neural.check_sources("settings", self.settings)
         for field in ("sizes", "widths", "decays", "dropouts"):
             neural.check_names(field, getattr(self, field))
-        tasks.matern_smoothness(self.teacher)
-        for n in (*self.sizes, self.n_width):
-            checks.integer("sizes and n_width", n, minimum=5, maximum=5000)
-        for decay in self.decays:
-            checks.real("decays", decay, minimum=0.0)
-        for share in self.dropouts:
-            checks.real("dropouts", share, minimum=0.0, maximum=0.99)
+        for width in (self.width, *self.widths):
+            neural.student_network("mlp", self.depth, width)
         if self.training.keep != "last":
             raise ValueError("training.keep must be last here: see the help of --training.")
 
@@ -152,8 +144,8 @@ class EffectiveDof:
         kinds: list[Cell] = [{"kind": "sizes", "dropout": share} for share in self.dropouts]
         kinds += [{"kind": "width", "width": w} for w in self.widths]
         return [
-            {**kind, "points": name, "seed": seed}
-            for name in self.settings
+            {**kind, "points": source.word, "seed": seed}
+            for source in self.settings
             for kind in kinds
             for seed in range(self.n_seeds)
         ]
@@ -161,7 +153,7 @@ class EffectiveDof:
     def measure(self, cell: Cell) -> list[Row]:
         """Train students and their copies on changed values as one batch; one row a student."""
         task = neural.problem(
-            cell["points"],
+            parse_source(cell["points"]),
             (self.teacher,),
             cell["seed"],
             n_train=max(*self.sizes, self.n_width),
@@ -222,11 +214,10 @@ class EffectiveDof:
         """Hold loss against degrees of freedom, and the trace against the divergence."""
         found: list[Claim] = []
         drawn: list[plots.Plot] = []
-        order = tasks.approximation_order(self.teacher)
-        for points in self.settings:
-            big_d = tasks.dimension(points)
-            predicted = None if order is None else min(order, big_d + 2.0) / big_d
-            mine = [r for r in rows if r["points"] == points]
+        for source in self.settings:
+            most = neural.known_dimension(source) + 2.0
+            predicted = neural.predicted_exponent(source, self.teacher, most)
+            mine = [r for r in rows if r["points"] == source.word]
             series: list[plots.Series] = []
             for share, decay in itertools.product(self.dropouts, self.decays):
                 part = [
@@ -237,7 +228,7 @@ class EffectiveDof:
                 measured = self._measured(part, "n", self.sizes)
                 name, said = f"decay {decay:g}, dropout {share:g}", []
                 if predicted is not None:
-                    said = [self._exponent(points, name, measured, predicted)]
+                    said = [self._exponent(source, name, measured, predicted)]
                 found += said
                 freedom = (
                     measured["divergence"].mean(axis=0) if measured["loss"].size else np.zeros(0)
@@ -246,12 +237,12 @@ class EffectiveDof:
                     rising = np.argsort(freedom)[np.sum(freedom <= 0.0) :]
                     curve = LearningCurve(freedom[rising], measured["loss"][:, rising])
                     series.append(plots.curve(name, curve, claims=said))
-            found.append(self._trace(points, mine))
-            drawn += self._plots(points, mine, series, predicted)
+            found.append(self._trace(source, mine))
+            drawn += self._plots(source, mine, series, predicted)
         return Conclusion(tuple(found), plots=tuple(drawn))
 
     def _plots(
-        self, points: str, rows: list[Row], loss: list[plots.Series], predicted: float | None
+        self, source: Source, rows: list[Row], loss: list[plots.Series], predicted: float | None
     ) -> list[plots.Plot]:
         """Loss against degrees of freedom, two measures of them, and what width gives."""
         if predicted is not None and loss:
@@ -263,8 +254,8 @@ class EffectiveDof:
         for name, dropped in (("no dropout", False), ("dropout", True)):
             part = [r for r in good if bool(r.get("dropout", 0.0)) == dropped]
             if part:
-                x, y = ([r[key] for r in part] for key in ("divergence", "trace"))
-                traces.append(plots.line(name, "measured", x, y, joined=False))
+                both = ([r[key] for r in part] for key in MEASURES)
+                traces.append(plots.line(name, "measured", *both, joined=False))
         if traces:
             traces.append(plots.line("equal", "theory", ends_of(traces), ends_of(traces)))
         by_width = [r for r in rows if r["kind"] == "width"]
@@ -278,8 +269,8 @@ class EffectiveDof:
         shown = (PANELS["loss"], loss), (PANELS["trace"], traces), (PANELS["width"], widths)
         return [
             plots.log_log(
-                f"effective-dof-{plots.slug(points)}{end}",
-                f"{points}: {title}",
+                f"effective-dof-{plots.slug(source.word)}{end}",
+                f"{source}: {title}",
                 alt,
                 labels,
                 series,
@@ -306,12 +297,12 @@ class EffectiveDof:
         }
 
     def _exponent(
-        self, points: str, setting: str, measured: dict[str, FloatArray], predicted: float
+        self, source: Source, setting: str, measured: dict[str, FloatArray], predicted: float
     ) -> Claim:
         """Slope of loss against divergence, seed by seed, over the sizes."""
         loss, freedom = measured["loss"], measured["divergence"]
-        name = f"{points}, {setting}: loss against degrees of freedom"
-        about = self._about(points, f"exponent in degrees of freedom, {setting}")
+        name = f"{source}, {setting}: loss against degrees of freedom"
+        about = self._about(source, f"exponent in degrees of freedom, {setting}")
         tolerance = self.tolerance * predicted
 
         def undecided(note: str, rough: float) -> Claim:
@@ -330,7 +321,7 @@ class EffectiveDof:
         slope = [-neural.log_slope(f, v) for f, v in zip(freedom, loss, strict=True)]
         return claims.mean(name, self.source, predicted, slope, tolerance, note, about)
 
-    def _trace(self, points: str, rows: list[Row]) -> Claim:
+    def _trace(self, source: Source, rows: list[Row]) -> Claim:
         """Trace of the tangent smoother over the divergence, without dropout."""
         ratio = []
         for seed in range(self.n_seeds):
@@ -344,19 +335,24 @@ class EffectiveDof:
                 ratio.append(sum(r["trace"] for r in part) / total)
         enough = len(ratio) >= neural.LEAST_FINITE * self.n_seeds
         return claims.judge(
-            f"{points}: trace of the tangent smoother over the divergence, no dropout",
+            f"{source}: trace of the tangent smoother over the divergence, no dropout",
             self.source,
             1.0,
             float(np.mean(ratio)) if ratio else 0.0,
             fit.seed_interval(ratio) if enough else claims.UNKNOWN,
             self.trace_tolerance,
             "ridge such that the kernel fit has the network's training loss",
-            self._about(points, "trace over divergence"),
+            self._about(source, "trace over divergence"),
         )
 
-    def _about(self, points: str, quantity: str) -> dict[str, str]:
+    def _about(self, source: Source, quantity: str) -> dict[str, str]:
         """Keys of a claim."""
-        return {"source": points, "target": self.teacher, "learner": "mlp", "quantity": quantity}
+        return {
+            "source": source.label,
+            "target": self.teacher.label,
+            "learner": "mlp",
+            "quantity": quantity,
+        }
 
 
 def ends_of(series: list[plots.Series]) -> tuple[float, float]:

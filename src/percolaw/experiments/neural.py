@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.experiments import tasks
+from percolaw.datasets.sources import Source
 from percolaw.experiments.base import SCRATCH, Row
 from percolaw.learners.neural.networks import MLP, Network, Transformer
 from percolaw.learners.neural.trained import Trained
@@ -19,6 +19,8 @@ from percolaw.learners.neural.training import Student, Training, train
 from percolaw.rng import Streams
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
+from percolaw.targets.families import standardized_values
+from percolaw.targets.teacher import TeacherFamily
 
 FloatArray = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -46,25 +48,39 @@ def student_network(
     return MLP(depth, width, parametrization=parametrization, residual=architecture == "residual")
 
 
-def check_students(
-    architecture: str, depth: int, widths: Iterable[int], n_seeds: int, **counts: int
-) -> None:
-    """Refuse networks that cannot be built, and counts (by their field) below 1."""
-    checks.integer("n_seeds", n_seeds, minimum=1, maximum=100_000)
-    for name, count in counts.items():
-        checks.integer(name, count, minimum=1)
-    for width in widths:
-        student_network(architecture, depth, width)
-
-
-def check_names(
-    field: str, names: Sequence[Any], known: Callable[[Any], object] = lambda name: None
-) -> None:
-    """Refuse an empty list, one that names something twice, and names that `known` raises for."""
+def check_names(field: str, names: Sequence[Any]) -> None:
+    """Refuse an empty list, and one that names something twice."""
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"{field} must be named once each, one at least; got {names}.")
-    for name in names:
-        known(name)
+        raise ValueError(
+            f"{field} must be named once each, one at least; got {tuple(map(str, names))}."
+        )
+
+
+def check_sources(field: str, sources: Sequence[Source]) -> None:
+    """Refuse an empty list, one that names something twice, and points of unknown dimension."""
+    check_names(field, sources)
+    for source in sources:
+        if source.dimension is None:
+            raise ValueError(
+                f"{field}: the dimension of {source} is not known, and exponents are held against it. "
+                "Take points of known dimension; of a file, percolaw analyze says what can be said."
+            )
+
+
+def predicted_exponent(source: Source, target: TeacherFamily, most: float) -> float | None:
+    """Return c/D with an order c of at most `most`; None of analytic targets, which have none."""
+    order, dimension = target.approximation_order, known_dimension(source)
+    return min(order, most) / dimension if math.isfinite(order) else None
+
+
+def known_dimension(source: Source) -> float:
+    """Return the dimension of a source that `check_sources` has seen."""
+    return float(source.dimension or math.nan)
+
+
+def budgets(n_seeds: int) -> tuple[tuple[str, range | list[int]], ...]:
+    """Return what is trained, and by which seeds: all as planned, one with a doubled budget."""
+    return ("train", range(n_seeds)), ("doubled", [DOUBLED_SEED])
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,18 +115,18 @@ class Problem:
 
 
 def problem(
-    points: str,
-    teachers: tuple[str, ...],
+    source: Source,
+    targets: Sequence[TeacherFamily],
     seed: int,
     *,
     n_train: int,
     n_validation: int,
     n_test: int,
 ) -> Problem:
-    """Return points and teachers by their names."""
-    streams = Streams(seed).child(*points.encode())
-    x = tasks.points(points, n_train + n_validation + n_test, streams)
-    y = tasks.values(teachers, x, streams)
+    """Draw points and a teacher of each family."""
+    streams = Streams(seed).child(*source.key)
+    x = source.inputs(n_train + n_validation + n_test, streams)
+    y = standardized_values(targets, x, streams)
     return Problem(streams, x, y, *parts(x.shape[0], n_test, n_validation))
 
 
@@ -158,12 +174,12 @@ def allowed_gap(largest: float, first: float, shift: float) -> float:
     return float((largest / first) ** (0.5 * shift) - 1.0)
 
 
-def trained_and_doubled(rows: list[Row], points: str, teacher: str) -> tuple[list[Row], list[Row]]:
+def trained_and_doubled(
+    rows: list[Row], source: Source, target: TeacherFamily
+) -> tuple[list[Row], list[Row]]:
     """Return the rows of a setting and teacher: of all seeds, and of doubled budgets."""
-    measured, doubled = (
-        [r for r in rows if (r["points"], r["teacher"], r["kind"]) == (points, teacher, kind)]
-        for kind in ("train", "doubled")
-    )
+    mine = [r for r in rows if (r["points"], r["teacher"]) == (source.word, target.word)]
+    measured, doubled = ([r for r in mine if r["kind"] == k] for k in ("train", "doubled"))
     return measured, doubled
 
 

@@ -9,10 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from percolaw.datasets.sources import FiniteCluster, InfiniteCluster, LatticeCluster, Source
 from percolaw.experiments import neural, plots
 from percolaw.experiments.claims import Claim
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
+from percolaw.targets.teacher import TeacherFamily
+
+#: Sources of points that are percolation clusters.
+CLUSTERS = (InfiniteCluster, FiniteCluster, LatticeCluster)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +26,8 @@ class Scaling:
 
     Attributes
     ----------
-    source, target : str
-        Points and teacher.
-    dimension : float
+    source : Source
+    target : TeacherFamily
     curve : LearningCurve
     line : PowerLawFit or None
     predicted : float or None
@@ -38,9 +42,8 @@ class Scaling:
         Of the first kernel.
     """
 
-    source: str
-    target: str
-    dimension: float
+    source: Source
+    target: TeacherFamily
     curve: LearningCurve
     line: PowerLawFit | None
     predicted: float | None
@@ -58,8 +61,8 @@ def gap_table(found: Sequence[Scaling]) -> list[dict[str, Any]]:
     """Return what doubled budgets gained, size by size, as plain values."""
     return [
         {
-            "source": s.source,
-            "target": s.target,
+            "source": s.source.label,
+            "target": s.target.label,
             "size": s.curve.size.tolist(),
             "gap": [float(f"{v:.4g}") if math.isfinite(v) else None for v in s.gap],
         }
@@ -74,21 +77,20 @@ def curves_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> lis
         mine = [s for s in found if s.source == source]
         series = []
         for s in mine:
-            said = s.about("exponent")
-            series.append(
-                plots.curve(s.target, s.curve, claims=said, fitted=s.line, group=s.target)
-            )
+            said, name = s.about("exponent"), s.target.label
+            series.append(plots.curve(name, s.curve, claims=said, fitted=s.line, group=name))
             if s.line is not None and s.predicted is not None:
-                name = f"{s.target}, slope c/D"
-                series.append(plots.slope(name, s.line, s.predicted, group=s.target))
+                slope = f"{name}, slope c/D"
+                series.append(plots.slope(slope, s.line, s.predicted, group=name))
             if "wide" in s.kernels:
-                name, kernel = f"{s.target}, tangent kernel, unit biases", s.kernels["wide"]
-                mean = kernel.mean()
-                series.append(plots.line(name, "reference", kernel.size, mean, group=s.target))
+                kernel, beside = s.kernels["wide"], f"{name}, tangent kernel, unit biases"
+                series.append(
+                    plots.line(beside, "reference", kernel.size, kernel.mean(), group=name)
+                )
         made.append(
             plots.log_log(
-                f"{experiment}-{plots.slug(source)}",
-                f"{source} (D = {mine[0].dimension:.4g})",
+                f"{experiment}-{plots.slug(source.word)}",
+                f"{source} (D = {source.dimension:.4g})",
                 "Test loss falls as a power of the size; steeper for smoother teachers. Hollow: not "
                 "converged.",
                 (x_label, "test loss / variance"),
@@ -108,13 +110,15 @@ def ratio_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> list
             mine = [s for s in found if s.source == source]
             series = [
                 plots.curve(
-                    s.target, s.curve.over(s.kernels[key]), claims=s.about(f"exponent less {key}")
+                    s.target.label,
+                    s.curve.over(s.kernels[key]),
+                    claims=s.about(f"exponent less {key}"),
                 )
                 for s in mine
             ]
             made.append(
                 plots.log_log(
-                    f"{experiment}-{plots.slug(source)}-over-{key}",
+                    f"{experiment}-{plots.slug(source.word)}-over-{key}",
                     f"{source}: over {name}",
                     f"Loss of networks over that of the {neural.KERNELS[key]}, on the same points and "
                     "teachers: level where both have one exponent.",
@@ -130,37 +134,30 @@ def ratio_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> list
 def exponents_plot(experiment: str, title: str, found: Sequence[Scaling]) -> plots.Plot:
     """Return measured exponents against predicted ones: of clusters full, of other points hollow."""
     sources = list(dict.fromkeys(s.source for s in found))
-    known = [s for s in found if s.line is not None and s.predicted is not None]
     # Settings stand a little beside each other, so that intervals do not cover each other.
-    place = {
-        id(s): s.predicted * (1.0 + 0.012 * (sources.index(s.source) - len(sources) / 2))
-        for s in known
-    }
+    known = [
+        (s.predicted * (1.0 + 0.012 * (sources.index(s.source) - len(sources) / 2)), s.line, s)
+        for s in found
+        if s.line is not None and s.predicted is not None
+    ]
     series = []
-    for target in dict.fromkeys(s.target for s in known):
-        mine = [s for s in known if s.target == target]
-        ends = np.array([s.line.interval for s in mine])
+    for target in dict.fromkeys(s.target for *_, s in known):
+        mine = [(x, line, s) for x, line, s in known if s.target == target]
         series.append(
             plots.points(
-                target,
-                [place[id(s)] for s in mine],
-                [s.line.exponent for s in mine],
-                *ends.T,
-                usable=tuple("cluster" in s.source or "lattice" in s.source for s in mine),
+                target.label,
+                [x for x, *_ in mine],
+                [line.exponent for _, line, _ in mine],
+                *np.array([line.interval for _, line, _ in mine]).T,
+                usable=tuple(isinstance(s.source, CLUSTERS) for *_, s in mine),
             )
         )
-    limits = [s for s in known if s.limit is not None]
+    limits = [(x, s.limit.exponent) for x, _, s in known if s.limit is not None]
     if limits:
-        series.append(
-            plots.line(
-                "tangent kernel, unit biases (not their limit)",
-                "reference",
-                [place[id(s)] for s in limits],
-                [s.limit.exponent for s in limits],
-                joined=False,
-            )
-        )
-    top = 1.1 * max([0.1, *place.values(), *(v for one in series for v in one.y if v is not None)])
+        name = "tangent kernel, unit biases (not their limit)"
+        series.append(plots.line(name, "reference", *zip(*limits, strict=True), joined=False))
+    ends = [v for one in series for v in (*one.x, *one.y) if v is not None]
+    top = 1.1 * max([0.1, *ends])
     series.append(plots.line("measured = predicted", "theory", [0.0, top], [0.0, top]))
     return plots.Plot(
         experiment,

@@ -9,40 +9,55 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from percolaw import checks
 from percolaw.covariance import Covariance
-from percolaw.experiments import claims, neural, neural_scaling, tasks
+from percolaw.datasets.sources import (
+    Cube,
+    FiniteCluster,
+    InfiniteCluster,
+    Manifold,
+    Source,
+    parse_source,
+)
+from percolaw.experiments import claims, neural, neural_scaling
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.neural_scaling import Scaling
 from percolaw.learners.neural.training import Training
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
+from percolaw.targets.families import parse_target
+from percolaw.targets.fourier import FourierTeacher
+from percolaw.targets.linear import LinearTeacher
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.relu import ReluTeacher, sharma_kaplan_teacher
+from percolaw.targets.teacher import TeacherFamily
 
 #: Teachers learned on the first setting, and on all of them.
 ALL_TEACHERS = (
-    "linear",
-    "ReLU 1 x 1000",
-    "ReLU 8 x 16",
-    "ReLU 2 x 600, no biases",
-    "Fourier",
-    "Matérn 0.5",
-    "Matérn 1.5",
+    LinearTeacher(),
+    ReluTeacher(1, 1000),
+    ReluTeacher(8, 16),
+    sharma_kaplan_teacher(),
+    FourierTeacher(),
+    MaternTeacher(0.5),
+    MaternTeacher(1.5),
 )
-SOME_TEACHERS = ("ReLU 1 x 1000", "Matérn 0.5", "Matérn 1.5")
+SOME_TEACHERS = (ReluTeacher(1, 1000), MaternTeacher(0.5), MaternTeacher(1.5))
 SETTINGS = (
-    "cluster d = 16",
-    "cluster d = 8",
-    "cluster d = 32",
-    "finite cluster d = 8",
-    "finite cluster d = 16",
-    "finite cluster d = 32",
-    "cube 2",
-    "cube 4",
-    "sphere 2 x cube 1",
+    InfiniteCluster(16),
+    InfiniteCluster(8),
+    InfiniteCluster(32),
+    FiniteCluster(8),
+    FiniteCluster(16),
+    FiniteCluster(32),
+    Cube(2),
+    Cube(4),
+    Manifold((("sphere", 2), ("cube", 1))),
 )
 
 
@@ -54,12 +69,6 @@ class NnDataScaling:
     title: ClassVar[str] = "Data scaling of neural networks: exponent c/D, and tangent kernels"
     source: ClassVar[str] = "docs/neural.md; docs/theory.md, 7"
     extra: ClassVar[tuple[str, str]] = ("torch", "nn")
-    judged: ClassVar[tuple[str, ...]] = (
-        "n_seeds",
-        "settings",
-        "fit_from",
-        "tolerance",
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -70,8 +79,8 @@ class NnDataScaling:
                 "fit_from": 20,
                 "n_test": 200,
                 "n_validation": 200,
-                "settings": ("cluster d = 16",),
-                "teachers": ("linear", "Matérn 0.5"),
+                "settings": (InfiniteCluster(16),),
+                "teachers": (LinearTeacher(), MaternTeacher(0.5)),
                 "width": 32,
                 "training": Training(learning_rate=0.01, steps=300, patience=3),
             },
@@ -93,23 +102,23 @@ class NnDataScaling:
         ),
     }
 
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent samples, teachers and students of each setting."""
-    smallest: int = 30
+    smallest: Annotated[int, Range(5)] = 30
     """Smallest number of training points."""
     largest: int = 3000
     """Largest number of training points."""
-    n_sizes: int = 5
+    n_sizes: Annotated[int, Range(3)] = 5
     """Training sizes, geometric."""
-    n_validation: int = 1000
+    n_validation: Annotated[int, Range(1)] = 1000
     """Points that stop the training and choose the weights kept."""
-    n_test: int = 1000
+    n_test: Annotated[int, Range(1)] = 1000
     """Points on which the loss is measured."""
-    settings: tuple[str, ...] = SETTINGS
+    settings: Annotated[tuple[Source, ...], JUDGED] = SETTINGS
     """Points: 'cluster d = 16', 'finite cluster d = 16', 'cube 4', 'masked cube 4', ..."""
-    teachers: tuple[str, ...] = ALL_TEACHERS
+    teachers: tuple[TeacherFamily, ...] = ALL_TEACHERS
     """Teachers on the first setting."""
-    teachers_elsewhere: tuple[str, ...] = SOME_TEACHERS
+    teachers_elsewhere: tuple[TeacherFamily, ...] = SOME_TEACHERS
     """Teachers on the others."""
     architecture: neural.Architecture = "mlp"
     """mlp, residual (MLP), or transformer."""
@@ -119,36 +128,31 @@ class NnDataScaling:
     """Units of a layer."""
     training: Training = Training(learning_rate=0.01, steps=6000)  # noqa: RUF009 (frozen)
     """How students are trained."""
-    fit_from: int = 90
+    fit_from: Annotated[int, JUDGED] = 90
     """Sizes below are left out of the fits."""
-    tolerance: float = 0.1
+    tolerance: Tolerance = 0.1
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("smallest", self.smallest, minimum=5)
+        check(self)
         checks.integer("largest", self.largest, minimum=10 * self.smallest)
-        checks.integer("n_sizes", self.n_sizes, minimum=3)
-        neural.check_students(
-            *(self.architecture, self.depth, (self.width,), self.n_seeds),
-            n_validation=self.n_validation,
-            n_test=self.n_test,
-        )
-        neural.check_names("settings", self.settings, tasks.dimension)
-        neural.check_names("teachers", self.teachers, tasks.matern_smoothness)
-        neural.check_names("teachers_elsewhere", self.teachers_elsewhere, tasks.matern_smoothness)
+        neural.student_network(self.architecture, self.depth, self.width)
+        neural.check_sources("settings", self.settings)
+        neural.check_names("teachers", self.teachers)
+        neural.check_names("teachers_elsewhere", self.teachers_elsewhere)
 
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed, or the doubled budget on one."""
-        seeds = range(self.n_seeds)
         return [
-            {"kind": kind, "points": name, "seed": seed, "teachers": list(self._teachers(name))}
-            for name in self.settings
-            for kind, some in (("train", seeds), ("doubled", [neural.DOUBLED_SEED]))
-            for seed in some
+            {"kind": kind, "points": source.word, "seed": seed}
+            | {"teachers": [target.word for target in self._teachers(source)]}
+            for source in self.settings
+            for kind, seeds in neural.budgets(self.n_seeds)
+            for seed in seeds
         ]
 
-    def _teachers(self, setting: str) -> tuple[str, ...]:
-        return self.teachers if setting == self.settings[0] else self.teachers_elsewhere
+    def _teachers(self, source: Source) -> tuple[TeacherFamily, ...]:
+        return self.teachers if source == self.settings[0] else self.teachers_elsewhere
 
     def sizes(self) -> list[int]:
         """Return the training sizes."""
@@ -161,10 +165,10 @@ class NnDataScaling:
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train all sizes and teachers as one batch; one row a teacher and size."""
-        names, doubled = tuple(cell["teachers"]), cell["kind"] == "doubled"
+        names, doubled = cell["teachers"], cell["kind"] == "doubled"
         task = neural.problem(
-            cell["points"],
-            names,
+            parse_source(cell["points"]),
+            [parse_target(name) for name in names],
             cell["seed"],
             n_train=self.largest,
             n_validation=self.n_validation,
@@ -199,17 +203,12 @@ class NnDataScaling:
             found[key] = np.asarray(np.mean((curve.prediction - y[test]) ** 2, axis=1))
         return found
 
-    def predicted(self, points: str, teacher: str) -> float | None:
-        """Return c/D, with c at most D + 2; None of teachers without an order."""
-        order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
-        return None if order is None else min(order, big_d + 2.0) / big_d
-
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold every exponent against c/D, and against the tangent kernels'."""
         found = [
-            self._scaling(points, teacher, rows)
-            for points in self.settings
-            for teacher in self._teachers(points)
+            self._scaling(source, target, rows)
+            for source in self.settings
+            for target in self._teachers(source)
         ]
         title = f"Networks, data scaling, {self.n_seeds} seeds"
         drawn = (
@@ -220,9 +219,9 @@ class NnDataScaling:
         every = tuple(claim for one in found for claim in one.claims)
         return Conclusion(every, {"gaps": neural_scaling.gap_table(found)}, drawn)
 
-    def _scaling(self, points: str, teacher: str, rows: list[Row]) -> Scaling:
+    def _scaling(self, source: Source, target: TeacherFamily, rows: list[Row]) -> Scaling:
         """Claims on one curve: its exponent, and what it is less those of the kernels."""
-        measured, doubled = neural.trained_and_doubled(rows, points, teacher)
+        measured, doubled = neural.trained_and_doubled(rows, source, target)
         window = (float(self.fit_from), math.inf)
         kernels = {
             key: neural.losses(measured, "n", key)
@@ -230,19 +229,21 @@ class NnDataScaling:
             if all(key in r for r in measured)
         }
         wide = kernels["wide"].fit(window)
-        predicted = self.predicted(points, teacher)
+        # The edge of the data gives a student of finite smoothness D + 2 at most.
+        most = neural.known_dimension(source) + 2.0
+        predicted = neural.predicted_exponent(source, target, most)
         shift = self.tolerance * abs(predicted or (wide.exponent if wide else 0.0))
         allowed = neural.allowed_gap(self.sizes()[-1], self.fit_from, shift)
         curve = neural.learning_curve(measured, doubled, "n", allowed)
         line = curve.fit(window)
-        about = {"source": points, "target": teacher, "learner": self.architecture}
+        about = {"source": source.label, "target": target.label, "learner": self.architecture}
         found = []
         if predicted is not None:
             over = curve.over(kernels["wide"]).fit(window)
             tolerance, local = self.tolerance * predicted, kernels["wide"].local()
             found.append(
                 claims.exponent(
-                    f"{points}, {teacher}: exponent c/D",
+                    f"{source}, {target}: exponent c/D",
                     self.source,
                     predicted,
                     line,
@@ -259,7 +260,7 @@ class NnDataScaling:
             for key, kernel in kernels.items()
         ]
         return Scaling(
-            *(points, teacher, tasks.dimension(points), curve, line, predicted, tuple(found)),
+            *(source, target, curve, line, predicted, tuple(found)),
             gap=neural.gaps(measured, doubled, "n"),
             kernels=kernels,
             limit=wide,

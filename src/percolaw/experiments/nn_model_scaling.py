@@ -4,37 +4,47 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from percolaw import checks
-from percolaw.experiments import claims, neural, neural_scaling, tasks
+from percolaw.datasets.sources import Cube, FiniteCluster, InfiniteCluster, Source, parse_source
+from percolaw.experiments import SHARMA_KAPLAN, claims, neural, neural_scaling
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.neural_scaling import Scaling
 from percolaw.learners.neural.networks import Network, n_parameters
 from percolaw.learners.neural.training import Training
 from percolaw.rng import Streams
+from percolaw.targets.families import standardized_values
+from percolaw.targets.fourier import FourierTeacher
+from percolaw.targets.linear import LinearTeacher
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.relu import ReluTeacher
+from percolaw.targets.teacher import TeacherFamily
 
 #: Order of approximation that piecewise linear functions have at most (Sharma and Kaplan 2022).
 PIECEWISE_LINEAR = 4.0
 #: Waves that must carry what is not learned yet of a field made of waves.
 LEAST_WAVES = 10.0
+#: Waves of a Matérn field that is a function on all of space.
+N_WAVES = 512
 TEACHERS = (
-    "linear",
-    "ReLU 1 x 1000",
-    "ReLU 8 x 16",
-    "Fourier",
-    "Matérn 0.5",
-    "Matérn 1.5",
+    LinearTeacher(),
+    ReluTeacher(1, 1000),
+    ReluTeacher(8, 16),
+    FourierTeacher(),
+    MaternTeacher(0.5),
+    MaternTeacher(1.5),
 )
 SETTINGS = (
-    "cluster d = 8",
-    "cluster d = 16",
-    "cluster d = 32",
-    "finite cluster d = 8",
-    "finite cluster d = 16",
-    "finite cluster d = 32",
-    "cube 2",
-    "cube 4",
+    InfiniteCluster(8),
+    InfiniteCluster(16),
+    InfiniteCluster(32),
+    FiniteCluster(8),
+    FiniteCluster(16),
+    FiniteCluster(32),
+    Cube(2),
+    Cube(4),
 )
 
 
@@ -48,18 +58,12 @@ class NnModelScaling:
     )
     source: ClassVar[str] = "Sharma and Kaplan (2022); docs/neural.md"
     extra: ClassVar[tuple[str, str]] = ("torch", "nn")
-    judged: ClassVar[tuple[str, ...]] = (
-        "n_seeds",
-        "settings",
-        "fit_from",
-        "tolerance",
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
                 "n_seeds": 3,
-                "settings": ("cube 2",),
-                "teachers": ("Matérn 1.5",),
+                "settings": (Cube(2),),
+                "teachers": (MaternTeacher(1.5),),
                 "widths": (4, 8, 16, 32),
                 "fit_from": 10,
                 "n_validation": 200,
@@ -70,7 +74,7 @@ class NnModelScaling:
             "0.8 GiB",
         ),
         "laptop": Preset({}, "14 min", "1.5 GiB"),
-        "sharma-kaplan": Preset(tasks.SHARMA_KAPLAN, "5 min", "1.5 GiB"),
+        "sharma-kaplan": Preset(SHARMA_KAPLAN, "5 min", "1.5 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,
@@ -84,7 +88,7 @@ class NnModelScaling:
         ),
     }
 
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent streams of points, teachers and students of each setting."""
     widths: tuple[int, ...] = (4, 6, 8, 12, 16, 24, 32, 48)
     """Units of a layer."""
@@ -92,32 +96,30 @@ class NnModelScaling:
     """Hidden layers, or blocks."""
     architecture: neural.Architecture = "mlp"
     """mlp, residual (MLP), or transformer."""
-    n_validation: int = 1000
+    n_validation: Annotated[int, Range(1)] = 1000
     """Points that choose the weights kept."""
-    n_test: int = 4000
+    n_test: Annotated[int, Range(1)] = 4000
     """Points on which the loss is measured."""
-    settings: tuple[str, ...] = SETTINGS
+    settings: Annotated[tuple[Source, ...], JUDGED] = SETTINGS
     """Points: 'cluster d = 16', 'finite cluster d = 16', 'cube 4', 'masked cube 4', ..."""
-    teachers: tuple[str, ...] = TEACHERS
+    teachers: tuple[TeacherFamily, ...] = TEACHERS
     """Teachers on every setting."""
     training: Training = Training(  # noqa: RUF009 (frozen)
         learning_rate=0.01, steps=3000, patience=100_000
     )
     """How students are trained; every step sees points that no step saw before."""
-    fit_from: int = 40
+    fit_from: Annotated[int, JUDGED] = 40
     """Numbers of inner parameters (all but the weights of coordinates, which grow with the embedding
     dimension and not with D) below which nothing is fitted."""
-    tolerance: float = 0.15
+    tolerance: Tolerance = 0.15
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
 
     def __post_init__(self) -> None:
-        neural.check_students(
-            *(self.architecture, self.depth, self.widths, self.n_seeds),
-            n_validation=self.n_validation,
-            n_test=self.n_test,
-        )
-        neural.check_names("settings", self.settings, tasks.dimension)
-        neural.check_names("teachers", self.teachers, tasks.matern_smoothness)
+        check(self)
+        neural.check_sources("settings", self.settings)
+        neural.check_names("teachers", self.teachers)
+        for width in self.widths:
+            neural.student_network(self.architecture, self.depth, width)
         if len(self.widths) < 3 or list(self.widths) != sorted(set(self.widths)):
             raise ValueError(f"widths must rise, three at least; got {self.widths}.")
 
@@ -128,13 +130,10 @@ class NnModelScaling:
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed, or the doubled budget on one."""
         return [
-            {"kind": kind, "points": name, "seed": seed}
-            for name in self.settings
-            for kind, some in (
-                ("train", range(self.n_seeds)),
-                ("doubled", [neural.DOUBLED_SEED]),
-            )
-            for seed in some
+            {"kind": kind, "points": source.word, "seed": seed}
+            for source in self.settings
+            for kind, seeds in neural.budgets(self.n_seeds)
+            for seed in seeds
         ]
 
     def doubled_widths(self) -> list[int]:
@@ -143,7 +142,8 @@ class NnModelScaling:
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train all widths, the teachers of each as one batch; one row a teacher and width."""
-        streams = Streams(cell["seed"]).child(*cell["points"].encode())
+        source = parse_source(cell["points"])
+        streams = Streams(cell["seed"]).child(*source.key)
         doubled = cell["kind"] == "doubled"
         # Always as many points as the doubled budget needs: of a finite cluster, another number would
         # be other points.
@@ -153,9 +153,9 @@ class NnModelScaling:
             f"{n_points} points, one for every step",
             "Lower --training.steps, --training.batch-size or --workers.",
         )
-        n_sites = tasks.SITES_PER_POINT * self._n_points(False)
-        x = tasks.points(cell["points"], n_points, streams, n_sites)[: self._n_points(doubled)]
-        y = tasks.values(self.teachers, x, streams, everywhere=True)
+        x = source.sized_for(self._n_points(False)).inputs(n_points, streams)
+        x = x[: self._n_points(doubled)]
+        y = standardized_values(self.teachers, x, streams, n_waves=N_WAVES)
         parts = neural.parts(x.shape[0], self.n_test, self.n_validation)
         task = neural.Problem(streams, x, y, *parts)
         training = self.training.doubled() if doubled else self.training
@@ -170,15 +170,15 @@ class NnModelScaling:
                     "n_parameters": n_parameters(network, x.shape[1]),
                     "n_inner": n_inner_parameters(network, x.shape[1]),
                 }
-                found.append({**cell, "teacher": teacher, **size, **row})
+                found.append({**cell, "teacher": teacher.word, **size, **row})
         return found
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold every exponent in the number of parameters against c/D."""
         found = [
-            self._scaling(points, teacher, rows)
-            for points in self.settings
-            for teacher in self.teachers
+            self._scaling(source, target, rows)
+            for source in self.settings
+            for target in self.teachers
         ]
         title = f"Networks, model scaling, {self.n_seeds} seeds"
         drawn = (
@@ -188,37 +188,37 @@ class NnModelScaling:
         every = tuple(claim for one in found for claim in one.claims)
         return Conclusion(every, {"gaps": neural_scaling.gap_table(found)}, drawn)
 
-    def _scaling(self, points: str, teacher: str, rows: list[Row]) -> Scaling:
+    def _scaling(self, source: Source, target: TeacherFamily, rows: list[Row]) -> Scaling:
         """Claims on one curve: c/D, and of ReLU teachers 4/D."""
-        measured, doubled = neural.trained_and_doubled(rows, points, teacher)
-        order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
-        predicted = None if order is None else min(order, PIECEWISE_LINEAR) / big_d
-        shift = self.tolerance * (predicted or 4.0 / big_d)
+        measured, doubled = neural.trained_and_doubled(rows, source, target)
+        predicted = neural.predicted_exponent(source, target, PIECEWISE_LINEAR)
+        fastest = PIECEWISE_LINEAR / neural.known_dimension(source)
+        shift = self.tolerance * (predicted or fastest)
         largest = max(r["n_inner"] for r in measured)
         allowed = neural.allowed_gap(largest, self.fit_from, shift)
         # Below this a field of waves is a handful of them, and smooth.
-        waves = LEAST_WAVES / tasks.N_WAVES if tasks.matern_smoothness(teacher) is not None else 0.0
+        waves = LEAST_WAVES / N_WAVES if isinstance(target, MaternTeacher) else 0.0
         curve = neural.learning_curve(measured, doubled, "n_inner", allowed, waves)
         line = curve.fit((float(self.fit_from), math.inf))
         local = ", ".join(f"{v:.2f}" for v in curve.local() if math.isfinite(v))
         orders = [] if predicted is None else [("c/D", "docs/theory.md, 9", predicted)]
-        if teacher.startswith("ReLU"):  # their claim is for every teacher of theirs
-            orders.append(("4/D", "Sharma and Kaplan (2022)", PIECEWISE_LINEAR / big_d))
+        if isinstance(target, ReluTeacher):  # their claim is for every teacher of theirs
+            orders.append(("4/D", "Sharma and Kaplan (2022)", fastest))
         said = [
             claims.exponent(
-                f"{points}, {teacher}: exponent {text} in parameters",
-                source,
+                f"{source}, {target}: exponent {text} in parameters",
+                origin,
                 value,
                 line,
                 self.tolerance * value,
                 neural.fit_note(line, f"local exponents {local}"),
-                {"source": points, "target": teacher, "learner": self.architecture},
+                {"source": source.label, "target": target.label, "learner": self.architecture},
                 rough=neural.rough_exponent(curve),
             )
-            for text, source, value in orders
+            for text, origin, value in orders
         ]
         gap = neural.gaps(measured, doubled, "n_inner")
-        return Scaling(points, teacher, big_d, curve, line, predicted, tuple(said), gap)
+        return Scaling(source, target, curve, line, predicted, tuple(said), gap)
 
 
 def n_inner_parameters(network: Network, dim: int) -> int:

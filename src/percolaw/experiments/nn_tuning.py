@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
-from percolaw.experiments import claims, neural, plots, tasks
+from percolaw.datasets.sources import InfiniteCluster, Source
+from percolaw.experiments import claims, neural, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.learners.neural.training import Student, Training
 from percolaw.scaling.curve import LearningCurve
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.teacher import TeacherFamily
 
 #: Factor in loss over the least one within which a rate counts as good.
 GOOD = 1.1
@@ -27,7 +30,6 @@ class NnTuning:
     title: ClassVar[str] = "One learning rate for every width and size: loss against learning rate"
     source: ClassVar[str] = "Yang et al. (2022); docs/neural.md"
     extra: ClassVar[tuple[str, str]] = ("torch", "nn")
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "widths", "tolerance")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -57,11 +59,11 @@ class NnTuning:
         ),
     }
 
-    n_seeds: int = 3
+    n_seeds: Seeds = 3
     """Independent samples, teachers and students."""
-    points: str = "cluster d = 16"
+    points: Source = InfiniteCluster(16)
     """Points; see nn-data-scaling."""
-    teacher: str = "Matérn 1.5"
+    teacher: TeacherFamily = MaternTeacher(1.5)
     """What is learned."""
     architecture: neural.Architecture = "mlp"
     """mlp, residual (MLP), or transformer."""
@@ -69,38 +71,30 @@ class NnTuning:
     """Hidden layers, or blocks."""
     width: int = 64
     """Units of a layer where sizes are compared, and in a search."""
-    widths: tuple[int, ...] = (16, 32, 64, 128)
+    widths: Annotated[tuple[int, ...], JUDGED] = (16, 32, 64, 128)
     """Widths compared, with muP and the standard parametrisation; none for a search."""
-    n_train: int = 1000
+    n_train: Annotated[int, Range(5)] = 1000
     """Training points where widths are compared, and in a search."""
-    sizes: tuple[int, ...] = (30, 300, 3000)
+    sizes: Annotated[tuple[int, ...], Range(5)] = (30, 300, 3000)
     """Training sizes compared; none for a search."""
-    rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+    rates: Annotated[tuple[float, ...], Range(1e-30)] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
     """Learning rates."""
-    n_validation: int = 1000
+    n_validation: Annotated[int, Range(1)] = 1000
     """Points that stop the training and choose the weights kept."""
-    n_test: int = 1000
+    n_test: Annotated[int, Range(1)] = 1000
     """Points on which the loss is measured."""
     training: Training = Training(learning_rate=0.01, steps=3000)  # noqa: RUF009 (frozen)
     """How students are trained; its learning rate is the one chosen."""
-    tolerance: float = 0.4
+    tolerance: Tolerance = 0.4
     """Decades by which the best rate may move from the smallest width to the largest."""
 
     def __post_init__(self) -> None:
-        neural.check_students(
-            *(self.architecture, self.depth, (self.width, *self.widths), self.n_seeds),
-            n_validation=self.n_validation,
-            n_test=self.n_test,
-        )
-        for rate in self.rates:
-            checks.real("rates", rate, minimum=1e-30)
+        check(self)
         for field in ("widths", "sizes"):
             if getattr(self, field):
                 neural.check_names(field, getattr(self, field))
-        tasks.dimension(self.points)
-        tasks.matern_smoothness(self.teacher)
-        for n in (self.n_train, *self.sizes):
-            checks.integer("sizes and n_train", n, minimum=5)
+        for width in (self.width, *self.widths):
+            neural.student_network(self.architecture, self.depth, width)
         if len(self.rates) < 3 or list(self.rates) != sorted(set(self.rates)):
             raise ValueError(f"rates must rise, three at least; got {self.rates}.")
 
@@ -249,8 +243,8 @@ class NnTuning:
     def _about(self, quantity: str) -> dict[str, str]:
         """Keys of a claim."""
         return {
-            "source": self.points,
-            "target": self.teacher,
+            "source": self.points.label,
+            "target": self.teacher.label,
             "learner": self.architecture,
             "quantity": quantity,
         }
