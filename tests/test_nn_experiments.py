@@ -24,6 +24,7 @@ pytest.importorskip("torch")
 import percolaw
 from percolaw import checks, cli
 from percolaw.cli import experiments as commands
+from percolaw.datasets.sources import SITES_PER_POINT, FiniteCluster, parse_source
 from percolaw.dimension.mle import MLE
 from percolaw.dimension.two_nn import TwoNN
 from percolaw.errors import MissingExtraError, ResourceError, RunError
@@ -42,10 +43,12 @@ from percolaw.experiments.base import (
     Conclusion,
     Preset,
     canonical_json,
+    from_config,
     missing_extra,
     preset,
 )
 from percolaw.experiments.effective_dof import EffectiveDof, matched_smoother
+from percolaw.experiments.fields import judged
 from percolaw.experiments.layer_dimension import MEDIAN, TWO_NN, LayerDimension
 from percolaw.experiments.neural import WIDE
 from percolaw.experiments.nn_data_scaling import NnDataScaling
@@ -59,9 +62,19 @@ from percolaw.runs.executor import measure_unit
 from percolaw.runs.store import experiment_code, strict_json
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
+from percolaw.targets.families import parse_target
+from percolaw.targets.matern import MaternTeacher
 
 NETWORKS = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
 SIZES = [30, 100, 300, 1000, 3000]
+
+
+def sources(*words):
+    return tuple(map(parse_source, words))
+
+
+def targets(*words):
+    return tuple(map(parse_target, words))
 
 
 def curves_of(conclusion):
@@ -372,15 +385,15 @@ DATA = NnDataScaling(
     n_sizes=7,
     fit_from=100,
     tolerance=0.1,
-    settings=("cluster d = 16", "cube 2"),
-    teachers=("ReLU 1 x 1000", "Matérn 0.5", "Fourier"),
-    teachers_elsewhere=("Matérn 0.5", "Matérn 2.5"),
+    settings=sources("cluster d = 16", "cube 2"),
+    teachers=targets("ReLU 1 x 1000", "Matérn 0.5", "Fourier"),
+    teachers_elsewhere=targets("Matérn 0.5", "Matérn 2.5"),
 )
 
 
 def predicted_data(points, teacher):
-    order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
-    return (2.0 if order is None else min(order, big_d + 2.0)) / big_d
+    big_d, order = parse_source(points).dimension, parse_target(teacher).approximation_order
+    return (2.0 if math.isinf(order) else min(order, big_d + 2.0)) / big_d
 
 
 def data_rows(e, factor=1.0, wide=1.0, common=0.0, own=0.01, gap=0.02, diverged=lambda *a: False):
@@ -567,8 +580,8 @@ MODEL = NnModelScaling(
     widths=(4, 6, 8, 12, 16, 24, 32, 48),
     fit_from=50,
     tolerance=0.15,
-    settings=("cluster d = 16", "cube 2"),
-    teachers=("ReLU 1 x 1000", "Matérn 0.5", "Fourier"),
+    settings=sources("cluster d = 16", "cube 2"),
+    teachers=targets("ReLU 1 x 1000", "Matérn 0.5", "Fourier"),
 )
 
 
@@ -576,11 +589,12 @@ def model_rows(e, factor=1.0, gap=0.02, diverged=lambda *a: False, last=1.0):
     rows = []
     for cell in e.cells():
         doubled = cell["kind"] == "doubled"
-        for width, teacher in itertools.product(
+        for width, target in itertools.product(
             e.doubled_widths() if doubled else e.widths, e.teachers
         ):
-            order, big_d = tasks.approximation_order(teacher), tasks.dimension(cell["points"])
-            exponent = factor * (2.0 if order is None else min(order, 4.0)) / big_d
+            order, big_d = target.approximation_order, parse_source(cell["points"]).dimension
+            exponent = factor * (2.0 if math.isinf(order) else min(order, 4.0)) / big_d
+            teacher = target.word
             noise = np.random.default_rng([*f"{cell['points']}{teacher}{width}".encode()])
             z = noise.standard_normal(100)[cell["seed"]]
             n = 3 * width**2
@@ -616,7 +630,7 @@ def test_model_scaling_is_held_against_the_prediction(factor):
 
 
 def test_model_scaling_orders_are_capped_at_piecewise_linear():
-    e = NnModelScaling(settings=("cube 4",), teachers=("Matérn 2.5", "Matérn 1.5"))
+    e = NnModelScaling(settings=sources("cube 4"), teachers=targets("Matérn 2.5", "Matérn 1.5"))
     assert [c.predicted for c in e.conclude(model_rows(e)).claims] == [1.0, 0.75]
 
 
@@ -649,8 +663,8 @@ def test_model_scaling_leaves_out_what_did_not_converge():
 
 def test_a_field_of_waves_is_fitted_while_many_waves_are_left():
     """Only of Matérn teachers; the rest of the curve counts, and the size itself is shown."""
-    least = neural_model.LEAST_WAVES / tasks.N_WAVES
-    e = dataclasses.replace(MODEL, fit_from=40, settings=("cube 2",))
+    least = neural_model.LEAST_WAVES / neural_model.N_WAVES
+    e = dataclasses.replace(MODEL, fit_from=40, settings=sources("cube 2"))
     at = [3 * w * w for w in e.widths]
     curves = curves_of(e.conclude(model_rows(e)))
     matern, relu = curves["cube 2", "Matérn 0.5"], curves["cube 2", "ReLU 1 x 1000"]
@@ -835,7 +849,7 @@ def test_limits_of_the_matched_smoother():
 
 LINEAR = EffectiveDof(
     n_seeds=1,
-    settings=("cube 2",),
+    settings=sources("cube 2"),
     sizes=(100,),
     widths=(8,),
     n_width=100,
@@ -887,7 +901,7 @@ def test_a_student_that_diverged_is_not_reported_as_measured():
 
 FREEDOM = EffectiveDof(
     n_seeds=4,
-    settings=("cube 2", "cube 20"),
+    settings=sources("cube 2", "cube 20"),
     sizes=(30, 100, 300, 1000),
     decays=(0.0, 1.0),
     dropouts=(0.0, 0.1),
@@ -901,8 +915,8 @@ def freedom_rows(e, factor=1.0, ratio=1.0, span=30.0, diverged=lambda row: False
     rng = np.random.default_rng(8)
     rows = []
     for cell in e.cells():
-        big_d = tasks.dimension(cell["points"])
-        exponent = factor * min(tasks.approximation_order(e.teacher), big_d + 2.0) / big_d
+        big_d = parse_source(cell["points"]).dimension
+        exponent = factor * min(e.teacher.approximation_order, big_d + 2.0) / big_d
         by_size = cell["kind"] == "sizes"
         plan = list(itertools.product(e.sizes, e.decays)) if by_size else [(e.n_width, 0.0)]
         for n, decay in plan:
@@ -951,7 +965,7 @@ def of_seeds(*seeds):
     ("seeds", "verdict"), [((0,), "agrees"), ((0, 1), "inconclusive"), (range(5), "inconclusive")]
 )
 def test_seeds_that_diverged_are_left_out_of_degrees_of_freedom(seeds, verdict):
-    e = dataclasses.replace(FREEDOM, n_seeds=5, teacher="Matérn 2.5")  # c/D is capped
+    e = dataclasses.replace(FREEDOM, n_seeds=5, teacher=MaternTeacher(2.5))  # c/D is capped
     whole, found = (e.conclude(freedom_rows(e, diverged=of_seeds(*some))) for some in ((), seeds))
     for before, claim in zip(whole.claims, found.claims, strict=True):
         assert claim.name == before.name
@@ -1179,7 +1193,7 @@ def assert_no_leak(call):
         assert not validation & test
 
 
-SMALL = {"n_validation": 30, "n_test": 40, "settings": ("cluster d = 8",)}
+SMALL = {"n_validation": 30, "n_test": 40, "settings": sources("cluster d = 8")}
 
 
 def test_data_scaling_never_tests_on_what_it_trains_on(calls):
@@ -1189,7 +1203,7 @@ def test_data_scaling_never_tests_on_what_it_trains_on(calls):
         largest=100,
         n_sizes=4,
         fit_from=10,
-        teachers=("linear", "Matérn 0.5", "Matérn 1.5"),
+        teachers=targets("linear", "Matérn 0.5", "Matérn 1.5"),
         **SMALL,
     )
     cells = e.cells()
@@ -1232,7 +1246,12 @@ def test_the_limit_learns_from_the_same_rows(calls):
     from percolaw.learners.kernel import KernelRegression
 
     e = NnDataScaling(
-        smallest=10, largest=100, n_sizes=3, teachers=("Matérn 0.5", "Matérn 1.5"), depth=2, **SMALL
+        smallest=10,
+        largest=100,
+        n_sizes=3,
+        teachers=targets("Matérn 0.5", "Matérn 1.5"),
+        depth=2,
+        **SMALL,
     )
     rows = e.measure(e.cells()[0])
     (call,) = calls
@@ -1246,8 +1265,8 @@ def test_the_limit_learns_from_the_same_rows(calls):
 def test_layers_are_measured_on_points_that_no_student_saw(monkeypatch):
     e = LayerDimension(
         n_seeds=1,
-        settings=("cube 2",),
-        teachers=("linear",),
+        settings=sources("cube 2"),
+        teachers=targets("linear"),
         n_train=60,
         n_validation=20,
         n_points=400,
@@ -1280,8 +1299,8 @@ def test_layers_are_measured_on_points_that_no_student_saw(monkeypatch):
 
 
 FRESH = NnModelScaling(
-    settings=("cube 2",),
-    teachers=("linear", "Matérn 0.5"),
+    settings=sources("cube 2"),
+    teachers=targets("linear", "Matérn 0.5"),
     widths=(4, 5, 6),
     n_validation=10,
     n_test=10,
@@ -1322,7 +1341,11 @@ def test_endless_data_are_never_seen_twice(calls, training):
 )
 def test_inner_parameters_are_without_the_weights_of_coordinates(calls, architecture):
     e = dataclasses.replace(
-        FRESH, architecture=architecture, settings=("cluster d = 8",), widths=(8, 16, 24), depth=2
+        FRESH,
+        architecture=architecture,
+        settings=sources("cluster d = 8"),
+        widths=(8, 16, 24),
+        depth=2,
     )
     rows = e.measure(e.cells()[0])
     assert [r["width"] for r in rows] == [8, 8, 16, 16, 24, 24]
@@ -1337,16 +1360,18 @@ def test_inner_parameters_are_without_the_weights_of_coordinates(calls, architec
 
 def test_a_doubled_budget_is_on_as_large_a_cluster(calls, monkeypatch):
     """The same points of the same cluster: drawn for the doubled budget in either case."""
-    e = dataclasses.replace(FRESH, settings=("finite cluster d = 4",))
-    asked, real = [], tasks.points
+    e = dataclasses.replace(FRESH, settings=sources("finite cluster d = 4"))
+    asked, real = [], FiniteCluster.inputs
     monkeypatch.setattr(
-        tasks, "points", lambda *args: asked.append((args[1], args[3])) or real(*args)
+        FiniteCluster,
+        "inputs",
+        lambda self, n, rng: asked.append((n, self.n_sites)) or real(self, n, rng),
     )
     for cell in (e.cells()[0], e.cells()[-1]):
         e.measure(cell)
     (n, sites), (more, same) = asked
     assert n == more == 120 * 16 + 20
-    assert same == sites == tasks.SITES_PER_POINT * (60 * 16 + 20)
+    assert same == sites == SITES_PER_POINT * (60 * 16 + 20)
 
 
 @pytest.mark.parametrize("label", ["smoke", "laptop", "sharma-kaplan", "gpu"])
@@ -1371,7 +1396,7 @@ def test_the_loop_itself_takes_no_row_twice(monkeypatch):
         return out
 
     monkeypatch.setattr(Order, "batches", spy)
-    e = dataclasses.replace(FRESH, widths=(4, 5, 6), teachers=("linear",))
+    e = dataclasses.replace(FRESH, widths=(4, 5, 6), teachers=targets("linear"))
     rows = e.measure(e.cells()[0])
     assert len(rows) == 3
     assert {r["stopped"] for r in rows} <= {"budget", "plateau"}
@@ -1735,11 +1760,11 @@ def test_a_source_sets_fields_of_its_own(label):
         assert {k: getattr(found, k) for k in fields} == fields
         assert dataclasses.replace(found, **{k: getattr(plain, k) for k in fields}) == plain
         assert found.depth == 2
-        assert all(s.startswith("masked cube") for s in found.settings)
+        assert found.settings == sources(*(f"masked cube {d}" for d in (2, 4, 6)))
         assert commands.member_config("spar2025", name, label) == plain
     data = commands.member_config("sharma-kaplan", "nn-data-scaling", label)
     for setting in data.settings:
-        assert data._teachers(setting) == ("ReLU 2 x 600, no biases", "Matérn 2.5")
+        assert data._teachers(setting) == targets("ReLU 2 x 600, no biases", "Matérn 2.5")
 
 
 # --- figures ---------------------------------------------------------------------------------------
@@ -1917,7 +1942,7 @@ def test_full_points_are_at_the_best_rates():
 
 @pytest.mark.filterwarnings("ignore")  # a slope through one value
 def test_figures_of_degrees_of_freedom():
-    one = dataclasses.replace(FREEDOM, settings=("cube 2",))
+    one = dataclasses.replace(FREEDOM, settings=sources("cube 2"))
     drawn(one, one.conclude(freedom_rows(one)), layout=True)
     figures, found = drawn(FREEDOM, FREEDOM.conclude(freedom_rows(FREEDOM)))
     assert len(figures["effective-dof"].axes) == 6
@@ -1939,16 +1964,18 @@ def test_figures_of_degrees_of_freedom():
 
 @pytest.mark.parametrize("settings", [("cube 2", "cube 20"), ("cube 20", "cube 2")])
 def test_slopes_drawn_are_those_of_the_setting(settings):
-    e = dataclasses.replace(FREEDOM, settings=settings)
+    e = dataclasses.replace(FREEDOM, settings=sources(*settings))
     _, found = drawn(e, e.conclude(freedom_rows(e)))
     for plot, name in zip(found[::3], settings, strict=True):
         (line,) = [one for one in plot.series if one.kind == "theory"]
         x, y = line.x, line.y
         slope = -math.log(y[1] / y[0]) / math.log(x[1] / x[0])
-        assert slope == pytest.approx(1.0 / tasks.dimension(name))
+        assert slope == pytest.approx(1.0 / parse_source(name).dimension)
 
 
-LAYERS = LayerDimension(n_seeds=5, settings=("cube 2", "sphere 2 x cube 1"), teachers=("linear",))
+LAYERS = LayerDimension(
+    n_seeds=5, settings=sources("cube 2", "sphere 2 x cube 1"), teachers=targets("linear")
+)
 NAMES = ["layer 1 before", "layer 1 after", "layer 2 before", "layer 2 after"]
 
 
@@ -1956,8 +1983,9 @@ def layer_rows(e, factor=1.0, gone=lambda row: False, **more):
     rng = np.random.default_rng(10)
     rows = []
     for cell in e.cells():
-        truth = tasks.dimension(cell["points"])
-        plan = [("", "input"), *itertools.product(("untrained", *e.teachers), NAMES)]
+        truth = parse_source(cell["points"]).dimension
+        names = ("untrained", *(target.word for target in e.teachers))
+        plan = [("", "input"), *itertools.product(names, NAMES)]
         for teacher, layer in plan:
             value = truth * (factor if teacher == "linear" else 1.0)
             value = float(value * (1 + 0.01 * rng.standard_normal()))
@@ -1980,8 +2008,8 @@ def test_dimension_of_the_last_layer_before_its_nonlinearity(factor, verdict):
         assert claim.verdict == (verdict if trained else "agrees")
     figures, plots = drawn(LAYERS, found)
     assert len(plots) == 2
-    for axis, name in zip(figures["layer-dimension"].axes, LAYERS.settings, strict=True):
-        assert f"{name} (D = {tasks.dimension(name):g})" == axis.get_title()
+    for axis, source in zip(figures["layer-dimension"].axes, LAYERS.settings, strict=True):
+        assert f"{source} (D = {source.dimension:g})" == axis.get_title()
 
 
 def test_layers_that_collapsed_are_left_out():
@@ -2055,14 +2083,14 @@ KINDS[LayerDimension.name] = LayerDimension
         ("nn-tuning", {"rates": (0.1, 0.01, 0.3)}, "rates must rise, three at least"),
         ("nn-tuning", {"rates": (0.1, 0.2)}, "rates must rise, three at least"),
         ("nn-tuning", {"rates": (0.1, 0.1, 0.2)}, "rates must rise"),
-        ("nn-tuning", {"n_train": 4}, r"sizes and n_train must be in \[5"),
-        ("nn-tuning", {"sizes": (30, 4)}, r"sizes and n_train must be in \[5"),
+        ("nn-tuning", {"n_train": 4}, r"n_train must be in \[5"),
+        ("nn-tuning", {"sizes": (30, 4)}, r"sizes must be in \[5"),
         ("nn-tuning", {"widths": (0,)}, "width"),
         ("nn-tuning", {"points": "torus"}, "unknown points"),
         ("nn-tuning", {"teacher": "torus"}, "unknown teacher"),
         ("effective-dof", {"training": Training()}, "training.keep must be last"),
-        ("effective-dof", {"sizes": (4, 30)}, r"sizes and n_width must be in \[5, 5000"),
-        ("effective-dof", {"n_width": 5001}, r"sizes and n_width must be in \[5, 5000"),
+        ("effective-dof", {"sizes": (4, 30)}, r"sizes must be in \[5, 5000"),
+        ("effective-dof", {"n_width": 5001}, r"n_width must be in \[5, 5000"),
         ("effective-dof", {"decays": (-1.0,)}, "decays must be finite and in"),
         ("effective-dof", {"dropouts": (1.0,)}, "dropouts must be finite and in"),
         ("effective-dof", {"n_probes": 0}, r"n_probes must be in \[1"),
@@ -2077,13 +2105,13 @@ KINDS[LayerDimension.name] = LayerDimension
 )
 def test_bad_config_is_refused(name, fields, message):
     with pytest.raises(ValueError, match=message):
-        KINDS[name](**fields)
+        from_config(KINDS[name], fields)
 
 
 def test_more_than_memory_holds_is_refused_with_a_remedy(calls, monkeypatch):
     """By the unit that needs it: a config may be looked at anywhere. Before anything is trained."""
     NnDataScaling(largest=10_000_000)
-    huge = NnModelScaling(settings=("cube 2",), training=Training(steps=10**9))
+    huge = NnModelScaling(settings=sources("cube 2"), training=Training(steps=10**9))
     remedy = (
         r"points, one for every step.*Lower --training.steps, --training.batch-size or --workers"
     )
@@ -2091,13 +2119,20 @@ def test_more_than_memory_holds_is_refused_with_a_remedy(calls, monkeypatch):
         with pytest.raises(ResourceError, match=remedy):
             huge.measure(cell)
     monkeypatch.setattr(checks, "available_memory", lambda: 1 << 20)
-    e = NnModelScaling(settings=("cube 2",))
+    e = NnModelScaling(settings=sources("cube 2"))
     with pytest.raises(ResourceError, match="773000 points, one for every step"):
         e.measure(e.cells()[0])
-    e = NnDataScaling(settings=("cube 2",))
+    e = NnDataScaling(settings=sources("cube 2"))
     with pytest.raises(ResourceError):
         e.measure(e.cells()[0])
     assert calls == []
+
+
+def test_points_of_unknown_dimension_are_refused(tmp_path):
+    file = tmp_path / "points.npy"
+    np.save(file, np.zeros((50, 3)))
+    with pytest.raises(ValueError, match=r"the dimension of points\.npy is not known"):
+        NnDataScaling(settings=sources(str(file)))
 
 
 #: Configs that would fail in every unit, or only after all were measured, or do everything twice.
@@ -2134,16 +2169,15 @@ LATE = {
 def test_bad_config_is_refused_before_work(name, fields):
     (field,) = fields
     with pytest.raises(ValueError, match=field):
-        KINDS[name](**fields)
+        from_config(KINDS[name], fields)
 
 
 def test_settings_run_apart_share_what_is_measured():
     """Fields that measure never reads are listed as such: units are named without them."""
     for cls in KINDS.values():
-        fields = {f.name for f in dataclasses.fields(cls)}
-        assert set(cls.judged) <= fields
-        assert "n_seeds" in cls.judged
-        assert "training" not in cls.judged
+        hidden = judged(cls)
+        assert "n_seeds" in hidden
+        assert "training" not in hidden
 
 
 def test_rows_kept_are_rows_concluded(tmp_path):

@@ -140,7 +140,6 @@ def tables(name, size=5):
             "table": [
                 {"shape": s, "n": 100, "estimator": e, "truth": t, "dimension": 2.0}
                 | {"values": [2.0], "interval": [1.9, 2.1], "mean_interval": [1.8, 2.2]}
-                | {"n_points": [100, 50], "level": [2.0, 2.1]}
                 for s, t in (("cube 2", 2.0), ("infinite cluster, d = 16", None))
                 for e in ("TwoNN", "MLE, k = 5")
             ],
@@ -148,7 +147,6 @@ def tables(name, size=5):
             "sizes": [100],
             "shapes": ["cube 2", "infinite cluster, d = 16"],
             "n_seeds": 3,
-            "neighbors": [{"shape": "cube 2", "k": [2, 5], "ratio": [2, 2], "likelihood": [2, 2]}],
         }
     if name == "theory-curves":
         return {
@@ -294,6 +292,11 @@ def claim(name="a claim", verdict="agrees", **more):
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
 KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning", "effective-dof")
+KEPT += ("layer-dimension", "dimension")
+
+
+#: Those of them that draw something else from their tables.
+DRAWN = ("dimension",)
 
 
 def kept_plots(name, size):
@@ -332,7 +335,7 @@ def record(name="model-scaling", size=5, **more):
             claim("1-NN exponent, infinite, d = 4", "disagrees", note="why"),
             claim("third", "inconclusive", interval=[None, None], measured=None),
         ],
-        "tables": {} if name in KEPT else tables(name, size),
+        "tables": {} if name in KEPT and name not in DRAWN else tables(name, size),
         "plots": plain(kept_plots(name, size)) if name in KEPT else [],
         "units": 3,
         "unit_seconds": 61.0,

@@ -18,6 +18,8 @@ MANY = 13
 _STYLE = {"measured": "-", "theory": "--", "reference": ":"}
 #: Panels beside each other.
 COLUMNS = 3
+#: Ratio of the ends of a logarithmic x axis below which it is short.
+SHORT = 30.0
 #: Share of a panel that a legend may cover; with a larger one all stand below their panels.
 COVERED = 0.16
 #: Height of a line of a legend, width of a character and of what stands before them, in inches.
@@ -81,7 +83,20 @@ def panel(axis: Any, plot: Plot) -> None:
         title=plot.title,
         ylim=plot.y_limits,
     )
+    if plot.x_log:
+        _few_ticks(axis)
     axis.legend(fontsize=8)
+
+
+def _few_ticks(axis: Any) -> None:
+    """Label 1, 2 and 5 times powers of ten where a logarithmic x axis is short: else labels overlap."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_xlim()
+    if low > 0.0 and high < SHORT * low:
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def colors(series: Sequence[Series]) -> dict[str, str]:
