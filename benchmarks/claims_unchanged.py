@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.cli.experiments import member_config
-from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments.base import missing_extra, plain, preset, run_id
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.runs.code import experiment_code
 from percolaw.runs.executor import measure_unit
 from percolaw.runs.folders import open_config
-from percolaw.runs.store import RunFolder, experiment_code
+from percolaw.runs.store import RunFolder
 
 #: (experiment, old name) -> new name of claims renamed on purpose.
 RENAMED: dict[tuple[str, str], str] = {}
@@ -90,7 +91,7 @@ def record(folder: Path, runs: list[Path]) -> int:
 
 def kept_configs(name: str) -> list[tuple[str, Any]]:
     """The configs of which rows may be kept: presets, and members of reproductions."""
-    from percolaw.experiments import REPRODUCTIONS
+    from percolaw.experiments.reproductions import REPRODUCTIONS
 
     cls = experiment_class(name)
     found = [(label, preset(cls, label)) for label in cls.presets if label != "smoke"]

@@ -22,10 +22,11 @@ from test_faults import FaultToy, register
 
 import percolaw
 from percolaw.experiments.base import config_dict
+from percolaw.runs.code import package_code
 from percolaw.runs.folders import status
 from percolaw.runs.run import default_folder
 from percolaw.runs.scheduler import dask_executor
-from percolaw.runs.store import Outcome, RunFolder, code_id
+from percolaw.runs.store import Outcome, RunFolder
 from percolaw.runs.workers import WorkerPool
 
 
@@ -166,7 +167,7 @@ def main() -> None:
     register()
     place = Path(tempfile.mkdtemp(prefix="reliability-"))
     print(
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, code {code_id()}, load "
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, code {package_code()}, load "
         f"{statistics.mean(os.getloadavg()):.1f} at the start.\n"
     )
 

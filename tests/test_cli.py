@@ -17,7 +17,8 @@ from toy_experiment import percolaw_command, reproduced, shared_root
 import percolaw as pl
 from percolaw import checks, cli
 from percolaw.errors import MissingExtraError, PercolawError, ResourceError
-from percolaw.experiments import EXPERIMENTS, REPRODUCTIONS, experiment_class
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.reproductions import REPRODUCTIONS
 
 ESCAPE = "\x1b"
 PROGRESS = re.compile(r"\d+%\|")

@@ -35,13 +35,13 @@ from test_faults import (
 import percolaw
 from percolaw.cli import control, main
 from percolaw.errors import RunError
-from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments.base import config_dict, content_id, from_config, preset
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.runs import code as source_code
 from percolaw.runs import folders
 from percolaw.runs.folders import export, open_config, run_folders, status
 from percolaw.runs.run import default_folder
-from percolaw.runs.store import RunFolder, code_id, experiment_code, read_record
+from percolaw.runs.store import RunFolder, experiment_code, read_record
 
 OLD = Path(__file__).parent / "data" / "run-schema-1"
 QUIET = ("--quiet", "--no-figures", "--workers", "1")
@@ -213,7 +213,7 @@ def test_status_while_a_command_runs(tmp_path, capsys):
 
 def test_run_of_older_code_that_is_measured_anew_is_not_concluded(tmp_path, monkeypatch):
     folder = percolaw.run(FaultToy(), out=tmp_path).folder
-    monkeypatch.setattr(source_code, "code_id", lambda: "another")
+    monkeypatch.setattr(source_code, "package_code", lambda: "another")
     interrupted_run(FaultToy(), tmp_path, 3)
     assert status(folder, known).done == 3
     assert status(folder, known).state == "outdated"
@@ -574,7 +574,7 @@ def test_export_is_whole_or_not_at_all(tmp_path, monkeypatch, suffix):
 def test_export_does_not_depend_on_figures_or_other_code(tmp_path, monkeypatch):
     folder = percolaw.run(FaultToy(), out=tmp_path / "runs").folder
     with monkeypatch.context() as patch:
-        patch.setattr(source_code, "code_id", lambda: "another")
+        patch.setattr(source_code, "package_code", lambda: "another")
         with pytest.raises(RunError, match="no finished units of this code"):
             export(folder, tmp_path / "rows.csv")
 
@@ -587,7 +587,7 @@ def litter(tmp_path, monkeypatch):
     """A run with units of other code and leftovers of killed writes."""
     out = tmp_path / "runs"
     with monkeypatch.context() as patch:
-        patch.setattr(source_code, "code_id", lambda: "older")
+        patch.setattr(source_code, "package_code", lambda: "older")
         percolaw.run(FaultToy(padding=20_000), out=out)
     folder = percolaw.run(FaultToy(padding=20_000), out=out).folder
     (folder / "figures").mkdir()
@@ -725,7 +725,7 @@ def test_failed_units_are_not_shared(tmp_path):
 def test_units_of_other_code_are_not_shared(tmp_path, monkeypatch):
     experiment = toy(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(source_code, "code_id", lambda: "another")
+        patch.setattr(source_code, "package_code", lambda: "another")
         percolaw.run(experiment, out=tmp_path / "runs")
     percolaw.run(dataclasses.replace(experiment, tolerance=0.4), out=tmp_path / "runs")
     assert len(begun(experiment)) == 24
@@ -897,7 +897,7 @@ def test_old_run_is_upgraded_and_keeps_every_row(old):
 
 
 def test_old_rows_count_if_the_code_is_the_same(old, capsys):
-    change(old, "UPDATE units SET code = ?", code_id())
+    change(old, "UPDATE units SET code = ?", experiment_code(experiment_class("dof-scan")))
     assert status(old, known).done == 8
     experiment = from_config(experiment_class("dof-scan"), open_config(old)["config"])
     seen: list[Any] = []

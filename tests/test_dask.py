@@ -19,9 +19,9 @@ from percolaw.cli import main
 from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict
 from percolaw.runs import executor as executor_module
+from percolaw.runs.code import experiment_code
 from percolaw.runs.executor import measure_unit
 from percolaw.runs.run import default_folder
-from percolaw.runs.store import experiment_code
 
 distributed = pytest.importorskip("distributed")
 

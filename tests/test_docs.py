@@ -33,7 +33,7 @@ def text_of(file: Path) -> str:
 
 
 def test_every_experiment_has_a_page_with_its_config(site):
-    from percolaw.experiments import EXPERIMENTS, experiment_class
+    from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 
     for name in EXPERIMENTS:
         page = text_of(site / "gallery" / f"{name}.html")

@@ -10,7 +10,6 @@ import pytest
 from threadpoolctl import threadpool_limits
 from toy_experiment import shared_root, smoke_run
 
-from percolaw.experiments import EXPERIMENTS, REPRODUCTIONS, experiment_class
 from percolaw.experiments.base import (
     Experiment,
     Preset,
@@ -19,6 +18,8 @@ from percolaw.experiments.base import (
     preset,
     run_id,
 )
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.reproductions import REPRODUCTIONS
 from percolaw.runs.store import RunFolder, read_record, strict_json
 from percolaw.scaling import theory
 

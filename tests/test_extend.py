@@ -1,4 +1,4 @@
-"""The six skeletons of docs/extend.md run as they stand."""
+"""The seven skeletons of docs/extend.md run as they stand."""
 
 import re
 import sys
@@ -27,6 +27,7 @@ def skeletons(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     names = {"Depth": "x_target", "ClusterMean": "x_learner", "MeanDepth": "x_experiment"}
     names |= {"Radial": "x_teacher", "Averaged": "x_point_learner", "Waves": "x_network"}
+    names |= {"RoughFields": "x_curves"}
     out = {}
     for cls, module in names.items():
         (tmp_path / f"{module}.py").write_text(block_with(cls))
@@ -37,8 +38,8 @@ def skeletons(tmp_path, monkeypatch):
         sys.modules.pop(module, None)
 
 
-def test_page_has_the_six_blocks():
-    assert len(BLOCKS) == 6
+def test_page_has_the_blocks():
+    assert len(BLOCKS) == 7
 
 
 def test_network(skeletons):
@@ -132,3 +133,30 @@ def test_experiment(skeletons, tmp_path):
     with process_pool(1) as pool:
         pooled = pl.run(few, out=tmp_path / "pooled", executor=pool)
     np.testing.assert_array_equal(alone.tables["ratio"], pooled.tables["ratio"])
+
+
+def test_experiment_with_curves(skeletons, tmp_path):
+    from percolaw.report import draw_figures
+
+    block = block_with("RoughFields")
+    assert len([line for line in block.splitlines() if line.strip()]) <= 80
+    cls = skeletons["RoughFields"]
+    assert isinstance(cls(), Experiment)
+    experiment = cls(**cls.presets["smoke"].config)
+    assert from_config(cls, config_dict(experiment)["config"]) == experiment
+    result = pl.run(experiment, out=tmp_path / "runs")
+    assert [claim.predicted for claim in result.claims] == [0.5, 1.5, 0.25, 0.75]
+    assert not [claim.name for claim in result.claims if claim.verdict == "disagrees"]
+    # The wrong law is found out: rows of one field under the name of another.
+    rows = [
+        {**row, "nu": 2.0 - row["nu"]}
+        for cell in experiment.cells()
+        for row in experiment.measure(cell)
+        if cell["points"] == "cube 2"
+    ]
+    only = cls(settings=(pl.Cube(2),), **cls.presets["smoke"].config)
+    assert "agrees" not in [claim.verdict for claim in only.conclude(rows).claims]
+    draw_figures(result.folder)
+    assert (result.folder / "figures" / "rough-fields.png").stat().st_size > 10_000
+    with pytest.raises(ValueError, match="largest"):
+        cls(largest=10)

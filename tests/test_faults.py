@@ -25,9 +25,9 @@ import pytest
 import percolaw
 from percolaw.cli import main
 from percolaw.errors import RunError
-from percolaw.experiments import EXPERIMENTS
 from percolaw.experiments.base import Conclusion, Preset, config_dict
 from percolaw.experiments.claims import judge
+from percolaw.experiments.registry import EXPERIMENTS
 from percolaw.runs.activity import active, working
 from percolaw.runs.folders import status
 from percolaw.runs.run import default_folder

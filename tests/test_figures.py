@@ -10,8 +10,8 @@ import pytest
 from toy_experiment import shared_root, smoke_run
 
 from percolaw.errors import RunError
-from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments.claims import Claim
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.report import draw_figures
 from percolaw.report.claims import claims_markdown, claims_table, measured, number, tally
 

@@ -22,16 +22,7 @@ from percolaw.cli.experiments import configure
 from percolaw.clusters import growth, hypercubic
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.growth import grow_stopped
-from percolaw.experiments import (
-    EXPERIMENTS,
-    OVERRIDES,
-    REPRODUCTIONS,
-    boxes,
-    experiment_class,
-    sampling,
-    tasks,
-    toy,
-)
+from percolaw.experiments import boxes, sampling, tasks, toy
 from percolaw.experiments.base import canonical_json, plain
 from percolaw.experiments.boxes import BETHE, Boxes
 from percolaw.experiments.dimension_table import FIELD, LINEAR, DimensionTable, crossing
@@ -39,6 +30,8 @@ from percolaw.experiments.kernel_scaling import KernelScaling
 from percolaw.experiments.learnability import LEARNERS, Learnability, best_ratio
 from percolaw.experiments.mean_field_check import MeanFieldCheck
 from percolaw.experiments.regimes import FULL, SPACE_SHARE, Regimes, Windows, smooth
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
 from percolaw.experiments.sampling import CASES, FARTHEST, GREEDY, PRUNED, RANDOM, Sampling
 from percolaw.graph import Graph
 from percolaw.lattice import BetheLattice

@@ -77,7 +77,7 @@ UNGUARDED = """
 import multiprocessing, sys
 from concurrent.futures import ProcessPoolExecutor
 import percolaw
-from percolaw.experiments import experiment_class
+from percolaw.experiments.registry import experiment_class
 from percolaw.runs.workers import process_pool
 cls = experiment_class("single-cluster")
 if sys.argv[1] == "ours":

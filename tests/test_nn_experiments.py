@@ -28,15 +28,8 @@ from percolaw.datasets.sources import SITES_PER_POINT, FiniteCluster, parse_sour
 from percolaw.dimension.mle import MLE
 from percolaw.dimension.two_nn import TwoNN
 from percolaw.errors import MissingExtraError, ResourceError, RunError
-from percolaw.experiments import (
-    EXPERIMENTS,
-    OVERRIDES,
-    REPRODUCTIONS,
-    experiment_class,
-    neural,
-    tasks,
-)
 from percolaw.experiments import effective_dof as freedom
+from percolaw.experiments import neural, tasks
 from percolaw.experiments import nn_model_scaling as neural_model
 from percolaw.experiments.base import (
     SCRATCH,
@@ -54,12 +47,15 @@ from percolaw.experiments.neural import WIDE
 from percolaw.experiments.nn_data_scaling import NnDataScaling
 from percolaw.experiments.nn_model_scaling import NnModelScaling
 from percolaw.experiments.nn_tuning import NnTuning, best_rate
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
 from percolaw.learners.freedom import random_signs, smoother_trace
 from percolaw.learners.neural.order import Order
 from percolaw.learners.neural.training import Training
 from percolaw.rng import Streams
+from percolaw.runs.code import experiment_code
 from percolaw.runs.executor import measure_unit
-from percolaw.runs.store import experiment_code, strict_json
+from percolaw.runs.store import strict_json
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
 from percolaw.targets.families import parse_target
@@ -1673,7 +1669,7 @@ def test_configs_and_conclusions_do_not_need_torch():
     code = """if True:
         import sys
         sys.modules["torch"] = None
-        from percolaw.experiments import EXPERIMENTS, experiment_class
+        from percolaw.experiments.registry import EXPERIMENTS, experiment_class
         from percolaw.experiments.base import missing_extra, preset
         for name in EXPERIMENTS:
             preset(experiment_class(name), "smoke").cells()

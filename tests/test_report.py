@@ -22,10 +22,10 @@ from toy_experiment import shared_root, smoke_run
 from percolaw.cli import main
 from percolaw.cli.experiments import configure
 from percolaw.errors import PercolawError, RunError
-from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments import plots as plots_of
 from percolaw.experiments.base import plain, preset
 from percolaw.experiments.claims import Claim
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.report import html as page_of
 from percolaw.report import records, write_figures
 from percolaw.report.html import build, citation, embedded_json, read_run, text, write_report
@@ -322,7 +322,7 @@ def kept_plots(name, size):
 
 
 def record(name="model-scaling", size=5, **more):
-    config = plain(asdict(preset(experiment_class(name), "smoke"))) if name in EXPERIMENTS else {}
+    config = plain(preset(experiment_class(name), "smoke")) if name in EXPERIMENTS else {}
     return {
         "experiment": name,
         "schema_version": 1,
@@ -561,7 +561,7 @@ def test_commands_give_the_config_again(name):
     cls = experiment_class(name)
     for label in cls.presets:
         config = preset(cls, label)
-        words = page_of.redo_command({"config": plain(asdict(config))}, cls).split()
+        words = page_of.redo_command({"config": plain(config)}, cls).split()
         assert words[:3] == ["percolaw", "run", name]
         assert configure(cls, words[4], words[5:]) == config
         changed = replace(config, n_seeds=17) if hasattr(config, "n_seeds") else config

@@ -20,9 +20,9 @@ from toy_experiment import Shape, ToyExperiment, percolaw_command
 
 import percolaw
 from percolaw.errors import RunError
-from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments.base import canonical_json, config_dict, from_config, run_id
 from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.runs import code, store
 from percolaw.runs.executor import process_pool
 from percolaw.runs.run import default_folder
@@ -414,7 +414,7 @@ def test_other_code_measures_anew_and_keeps_the_old_rows(tmp_path, monkeypatch):
     folder = go(experiment, tmp_path).folder
     old = units(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(code, "code_id", lambda: "another")
+        patch.setattr(code, "package_code", lambda: "another")
         go(experiment, tmp_path)
         assert read_record(folder)["code"] not in {code for _, code in old}
     assert measured(experiment) == [*range(6), *range(6)]
@@ -422,25 +422,6 @@ def test_other_code_measures_anew_and_keeps_the_old_rows(tmp_path, monkeypatch):
     assert len(units(folder)) == 12
     go(experiment, tmp_path)  # back to the first code: its rows are still there
     assert len(measured(experiment)) == 12
-
-
-def test_code_id_follows_what_measures(tmp_path, monkeypatch):
-    for name in ("runs/code.py", "report/style.py", "cli/run.py", "lattice.py", "kernels/tree.py"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("one = 1\n")
-    monkeypatch.setattr(code, "__file__", str(tmp_path / "runs" / "code.py"))
-    code_id = code.code_id.__wrapped__
-    first = code_id()
-    for name in ("runs/code.py", "report/style.py", "cli/run.py"):
-        (tmp_path / name).write_text("two = 2\n")
-    assert code_id() == first
-    seen = {first}
-    for name in ("lattice.py", "kernels/tree.py"):
-        (tmp_path / name).write_text("two = 2\n")
-        seen.add(code_id())
-    (tmp_path / "lattice.py").rename(tmp_path / "grid.py")
-    seen.add(code_id())
-    assert len(seen) == 4
 
 
 def test_two_processes_may_share_a_folder(tmp_path):
@@ -522,7 +503,7 @@ def test_round_trip_of_nested_tuples():
 
 def test_run_id_is_the_same_in_every_process():
     code = (
-        "from percolaw.experiments import *; from percolaw.experiments.base import *;"
+        "from percolaw.experiments.registry import *; from percolaw.experiments.base import *;"
         "print(*[run_id(preset(experiment_class(n), p)) for n in EXPERIMENTS "
         "for p in experiment_class(n).presets])"
     )
@@ -681,7 +662,7 @@ def test_rule_at_its_own_rate():
 
 @pytest.mark.parametrize("bad", [-0.01, NAN, INF])
 def test_bad_tolerances_are_refused_before_anything_is_measured(tmp_path, bad):
-    from percolaw.experiments import experiment_class
+    from percolaw.experiments.registry import experiment_class
 
     for name, field in (("embedded-1nn", "curve_tolerance"), ("kernel-scaling", "tolerance")):
         cls = experiment_class(name)

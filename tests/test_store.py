@@ -17,7 +17,7 @@ from test_faults import TESTS, FaultToy, begun, change, content, live, register,
 import percolaw
 from percolaw.cli import main
 from percolaw.errors import RunError
-from percolaw.experiments import EXPERIMENTS
+from percolaw.experiments.registry import EXPERIMENTS
 from percolaw.report.html import build, write_report
 from percolaw.runs import database
 from percolaw.runs.activity import active
@@ -273,8 +273,8 @@ def test_gc_does_not_follow_links(tmp_path, capsys):
 
 
 def test_pictures_are_neither_written_nor_read_through_links(tmp_path, monkeypatch):
-    from percolaw.experiments import experiment_class
     from percolaw.experiments.base import preset
+    from percolaw.experiments.registry import experiment_class
     from percolaw.report import draw_figures
 
     folder = percolaw.run(preset(experiment_class("theory-curves"), "smoke"), out=tmp_path).folder

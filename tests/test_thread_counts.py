@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_info
 
-from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments.base import missing_extra
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.runs.threads import THREAD_VARIABLES, one_thread
 
 SCRIPT = """
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import percolaw
-from percolaw.experiments import experiment_class
+from percolaw.experiments.registry import experiment_class
 if __name__ == "__main__":
     name, kind, out = sys.argv[1:]
     cls = experiment_class(name)

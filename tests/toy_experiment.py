@@ -118,10 +118,11 @@ def smoke_run(root: Path, name: str) -> tuple[Any, Path]:
 
     import percolaw
     from percolaw.errors import RunError
-    from percolaw.experiments import experiment_class
     from percolaw.experiments.base import preset
+    from percolaw.experiments.registry import experiment_class
+    from percolaw.runs.code import experiment_code
     from percolaw.runs.run import default_folder
-    from percolaw.runs.store import code_id, read_record
+    from percolaw.runs.store import read_record
 
     reproduced(root)
     experiment = preset(experiment_class(name), "smoke")
@@ -129,7 +130,9 @@ def smoke_run(root: Path, name: str) -> tuple[Any, Path]:
         experiment = replace(experiment, n_seeds=3)
     folder = default_folder(experiment, root / "runs")
     with locked(root):
-        if (folder / "record.json").exists() and read_record(folder)["code"] == code_id():
+        if (folder / "record.json").exists() and read_record(folder)["code"] == experiment_code(
+            type(experiment)
+        ):
             return experiment, folder
         try:
             percolaw.run(experiment, out=root / "runs")

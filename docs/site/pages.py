@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mkdocs.structure.files import File
 
-from percolaw.experiments import EXPERIMENTS, REPRODUCTIONS, experiment_class
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.reproductions import REPRODUCTIONS
 from percolaw.report.claims import VERDICT_RULE
 
 ROOT = Path(__file__).parents[2]

@@ -8,72 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from percolaw.public import PUBLIC
+from percolaw.version import __version__
 
-_PUBLIC = {
-    "BetheLattice": "lattice",
-    "critical_exponents": "critical",
-    "critical_probability": "lattice",
-    "Streams": "rng",
-    "Tree": "tree",
-    "Graph": "graph",
-    "HypercubicLattice": "clusters.hypercubic",
-    "percolate": "clusters.hypercubic",
-    "hypercubic_threshold": "critical",
-    "conditioned_clusters": "clusters.conditioned",
-    "grow_clusters": "clusters.growth",
-    "sample_clusters": "clusters.ensembles",
-    "sample_sizes": "clusters.ensembles",
-    "yule_process": "clusters.ensembles",
-    "sample_cluster": "clusters.continuum",
-    "embed_tree": "embedding.walk",
-    "embed_sites": "embedding.skeleton",
-    "embed_sampled": "embedding.skeleton",
-    "Dataset": "datasets.dataset",
-    "make_cluster": "datasets.make",
-    "make_distribution": "datasets.make",
-    "make_manifold": "datasets.manifolds",
-    "make_lattice": "datasets.lattice",
-    "load": "datasets.formats",
-    "save": "datasets.formats",
-    "NearestNeighbors": "learners.neighbors",
-    "nearest_neighbors": "neighbors",
-    "scaling_curve": "scaling.curve",
-    "TreeWalk": "targets.tree_walk",
-    "FreeField": "targets.free_field",
-    "LinearTeacher": "targets.linear",
-    "ReluTeacher": "targets.relu",
-    "FourierTeacher": "targets.fourier",
-    "MaternTeacher": "targets.matern",
-    "standardized_inputs": "targets.teacher",
-    "SumTeacher": "targets.combined",
-    "ProductTeacher": "targets.combined",
-    "nonlinearity": "targets.nonlinearity",
-    "vet": "targets.nonlinearity",
-    "KernelRegression": "learners.kernel",
-    "RandomFeatures": "learners.random_features",
-    "NeuralRegression": "learners.neural.regression",
-    "MLP": "learners.neural.networks",
-    "Transformer": "learners.neural.networks",
-    "Student": "learners.neural.training",
-    "Training": "learners.neural.training",
-    "train": "learners.neural.training",
-    "estimate_dimension": "dimension.report",
-    "TreeNearest": "learners.tree_nearest",
-    "TreePosterior": "learners.tree_posterior",
-    "optimal_allocation": "scaling.allocation",
-    "numerical_allocation": "scaling.allocation",
-    "model_scaling_loss": "scaling.theory",
-    "data_scaling_loss": "scaling.theory",
-    "nearest_neighbor_loss": "scaling.theory",
-    "fit_power_law": "scaling.fit",
-    "local_exponents": "scaling.fit",
-    "geometric": "scaling.fit",
-    "diagnose": "scaling.diagnose",
-    "run": "runs.run",
-}
-
-__all__ = ["__version__", *_PUBLIC]
+__all__ = ["__version__", *PUBLIC]
 
 if TYPE_CHECKING:
     from percolaw.clusters.conditioned import conditioned_clusters
@@ -87,6 +25,14 @@ if TYPE_CHECKING:
     from percolaw.datasets.lattice import make_lattice
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
+    from percolaw.datasets.sources import (
+        Cube,
+        FiniteCluster,
+        InfiniteCluster,
+        LatticeCluster,
+        Manifold,
+        PointFile,
+    )
     from percolaw.dimension.report import estimate_dimension
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
@@ -100,11 +46,12 @@ if TYPE_CHECKING:
     from percolaw.learners.random_features import RandomFeatures
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
+    from percolaw.learning import learning_curve
     from percolaw.neighbors import nearest_neighbors
     from percolaw.rng import Streams
     from percolaw.runs.run import run
     from percolaw.scaling.allocation import numerical_allocation, optimal_allocation
-    from percolaw.scaling.curve import scaling_curve
+    from percolaw.scaling.curve import LearningCurve, scaling_curve
     from percolaw.scaling.diagnose import diagnose
     from percolaw.scaling.fit import fit_power_law, geometric, local_exponents
     from percolaw.scaling.theory import (
@@ -125,8 +72,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        value = getattr(importlib.import_module(f"percolaw.{_PUBLIC[name]}"), name)
+    if name in PUBLIC:
+        value = getattr(importlib.import_module(f"percolaw.{PUBLIC[name]}"), name)
         globals()[name] = value
         return value
     if name in (
@@ -147,4 +94,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+    return sorted([*globals(), *PUBLIC])

@@ -5,6 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 
+def key(word: str) -> tuple[int, ...]:
+    """Return the items of the random streams that belong to a word."""
+    return tuple(word.encode())
+
+
 class Worded(ABC):
     """What one word names, and nothing else: a source of points, a target.
 
@@ -27,7 +32,7 @@ class Worded(ABC):
     @property
     def key(self) -> tuple[int, ...]:
         """Items of the random streams that belong to it: ``streams.child(*source.key)``."""
-        return tuple(self.word.encode())
+        return key(self.word)
 
     def __str__(self) -> str:
         return self.label

@@ -16,7 +16,7 @@ import percolaw
 from percolaw.cli import control, dimension, experiments, generate, report, sweep
 from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
-from percolaw.experiments import EXPERIMENTS, experiment_class
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.runs.signals import Terminated, terminable
 from percolaw.text import printable
 

@@ -12,7 +12,7 @@ from typing import Any
 from percolaw import checks
 from percolaw.cli.terminal import has_colors
 from percolaw.errors import PercolawError
-from percolaw.experiments import EXPERIMENTS, experiment_class
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.text import printable
 
 #: Where runs are if nothing else is said.

@@ -16,7 +16,8 @@ from typing import Any
 from percolaw import checks
 from percolaw.cli.terminal import has_colors, help_style
 from percolaw.errors import MissingExtraError, RunError
-from percolaw.experiments import EXPERIMENTS, OVERRIDES, REPRODUCTIONS, experiment_class
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
 from percolaw.runs.progress import progress
 from percolaw.runs.signals import deaf_to_interrupts
 from percolaw.text import printable

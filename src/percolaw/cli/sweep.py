@@ -11,7 +11,7 @@ from typing import Any
 
 from percolaw import checks
 from percolaw.cli.numbers import count
-from percolaw.experiments import experiment_class
+from percolaw.experiments.registry import experiment_class
 from percolaw.runs.progress import progress
 
 

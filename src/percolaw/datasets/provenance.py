@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import percolaw
 from percolaw.rng import STREAM_VERSION, Streams
+from percolaw.version import __version__
 
 
 def provenance(maker: str, streams: Streams, **arguments: Any) -> dict[str, Any]:
@@ -20,6 +20,6 @@ def provenance(maker: str, streams: Streams, **arguments: Any) -> dict[str, Any]
         **plain,
         "seed": streams.seed,
         "path": list(streams.path),
-        "percolaw": percolaw.__version__,
+        "percolaw": __version__,
         "stream_version": STREAM_VERSION,
     }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from percolaw import checks
-from percolaw.datasets.dataset import Dataset
 
 torch = checks.extra("torch", "nn")
 
@@ -15,10 +14,30 @@ torch = checks.extra("torch", "nn")
 ROWS_CHECKED = 10_000
 
 
+class Rows(Protocol):
+    """What is asked of a `percolaw.Dataset`."""
+
+    @property
+    def X(self) -> Any:
+        """Points, (n, d)."""
+        ...
+
+    @property
+    def y(self) -> Any:
+        """Labels, (n,) or (n, n_outputs)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Any) -> Rows:
+        """Return the rows of these numbers."""
+        ...
+
+
 class TorchView(torch.utils.data.Dataset):  # type: ignore[misc, name-defined]
     """Rows as float32 tensors; `__getitems__` reads a batch of rows at once."""
 
-    def __init__(self, data: Dataset) -> None:
+    def __init__(self, data: Rows) -> None:
         if data.X.dtype != np.float32:
             checks.single("X", np.asarray(data.X[:ROWS_CHECKED]))
         checks.single("y", data.y)

@@ -144,25 +144,15 @@ def config_dict(experiment: Any) -> dict[str, Any]:
     }
 
 
-def known_class(name: str) -> type[Any] | None:
-    """Return the class of an experiment of this package by its name, or None."""
-    from percolaw.experiments import EXPERIMENTS, experiment_class
-
-    return experiment_class(name) if name in EXPERIMENTS else None
-
-
-def measured_config(
-    config: Mapping[str, Any], experiment: type[Any] | None = None
-) -> dict[str, Any]:
+def measured_config(config: Mapping[str, Any], experiment: type[Any] | None) -> dict[str, Any]:
     """Return the part of a config that `measure` may depend on: units are named by it.
 
-    Left out are the fields an experiment lists as ``judged``: how many cells there are, tolerances,
-    windows. The class is looked up by its name if None; of unknown ones all fields are kept.
+    Left out are the fields that the class marks as `fields.JUDGED`: how many cells there are,
+    tolerances, windows. Without a class all fields are kept.
     """
-    known = experiment or known_class(config["experiment"])
-    judged = fields_module.judged(known) if known else frozenset()
-    judged |= set(getattr(known, "judged", ()))
-    fields = {k: v for k, v in config["config"].items() if k not in judged}
+    hidden = frozenset() if experiment is None else fields_module.judged(experiment)
+    hidden |= set(getattr(experiment, "judged", ()))
+    fields = {k: v for k, v in config["config"].items() if k not in hidden}
     return {**config, "config": fields}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from percolaw import checks
+from percolaw.experiments import fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.fields import Range
 from percolaw.rng import Streams
 from percolaw.tree import Tree
 
@@ -26,20 +28,18 @@ class ClusterDrawings:
         "paper": Preset({}, "15 s", "0.6 GiB"),
     }
 
-    sizes: tuple[int, ...] = (100, 1000, 10_000, 1_000_000)
+    sizes: Annotated[tuple[int, ...], Range(2, 10**9)] = (100, 1000, 10_000, 1_000_000)
     """Sites of each cluster."""
     coordination_number: int = 200
     """z."""
-    n_drawn: int = 1200
+    n_drawn: Annotated[int, Range(10, 5000)] = 1200
     """Sites drawn of a larger cluster, with the tree that spans them."""
     seed: int = 1
     """Seed of clusters and targets."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         checks.coordination_number(self.coordination_number)
-        for size in self.sizes:
-            checks.integer("sizes", size, minimum=2, maximum=10**9)
-        checks.integer("n_drawn", self.n_drawn, minimum=10, maximum=5000)
 
     def cells(self) -> list[Cell]:
         """One unit a size."""

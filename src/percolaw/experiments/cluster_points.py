@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from percolaw import checks
+from percolaw.experiments import fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import judge
 from percolaw.rng import Streams
@@ -38,6 +39,7 @@ class ClusterPoints:
     """Points drawn one by one at most."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         if list(self.sizes) != sorted(set(self.sizes)):
             raise ValueError(f"sizes must rise strictly; got {self.sizes}.")
         checks.integer("sizes", self.sizes[0], minimum=10)

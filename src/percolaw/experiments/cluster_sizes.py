@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from percolaw import checks
-from percolaw.experiments import claims, plots
+from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.lattice import BetheLattice
 
 
@@ -22,7 +23,6 @@ class ClusterSizes:
     name: ClassVar[str] = "cluster-sizes"
     title: ClassVar[str] = "Cluster sizes follow the exact law; n_s ~ s^(-5/2) at p_c only"
     source: ClassVar[str] = "Brill 2024, sections 3 and 5.1"
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "offspring", "tolerance", "level")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset({"n_seeds": 3, "n_clusters": 1000, "max_size": 10_000}, "2 s", "0.5 GiB"),
         "laptop": Preset(
@@ -33,28 +33,26 @@ class ClusterSizes:
 
     coordination_number: int = 200
     """z."""
-    offspring: tuple[float, ...] = (0.9, 1.0, 1.1)
+    offspring: Annotated[tuple[float, ...], JUDGED] = (0.9, 1.0, 1.1)
     """Mean offspring (z - 1) p = p / p_c of each lattice."""
-    n_clusters: int = 6664
+    n_clusters: Annotated[int, Range(100)] = 6664
     """Clusters grown at each p and seed; the published run started 6664."""
-    max_size: int = 30_000_000
+    max_size: Annotated[int, Range(1000)] = 30_000_000
     """Clusters are stopped above this size and counted."""
     max_size_above: int = 100_000
     """The same above p_c, where infinite clusters fill any cap."""
-    n_seeds: int = 10
+    n_seeds: Seeds = 10
     """Independent repetitions."""
     tail_from: int = 100
     """Smallest size in the fit of tau."""
-    tolerance: float = 0.02
+    tolerance: Tolerance = 0.02
     """Deviation of tau that counts as agreement."""
-    level: float = 0.999
+    level: Annotated[float, JUDGED] = 0.999
     """Confidence of the band around each empirical distribution."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         checks.coordination_number(self.coordination_number)
-        checks.integer("n_clusters", self.n_clusters, minimum=100)
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("max_size", self.max_size, minimum=1000)
         if 1.0 not in self.offspring:
             raise ValueError(f"offspring must contain 1.0, the threshold; got {self.offspring}.")
 

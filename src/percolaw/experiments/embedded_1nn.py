@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks
-from percolaw.experiments import claims, plots
+from percolaw import checks, words
+from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.rng import Streams
 from percolaw.scaling import fit, theory
 from percolaw.scaling.curve import LearningCurve
@@ -33,15 +34,6 @@ class Embedded1nn:
     name: ClassVar[str] = "embedded-1nn"
     title: ClassVar[str] = "1-NN on embedded clusters: exponent 2/D = 1/2, independent of d and z"
     source: ClassVar[str] = "2025 write-up, first scaling figure; Brill 2024"
-    judged: ClassVar[tuple[str, ...]] = (
-        "n_seeds",
-        "dims",
-        "coordination_numbers",
-        "ablation_dim",
-        "fit_from_per_neighbor",
-        "tolerance",
-        "curve_tolerance",
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -60,7 +52,7 @@ class Embedded1nn:
         "paper": Preset({"n_seeds": 20}, "7 min", "1.5 GiB"),
     }
 
-    n_seeds: int = 6
+    n_seeds: Seeds = 6
     """Independent clusters, teachers and samples of each setting."""
     smallest: int = 100
     """Smallest number of training points."""
@@ -72,55 +64,56 @@ class Embedded1nn:
     """Test points."""
     neighbors: tuple[int, ...] = (1, 5, 20)
     """k of the learners."""
-    dims: tuple[int, ...] = (4, 6, 8, 16, 32, 64, 128)
+    dims: Annotated[tuple[int, ...], Range(1), JUDGED] = (4, 6, 8, 16, 32, 64, 128)
     """Embedding dimensions, on the infinite cluster."""
-    coordination_numbers: tuple[int, ...] = (3, 6, 12, 200, 0)
+    coordination_numbers: Annotated[tuple[int, ...], JUDGED] = (3, 6, 12, 200, 0)
     """z of finite clusters, at `ablation_dim`; 0 stands for the Poisson limit."""
-    ablation_dim: int = 32
+    ablation_dim: Annotated[int, JUDGED] = 32
     """d at which z is varied."""
     tree_size: int = 10_000_000
     """Sites of the finite clusters."""
     level_size: int = 100_000
     """Sites of each tree of the two-level scheme."""
-    fit_from_per_neighbor: int = 30
+    fit_from_per_neighbor: Annotated[int, JUDGED] = 30
     """Fits start at this many training points per neighbour (and at `smallest`)."""
-    tolerance: float = 0.03
+    tolerance: Tolerance = 0.03
     """Deviation of an exponent from 1/2 that counts as agreement."""
-    curve_tolerance: float = 0.1
+    curve_tolerance: Tolerance = 0.1
     """Relative deviation from the predicted curve that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
+        fields.check(self)
         checks.integer("smallest", self.smallest, minimum=max(self.neighbors))
         start = max(self.smallest, self.fit_from_per_neighbor * max(self.neighbors))
         checks.integer(
             "largest (a decade above the start of the fits)", self.largest, minimum=10 * start
         )
-        for d in self.dims:
-            checks.integer("dims", d, minimum=1)
         for z in self.coordination_numbers:
             if z:
                 checks.coordination_number(z)
 
-    def settings(self) -> list[tuple[str, int]]:
-        """Return (source of points, embedding dimension) of every setting."""
-        found = [("infinite", d) for d in self.dims]
-        for z in self.coordination_numbers:
-            found.append((f"z = {z}" if z else "Poisson", self.ablation_dim))
-        return found + [(name, self.ablation_dim) for name in TWO_LEVEL]
+    def settings(self) -> list[tuple[str, int, int]]:
+        """Return (points, embedding dimension, coordination number or 0) of every setting."""
+        d = self.ablation_dim
+        return [
+            *(("infinite", dim, 0) for dim in self.dims),
+            *((f"z = {z}" if z else "Poisson", d, z) for z in self.coordination_numbers),
+            *((name, d, 0) for name in TWO_LEVEL),
+        ]
 
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed."""
         return [
-            {"points": source, "dim": dim, "seed": seed}
-            for source, dim in self.settings()
+            {"points": source, "dim": dim, "seed": seed, "coordination_number": z}
+            for source, dim, z in self.settings()
             for seed in range(self.n_seeds)
         ]
 
-    def _points(self, source: str, dim: int, n: int, streams: Streams) -> npt.NDArray[np.float32]:
+    def _points(self, cell: Cell, n: int, streams: Streams) -> npt.NDArray[np.float32]:
         from percolaw.datasets.make import make_cluster
         from percolaw.embedding.selfsimilar import two_level_cloud
 
+        source, dim = cell["points"], cell["dim"]
         if source == "infinite":
             return np.asarray(make_cluster(n, dim, streams, labels="none").X)
         if source in TWO_LEVEL:
@@ -130,7 +123,7 @@ class Embedded1nn:
             )
             keep = streams.generator("evaluation", 1).permutation(side * side)[:n]
             return cloud.points[keep]
-        z = math.inf if source == "Poisson" else float(source.split()[-1])
+        z = cell["coordination_number"] or math.inf
         data = make_cluster(
             n, dim, streams, size=self.tree_size, coordination_number=z, labels="none"
         )
@@ -145,9 +138,9 @@ class Embedded1nn:
         from percolaw.neighbors import nearest_neighbors
 
         source, dim = cell["points"], cell["dim"]
-        streams = Streams(cell["seed"]).child(dim, *source.encode())
+        streams = Streams(cell["seed"]).child(dim, *words.key(source))
         sizes = self.sizes()
-        x = self._points(source, dim, self.largest + self.n_test, streams)
+        x = self._points(cell, self.largest + self.n_test, streams)
         weights: FloatArray = np.asarray(streams.generator("target").standard_normal(dim))
         y = x.astype(np.float64) @ weights
         test, train = x[: self.n_test], x[self.n_test :]
@@ -184,7 +177,7 @@ class Embedded1nn:
         curves: dict[Key, LearningCurve] = {}
         lines: dict[Key, fit.PowerLawFit | None] = {}
         said: dict[Key, Claim] = {}
-        for source, dim in self.settings():
+        for source, dim, _ in self.settings():
             for k in self.neighbors:
                 key = source, dim, k
                 loss = [np.array(r["loss"]) / r["variance"] for r in rows if of(r) == key]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from percolaw import checks
-from percolaw.experiments import claims, plots
+from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.fields import JUDGED, Range, Seeds
 from percolaw.rng import Streams
 from percolaw.scaling.curve import LearningCurve
 
@@ -30,7 +31,6 @@ class EmbeddingFaithfulness:
     name: ClassVar[str] = "embedding-faithfulness"
     title: ClassVar[str] = "Random steps keep tree neighbours nearest only in many dimensions"
     source: ClassVar[str] = "2025 write-up (criteria of a faithful embedding)"
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "dims", "steps", "threshold", "claimed_dim")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {"n_seeds": 3, "n_sites": 1000, "dims": (4, 32, 128), "n_centres": 200},
@@ -41,31 +41,29 @@ class EmbeddingFaithfulness:
         "paper": Preset({"n_seeds": 20}, "2 min", "0.6 GiB"),
     }
 
-    dims: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 100, 128, 256)
+    dims: Annotated[tuple[int, ...], Range(1), JUDGED] = (2, 4, 8, 16, 32, 64, 100, 128, 256)
     """Embedding dimensions."""
-    steps: tuple[str, ...] = ("gaussian", "sphere", "lattice")
+    steps: Annotated[tuple[str, ...], JUDGED] = ("gaussian", "sphere", "lattice")
     """Step laws."""
-    n_sites: int = 5000
+    n_sites: Annotated[int, Range(100)] = 5000
     """Sites of each cluster."""
     coordination_number: int = 200
     """z."""
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent clusters."""
     n_centres: int = 500
     """Sites whose neighbourhoods are examined."""
-    threshold: float = 0.99
+    threshold: Annotated[float, JUDGED] = 0.99
     """Share of tree edges that must be nearest for the embedding to be trusted."""
-    claimed_dim: int = 100
+    claimed_dim: Annotated[int, JUDGED] = 100
     """d from which on the write-up takes neighbours to be nearest in almost all cases."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         from percolaw.embedding.walk import STEPS
 
         for steps in self.steps:
             checks.choice("steps", steps, STEPS)
-        for d in self.dims:
-            checks.integer("dims", d, minimum=1)
-        checks.integer("n_sites", self.n_sites, minimum=100)
 
     def cells(self) -> list[Cell]:
         """A unit is a dimension, a step law and a seed."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from percolaw import checks
 from percolaw.critical import critical_exponents
-from percolaw.experiments import plots
+from percolaw.experiments import fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import judge
+from percolaw.experiments.fields import Range
 from percolaw.scaling import theory
 
 
@@ -26,7 +26,7 @@ class ExponentsByDimension:
         name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
     }
 
-    dimensions: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
+    dimensions: Annotated[tuple[int, ...], Range(2)] = (2, 3, 4, 5, 6, 7, 8)
     """Lattice dimensions d."""
     approximation_order: float = 2.0
     """c of the learner."""
@@ -34,8 +34,7 @@ class ExponentsByDimension:
     """Deviation of D from the hyperscaling relation that counts as agreement."""
 
     def __post_init__(self) -> None:
-        for d in self.dimensions:
-            checks.integer("dimensions", d, minimum=2)
+        fields.check(self)
 
     def cells(self) -> list[Cell]:
         """Nothing to measure."""

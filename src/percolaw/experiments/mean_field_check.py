@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from percolaw import checks
 from percolaw.critical import hypercubic_threshold, threshold_source
-from percolaw.experiments import boxes, claims, plots, toy
+from percolaw.experiments import boxes, claims, fields, plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.experiments.sampling import mean_variance
 from percolaw.lattice import BetheLattice
 from percolaw.rng import Streams
@@ -37,10 +37,6 @@ class MeanFieldCheck:
         "The tree picture at z = 2d: what is right from d = 6 on, and by how much"
     )
     source: ClassVar[str] = "Brill 2024, section 3.2; docs/lattices.md"
-    judged: ClassVar[tuple[str, ...]] = (
-        *("n_seeds", "dimensions", "size_window", "learn_from", "learn_share"),
-        *("tolerance", "exponent_tolerance"),
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -69,37 +65,31 @@ class MeanFieldCheck:
         ),
     }
 
-    dimensions: tuple[int, ...] = (5, 6, 7)
+    dimensions: Annotated[tuple[int, ...], Range(2, 8), JUDGED] = (5, 6, 7)
     """Lattice dimensions d; the tree has z = 2d."""
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent repetitions."""
-    budget: int = 20_000_000
+    budget: Annotated[int, Range(10_000)] = 20_000_000
     """Sites grown for the sizes of a dimension and seed, about."""
-    max_size: int = 1_000_000
+    max_size: Annotated[int, Range(10_000)] = 1_000_000
     """Clusters are stopped at this size and counted."""
-    field_size: int = 300_000
+    field_size: Annotated[int, Range(10_000)] = 300_000
     """Sites of the balls that are learned, on the lattice and on the tree."""
-    n_balls: int = 6
+    n_balls: Annotated[int, Range(1)] = 6
     """Balls of each kind learned a seed."""
-    size_window: tuple[float, float] = (300.0, 30_000.0)
+    size_window: Annotated[tuple[float, float], JUDGED] = (300.0, 30_000.0)
     """Sizes on which both are compared."""
-    learn_from: float = 30.0
+    learn_from: Annotated[float, JUDGED] = 30.0
     """Smallest number of observed sites compared."""
-    learn_share: float = 0.02
+    learn_share: Annotated[float, JUDGED] = 0.02
     """Largest share of sites observed compared."""
-    tolerance: float = 0.05
+    tolerance: Tolerance = 0.05
     """Relative deviation from the tree that counts as agreement."""
-    exponent_tolerance: float = 0.02
+    exponent_tolerance: Tolerance = 0.02
     """Deviation of an exponent from the tree's that counts as agreement."""
 
     def __post_init__(self) -> None:
-        for d in self.dimensions:
-            checks.integer("dimensions", d, minimum=2, maximum=8)
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("budget", self.budget, minimum=10_000)
-        checks.integer("max_size", self.max_size, minimum=10_000)
-        checks.integer("field_size", self.field_size, minimum=10_000)
-        checks.integer("n_balls", self.n_balls, minimum=1)
+        fields.check(self)
         window = self.size_window
         if len(window) != 2 or not 1.0 <= 4.0 * window[0] <= window[1] <= self.max_size:
             raise ValueError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw.experiments import scaling_law, toy
+from percolaw.experiments import fields, scaling_law, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.fields import JUDGED, Seeds
 from percolaw.scaling import allocation, theory
 
 
@@ -19,11 +20,10 @@ class ModelScaling:
     name: ClassVar[str] = "model-scaling"
     title: ClassVar[str] = "Loss against model size follows L(N) of the optimal allocation"
     source: ClassVar[str] = "Brill 2024, sections 4.2 and 5.3"
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "tolerance")
     presets: ClassVar[dict[str, Preset]] = scaling_law.PRESETS
 
     clusters: toy.Clusters = field(default_factory=toy.Clusters)
-    n_seeds: int = 50
+    n_seeds: Seeds = 50
     """Independent repetitions."""
     n_sizes: int = 50
     """Points on the curve, geometric from N = 1."""
@@ -33,9 +33,12 @@ class ModelScaling:
     """alpha of the prediction; 1 in mean field."""
     cluster_exponent: float = 0.5
     """gamma = c/D of the prediction; 2/4 in mean field."""
-    tolerance: scaling_law.Tolerance = field(default_factory=scaling_law.Tolerance)
+    tolerance: Annotated[scaling_law.Tolerance, JUDGED] = field(
+        default_factory=scaling_law.Tolerance
+    )
 
     def __post_init__(self) -> None:
+        fields.check(self)
         scaling_law.check_grid(self.n_seeds, self.n_sizes, self.largest)
 
     def cells(self) -> list[Cell]:

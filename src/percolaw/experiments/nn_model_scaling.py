@@ -8,10 +8,11 @@ from typing import Annotated, ClassVar
 
 from percolaw import checks
 from percolaw.datasets.sources import Cube, FiniteCluster, InfiniteCluster, Source, parse_source
-from percolaw.experiments import SHARMA_KAPLAN, claims, neural, neural_scaling
+from percolaw.experiments import claims, neural, neural_scaling
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.neural_scaling import Scaling
+from percolaw.experiments.sharma_kaplan import SHARMA_KAPLAN
 from percolaw.learners.neural.networks import Network, n_parameters
 from percolaw.learners.neural.training import Training
 from percolaw.rng import Streams

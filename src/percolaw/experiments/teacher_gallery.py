@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from percolaw import checks
+from percolaw.experiments import fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.fields import Range
 from percolaw.rng import Streams
 
 
@@ -27,23 +28,21 @@ class TeacherGallery:
 
     seed: int = 0
     """Seed of all functions and planes."""
-    dim: int = 16
+    dim: Annotated[int, Range(2)] = 16
     """Dimension of the inputs."""
     depths: tuple[int, ...] = (1, 2, 4, 8)
     """Hidden layers of the ReLU networks."""
     widths: tuple[int, ...] = (10, 30, 100, 300)
     """Units of each hidden layer."""
-    n_pixels: int = 48
+    n_pixels: Annotated[int, Range(4, 512)] = 48
     """Pixels of each side."""
     half_width: float = 4.0
     """Half side of the squares through the origin; standardised inputs have norm sqrt(dim)."""
-    n_train: int = 2000
+    n_train: Annotated[int, Range(10)] = 2000
     """Points on the infinite cluster from which the learners learn."""
 
     def __post_init__(self) -> None:
-        checks.integer("dim", self.dim, minimum=2)
-        checks.integer("n_pixels", self.n_pixels, minimum=4, maximum=512)
-        checks.integer("n_train", self.n_train, minimum=10)
+        fields.check(self)
 
     def families(self) -> dict[str, Any]:
         """Return the functions drawn through the origin."""

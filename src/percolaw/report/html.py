@@ -21,17 +21,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import percolaw
 from percolaw.errors import RunError
-from percolaw.experiments import EXPERIMENTS, experiment_class
 from percolaw.experiments.base import plain, preset
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.plots import Numbers, Plot, Series, slug
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.report.citations import SOURCES
 from percolaw.report.claims import VERDICT_RULE, measured, number, predicted, tally
 from percolaw.report.reading import VERDICTS, Paper, Picture, Run, expand, read_run, readable
 from percolaw.report.records import number as json_number
 from percolaw.runs.files import write_atomic
+from percolaw.version import __version__
 
 #: Bytes of pictures per run before they are made smaller; nine runs stay under 5 MB in all.
 _PICTURE_BYTES = 320_000
@@ -208,7 +208,7 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = ()) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
-<meta name="generator" content="percolaw {text(percolaw.__version__)}">
+<meta name="generator" content="percolaw {text(__version__)}">
 <title>{text(title)}</title>
 <link rel="icon" href="data:,">
 <style>{style}</style>
@@ -227,7 +227,7 @@ Everything is in this file; numbers are those of the records unless a label says
 {_claims(runs, places)}
 {"".join(sections)}
 </main>
-<footer><p>Written by percolaw {text(percolaw.__version__)}.</p></footer>
+<footer><p>Written by percolaw {text(__version__)}.</p></footer>
 <script>{script}</script>
 </body>
 </html>
@@ -441,7 +441,7 @@ def citation(run: Run) -> str:
     software = f"""@software{{percolaw,
   title   = {{percolaw}},
   author  = {{{{The percolaw authors}}}},
-  version = {{{percolaw.__version__}}},
+  version = {{{__version__}}},
   note    = {{MIT license}}
 }}"""
     return "\n\n".join([*cited, software])

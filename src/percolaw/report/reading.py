@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
-from percolaw.experiments import EXPERIMENTS
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.plots import Plot
+from percolaw.experiments.registry import EXPERIMENTS
 from percolaw.report.records import number as json_number
 from percolaw.report.records import numbers, read_plots
 from percolaw.runs.files import MALFORMED, read_json, well_formed

@@ -1,33 +1,182 @@
-"""Which code measured a unit: a hash of the source that measuring may depend on."""
+"""Which code measured a unit: a hash of the source that measuring may depend on.
+
+The code of an experiment is the closure of what its module imports inside the package, at the top, in
+functions, and under the short names of ``import percolaw``; the protocol that runs units is left out.
+Docstrings, comments and layout do not count, so that a better explanation does not make six hours of
+measuring stale; everything else does.
+"""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from percolaw.public import PUBLIC
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: Parts of the package that measure nothing, whoever imports them.
+_OUTSIDE = ("report", "runs", "cli", "__main__", "public", "version")
+#: The protocol, which runs units and does not measure: what only it imports does not count.
+_PROTOCOL = tuple(
+    f"percolaw.experiments.{name}"
+    for name in ("base", "claims", "fields", "plots", "registry", "reproductions")
+)
+
 
 def experiment_code(experiment: type[Any]) -> str:
-    """Return the hash of the code that measures an experiment: the package, and for a class of a
-    user's own the file it stands in (not what that file imports)."""
+    """Return the hash of the code that measures an experiment.
+
+    Parameters
+    ----------
+    experiment : type
+        Of this package: the closure of its module's imports counts. A user's own: all of the package
+        that measures, and the file the class stands in (not what that file imports from elsewhere).
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits, the same on every machine with this minor version of Python.
+    """
     if experiment.__module__.split(".")[0] == "percolaw":
-        return code_id()
+        return closure_code(experiment.__module__)
     try:
-        own = Path(inspect.getsourcefile(experiment) or "").read_bytes()
-    except (OSError, TypeError):
-        own = experiment.__qualname__.encode()
-    return hashlib.sha256(code_id().encode() + own).hexdigest()[:16]
+        own = essence(Path(inspect.getsourcefile(experiment) or "").read_text(encoding="utf-8"))
+    except (OSError, TypeError, ValueError, SyntaxError):
+        own = experiment.__qualname__
+    return _digest([package_code(), own])
+
+
+@lru_cache(maxsize=64)
+def closure_code(module: str) -> str:
+    """Return the hash of a module of the package and of all that it imports, directly or not."""
+    return _digest([f"{name}\n{_read(name)[0]}" for name in sorted(closure(module))])
 
 
 @lru_cache(maxsize=1)
-def code_id() -> str:
-    """Return a hash of the package's source, without the parts that measure nothing."""
-    package = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
-        name = file.relative_to(package)
-        if name.parts[0] not in ("report", "runs", "cli", "__main__.py"):
-            digest.update(str(name).encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+def package_code() -> str:
+    """Return the hash of the whole package without the parts that measure nothing."""
+    files = sorted(_PACKAGE.rglob("*.py"))
+    names = [".".join(f.relative_to(_PACKAGE.parent).with_suffix("").parts) for f in files]
+    return _digest([f"{name}\n{_read(name)[0]}" for name in names if _measures(name)])
+
+
+def forget() -> None:
+    """Read the sources again at the next call: they may have changed while units were measured."""
+    for cached in (closure_code, package_code, _read):
+        cached.cache_clear()
+
+
+def closure(module: str) -> frozenset[str]:
+    """Return the names of a module of the package and of all modules of it that it may import."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and _measures(name):
+            found.add(name)
+            waiting += _read(name)[1]
+    return frozenset(found)
+
+
+def essence(source: str) -> str:
+    """Return a source without docstrings and comments, in one layout.
+
+    Raises
+    ------
+    SyntaxError, ValueError
+        If it is no Python source.
+    """
+    return _essence(ast.parse(source))
+
+
+def _essence(tree: ast.Module) -> str:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [line for line in body if not _is_text(line)] or [ast.Pass()]  # type: ignore
+    return ast.unparse(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """Whether a statement is a docstring, or a sentence under a field."""
+    value = getattr(node, "value", None) if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def _digest(texts: list[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+def _measures(name: str) -> bool:
+    parts = name.split(".")
+    return (
+        len(parts) > 1
+        and parts[1] not in _OUTSIDE
+        and name not in _PROTOCOL
+        and _file(name) is not None
+    )
+
+
+def _file(name: str) -> Path | None:
+    """The source of a module of the package, None if there is no such module."""
+    place = _PACKAGE.joinpath(*name.split(".")[1:])
+    for file in (place.with_suffix(".py"), place / "__init__.py"):
+        if file.is_file():
+            return file
+    return None
+
+
+@cache
+def _read(name: str) -> tuple[str, tuple[str, ...]]:
+    """The essence of a module of the package, and the modules of it that it may import."""
+    file = _file(name)
+    if file is None:
+        return "", ()
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return _essence(tree), _imports(name, file, tree)
+
+
+def _imports(name: str, file: Path, tree: ast.Module) -> tuple[str, ...]:
+    """Modules of the package that a module may import, packages on the way to them included."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in _run(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level]
+            base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            found.add(base)
+            for alias in node.names:
+                found |= {
+                    f"{base}.{alias.name}",
+                    _public(alias.name) if base == "percolaw" else base,
+                }
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "percolaw":
+            found.add(_public(node.attr))
+    own = [n for n in found if n.split(".")[0] == "percolaw"]
+    whole = {".".join(n.split(".")[:k]) for n in own for k in range(2, n.count(".") + 2)}
+    return tuple(sorted(n for n in whole if _file(n) is not None))
+
+
+def _public(name: str) -> str:
+    """The module of a name that ``import percolaw`` offers."""
+    return f"percolaw.{PUBLIC.get(name, name)}"
+
+
+def _run(tree: ast.AST) -> list[ast.AST]:
+    """All nodes but those that only type checkers see."""
+    nodes: list[ast.AST] = []
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            waiting += node.orelse
+            continue
+        nodes.append(node)
+        waiting += list(ast.iter_child_nodes(node))
+    return nodes

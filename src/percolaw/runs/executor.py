@@ -25,8 +25,8 @@ from typing import Any
 from percolaw.errors import RunError
 from percolaw.experiments.base import SCRATCH, Cell, from_config
 from percolaw.experiments.fields import as_measured
-from percolaw.runs import store
 from percolaw.runs.activity import Activity
+from percolaw.runs.code import experiment_code
 from percolaw.runs.scheduler import same_code
 from percolaw.runs.store import Outcome, RunFolder
 from percolaw.runs.threads import one_thread
@@ -57,7 +57,7 @@ def measure_unit(
     rows, error = None, ""
     try:
         cls = getattr(importlib.import_module(module), name)
-        own = store.experiment_code(cls)
+        own = experiment_code(cls)
         if own != code:
             raise RunError(
                 f"{place} runs other code ({own}) than this run ({code}); install the same there."

@@ -11,14 +11,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import percolaw
+from percolaw.version import __version__
 
+_PACKAGE = Path(__file__).resolve().parents[1]
 _PACKAGES = ("numpy", "scipy", "numba", "torch", "matplotlib", "igraph", "powerlaw")
 
 
 def provenance() -> dict[str, Any]:
     """Return git commit and dirty flag, lock hash, versions and hardware, as plain JSON values."""
-    root = Path(percolaw.__file__).resolve().parents[2]
+    root = _PACKAGE.parents[1]
     lock = root / "requirements.lock"
     versions = {}
     for name in _PACKAGES:
@@ -27,11 +28,11 @@ def provenance() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     # A folder above may be somebody's repository that percolaw is no part of.
-    own = _git(root, "ls-files", "--error-unmatch", "--", str(Path(percolaw.__file__).resolve()))
+    own = _git(root, "ls-files", "--error-unmatch", "--", str(_PACKAGE / "__init__.py"))
     commit = None if own is None else _git(root, "rev-parse", "HEAD")
     status = _git(root, "status", "--porcelain")
     return {
-        "percolaw": percolaw.__version__,
+        "percolaw": __version__,
         "git_commit": commit,
         "git_dirty": None if commit is None else bool(status),
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None,

@@ -21,7 +21,7 @@ from percolaw.experiments.base import (
 )
 from percolaw.experiments.claims import Claim
 from percolaw.runs.activity import working
-from percolaw.runs.code import code_id, experiment_code
+from percolaw.runs.code import experiment_code, forget
 from percolaw.runs.executor import run_units
 from percolaw.runs.files import MALFORMED
 from percolaw.runs.provenance import provenance
@@ -102,7 +102,7 @@ def run(
         store.reuse(experiment.cells())
         with _progress(experiment.name, progress) as update, store.held_open():
             run_units(experiment, store, executor, update, activity)
-        code_id.cache_clear()
+        forget()
         if experiment_code(type(experiment)) != store.code:
             raise RunError(
                 "the source of percolaw or of the experiment changed while this run was measured; "

@@ -17,7 +17,7 @@ from typing import Any
 
 from percolaw import checks
 from percolaw.errors import RunError
-from percolaw.runs.store import experiment_code
+from percolaw.runs.code import experiment_code
 from percolaw.runs.workers import default_workers
 
 _START = (
@@ -138,7 +138,7 @@ def same_code(executor: Executor, cls: type[Any], code: str) -> Iterator[None]:
     cls : type
         The experiment's class.
     code : str
-        Its code here, from `percolaw.runs.store.experiment_code`.
+        Its code here, from `percolaw.runs.code.experiment_code`.
 
     Raises
     ------

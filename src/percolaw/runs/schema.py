@@ -9,6 +9,7 @@ from typing import Any
 
 from percolaw.errors import RunError
 from percolaw.experiments.base import content_id, measured_config
+from percolaw.experiments.registry import known_class
 from percolaw.runs.files import well_formed
 
 #: Version of the table; the file carries it as SQLite's user_version.
@@ -63,7 +64,7 @@ def prepare(connection: sqlite3.Connection, config: dict[str, Any]) -> None:
     connection.execute(_TABLE)
     if old:
         with well_formed("the old table of units cannot be read", "Move it aside to measure anew."):
-            _copy_units(connection, measured_config(config))
+            _copy_units(connection, measured_config(config, known_class(config["experiment"])))
         connection.execute("DROP TABLE units_1")
     connection.execute(f"PRAGMA user_version = {TABLE_VERSION}")
 

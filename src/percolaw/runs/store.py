@@ -33,11 +33,11 @@ from percolaw.experiments.base import (
     Row,
     canonical_json,
     content_id,
-    known_class,
     measured_config,
 )
+from percolaw.experiments.registry import known_class
 from percolaw.runs import reuse
-from percolaw.runs.code import code_id, experiment_code
+from percolaw.runs.code import experiment_code, package_code
 from percolaw.runs.database import named, open_readable, open_writable
 from percolaw.runs.files import read_json, strict_json, write_atomic
 from percolaw.runs.schema import COLUMNS, prepare, row_digest
@@ -135,7 +135,7 @@ class RunFolder:
                 prepare(connection, config)
             latest = connection.execute("SELECT code FROM units ORDER BY rowid DESC").fetchone()
         self.code = (
-            experiment_code(experiment) if experiment else latest[0] if latest else code_id()
+            experiment_code(experiment) if experiment else latest[0] if latest else package_code()
         )
 
     @contextmanager

@@ -56,6 +56,8 @@ class LearningCurve:
         Sizes on which exponents may be fitted (converged, above rounding); all if None.
     predicted : array, shape (n_sizes,), optional
         The theory's curve at the same sizes.
+    predicted_exponent : float, optional
+        The theory's exponent for large sizes, where it has one.
 
     Examples
     --------
@@ -69,6 +71,7 @@ class LearningCurve:
     loss: FloatArray
     usable: npt.NDArray[np.bool_] | None = None
     predicted: FloatArray | None = None
+    predicted_exponent: float | None = None
 
     @property
     def n_seeds(self) -> int:
@@ -234,7 +237,7 @@ def scaling_curve(
         For values that look like class labels: they are taken as numbers.
     """
     x, y = _checked_data(points, values)
-    size = _checked_sizes(sizes)
+    size = checked_sizes(sizes)
     tests = checks.integer("n_test", n_test, minimum=2)
     repeats = checks.integer("n_repeats", n_repeats, minimum=1)
     largest = int(size[-1])
@@ -247,19 +250,58 @@ def scaling_curve(
     orders = [streams.generator("split", r).permutation(x.shape[0]) for r in range(repeats)]
     for repeat, order in enumerate(orders):
         _refuse_flat(y[order[:tests]], repeat)
-    fresh = _maker(learner)
+    fresh = fresh_learners(learner)
     loss = np.empty((repeats, size.size))
     for repeat, order in enumerate(orders):
         test, train = order[:tests], order[tests : tests + largest]
-        target = y[test]
-        variance = float(np.mean(target.var(axis=0)))
-        for j, n in enumerate(size):
-            rows = train[:n]
-            what = f"the predictions for n = {n}, repeat {repeat},"
-            predict = _fit(fresh(), x[rows], y[rows])
-            predicted = checks.returned(what, predict(x[test]), target.shape, "One a test point.")
-            loss[repeat, j] = np.mean((predicted - target) ** 2) / variance
+        loss[repeat] = losses(fresh, x[train], y[train], x[test], y[test], size, f"repeat {repeat}")
     return LearningCurve(size, loss)
+
+
+def losses(
+    fresh: Callable[[], Any],
+    points: npt.NDArray[Any],
+    values: FloatArray,
+    test_points: npt.NDArray[Any],
+    test_values: FloatArray,
+    sizes: npt.NDArray[np.int64],
+    what: str,
+) -> FloatArray:
+    """Return the loss after training on the first n rows, for every n: float64, (n_sizes,).
+
+    Parameters
+    ----------
+    fresh : function
+        Makes a learner that has seen no data; see `fresh_learners`.
+    points, values : array, shapes (n, d) and (n,) or (n, n_outputs)
+        Training set.
+    test_points, test_values : array, shapes (m, d) and (m,) or (m, n_outputs)
+    sizes : array of int64, rising
+    what : str
+        Names the training set in errors.
+
+    Returns
+    -------
+    array of float64, shape (n_sizes,)
+        mean((prediction - value)^2) over the variance of the test values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what cannot predict, and predictions of another shape or not finite.
+    """
+    variance = float(np.mean(test_values.var(axis=0)))
+    loss = np.empty(sizes.size)
+    for j, n in enumerate(sizes):
+        predict = _fit(fresh(), points[:n], values[:n])
+        predicted = checks.returned(
+            f"the predictions for n = {n}, {what},",
+            predict(test_points),
+            test_values.shape,
+            "One a test point.",
+        )
+        loss[j] = np.mean((predicted - test_values) ** 2) / variance
+    return loss
 
 
 def _checked_data(points: Any, values: Any) -> tuple[npt.NDArray[Any], FloatArray]:
@@ -290,7 +332,8 @@ def _checked_data(points: Any, values: Any) -> tuple[npt.NDArray[Any], FloatArra
     return x, y
 
 
-def _checked_sizes(sizes: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def checked_sizes(sizes: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return training sizes as int64; ValueError unless they are positive and rise strictly."""
     size = checks.integer_array("sizes", sizes)
     if size.ndim != 1 or size.size == 0 or size.min() < 1 or np.any(np.diff(size) <= 0):
         raise ValueError("sizes must be positive and rise strictly.")
@@ -313,7 +356,7 @@ def _refuse_flat(target: FloatArray, repeat: int) -> None:
         )
 
 
-def _maker(learner: Any) -> Callable[[], Any]:
+def fresh_learners(learner: Any) -> Callable[[], Any]:
     """Return a function that gives a learner which has seen no data, a new one with every call."""
     kind = type(learner).__name__
     if isinstance(learner, type):

@@ -1,0 +1,88 @@
+"""What `percolaw reproduce` runs for each source, and the settings a source asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from percolaw.datasets.sources import LatticeCluster
+from percolaw.experiments.sharma_kaplan import SHARMA_KAPLAN
+from percolaw.targets.matern import MaternTeacher
+
+#: What `percolaw reproduce` runs for each source, in order.
+REPRODUCTIONS = {
+    "brill2024": (
+        "Neural Scaling Laws Rooted in the Data Distribution (arXiv:2412.07942)",
+        (
+            "cluster-sizes",
+            "single-cluster",
+            "dof-scan",
+            "model-scaling",
+            "data-scaling",
+            "theory-curves",
+            "exponents-by-dimension",
+            "parameters-vs-dof",
+            "cluster-drawings",
+        ),
+    ),
+    "spar2025": (
+        "Investigating Neural Scaling Laws Emerging from Deep Data Structure (2025)",
+        (
+            "embedded-1nn",
+            "embedding-faithfulness",
+            "cluster-points",
+            "teachers",
+            "teacher-gallery",
+            "dimension",
+            "kernel-scaling",
+            "nn-tuning",
+            "nn-data-scaling",
+            "nn-model-scaling",
+            "effective-dof",
+            "layer-dimension",
+        ),
+    ),
+    "regimes": (
+        "Both regimes through the percolation transition, on real lattices and on the Bethe lattice",
+        (
+            "regimes",
+            "dimension-table",
+            "mean-field-check",
+            "sampling",
+            "learnability",
+            "kernel-scaling",
+            "nn-data-scaling",
+        ),
+    ),
+    "sharma-kaplan": (
+        "Scaling Laws from the Data Manifold Dimension (Sharma and Kaplan, JMLR 2022)",
+        ("nn-model-scaling", "nn-data-scaling", "layer-dimension"),
+    ),
+}
+
+#: Fields of experiments that a source sets itself, on top of any preset.
+OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
+    "regimes": {
+        "kernel-scaling": {
+            "cluster_dims": (),
+            "cube_dims": (),
+            "teacher_settings": (),
+            "lattices": tuple(
+                f"lattice d = {d}, {p}" for d in (2, 3, 4) for p in ("p_c", "1.3 p_c")
+            ),
+            "smoothness": (0.5, 1.5),
+        },
+        "nn-data-scaling": {
+            "settings": (LatticeCluster(3), LatticeCluster(3, 1.3)),
+            "teachers": (MaternTeacher(0.5),),
+            "teachers_elsewhere": (MaternTeacher(0.5),),
+        },
+    },
+    "sharma-kaplan": {
+        "nn-model-scaling": SHARMA_KAPLAN,
+        "nn-data-scaling": {
+            **SHARMA_KAPLAN,
+            "teachers_elsewhere": SHARMA_KAPLAN["teachers"],
+        },
+        "layer-dimension": SHARMA_KAPLAN,
+    },
+}

@@ -1,0 +1,96 @@
+"""Source x target x learner x sizes x seeds = a learning curve beside its prediction."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import percolaw as pl
+from percolaw.covariance import Gaussian, Matern, NeuralTangent
+from percolaw.learning import learning_curve, order_limit, predicted_exponent
+
+SIZES = (30, 100, 300)
+
+
+def test_every_seed_has_points_and_a_target_of_its_own():
+    curve = learning_curve(pl.Cube(2), pl.MaternTeacher(0.5), pl.NearestNeighbors(), SIZES, seeds=3)
+    assert curve.loss.shape == (3, 3)
+    assert np.unique(curve.loss).size == 9
+    more = learning_curve(pl.Cube(2), pl.MaternTeacher(0.5), pl.NearestNeighbors(), SIZES, seeds=4)
+    assert np.array_equal(more.loss[:3], curve.loss)
+    other = learning_curve(
+        pl.Cube(2), pl.MaternTeacher(0.5), pl.NearestNeighbors(), SIZES, seeds=3, rng=1
+    )
+    assert not np.intersect1d(other.loss, curve.loss).size
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "learner", "exponent"),
+    [
+        (pl.Cube(1), pl.LinearTeacher(), pl.NearestNeighbors(), 2.0),
+        (pl.InfiniteCluster(16), pl.LinearTeacher(), pl.NearestNeighbors(), 0.5),
+        (pl.Cube(2), pl.MaternTeacher(0.5), pl.NearestNeighbors(), 0.5),
+        (pl.Cube(2), pl.MaternTeacher(0.5), pl.KernelRegression(Matern(0.5)), 0.5),
+        (pl.Cube(2), pl.MaternTeacher(1.5), pl.KernelRegression(Matern(1.5)), 1.5),
+    ],
+    ids=str,
+)
+def test_the_prediction_is_what_is_measured(source, target, learner, exponent):
+    sizes = pl.geometric(50, 1000, 7)
+    curve = learning_curve(source, target, learner, sizes, seeds=4, n_test=400)
+    assert curve.predicted_exponent == pytest.approx(exponent)
+    assert curve.fit().exponent == pytest.approx(exponent, rel=0.2)
+    # A target that is rougher than it says is found out.
+    liar = dataclasses.replace(curve, predicted_exponent=2 * exponent)
+    assert abs(liar.fit().exponent / liar.predicted_exponent - 1) > 0.2
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "learner", "expected"),
+    [
+        (pl.Cube(3), pl.ReluTeacher(), pl.KernelRegression(NeuralTangent(2)), 1.0),
+        (pl.Cube(1), pl.MaternTeacher(2.5), pl.KernelRegression(NeuralTangent(2)), 3.0),
+        (pl.Cube(1), pl.LinearTeacher(), pl.KernelRegression(Matern(0.5)), 3.0),
+        (pl.Cube(3), pl.LinearTeacher(), pl.KernelRegression(Gaussian()), None),
+        (pl.Cube(3), pl.LinearTeacher(), object(), None),
+    ],
+)
+def test_predictions_know_the_learner(source, target, learner, expected):
+    found = predicted_exponent(source, target, learner)
+    assert found == (None if expected is None else pytest.approx(expected))
+    assert order_limit(object(), 3.0) is None
+
+
+def test_own_data_are_a_source_too(tmp_path):
+    x = np.random.default_rng(0).random((700, 2))
+    y = np.sin(5 * x[:, 0])
+    np.save(tmp_path / "x.npy", x)
+    one = learning_curve(x, y, pl.NearestNeighbors(), SIZES, seeds=2, n_test=300)
+    two = learning_curve(tmp_path / "x.npy", y, pl.NearestNeighbors(), SIZES, seeds=2, n_test=300)
+    same = pl.scaling_curve(pl.NearestNeighbors(), x, y, SIZES, n_repeats=2, n_test=300)
+    assert np.array_equal(one.loss, two.loss)
+    assert np.array_equal(one.loss, same.loss)
+    assert one.predicted_exponent is None
+    drawn = learning_curve(
+        pl.PointFile(str(tmp_path / "x.npy")),
+        pl.LinearTeacher(),
+        pl.NearestNeighbors(),
+        SIZES,
+        2,
+        n_test=300,
+    )
+    assert drawn.loss.shape == (2, 3)
+    with pytest.raises(ValueError, match="700 points and there are 600 labels"):
+        learning_curve(tmp_path / "x.npy", y[:600], pl.NearestNeighbors(), SIZES)
+
+
+def test_what_does_not_fit_together_is_refused():
+    x = np.random.default_rng(0).random((700, 2))
+    with pytest.raises(TypeError, match="must be a family of teachers"):
+        learning_curve(pl.Cube(2), x[:, 0], pl.NearestNeighbors(), SIZES)
+    with pytest.raises(TypeError, match="needs them as a source"):
+        learning_curve(x, pl.LinearTeacher(), pl.NearestNeighbors(), SIZES)
+    with pytest.raises(TypeError, match="fit"):
+        learning_curve(pl.Cube(2), pl.LinearTeacher(), object(), SIZES)
+    with pytest.raises(ValueError, match="rise strictly"):
+        learning_curve(pl.Cube(2), pl.LinearTeacher(), pl.NearestNeighbors(), (30, 30))
