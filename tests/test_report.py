@@ -10,6 +10,7 @@ import math
 import os
 import random
 import re
+import shlex
 import shutil
 import time
 from dataclasses import asdict, replace
@@ -561,7 +562,7 @@ def test_commands_give_the_config_again(name):
     cls = experiment_class(name)
     for label in cls.presets:
         config = preset(cls, label)
-        words = page_of.redo_command({"config": plain(config)}, cls).split()
+        words = shlex.split(page_of.redo_command({"config": plain(config)}, cls))
         assert words[:3] == ["percolaw", "run", name]
         assert configure(cls, words[4], words[5:]) == config
         changed = replace(config, n_seeds=17) if hasattr(config, "n_seeds") else config
@@ -571,7 +572,7 @@ def test_commands_give_the_config_again(name):
                     changed = replace(changed, **{field: value[:-1] or value})
         if hasattr(changed, "clusters") and hasattr(changed.clusters, "n_clusters"):
             changed = replace(changed, clusters=replace(changed.clusters, n_clusters=123))
-        words = page_of.redo_command({"config": plain(asdict(changed))}, cls).split()
+        words = shlex.split(page_of.redo_command({"config": plain(changed)}, cls))
         assert configure(cls, words[4], words[5:]) == changed
     assert page_of.redo_command({"config": {"unknown": 1}}, cls) is None
 

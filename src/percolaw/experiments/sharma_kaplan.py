@@ -8,7 +8,7 @@ from percolaw.datasets.sources import Cube
 from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.relu import sharma_kaplan_teacher
 
-#: Their teacher of two layers without biases on D of 20 coordinates, students of two layers; and beside it
+#: Their teacher of two layers without biases on D of 20 coordinates, students of two layers; beside it
 #: a smooth teacher, of which their 4/D should hold. Unlike in their program students see the other
 #: coordinates as 0 (`percolaw.targets.relu.sharma_kaplan_inputs`).
 SHARMA_KAPLAN: dict[str, Any] = {
