@@ -42,7 +42,7 @@ def main() -> None:
     fill = numpy_fill(n, d)
 
     def coordinates() -> np.ndarray:
-        return pl.embed_sampled(pl.sample_cluster(n, rng=1), d, rng=1)
+        return pl.embed_sampled(pl.sample_large_cluster(n, rng=1), d, rng=1)
 
     seconds = np.inf
     for _ in range(2):
@@ -50,7 +50,7 @@ def main() -> None:
         once, points = cpu(coordinates)
         seconds = min(seconds, once)
     memory = (peak_gib() - base) / (4e8 / 2**30)
-    few = pl.embed_sampled(pl.sample_cluster(1000, rng=1), d, rng=1)
+    few = pl.embed_sampled(pl.sample_large_cluster(1000, rng=1), d, rng=1)
     assert np.array_equal(points[:1000], few), "not nested"
     print(
         f"infinite cluster, 10^6 x 100, nested: {seconds:.2f} CPU s, {seconds / fill:.2f} x NumPy's "

@@ -30,10 +30,3 @@ seconds = time.perf_counter() - started
 alone = KernelRegression(Matern(1.5)).fit(x[: sizes[10]], y[: sizes[10]]).predict(x[n:])
 assert np.abs(curve.prediction[10, :, 0] - alone).max() < 1e-8
 print(f"{sizes.size} sizes up to {n} from one factorisation: {seconds:.1f} s wall")
-a, b = KernelRegression(Matern(0.5), 1e-2), KernelRegression(Matern(0.5), 1e-2, solver="iterative")
-exact = a.fit(x[:n], y[:n]).predict(x[n:])
-started = time.perf_counter()
-fitted = b.fit(x[:n], y[:n])
-seconds = time.perf_counter() - started
-assert np.abs(fitted.predict(x[n:]) - exact).max() < 1e-4
-print(f"iterative, ridge 0.01, {n} points: {seconds:.1f} s wall, {fitted.n_iterations} iterations")

@@ -6,10 +6,14 @@ import numpy as np
 import torch
 from _timing import header
 
+from percolaw.learners.neural.config import Student, Training
 from percolaw.learners.neural.device import resolve_device
-from percolaw.learners.neural.loop import Batch
-from percolaw.learners.neural.networks import MLP, n_parameters, training_flops
-from percolaw.learners.neural.training import Student, Training, train
+from percolaw.learners.neural.ensemble import Ensemble
+from percolaw.learners.neural.job import TrainingJob
+from percolaw.learners.neural.losses import MeanSquaredError
+from percolaw.learners.neural.mlp import MLP
+from percolaw.learners.neural.network import n_parameters, training_flops
+from percolaw.learners.neural.training import train
 
 DIM, N, REPEATS = 16, 3000, 7
 device = resolve_device("auto")
@@ -25,8 +29,10 @@ def students(count):
 
 def batched(width, count, batch_size, steps):
     training = Training(steps=10**6, batch_size=batch_size, device=device)
-    batch = Batch(MLP(3, width), x, y[:, None].astype(float), students(count), training, 1)
-    return lambda: batch.run_steps(steps), count * steps
+    values, loss = y[:, None].astype(float), MeanSquaredError()
+    job = TrainingJob(MLP(3, width), x, values, students(count), training, 1, loss)
+    ensemble = Ensemble(job)
+    return lambda: ensemble.run_steps(steps), count * steps
 
 
 def plain(width, batch_size, steps):

@@ -33,7 +33,7 @@ def main() -> None:
     assert np.all(distance[observed] == 0)
     assert np.all(nearest[observed] == observed)
     some = np.random.default_rng(0).integers(0, n, 200)
-    assert np.array_equal(tree.distance(some, nearest[some]), distance[some])
+    assert np.array_equal(tree.distance_between(some, nearest[some]), distance[some])
     predicted = float(mean_nearest_distance_at_rate(rate, 200))
     assert abs(distance.mean() / predicted - 1) < 0.05, (distance.mean(), predicted)
     report("nearest observed site of all, rate 10^-3", seconds, 0.4, reference, unit)

@@ -14,7 +14,7 @@ from percolaw.covariance import NeuralTangent
 from percolaw.experiments import tasks
 from percolaw.learners.kernel import nested_curve
 from percolaw.learners.neural.limit import tangent_limit
-from percolaw.learners.neural.networks import MLP
+from percolaw.learners.neural.mlp import MLP
 from percolaw.rng import Streams
 
 DEPTH, N_SEEDS, N_TEST = 2, 5, 1000

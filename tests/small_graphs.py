@@ -2,13 +2,13 @@
 
 from scipy.sparse import csgraph
 
-from percolaw.clusters import hypercubic
+from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 
 
 def box_graph(length=12, probability=0.7, seed=0, dimension=2):
     """The largest cluster of a small box: many loops."""
-    lattice = hypercubic.HypercubicLattice(dimension, length)
-    return hypercubic.percolate(lattice, probability, seed).graph().graph
+    lattice = HypercubicLattice(dimension, length)
+    return percolate(lattice, probability, seed).graph().graph
 
 
 def distances(graph):

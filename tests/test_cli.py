@@ -506,7 +506,7 @@ MISTAKES = [
         ValueError,
         "give bond_probability or mean_offspring, not both",
     ),
-    (lambda: pl.critical_probability(1), ValueError, "coordination_number .*got 1"),
+    (lambda: pl.bethe_threshold(1), ValueError, "coordination_number .*got 1"),
     (lambda: pl.critical_exponents(1), ValueError, r"dimension must be in \[2, inf\]; got 1"),
     (lambda: pl.conditioned_clusters(0), ValueError, "sizes must be at least 1; got 0"),
     (lambda: pl.conditioned_clusters([5, -3]), ValueError, "sizes must be at least 1; got -3"),
@@ -562,7 +562,11 @@ MISTAKES = [
         ValueError,
         r"query must lie in \[0, 49\]; got ids from -1 to -1",
     ),
-    (lambda: tree().distance([0, 1], [1, 2, 3]), ValueError, r"one shape; got \(2,\) and \(3,\)"),
+    (
+        lambda: tree().distance_between([0, 1], [1, 2, 3]),
+        ValueError,
+        r"one shape; got \(2,\) and \(3,\)",
+    ),
     (
         lambda: pl.fit_power_law([1, 10, 100], [1, np.nan, 1]),
         ValueError,

@@ -14,12 +14,12 @@ import pytest
 from scipy.stats import binom, poisson
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
+from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters, sample_sizes, size_law, yule_process
 from percolaw.clusters.growth import grow_clusters
 from percolaw.errors import ResourceError
 from percolaw.kernels import growth as growth_kernels
-from percolaw.lattice import BetheLattice
 from percolaw.size_law import yule_size_law
 from percolaw.tree import Tree
 
@@ -259,7 +259,7 @@ def test_pair_distances_follow_the_product_formula(n):
     tree = conditioned_clusters([n] * m, rng=5)
     generator = np.random.default_rng(0)
     u, v = generator.integers(n, size=(2, m)) + tree.start[:-1]
-    counts = np.bincount(tree.distance(u, v).astype(int), minlength=n)
+    counts = np.bincount(tree.distance_between(u, v).astype(int), minlength=n)
     assert counts.sum() == m
     law = -np.diff(cayley_pair_survival(n), append=0.0)[:n]
     assert chi_squared_p(counts, law) > P_FLOOR
@@ -621,7 +621,7 @@ from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters, yule_process
 from percolaw.clusters.growth import grow_clusters
 from percolaw.kernels.tree import bernoulli_sites
-from percolaw.lattice import BetheLattice
+from percolaw.bethe import BetheLattice
 from percolaw.rng import Streams, normal_rows
 
 seed = int(sys.argv[1])
@@ -633,7 +633,7 @@ for z in (3, 200, float("inf")):
     tree = conditioned_clusters([40, 1, 2, 25], z, rng=seed)
     observed = np.array([3, 9, 41, 60])
     for array in (tree.parent, tree.depth(), tree.subtree_size(), tree.degree(),
-                  *tree.nearest(observed, rng=seed), tree.distance(observed, observed[::-1]),
+                  *tree.nearest(observed, rng=seed), tree.distance_between(observed, observed[::-1]),
                   tree.accumulate(np.arange(68.0))):
         add(array)
     for collapse in (False, True):

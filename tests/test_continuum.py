@@ -17,7 +17,7 @@ from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_a
 
 from percolaw import checks
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import LARGEST_SIZE, SampledCluster, sample_cluster
+from percolaw.clusters.continuum import LARGEST_SIZE, SampledCluster, sample_large_cluster
 from percolaw.embedding.skeleton import embed_sampled
 from percolaw.errors import ResourceError
 from percolaw.kernels import continuum as kernel
@@ -124,7 +124,7 @@ def digest(*arrays):
 @pytest.mark.parametrize("size", [math.inf, 50, 10**7, 10**15])
 def test_first_points_do_not_depend_on_the_final_number(size):
     def parts(n, m=37, seed=5):
-        cluster = sample_cluster(n, size, seed)
+        cluster = sample_large_cluster(n, size, seed)
         assert cluster.n_points == n
         points = embed_sampled(cluster, 5, seed)
         owner = cluster.owner[:m].astype(np.int64)
@@ -141,13 +141,13 @@ def test_first_points_do_not_depend_on_the_final_number(size):
 SCRIPT = """
 import hashlib, json, math
 import numba
-from percolaw.clusters.continuum import sample_cluster
+from percolaw.clusters.continuum import sample_large_cluster
 from percolaw.datasets.make import make_distribution
 from percolaw.embedding.skeleton import embed_sampled
 numba.get_num_threads()
 out = []
 for size in (math.inf, 10**9):
-    cluster = sample_cluster(3000, size, 5)
+    cluster = sample_large_cluster(3000, size, 5)
     points = embed_sampled(cluster, 7, 5)
     text = b"".join(a.tobytes() for a in (cluster.ends, cluster.glue, cluster.owner, points))
     out.append(hashlib.sha256(text).hexdigest())
@@ -166,7 +166,7 @@ def test_threads_do_not_matter():
     out = [json.loads(process.communicate(timeout=120)[0]) for process in running]
     assert out[0] == out[1] == out[2]
     assert len(set(out[0])) == 3
-    cluster = sample_cluster(3000, rng=5)
+    cluster = sample_large_cluster(3000, rng=5)
     points = embed_sampled(cluster, 7, 5)
     assert digest(cluster.ends, cluster.glue, cluster.owner, points) == out[0][0]
 
@@ -174,10 +174,10 @@ def test_threads_do_not_matter():
 def test_global_states_are_untouched_and_generators_advance():
     np.random.seed(3)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    sample_cluster(100, rng=0)
+    sample_large_cluster(100, rng=0)
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
     generator = np.random.default_rng(0)
-    first, second = sample_cluster(10, rng=generator), sample_cluster(10, rng=generator)
+    first, second = sample_large_cluster(10, rng=generator), sample_large_cluster(10, rng=generator)
     assert not np.array_equal(first.ends, second.ends)
 
 
@@ -278,7 +278,7 @@ def test_mean_distance_to_the_nearest_of_the_others():
         n_clusters = 1500
         new, root = np.empty(n_clusters), np.empty(n_clusters)
         for i in range(n_clusters):
-            spanned = sample_cluster(m + 1, rng=streams.child(m, i)).spanned_tree()
+            spanned = sample_large_cluster(m + 1, rng=streams.child(m, i)).spanned_tree()
             for who, out in ((m, new), (0, root)):
                 others = np.delete(spanned.point, who).astype(np.int64)
                 out[i] = spanned.tree.nearest(others)[0][spanned.point[who]]
@@ -320,7 +320,7 @@ def test_nearest_squared_distance_falls_as_the_inverse_root():
 
     def continuum(m, seed):
         streams = Streams(8, (m, seed))
-        return embed_sampled(sample_cluster(m, rng=streams), d, streams)
+        return embed_sampled(sample_large_cluster(m, rng=streams), d, streams)
 
     numbers, values, errors = nearest_squares(continuum)
     fitted, error = slope(numbers, values, errors)
@@ -434,7 +434,9 @@ def test_birthday_process_against_whole_clusters(n):
     tree = conditioned_clusters([n] * repeats, math.inf, 7)
     low = tree.start[:-1]
     sites = low[:, None] + Streams(3).generator("split").integers(0, n, (repeats, 3))
-    one, two, three = (tree.distance(sites[:, i], sites[:, j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    one, two, three = (
+        tree.distance_between(sites[:, i], sites[:, j]) for i, j in ((0, 1), (0, 2), (1, 2))
+    )
     ends, glue = many(repeats, 3, n, item=n)
     ours = three_distances(ends, glue)
     for a, b in zip(ours, (one, two, three), strict=True):
@@ -575,7 +577,7 @@ def test_huge_clusters_are_the_infinite_one(size):
 
 
 def test_cluster_of_one_site():
-    cluster = sample_cluster(5, size=1)
+    cluster = sample_large_cluster(5, size=1)
     assert cluster.ends.tolist() == cluster.glue.tolist() == [0.0] * 5
     spanned = cluster.spanned_tree()
     assert (spanned.tree.n_sites, spanned.point.tolist()) == (1, [0] * 5)
@@ -596,14 +598,14 @@ def test_cluster_of_two_sites():
 
 @pytest.mark.parametrize("size", [math.inf, 1, 2, 7, 10**15])
 def test_one_and_two_points(size):
-    one = sample_cluster(1, size, 3)
+    one = sample_large_cluster(1, size, 3)
     assert (one.n_points, one.ends.tolist(), one.glue.tolist()) == (1, [0.0], [0.0])
     assert one.spanned_tree().tree.n_sites == 1
     assert embed_sampled(one, 4, 3).tolist() == [[0.0] * 4]
-    two = sample_cluster(2, size, 3)
+    two = sample_large_cluster(2, size, 3)
     spanned = two.spanned_tree()
     assert spanned.tree.n_sites == (1 if two.ends[1] == 0 else 2)
-    assert spanned.tree.distance([spanned.point[0]], [spanned.point[1]])[0] == two.ends[1]
+    assert spanned.tree.distance_between([spanned.point[0]], [spanned.point[1]])[0] == two.ends[1]
     assert two.glue.tolist() == [0.0, 0.0]
     assert two.owner.tolist() == [0, 0]
 
@@ -615,23 +617,23 @@ def test_one_and_two_points(size):
 @pytest.mark.parametrize("seed", range(4))
 def test_spanned_tree_is_the_line_description(size, seed):
     n = 25
-    cluster = sample_cluster(n, size, seed)
+    cluster = sample_large_cluster(n, size, seed)
     spanned = cluster.spanned_tree()
     tree = Tree.from_parent(spanned.tree.parent, spanned.tree.start, spanned.tree.length)
     assert tree.n_sites <= 2 * n - 1
     exact = 0.0 if not math.isinf(size) else 1e-12
     assert math.fsum(tree.length[1:]) == pytest.approx(cluster.ends[-1], rel=exact, abs=exact)
     i, j = (a.ravel() for a in np.indices((n, n)))
-    got = tree.distance(spanned.point[i], spanned.point[j]).reshape(n, n)
+    got = tree.distance_between(spanned.point[i], spanned.point[j]).reshape(n, n)
     np.testing.assert_allclose(got, distances(cluster.ends, cluster.glue), rtol=exact, atol=exact)
     # Segment k joins branch[k] to point[k] by its own length, and hangs on its owner.
-    joined = tree.distance(spanned.branch[1:], spanned.point[1:])
+    joined = tree.distance_between(spanned.branch[1:], spanned.point[1:])
     np.testing.assert_allclose(joined, np.diff(cluster.ends), rtol=exact, atol=exact)
     for k in range(2, n):
         owner = int(cluster.owner[k])
         assert 1 <= owner < k
         assert cluster.ends[owner - 1] <= cluster.glue[k] <= cluster.ends[owner]
-        along = tree.distance([spanned.branch[owner]], [spanned.branch[k]])[0]
+        along = tree.distance_between([spanned.branch[owner]], [spanned.branch[k]])[0]
         assert along == pytest.approx(cluster.glue[k] - cluster.ends[owner - 1], abs=1e-12)
     # Every leaf is a point, and every inner node a point or a branch point.
     leaves = np.flatnonzero(tree.child_count() == 0)
@@ -640,7 +642,7 @@ def test_spanned_tree_is_the_line_description(size, seed):
 
 
 def test_children_are_in_order_of_insertion():
-    cluster = sample_cluster(300, rng=1)
+    cluster = sample_large_cluster(300, rng=1)
     first, child = cluster.children
     assert first[-1] == child.size == 298
     for j in range(300):
@@ -649,7 +651,7 @@ def test_children_are_in_order_of_insertion():
 
 
 def test_spanned_tree_of_many_points():
-    cluster = sample_cluster(20_000, rng=2)
+    cluster = sample_large_cluster(20_000, rng=2)
     spanned = cluster.spanned_tree()
     tree = Tree.from_parent(spanned.tree.parent, spanned.tree.start, spanned.tree.length)
     assert tree.n_sites == 2 * 20_000 - 2  # binary: the root is a point of degree one
@@ -679,17 +681,17 @@ def test_spanned_tree_of_many_points():
 )
 def test_wrong_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
-        sample_cluster(**arguments)
+        sample_large_cluster(**arguments)
 
 
 @pytest.mark.parametrize("size", [-math.inf, math.nan])
 def test_sizes_that_are_no_sizes(size):
     with pytest.raises((ValueError, OverflowError)):
-        sample_cluster(9, size)
+        sample_large_cluster(9, size)
 
 
 def test_memory_is_refused_before_work(monkeypatch):
     monkeypatch.setattr(checks, "available_memory", lambda: 1000)
     with pytest.raises(ResourceError, match=r"2.34 KiB of memory and 1e\+03 B are available"):
-        sample_cluster(100)
+        sample_large_cluster(100)
     assert isinstance(SampledCluster(*np.zeros((3, 2)), math.inf).n_points, int)

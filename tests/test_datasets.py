@@ -10,7 +10,7 @@ from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_a
 
 from percolaw import checks
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import sample_cluster
+from percolaw.clusters.continuum import sample_large_cluster
 from percolaw.clusters.ensembles import size_law, yule_process
 from percolaw.datasets.centres import SAFE_SPACING, ClusterCentres, cluster_extent
 from percolaw.datasets.dataset import Dataset
@@ -30,7 +30,7 @@ def test_cluster_is_nested_and_its_points_those_of_the_sampled_cluster(size):
     assert (len(data), data.dim, data.X.dtype) == (400, 6, np.float32)
     assert data.cluster.tolist() == [0] * 400
     assert data.cluster_size.tolist() == [0 if math.isinf(size) else size]
-    np.testing.assert_array_equal(data.X, embed_sampled(sample_cluster(400, size, 3), 6, 3))
+    np.testing.assert_array_equal(data.X, embed_sampled(sample_large_cluster(400, size, 3), 6, 3))
     for m in (1, 2, 57):
         part = make_cluster(m, 6, 3, size=size)
         np.testing.assert_array_equal(part.X, data.X[:m])
@@ -71,7 +71,7 @@ def test_cluster_of_finite_coordination_number(z, steps):
         gaps.append(((x[::2] - x[1::2]) ** 2).sum(axis=1).mean())
         tree = conditioned_clusters(size, z, 1000 + seed)
         sites = np.random.default_rng(seed).integers(0, size, (2, 10))
-        hops.append(tree.distance(*sites).mean())
+        hops.append(tree.distance_between(*sites).mean())
     (gap, error), (hop, other) = mean_and_error(gaps), mean_and_error(hops)
     # Without reversal a lattice path is longer: by (1 + r)/(1 - r), r = 1/13, when it is long.
     factor = 7 / 6 if steps == "lattice" else 1.0

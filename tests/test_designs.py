@@ -7,8 +7,8 @@ import pytest
 from small_graphs import box_graph, distances
 from statistical import P_FLOOR, chi_squared_p
 
-from percolaw.clusters import hypercubic
 from percolaw.clusters.conditioned import conditioned_clusters
+from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 from percolaw.covariance import Matern
 from percolaw.graph import Graph
 from percolaw.learners import designs
@@ -21,8 +21,8 @@ from percolaw.tree import Tree
 
 @pytest.mark.parametrize("adjusted", [False, True])
 def test_nearest_on_a_graph_is_brute_force(adjusted):
-    lattice = hypercubic.HypercubicLattice(2, 14)
-    found = hypercubic.percolate(lattice, 0.45, 3)
+    lattice = HypercubicLattice(2, 14)
+    found = percolate(lattice, 0.45, 3)
     graph = found.graph(np.argsort(-found.size, kind="stable")[:6]).graph
     assert graph.n_loops > 0
     rng = np.random.default_rng(0)

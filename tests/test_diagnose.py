@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters
-from percolaw.lattice import BetheLattice
 from percolaw.learners.tree_nearest import TreeNearest
 from percolaw.scaling.allocation import optimal_allocation
 from percolaw.scaling.diagnose import diagnose

@@ -13,7 +13,7 @@ from statistical import assert_close, assert_far, mean_and_error
 import percolaw
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.dimension.correlation import CorrelationDimension
-from percolaw.dimension.mass_radius import mass_radius
+from percolaw.dimension.mass_radius import fixed_mass_dimension, mass_radius
 from percolaw.dimension.mle import MLE, local_dimension
 from percolaw.dimension.report import ESTIMATORS, estimate_dimension
 from percolaw.dimension.sample import Sample, decimate, estimate, make_sample, summarize
@@ -504,6 +504,20 @@ def test_mass_radius_of_graphs(graph, centres, volume, dimension):
     assert found.dimension == pytest.approx(slope_of(np.log(found.radius).tolist(), logs))
     assert abs(found.dimension - dimension) < 0.1
     assert found.standard_error < 1e-9  # all centres are alike
+
+
+def test_dimension_at_fixed_mass():
+    # On a sphere the chord r holds the share r^2/4 of the points; on a circle r = 2 sin(pi share/2).
+    points = np.random.default_rng(0).standard_normal((6000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    assert fixed_mass_dimension(points, points[:300]) == pytest.approx(2.0, rel=0.02)
+    moved = fixed_mass_dimension(1e3 + 7.0 * points, 1e3 + 7.0 * points[:300])
+    assert moved == pytest.approx(fixed_mass_dimension(points, points[:300]), rel=1e-6)
+    angle = 2.0 * np.pi * np.random.default_rng(1).random(6000)
+    points = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    share = np.geomspace(0.01, 0.2, 8)
+    exact = np.polyfit(np.log(2.0 * np.sin(0.5 * np.pi * share)), np.log(share), 1)[0]
+    assert fixed_mass_dimension(points, points[:300]) == pytest.approx(exact, rel=0.02)
 
 
 def test_mass_radius_of_a_path_as_a_tree():

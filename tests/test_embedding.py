@@ -10,7 +10,7 @@ from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_a
 
 from percolaw import checks
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import SampledCluster, sample_cluster
+from percolaw.clusters.continuum import SampledCluster, sample_large_cluster
 from percolaw.embedding.faithfulness import faithfulness
 from percolaw.embedding.selfsimilar import two_level_cloud
 from percolaw.embedding.skeleton import column_blocks, embed_sampled, embed_sites
@@ -69,7 +69,7 @@ def forest():
     first = low + generator.integers(0, 40, low.size)
     second = low + generator.integers(0, 40, low.size)
     apart = first != second
-    return tree, first[apart], second[apart], tree.distance(first[apart], second[apart])
+    return tree, first[apart], second[apart], tree.distance_between(first[apart], second[apart])
 
 
 @pytest.mark.parametrize("d", [1, 3, 16])
@@ -358,7 +358,7 @@ def no_bridges(cluster, d, seed):
 @pytest.mark.parametrize(("size", "n"), [(math.inf, 14), (math.inf, 3), (30, 14), (10**9, 14)])
 def test_sampled_points_and_branches_have_common_path_covariance(size, n):
     d = 40_000
-    cluster = sample_cluster(n, size, 6)
+    cluster = sample_large_cluster(n, size, 6)
     truth, everything = slow_common_paths(cluster)
     starts = np.full((n, d), np.nan, np.float32)
     points = embed_sampled(cluster, d, 6, branch_points=starts)
@@ -375,14 +375,14 @@ def test_sampled_points_and_branches_have_common_path_covariance(size, n):
 
 def test_missing_bridges_would_be_seen():
     d = 40_000
-    cluster = sample_cluster(14, rng=6)
+    cluster = sample_large_cluster(14, rng=6)
     truth, _ = slow_common_paths(cluster)
     with pytest.raises(AssertionError, match="SE from"):
         assert_covariance(no_bridges(cluster, d, 0), truth)
 
 
 def test_equal_sites_are_equal_points():
-    cluster = sample_cluster(200, 12, 3)
+    cluster = sample_large_cluster(200, 12, 3)
     points = embed_sampled(cluster, 4, 3)
     spanned = cluster.spanned_tree()
     for node in range(spanned.tree.n_sites):
@@ -393,7 +393,7 @@ def test_equal_sites_are_equal_points():
 
 def test_every_segment_and_first_bridge_of_a_large_cluster():
     n, d = 20_000, 4
-    cluster = sample_cluster(n, rng=9)
+    cluster = sample_large_cluster(n, rng=9)
     starts = np.empty((n, d), np.float32)
     points = embed_sampled(cluster, d, 9, branch_points=starts).astype(np.float64)
     starts = starts.astype(np.float64)
@@ -448,7 +448,7 @@ def test_deep_and_wide_trees():
 
 @pytest.mark.parametrize("size", [math.inf, 200, 10**12])
 def test_columns_can_be_made_apart(size):
-    cluster = sample_cluster(500, size, 2)
+    cluster = sample_large_cluster(500, size, 2)
     starts = np.empty((500, 10), np.float32)
     whole = embed_sampled(cluster, 10, 2, branch_points=starts)
     for low, high in ((0, 1), (3, 7), (9, 10), (0, 10)):
@@ -488,7 +488,7 @@ def test_what_embeddings_refuse(monkeypatch):
         embed_sites(tree, [], 3)
     with pytest.raises(ValueError, match=r"sites must lie in \[0, 19\]"):
         embed_sites(tree, [20], 3)
-    cluster = sample_cluster(10)
+    cluster = sample_large_cluster(10)
     for bad in (np.empty((9, 3), np.float32), np.empty((10, 3)), np.empty(10, np.float32)):
         with pytest.raises(ValueError, match="out must be float32 with 10 rows"):
             embed_sampled(cluster, 3, out=bad)
@@ -510,7 +510,7 @@ def slow_faithfulness(tree, points):
     x = points.astype(np.float64)
     square = ((x[:, None] - x[None]) ** 2).sum(axis=2)
     i, j = (a.ravel() for a in np.indices((n, n)))
-    hops = tree.distance(i, j).reshape(n, n)
+    hops = tree.distance_between(i, j).reshape(n, n)
     neighbours = [set(np.flatnonzero(hops[s] == 1)) for s in range(n)]
     order = [[k for k in np.argsort(square[s], kind="stable") if k != s] for s in range(n)]
     kept = np.mean([order[s][0] in neighbours[s] for s in range(n)])

@@ -1,4 +1,4 @@
-"""The seven skeletons of docs/extend.md run as they stand."""
+"""The skeletons of docs/extend.md run as they stand."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | r
 
 
 def block_with(name: str) -> str:
-    (block,) = [b for b in BLOCKS if f"class {name}:" in b]
+    (block,) = [b for b in BLOCKS if re.search(rf"class {name}\b", b)]
     return block
 
 
@@ -28,6 +28,7 @@ def skeletons(tmp_path, monkeypatch):
     names = {"Depth": "x_target", "ClusterMean": "x_learner", "MeanDepth": "x_experiment"}
     names |= {"Radial": "x_teacher", "Averaged": "x_point_learner", "Waves": "x_network"}
     names |= {"RoughFields": "x_curves"}
+    names |= {"Huber": "x_loss", "Walkers": "x_stream"}
     out = {}
     for cls, module in names.items():
         (tmp_path / f"{module}.py").write_text(block_with(cls))
@@ -39,7 +40,7 @@ def skeletons(tmp_path, monkeypatch):
 
 
 def test_page_has_the_blocks():
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 9
 
 
 def test_network(skeletons):
@@ -56,6 +57,29 @@ def test_network(skeletons):
     assert np.mean((rows - x[300:]) ** 2) < 0.02
     with pytest.raises(ValueError, match="leave none to learn from"):
         learner.fit(x[:1], x[:1, 0])
+
+
+def test_loss(skeletons):
+    torch = pytest.importorskip("torch")
+    out, target = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    theirs = torch.nn.functional.huber_loss(out, target, reduction="none", delta=0.5).mean(dim=-1)
+    torch.testing.assert_close(skeletons["Huber"](0.5).value(out, target), theirs)
+    x = np.random.default_rng(0).standard_normal((200, 2))
+    student = pl.Student(0, np.arange(150), np.arange(150, 200))
+    training = pl.Training(learning_rate=0.03, steps=600)
+    y = x @ [1.0, -2.0]
+    trained = pl.train(pl.MLP(depth=0), x, y, [student], training, loss=skeletons["Huber"](0.5))
+    assert trained.validation_loss[0] < 1e-3
+
+
+def test_endless_points(skeletons):
+    pytest.importorskip("torch")
+    angle = np.linspace(0, 6, 50)
+    x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    student = pl.Student(0, skeletons["Walkers"](3), np.arange(50))
+    training = pl.Training(learning_rate=0.01, steps=600, device="cpu")
+    trained = pl.train(pl.MLP(2, 32), x, x[:, 1] ** 2, [student], training)
+    assert trained.validation_loss[0] < 1e-2 * (x[:, 1] ** 2).var()
 
 
 def test_target_on_points(skeletons):

@@ -10,7 +10,7 @@ from statistical import assert_close, assert_far, mean_and_error
 from percolaw import checks
 from percolaw.covariance import NetworkGaussianProcess
 from percolaw.errors import ResourceError
-from percolaw.learners.freedom import (
+from percolaw.learners.degrees_of_freedom import (
     divergence,
     random_signs,
     smoother_trace,

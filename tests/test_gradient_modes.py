@@ -8,7 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import percolaw as pl  # noqa: E402
-from percolaw.learners.neural.measures import layer_activations, tangent_kernel  # noqa: E402
+from percolaw.learners.neural.activations import layer_activations  # noqa: E402
+from percolaw.learners.neural.tangent_kernel import tangent_kernel  # noqa: E402
 
 X = np.random.default_rng(0).standard_normal((60, 3))
 Y = X[:, 0] - X[:, 1]
@@ -21,7 +22,6 @@ STUDENTS = {
     "by hand": (pl.MLP(width=8), {}),
     "autograd": (pl.MLP(width=8, activation="gelu"), {}),
     "transformer": (pl.Transformer(1, 8, 2), {}),
-    "lbfgs": (pl.MLP(width=8), {"optimizer": "lbfgs"}),
     "dropout": (pl.MLP(width=8), {"dropout": 0.1}),
 }
 

@@ -17,18 +17,15 @@ from scipy.sparse import csgraph
 from scipy.stats import binom
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
-from percolaw import checks, critical
-from percolaw.clusters import hypercubic
-from percolaw.clusters.hypercubic import (
-    HypercubicLattice,
-    grow_cluster,
-    grow_statistics,
-    percolate,
-    sweep,
-)
+from percolaw import checks
+from percolaw import hypercubic as literature
+from percolaw.clusters.hypercubic import grown as growing
+from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
+from percolaw.clusters.hypercubic.grown import grow_from_origin, grow_statistics
+from percolaw.clusters.hypercubic.newman_ziff import sweep
 from percolaw.errors import ResourceError
 from percolaw.graph import Graph
-from percolaw.kernels import lattice as kernels
+from percolaw.kernels import leath as kernels
 from percolaw.kernels.random import bits, uniform
 from percolaw.rng import Streams
 from percolaw.tree import Tree
@@ -565,18 +562,18 @@ def test_wrapping_of_the_critical_square_torus():
 
     at, below = wrapped(0.5, 4000), wrapped(0.48, 1500)
     for truth, of in (
-        (critical.WRAPPING_ALONG_AXIS, lambda w: w[:, 0]),
-        (critical.WRAPPING_ALONG_AXIS, lambda w: w[:, 1]),
-        (critical.WRAPPING_EITHER, lambda w: w.any(axis=1)),
-        (critical.WRAPPING_BOTH, lambda w: w.all(axis=1)),
+        (literature.WRAPPING_ALONG_AXIS, lambda w: w[:, 0]),
+        (literature.WRAPPING_ALONG_AXIS, lambda w: w[:, 1]),
+        (literature.WRAPPING_EITHER, lambda w: w.any(axis=1)),
+        (literature.WRAPPING_BOTH, lambda w: w.all(axis=1)),
     ):
         mean, error = mean_and_error(of(at))
         # Corrections to the infinite torus are below 0.003 at this length (Newman and Ziff 2001).
         assert_close(mean, truth, error, bias=0.003)
         mean, error = mean_and_error(of(below))
         assert_far(mean, truth, error)
-    either, both = critical.WRAPPING_EITHER, critical.WRAPPING_BOTH
-    assert either + both == pytest.approx(2 * critical.WRAPPING_ALONG_AXIS, abs=1e-12)
+    either, both = literature.WRAPPING_EITHER, literature.WRAPPING_BOTH
+    assert either + both == pytest.approx(2 * literature.WRAPPING_ALONG_AXIS, abs=1e-12)
 
 
 # ---- growth
@@ -629,7 +626,7 @@ def test_growth_equals_a_plain_search(dimension, p, kind):
     p = min(1.15 * p, 0.9) if kind == "site" else p
     loops, least = 0, 10 if dimension < 5 else 100
     for seed in range(8):
-        grown = grow_cluster(dimension, p, 2000, kind, rng=seed, min_size=least)
+        grown = grow_from_origin(dimension, p, 2000, kind, rng=seed, min_size=least)
         if not grown.whole:
             continue
         for attempt in range(100):
@@ -651,7 +648,7 @@ def test_growth_equals_a_plain_search(dimension, p, kind):
     [(2, 0.499, "bond"), (2, 0.6, "site"), (3, 0.32, "site"), (6, 0.1, "bond")],
 )
 def test_grown_clusters_are_clusters(dimension, p, kind):
-    grown = grow_cluster(dimension, p, 5000, kind, rng=2, min_size=1000)
+    grown = grow_from_origin(dimension, p, 5000, kind, rng=2, min_size=1000)
     x = grown.coordinates
     size = grown.tree.n_sites
     assert 1000 <= size <= 5000
@@ -668,7 +665,7 @@ def test_grown_clusters_are_clusters(dimension, p, kind):
     Graph.from_bonds(size, low, high)
     Tree.from_parent(grown.tree.parent, grown.tree.start)
     # Depths are shortest ways: all bonds together make none shorter.
-    np.testing.assert_array_equal(graph.distance(0), grown.tree.depth())
+    np.testing.assert_array_equal(graph.distances_from(0), grown.tree.depth())
     shortest = csgraph.dijkstra(graph.to_sparse(), indices=0, directed=False)
     np.testing.assert_array_equal(shortest, grown.tree.depth())
     assert np.all(np.diff(grown.tree.depth()) >= 0)
@@ -698,7 +695,7 @@ def test_statistics_are_those_of_the_clusters(dimension, p, kind):
     got = grow_statistics(dimension, p, n, most, kind, rng=7)
     none = np.zeros(0, np.int32)
     for i in range(n):
-        memory = hypercubic._growth_memory(dimension, p, most, kind)
+        memory = growing._workspace(dimension, p, most, kind)
         arguments = memory.arguments(np.uint64(bits(key, np.uint64(i))))
         size, n_loops, code = kernels.grow(*arguments, none, none)
         assert got.size[i] == size
@@ -811,7 +808,7 @@ def test_high_dimensions_are_close_to_the_bethe_lattice():
 @pytest.mark.parametrize("kind", KINDS)
 def test_growth_at_the_ends(kind):
     for dimension in (1, 3, 8):
-        alone = grow_cluster(dimension, 0.0, 100, kind)
+        alone = grow_from_origin(dimension, 0.0, 100, kind)
         assert (alone.tree.n_sites, alone.low.size, alone.whole) == (1, 0, True)
         assert alone.coordinates.tolist() == [[0] * dimension]
         assert alone.graph.n_sites == 1
@@ -819,7 +816,7 @@ def test_growth_at_the_ends(kind):
         assert none.size.tolist() == [1] * 7
         assert none.radius_squared.tolist() == [0.0] * 7
         assert none.depth.tolist() == none.loops.tolist() == [0] * 7
-        full = grow_cluster(dimension, 1.0, 1000, kind)
+        full = grow_from_origin(dimension, 1.0, 1000, kind)
         assert (full.tree.n_sites, full.whole) == (1000, False)
         # Everything open: chemical distance is the distance along the axes.
         steps = np.abs(full.coordinates.astype(int)).sum(axis=1)
@@ -829,27 +826,27 @@ def test_growth_at_the_ends(kind):
         assert not stopped.whole.any()
         assert stopped.loops.tolist() == stopped.depth.tolist() == [-1] * 3
         assert stopped.radius_squared.tolist() == [-1.0] * 3
-    diamond = grow_cluster(2, 1.0, 2 * 9**2 + 2 * 9 + 1, kind)
+    diamond = grow_from_origin(2, 1.0, 2 * 9**2 + 2 * 9 + 1, kind)
     assert np.bincount(diamond.tree.depth()).tolist() == [1] + [4 * r for r in range(1, 10)]
-    only = grow_cluster(2, 1.0, 1, kind)
+    only = grow_from_origin(2, 1.0, 1, kind)
     assert (only.tree.n_sites, only.whole) == (1, False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_largest_size_stops_growth_and_nothing_else(kind):
     p = 0.5 if kind == "bond" else 0.59
-    whole = grow_cluster(2, p, 100_000, kind, rng=1)
+    whole = grow_from_origin(2, p, 100_000, kind, rng=1)
     seed = 1
     while not (whole.whole and whole.tree.n_sites > 50):
         seed += 1
-        whole = grow_cluster(2, p, 100_000, kind, rng=seed)
+        whole = grow_from_origin(2, p, 100_000, kind, rng=seed)
     size = whole.tree.n_sites
-    same = grow_cluster(2, p, size, kind, rng=seed)
+    same = grow_from_origin(2, p, size, kind, rng=seed)
     assert same.whole
     np.testing.assert_array_equal(same.coordinates, whole.coordinates)
     np.testing.assert_array_equal(same.low, whole.low)
     for most in (size - 1, size // 2):
-        part = grow_cluster(2, p, most, kind, rng=seed)
+        part = grow_from_origin(2, p, most, kind, rng=seed)
         assert not part.whole
         assert part.tree.n_sites == most
         np.testing.assert_array_equal(part.coordinates, whole.coordinates[:most])
@@ -860,8 +857,8 @@ def test_largest_size_stops_growth_and_nothing_else(kind):
 
 def test_clusters_below_the_least_size_are_grown_again():
     p, least = 0.3, 15
-    first = [grow_cluster(2, p, 1000, rng=seed).tree.n_sites for seed in range(300)]
-    again = [grow_cluster(2, p, 1000, rng=seed, min_size=least) for seed in range(300)]
+    first = [grow_from_origin(2, p, 1000, rng=seed).tree.n_sites for seed in range(300)]
+    again = [grow_from_origin(2, p, 1000, rng=seed, min_size=least) for seed in range(300)]
     sizes = np.array([grown.tree.n_sites for grown in again])
     assert sizes.min() >= least
     big = np.array(first) >= least
@@ -879,7 +876,7 @@ def test_clusters_below_the_least_size_are_grown_again():
     key = next(
         k for k in range(10_000) if kernel_size(2, p, Streams(0).key("clusters", k)) >= least
     )
-    alone = hypercubic._growth_memory(2, p, 1000, "bond")
+    alone = growing._workspace(2, p, 1000, "bond")
     none = np.zeros(0, np.int32)
     size, _, _ = kernels.grow(*alone.arguments(Streams(0).key("clusters", key)), none, none)
     np.testing.assert_array_equal(again[0].tree.parent, alone.parent[:size])
@@ -887,11 +884,11 @@ def test_clusters_below_the_least_size_are_grown_again():
         ValueError,
         match=r"none of 10 clusters reached 50 sites at probability 0\.1\. Raise it, lower min_size",
     ):
-        grow_cluster(2, 0.1, 100, min_size=50, max_tries=10)
+        grow_from_origin(2, 0.1, 100, min_size=50, max_tries=10)
 
 
 def kernel_size(dimension, p, key, kind="bond"):
-    memory = hypercubic._growth_memory(dimension, p, 1000, kind)
+    memory = growing._workspace(dimension, p, 1000, kind)
     none = np.zeros(0, np.int32)
     return kernels.grow(*memory.arguments(key), none, none)[0]
 
@@ -899,18 +896,16 @@ def kernel_size(dimension, p, key, kind="bond"):
 def test_clusters_that_leave_the_numbered_box_are_refused(monkeypatch):
     # With 8 bits a coordinate no cluster that fits in memory gets there (at p = 1 it would hold all sites
     # within 127 steps); three bits, -3 to 3, show what happens.
-    grow_memory = hypercubic._growth_memory
-    monkeypatch.setattr(
-        hypercubic, "_growth_memory", lambda *given: replace(grow_memory(*given), width=3)
-    )
+    grow_memory = growing._workspace
+    monkeypatch.setattr(growing, "_workspace", lambda *given: replace(grow_memory(*given), width=3))
     for dimension in (2, 8):
         message = rf"the cluster left the box of {min(64 // dimension, 31)} bits a coordinate"
         with pytest.raises(ValueError, match=message + ".* Lower max_size"):
-            grow_cluster(dimension, 1.0, 1_000_000)
+            grow_from_origin(dimension, 1.0, 1_000_000)
         with pytest.raises(ValueError, match=message):
             grow_statistics(dimension, 1.0, 2, 1_000_000)
     # Short of that the numbers hold: all but one site of the diamond of radius 3.
-    diamond = grow_cluster(2, 1.0, 24)
+    diamond = grow_from_origin(2, 1.0, 24)
     steps = np.abs(diamond.coordinates).sum(axis=1)
     assert np.bincount(steps).tolist() == [1, 4, 8, 11]
     np.testing.assert_array_equal(steps, diamond.tree.depth())
@@ -920,10 +915,10 @@ def test_clusters_that_leave_the_numbered_box_are_refused(monkeypatch):
 
 
 def test_thresholds_and_exponents():
-    assert hypercubic.HypercubicLattice(3, 4, "site").critical_probability == 0.31160768
-    assert critical.hypercubic_threshold(2) == 0.5
+    assert HypercubicLattice(3, 4, "site").critical_probability == 0.31160768
+    assert literature.hypercubic_threshold(2) == 0.5
     for kind in KINDS:
-        values = [critical.hypercubic_threshold(d, kind) for d in range(1, 9)]
+        values = [literature.hypercubic_threshold(d, kind) for d in range(1, 9)]
         assert values[0] == 1.0
         assert np.all(np.diff(values) < 0)
         # Above the Bethe lattice's 1/(2d - 1), and closer to it the higher d.
@@ -931,12 +926,12 @@ def test_thresholds_and_exponents():
         assert min(excess[1:]) > 0
         assert np.all(np.diff(excess[1:]) < 0)
     assert all(
-        critical.hypercubic_threshold(d, "site") > critical.hypercubic_threshold(d)
+        literature.hypercubic_threshold(d, "site") > literature.hypercubic_threshold(d)
         for d in range(2, 9)
     )
-    assert "Kesten" in critical.threshold_source(2)
+    assert "Kesten" in literature.threshold_source(2)
     for d in range(2, 6):
-        e = critical.critical_exponents(d)
+        e = literature.critical_exponents(d)
         # Hyperscaling, to the digits given.
         assert e.fisher_exponent == pytest.approx(1 + d / e.fractal_dimension, abs=2e-4)
         product_ = e.cutoff_exponent * e.correlation_exponent * e.fractal_dimension
@@ -945,16 +940,16 @@ def test_thresholds_and_exponents():
             1.33, abs=0.04
         )  # Alexander and Orbach: 4/3, nearly
     for d in (6, 7, 20):
-        e = critical.critical_exponents(d)
+        e = literature.critical_exponents(d)
         assert (e.rank_exponent, e.spectral_dimension, e.free_field_exponent) == (1.0, 4 / 3, 0.5)
         assert e.cluster_exponent() == 0.5
         assert e.dimension == d
     with pytest.raises(ValueError, match=r"dimension must be in \[1, 8\]; got 9"):
-        critical.hypercubic_threshold(9)
+        literature.hypercubic_threshold(9)
     with pytest.raises(ValueError, match=r"unknown kind 'bonds'; .*Did you mean 'bond'"):
-        critical.hypercubic_threshold(2, "bonds")
+        literature.hypercubic_threshold(2, "bonds")
     with pytest.raises(ValueError, match=r"dimension must be in \[2, inf\]; got 1"):
-        critical.critical_exponents(1)
+        literature.critical_exponents(1)
 
 
 # ---- wrong input
@@ -979,7 +974,7 @@ def test_wrong_input_messages():
         with pytest.raises(ValueError, match=r"probability must lie in \[0, 1\]; got"):
             percolate(box, p)
         with pytest.raises(ValueError, match=r"probability must lie in \[0, 1\]; got"):
-            grow_cluster(2, p)
+            grow_from_origin(2, p)
         with pytest.raises(ValueError, match=r"probability must lie in \[0, 1\]; got"):
             grow_statistics(2, p, 5, 100)
     with pytest.raises(ValueError, match="probability must be finite"):
@@ -1007,7 +1002,7 @@ def test_boxes_beyond_memory_are_refused_before_they_are_made():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checks, "available_memory", lambda: 10**5)
         with pytest.raises(ResourceError, match=r"a cluster of 1073741824 sites .*Lower max_size"):
-            grow_cluster(3, 0.2, 2**30)
+            grow_from_origin(3, 0.2, 2**30)
         with pytest.raises(ResourceError, match=r"a cluster of 1000000 sites .*Lower max_size"):
             grow_statistics(3, 0.2, 5, 10**6)
         with pytest.raises(ResourceError, match=r"a sweep over 20000 bonds .*Lower length"):
@@ -1045,15 +1040,15 @@ def test_wrong_sweeps_are_refused():
 
 def test_wrong_growth_is_refused():
     with pytest.raises(ValueError, match=r"min_size must be in \[1, 100\]; got 101"):
-        grow_cluster(2, 0.1, 100, min_size=101)
+        grow_from_origin(2, 0.1, 100, min_size=101)
     with pytest.raises(ValueError, match=r"max_size must be in \[1, 1073741824\]; got 2147483648"):
-        grow_cluster(2, 0.1, 2**31)
+        grow_from_origin(2, 0.1, 2**31)
     with pytest.raises(ValueError, match=r"dimension must be in \[1, 8\]; got 9"):
-        grow_cluster(9, 0.1, 10)
+        grow_from_origin(9, 0.1, 10)
     with pytest.raises(ValueError, match=r"unknown kind 'Site'.*Did you mean 'site'"):
         grow_statistics(2, 0.1, 5, 10, "Site")
     with pytest.raises(ValueError, match=r"max_tries must be in \[1, inf\]; got 0"):
-        grow_cluster(2, 0.1, 10, max_tries=0)
+        grow_from_origin(2, 0.1, 10, max_tries=0)
     with pytest.raises(ValueError, match=r"n_clusters must be in \[1, inf\]; got 0"):
         grow_statistics(2, 0.1, 0, 10)
     with pytest.raises(ValueError, match=r"first must be in \[0, inf\]; got -1"):
@@ -1064,7 +1059,7 @@ def test_whole_floats_count_as_integers():
     lattice = HypercubicLattice(2.0, 10.0)
     assert isinstance(lattice.dimension, int)
     assert isinstance(lattice.length, int)
-    assert grow_cluster(2.0, 0.3, 1e3).coordinates.shape[1] == 2
+    assert grow_from_origin(2.0, 0.3, 1e3).coordinates.shape[1] == 2
 
 
 def test_graph_where_nothing_is_open_is_refused():
@@ -1083,9 +1078,9 @@ SCRIPT = """
 import hashlib, warnings
 import numpy as np
 warnings.simplefilter("ignore", RuntimeWarning)  # uint64 wraps around; NumPy scalars say so
-from percolaw.clusters.hypercubic import (
-    HypercubicLattice, grow_cluster, grow_statistics, percolate, sweep,
-)
+from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
+from percolaw.clusters.hypercubic.grown import grow_from_origin, grow_statistics
+from percolaw.clusters.hypercubic.newman_ziff import sweep
 
 def digest(seed):
     pure, drawn = hashlib.sha256(), hashlib.sha256()
@@ -1109,7 +1104,7 @@ def digest(seed):
                 if periodic:
                     got = sweep(lattice, seed, n_open=np.arange(0, lattice.n_sites, 7))
                     add(got.largest, got.square, got.loops, got.wrapped, to=drawn)
-            grown = grow_cluster(dimension, 0.9 * p, 80, kind, seed, min_size=3)
+            grown = grow_from_origin(dimension, 0.9 * p, 80, kind, seed, min_size=3)
             add(grown.tree.parent, grown.coordinates, grown.low, grown.high, [grown.whole])
             many = grow_statistics(dimension, 0.9 * p, 10, 40, kind, seed)
             add(many.size, many.depth, many.loops, np.rint(1e6 * many.radius_squared))

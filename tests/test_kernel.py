@@ -20,12 +20,11 @@ from threadpoolctl import threadpool_limits
 
 from percolaw import checks
 from percolaw.covariance import JITTERS, Gaussian, Matern, NetworkGaussianProcess, NeuralTangent
-from percolaw.errors import PercolawError, ResourceError
+from percolaw.errors import ResourceError
 from percolaw.experiments.kernel_scaling import N_DRAWS, NETWORK, KernelScaling
 from percolaw.experiments.tasks import approximation_order, matern_name, teachers
 from percolaw.experiments.teachers import Teachers
-from percolaw.learners import kernel as learner
-from percolaw.learners.kernel import ConvergenceError, KernelRegression, nested_curve
+from percolaw.learners.kernel import KernelRegression, nested_curve
 from percolaw.targets.linear import LinearTeacher
 
 KERNELS = [
@@ -121,7 +120,7 @@ def test_against_dense_algebra(kernel, ridge):
     expected = by_hand(kernel, x, y, q, ridge)[0]
     scale = max(1.0, float(np.abs(fitted.weights).max()))
     np.testing.assert_allclose(fitted.predict(q), expected, rtol=0, atol=1e-8 * scale)
-    assert (fitted.ridge, fitted.n_iterations, fitted.validation) == (ridge, 0, ())
+    assert (fitted.ridge, fitted.validation) == (ridge, ())
     assert fitted.weights.shape == y.shape
 
 
@@ -136,10 +135,9 @@ def test_interpolates_without_a_ridge(kernel):
     assert np.abs(smooth.predict(x) - y).max() > 1e-2, "a ridge smooths"
 
 
-@pytest.mark.parametrize("solver", ["cholesky", "iterative"])
-def test_outputs_are_learned_side_by_side(solver):
+def test_outputs_are_learned_side_by_side():
     x, y, q = task(4)
-    model = KernelRegression(Matern(1.5), 1e-2, solver, tolerance=1e-12)
+    model = KernelRegression(Matern(1.5), 1e-2)
     together = model.fit(x, y).predict(q)
     assert together.shape == (40, 3)
     for j in range(3):
@@ -182,13 +180,8 @@ def test_threads_change_nothing_beyond_rounding():
         for n_threads in (1, 2):
             with threadpool_limits(n_threads, user_api="blas"):
                 curve = nested_curve(kernel, x, y, q, [50, 300])
-                fits = [
-                    KernelRegression(kernel, 1e-2, solver, tolerance=1e-10, n_centres=50)
-                    .fit(x, y)
-                    .predict(q)
-                    for solver in ("cholesky", "iterative")
-                ]
-                found.append((curve.prediction, curve.variance, *fits))
+                fitted = KernelRegression(kernel, 1e-2).fit(x, y)
+                found.append((curve.prediction, curve.variance, fitted.predict(q)))
         for one, two in zip(*found, strict=True):
             np.testing.assert_allclose(one, two, rtol=0, atol=1e-6)
 
@@ -196,8 +189,7 @@ def test_threads_change_nothing_beyond_rounding():
 def test_inputs_stay_as_they_are():
     x, y, q = task(8)
     kept = x.copy(), y.copy(), q.copy()
-    for solver in ("cholesky", "iterative"):
-        KernelRegression(Matern(), (1e-3, 1e-1), solver).fit(x, y).predict(q)
+    KernelRegression(Matern(), (1e-3, 1e-1)).fit(x, y).predict(q)
     nested_curve(Matern(), x, y, q, [10, 100])
     for now, before in zip((x, y, q), kept, strict=True):
         np.testing.assert_array_equal(now, before)
@@ -324,11 +316,10 @@ def test_tangent_kernel_without_biases_is_homogeneous(depth):
 
 
 @pytest.mark.parametrize("ridge", [1e-2, 3.0])
-@pytest.mark.parametrize("solver", ["cholesky", "iterative"])
-def test_linear_student_is_ridge_regression(solver, ridge):
+def test_linear_student_is_ridge_regression(ridge):
     x, y, q = task(16, d=4)
     theirs = Ridge(alpha=ridge, fit_intercept=False).fit(x / 2.0, y)  # features x / sqrt(d)
-    ours = KernelRegression(Linear(), ridge, solver, tolerance=1e-12).fit(x, y)
+    ours = KernelRegression(Linear(), ridge).fit(x, y)
     np.testing.assert_allclose(ours.predict(q), theirs.predict(q / 2.0), rtol=0, atol=1e-8)
 
 
@@ -344,7 +335,6 @@ def test_jitter_is_reported():
     assert np.abs(fitted.predict(x + 0.003) - np.sin(x[:, 0] + 0.003)).max() < 1e-4
     assert KernelRegression(Gaussian(1.0), 1e-3).fit(x, y).jitter == 0.0, "the ridge is enough"
     assert KernelRegression(Gaussian(0.02)).fit(x, y).jitter == 0.0
-    assert KernelRegression(Gaussian(1.0), 1e-3, "iterative").fit(x, y).jitter == 0.0
 
 
 def test_duplicates_are_averaged():
@@ -380,8 +370,7 @@ def test_duplicates_that_contradict_each_other_are_refused_or_averaged():
 # --- the choice of a ridge
 
 
-@pytest.mark.parametrize("solver", ["cholesky", "iterative"])
-def test_ridge_is_the_best_on_points_held_out(monkeypatch, solver):
+def test_ridge_is_the_best_on_points_held_out(monkeypatch):
     x, y, q = task(19, n=150)
     ridges = (1e-4, 1e-2, 1.0, 100.0)
     solved = []
@@ -392,7 +381,7 @@ def test_ridge_is_the_best_on_points_held_out(monkeypatch, solver):
         return plain(self, points, values, ridge, tried)
 
     monkeypatch.setattr(KernelRegression, "_solve", spy)
-    model = KernelRegression(Matern(0.5), ridges, solver, validation=0.3, tolerance=1e-10, rng=4)
+    model = KernelRegression(Matern(0.5), ridges, validation=0.3, rng=4)
     fitted = model.fit(x, y)
     assert [s[2] for s in solved[:-1]] == list(ridges)
     assert [r for r, _ in fitted.validation] == list(ridges)
@@ -429,133 +418,6 @@ def test_split_follows_the_seed():
     assert backwards.validation == found[0][::-1]
     one = KernelRegression(ridge=[0.1]).fit(x, y)
     assert (one.ridge, one.validation) == (0.1, ())
-
-
-# --- iterations
-
-
-@pytest.mark.parametrize("held", [True, False], ids=["matrix held", "rows made anew"])
-@pytest.mark.parametrize("n_centres", [1, 30, 5000])
-@pytest.mark.parametrize("n_outputs", [None, 3])
-def test_iterations_agree_with_the_factorisation(monkeypatch, held, n_centres, n_outputs):
-    x, y, q = task(21, n=400)
-    y = y[:, 0] if n_outputs is None else y
-    kernel, ridge = Matern(1.5), 1e-2
-    exact = KernelRegression(kernel, ridge, "cholesky").fit(x, y)
-    norm = np.linalg.norm(y, axis=0)
-    steps = []
-    if not held:
-        # Enough for the preconditioner of 400 centres, too little for the matrix.
-        monkeypatch.setattr(checks, "available_memory", lambda: 16 * 400 * 400)
-    for tolerance in (1e-3, 1e-6, 1e-10):
-        found = KernelRegression(
-            kernel, ridge, "iterative", tolerance=tolerance, n_centres=n_centres
-        ).fit(x, y)
-        residual = np.linalg.norm(dense(kernel, x, ridge) @ found.weights - y, axis=0)
-        assert np.all(residual <= 1.01 * tolerance * norm)
-        # |w - w*| <= |residual| / ridge, and kernel values are at most 1.
-        gap = np.linalg.norm(found.weights - exact.weights, axis=0)
-        assert np.all(gap <= 1.01 * tolerance * norm / ridge + 1e-9)
-        assert np.abs(found.predict(q) - exact.predict(q)).max() <= 300 * tolerance
-        steps.append(found.n_iterations)
-    assert steps == sorted(steps)
-    if n_centres == 5000:
-        assert steps[-1] <= 5, "the preconditioner is the inverse"
-    elif n_centres == 1:
-        assert steps[-1] > 20
-
-
-def test_matrix_is_held_only_where_there_is_room(monkeypatch):
-    x, y, _ = task(22, n=300)
-    calls = []
-
-    class Counted(Matern):
-        def __call__(self, a, b):
-            calls.append(a.shape[0] * b.shape[0])
-            return super().__call__(a, b)
-
-    model = KernelRegression(Counted(1.5), 1e-2, "iterative", n_centres=20)
-    steps = model.fit(x, y).n_iterations
-    roomy = sum(calls)
-    assert roomy == 300 * 300 + 300 * 20 + 20 * 20, "every element once"
-    calls.clear()
-    monkeypatch.setattr(checks, "available_memory", lambda: 16 * 300 * 300)
-    again = model.fit(x, y)
-    assert again.n_iterations == steps > 3
-    assert sum(calls) == roomy + steps * 300 * 300, "rows anew in every step"
-
-
-def test_more_centres_take_fewer_steps():
-    x, y, _ = task(23, n=500)
-    steps = [
-        KernelRegression(Matern(2.5), 1e-3, "iterative", n_centres=m).fit(x, y).n_iterations
-        for m in (5, 50, 500)
-    ]
-    assert steps[0] > steps[1] > steps[2]
-
-
-def test_auto_iterates_beyond_the_limit(monkeypatch):
-    x, y, q = task(24)
-    assert KernelRegression(Matern(), 1e-2).fit(x, y).n_iterations == 0
-    monkeypatch.setattr(learner, "CHOLESKY_LIMIT", 100)
-    model = KernelRegression(Matern(), 1e-2, n_centres=10, tolerance=1e-10)
-    found = model.fit(x, y)
-    assert found.n_iterations > 0
-    np.testing.assert_allclose(
-        found.predict(q), by_hand(Matern(), x, y, q, 1e-2)[0], rtol=0, atol=1e-7
-    )
-
-
-def test_zero_values_and_columns():
-    x, y, q = task(25)
-    model = KernelRegression(Matern(), 1e-2, "iterative", n_centres=10)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        zero = model.fit(x, np.zeros(120))
-        assert zero.n_iterations == 0
-        np.testing.assert_array_equal(zero.predict(q), 0.0)
-        mixed = model.fit(x, np.stack([np.zeros(120), y[:, 0]], axis=1)).predict(q)
-    np.testing.assert_array_equal(mixed[:, 0], 0.0)
-    np.testing.assert_allclose(mixed[:, 1], model.fit(x, y[:, 0]).predict(q), atol=1e-6)
-
-
-def test_iterations_that_end_too_early_are_an_error_with_a_remedy():
-    x, y, _ = task(26, n=300)
-    model = KernelRegression(Matern(), 1e-4, "iterative", max_iterations=3, n_centres=2)
-    with pytest.raises(
-        ConvergenceError, match=r"3 iterations.*residual is .*tolerance 1\.0e-06"
-    ) as e:
-        model.fit(x, y)
-    assert re.search(r"Raise ridge, n_centres or max_iterations", str(e.value))
-    assert isinstance(e.value, PercolawError)
-    assert isinstance(e.value, ArithmeticError)
-
-
-def test_exactly_enough_iterations_are_enough():
-    x, y, _ = task(27, n=200)
-    options = {"kernel": Matern(), "ridge": 1e-2, "solver": "iterative", "n_centres": 20}
-    n = KernelRegression(**options).fit(x, y).n_iterations
-    assert KernelRegression(**options, max_iterations=n).fit(x, y).n_iterations == n
-    with pytest.raises(ConvergenceError):
-        KernelRegression(**options, max_iterations=n - 1).fit(x, y)
-
-
-def test_iterations_need_a_ridge(monkeypatch):
-    x, y, _ = task(28)
-    with pytest.raises(ValueError, match=r"ridge above 0; got 0.*ridge=1e-6.*solver='cholesky'"):
-        KernelRegression(solver="iterative").fit(x, y)
-    monkeypatch.setattr(learner, "CHOLESKY_LIMIT", 100)
-    with pytest.raises(ValueError, match="ridge above 0"):
-        KernelRegression().fit(x, y)
-
-
-def test_iterations_use_the_exact_diagonal():
-    """With it they reach the tolerance; a diagonal from rounded distances is off by 1e-8."""
-    x, y, _ = task(29, n=300)
-    kernel, ridge, tolerance = Matern(0.5), 1e-8, 1e-9
-    found = KernelRegression(kernel, ridge, "iterative", tolerance=tolerance).fit(x, y)
-    residual = np.linalg.norm(dense(kernel, x, ridge) @ found.weights - y, axis=0)
-    assert np.all(residual <= 3 * tolerance * np.linalg.norm(y, axis=0))
 
 
 # --- the whole curve from one factorisation
@@ -618,7 +480,7 @@ def test_variance_at_training_points_is_what_the_ridge_leaves():
 # --- refusals
 
 
-@pytest.mark.parametrize("work", ["cholesky", "iterative", "several ridges", "curve"])
+@pytest.mark.parametrize("work", ["one ridge", "several ridges", "curve"])
 def test_memory_is_checked_before_the_work(monkeypatch, work):
     class Untouched(Matern):
         def __call__(self, x, y):
@@ -633,12 +495,12 @@ def test_memory_is_checked_before_the_work(monkeypatch, work):
             return nested_curve(kernel, x, y, q, [1000])
         if work == "several ridges":
             return KernelRegression(kernel, (0.1, 1.0)).fit(x, y)
-        return KernelRegression(kernel, 1e-2, work).fit(x, y)
+        return KernelRegression(kernel, 1e-2).fit(x, y)
 
     with pytest.raises(ResourceError, match=r"[\d.]+ MiB of memory and 1 MiB are available") as e:
         run()
     need = float(re.search(r"needs ([\d.]+) MiB", str(e.value)).group(1)) * 2**20
-    least = {"iterative": 16e6, "several ridges": 5.12e6, "curve": 8e3 * 1040}.get(work, 8e6)
+    least = {"several ridges": 5.12e6, "curve": 8e3 * 1040}.get(work, 8e6)
     assert need == pytest.approx(least, rel=0.3)
     assert str(e.value).rstrip().endswith("."), "a remedy follows"
 
@@ -657,13 +519,8 @@ FIT = [
     ({"ridge": (0.1, -2.0)}, None, "ridge must be .*-2"),
     ({"ridge": math.nan}, None, "ridge must be finite"),
     ({"ridge": math.inf}, None, "ridge must be finite"),
-    ({"solver": "cholesk"}, None, "unknown solver 'cholesk'.*Did you mean 'cholesky'"),
-    ({"solver": "iteratif"}, None, "Did you mean 'iterative'"),
     ({"ridge": (0.1, 1.0), "validation": 1.5}, None, "validation must be"),
     ({"ridge": (0.1, 1.0), "validation": 0.0}, None, "validation must be"),
-    ({"ridge": 0.1, "solver": "iterative", "tolerance": 0.0}, None, "tolerance must be"),
-    ({"ridge": 0.1, "solver": "iterative", "n_centres": 0}, None, "n_centres must be"),
-    ({"ridge": 0.1, "solver": "iterative", "max_iterations": 0}, None, "max_iterations must be"),
 ]
 
 

@@ -17,11 +17,16 @@ import pytest
 from small_graphs import distances
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
-from percolaw import critical
+from percolaw import hypercubic as literature
+from percolaw.bethe import BetheLattice
 from percolaw.cli.experiments import configure
-from percolaw.clusters import growth, hypercubic
+from percolaw.clusters import growth
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.growth import grow_stopped
+from percolaw.clusters.hypercubic import grown as growing
+from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
+from percolaw.clusters.hypercubic.grown import grow_from_origin
+from percolaw.clusters.hypercubic.newman_ziff import sweep
 from percolaw.experiments import boxes, sampling, tasks, toy
 from percolaw.experiments.base import canonical_json, plain
 from percolaw.experiments.boxes import BETHE, Boxes
@@ -34,7 +39,6 @@ from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
 from percolaw.experiments.sampling import CASES, FARTHEST, GREEDY, PRUNED, RANDOM, Sampling
 from percolaw.graph import Graph
-from percolaw.lattice import BetheLattice
 from percolaw.learners.tree_nearest import TreeNearest
 from percolaw.rng import Streams
 from percolaw.runs.store import strict_json
@@ -330,7 +334,7 @@ def test_log_slopes_are_least_squares():
 
 def test_exponents_of_the_literature_hang_together():
     """Relations that they must obey, to the digits given."""
-    every = [critical.critical_exponents(d) for d in range(2, 9)]
+    every = [literature.critical_exponents(d) for d in range(2, 9)]
     for e in every[:5]:
         assert e.fisher_exponent == pytest.approx(1 + e.dimension / e.fractal_dimension, abs=2e-4)
         assert e.cutoff_exponent == pytest.approx(
@@ -366,25 +370,27 @@ def test_thresholds_near_their_expansion():
         s = 1.0 / (2 * d - 1)
         bond = s + 2.5 * s**3 + 7.5 * s**4 + 57 * s**5
         site = s + 1.5 * s**2 + 3.75 * s**3 + 20.75 * s**4
-        assert critical.hypercubic_threshold(d) == pytest.approx(bond, rel=0.006)
-        assert critical.hypercubic_threshold(d, "site") == pytest.approx(site, rel=0.015)
-        assert critical.hypercubic_threshold(d) > s
+        assert literature.hypercubic_threshold(d) == pytest.approx(bond, rel=0.006)
+        assert literature.hypercubic_threshold(d, "site") == pytest.approx(site, rel=0.015)
+        assert literature.hypercubic_threshold(d) > s
     for d in range(2, 9):
-        assert 1 / (2 * d - 1) < critical.hypercubic_threshold(d) <= 0.5
-        assert critical.hypercubic_threshold(d) < critical.hypercubic_threshold(d, "site") < 0.68
+        assert 1 / (2 * d - 1) < literature.hypercubic_threshold(d) <= 0.5
+        assert (
+            literature.hypercubic_threshold(d) < literature.hypercubic_threshold(d, "site") < 0.68
+        )
 
 
 @pytest.mark.parametrize("d", [0, 9, -1])
 def test_dimensions_without_a_threshold_are_refused(d):
     with pytest.raises(ValueError, match=rf"dimension must be in \[1, 8\]; got {d}"):
-        critical.hypercubic_threshold(d)
+        literature.hypercubic_threshold(d)
     with pytest.raises(ValueError, match=rf"dimension must be in \[1, 8\]; got {d}"):
-        critical.threshold_source(d)
+        literature.threshold_source(d)
     if d < 2:
         with pytest.raises(ValueError, match=r"dimension must be in \[2, inf\]"):
-            critical.critical_exponents(d)
+            literature.critical_exponents(d)
     else:
-        assert critical.critical_exponents(d).fractal_dimension == 4.0
+        assert literature.critical_exponents(d).fractal_dimension == 4.0
 
 
 # --- boxes ---------------------------------------------------------------------------------------
@@ -405,9 +411,9 @@ def test_boxes_hold_a_linear_function_on_clusters_largest_first(dimension, ratio
     start = data.tree.start
     # The same box again, for the coordinates.
     streams = Streams(3).child(dimension)
-    lattice = hypercubic.HypercubicLattice(dimension, SMALL.length(dimension))
+    lattice = HypercubicLattice(dimension, SMALL.length(dimension))
     assert abs(lattice.n_sites / SMALL.n_sites - 1) < 0.15
-    found = hypercubic.percolate(lattice, p, streams)
+    found = percolate(lattice, p, streams)
     met = found.clusters_of_random_sites(SMALL.n_draws, streams)
     part = found.graph(met[found.size[met] >= SMALL.min_size])
     np.testing.assert_array_equal(part.graph.start, start)
@@ -432,7 +438,7 @@ def test_boxes_hold_a_linear_function_on_clusters_largest_first(dimension, ratio
     ), "of random sites"
     # What is said of the box: of one without a surface, opened in the same order.
     torus = dataclasses.replace(lattice, periodic=True)
-    closed = hypercubic.percolate(torus, p, streams)
+    closed = percolate(torus, p, streams)
     assert row["n_sites"] == lattice.n_sites
     assert row["largest_share"] == closed.size.max() / lattice.n_sites
     assert row["loops_per_site"] == closed.n_loops / lattice.n_sites
@@ -452,8 +458,8 @@ WHOLE = dataclasses.replace(SMALL, n_draws=0)
 def test_whole_boxes_keep_exactly_the_clusters_that_are_large_enough(dimension, ratio):
     p = ratio * WHOLE.threshold(dimension)
     data, row, coordinates = boxes.draw(WHOLE, dimension, p, 3)
-    lattice = hypercubic.HypercubicLattice(dimension, WHOLE.length(dimension))
-    found = hypercubic.percolate(lattice, p, Streams(3).child(dimension))
+    lattice = HypercubicLattice(dimension, WHOLE.length(dimension))
+    found = percolate(lattice, p, Streams(3).child(dimension))
     large = found.size[found.size >= WHOLE.min_size]
     assert data.tree.sizes.tolist() == np.sort(large)[::-1].tolist()
     assert row["kept_share"] == pytest.approx(large.sum() / lattice.n_sites)
@@ -554,10 +560,10 @@ def test_the_statistics_of_boxes_have_no_surface():
     rows = [boxes.draw(b, 5, b.threshold(5), seed) for seed in range(3)]
     for data, row, _ in rows:
         assert data.tree.n_sites <= row["kept_share"] * row["n_sites"] + 0.5
-        lattice = hypercubic.HypercubicLattice(5, 8)
+        lattice = HypercubicLattice(5, 8)
         assert row["survival"][1] == pytest.approx(1 - (1 - b.threshold(5)) ** 10, abs=0.01)
         # Control: on free edges more sites are alone.
-        found = hypercubic.percolate(lattice, b.threshold(5), 0)
+        found = percolate(lattice, b.threshold(5), 0)
         alone = np.sum(found.size == 1) / lattice.n_sites
         assert alone > 1 - row["survival"][1] + 0.03
 
@@ -737,7 +743,7 @@ def test_lattices_have_names_and_exponents():
     assert boxes.cluster_exponent(6, False) == boxes.cluster_exponent(BETHE, False) == 0.5
     assert boxes.cluster_exponent(BETHE, True) == 0.0
     assert SMALL.threshold(BETHE) == 0.2
-    assert SMALL.threshold(3) == critical.hypercubic_threshold(3)
+    assert SMALL.threshold(3) == literature.hypercubic_threshold(3)
     for n_draws in (1, 0):
         few = Boxes(n_sites=1000, n_draws=n_draws, min_size=500)
         data, *_ = boxes.draw(few, 3, 0.01, 0)[:2]
@@ -773,7 +779,7 @@ def regime_rows(e=REGIMES, largest=1_000_000, change=None):
     rows = []
     for cell in e.cells():
         d, ratio = cell["dimension"], cell["ratio"]
-        known = critical.critical_exponents(6 if d == BETHE else d)
+        known = literature.critical_exponents(6 if d == BETHE else d)
         above = ratio == FULL or ratio > 1.0
         size = 4 * largest if ratio == FULL else largest
 
@@ -996,7 +1002,7 @@ def table_rows(e=TABLE, change=None):
     rows = []
     for cell in e.cells():
         d, kind = cell["dimension"], cell["kind"]
-        known = critical.critical_exponents(d)
+        known = literature.critical_exponents(d)
         off = 1.0 + 0.001 * rng.standard_normal()
         if kind == "sizes":
             s = np.unique(np.rint(np.geomspace(1, 1e6, 25)))
@@ -1016,7 +1022,7 @@ def table_rows(e=TABLE, change=None):
             found[FIELD] = 2.0 * n ** -(off * known.free_field_exponent + extra[FIELD])
         else:
             name = kind.split()[1]
-            known_p = critical.hypercubic_threshold(d, name)
+            known_p = literature.hypercubic_threshold(d, name)
             p = known_p * np.linspace(0.76, 1.24, 161)
             found = {"p": p}
             high = d >= 6
@@ -1057,7 +1063,7 @@ def test_the_literature_is_recovered_from_its_own_curves():
     assert set(verdicts(found).values()) == {"agrees"}
     assert len(found.claims) == 4 * len(TABLE_CLAIMS)
     for row in found.tables["table"]:
-        known = critical.critical_exponents(row["dimension"])
+        known = literature.critical_exponents(row["dimension"])
         for name, value in (
             ("tau", known.fisher_exponent),
             ("D", known.fractal_dimension),
@@ -1065,8 +1071,8 @@ def test_the_literature_is_recovered_from_its_own_curves():
             ("1/sigma", 1 / known.cutoff_exponent),
             ("c/D", known.cluster_exponent()),
             ("2/d_s - 1", known.free_field_exponent),
-            ("p_c bond", critical.hypercubic_threshold(row["dimension"])),
-            ("p_c site", critical.hypercubic_threshold(row["dimension"], "site")),
+            ("p_c bond", literature.hypercubic_threshold(row["dimension"])),
+            ("p_c site", literature.hypercubic_threshold(row["dimension"], "site")),
         ):
             assert row[name]["literature"] == pytest.approx(value)
             assert row[name]["measured"] == pytest.approx(value, rel=4e-3)
@@ -1136,7 +1142,7 @@ def test_the_largest_clusters_collapse_with_the_volume_above_six_dimensions():
     for row in rows:
         if row["kind"] == "threshold bond" and row["dimension"] >= 6:
             d = row["dimension"]
-            p = np.array(row["p"]) / critical.hypercubic_threshold(d) - 1.0
+            p = np.array(row["p"]) / literature.hypercubic_threshold(d) - 1.0
             for i, length in enumerate(TABLE._lengths(d)):
                 row[f"largest_{i}"] = length ** (-d / 3) * (1.0 + 30.0 * np.abs(p) * length**2.0)
     found = TABLE.conclude(rows)
@@ -1222,15 +1228,14 @@ def test_curves_of_tori_are_means_over_sweeps(kind):
     """Of each sweep's own curves, against the literature's p_c."""
     e = tiny_table(n_sweeps=3)
     row = e._threshold(2, kind, Streams(5))
-    p_c = critical.hypercubic_threshold(2, kind)
+    p_c = literature.hypercubic_threshold(2, kind)
     np.testing.assert_allclose(row["p"], p_c * np.linspace(0.76, 1.24, 161))
     for i, length in enumerate((10, 30)):
-        lattice = hypercubic.HypercubicLattice(2, length, kind, periodic=True)
+        lattice = HypercubicLattice(2, length, kind, periodic=True)
         total = lattice.n_bonds if kind == "bond" else lattice.n_sites
         records = np.unique(np.linspace(0.7 * p_c * total, 1.3 * p_c * total, 401).astype(int))
         curves = [
-            hypercubic.sweep(lattice, Streams(5).child(i, j), n_open=records).at(row["p"])
-            for j in range(3)
+            sweep(lattice, Streams(5).child(i, j), n_open=records).at(row["p"]) for j in range(3)
         ]
         largest = np.mean([c["largest_share"] for c in curves], axis=0)
         np.testing.assert_allclose(row[f"largest_{i}"], largest, rtol=1e-9)
@@ -1466,7 +1471,7 @@ def test_trees_measured_as_if_they_were_lattices_agree(monkeypatch):
     stretch = {"radius": 1.0, "loss": 0.0, "turns back": False}
 
     def statistics(d, p, n, max_size, rng):
-        assert p == critical.hypercubic_threshold(d)
+        assert p == literature.hypercubic_threshold(d)
         rng = rng.generator("evaluation", 1)
         lattice = BetheLattice(2 * d)
         size = lattice.site_size_law().sample(n, 1, 10**12, rng)
@@ -1488,8 +1493,8 @@ def test_trees_measured_as_if_they_were_lattices_agree(monkeypatch):
 
     grow = functools.lru_cache(grow_stopped)  # the same trees in every case
     monkeypatch.setattr(growth, "grow_stopped", grow)
-    monkeypatch.setattr(hypercubic, "grow_statistics", statistics)
-    monkeypatch.setattr(hypercubic, "grow_cluster", ball)
+    monkeypatch.setattr(growing, "grow_statistics", statistics)
+    monkeypatch.setattr(growing, "grow_from_origin", ball)
 
     def found():
         rows = [row for cell in e.cells() for row in e.measure(cell)]
@@ -1518,8 +1523,8 @@ def test_losses_of_balls_are_means_over_directions_and_walks():
     e = MeanFieldCheck(field_size=10_000, n_balls=1)
     row = e._learning(5, Streams(1))
     own = Streams(1).child(0)
-    p = critical.hypercubic_threshold(5)
-    ball = hypercubic.grow_cluster(5, p, 10_000, rng=own, min_size=10_000)
+    p = literature.hypercubic_threshold(5)
+    ball = grow_from_origin(5, p, 10_000, rng=own, min_size=10_000)
     tree = grow_stopped(BetheLattice(10), 10_000, own)
     order = own.generator("split").permutation(10_000)
     walks = [TreeWalk(standardized=False).sample(tree, seed).value for seed in range(200)]
@@ -1926,7 +1931,7 @@ def test_all_clusters_are_learned():
         assert Learnability(**given.config).boxes.n_draws == 0
     e = Learnability(boxes=dataclasses.replace(WHOLE, n_sites=10_000), n_seeds=1, budgets=(50,))
     (row,) = e.measure({"dimension": 2, "ratio": 1.0, "seed": 3})
-    found = hypercubic.percolate(hypercubic.HypercubicLattice(2, 100), 0.5, Streams(3).child(2))
+    found = percolate(HypercubicLattice(2, 100), 0.5, Streams(3).child(2))
     assert row["total"] == found.size[found.size >= 30].sum()
 
 
@@ -2016,7 +2021,9 @@ def test_bad_regimes_are_refused(fields, message):
 
 
 def test_dimensions_of_lattice_points():
-    assert tasks.dimension("lattice d = 3, p_c") == critical.critical_exponents(3).fractal_dimension
+    assert (
+        tasks.dimension("lattice d = 3, p_c") == literature.critical_exponents(3).fractal_dimension
+    )
     assert tasks.dimension("lattice d = 3, 1 p_c") == tasks.dimension("lattice d = 3, p_c")
     assert tasks.dimension("lattice d = 2, 1.3 p_c") == 2.0
     assert tasks.dimension("lattice d = 8, 1.05 p_c") == 8.0

@@ -8,10 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from percolaw.covariance import LayerTangent, NeuralTangent  # noqa: E402
+from percolaw.learners.neural.config import Student, Training  # noqa: E402
 from percolaw.learners.neural.limit import tangent_limit  # noqa: E402
-from percolaw.learners.neural.measures import tangent_kernel  # noqa: E402
-from percolaw.learners.neural.networks import MLP, Transformer  # noqa: E402
-from percolaw.learners.neural.training import Student, Training, train  # noqa: E402
+from percolaw.learners.neural.mlp import MLP  # noqa: E402
+from percolaw.learners.neural.network import ForwardPass, rate_factor, unflatten  # noqa: E402
+from percolaw.learners.neural.tangent_kernel import tangent_kernel  # noqa: E402
+from percolaw.learners.neural.training import train  # noqa: E402
+from percolaw.learners.neural.transformer import Transformer  # noqa: E402
 
 X = np.random.default_rng(0).standard_normal((10, 4))
 WIDTHS = (32, 128, 512)
@@ -108,13 +111,20 @@ def test_small_steps_of_gradient_descent_move_outputs_by_the_kernel():
     """With the factors on the rates, for muP too: without them the change is missed."""
     network = MLP(2, 128, base_width=16)
     values = X[:, 0] * X[:, 1]
-    rows, rate = [Student(0, np.arange(8), np.arange(8, 10))], 1e-6
-    options = {"optimizer": "sgd", "batch_size": 8, "dtype": "float64", "keep": "last"}
-    options |= {"warmup": 0.0, "momentum": 0.0, "schedule": "constant", "steps": 1}
-    before = train(network, X, values, rows, Training(learning_rate=0.0, **options))
-    after = train(network, X, values, rows, Training(learning_rate=rate, **options))
-    f = before.predict(X)[0, :, 0]
-    moved = after.predict(X)[0, :, 0] - f
+    rate, points = 1e-6, torch.as_tensor(X)[None]
+    before = start(network, [0])
+    weights = unflatten(network, 4, 1, torch.as_tensor(before.weights))
+    leaves = {name: w.clone().requires_grad_() for name, w in weights.items()}
+    out = network.forward(leaves, points, ForwardPass())[0, :, 0]
+    loss = (out[:8] - torch.as_tensor(values[:8])).square().mean()
+    slopes = torch.autograd.grad(loss, list(leaves.values()))
+    roles = [p.role for p in network.parameters(4).values()]
+    stepped = {
+        name: w - rate * rate_factor(network, role, "sgd") * g
+        for (name, w), role, g in zip(weights.items(), roles, slopes, strict=True)
+    }
+    f = out.detach().numpy()
+    moved = network.forward(stepped, points, ForwardPass())[0, :, 0].numpy() - f
     slope = 2.0 / 8 * (f[:8] - values[:8])
     kernel = tangent_kernel(before, X, rates="sgd")[:, :8]
     np.testing.assert_allclose(moved, -rate * kernel @ slope, rtol=1e-3, atol=1e-9)

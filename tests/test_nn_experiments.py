@@ -49,9 +49,9 @@ from percolaw.experiments.nn_model_scaling import NnModelScaling
 from percolaw.experiments.nn_tuning import NnTuning, best_rate
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
-from percolaw.learners.freedom import random_signs, smoother_trace
-from percolaw.learners.neural.order import Order
-from percolaw.learners.neural.training import Training
+from percolaw.learners.degrees_of_freedom import random_signs, smoother_trace
+from percolaw.learners.neural.config import Training
+from percolaw.learners.neural.data import RowOrder
 from percolaw.rng import Streams
 from percolaw.runs.code import experiment_code
 from percolaw.runs.executor import measure_unit
@@ -1318,11 +1318,11 @@ def test_endless_data_are_never_seen_twice(calls, training):
             assert call.training == (training.doubled() if doubled else training)
             own = call.training
             for student in call.students:
-                order = Order(student.seed, np.asarray(student.train), own.batch_size)
-                taken = order.batches(0, own.steps)
+                order = RowOrder(student.seed, np.asarray(student.train), own.batch_size)
+                taken = order.minibatches(0, own.steps)
                 assert np.unique(taken).size == taken.size == own.steps * own.batch_size
                 if own.steps > 1:  # a step more would repeat one
-                    more = order.batches(0, own.steps + 1)
+                    more = order.minibatches(0, own.steps + 1)
                     assert np.unique(more).size < more.size
         calls.clear()
 
@@ -1383,7 +1383,7 @@ def test_presets_have_points_for_every_step(label, monkeypatch):
 def test_the_loop_itself_takes_no_row_twice(monkeypatch):
     """A real training, whose every batch is noted."""
     taken = {}
-    real = Order.batches
+    real = RowOrder.minibatches
 
     def spy(self, first, count):
         out = real(self, first, count)
@@ -1391,7 +1391,7 @@ def test_the_loop_itself_takes_no_row_twice(monkeypatch):
             taken.setdefault(id(self), (self, {}))[1][step] = rows
         return out
 
-    monkeypatch.setattr(Order, "batches", spy)
+    monkeypatch.setattr(RowOrder, "minibatches", spy)
     e = dataclasses.replace(FRESH, widths=(4, 5, 6), teachers=targets("linear"))
     rows = e.measure(e.cells()[0])
     assert len(rows) == 3

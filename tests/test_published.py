@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import percolaw
-from percolaw import critical
+from percolaw import hypercubic
 from percolaw.experiments.parameters_vs_dof import (
     CHINCHILLA,
     CHINCHILLA_MODELS,
@@ -25,7 +25,7 @@ from percolaw.experiments.parameters_vs_dof import (
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "published.md").read_text()
 MODULES = [
-    *("critical", "lattice", "targets.relu", "targets.nonlinearity"),
+    *("bethe", "hypercubic", "targets.relu", "targets.nonlinearity"),
     *("experiments.toy", "experiments.tasks", "experiments.cluster_sizes"),
     *("experiments.single_cluster", "experiments.model_scaling", "experiments.data_scaling"),
     *("experiments.dof_scan", "experiments.theory_curves", "experiments.parameters_vs_dof"),
@@ -50,7 +50,7 @@ def namespace():
         importlib.import_module(f"percolaw.{name}")
     exponents = {}
     for d in range(2, 7):
-        e = critical.critical_exponents(d)
+        e = hypercubic.critical_exponents(d)
         exponents[d] = (e.fisher_exponent, e.fractal_dimension, e.cutoff_exponent)
         exponents[d] += (e.correlation_exponent, e.shortest_path_dimension, e.resistance_exponent)
     scripts = {
@@ -62,7 +62,7 @@ def namespace():
         "benchmarks": SimpleNamespace(**scripts),
         "EXPONENTS": exponents,
         "THRESHOLDS": {
-            d: (critical.hypercubic_threshold(d, "site"), critical.hypercubic_threshold(d))
+            d: (hypercubic.hypercubic_threshold(d, "site"), hypercubic.hypercubic_threshold(d))
             for d in range(1, 9)
         },
     }
@@ -127,14 +127,14 @@ def test_winding_probabilities_are_those_of_pinson():
     m = np.arange(1, 30)
     weight = np.cos(2 * math.pi * m / 3) - np.cos(math.pi * m)
     one = 2 * math.sqrt(2 / 3) / eta**2 * np.sum(np.exp(-math.pi * 2 / 3 * m**2) * weight)
-    either, both = critical.WRAPPING_EITHER, critical.WRAPPING_BOTH
+    either, both = hypercubic.WRAPPING_EITHER, hypercubic.WRAPPING_BOTH
     assert either == pytest.approx(1 - neither, abs=1e-14)
     assert both == pytest.approx(1 - neither - 2 * one, abs=1e-14)
-    assert pytest.approx(1 - neither - one, abs=1e-14) == critical.WRAPPING_ALONG_AXIS
+    assert pytest.approx(1 - neither - one, abs=1e-14) == hypercubic.WRAPPING_ALONG_AXIS
 
 
 def test_derived_exponents_follow_from_those_read():
-    three, four, five = (critical.critical_exponents(d) for d in (3, 4, 5))
+    three, four, five = (hypercubic.critical_exponents(d) for d in (3, 4, 5))
     for e, inverse_nu in ((three, 1.1410), (four, 1.461), (five, 1.743)):
         assert e.fisher_exponent == pytest.approx(1 + e.dimension / e.fractal_dimension, abs=6e-5)
         assert e.correlation_exponent == pytest.approx(1 / inverse_nu, abs=6e-5)

@@ -12,9 +12,10 @@ import pytest
 from scipy.integrate import quad
 
 from percolaw import checks
-from percolaw.clusters.hypercubic import HypercubicLattice, Sweep
+from percolaw.bethe import BetheLattice
+from percolaw.clusters.hypercubic.box import HypercubicLattice
+from percolaw.clusters.hypercubic.newman_ziff import Sweep
 from percolaw.errors import ResourceError
-from percolaw.lattice import BetheLattice
 from percolaw.scaling import fit, theory
 from percolaw.scaling.allocation import optimal_allocation, weighted_allocation
 from percolaw.scaling.fit import bootstrap_interval, fit_power_law

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn.linear_model import LinearRegression
-from statistical import P_FLOOR, assert_close, assert_far, mean_and_error
+from statistical import assert_close, assert_far, mean_and_error
 
 import percolaw
 from percolaw.covariance import Matern, NetworkGaussianProcess, cholesky
@@ -25,7 +25,6 @@ from percolaw.targets.relu import (
     expected_linear_pieces,
     linear_pieces,
     n_parameters,
-    sharma_kaplan_inputs,
     sharma_kaplan_teacher,
 )
 from percolaw.targets.slices import data_slice, origin_slice
@@ -372,29 +371,6 @@ def test_published_teacher():
     x = normal(4, 20, 20)
     np.testing.assert_allclose(family.sample(20, rng=0)(x), by_hand(layers, x, 6.0), rtol=1e-10)
     assert n_parameters(family, 20) == 20 * 600 + 600 * 600 + 600 * 2
-
-
-@pytest.mark.parametrize("f", [1, 7, 20])
-def test_published_inputs(f):
-    x = sharma_kaplan_inputs(20_000, f, rng=2)
-    assert x.shape == (20_000, 20)
-    assert x.dtype == np.float32
-    np.testing.assert_array_equal(x[:, f:], 0.0)
-    used = x[:, :f].astype(float)
-    assert -0.5 <= used.min() < -0.4995
-    assert 0.4995 < used.max() <= 0.5
-    for column in used.T[:3]:
-        from scipy.stats import kstest
-
-        assert kstest(column, "uniform", args=(-0.5, 1.0)).pvalue > P_FLOOR
-        assert kstest(column, "norm", args=(0, 12**-0.5)).pvalue < P_FLOOR
-    if f > 1:
-        mean, error = mean_and_error(used[:, 0] * used[:, 1])
-        assert_close(mean, 0.0, error)
-    np.testing.assert_array_equal(x, sharma_kaplan_inputs(20_000, f, rng=2))
-    assert not np.array_equal(x, sharma_kaplan_inputs(20_000, f, rng=3))
-    with pytest.raises(ValueError, match=r"n_features must be in \[1, 20\]; got 21"):
-        sharma_kaplan_inputs(10, 21)
 
 
 def test_fourier_teacher_has_unit_variance_and_mean_zero():

@@ -481,7 +481,7 @@ def test_mean_distance_to_the_nearest_of_m(m):
     base = tree.start[:-1, None, None]
     sites = base + rng.integers(0, size, (n_trees, n_tests, m))
     query = np.broadcast_to(base + rng.integers(0, size, (n_trees, n_tests, 1)), sites.shape)
-    distance = tree.distance(query.ravel(), sites.ravel()).reshape(sites.shape).min(axis=2)
+    distance = tree.distance_between(query.ravel(), sites.ravel()).reshape(sites.shape).min(axis=2)
     mean, error = mean_and_error(distance.mean(axis=1) / math.sqrt(size))
     truth = float(mean_nearest_distance(m))
     # Finite size: -4/3 of sqrt(pi S/2) for m = 1 exactly, relative order 1/sqrt(S) = 0.5%; the

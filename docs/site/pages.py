@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 #: Modules of the reference, by part of the house.
 REFERENCE = {
-    "Laws and trees": ("lattice", "tree", "rng"),
+    "Laws and trees": ("bethe", "hypercubic", "structure", "tree", "graph", "rng"),
     "Clusters": (
         "clusters.conditioned",
         "clusters.growth",
@@ -33,18 +33,20 @@ REFERENCE = {
     "Datasets": ("datasets.dataset", "datasets.make", "datasets.manifolds", "datasets.formats"),
     "Learners": (
         *("learners.tree_nearest", "learners.tree_posterior", "learners.neighbors"),
-        *("learners.kernel", "learners.random_features", "learners.freedom"),
+        *("learners.kernel", "learners.random_features", "learners.degrees_of_freedom"),
     ),
     "Neural students": (
-        *("learners.neural.networks", "learners.neural.training", "learners.neural.regression"),
-        "learners.neural.measures",
+        *("learners.neural.config", "learners.neural.training", "learners.neural.trained"),
+        *("learners.neural.network", "learners.neural.mlp", "learners.neural.transformer"),
+        *("learners.neural.losses", "learners.neural.stream", "learners.neural.regression"),
+        *("learners.neural.activations", "learners.neural.tangent_kernel", "learners.neural.limit"),
     ),
     "Dimension": (
         *("dimension.report", "dimension.two_nn", "dimension.mle", "dimension.correlation"),
         "dimension.mass_radius",
     ),
     "Scaling": ("scaling.theory", "scaling.allocation", "scaling.fit", "scaling.curve"),
-    "Experiments and runs": ("experiments.base", "runs.run", "runs.workers", "runs.sweep"),
+    "Experiments and runs": ("experiments.base", "runs.run", "runs.workers", "runs.search"),
 }
 
 

@@ -14,15 +14,15 @@ from percolaw.version import __version__
 __all__ = ["__version__", *PUBLIC]
 
 if TYPE_CHECKING:
+    from percolaw.bethe import BetheLattice, bethe_threshold
     from percolaw.clusters.conditioned import conditioned_clusters
-    from percolaw.clusters.continuum import sample_cluster
+    from percolaw.clusters.continuum import sample_large_cluster
     from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process
     from percolaw.clusters.growth import grow_clusters
-    from percolaw.clusters.hypercubic import HypercubicLattice, percolate
-    from percolaw.critical import critical_exponents, hypercubic_threshold
+    from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
     from percolaw.datasets.dataset import Dataset
     from percolaw.datasets.formats import load, save
-    from percolaw.datasets.lattice import make_lattice
+    from percolaw.datasets.hypercubic import make_lattice
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
     from percolaw.datasets.sources import (
@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
     from percolaw.graph import Graph
-    from percolaw.lattice import BetheLattice, critical_probability
+    from percolaw.hypercubic import critical_exponents, hypercubic_threshold
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
-    from percolaw.learners.neural.networks import MLP, Transformer
+    from percolaw.learners.neural.config import Student, Training
+    from percolaw.learners.neural.mlp import MLP
     from percolaw.learners.neural.regression import NeuralRegression
-    from percolaw.learners.neural.training import Student, Training, train
+    from percolaw.learners.neural.training import train
+    from percolaw.learners.neural.transformer import Transformer
     from percolaw.learners.random_features import RandomFeatures
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
@@ -77,17 +79,8 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if name in (
-        *(
-            "clusters",
-            "covariance",
-            "critical",
-            "datasets",
-            "dimension",
-            "embedding",
-            "experiments",
-        ),
-        *("lattice", "learners"),
-        *("neighbors", "report", "runs", "scaling", "targets"),
+        *("bethe", "clusters", "covariance", "datasets", "dimension", "embedding", "experiments"),
+        *("hypercubic", "learners", "neighbors", "report", "runs", "scaling", "targets"),
     ):
         return importlib.import_module(f"percolaw.{name}")
     raise AttributeError(f"module 'percolaw' has no attribute {name!r}")

@@ -133,7 +133,7 @@ class NeuralTangent:
 
     T_1 = K_1; T_(l+1) = K_(l+1) + (s_w^2 / 2) k_0(angle) T_l (Jacot et al. 2018), in the
     parametrisation in which weights are s_w w / sqrt(fan_in) and biases s_b b with w, b ~ N(0, 1).
-    `percolaw.learners.neural.networks.MLP` has another parametrisation and another limit:
+    `percolaw.learners.neural.mlp.MLP` has another parametrisation and another limit:
     `percolaw.learners.neural.limit.tangent_limit`.
 
     Parameters
@@ -322,9 +322,7 @@ def cholesky(kernel: Covariance, x: FloatArray, ridge: float = 0.0) -> tuple[Flo
     from scipy.linalg import lapack
 
     n = x.shape[0]
-    checks.memory(
-        8.0 * n * n, f"the covariance of {n} points", "Use fewer points or an iterative method."
-    )
+    checks.memory(8.0 * n * n, f"the covariance of {n} points", "Use fewer points.")
     matrix = np.zeros((n, n), order="F")
     mean = float(kernel.diagonal(x).mean())
     for jitter in JITTERS:

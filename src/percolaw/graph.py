@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from percolaw import adjacency as matrices
 from percolaw import checks
-from percolaw.rng import RandomLike, as_streams
-from percolaw.tree import IntArray, Span, Tree, index_dtype
-
-Ids = npt.NDArray[np.int64]
+from percolaw.structure import ClusterStructure, FloatArray, Ids, IntArray, index_dtype
+from percolaw.tree import Span, Tree
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class Graph(ClusterStructure):
     """One or several connected clusters over sites 0..n-1, in compressed sparse rows.
 
     Parameters
@@ -110,39 +109,18 @@ class Graph:
     # ---- sizes
 
     @property
-    def n_sites(self) -> int:
-        """Number of sites of all clusters together."""
-        return int(self.indptr.shape[0] - 1)
-
-    @property
     def n_bonds(self) -> int:
         """Number of open bonds."""
         return int(self.neighbor.shape[0] // 2)
-
-    @property
-    def n_clusters(self) -> int:
-        """Number of clusters."""
-        return int(self.start.shape[0] - 1)
 
     @property
     def n_loops(self) -> int:
         """Number of independent loops, bonds - sites + clusters; 0 if every cluster is a tree."""
         return self.n_bonds - self.n_sites + self.n_clusters
 
-    @property
-    def sizes(self) -> Ids:
-        """Number of sites of each cluster, int64, shape (n_clusters,)."""
-        return np.diff(self.start)
-
-    def cluster_of(self, sites: npt.ArrayLike) -> Ids:
-        """Return the cluster of each given site, int64. Cost O(m log n_clusters)."""
-        ids = checks.site_ids("sites", sites, self.n_sites)
-        return np.searchsorted(self.start, ids, side="right") - 1
-
     def cluster(self, index: int) -> Graph:
-        """Return one cluster as a graph of its own (a copy). Cost O(cluster)."""
-        k = checks.integer("index", index, minimum=0, maximum=self.n_clusters - 1)
-        low, high = int(self.start[k]), int(self.start[k + 1])
+        """Return one cluster as a graph of its own (a copy). Cost O(cluster size)."""
+        low, high = self.cluster_sites(index)
         first, last = int(self.indptr[low]), int(self.indptr[high])
         neighbor = self.neighbor[first:last] - self.neighbor.dtype.type(low)
         return Graph(
@@ -151,9 +129,9 @@ class Graph:
             np.array([0, high - low], dtype=np.int64),
         )
 
-    def degree(self) -> Ids:
-        """Return the number of neighbours of each site, int64."""
-        return np.diff(self.indptr)
+    def degree(self) -> IntArray:
+        """Return the number of neighbours of each site, int32 (int64 beyond 2^31 - 1 sites). O(n)."""
+        return np.diff(self.indptr).astype(index_dtype(self.n_sites))
 
     def bonds(self) -> tuple[Ids, Ids]:
         """Return the ends of all bonds, each once with the smaller end first: two of (n_bonds,)."""
@@ -163,33 +141,29 @@ class Graph:
 
     # ---- searches
 
-    def nearest(
-        self, observed: npt.ArrayLike, rng: RandomLike = 0
-    ) -> tuple[npt.NDArray[Any], IntArray]:
-        """Find the nearest observed site of every site, by one search from all of them.
-
-        Arguments, ties and results as in `Tree.nearest`: on a tree both give the same numbers.
-        O(sites + bonds) time; 12 bytes a site.
-        """
-        ids = checks.site_ids("observed", observed, self.n_sites)
-        return self.nearest_labelled(ids, as_streams(rng).key("ties"))
-
     def nearest_labelled(
-        self, observed: Ids, key: np.uint64, label: Ids | None = None
+        self, observed: Ids, key: np.uint64, label: Ids
     ) -> tuple[npt.NDArray[Any], IntArray]:
-        """`nearest` with the tie key; labels are for parts of trees and are not used here."""
+        """`nearest` with the tie key and the ids that are hashed (none: its own). One search from all."""
         from percolaw.kernels import graph as kernels
 
         distance = np.empty(self.n_sites, dtype=index_dtype(self.n_sites))
         nearest = np.empty(self.n_sites, dtype=self.neighbor.dtype)
-        kernels.nearest_search(self.indptr, self.neighbor, observed, key, distance, nearest)
+        kernels.nearest_search(self.indptr, self.neighbor, observed, label, key, distance, nearest)
         return distance, nearest
 
-    def distance(self, source: int) -> npt.NDArray[np.float64]:
-        """Return the chemical distance of every site from one, infinity in other clusters. O(n)."""
-        site = checks.integer("source", source, minimum=0, maximum=self.n_sites - 1)
-        distance, nearest = self.nearest([site])
-        return np.where(nearest >= 0, distance, np.inf)
+    def _distance_between(self, first: Ids, second: Ids) -> FloatArray:
+        if not self.n_loops:
+            order, tree = self._search
+            place = _inverse(order)
+            return tree.distance_between(place[first], place[second])
+        if np.unique(second).size < np.unique(first).size:
+            first, second = second, first
+        out = np.empty(first.shape[0], dtype=np.float64)
+        for source in np.unique(first):
+            pairs = first == source
+            out[pairs] = self.distances_from(int(source))[second[pairs]]
+        return out
 
     @cached_property
     def _search(self) -> tuple[IntArray, Tree]:
@@ -237,9 +211,7 @@ class Graph:
         """
         order, tree = self._search
         ids = checks.site_ids("sites", sites, self.n_sites)
-        place = np.empty(self.n_sites, dtype=np.int64)
-        place[order] = np.arange(self.n_sites)
-        part = tree.span(place[ids], collapse=collapse)
+        part = tree.span(_inverse(order)[ids], collapse=collapse)
         return Span(part.tree, order[part.site].astype(np.int64), part.index, part.cluster)
 
     def core(self) -> npt.NDArray[np.bool_]:
@@ -279,20 +251,12 @@ class Graph:
 
         Connected parts become clusters, in order of their first sites.
         """
-        from scipy import sparse
-        from scipy.sparse import csgraph
+        low, high, start, old = matrices.connected_clusters(matrices.checked_adjacency(adjacency))
+        return cls.trusted(low, high, start), old
 
-        matrix = sparse.csr_array(adjacency)
-        n = matrix.shape[0]
-        if n == 0 or matrix.shape[0] != matrix.shape[1]:
-            raise ValueError(f"adjacency must be square and non-empty; got shape {matrix.shape}.")
-        if np.any(matrix.diagonal() != 0):
-            raise ValueError("the graph has self-loops; remove them (set the diagonal to 0).")
-        matrix = (matrix != 0).maximum((matrix != 0).T)  # a bond where either side holds a number
-        part = csgraph.connected_components(matrix, directed=False)[1]
-        old = np.argsort(part, kind="stable")
-        new = np.empty(n, dtype=np.int64)
-        new[old] = np.arange(n)
-        upper = sparse.triu(matrix, k=1).tocoo()
-        start = np.concatenate([[0], np.cumsum(np.bincount(part))]).astype(np.int64)
-        return cls.trusted(new[upper.row], new[upper.col], start), old
+
+def _inverse(order: IntArray) -> Ids:
+    """Where each site stands in an order of all sites."""
+    place = np.empty(order.size, dtype=np.int64)
+    place[order] = np.arange(order.size)
+    return place

@@ -152,13 +152,14 @@ def order_limit(learner: Any, dimension: float) -> float | None:
     from percolaw.covariance import Matern, NeuralTangent
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
+    from percolaw.learners.neural.regression import NeuralRegression
 
     if isinstance(learner, NearestNeighbors):
         return 2.0
     kernel = learner.kernel if isinstance(learner, KernelRegression) else None
     if isinstance(kernel, Matern):
         return 2.0 * kernel.smoothness + dimension + 1.0
-    if isinstance(kernel, NeuralTangent) or type(learner).__name__ == "NeuralRegression":
+    if isinstance(kernel, NeuralTangent) or isinstance(learner, NeuralRegression):
         return dimension + 2.0
     return None
 

@@ -40,11 +40,11 @@ def only_one(path: Path, busy: str) -> Iterator[None]:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            mine = locked(descriptor)
+            free = locked(descriptor)
             # The holder removes the file when it ends: what we opened may be gone by now.
             if not _same(descriptor, path):
                 continue
-            if mine is False:
+            if free is False:
                 raise FileExistsError(busy)
             try:
                 yield

@@ -8,30 +8,18 @@ no graph library.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from percolaw import adjacency as matrices
 from percolaw import checks
-from percolaw.rng import RandomLike, as_streams
-
-IntArray: TypeAlias = npt.NDArray[np.signedinteger[Any]]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-
-#: Largest number of sites whose ids are held in int32.
-INT32_SITES = np.iinfo(np.int32).max
-
-_NO_LABELS: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-
-
-def index_dtype(n_sites: int) -> type[np.int32] | type[np.int64]:
-    """Return int32 while site ids fit into it, else int64."""
-    return np.int32 if n_sites <= INT32_SITES else np.int64
+from percolaw.structure import ClusterStructure, FloatArray, Ids, IntArray, index_dtype
 
 
 @dataclass(frozen=True, eq=False)
-class Tree:
+class Tree(ClusterStructure):
     """One or several rooted trees over sites 0..n-1, parents before children.
 
     Parameters
@@ -57,7 +45,7 @@ class Tree:
     """
 
     parent: IntArray
-    start: npt.NDArray[np.int64]
+    start: Ids
     length: FloatArray | None = None
 
     @classmethod
@@ -123,23 +111,6 @@ class Tree:
             raise ValueError("length must be positive at every site that has a parent.")
         return cls(array, bounds, lengths)
 
-    # ---- sizes
-
-    @property
-    def n_sites(self) -> int:
-        """Number of sites of all clusters together."""
-        return int(self.parent.shape[0])
-
-    @property
-    def n_clusters(self) -> int:
-        """Number of clusters."""
-        return int(self.start.shape[0] - 1)
-
-    @property
-    def sizes(self) -> npt.NDArray[np.int64]:
-        """Number of sites of each cluster, int64, shape (n_clusters,)."""
-        return np.diff(self.start)
-
     @property
     def edge(self) -> npt.NDArray[Any]:
         """Edge lengths as an array; a zero-stride view of int32 ones when all are one."""
@@ -147,15 +118,9 @@ class Tree:
             return self.length
         return np.broadcast_to(np.ones((), dtype=np.int32), (self.n_sites,))
 
-    def cluster_of(self, sites: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Return the cluster of each given site, int64. Cost O(m log n_clusters)."""
-        ids = checks.site_ids("sites", sites, self.n_sites)
-        return np.searchsorted(self.start, ids, side="right") - 1
-
     def cluster(self, index: int) -> Tree:
         """Return one cluster as a tree of its own (a copy). Cost O(cluster size)."""
-        k = checks.integer("index", index, minimum=0, maximum=self.n_clusters - 1)
-        low, high = int(self.start[k]), int(self.start[k + 1])
+        low, high = self.cluster_sites(index)
         parent = self.parent[low:high] - self.parent.dtype.type(low)
         parent[0] = -1
         length = None if self.length is None else self.length[low:high].copy()
@@ -168,7 +133,7 @@ class Tree:
     # ---- passes
 
     def depth(self) -> npt.NDArray[Any]:
-        """Return the distance of each site from its root: int32, float64 with lengths. O(n)."""
+        """Return the distance of each site from its root: float64 with lengths, else int32. O(n)."""
         from percolaw.kernels import tree as kernels
 
         out = np.empty(self.n_sites, dtype=self._distance_dtype)
@@ -183,16 +148,16 @@ class Tree:
         kernels.sizes_up(self.parent, out)
         return out
 
-    def child_count(self) -> npt.NDArray[np.int32]:
-        """Return the number of children of each site, int32. O(n)."""
+    def child_count(self) -> IntArray:
+        """Return the number of children of each site, int32 (int64 beyond 2^31 - 1 sites). O(n)."""
         from percolaw.kernels import tree as kernels
 
-        out = np.zeros(self.n_sites, dtype=np.int32)
+        out = np.zeros(self.n_sites, dtype=index_dtype(self.n_sites))
         kernels.count_children(self.parent, out)
         return out
 
-    def degree(self) -> npt.NDArray[np.int32]:
-        """Return the number of neighbours of each site, int32. O(n)."""
+    def degree(self) -> IntArray:
+        """Return the number of neighbours of each site, int32 (int64 beyond 2^31 - 1 sites). O(n)."""
         return self.child_count() + (self.parent >= 0)
 
     def accumulate(self, steps: npt.ArrayLike) -> FloatArray:
@@ -209,55 +174,17 @@ class Tree:
         kernels.accumulate_down(self.parent, out)
         return out
 
-    def distance(self, first: npt.ArrayLike, second: npt.ArrayLike) -> FloatArray:
-        """Return path lengths between pairs of sites, float64; infinity between clusters.
-
-        Cost O(path) a pair, no extra memory.
-        """
+    def _distance_between(self, first: Ids, second: Ids) -> FloatArray:
         from percolaw.kernels import tree as kernels
 
-        u = checks.site_ids("first", first, self.n_sites)
-        v = checks.site_ids("second", second, self.n_sites)
-        if u.shape != v.shape:
-            raise ValueError(f"first and second must have one shape; got {u.shape} and {v.shape}.")
-        out = np.empty(u.shape[0], dtype=np.float64)
-        kernels.distances(self.parent, self.edge, u, v, out)
+        out = np.empty(first.shape[0], dtype=np.float64)
+        kernels.distances(self.parent, self.edge, first, second, out)
         return out
 
-    def nearest(
-        self, observed: npt.ArrayLike, rng: RandomLike = 0
-    ) -> tuple[npt.NDArray[Any], IntArray]:
-        """Find the nearest observed site of every site, in one upward and one downward pass.
-
-        Ties: every observed site has a random rank, a hash of its id under the stream ``ties``;
-        among the nearest the smallest rank wins. Each of them wins with equal probability, and
-        the winner does not depend on the order of sites, edges or calls.
-
-        Parameters
-        ----------
-        observed : array of int
-            Observed sites, in any order, repeats allowed.
-        rng : int, Generator or Streams
-            Decides ties.
-
-        Returns
-        -------
-        distance : array, shape (n_sites,), int32 (float64 with lengths)
-            Path length to the nearest observed site; 0 where none is observed in the cluster.
-        nearest : array of int, shape (n_sites,)
-            That site, or -1 if the cluster has no observed site.
-
-        Notes
-        -----
-        O(n) time; 8 bytes a site for the result (12 with lengths).
-        """
-        ids = checks.site_ids("observed", observed, self.n_sites)
-        return self.nearest_labelled(ids, as_streams(rng).key("ties"), _NO_LABELS)
-
     def nearest_labelled(
-        self, observed: npt.NDArray[np.int64], key: np.uint64, label: npt.NDArray[np.int64]
+        self, observed: Ids, key: np.uint64, label: Ids
     ) -> tuple[npt.NDArray[Any], IntArray]:
-        """`nearest` with the tie key and, for parts of a larger tree, the ids that are hashed."""
+        """`nearest` with the tie key and the ids that are hashed (none: its own). Two passes, O(n)."""
         from percolaw.kernels import tree as kernels
 
         distance = np.empty(self.n_sites, dtype=self._distance_dtype)
@@ -334,7 +261,7 @@ class Tree:
         return (upper + upper.T).tocsr()
 
     @classmethod
-    def from_sparse(cls, adjacency: Any) -> tuple[Tree, npt.NDArray[np.int64]]:
+    def from_sparse(cls, adjacency: Any) -> tuple[Tree, Ids]:
         """Return the tree of a symmetric adjacency matrix, and the old id of each new site.
 
         Each connected part is rooted at its smallest site and numbered breadth-first.
@@ -344,48 +271,8 @@ class Tree:
         ValueError
             If the matrix is not square or the graph has a cycle.
         """
-        from scipy import sparse
-        from scipy.sparse import csgraph
-
-        matrix = sparse.csr_array(adjacency)
-        n = matrix.shape[0]
-        if n == 0 or matrix.shape[0] != matrix.shape[1]:
-            raise ValueError(f"adjacency must be square and non-empty; got shape {matrix.shape}.")
-        if np.any(matrix.diagonal() != 0):
-            raise ValueError("the graph has self-loops; remove them (set the diagonal to 0).")
-        both = (matrix != 0).multiply((matrix != 0).T)
-        if abs(both.multiply(matrix) - both.multiply(matrix).T).sum() != 0:
-            raise ValueError(
-                "adjacency gives two lengths to one edge; make it symmetric, or keep one triangle."
-            )
-        n_parts, part = csgraph.connected_components(matrix, directed=False)
-        n_edges = sparse.triu(matrix + matrix.T, k=1).nnz
-        if n_edges != n - n_parts:
-            raise ValueError(
-                f"the graph is not a forest: {n_edges} edges, {n} sites, {n_parts} parts. "
-                "Take a spanning tree first, e.g. scipy.sparse.csgraph.minimum_spanning_tree."
-            )
-        order: list[npt.NDArray[np.int64]] = []
-        parent: list[npt.NDArray[np.int64]] = []
-        new = np.empty(n, dtype=np.int64)
-        first = np.unique(part, return_index=True)[1]
-        offset = 0
-        for root in np.sort(first):
-            nodes, before = csgraph.breadth_first_order(matrix, int(root), directed=False)
-            new[nodes] = np.arange(offset, offset + nodes.size)
-            above = np.full(nodes.size, -1, dtype=np.int64)
-            above[1:] = new[before[nodes[1:]]]
-            order.append(nodes.astype(np.int64))
-            parent.append(above)
-            offset += nodes.size
-        old = np.concatenate(order)
-        parents = np.concatenate(parent)
-        weights = np.ones(n)
-        child = np.flatnonzero(parents >= 0)
-        symmetric = matrix.maximum(matrix.T)
-        weights[child] = np.asarray(symmetric[old[parents[child]], old[child]]).ravel()
-        length = None if np.all(weights == 1.0) else weights
-        return cls.from_parent(parents, length=length), old
+        parent, length, old = matrices.rooted_forest(matrices.checked_adjacency(adjacency))
+        return cls.from_parent(parent, length=None if np.all(length == 1.0) else length), old
 
     def to_networkx(self) -> Any:
         """Return a networkx Graph with integer sites and edge attribute ``length``."""
@@ -414,8 +301,8 @@ class Tree:
         return tree, [nodes[i] for i in old]
 
     @property
-    def _distance_dtype(self) -> type[np.int32] | type[np.float64]:
-        return np.int32 if self.length is None else np.float64
+    def _distance_dtype(self) -> type[np.int32] | type[np.int64] | type[np.float64]:
+        return index_dtype(self.n_sites) if self.length is None else np.float64
 
     def __repr__(self) -> str:
         lengths = "unit edges" if self.length is None else "edge lengths"
@@ -439,6 +326,6 @@ class Span:
     """
 
     tree: Tree
-    site: npt.NDArray[np.int64]
-    index: npt.NDArray[np.int64]
-    cluster: npt.NDArray[np.int64]
+    site: Ids
+    index: Ids
+    cluster: Ids

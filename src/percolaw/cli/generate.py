@@ -145,7 +145,7 @@ def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _made(options: argparse.Namespace) -> Dataset:
     """The dataset that was asked for, in memory."""
-    from percolaw.datasets.lattice import make_lattice
+    from percolaw.datasets.hypercubic import make_lattice
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
 

@@ -47,14 +47,15 @@ def add(commands: Any) -> None:
 def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
     """Search, and print the best trials."""
     from percolaw.cli.experiments import configure
-    from percolaw.runs.sweep import Sweep, parse_axis, run_sweep
+    from percolaw.runs.search import run_search
+    from percolaw.runs.search_space import Search, parse_axis
 
     experiment = configure(experiment_class(options.experiment), options.preset, rest)
     for text in options.over:
         flag = "--" + text.split("=")[0].replace("_", "-")
         if flag in {word.split("=")[0] for word in rest}:
             raise ValueError(f"{flag} is both fixed and searched over; give one.")
-    sweep = Sweep(
+    search = Search(
         experiment,
         tuple(parse_axis(text) for text in options.over),
         options.sampler,
@@ -63,8 +64,8 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
     )
     started = time.perf_counter()
     with progress(f"sweep {experiment.name}", options.quiet) as update:
-        found = run_sweep(
-            sweep,
+        found = run_search(
+            search,
             out=options.out,
             workers=checks.integer("--workers", options.workers, minimum=1),
             progress=update,

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.tree import Tree, index_dtype
+from percolaw.structure import index_dtype
+from percolaw.tree import Tree
 
 
 def conditioned_clusters(

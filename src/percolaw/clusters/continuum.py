@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.tree import IntArray, Tree, index_dtype
+from percolaw.structure import IntArray, index_dtype
+from percolaw.tree import Tree
 
 #: Positions must be exact integers in float64.
 LARGEST_SIZE = 10**15
@@ -101,7 +102,9 @@ class SpannedTree:
     branch: IntArray
 
 
-def sample_cluster(n_points: int, size: float = math.inf, rng: RandomLike = 0) -> SampledCluster:
+def sample_large_cluster(
+    n_points: int, size: float = math.inf, rng: RandomLike = 0
+) -> SampledCluster:
     """Draw uniform random points of one critical cluster and the tree that spans them, exactly.
 
     Parameters
@@ -126,7 +129,7 @@ def sample_cluster(n_points: int, size: float = math.inf, rng: RandomLike = 0) -
 
     Examples
     --------
-    >>> small, large = sample_cluster(10, rng=3), sample_cluster(1000, rng=3)
+    >>> small, large = sample_large_cluster(10, rng=3), sample_large_cluster(1000, rng=3)
     >>> bool(np.array_equal(small.ends, large.ends[:10]))
     True
     """

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.lattice import BetheLattice
+from percolaw.bethe import BetheLattice
 from percolaw.rng import RandomLike, as_streams
-from percolaw.tree import INT32_SITES, Tree
+from percolaw.structure import INT32_SITES
+from percolaw.tree import Tree
 
 #: `grow_clusters` refuses work of more expected sites than this unless a larger limit is given.
 EXPECTED_SITES_LIMIT = 2e10

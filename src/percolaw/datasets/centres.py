@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.resolution import check_resolution
-from percolaw.rng import Streams
+from percolaw.rng import CENTRE_AXES, RANDOM_CENTRES, Streams
 
 Centres: TypeAlias = Literal["random", "grid", "rotated"]
 
@@ -85,7 +85,7 @@ class ClusterCentres:
     def _axes(self) -> npt.NDArray[np.float64]:
         """Random orthonormal directions of the grid's axes in use, (n_axes, d), nested."""
         shape = (min(self.dim, self.n_bits), self.dim)
-        directions = self.streams.generator("embedding", 4).standard_normal(shape)
+        directions = self.streams.generator("embedding", CENTRE_AXES).standard_normal(shape)
         return np.asarray(np.linalg.qr(directions.T)[0].T)
 
     def of(self, clusters: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -95,7 +95,9 @@ class ClusterCentres:
             from percolaw.kernels import walk as kernels
 
             centre = np.empty((k.size, self.dim))
-            kernels.uniform_centres(k, self.streams.key("embedding", 3), self.side, centre)
+            kernels.uniform_centres(
+                k, self.streams.key("embedding", RANDOM_CENTRES), self.side, centre
+            )
             return centre
         centre = np.zeros((k.size, self.dim))
         for bit in range(self.n_bits):

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import sample_cluster
+from percolaw.clusters.continuum import sample_large_cluster
 from percolaw.clusters.ensembles import Ensemble
 from percolaw.datasets.centres import SAFE_SPACING, SPACING, Centres, ClusterCentres
 from percolaw.datasets.labels import (
@@ -25,8 +26,7 @@ from percolaw.datasets.labels import (
     target_truth,
 )
 from percolaw.embedding.skeleton import embed_sampled
-from percolaw.lattice import BetheLattice
-from percolaw.rng import Streams
+from percolaw.rng import TREE_STEPS, Streams
 
 #: Coordinates of centres held at once.
 _BLOCK_ELEMENTS = 1 << 20
@@ -56,7 +56,7 @@ class Cloud:
         row = kernels.deal_rows(self.cluster, tree.start, self.streams.key("split"))
         points = np.empty((n, self.dim), dtype=np.float32)
         walk = np.empty(n if self.labels == "walk" else 0, dtype=np.float64)
-        key, spread = self.streams.key("embedding", 2), 1.0 / math.sqrt(self.dim)
+        key, spread = self.streams.key("embedding", TREE_STEPS), 1.0 / math.sqrt(self.dim)
         block = max(1, _BLOCK_ELEMENTS // self.dim)
         for low in range(0, self.sizes.size, block):
             centre = self.centres.of(np.arange(low, min(low + block, self.sizes.size)))
@@ -95,8 +95,8 @@ class Cloud:
         width = self.dim + labelled  # the walk that labels is one more column
         by_cluster = self.standardize == "cluster" and self.labels != "none"
         known = max(n, REFERENCE_SITES) if by_cluster else n
-        tree = sample_cluster(known, size, streams)
-        few = tree if known == n or not labelled else sample_cluster(n, size, streams)
+        tree = sample_large_cluster(known, size, streams)
+        few = tree if known == n or not labelled else sample_large_cluster(n, size, streams)
         stretch = np.float32(math.sqrt(width / self.dim))
         points = np.empty((few.n_points, self.dim), dtype=np.float32)
         embed_sampled(few, width, streams, out=points)

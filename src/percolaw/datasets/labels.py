@@ -60,6 +60,12 @@ def labels_over_all(points: npt.NDArray[np.float32], labels: str, streams: Strea
     return standardized(linear_values(points, linear_weights(points.shape[1], streams)))
 
 
+def labels_of_structure(points: FloatArray, streams: Streams) -> FloatArray:
+    """Return linear labels of variance 1 of points in float64, shape (n, d), about their mean."""
+    y = (points - points.mean(axis=0)) @ linear_weights(points.shape[1], streams)
+    return np.asarray(y / (y.std() or 1.0))
+
+
 def target_truth(target: str, dimension: float) -> dict[str, Any]:
     """Return what is known of one structure of the given dimension with linear labels, or with none.
 

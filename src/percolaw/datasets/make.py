@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from percolaw import checks
+from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import sample_cluster
+from percolaw.clusters.continuum import sample_large_cluster
 from percolaw.clusters.ensembles import Ensemble, sample_sizes, yule_process
 from percolaw.datasets.centres import (
     CENTRES,
@@ -25,7 +26,6 @@ from percolaw.datasets.provenance import provenance
 from percolaw.datasets.resolution import check_resolution
 from percolaw.embedding.skeleton import embed_sampled, embed_sites
 from percolaw.embedding.walk import Steps
-from percolaw.lattice import BetheLattice
 from percolaw.rng import RandomLike, Streams, as_streams
 
 Labels: TypeAlias = Literal["linear", "none"]
@@ -69,7 +69,7 @@ def make_cluster(
 
     Notes
     -----
-    Cost: see `sample_cluster` and `embed_sampled`; for finite z the cluster's tree (5 bytes a site).
+    Cost: as `sample_large_cluster` and `embed_sampled`; for finite z the tree (5 bytes a site) as well.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def make_cluster(
     checks.memory(4.0 * n * d + 40.0 * n, f"{n} points in {d} dimensions", _STREAM)
     truth, origin = cluster_description(streams, n, d, size, z, steps, labels)
     if math.isinf(z) and steps == "gaussian":
-        points = embed_sampled(sample_cluster(n, size, streams), d, streams)
+        points = embed_sampled(sample_large_cluster(n, size, streams), d, streams)
     elif math.isinf(size):
         raise ValueError(
             "a finite coordination_number or other than Gaussian steps need a finite size; the "
@@ -241,7 +241,7 @@ def make_distribution(
     checks.choice("labels", labels, ("walk", "linear", "none"))
     checks.choice("standardize", standardize, ("cluster", "all"))
     checks.choice("centres", centres, CENTRES)
-    apart = checks.real("spacing", spacing, minimum=0.0, maximum=1e6)
+    separation = checks.real("spacing", spacing, minimum=0.0, maximum=1e6)
     streams = as_streams(rng)
     needed = 4.0 * (n + REFERENCE_SITES) * (d + 1) + 60.0 * n
     checks.memory(needed, f"{n} points in {d} dimensions", _STREAM)
@@ -254,7 +254,7 @@ def make_distribution(
         u = streams.generator("split").random(n)
         cluster = np.minimum(np.searchsorted(share, u, side="right"), sizes.size - 1)
     largest = int(sizes.max())
-    distance = apart * cluster_extent(largest)
+    distance = separation * cluster_extent(largest)
     if ensemble != "yule":  # sampled clusters are shifted in float32, whole ones in float64
         distance = float(np.float32(distance))
     place = ClusterCentres(centres, int(sizes.size), d, distance, streams)
@@ -266,7 +266,7 @@ def make_distribution(
         y=y,
         cluster=cluster,
         cluster_size=sizes.astype(np.int64),
-        truth=cloud_truth(ensemble, lattice, d, labels, standardize, centres, apart),
+        truth=cloud_truth(ensemble, lattice, d, labels, standardize, centres, separation),
         provenance=provenance(
             "make_distribution",
             streams,
@@ -281,7 +281,7 @@ def make_distribution(
             labels=labels,
             standardize=standardize,
             centres=centres,
-            spacing=apart,
+            spacing=separation,
         ),
     )
 

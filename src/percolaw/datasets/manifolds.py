@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.dataset import Dataset
-from percolaw.datasets.labels import target_truth
+from percolaw.datasets.labels import labels_of_structure, target_truth
 from percolaw.datasets.provenance import provenance
 from percolaw.datasets.resolution import check_resolution
 from percolaw.rng import RandomLike, Streams, as_streams
@@ -121,12 +121,12 @@ def make_manifold(
         checks.choice("manifold", kind, MANIFOLDS)
         checked.append((kind, checks.integer("intrinsic_dim", k, minimum=1)))
     total = sum(k for _, k in checked)
-    own = sum(
+    columns = sum(
         _COLUMNS.get(kind, 1.0) * k + (kind in ("sphere", "swiss-roll")) for kind, k in checked
     )
-    width = own if dim is None else max(own, checks.integer("dim", dim, minimum=1))
+    width = columns if dim is None else max(columns, checks.integer("dim", dim, minimum=1))
     checks.memory(
-        8.0 * n * (own + 2.0 * width) + 8.0 * own * width,
+        8.0 * n * (columns + 2.0 * width) + 8.0 * columns * width,
         f"{n} points in {width:.0f} dimensions",
         "Ask for fewer points or dimensions.",
     )
@@ -140,11 +140,9 @@ def make_manifold(
         x = x @ isometry(x.shape[1], d, streams).T
     extent = float(np.abs(x).max())
     check_resolution(extent, extent * n ** (-1.0 / total), "Ask for fewer points.")
-    weights = streams.generator("target").standard_normal(x.shape[1])
-    y = (x - x.mean(axis=0)) @ weights
     return Dataset(
         X=np.ascontiguousarray(x, dtype=np.float32),
-        y=np.asarray(y / y.std()),
+        y=labels_of_structure(x, streams),
         cluster=np.zeros(n, dtype=np.int64),
         cluster_size=np.zeros(1, dtype=np.int64),
         truth={"dimension": total, **target_truth("linear", total)},

@@ -21,13 +21,13 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.critical import critical_exponents, hypercubic_threshold
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.make import cluster_description, make_cluster
 from percolaw.datasets.manifolds import MANIFOLDS, make_manifold
 from percolaw.datasets.provenance import provenance
 from percolaw.embedding.skeleton import embed_sites
 from percolaw.embedding.walk import Steps, embed_tree
+from percolaw.hypercubic import critical_exponents, hypercubic_threshold
 from percolaw.rng import RandomLike, as_streams
 from percolaw.targets.teacher import standardized_inputs
 from percolaw.words import Worded
@@ -272,7 +272,8 @@ class LatticeCluster(Source):
         ValueError
             If the largest cluster of the box has fewer sites than points are asked for.
         """
-        from percolaw.clusters.hypercubic import HypercubicLattice, grow_cluster, percolate
+        from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
+        from percolaw.clusters.hypercubic.grown import grow_from_origin
 
         n = checks.integer("n_samples", n_samples, minimum=1)
         streams, d = as_streams(rng), self.lattice_dimension
@@ -281,7 +282,7 @@ class LatticeCluster(Source):
             box = HypercubicLattice(d, round(sites ** (1.0 / d)))
             cluster: Any = percolate(box, min(1.0, self.ratio * threshold), streams).graph()
         else:
-            cluster = grow_cluster(d, threshold, sites, rng=streams, min_size=sites)
+            cluster = grow_from_origin(d, threshold, sites, rng=streams, min_size=sites)
         place = cluster.coordinates
         if place.shape[0] < n:
             raise ValueError(

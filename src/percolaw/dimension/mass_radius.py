@@ -1,4 +1,4 @@
-"""Mass-radius dimension: how many sites lie within a distance, on trees or any graph."""
+"""Mass-radius dimension: how many sites lie within a distance, on trees, any graph, or in space."""
 
 from __future__ import annotations
 
@@ -73,3 +73,32 @@ def mass_radius(
     left_out = np.array([slope(np.maximum(total - row, 1e-300) / (n - 1)) for row in mass])
     error = float(np.sqrt((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2)))
     return MassRadius(radius, total / n, slope(total / n), error)
+
+
+def fixed_mass_dimension(
+    points: npt.NDArray[np.floating], centres: npt.NDArray[np.floating]
+) -> float:
+    """Return the slope of log mass, 1% to 20% of all points, against the mean log radius that holds it.
+
+    Radii are averaged at fixed mass, where `mass_radius` averages masses at fixed radius: no window of
+    radii is needed, and centres in thin parts do not count less.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+    centres : array, shape (n_centres, d)
+        Some of the points.
+
+    Notes
+    -----
+    O(n_centres n d) time, in blocks of about 64 centres; 8 n bytes a centre of the block.
+    """
+    centre = points.mean(axis=0, dtype=np.float64)
+    x, around = points - centre, centres - centre
+    mass = np.geomspace(0.01, 0.2, 8)
+    radii = []
+    for block in np.array_split(around, max(1, around.shape[0] // 64)):
+        square = (block**2).sum(1)[:, None] + (x**2).sum(1)[None] - 2.0 * block @ x.T
+        radii.append(np.sqrt(np.maximum(np.quantile(square, mass, axis=1), 1e-12)))
+    mean_log = np.log(np.concatenate(radii, axis=1)).mean(axis=1)
+    return float(np.polyfit(mean_log, np.log(mass), 1)[0])

@@ -21,6 +21,7 @@ from percolaw.dimension.sample import (
     make_sample,
 )
 from percolaw.dimension.two_nn import TwoNN
+from percolaw.nulls import to_null
 from percolaw.rng import RandomLike
 
 #: The estimators of a report.
@@ -88,7 +89,7 @@ class DimensionReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values; None for unknown errors and ends of intervals."""
-        plain: dict[str, Any] = _finite(
+        plain: dict[str, Any] = to_null(
             {
                 "n_points": self.n_points,
                 "embedding_dimension": self.embedding_dimension,
@@ -118,15 +119,6 @@ class DimensionReport:
         return plain
 
 
-def _finite(value: Any) -> Any:
-    """Infinities as None: JSON has none."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    return value if not isinstance(value, float) or math.isfinite(value) else None
-
-
 def estimate_dimension(
     points: npt.ArrayLike, rng: RandomLike = 0, *, max_queries: int = 20_000
 ) -> DimensionReport:
@@ -153,8 +145,6 @@ def estimate_dimension(
     >>> round(estimate_dimension(x + np.eye(10)[0] * 5).dimension)
     1
     """
-    from scipy.special import gammaincinv
-
     if np.ndim(points) == 0:
         raise ValueError(
             f"points must be an array of shape (n, d); got {type(points).__name__}. Of a dataset pass "
@@ -183,34 +173,14 @@ def estimate_dimension(
         "ratio": [TwoNN(k).value(table) for k in ks],
         "likelihood": [MLE(k).value(table) for k in ks],
     }
-    k_local = min(50, max(ks))
-    local = local_dimension(whole.points, k_local, some)
-    quantiles = tuple(float(q) for q in np.quantile(local, [0.05, 0.25, 0.5, 0.75, 0.95]))
-    # (k - 2) / Gamma(k - 1), times the dimension.
-    noise = (k_local - 2) / gammaincinv(k_local - 1, np.array([0.95, 0.05]))
-    expected = quantiles[2] / ((k_local - 2) / gammaincinv(k_local - 1, 0.5)) * noise
+    quantiles, expected = _local_spread(whole.points, min(50, max(ks)), some)
     values = list(estimates.values())
     dimension = float(np.median([e.dimension for e in values]))
     interval = (
         float(np.median([e.interval[0] for e in values])),
         float(np.median([e.interval[1] for e in values])),
     )
-    drift = float(np.median([abs(e.level[-1] / e.dimension - 1.0) for e in values]))
-    finest = [e.dimension for e in values]
-    spread = (max(finest) - min(finest)) / dimension
-    trust = "none"
-    for word, (most_drift, most_spread) in (("rough", ROUGH), ("steady", STEADY)):
-        if drift <= most_drift and spread <= most_spread:
-            trust = word
-    trust = trust if len(levels) >= 3 else "untested"
-    coarsest = [e.level[-1] for e in values]
-    sentence = _sentence(
-        trust,
-        (n, int(values[0].n_points[-1])),
-        (dimension, float(np.median(coarsest))),
-        interval,
-        (min(finest), max(finest), min(coarsest), max(coarsest)),
-    )
+    drift, spread, trust = _trust(values, dimension, len(levels))
     return DimensionReport(
         n,
         x.shape[1],
@@ -218,51 +188,77 @@ def estimate_dimension(
         estimates,
         by_neighbors,
         quantiles,
-        (float(expected[0]), float(expected[1])),
+        expected,
         dimension,
         interval,
         drift,
         spread,
         trust,
-        sentence,
+        _sentence(trust, values, dimension, interval),
     )
 
 
+def _local_spread(
+    points: npt.NDArray[np.float32], n_neighbors: int, query: npt.NDArray[np.int64]
+) -> tuple[tuple[float, ...], tuple[float, float]]:
+    """Quantiles of the local dimension; 5% and 95% ones of estimation noise about its median."""
+    from scipy.special import gammaincinv
+
+    local = local_dimension(points, n_neighbors, query)
+    quantiles = tuple(float(q) for q in np.quantile(local, [0.05, 0.25, 0.5, 0.75, 0.95]))
+    # (k - 2) / Gamma(k - 1), times the dimension.
+    k = n_neighbors
+    noise = (k - 2) / gammaincinv(k - 1, np.array([0.95, 0.05]))
+    expected = quantiles[2] / ((k - 2) / gammaincinv(k - 1, 0.5)) * noise
+    return quantiles, (float(expected[0]), float(expected[1]))
+
+
+def _trust(estimates: list[Estimate], dimension: float, n_levels: int) -> tuple[float, float, str]:
+    """Drift with scale, spread over estimators, and the word for how far they can be trusted."""
+    drift = float(np.median([abs(e.level[-1] / e.dimension - 1.0) for e in estimates]))
+    finest = [e.dimension for e in estimates]
+    spread = (max(finest) - min(finest)) / dimension
+    trust = "none"
+    for word, (most_drift, most_spread) in (("rough", ROUGH), ("steady", STEADY)):
+        if drift <= most_drift and spread <= most_spread:
+            trust = word
+    return drift, spread, trust if n_levels >= 3 else "untested"
+
+
 def _sentence(
-    trust: str,
-    n: tuple[int, int],
-    median: tuple[float, float],
-    interval: tuple[float, float],
-    ends: tuple[float, float, float, float],
+    trust: str, estimates: list[Estimate], dimension: float, interval: tuple[float, float]
 ) -> str:
-    """Say how far to trust the estimates, from those on all n[0] points and on n[1] of them."""
+    """Say how far to trust the estimates, from those on all points and on the fewest."""
+    n, fewest = (int(estimates[0].n_points[level]) for level in (0, -1))
+    finest, coarsest = [e.dimension for e in estimates], [e.level[-1] for e in estimates]
     low, high = interval
     if trust == "untested":
         return (
-            f"{n[0]} points are too few to compare scales (400 would do): take {median[0]:.1f} as a "
+            f"{n} points are too few to compare scales (400 would do): take {dimension:.1f} as a "
             "rough guess."
         )
     if trust == "steady":
         text = (
-            f"One dimension fits all scales tested ({n[1]} to {n[0]} points): {median[0]:.2f}, "
+            f"One dimension fits all scales tested ({fewest} to {n} points): {dimension:.2f}, "
             f"and the truth is probably between {low:.2f} and {high:.2f}."
         )
     elif trust == "rough":
         text = (
-            f"The estimate is {median[0]:.2f} with all {n[0]} points and {median[1]:.2f} with "
-            f"{n[1]}, so it is not settled: read it as somewhere between {low:.1f} and {high:.1f}; "
+            f"The estimate is {dimension:.2f} with all {n} points and {np.median(coarsest):.2f} with "
+            f"{fewest}, so it is not settled: read it as somewhere between {low:.1f} and {high:.1f}; "
             "more points would narrow it."
         )
     else:
         text = (
-            f"No single dimension: the estimators say {ends[0]:.1f} to {ends[1]:.1f} with all {n[0]} "
-            f"points and {ends[2]:.1f} to {ends[3]:.1f} with {n[1]}. The finest scale may be noise, "
+            f"No single dimension: the estimators say {min(finest):.1f} to {max(finest):.1f} with all "
+            f"{n} points and {min(coarsest):.1f} to {max(coarsest):.1f} with {fewest}. The finest scale "
+            "may be noise, "
             "a lattice or the steps of an embedding; look at the plot before quoting a number."
         )
-    most = 2.0 * math.log10(n[0])
-    if median[0] > most:
+    most = 2.0 * math.log10(n)
+    if dimension > most:
         text += (
-            f" It lies above 2 log10(n) = {most:.1f}, beyond which {n[0]} points cannot tell "
+            f" It lies above 2 log10(n) = {most:.1f}, beyond which {n} points cannot tell "
             "dimensions apart (Eckmann and Ruelle 1992): read it as a lower bound."
         )
     return text

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.dimension.mass_radius import fixed_mass_dimension
 from percolaw.neighbors import nearest_neighbors
 from percolaw.rng import RandomLike, as_streams
 from percolaw.tree import Tree
@@ -85,23 +86,23 @@ def faithfulness(
     checks.integer("sites of the tree", n, minimum=10)
     generator = as_streams(rng).generator("evaluation")
     u, v = generator.integers(0, n, (2, n_pairs))
-    apart = u != v
-    u, v = u[apart], v[apart]
+    distinct = u != v
+    u, v = u[distinct], v[distinct]
     square = np.sum((points[u].astype(np.float64) - points[v]) ** 2, axis=1)
-    ratio = square / tree.distance(u, v)
+    ratio = square / tree.distance_between(u, v)
     child = np.flatnonzero(tree.parent >= 0)
     steps = points[child].astype(np.float64) - points[tree.parent[child]]
     spectrum = np.linalg.eigvalsh(steps.T @ steps / child.size)
     centres = generator.choice(n, size=min(n, n_centres), replace=False)
     degree = tree.degree()[centres]
     most = int(min(degree.max(), n - 1))
-    _, found = nearest_neighbors(points, points[centres], most + 1)
+    _, near = nearest_neighbors(points, points[centres], most + 1)
     adjacency = tree.to_sparse()
-    own = found == centres[:, None]
+    itself = near == centres[:, None]
     kept = right = edges = 0
     for row, site in enumerate(centres):
         neighbours = set(adjacency.indices[adjacency.indptr[site] : adjacency.indptr[site + 1]])
-        nearest = found[row][~own[row]]
+        nearest = near[row][~itself[row]]
         kept += int(nearest[0]) in neighbours
         right += len(neighbours.intersection(nearest[: len(neighbours)].tolist()))
         edges += len(neighbours)
@@ -111,20 +112,7 @@ def faithfulness(
         float(ratio.mean()),
         float(ratio.std()),
         float(spectrum[-1] / spectrum.mean()),
-        _mass_radius(points, points[centres]),
+        fixed_mass_dimension(points, points[centres]),
         n,
         d,
     )
-
-
-def _mass_radius(points: npt.NDArray[np.floating], centres: npt.NDArray[np.floating]) -> float:
-    """Slope of log mass against log radius between 1% and 20% of the sites."""
-    centre = points.mean(axis=0, dtype=np.float64)
-    x, centres = points - centre, centres - centre
-    radii = []
-    quantiles = np.geomspace(0.01, 0.2, 8)
-    for block in np.array_split(centres, max(1, centres.shape[0] // 64)):
-        square = (block**2).sum(1)[:, None] + (x**2).sum(1)[None] - 2.0 * block @ x.T
-        radii.append(np.sqrt(np.maximum(np.quantile(square, quantiles, axis=1), 1e-12)))
-    mean_log = np.log(np.concatenate(radii, axis=1)).mean(axis=1)
-    return float(np.polyfit(mean_log, np.log(quantiles), 1)[0])

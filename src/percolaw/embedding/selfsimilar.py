@@ -73,10 +73,10 @@ def two_level_cloud(
     streams = as_streams(rng)
 
     def level(item: int, n: int) -> npt.NDArray[np.float32]:
-        own = streams.child(item)
-        tree = conditioned_clusters(size, coordination_number, own)
-        sites = own.generator("split").integers(0, size, n)
-        return embed_sites(tree, sites, dim, own, steps)[0]
+        level_streams = streams.child(item)
+        tree = conditioned_clusters(size, coordination_number, level_streams)
+        sites = level_streams.generator("split").integers(0, size, n)
+        return embed_sites(tree, sites, dim, level_streams, steps)[0]
 
     coarse = level(0, n_coarse_points)
     if rescaled:

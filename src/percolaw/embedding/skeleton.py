@@ -16,7 +16,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.clusters.continuum import SampledCluster
 from percolaw.embedding.walk import Steps, embed_tree
-from percolaw.rng import RandomLike, as_streams
+from percolaw.rng import SEGMENT_ENDS, SEGMENT_STARTS, RandomLike, as_streams
 from percolaw.tree import Span, Tree
 
 
@@ -77,7 +77,7 @@ def embed_sampled(
     Parameters
     ----------
     cluster : SampledCluster
-        From `percolaw.clusters.continuum.sample_cluster`.
+        From `percolaw.clusters.continuum.sample_large_cluster`.
     dim : int
         Embedding dimension d: E |x_u - x_v|^2 is the tree distance, each coordinate of variance
         distance / d. Point 0 is at the origin.
@@ -123,8 +123,8 @@ def embed_sampled(
         cluster.glue,
         first,
         child,
-        streams.key("embedding", 0),
-        streams.key("embedding", 1),
+        streams.key("embedding", SEGMENT_ENDS),
+        streams.key("embedding", SEGMENT_STARTS),
         1.0 / math.sqrt(d),
         column,
         out,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.rng import RandomLike, as_streams
+from percolaw.rng import TREE_STEPS, RandomLike, as_streams
 from percolaw.tree import Tree
 
 Steps: TypeAlias = Literal["gaussian", "sphere", "lattice"]
@@ -51,7 +51,7 @@ def embed_tree(
         "Embed only the sites you need (percolaw.embedding.skeleton.embed_sites).",
     )
     points = np.empty((tree.n_sites, d), dtype=np.float32)
-    key = as_streams(rng).key("embedding", 2)
+    key = as_streams(rng).key("embedding", TREE_STEPS)
     if steps == "gaussian":
         kernels.gaussian_walk(tree.parent, tree.edge, key, 1.0 / math.sqrt(d), points)
     elif steps == "sphere":

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.critical import critical_exponents, hypercubic_threshold
+from percolaw.bethe import BetheLattice
 from percolaw.experiments import toy
 from percolaw.experiments.base import Row
-from percolaw.lattice import BetheLattice
+from percolaw.hypercubic import critical_exponents, hypercubic_threshold
 from percolaw.rng import Streams
 from percolaw.scaling import allocation, fit, theory
 
@@ -95,7 +95,7 @@ def draw(
     streams = Streams(seed).child(dimension)
     if dimension == BETHE:
         return *_draw_bethe(boxes, probability, streams), np.zeros((0, 0))
-    from percolaw.clusters.hypercubic import HypercubicLattice, percolate
+    from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
     from percolaw.kernels.tree import standardize
 
     lattice = HypercubicLattice(dimension, boxes.length(dimension))

@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from percolaw import checks
+from percolaw.bethe import BetheLattice
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
-from percolaw.lattice import BetheLattice
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from percolaw import checks
-from percolaw.critical import critical_exponents, hypercubic_threshold, threshold_source
 from percolaw.experiments import boxes, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
+from percolaw.hypercubic import critical_exponents, hypercubic_threshold, threshold_source
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 
@@ -180,7 +180,7 @@ class DimensionTable:
         return max(20, int(self.budget * power / self.max_size**power))
 
     def _sizes(self, d: int, streams: Streams) -> Row:
-        from percolaw.clusters.hypercubic import grow_statistics
+        from percolaw.clusters.hypercubic.grown import grow_statistics
 
         found = grow_statistics(
             d, hypercubic_threshold(d), self.n_clusters(d), self.max_size, rng=streams
@@ -192,7 +192,7 @@ class DimensionTable:
         return {"s": edges, "survival": survival, "n_clusters": found.size.size}
 
     def _below(self, d: int, streams: Streams) -> Row:
-        from percolaw.clusters.hypercubic import grow_statistics
+        from percolaw.clusters.hypercubic.grown import grow_statistics
 
         out = {}
         known = critical_exponents(d)
@@ -208,7 +208,7 @@ class DimensionTable:
         return out
 
     def _learning(self, d: int, streams: Streams) -> Row:
-        from percolaw.clusters.hypercubic import grow_cluster
+        from percolaw.clusters.hypercubic.grown import grow_from_origin
         from percolaw.kernels.tree import standardize
         from percolaw.targets.free_field import FreeField
 
@@ -219,7 +219,7 @@ class DimensionTable:
         curves: dict[str, list[FloatArray]] = {LINEAR: [], FIELD: []}
         for i in range(self.n_balls):
             own = streams.child(i)
-            grown = grow_cluster(
+            grown = grow_from_origin(
                 d, hypercubic_threshold(d), self.field_size, rng=own, min_size=self.field_size
             )
             x = grown.coordinates.astype(np.float64)
@@ -243,7 +243,8 @@ class DimensionTable:
         return out | {name: fit.aggregate(found) for name, found in curves.items()}
 
     def _threshold(self, d: int, kind: str, streams: Streams) -> Row:
-        from percolaw.clusters.hypercubic import HypercubicLattice, sweep
+        from percolaw.clusters.hypercubic.box import HypercubicLattice
+        from percolaw.clusters.hypercubic.newman_ziff import sweep
 
         known = hypercubic_threshold(d, "bond" if kind == "bond" else "site")
         p = known * np.linspace(1.0 - 0.8 * REACH, 1.0 + 0.8 * REACH, 161)
@@ -330,7 +331,7 @@ class DimensionTable:
         ):
             claim = self._judge(
                 f"d = {d}: {name}, {where}",
-                "literature (percolaw.critical)",
+                "literature (percolaw.hypercubic)",
                 literature,
                 values,
                 self.dimension_tolerance * literature if tolerance is None else tolerance,
@@ -344,7 +345,7 @@ class DimensionTable:
         note = "from tau: 0.01 in tau is a tenth of alpha in three dimensions and all of it in two"
         claim = judge(
             f"d = {d}: alpha = (3 - tau)/(tau - 2)",
-            "literature (percolaw.critical)",
+            "literature (percolaw.hypercubic)",
             known.rank_exponent,
             alpha[0],
             (min(alpha[1:]), max(alpha[1:])),
@@ -367,7 +368,7 @@ class DimensionTable:
             slopes = [-_one_slope(n[use], np.array(r[key])[use]) for r in rows]
             claim = self._judge(
                 f"d = {d}: exponent of {words}, {window}: {name if key == FIELD else why}",
-                "literature (percolaw.critical)",
+                "literature (percolaw.hypercubic)",
                 predicted,
                 slopes,
                 self.tolerance,
@@ -442,7 +443,7 @@ class DimensionTable:
             self._judge(
                 f"d = {d}: growth of the largest cluster of a torus at p_c, {where}"
                 + (": 2d/3" if d > 6 else ": D"),
-                "literature (percolaw.critical)",
+                "literature (percolaw.hypercubic)",
                 torus,
                 measured,
                 self.dimension_tolerance * torus,
@@ -458,7 +459,7 @@ class DimensionTable:
         found.append(
             self._judge(
                 f"d = {d}: finite-size collapse of the largest cluster within one unit of p_c, {where}",
-                "literature (percolaw.critical)",
+                "literature (percolaw.hypercubic)",
                 1.0,
                 ratio,
                 2.5 * self.dimension_tolerance,

@@ -15,10 +15,11 @@ from percolaw.experiments import claims, neural, plots
 from percolaw.experiments.base import SCRATCH, Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
-from percolaw.learners.freedom import divergence, random_signs
-from percolaw.learners.neural.measures import tangent_kernel
-from percolaw.learners.neural.networks import n_parameters
-from percolaw.learners.neural.training import Student, Training, train
+from percolaw.learners.degrees_of_freedom import divergence, random_signs
+from percolaw.learners.neural.config import Student, Training
+from percolaw.learners.neural.network import n_parameters
+from percolaw.learners.neural.tangent_kernel import tangent_kernel
+from percolaw.learners.neural.training import train
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
 from percolaw.targets.matern import MaternTeacher

@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from percolaw.critical import critical_exponents
 from percolaw.experiments import fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import judge
 from percolaw.experiments.fields import Range
+from percolaw.hypercubic import critical_exponents
 from percolaw.scaling import theory
 
 
@@ -21,7 +21,7 @@ class ExponentsByDimension:
 
     name: ClassVar[str] = "exponents-by-dimension"
     title: ClassVar[str] = "alpha and c/D by dimension, and the scaling exponents they imply"
-    source: ClassVar[str] = "Brill 2024, section 4.4; exponents: percolaw.critical"
+    source: ClassVar[str] = "Brill 2024, section 4.4; exponents: percolaw.hypercubic"
     presets: ClassVar[dict[str, Preset]] = {
         name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
     }

@@ -13,8 +13,9 @@ from percolaw.experiments import claims, neural, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
-from percolaw.learners.neural.measures import layer_activations
-from percolaw.learners.neural.training import Training, train
+from percolaw.learners.neural.activations import layer_activations
+from percolaw.learners.neural.config import Training
+from percolaw.learners.neural.training import train
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 from percolaw.targets.linear import LinearTeacher

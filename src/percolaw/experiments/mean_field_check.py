@@ -9,13 +9,13 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from percolaw.critical import hypercubic_threshold, threshold_source
+from percolaw.bethe import BetheLattice
 from percolaw.experiments import boxes, claims, fields, plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.experiments.sampling import mean_variance
-from percolaw.lattice import BetheLattice
+from percolaw.hypercubic import hypercubic_threshold, threshold_source
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
@@ -111,7 +111,7 @@ class MeanFieldCheck:
 
     def _sizes(self, d: int, streams: Streams) -> Row:
         from percolaw.clusters.conditioned import conditioned_clusters
-        from percolaw.clusters.hypercubic import grow_statistics
+        from percolaw.clusters.hypercubic.grown import grow_statistics
 
         n = max(100, int(0.5 * self.budget / math.sqrt(self.max_size)))  # P(S >= s) ~ s^(-1/2)
         found = grow_statistics(d, hypercubic_threshold(d), n, self.max_size, rng=streams)
@@ -139,14 +139,14 @@ class MeanFieldCheck:
     def _learning(self, d: int, streams: Streams) -> Row:
         """1-NN losses of balls of both: linear functions over all directions, walks over all walks."""
         from percolaw.clusters.growth import grow_stopped
-        from percolaw.clusters.hypercubic import grow_cluster
+        from percolaw.clusters.hypercubic.grown import grow_from_origin
 
         grid = boxes.grid(10.0, 0.1 * self.field_size, 4).astype(np.int64)
         total = {name: np.zeros(grid.size) for name in ("lattice", "tree")}
         variance = dict.fromkeys(total, 0.0)
         for i in range(self.n_balls):
             own = streams.child(i)
-            ball = grow_cluster(
+            ball = grow_from_origin(
                 d, hypercubic_threshold(d), self.field_size, rng=own, min_size=self.field_size
             )
             x = ball.coordinates.astype(np.float64)

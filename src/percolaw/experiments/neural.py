@@ -13,9 +13,12 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.datasets.sources import Source
 from percolaw.experiments.base import SCRATCH, Row
-from percolaw.learners.neural.networks import MLP, Network, Transformer
+from percolaw.learners.neural.config import Student, Training
+from percolaw.learners.neural.mlp import MLP
+from percolaw.learners.neural.network import Network
 from percolaw.learners.neural.trained import Trained
-from percolaw.learners.neural.training import Student, Training, train
+from percolaw.learners.neural.training import train
+from percolaw.learners.neural.transformer import Transformer
 from percolaw.rng import Streams
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit

@@ -27,7 +27,7 @@ from percolaw.experiments import claims, neural, neural_scaling
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.neural_scaling import Scaling
-from percolaw.learners.neural.training import Training
+from percolaw.learners.neural.config import Training
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
 from percolaw.targets.families import parse_target

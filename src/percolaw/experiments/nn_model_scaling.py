@@ -13,8 +13,8 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.neural_scaling import Scaling
 from percolaw.experiments.sharma_kaplan import SHARMA_KAPLAN
-from percolaw.learners.neural.networks import Network, n_parameters
-from percolaw.learners.neural.training import Training
+from percolaw.learners.neural.config import Training
+from percolaw.learners.neural.network import Network, n_parameters
 from percolaw.rng import Streams
 from percolaw.targets.families import standardized_values
 from percolaw.targets.fourier import FourierTeacher

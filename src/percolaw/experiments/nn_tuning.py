@@ -13,7 +13,7 @@ from percolaw.experiments import claims, neural, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
-from percolaw.learners.neural.training import Student, Training
+from percolaw.learners.neural.config import Student, Training
 from percolaw.scaling.curve import LearningCurve
 from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.teacher import TeacherFamily

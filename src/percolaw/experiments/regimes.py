@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from percolaw import checks
-from percolaw.critical import critical_exponents
+from percolaw.bethe import BetheLattice
 from percolaw.experiments import boxes, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.boxes import BETHE, label
 from percolaw.experiments.claims import Claim, judge
-from percolaw.lattice import BetheLattice
+from percolaw.hypercubic import critical_exponents
 from percolaw.scaling import fit
 
 FloatArray = toy.FloatArray

@@ -35,7 +35,7 @@ def dimension(name: str) -> float:
     >>> dimension("lattice d = 2, 1.3 p_c"), round(dimension("lattice d = 2, p_c"), 4)
     (2.0, 1.8958)
     """
-    from percolaw.critical import critical_exponents
+    from percolaw.hypercubic import critical_exponents
 
     words = name.split()
     try:
@@ -71,15 +71,16 @@ def _lattice(name: str) -> tuple[int, float]:
 
 def _lattice_points(d: int, ratio: float, n: int, streams: Streams) -> FloatArray:
     """Coordinates of n sites of one cluster, drawn without replacement."""
-    from percolaw.clusters.hypercubic import HypercubicLattice, grow_cluster, percolate
-    from percolaw.critical import hypercubic_threshold
+    from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
+    from percolaw.clusters.hypercubic.grown import grow_from_origin
+    from percolaw.hypercubic import hypercubic_threshold
 
     sites, threshold = max(LATTICE_SITES, SITES_PER_POINT * n), hypercubic_threshold(d)
     if ratio > 1.0:
         box = HypercubicLattice(d, round(sites ** (1.0 / d)))
         found: Any = percolate(box, min(1.0, ratio * threshold), streams).graph().coordinates
     else:
-        found = grow_cluster(d, threshold, sites, rng=streams, min_size=sites).coordinates
+        found = grow_from_origin(d, threshold, sites, rng=streams, min_size=sites).coordinates
     if found.shape[0] < n:
         raise ValueError(
             f"the largest cluster has {found.shape[0]} sites, fewer than the {n} points asked for. Take "

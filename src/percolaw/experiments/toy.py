@@ -65,8 +65,8 @@ class Toy:
 @lru_cache(maxsize=1)
 def prepare(clusters: Clusters, seed: int) -> Toy:
     """Draw the clusters and targets of a seed; about 20 bytes a site while they are kept."""
+    from percolaw.bethe import BetheLattice
     from percolaw.clusters.ensembles import sample_clusters
-    from percolaw.lattice import BetheLattice
     from percolaw.targets.tree_walk import TreeWalk
 
     streams = Streams(seed)

@@ -130,6 +130,75 @@ def children_of(owner, first, child):
 
 
 @compiled
+def _first_beyond(place, known, x):
+    """Index, at least 1, of the first of the `known` rising places beyond x, or of the last one."""
+    low = 0
+    high = known - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if place[middle] <= x:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@compiled
+def _glue_points(
+    members,
+    length,
+    origin,
+    start,
+    base,
+    glue,
+    bridge_key,
+    scale,
+    column,
+    vertex,
+    place,
+    row,
+    branches,
+):
+    """Fill vertex[base + 1 + i] with the glue point of members[i], all on one segment.
+
+    The segment starts at vertex `start`, at position `origin`, and ends at vertex `base`; place and row
+    (at least two more than members) are scratch: positions known so far, rising, and their vertices.
+    """
+    place[0], row[0] = 0.0, start
+    place[1], row[1] = length, base
+    known = 2
+    for i in range(members.shape[0]):
+        k = members[i]
+        x = glue[k] - origin
+        high = _first_beyond(place, known, x)
+        left, right, new = row[high - 1], row[high], base + 1 + i
+        before, after = x - place[high - 1], place[high] - x
+        if before <= 0.0 or after <= 0.0:
+            same = left if before <= 0.0 else right
+            for c in range(vertex.shape[1]):
+                vertex[new, c] = vertex[same, c]
+        else:
+            share = before / (before + after)
+            spread = np.sqrt(share * after) * scale
+            word = bits(bridge_key, np.uint64(k))
+            for c in range(vertex.shape[1]):
+                vertex[new, c] = (
+                    (1.0 - share) * vertex[left, c]
+                    + share * vertex[right, c]
+                    + spread * normal(word, np.uint64(column + c))
+                )
+            for j in range(known, high, -1):
+                place[j] = place[j - 1]
+                row[j] = row[j - 1]
+            place[high] = x
+            row[high] = new
+            known += 1
+        if branches.shape[0] > 0:
+            for c in range(vertex.shape[1]):
+                branches[k, c] = vertex[new, c]
+
+
+@compiled
 def walk_segments(ends, glue, first, child, leaf_key, bridge_key, scale, column, points, branches):
     """Gaussian walk along all segments: coordinates of the points, and of the glue points if asked.
 
@@ -144,9 +213,7 @@ def walk_segments(ends, glue, first, child, leaf_key, bridge_key, scale, column,
         points[0, c] = 0.0
     if n == 1:
         return
-    frame_segment = np.empty(64, np.int64)
-    frame_next = np.empty(64, np.int64)
-    frame_base = np.empty(64, np.int64)
+    frame = np.empty((64, 3), np.int64)  # segment, its next child, its base
     vertex = np.empty((256, width), np.float32)
     place = np.empty(256, np.float64)
     row = np.empty(256, np.int64)
@@ -159,7 +226,8 @@ def walk_segments(ends, glue, first, child, leaf_key, bridge_key, scale, column,
     for c in range(width):
         vertex[0, c] = 0.0
     while True:
-        count = first[segment + 1] - first[segment]
+        members = child[first[segment] : first[segment + 1]]
+        count = members.shape[0]
         length = ends[segment] - ends[segment - 1]
         spread = np.sqrt(length) * scale
         word = bits(leaf_key, np.uint64(segment))
@@ -175,73 +243,27 @@ def walk_segments(ends, glue, first, child, leaf_key, bridge_key, scale, column,
                 row = np.empty(2 * (count + 2), np.int64)
             for c in range(width):
                 vertex[base, c] = points[segment, c]
-            place[0] = 0.0
-            place[1] = length
-            row[0] = start
-            row[1] = base
-            known = 2
-            for i in range(count):
-                k = child[first[segment] + i]
-                x = glue[k] - ends[segment - 1]
-                low = 0
-                high = known - 1
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    if place[middle] <= x:
-                        low = middle
-                    else:
-                        high = middle
-                before = x - place[low]
-                after = place[high] - x
-                left = row[low]
-                right = row[high]
-                new = base + 1 + i
-                if before <= 0.0:
-                    for c in range(width):
-                        vertex[new, c] = vertex[left, c]
-                elif after <= 0.0:
-                    for c in range(width):
-                        vertex[new, c] = vertex[right, c]
-                else:
-                    share = before / (before + after)
-                    spread = np.sqrt(share * after) * scale
-                    word = bits(bridge_key, np.uint64(k))
-                    for c in range(width):
-                        vertex[new, c] = (
-                            (1.0 - share) * vertex[left, c]
-                            + share * vertex[right, c]
-                            + spread * normal(word, np.uint64(column + c))
-                        )
-                    for j in range(known, high, -1):
-                        place[j] = place[j - 1]
-                        row[j] = row[j - 1]
-                    place[high] = x
-                    row[high] = new
-                    known += 1
-                if branches.shape[0] > 0:
-                    for c in range(width):
-                        branches[k, c] = vertex[new, c]
-            if depth == frame_segment.shape[0]:
-                frame_segment = np.concatenate((frame_segment, frame_segment))
-                frame_next = np.concatenate((frame_next, frame_next))
-                frame_base = np.concatenate((frame_base, frame_base))
-            frame_segment[depth] = segment
-            frame_next[depth] = 0
-            frame_base[depth] = base
+            _glue_points(
+                *(members, length, ends[segment - 1], start, base, glue, bridge_key, scale, column),
+                *(vertex, place, row, branches),
+            )
+            if depth == frame.shape[0]:
+                frame = np.concatenate((frame, frame))
+            frame[depth, 0], frame[depth, 1], frame[depth, 2] = segment, 0, base
             depth += 1
         # Leave finished segments; go to the next child of the one below.
         while depth > 0:
-            j = frame_segment[depth - 1]
-            if frame_next[depth - 1] < first[j + 1] - first[j]:
+            j = frame[depth - 1, 0]
+            if frame[depth - 1, 1] < first[j + 1] - first[j]:
                 break
             depth -= 1
         if depth == 0:
             return
-        i = frame_next[depth - 1]
-        frame_next[depth - 1] += 1
+        i = frame[depth - 1, 1]
+        frame[depth - 1, 1] += 1
         segment = np.int64(child[first[j] + i])
-        start = frame_base[depth - 1] + 1 + i
-        base = frame_base[depth - 1] + 1 + first[j + 1] - first[j]
+        start = frame[depth - 1, 2] + 1 + i
+        base = frame[depth - 1, 2] + 1 + first[j + 1] - first[j]
 
 
 @compiled

@@ -3,7 +3,7 @@
 import numpy as np
 
 from percolaw.kernels.compile import compiled
-from percolaw.kernels.random import bits
+from percolaw.kernels.tree import closer
 
 
 @compiled
@@ -19,11 +19,12 @@ def fill_rows(indptr, low, high, neighbor):
 
 
 @compiled
-def nearest_search(indptr, neighbor, observed, key, distance, nearest):
+def nearest_search(indptr, neighbor, observed, label, key, distance, nearest):
     """Find the nearest observed site of every site by one search from all of them; -1 where none is.
 
     Among equally near ones the smallest hash of the id wins: all neighbours one step nearer have their
     own winner before a site is passed on, so the winner does not depend on the order of anything.
+    ``label`` holds the ids to hash (empty: the index itself).
     """
     n = indptr.shape[0] - 1
     queue = np.empty(n, neighbor.dtype)
@@ -51,11 +52,7 @@ def nearest_search(indptr, neighbor, observed, key, distance, nearest):
                 distance[there] = beyond
                 queue[size] = there
                 size += 1
-            elif (
-                distance[there] == beyond
-                and other != mine
-                and bits(key, np.uint64(mine)) < bits(key, np.uint64(other))
-            ):
+            elif closer(beyond, mine, distance[there], other, label, key):
                 nearest[there] = mine
 
 

@@ -97,7 +97,7 @@ def distances(parent, edge, first, second, out):
 
 
 @compiled
-def _closer(new_distance, new_site, old_distance, old_site, label, key):
+def closer(new_distance, new_site, old_distance, old_site, label, key):
     """Whether a candidate beats the present one; equal distances go to the smaller hash."""
     if old_site < 0 or new_distance < old_distance:
         return True
@@ -124,14 +124,14 @@ def nearest_passes(parent, edge, observed, label, key, distance, nearest):
         p = parent[i]
         if p >= 0 and nearest[i] >= 0:
             d = distance[i] + edge[i]
-            if _closer(d, nearest[i], distance[p], nearest[p], label, key):
+            if closer(d, nearest[i], distance[p], nearest[p], label, key):
                 distance[p] = d
                 nearest[p] = nearest[i]
     for i in range(n):
         p = parent[i]
         if p >= 0 and nearest[p] >= 0:
             d = distance[p] + edge[i]
-            if _closer(d, nearest[p], distance[i], nearest[i], label, key):
+            if closer(d, nearest[p], distance[i], nearest[i], label, key):
                 distance[i] = d
                 nearest[i] = nearest[p]
 

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.covariance import Covariance, Matern, cholesky, row_blocks
-from percolaw.errors import ConvergenceError
 from percolaw.rng import as_streams
 
 FloatArray = npt.NDArray[np.float64]
-
-#: Points up to which ``auto`` factorises the kernel matrix (3.2 GB).
-CHOLESKY_LIMIT = 20_000
 
 
 @dataclass(frozen=True)
@@ -39,28 +34,15 @@ class KernelRegression:
         In the unit of the kernel. 0 interpolates (with the least jitter that rounding needs, see
         ``jitter`` of the result). Of several the one with the least error on a validation set is
         taken, and the fit is done again on all points.
-    solver : {"auto", "cholesky", "iterative"}
-        ``auto`` factorises up to 20,000 points. ``iterative`` is conjugate gradients with a Nyström
-        preconditioner, and needs a ridge above 0; it holds the matrix where it takes less than half
-        of the free memory, and else makes its rows anew in every step.
     validation : float
         Share of the points that chooses among several ridges.
-    tolerance : float
-        Relative residual at which iterations stop.
-    max_iterations : int
-    n_centres : int
-        Rank of the preconditioner.
     rng : int
-        Streams ``split`` (validation set) and ``init`` (centres of the preconditioner).
+        Stream ``split`` (validation set).
     """
 
     kernel: Covariance = field(default_factory=Matern)
     ridge: float | Sequence[float] = 0.0
-    solver: Literal["auto", "cholesky", "iterative"] = "auto"
     validation: float = 0.2
-    tolerance: float = 1e-6
-    max_iterations: int = 500
-    n_centres: int = 2000
     rng: int = 0
 
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedKernelRegression:
@@ -69,9 +51,8 @@ class KernelRegression:
         Raises
         ------
         ResourceError
-            If the matrix does not fit in memory.
-        ConvergenceError
-            If the iterations end before the tolerance is met.
+            If the matrix, 8 n^2 bytes, does not fit in memory. `percolaw.RandomFeatures` takes
+            more points.
         """
         if not callable(self.kernel) or isinstance(self.kernel, type):
             raise TypeError(
@@ -79,7 +60,6 @@ class KernelRegression:
                 "percolaw.covariance.Matern(0.5)."
             )
         x, y = _checked(points, values)
-        checks.choice("solver", self.solver, ("auto", "cholesky", "iterative"))
         ridges = np.atleast_1d(checks.float_array("ridge", self.ridge)).tolist()
         if not ridges:
             raise ValueError("ridge must be a number or several; got none.")
@@ -103,21 +83,13 @@ class KernelRegression:
     def _solve(
         self, x: FloatArray, y: FloatArray, ridge: float, tried: tuple[tuple[float, float], ...]
     ) -> FittedKernelRegression:
-        iterative = self.solver == "iterative" or (
-            self.solver == "auto" and x.shape[0] > CHOLESKY_LIMIT
-        )
-        if iterative:
-            weights, steps = _conjugate_gradients(self, x, y.reshape(x.shape[0], -1), ridge)
-            return FittedKernelRegression(
-                self.kernel, x, weights.reshape(y.shape), ridge, 0.0, steps, tried
-            )
         from scipy.linalg import cho_solve
 
         if ridge == 0.0:
             _refuse_contradictions(x, y)
         factor, jitter = cholesky(self.kernel, x, ridge)
         weights = cho_solve((factor, True), y, check_finite=False)
-        return FittedKernelRegression(self.kernel, x, weights, ridge, jitter, 0, tried)
+        return FittedKernelRegression(self.kernel, x, weights, ridge, jitter, tried)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +104,6 @@ class FittedKernelRegression:
         f(x) = sum_i weights_i kernel(x, x_i).
     ridge, jitter : float
         Ridge used, and what rounding needed besides.
-    n_iterations : int
-        0 for a factorisation.
     validation : tuple of (ridge, error)
         Mean squared error of every ridge tried; empty if only one was given.
     """
@@ -143,7 +113,6 @@ class FittedKernelRegression:
     weights: FloatArray
     ridge: float
     jitter: float
-    n_iterations: int
     validation: tuple[tuple[float, float], ...]
 
     def predict(self, queries: npt.ArrayLike) -> FloatArray:
@@ -169,7 +138,7 @@ class NestedCurve:
     prediction : array of float64, shape (n_sizes, n_test, n_outputs)
     variance : array of float64, shape (n_sizes,)
         Posterior variance, mean over test points: the expected squared error, over all targets drawn
-        from the Gaussian process of this kernel (plus nothing for noise in the test values).
+        from the Gaussian process of this kernel. Noise in the test values is not included.
     jitter : float
     """
 
@@ -265,86 +234,3 @@ def _refuse_contradictions(x: FloatArray, y: FloatArray) -> None:
             f"{int(bad.sum())} point(s) coincide with another one of a different value, which nothing "
             "can interpolate. Give a ridge above 0, or average them first."
         )
-
-
-def _conjugate_gradients(
-    options: KernelRegression, x: FloatArray, y: FloatArray, ridge: float
-) -> tuple[FloatArray, int]:
-    """Solve (K + ridge) w = y without K; all outputs together, each with its own step lengths."""
-    if ridge <= 0.0:
-        raise ValueError(
-            "the iterative solver needs a ridge above 0; got 0. Use ridge=1e-6 or so, or "
-            f"solver='cholesky' up to {CHOLESKY_LIMIT} points."
-        )
-    tolerance = checks.real("tolerance", options.tolerance, minimum=1e-14, maximum=1.0)
-    solve = _nystrom(options, x, ridge)
-
-    n = x.shape[0]
-    diagonal = options.kernel.diagonal(x)
-
-    def some_rows(rows: slice) -> FloatArray:
-        """Rows of K with its exact diagonal, whatever rounding a kernel of the user has there."""
-        block = options.kernel(x[rows], x)
-        own = np.arange(rows.start, rows.stop)
-        block[own - rows.start, own] = diagonal[own]
-        return block
-
-    held = np.empty((n, n)) if 16.0 * n * n < checks.available_memory() else None
-    if held is not None:
-        for rows in row_blocks(n, n):
-            held[rows] = some_rows(rows)
-
-    def product(w: FloatArray) -> FloatArray:
-        if held is not None:
-            return np.asarray(held @ w + ridge * w)
-        out = ridge * w
-        for rows in row_blocks(x.shape[0], x.shape[0]):
-            out[rows] += some_rows(rows) @ w
-        return out
-
-    weights = solve(y)
-    residual = y - product(weights)
-    goal = tolerance * np.maximum(np.linalg.norm(y, axis=0), 1e-300)
-    z = solve(residual)
-    direction, rho = z, np.einsum("ij,ij->j", residual, z)
-    for step in range(checks.integer("max_iterations", options.max_iterations, minimum=1)):
-        if np.all(np.linalg.norm(residual, axis=0) <= goal):
-            return weights, step
-        moved = product(direction)
-        alpha = rho / np.maximum(np.einsum("ij,ij->j", direction, moved), 1e-300)
-        weights = weights + alpha * direction
-        residual = residual - alpha * moved
-        z = solve(residual)
-        new = np.einsum("ij,ij->j", residual, z)
-        direction = z + (new / np.maximum(rho, 1e-300)) * direction
-        rho = new
-    reached = float(np.max(np.linalg.norm(residual, axis=0) / goal) * tolerance)
-    if reached <= tolerance:
-        return weights, options.max_iterations
-    raise ConvergenceError(
-        f"after {options.max_iterations} iterations the residual is {reached:.1e}, above the "
-        f"tolerance {tolerance:.1e}. Raise ridge, n_centres or max_iterations."
-    )
-
-
-def _nystrom(options: KernelRegression, x: FloatArray, ridge: float) -> Any:
-    """Inverse of (K_nm K_mm^-1 K_mn + ridge) by Woodbury, m random centres."""
-    from scipy.linalg import cho_factor, cho_solve, solve_triangular
-
-    n = x.shape[0]
-    m = min(n, checks.integer("n_centres", options.n_centres, minimum=1))
-    checks.memory(16.0 * n * m, f"a preconditioner of rank {m}", "Lower n_centres.")
-    centres = as_streams(options.rng).generator("init").permutation(n)[:m]
-    factor, _ = cholesky(options.kernel, x[centres], 1e-10)
-    low_rank = np.empty((m, n), order="F")
-    for rows in row_blocks(n, m):
-        low_rank[:, rows] = options.kernel(x[rows], x[centres]).T
-    low_rank = solve_triangular(factor, low_rank, lower=True, overwrite_b=True, check_finite=False)
-    inner = low_rank @ low_rank.T
-    inner[np.diag_indices(m)] += ridge
-    small = cho_factor(inner, lower=True, overwrite_a=True, check_finite=False)
-
-    def solve(r: FloatArray) -> FloatArray:
-        return np.asarray((r - low_rank.T @ cho_solve(small, low_rank @ r)) / ridge)
-
-    return solve

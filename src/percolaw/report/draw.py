@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from percolaw.experiments.plots import Plot, Series
+from percolaw.nulls import floats
 from percolaw.report.style import BLACK, CYCLE, GREY, new, window
 
 #: Markers of measured series, in order.
@@ -135,7 +135,7 @@ def label(one: Series) -> str:
 
 
 def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
-    x, y = _floats(one.x), _floats(one.y)
+    x, y = floats(one.x), floats(one.y)
     if one.kind != "measured":
         if one.joined:
             axis.plot(x, y, _STYLE[one.kind], color=color, lw=1.3, label=text or None)
@@ -145,7 +145,7 @@ def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
     full = np.ones(x.size, dtype=bool) if one.usable is None else np.array(one.usable)
     few = x.size < MANY or not one.joined
     if one.low is not None and one.high is not None:
-        low, high = _floats(one.low), _floats(one.high)
+        low, high = floats(one.low), floats(one.high)
         if few:
             ends = np.stack([y - low, high - y])
             axis.errorbar(x, y, np.maximum(ends, 0.0), fmt="none", color=color, lw=1)
@@ -162,7 +162,3 @@ def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
 
 def _positive(plot: Plot) -> bool:
     return any(v is not None and v > 0.0 for one in plot.series for v in one.y)
-
-
-def _floats(values: Sequence[float | None]) -> npt.NDArray[np.float64]:
-    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)

@@ -16,6 +16,7 @@ from percolaw.errors import RunError
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.plots import Plot
 from percolaw.experiments.registry import EXPERIMENTS
+from percolaw.nulls import from_null
 from percolaw.report.records import number as json_number
 from percolaw.report.records import numbers, read_plots
 from percolaw.runs.files import MALFORMED, read_json, well_formed
@@ -226,9 +227,9 @@ def _claim(entry: Any) -> Claim:
     return Claim(
         texts[0],
         texts[1],
-        math.nan if expected is None else expected,
-        math.nan if value is None else value,
-        (-math.inf if low is None else low, math.inf if high is None else high),
+        from_null(expected),
+        from_null(value),
+        (from_null(low, -math.inf), from_null(high, math.inf)),
         tolerance,
         entry["verdict"],
         texts[3],

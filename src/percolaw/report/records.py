@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from percolaw.experiments.plots import Kind, Numbers, Plot, Series, Stored
+from percolaw.nulls import to_null
 
 
 def read_plots(entries: Any) -> tuple[Plot, ...]:
@@ -103,7 +103,7 @@ def number(value: Any) -> float | None:
         found = float(value)
     except OverflowError:
         raise ValueError("a number is too large") from None
-    return found if math.isfinite(found) else None
+    return to_null(found)
 
 
 def numbers(values: Any, length: int | None = None) -> Numbers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import socket
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
+from percolaw.locks import locked
 from percolaw.runs.files import MALFORMED, read_json, replacing
 
 #: Seconds between two reports of progress, and after which a silent remote run counts as dead.
@@ -78,10 +78,10 @@ def working(
     The lock is the operating system's and goes with the process, however it ends.
     """
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
-        told = False
-        while _locked(lock) is False:
-            if not told:
-                told = True
+        announced = False
+        while locked(lock.fileno()) is False:
+            if not announced:
+                announced = True
                 other = active(folder)
                 who = f"process {other['pid']} on {other['host']}" if other else "another process"
                 waiting(f"{who} works on {folder}; waiting for it to end.")
@@ -103,20 +103,6 @@ def _beat(file: Path, ended: threading.Event) -> None:
             os.utime(file)
 
 
-def _locked(file: Any, shared: bool = False) -> bool | None:
-    """Try to lock a file: whether that went well, None where there are no locks."""
-    try:
-        import fcntl
-    except ImportError:  # two runs then only waste time
-        return None
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError as error:
-        # Other errors come from file systems without locks.
-        return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
-    return True
-
-
 @contextmanager
 def idle(folder: Path) -> Iterator[None]:
     """Keep a run from being worked on for a moment; raise RunError if a process works on it."""
@@ -124,7 +110,7 @@ def idle(folder: Path) -> Iterator[None]:
     if active(folder) is not None:
         raise RunError(busy)
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
-        if _locked(lock) is False:
+        if locked(lock.fileno()) is False:
             raise RunError(busy)
         yield
 
@@ -133,23 +119,23 @@ def active(folder: Path) -> dict[str, Any] | None:
     """Return what the process that works on a run last reported, or None if none is alive."""
     file = folder / "active.json"
     try:
-        found: dict[str, Any] = read_json(file)
+        report: dict[str, Any] = read_json(file)
         age = abs(time.time() - file.stat().st_mtime)
-        found = {
-            "pid": int(found["pid"]),
-            "host": str(found["host"]),
-            **{name: int(found[name]) for name in ("done", "total", "failed")},
-            "seconds_left": _duration(found.get("seconds_left")),
+        report = {
+            "pid": int(report["pid"]),
+            "host": str(report["host"]),
+            **{name: int(report[name]) for name in ("done", "total", "failed")},
+            "seconds_left": _duration(report.get("seconds_left")),
         }
     except (RunError, *MALFORMED, OSError):
         return None
-    if found["host"] == socket.gethostname():
-        if found["pid"] == os.getpid():
-            return found
+    if report["host"] == socket.gethostname():
+        if report["pid"] == os.getpid():
+            return report
         held = _is_held(folder / ".lock")
         if held is not None:
-            return found if held else None
-    return found if age < SILENCE else None
+            return report if held else None
+    return report if age < SILENCE else None
 
 
 def _duration(value: Any) -> float | None:
@@ -171,7 +157,7 @@ def _is_held(lock: Path) -> bool | None:
     except OSError:
         return None
     try:
-        free = _locked(descriptor, shared=True)
+        free = locked(descriptor, shared=True)
         return None if free is None else not free
     finally:
         os.close(descriptor)

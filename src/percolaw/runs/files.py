@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
 import stat
@@ -14,6 +13,7 @@ from typing import Any
 
 from percolaw.errors import PercolawError, RunError
 from percolaw.experiments.base import plain
+from percolaw.nulls import to_null
 
 #: What data of the wrong shape raise wherever they are used.
 MALFORMED = (
@@ -131,12 +131,4 @@ def write_atomic(path: Path, text: str) -> None:
 
 def strict_json(value: Any) -> Any:
     """Return plain JSON values in which infinities and NaN are null: strict JSON has neither."""
-
-    def clean(item: Any) -> Any:
-        if isinstance(item, float) and not math.isfinite(item):
-            return None
-        if isinstance(item, dict):
-            return {key: clean(inner) for key, inner in item.items()}
-        return [clean(inner) for inner in item] if isinstance(item, list) else item
-
-    return clean(json.loads(json.dumps(plain(value))))
+    return to_null(json.loads(json.dumps(plain(value))))

@@ -30,8 +30,8 @@ def log_integral(log_k: FloatArray, power: float) -> FloatArray:
     """Return log((1 - k^-|b|)/|b|), log log k at b = 0, without a difference of near numbers."""
     b = abs(power)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        found = np.log(-np.expm1(-b * log_k)) - np.log(b)
-        return np.asarray(np.where(b * log_k > 1e-290, found, np.log(log_k)))
+        finite = np.log(-np.expm1(-b * log_k)) - np.log(b)
+        return np.asarray(np.where(b * log_k > 1e-290, finite, np.log(log_k)))
 
 
 def log_break_rank(log_size: FloatArray, shape: float) -> FloatArray:
@@ -52,9 +52,15 @@ def log_break_rank(log_size: FloatArray, shape: float) -> FloatArray:
     return 0.5 * (low + high)
 
 
-def model_integral(n: FloatArray, alpha: float, gamma: float, n_br: float) -> FloatArray:
+def model_integral(
+    degrees_of_freedom: FloatArray,
+    rank_exponent: float,
+    cluster_exponent: float,
+    break_capacity: float,
+) -> FloatArray:
     """Log loss of the optimal rule over ranks k >= 1 of weight alpha k^-(1+alpha)."""
-    log_n, log_br = log_of(n), math.log(n_br)
+    alpha, gamma = rank_exponent, cluster_exponent
+    log_n, log_br = log_of(degrees_of_freedom), math.log(break_capacity)
     x = log_break_rank(log_n - log_br, 1.0 - (alpha + 1.0) / (gamma + 1.0))
     # Served part: alpha integral k^-(1+alpha) n_k^-gamma = alpha n_br^-(1+gamma) N k_br^-(1+alpha).
     with np.errstate(over="ignore"):
@@ -62,10 +68,11 @@ def model_integral(n: FloatArray, alpha: float, gamma: float, n_br: float) -> Fl
         return np.logaddexp(served, -alpha * x)
 
 
-def data_integral(t: FloatArray, alpha: float, gamma: float) -> FloatArray:
+def data_integral(n_train: FloatArray, rank_exponent: float, cluster_exponent: float) -> FloatArray:
     """Loss of n_k = p_k T over ranks k >= 1 of weight alpha k^-(1+alpha)."""
+    alpha, gamma = rank_exponent, cluster_exponent
     aa = alpha / (1.0 + alpha)
-    log_x = np.maximum(math.log(alpha) + log_of(t), 0.0)
+    log_x = np.maximum(math.log(alpha) + log_of(n_train), 0.0)
     # x^-aa + aa (x^-aa - x^-gamma)/(gamma - aa), the difference by its larger term: stable through
     # gamma = aa, and on either side.
     gap, slow = abs(gamma - aa), min(gamma, aa)
@@ -74,14 +81,14 @@ def data_integral(t: FloatArray, alpha: float, gamma: float) -> FloatArray:
     return np.asarray(np.exp(-aa * log_x) + aa * np.exp(-slow * log_x) * between)
 
 
-def tail_weight(alpha: float, first: npt.ArrayLike) -> FloatArray:
+def tail_weight(rank_exponent: float, first: npt.ArrayLike) -> FloatArray:
     """Return the share of ranks k >= first where p_k = k^-(1+alpha)/zeta(1+alpha)."""
-    return np.asarray(_scaled_zeta(alpha, first) / _scaled_zeta(alpha, 1.0))
+    return np.asarray(_scaled_zeta(rank_exponent, first) / _scaled_zeta(rank_exponent, 1.0))
 
 
-def log_weight(alpha: float) -> float:
+def log_weight(rank_exponent: float) -> float:
     """Return -log zeta(1 + alpha)."""
-    return float(math.log(alpha) - np.log(_scaled_zeta(alpha, 1.0)))
+    return float(math.log(rank_exponent) - np.log(_scaled_zeta(rank_exponent, 1.0)))
 
 
 def _scaled_zeta(alpha: float, first: npt.ArrayLike) -> FloatArray:
@@ -93,8 +100,14 @@ def _scaled_zeta(alpha: float, first: npt.ArrayLike) -> FloatArray:
     return np.asarray(alpha * zeta(1.0 + alpha, first))
 
 
-def model_discrete(n: FloatArray, alpha: float, gamma: float, n_br: float) -> FloatArray:
+def model_discrete(
+    degrees_of_freedom: FloatArray,
+    rank_exponent: float,
+    cluster_exponent: float,
+    break_capacity: float,
+) -> FloatArray:
     """Log loss of the same rule over integer ranks, with capacities that sum to N."""
+    n, alpha, gamma = degrees_of_freedom, rank_exponent, cluster_exponent
     log_k = np.log(np.arange(1, EXACT_RANKS + 1, dtype=np.float64))
     fall = (alpha + 1.0) / (gamma + 1.0)  # n_k = a k^-fall
     with np.errstate(over="ignore"):
@@ -104,7 +117,7 @@ def model_discrete(n: FloatArray, alpha: float, gamma: float, n_br: float) -> Fl
         else:
             missing = -np.log1p(np.cumsum(np.expm1(-fall * log_k)) / np.exp(log_k))
         # With m clusters served the last one gets n_br or more: N >= n_br m^fall sum_(k<=m) k^-fall.
-        needed = math.log(n_br) + fall * log_k + (log_k - missing)
+        needed = math.log(break_capacity) + fall * log_k + (log_k - missing)
     log_n = log_of(n)
     served = np.searchsorted(needed, log_n, side="right")
     if np.any(served == EXACT_RANKS):
@@ -116,14 +129,15 @@ def model_discrete(n: FloatArray, alpha: float, gamma: float, n_br: float) -> Fl
     return log_of(np.where(served > 0, learned + tail_weight(alpha, served + 1.0), 1.0))
 
 
-def data_discrete(t: FloatArray, alpha: float, gamma: float) -> FloatArray:
+def data_discrete(n_train: FloatArray, rank_exponent: float, cluster_exponent: float) -> FloatArray:
     """Loss of n_k = p_k T over integer ranks."""
-    log_t, scale = log_of(t), log_weight(alpha)
+    alpha, gamma = rank_exponent, cluster_exponent
+    log_t, scale = log_of(n_train), log_weight(alpha)
     # p_k T > 1 up to rank m.
     log_rank = np.maximum((scale + log_t) / (1.0 + alpha), -1.0)
     if np.any(log_rank >= math.log(EXACT_RANKS)):
         raise ValueError(
-            _too_many(f"n_train {t[log_rank >= math.log(EXACT_RANKS)].min():g} reaches")
+            _too_many(f"n_train {n_train[log_rank >= math.log(EXACT_RANKS)].min():g} reaches")
         )
     last = np.floor(np.exp(log_rank))
     out = tail_weight(alpha, last + 1.0)

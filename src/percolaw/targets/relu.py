@@ -103,27 +103,12 @@ class ReluTeacher(TeacherFamily):
 def sharma_kaplan_teacher(n_outputs: int = 1) -> ReluTeacher:
     """Return the published teacher family: [d, 600, 600, out], N(0, 1/fan_in), no bias, times 6.
 
-    It sees the first f of 20 coordinates, uniform on [-1/2, 1/2]; see `sharma_kaplan_inputs`.
+    It sees the first f of 20 coordinates, uniform on [-1/2, 1/2]. In the published program (teacher.py of
+    NeuralScaleID) that mask is inside the teacher: students there are given all 20.
     """
     return ReluTeacher(
         depth=2, width=600, weight_scale=1.0, bias_scale=0.0, n_outputs=n_outputs, output_scale=6.0
     )
-
-
-def sharma_kaplan_inputs(
-    n_samples: int, n_features: int, dim: int = 20, rng: RandomLike = 0
-) -> npt.NDArray[np.float32]:
-    """Return points uniform on [-1/2, 1/2]^n_features, padded with zeros to dim coordinates.
-
-    In the published program (teacher.py of NeuralScaleID) the mask is inside the teacher: students
-    there are given all 20 uniform coordinates, of which f matter. Here the others are 0 for students
-    too, so that the points themselves have dimension f.
-    """
-    f = checks.integer("n_features", n_features, minimum=1, maximum=dim)
-    n = checks.integer("n_samples", n_samples, minimum=1)
-    x = np.zeros((n, dim), dtype=np.float32)
-    x[:, :f] = as_streams(rng).generator("clusters").random((n, f)) - 0.5
-    return x
 
 
 def linear_pieces(

@@ -17,6 +17,7 @@ from percolaw.datasets.formats import arrays as layout
 from percolaw.datasets.formats import description as about
 from percolaw.datasets.formats import zarr as store
 from percolaw.datasets.formats.target import checked_target, claimed, suffix_of
+from percolaw.datasets.labels import linear_weights, standardized
 from percolaw.rng import RandomLike, Streams, as_streams
 
 
@@ -140,11 +141,11 @@ class _Stream:
         self, blocks: list[tuple[int, int]], progress: Callable[[int, int], None]
     ) -> None:
         """Make the blocks of columns that are left, and add up the labels."""
-        from percolaw.clusters.continuum import sample_cluster
+        from percolaw.clusters.continuum import sample_large_cluster
         from percolaw.embedding.skeleton import embed_sampled
 
-        weights = self.streams.generator("target").standard_normal(self.d)
-        cluster = sample_cluster(self.n, self.size, self.streams)
+        weights = linear_weights(self.d, self.streams)
+        cluster = sample_large_cluster(self.n, self.size, self.streams)
         block = np.empty((self.n, self.plan["block"]), dtype=np.float32)
         points = self.group["X"]
         progress(self.done, len(blocks))
@@ -171,10 +172,8 @@ class _Stream:
 
     def conclude(self, truth: dict[str, Any], provenance: dict[str, Any]) -> None:
         """Write labels, clusters and the description; the record of progress goes last."""
-        sums = self.sums - self.sums.mean()
-        sums /= sums.std() or 1.0
         sites = 0 if np.isinf(self.size) else int(self.size)
-        store.write_side(self.group, "y", sums)
+        store.write_side(self.group, "y", standardized(self.sums))
         store.write_side(self.group, "cluster", np.zeros(self.n, dtype=np.int64))
         store.write_side(self.group, "cluster_size", np.array([sites], dtype=np.int64))
         store.describe(self.group, about.ARRAYS, truth, provenance)

@@ -1,5 +1,7 @@
-"""Neural students, many trained at once (PyTorch; the extra ``nn``).
+"""Neural students, many trained at once (PyTorch; the extra ``nn``). To read it from the top:
 
-`networks` says what a student is, `training` trains a batch of them, and `measures` asks trained ones
-about dimension and degrees of freedom.
+`config` (how students are trained), `network`, `mlp`, `transformer` (what they are), `training` (the
+door), `ensemble` (the loop), and what the loop is made of: `data`, `step`, `schedule`, `stopping`,
+`checkpoint`.
+`trained` is what comes out; `activations`, `tangent_kernel` and `limit` look into it.
 """

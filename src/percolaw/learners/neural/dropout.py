@@ -12,7 +12,7 @@ _FIRST, _SECOND = -4658895280553007687, -7723592293110705685
 _STEP, _PLACE = -7046029254386353131, 2862933555777941757
 
 
-def dropped(x: Any, share: float, seeds: Any, step: int, place: int) -> Any:
+def drop_units(x: Any, share: float, seeds: Any, step: int, place: int) -> Any:
     """Return x (students, ...) with a share of its numbers set to 0 and the rest scaled up.
 
     Parameters
@@ -23,6 +23,10 @@ def dropped(x: Any, share: float, seeds: Any, step: int, place: int) -> Any:
     seeds : tensor of int64, shape (students,)
     step, place : int
         Step of training and place in the network.
+
+    Returns
+    -------
+    tensor of the shape of x
     """
     import torch
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from percolaw.covariance import LayerTangent
-from percolaw.learners.neural.networks import MLP, Network
+from percolaw.learners.neural.mlp import MLP
+from percolaw.learners.neural.network import Network
 
 
 def tangent_limit(network: Network, *, finite_width: bool = False) -> LayerTangent:
-    """Return the limit of `percolaw.learners.neural.measures.tangent_kernel` at the start.
+    """Return the limit of `percolaw.learners.neural.tangent_kernel.tangent_kernel` at the start.
 
     With the factors of plain gradient descent on the rates (``rates="sgd"``), and divided by the width
     m for the standard parametrisation, by the base width for muP. Standard: only output and hidden
@@ -49,7 +50,7 @@ def tangent_limit(network: Network, *, finite_width: bool = False) -> LayerTange
         raise ValueError(
             "the limit is known for MLPs of ReLU with a hidden layer and without residual "
             f"connections; got {network}. Measure the kernel instead "
-            "(percolaw.learners.neural.measures.tangent_kernel)."
+            "(percolaw.learners.neural.tangent_kernel.tangent_kernel)."
         )
     if network.parametrization == "mup":
         rest = 1.0 / network.base_width

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.learners.neural.networks import MLP, Network
-from percolaw.learners.neural.trained import Trained, checked_inputs
-from percolaw.learners.neural.training import Student, Training, train
+from percolaw.learners.neural.config import Student, Training
+from percolaw.learners.neural.mlp import MLP
+from percolaw.learners.neural.network import Network, checked_inputs
+from percolaw.learners.neural.trained import Trained
+from percolaw.learners.neural.training import train
 from percolaw.rng import RandomLike, as_streams
 
 FloatArray = npt.NDArray[np.float64]

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.learners.neural.config import Training
 from percolaw.learners.neural.device import autocast, resolve_device
-from percolaw.learners.neural.networks import Network, Pass, unflatten
-
-if TYPE_CHECKING:
-    from percolaw.learners.neural.training import Training
+from percolaw.learners.neural.network import (
+    ForwardPass,
+    Network,
+    checked_inputs,
+    evaluation_rows,
+    unflatten,
+)
+from percolaw.learners.neural.stopping import Stop
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Stop = Literal["plateau", "budget", "diverged"]
 
-#: Numbers in the activations of one block of an evaluation.
-BLOCK_ELEMENTS = 1 << 22
+#: Fields of `Trained` whose first axis is that of the students, and those whose second one is.
+PER_STUDENT = ("weights", "validation_loss", "train_loss", "gradient_norm", "steps")
+CURVES = ("validation_curve", "train_curve")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Trained:
-    """Students as they were at their best validation loss, and how they came there.
+    """Students at their least validation loss, and how their training went: a table with a row for each.
 
     Attributes
     ----------
@@ -35,8 +41,8 @@ class Trained:
     dim, n_outputs : int
     weights : array of float32 or float64, shape (students, n_parameters)
     validation_loss, train_loss, gradient_norm : array of float64, shape (students,)
-        Of the weights kept; the last two on the first rows of the training set, at most 4096.
-        NaN for a student that diverged.
+        Of the weights kept; the last two on the first training rows, at most 4096. NaN for a student
+        that diverged.
     steps : array of int64, shape (students,)
         Steps made.
     stopped : tuple of {"plateau", "budget", "diverged"}
@@ -65,6 +71,13 @@ class Trained:
         """Whether the validation loss had stopped improving, student by student."""
         return np.array([stop == "plateau" for stop in self.stopped])
 
+    def select(self, student: int) -> Trained:
+        """Return one of the students as an ensemble of its own."""
+        i = checks.integer("student", student, minimum=0, maximum=len(self.stopped) - 1)
+        row: dict[str, Any] = {name: getattr(self, name)[i : i + 1] for name in PER_STUDENT}
+        row |= {name: getattr(self, name)[:, i : i + 1] for name in CURVES}
+        return dataclasses.replace(self, stopped=(self.stopped[i],), **row)
+
     def predict(
         self, points: npt.ArrayLike, layers: list[dict[str, npt.NDArray[Any]]] | None = None
     ) -> npt.NDArray[Any]:
@@ -90,14 +103,13 @@ class Trained:
         w = unflatten(self.network, self.dim, self.n_outputs, rows)
         x = x if x.ndim == 3 else np.broadcast_to(x, (len(self.stopped), *x.shape))
         out = np.empty((*x.shape[:2], self.n_outputs), dtype=self.weights.dtype)
-        step = block_rows(self.network, self.dim, self.n_outputs, x.shape[0])
+        step = evaluation_rows(self.network, self.dim, self.n_outputs, x.shape[0])
         with torch.no_grad(), autocast(self.training.dtype, device):
             for low in range(0, x.shape[1], step):
-                part = x[:, low : low + step]
-                block = torch.as_tensor(part.copy(), device=device)
+                block = torch.as_tensor(x[:, low : low + step].copy(), device=device)
                 if block.is_floating_point():
                     block = block.to(rows.dtype)
-                run = Pass(layers=None if layers is None else {})
+                run = ForwardPass(layers=None if layers is None else {})
                 y = self.network.forward(w, block, run)
                 out[:, low : low + step] = y.to(rows.dtype).cpu().numpy()
                 if layers is not None and run.layers is not None:
@@ -107,56 +119,15 @@ class Trained:
         return out
 
 
-def joined(parts: Sequence[Trained]) -> Trained:
-    """Return the students of several batches of one shape as one."""
-    longest = max(parts, key=lambda part: part.evaluated.size)
+def joined(ensembles: Sequence[Trained]) -> Trained:
+    """Return the students of several ensembles of one network and training as one ensemble."""
+    longest = max(ensembles, key=lambda ensemble: ensemble.evaluated.size)
     n = longest.evaluated.size
-
-    def curves(name: str) -> FloatArray:
-        blocks = [getattr(part, name) for part in parts]
-        padded = [np.pad(b, ((0, n - b.shape[0]), (0, 0)), constant_values=np.nan) for b in blocks]
-        return np.concatenate(padded, axis=1)
-
-    def rows(name: str) -> npt.NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    return Trained(
-        longest.network,
-        longest.training,
-        longest.dim,
-        longest.n_outputs,
-        rows("weights"),
-        rows("validation_loss"),
-        rows("train_loss"),
-        rows("gradient_norm"),
-        rows("steps"),
-        tuple(stop for part in parts for stop in part.stopped),
-        longest.evaluated,
-        curves("validation_curve"),
-        curves("train_curve"),
-    )
-
-
-def block_rows(network: Network, dim: int, n_outputs: int, students: int) -> int:
-    """Return how many points of each student are evaluated at a time."""
-    widest = max(p.shape[-1] for p in network.parameters(dim, n_outputs).values())
-    return max(1, BLOCK_ELEMENTS // (students * (widest + dim)))
-
-
-def checked_inputs(network: Network, points: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return points as finite floats, or token ids below the vocabulary as int64."""
-    if not network.takes_tokens:
-        array = np.ascontiguousarray(checks.array("points", points))
-        if array.dtype == np.float32 and bool(np.isfinite(array).all()):
-            return array
-        return checks.finite_array("points", array)
-    ids = checks.array("points", points)
-    vocabulary = getattr(network, "vocabulary", None)
-    if ids.dtype.kind not in "iu":
-        raise TypeError(f"this network takes integer token ids; got dtype {ids.dtype}.")
-    if ids.size and vocabulary is not None and not 0 <= ids.min() <= ids.max() < vocabulary:
-        raise ValueError(
-            f"token ids must lie in [0, {vocabulary - 1}]; got {ids.min()} to {ids.max()}. Raise "
-            "the network's vocabulary."
-        )
-    return ids.astype(np.int64)
+    together: dict[str, Any] = {"stopped": tuple(stop for e in ensembles for stop in e.stopped)}
+    for name in PER_STUDENT:
+        together[name] = np.concatenate([getattr(e, name) for e in ensembles])
+    for name in CURVES:
+        curves = [getattr(e, name) for e in ensembles]
+        padded = [np.pad(c, ((0, n - c.shape[0]), (0, 0)), constant_values=np.nan) for c in curves]
+        together[name] = np.concatenate(padded, axis=1)
+    return dataclasses.replace(longest, **together)

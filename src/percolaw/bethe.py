@@ -307,6 +307,6 @@ def _stirling(x: FloatArray) -> FloatArray:
     return np.asarray(series)
 
 
-def critical_probability(coordination_number: float) -> float:
+def bethe_threshold(coordination_number: float) -> float:
     """Return p_c = 1/(z - 1) of the Bethe lattice."""
     return 1.0 / (checks.coordination_number(coordination_number) - 1.0)

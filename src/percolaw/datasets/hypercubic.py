@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from percolaw import checks
-from percolaw.clusters.hypercubic import HypercubicLattice, percolate
-from percolaw.critical import Kind, critical_exponents, hypercubic_threshold
+from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 from percolaw.datasets.dataset import Dataset
-from percolaw.datasets.labels import target_truth
+from percolaw.datasets.labels import labels_of_structure, target_truth
 from percolaw.datasets.manifolds import isometry
 from percolaw.datasets.provenance import provenance
+from percolaw.hypercubic import Kind, critical_exponents, hypercubic_threshold
 from percolaw.rng import RandomLike, as_streams
 
 #: Sites of the box for each point taken of it, if `n_sites` is left out; and the least number.
@@ -84,39 +84,41 @@ def make_lattice(
         "Ask for fewer points or dimensions.",
     )
     streams = as_streams(rng)
-    found = percolate(HypercubicLattice(d, max(2, round(total ** (1.0 / d))), kind), p, streams)
-    if found.n_open < n:
+    percolation = percolate(
+        HypercubicLattice(d, max(2, round(total ** (1.0 / d))), kind), p, streams
+    )
+    if percolation.n_open < n:
         raise ValueError(
-            f"{found.n_open} sites of the box are open, fewer than {n}. Raise n_sites or probability."
+            f"{percolation.n_open} sites of the box are open, fewer than {n}. Raise n_sites or "
+            "probability."
         )
-    open_sites = np.flatnonzero(found.cluster >= 0) if kind == "site" else None
-    chosen = streams.generator("split").choice(found.n_open, n, replace=False)
+    open_sites = np.flatnonzero(percolation.cluster >= 0) if kind == "site" else None
+    chosen = streams.generator("split").choice(percolation.n_open, n, replace=False)
     sites = chosen if open_sites is None else open_sites[chosen]
-    x = found.lattice.coordinates(sites).astype(np.float64)
-    weights = streams.generator("target").standard_normal(d)
-    y = (x - x.mean(axis=0)) @ weights
+    x = percolation.lattice.coordinates(sites).astype(np.float64)
+    y = labels_of_structure(x, streams)
     if dim is not None:
         x = x @ isometry(d, width, streams).T
-    met, cluster = np.unique(found.cluster[sites], return_inverse=True)
-    order = np.argsort(-found.size[met], kind="stable")
+    met, cluster = np.unique(percolation.cluster[sites], return_inverse=True)
+    order = np.argsort(-percolation.size[met], kind="stable")
     rank = np.empty(order.size, dtype=np.int64)
     rank[order] = np.arange(order.size)
     return Dataset(
         X=np.ascontiguousarray(x, dtype=np.float32),
-        y=np.asarray(y / (y.std() or 1.0)),
+        y=y,
         cluster=rank[cluster],
-        cluster_size=found.size[met][order],
+        cluster_size=percolation.size[met][order],
         truth={
-            **_structure(d, p / threshold, found.lattice.length),
+            **_structure(d, p / threshold, percolation.lattice.length),
             **target_truth("linear", d),
-            "largest_share": found.largest_share,
+            "largest_share": percolation.largest_share,
         },
         provenance=provenance(
             "make_lattice",
             streams,
             n_samples=n,
             lattice_dimension=d,
-            length=found.lattice.length,
+            length=percolation.lattice.length,
             probability=p,
             kind=kind,
             dim=x.shape[1],

@@ -5,7 +5,7 @@ import pytest
 
 import percolaw as pl
 from percolaw.cli import main
-from percolaw.clusters.hypercubic import HypercubicLattice, percolate
+from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 
 
 @pytest.mark.parametrize("kind", ["bond", "site"])

@@ -1,4 +1,4 @@
-"""What trained students can be asked: activations of their layers, and their tangent kernel."""
+"""The empirical tangent kernel of a trained student."""
 
 from __future__ import annotations
 
@@ -10,35 +10,16 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.learners.neural.device import gradients_on, resolve_device
-from percolaw.learners.neural.networks import Pass, rate_factor, unflatten
-from percolaw.learners.neural.trained import Trained, checked_inputs
+from percolaw.learners.neural.network import (
+    ForwardPass,
+    Tensor,
+    checked_inputs,
+    rate_factor,
+    unflatten,
+)
+from percolaw.learners.neural.trained import Trained
 
 FloatArray = npt.NDArray[np.float64]
-
-
-def layer_activations(
-    trained: Trained, points: npt.ArrayLike, student: int = 0
-) -> dict[str, npt.NDArray[Any]]:
-    """Return the activations (n, width) of one student at points, by layer.
-
-    Layers come in the order of the network, each ``before`` and ``after`` its nonlinearity; the last
-    ``before`` is where Sharma and Kaplan (2022) measure the dimension of the data.
-    """
-    blocks: list[dict[str, npt.NDArray[Any]]] = []
-    one(trained, student).predict(points, blocks)
-    return {name: np.concatenate([b[name][0] for b in blocks]) for name in blocks[0]}
-
-
-def one(trained: Trained, student: int) -> Trained:
-    """Return a batch with one of the students alone."""
-    import dataclasses
-
-    i = checks.integer("student", student, minimum=0, maximum=len(trained.stopped) - 1)
-    rows = ("weights", "validation_loss", "train_loss", "gradient_norm", "steps")
-    part: dict[str, Any] = {name: getattr(trained, name)[i : i + 1] for name in rows}
-    for name in ("validation_curve", "train_curve"):
-        part[name] = getattr(trained, name)[:, i : i + 1]
-    return dataclasses.replace(trained, stopped=(trained.stopped[i],), **part)
 
 
 def tangent_kernel(
@@ -50,8 +31,8 @@ def tangent_kernel(
     """Return K = J R J^T (n, n), J the gradient of a student's output by its weights at every point.
 
     The empirical tangent kernel: near its end a student moves as kernel regression with it, so
-    `percolaw.learners.freedom.smoother_trace` of it, with the ridge that its weight decay amounts to,
-    says how many degrees of freedom it uses. For students with one output.
+    `percolaw.learners.degrees_of_freedom.smoother_trace` of it, with the ridge that its weight decay
+    amounts to, says how many degrees of freedom it uses. For students with one output.
 
     Parameters
     ----------
@@ -59,7 +40,7 @@ def tangent_kernel(
     points : array, shape (n, dim)
     student : int
     rates : {"sgd"}, optional
-        R holds the factors of `percolaw.learners.neural.networks.rate_factor` by which plain gradient
+        R holds the factors of `percolaw.learners.neural.network.rate_factor` by which plain gradient
         descent multiplies the rate of every weight, so that K moves the outputs in a step:
         df = -rate K dloss/df. Without it R = 1. AdamW divides each gradient by its own size, which no
         fixed kernel stands for.
@@ -81,7 +62,7 @@ def tangent_kernel(
     )
     if x.ndim != 2 or x.shape[1] != trained.dim:
         raise ValueError(f"points must have shape (n, {trained.dim}); got {x.shape}.")
-    row = one(trained, student).weights
+    row = trained.select(student).weights
     checks.memory(
         8.0 * x.shape[0] * (x.shape[0] + row.size),
         f"gradients at {x.shape[0]} points",
@@ -91,18 +72,18 @@ def tangent_kernel(
     with gradients_on():
         jacobian = _jacobian(trained, row[0], x, device)
         if rates is not None:
-            jacobian *= torch.as_tensor(_roots_of_rates(trained, rates), device=device)
+            jacobian *= torch.as_tensor(_rate_roots(trained, rates), device=device)
         return np.asarray((jacobian @ jacobian.T).cpu().numpy())
 
 
-def _roots_of_rates(trained: Trained, optimizer: str) -> FloatArray:
+def _rate_roots(trained: Trained, optimizer: Literal["sgd"]) -> FloatArray:
     """Square root of the factor on the learning rate, weight by weight."""
     every = trained.network.parameters(trained.dim, trained.n_outputs).values()
     factor = [math.sqrt(rate_factor(trained.network, p.role, optimizer)) for p in every]
     return np.repeat(factor, [p.size for p in every])
 
 
-def _jacobian(trained: Trained, row: npt.NDArray[Any], x: npt.NDArray[Any], device: str) -> Any:
+def _jacobian(trained: Trained, row: npt.NDArray[Any], x: npt.NDArray[Any], device: str) -> Tensor:
     """Gradients (n, n_parameters) of the output at every point."""
     import torch
 
@@ -112,8 +93,8 @@ def _jacobian(trained: Trained, row: npt.NDArray[Any], x: npt.NDArray[Any], devi
 
     def output(weights: Any, point: Any) -> Any:
         named = unflatten(trained.network, trained.dim, 1, weights[None])
-        run = Pass(layers={})  # nothing in place under a transform
+        run = ForwardPass(layers={})  # nothing in place under a transform
         return trained.network.forward(named, point[None, None], run)[0, 0, 0]
 
     gradient = torch.func.vmap(torch.func.grad(output), in_dims=(None, 0))
-    return torch.cat([gradient(leaf, part) for part in inputs.split(256)])
+    return torch.cat([gradient(leaf, block) for block in inputs.split(256)])

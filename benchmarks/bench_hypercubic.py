@@ -1,6 +1,6 @@
 """Lattices of 10^7 and 10^8 sites: labels of all clusters, a sweep over p, growth of one cluster.
 
-python benchmarks/bench_lattice.py [--small | --large]   (--small: 10^6 sites)
+python benchmarks/bench_hypercubic.py [--small | --large]   (--small: 10^6 sites)
 """
 
 import sys
@@ -10,8 +10,10 @@ from _timing import cpu_seconds, header, peak_gib, report
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from percolaw.clusters.hypercubic import HypercubicLattice, grow_cluster, percolate, sweep
-from percolaw.critical import hypercubic_threshold
+from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
+from percolaw.clusters.hypercubic.grown import grow_from_origin
+from percolaw.clusters.hypercubic.newman_ziff import sweep
+from percolaw.hypercubic import hypercubic_threshold
 
 #: Clusters per site of bond percolation at p_c: exact (Temperley and Lieb 1971); Lorenz and Ziff 1998.
 CLUSTERS_PER_SITE = {2: (27**0.5 - 5) / 2, 3: 0.272931}
@@ -92,7 +94,7 @@ def growth(n: int, reference: float) -> None:
     for d in (2, 3, 6):
         p = 1.04 * hypercubic_threshold(d)
         seconds, grown = cpu_seconds(
-            lambda d=d, p=p: grow_cluster(d, p, n, rng=4, min_size=n), repeats=1
+            lambda d=d, p=p: grow_from_origin(d, p, n, rng=4, min_size=n), repeats=1
         )
         assert (grown.tree.n_sites, grown.whole) == (n, False)
         x = grown.coordinates
@@ -113,7 +115,7 @@ def growth(n: int, reference: float) -> None:
 def main() -> None:
     header()
     for d in (2, 3, 6):  # compile
-        grow_cluster(d, 0.1, 100)
+        grow_from_origin(d, 0.1, 100)
     sweep(HypercubicLattice(2, 10, periodic=True))
     percolate(HypercubicLattice(2, 10), 0.5)
     n = 10**6 if "--small" in sys.argv else 10**7

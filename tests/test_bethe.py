@@ -10,12 +10,12 @@ import pytest
 from scipy.special import digamma
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
-from percolaw.clusters.ensembles import sample_sizes, size_law
-from percolaw.critical import critical_exponents
-from percolaw.lattice import (
+from percolaw.bethe import (
     BetheLattice,
-    critical_probability,
+    bethe_threshold,
 )
+from percolaw.clusters.ensembles import sample_sizes, size_law
+from percolaw.hypercubic import critical_exponents
 from percolaw.size_law import yule_size_law
 
 POISSON = math.inf
@@ -485,14 +485,14 @@ def test_exponents_move_monotonically_towards_mean_field():
 
 
 def test_critical_point():
-    assert critical_probability(3) == 0.5
-    assert critical_probability(200) == 1 / 199
-    assert critical_probability(POISSON) == 0.0
+    assert bethe_threshold(3) == 0.5
+    assert bethe_threshold(200) == 1 / 199
+    assert bethe_threshold(POISSON) == 0.0
     for z in (3, 6, 7, 50, 200):
         for lattice in (
             BetheLattice(z),
             BetheLattice(z, 1 / (z - 1)),
-            BetheLattice(z, critical_probability(z)),
+            BetheLattice(z, bethe_threshold(z)),
             BetheLattice(z, mean_offspring=1.0),
         ):
             assert lattice.regime == "critical"

@@ -1,4 +1,4 @@
-"""Sweeps: the best of a grid, resumable, the same with several processes, blind to test data."""
+"""Searches: the best of a grid, resumable, the same with several processes, blind to test data."""
 
 import dataclasses
 import json
@@ -14,7 +14,8 @@ from toy_experiment import percolaw_command
 from percolaw.errors import RunError
 from percolaw.experiments.base import Preset, preset
 from percolaw.experiments.kernel_tuning import KernelTuning
-from percolaw.runs.sweep import Axis, Sweep, parse_axis, run_sweep
+from percolaw.runs.search import run_search
+from percolaw.runs.search_space import Axis, Search, parse_axis
 
 pytest.importorskip("optuna")
 
@@ -106,23 +107,23 @@ def test_bad_axes(text, message):
         ({"experiment": 3}, "cannot be tuned|has no attribute"),
     ],
 )
-def test_bad_sweeps_are_refused_before_work(change, message):
+def test_bad_searches_are_refused_before_work(change, message):
     with pytest.raises((ValueError, AttributeError), match=message):
-        Sweep(**{"experiment": Bowl(), "axes": GRID, **change})
+        Search(**{"experiment": Bowl(), "axes": GRID, **change})
 
 
 def test_experiment_without_objective():
     from percolaw.experiments.kernel_scaling import KernelScaling
 
     with pytest.raises(ValueError, match=r"kernel-scaling has no validate\(rows\)"):
-        Sweep(KernelScaling(), (Axis("n_seeds", (1, 2)),))
+        Search(KernelScaling(), (Axis("n_seeds", (1, 2)),))
 
 
 def test_grid_finds_the_best_and_tries_each_point_once(tmp_path):
-    sweep = Sweep(Bowl(log=str(tmp_path / "log")), GRID, "grid")
-    assert sweep.size == 6
+    search = Search(Bowl(log=str(tmp_path / "log")), GRID, "grid")
+    assert search.total == 6
     calls = []
-    found = run_sweep(sweep, out=tmp_path / "runs", progress=lambda *p: calls.append(p))
+    found = run_search(search, out=tmp_path / "runs", progress=lambda *p: calls.append(p))
     assert (found.best.x, found.best.inner.depth, found.value) == (0.3, 3, 0.0)
     assert sorted((tmp_path / "log").read_text().splitlines()) == sorted(
         f"{x} {d} a" for x in (0.1, 0.3, 0.9) for d in (1, 3)
@@ -134,33 +135,33 @@ def test_grid_finds_the_best_and_tries_each_point_once(tmp_path):
     stored = json.loads((found.folder / "best.json").read_text())
     assert stored["config"]["x"] == 0.3
     assert all((found.folder / t["run"] / "record.json").exists() for t in stored["trials"])
-    again = run_sweep(sweep, out=tmp_path / "runs")
+    again = run_search(search, out=tmp_path / "runs")
     assert again.trials == found.trials
     assert len((tmp_path / "log").read_text().splitlines()) == 6
 
 
 def test_tpe_goes_on_where_it_stopped_and_is_near_the_best(tmp_path):
     axes = (Axis("x", low=0.0, high=1.0), Axis("inner.depth", low=1.0, high=8.0, integer=True))
-    few = run_sweep(Sweep(Bowl(), axes, "tpe", 8), out=tmp_path)
-    more = run_sweep(Sweep(Bowl(), axes, "tpe", 40), out=tmp_path)
+    few = run_search(Search(Bowl(), axes, "tpe", 8), out=tmp_path)
+    more = run_search(Search(Bowl(), axes, "tpe", 40), out=tmp_path)
     assert more.folder == few.folder
     assert len(more.trials) == 40
     assert {t["number"] for t in few.trials} <= {t["number"] for t in more.trials}
     assert more.value < 0.05
-    other = run_sweep(Sweep(Bowl(), axes, "tpe", 8, seed=1), out=tmp_path)
+    other = run_search(Search(Bowl(), axes, "tpe", 8, seed=1), out=tmp_path)
     assert other.folder != few.folder
-    same = run_sweep(Sweep(Bowl(), axes, "tpe", 8), out=tmp_path / "fresh")
+    same = run_search(Search(Bowl(), axes, "tpe", 8), out=tmp_path / "fresh")
     assert [t["values"] for t in same.trials] == [t["values"] for t in few.trials]
 
 
 def test_failing_trials_are_passed_over_or_end_the_search(tmp_path):
     axes = (Axis("x", low=0.0, high=1.0),)
-    found = run_sweep(Sweep(Bowl(broken=True), axes, "random", 6), out=tmp_path)
+    found = run_search(Search(Bowl(broken=True), axes, "random", 6), out=tmp_path)
     assert len(found.trials) == 6
     assert all(t["values"]["x"] <= 0.5 for t in found.trials)
     bad = (Axis("x", low=0.6, high=1.0),)
     with pytest.raises(RunError, match=r"10 trials in a row failed.*too far"):
-        run_sweep(Sweep(Bowl(broken=True), bad, "random", 6), out=tmp_path)
+        run_search(Search(Bowl(broken=True), bad, "random", 6), out=tmp_path)
 
 
 def test_two_processes_share_a_grid_and_a_kill_loses_no_point(tmp_path):
@@ -183,12 +184,12 @@ def test_two_processes_share_a_grid_and_a_kill_loses_no_point(tmp_path):
     found = json.loads(done.stdout)
     points = sorted((t["values"]["ridge"], t["values"]["smoothness"]) for t in found["trials"])
     assert points == sorted((r, s) for r in (0.01, 0.03, 0.1, 0.3, 1) for s in (0.5, 1.5))
-    sweep = Sweep(
+    search = Search(
         dataclasses.replace(preset(KernelTuning, "smoke"), n_train=60, n_test=60),
         (Axis("ridge", (0.01, 0.03, 0.1, 0.3, 1)), Axis("smoothness", (0.5, 1.5))),
         "grid",
     )
-    alone = run_sweep(sweep, out=tmp_path / "alone")
+    alone = run_search(search, out=tmp_path / "alone")
     by_point = {json.dumps(t["values"]): t["objective"] for t in alone.trials}
     assert by_point == {json.dumps(t["values"]): t["objective"] for t in found["trials"]}
     assert Path(found["folder"]).name == alone.folder.name
@@ -197,12 +198,12 @@ def test_two_processes_share_a_grid_and_a_kill_loses_no_point(tmp_path):
 def test_a_search_that_goes_on_draws_anew_and_random_search_is_one_sequence(tmp_path):
     axes = (Axis("x", low=0.0, high=1.0),)
     for sampler in ("random", "tpe"):
-        first = run_sweep(Sweep(Bowl(), axes, sampler, 4), out=tmp_path / sampler)
-        more = run_sweep(Sweep(Bowl(), axes, sampler, 9), out=tmp_path / sampler)
+        first = run_search(Search(Bowl(), axes, sampler, 4), out=tmp_path / sampler)
+        more = run_search(Search(Bowl(), axes, sampler, 9), out=tmp_path / sampler)
         values = [t["values"]["x"] for t in more.trials]
         assert len(set(values)) == 9, "a trial was repeated"
         assert {t["values"]["x"] for t in first.trials} <= set(values)
-        once = run_sweep(Sweep(Bowl(), axes, sampler, 9), out=tmp_path / f"{sampler}-once")
+        once = run_search(Search(Bowl(), axes, sampler, 9), out=tmp_path / f"{sampler}-once")
         assert [t["values"] for t in once.trials] == [t["values"] for t in more.trials]
 
 
@@ -217,17 +218,17 @@ class Own(Bowl):
 
 
 def test_objective_is_the_trials_own_and_must_be_a_number(tmp_path):
-    found = run_sweep(Sweep(Own(), (Axis("x", (3.0, 1.0, -1.0)),), "grid"), out=tmp_path)
+    found = run_search(Search(Own(), (Axis("x", (3.0, 1.0, -1.0)),), "grid"), out=tmp_path)
     assert [t["objective"] for t in found.trials] == [1.0, 3.0]
     assert found.failed == [{"x": -1.0}]
     with pytest.raises(RunError, match=r"trials in a row failed.*is nan"):
-        run_sweep(Sweep(Own(), (Axis("x", low=-2.0, high=-1.0),), "random", 3), out=tmp_path)
+        run_search(Search(Own(), (Axis("x", low=-2.0, high=-1.0),), "random", 3), out=tmp_path)
 
 
 def test_every_choice_is_checked_and_a_field_is_given_once():
     from percolaw.experiments.kernel_tuning import KernelTuning
 
     with pytest.raises(ValueError, match="ridge must be"):
-        Sweep(KernelTuning(), (Axis("ridge", (0.1, -1.0)),), "grid")
+        Search(KernelTuning(), (Axis("ridge", (0.1, -1.0)),), "grid")
     with pytest.raises(ValueError, match="names a field twice"):
-        Sweep(Bowl(), (Axis("x", (1,)), Axis("x", (2,))), "grid")
+        Search(Bowl(), (Axis("x", (1,)), Axis("x", (2,))), "grid")

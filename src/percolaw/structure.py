@@ -1,0 +1,145 @@
+"""`ClusterStructure`: the questions that clusters answer, whether they are trees or have loops."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.rng import RandomLike, as_streams
+
+Ids: TypeAlias = npt.NDArray[np.int64]
+IntArray: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+#: Largest number of sites whose ids are held in int32.
+INT32_SITES = np.iinfo(np.int32).max
+
+_NO_LABELS: Ids = np.zeros(0, dtype=np.int64)
+
+
+def index_dtype(n_sites: int) -> type[np.int32] | type[np.int64]:
+    """Return int32 while site ids fit into it, else int64."""
+    return np.int32 if n_sites <= INT32_SITES else np.int64
+
+
+class ClusterStructure(ABC):
+    """Clusters over sites 0..n-1, each a run of them; `percolaw.Tree` or `percolaw.Graph`.
+
+    Attributes
+    ----------
+    start : array of int64, shape (n_clusters + 1,)
+        Cluster k holds the sites ``start[k] .. start[k + 1] - 1``.
+    """
+
+    start: Ids
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites of all clusters together."""
+        return int(self.start[-1])
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return int(self.start.shape[0] - 1)
+
+    @property
+    def sizes(self) -> Ids:
+        """Number of sites of each cluster, int64, shape (n_clusters,)."""
+        return np.diff(self.start)
+
+    def cluster_of(self, sites: npt.ArrayLike) -> Ids:
+        """Return the cluster of each given site, int64. Cost O(m log n_clusters)."""
+        ids = checks.site_ids("sites", sites, self.n_sites)
+        return np.searchsorted(self.start, ids, side="right") - 1
+
+    def cluster_sites(self, index: int) -> tuple[int, int]:
+        """Return the first site of a cluster and the one after its last."""
+        k = checks.integer("index", index, minimum=0, maximum=self.n_clusters - 1)
+        return int(self.start[k]), int(self.start[k + 1])
+
+    @abstractmethod
+    def cluster(self, index: int) -> ClusterStructure:
+        """Return one cluster alone (a copy). Cost O(cluster size)."""
+
+    @abstractmethod
+    def degree(self) -> IntArray:
+        """Return the number of neighbours of each site, int32 (int64 beyond 2^31 - 1 sites). O(n)."""
+
+    def nearest(
+        self, observed: npt.ArrayLike, rng: RandomLike = 0
+    ) -> tuple[npt.NDArray[Any], IntArray]:
+        """Find the nearest observed site of every site.
+
+        Ties: every observed site has a random rank, a hash of its id under the stream ``ties``;
+        among the nearest the smallest rank wins. Each of them wins with equal probability, and
+        the winner does not depend on the order of sites, edges or calls.
+
+        Parameters
+        ----------
+        observed : array of int
+            Observed sites, in any order, repeats allowed.
+        rng : int, Generator or Streams
+            Decides ties.
+
+        Returns
+        -------
+        distance : array, shape (n_sites,), int32 (float64 for a tree with lengths)
+            Path length to the nearest observed site; 0 where none is observed in the cluster.
+        nearest : array of int, shape (n_sites,)
+            That site, or -1 if the cluster has no observed site.
+
+        Notes
+        -----
+        O(n) time on a tree, O(sites + bonds) on a graph; 8 to 12 bytes a site.
+        """
+        ids = checks.site_ids("observed", observed, self.n_sites)
+        return self.nearest_labelled(ids, as_streams(rng).key("ties"), _NO_LABELS)
+
+    @abstractmethod
+    def nearest_labelled(
+        self, observed: Ids, key: np.uint64, label: Ids
+    ) -> tuple[npt.NDArray[Any], IntArray]:
+        """`nearest` with the tie key and, for parts of larger clusters, the ids that are hashed."""
+
+    def distances_from(self, source: int) -> FloatArray:
+        """Return the path length of every site from one, infinity in other clusters: float64. O(n)."""
+        site = checks.integer("source", source, minimum=0, maximum=self.n_sites - 1)
+        distance, nearest = self.nearest([site])
+        return np.where(nearest >= 0, distance, np.inf)
+
+    def distance_between(self, first: npt.ArrayLike, second: npt.ArrayLike) -> FloatArray:
+        """Return path lengths between pairs of sites, infinity between clusters.
+
+        Parameters
+        ----------
+        first, second : array of int, shape (m,)
+            The ends of each pair.
+
+        Returns
+        -------
+        array of float64, shape (m,)
+
+        Raises
+        ------
+        ValueError
+            If the arrays have different shapes.
+
+        Notes
+        -----
+        O(path) a pair on a tree. A graph with loops is searched once, O(sites + bonds), from each
+        distinct site of the end that has fewer of them.
+        """
+        u = checks.site_ids("first", first, self.n_sites)
+        v = checks.site_ids("second", second, self.n_sites)
+        if u.shape != v.shape:
+            raise ValueError(f"first and second must have one shape; got {u.shape} and {v.shape}.")
+        return self._distance_between(u, v)
+
+    @abstractmethod
+    def _distance_between(self, first: Ids, second: Ids) -> FloatArray:
+        """`distance_between` of sites that were checked."""
