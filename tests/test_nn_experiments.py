@@ -1228,7 +1228,7 @@ def test_data_scaling_never_tests_on_what_it_trains_on(calls):
     assert not {r.tobytes() for r in other.x} & {r.tobytes() for r in train.x}
     assert [s.seed for s in other.students] == [1] * 12
     # Rows are told apart as they were planned.
-    names = e.teachers
+    names = [target.word for target in e.teachers]
     assert [(r["teacher"], r["n"]) for r in found[0]] == list(itertools.product(names, e.sizes()))
     assert [(r["teacher"], r["n"]) for r in found[2]] == list(itertools.product(names, [46, 100]))
     assert [r["loss"] for r in found[0]] == pytest.approx(0.1 * np.arange(1, 13))
