@@ -284,8 +284,11 @@ def undocumented(kernels: bool) -> list[str]:
     return missing
 
 
-#: What the interfaces of sources and targets document, and every one of them answers.
-INTERFACES = ("word", "label", "dimension", "sample", "sized_for", "approximation_order")
+#: What the interfaces of sources, targets, networks and losses document, and every one of them answers.
+INTERFACES = (
+    *("word", "label", "dimension", "sample", "sized_for", "approximation_order"),
+    *("parameters", "forward", "flops", "input_flops", "value", "value_and_gradient"),
+)
 
 
 def test_public_names_are_documented():

@@ -519,7 +519,7 @@ def test_coordination_number_of_another_type(z):
 def test_error_messages():
     with pytest.raises(ValueError, match=r"bond_probability must lie in \[0, 1\]; got 1\.5"):
         BetheLattice(3, 1.5)
-    with pytest.raises(ValueError, match="bond_probability must be finite"):
+    with pytest.raises(ValueError, match="bond_probability must be a finite number; got nan"):
         BetheLattice(3, math.nan)
     with pytest.raises(TypeError, match=r"bond_probability must be a number; got 'x' \(str\)"):
         BetheLattice(3, "x")

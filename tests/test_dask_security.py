@@ -4,6 +4,8 @@ import asyncio
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,10 @@ def test_local_scheduler_answers_nobody_else(tmp_path, monkeypatch, package):
         for address in addresses:
             assert address.startswith("tls://127.0.0.1:")
             assert not reached(address), address
+        port = client.scheduler_info()["services"]["dashboard"]  # which has no pages
+        for page in ("json/identity.json", "health", "metrics", "info/main/workers.html"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=10)
 
 
 def test_the_stranger_would_be_answered_without_credentials(shared):  # noqa: F811

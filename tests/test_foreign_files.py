@@ -1,5 +1,6 @@
 """Files of other programs: the published generator's pair, offsets, integers, complex numbers."""
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -80,6 +81,12 @@ def test_features_are_named_where_they_lie_elsewhere(tmp_path):
     assert same(load(ours, features=other).features, FEATURES)
 
 
+def test_features_are_found_where_a_link_leads(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "mine.npz").symlink_to(published(tmp_path / "far"))
+    assert same(load(tmp_path / "mine.npz").features, FEATURES)
+
+
 def test_features_that_do_not_fit(tmp_path):
     path = published(tmp_path, features=FEATURES[:299])
     with pytest.raises(
@@ -142,6 +149,34 @@ def test_sizes_of_points_that_are_one_a_cluster(tmp_path):
     np.savez(tmp_path / "c.npz", X=X[:3], y=Y[:3], cluster_id=[9, 9, 5], cluster_size=[90, 20, 50])
     with pytest.raises(DatasetError, match="differs between points of one cluster"):
         load(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize(
+    "sizes", [[-3, 20, 50], [np.nan, 20, 50], [np.inf, 20, 50], [1e19, 20, 50]]
+)
+def test_sizes_that_are_none(tmp_path, sizes):
+    np.savez(tmp_path / "a.npz", X=X[:3], y=Y[:3], cluster_id=[9, 2, 5], cluster_size=sizes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DatasetError, match="cluster_size must hold whole numbers"):
+            load(tmp_path / "a.npz")
+
+
+def test_points_without_a_cluster(tmp_path):
+    np.savez(tmp_path / "a.npz", X=X[:3], y=Y[:3], cluster_id=[9.0, np.nan, 5.0])
+    with pytest.raises(DatasetError, match="cluster_id holds NaN"):
+        load(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", X=X[:3], y=Y[:3], cluster_id=[9, -1, 5])  # a cluster like others
+    assert load(tmp_path / "a.npz").cluster.tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize("cluster", [[-1, 0, 1], [0, 1, 2], [2**40, 0, 1]])
+def test_clusters_of_a_dataset_are_numbered(cluster):
+    """Minus one, say: as an index it would be the last cluster."""
+    with pytest.raises(ValueError, match="cluster must hold numbers of the 2 clusters"):
+        Dataset(X[:3], Y[:3], np.array(cluster), np.array([2, 1]))
+    with pytest.raises(ValueError, match="cluster_size must be >= 0"):
+        Dataset(X[:3], Y[:3], np.array([0, 0, 1]), np.array([2, -1]))
 
 
 def test_columns_of_any_file(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import sys
 import types
@@ -236,14 +237,49 @@ def test_columns(pair, tmp_path, capsys, case):
         "CREATE TABLE reused (x)",
         "CREATE VIEW reused AS SELECT 1",
         "CREATE TRIGGER t BEFORE DELETE ON units BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "CREATE VIRTUAL TABLE t USING fts5(x)",
     ],
 )
 def test_tables(pair, tmp_path, capsys, statement):
-    connection = sqlite3.connect(pair[1] / "units.sqlite")
-    connection.execute(statement)
+    execute(pair[1], statement)
+    check(*pair, tmp_path, capsys)
+
+
+def execute(folder: Path, *statements: str) -> None:
+    connection = sqlite3.connect(folder / "units.sqlite")
+    for statement in statements:
+        connection.execute(statement)
     connection.commit()
     connection.close()
-    check(*pair, tmp_path, capsys)
+
+
+ENDLESS = (
+    "ALTER TABLE units RENAME TO true_units",
+    "CREATE VIEW units AS WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) "
+    "SELECT i AS key, code, cell, status, rows, error, seconds, finished, place, digest "
+    "FROM c JOIN true_units",
+)
+BIG_CELLS = (
+    "ALTER TABLE units RENAME TO true_units",
+    "CREATE TABLE units (key, code, cell, status, error, seconds, finished, place, digest, "
+    "rows AS (hex(zeroblob(400000000))))",
+    "INSERT INTO units SELECT key, code, cell, status, error, seconds, finished, place, digest "
+    "FROM true_units",
+)
+
+
+@pytest.mark.parametrize("statements", [ENDLESS, BIG_CELLS], ids=["endless", "big"])
+def test_databases_that_compute(pair, tmp_path, capsys, statements):
+    """A view can be asked for ever, a computed column fills the memory; neither is looked at."""
+    good, bad = pair
+    execute(bad, *statements)
+    check(good, bad, tmp_path, capsys)
+    for folder in (good, bad):
+        shutil.rmtree(folder)
+    ended = percolaw.run(FaultToy(n_units=3), out=tmp_path / "runs").folder
+    bad = ended.rename(ended.with_name("fault-toy-a-neighbour"))
+    execute(bad, *statements)
+    assert percolaw.run(FaultToy(n_units=3), out=tmp_path / "runs").reused == {}
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link to nothing", "link to itself", "empty"])

@@ -82,14 +82,21 @@ from percolaw.runs.workers import process_pool
 cls = experiment_class("single-cluster")
 if sys.argv[1] == "ours":
     pool = process_pool(2)
+elif sys.argv[1] == "dask":
+    from percolaw.runs.scheduler import dask_executor
+    with dask_executor("local", 1) as pool:
+        percolaw.run(cls(**cls.presets["smoke"].config), out=sys.argv[2], executor=pool)
+    sys.exit()
 else:
     pool = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
 percolaw.run(cls(**cls.presets["smoke"].config), out=sys.argv[2], executor=pool)
 """
 
 
-@pytest.mark.parametrize("executor", ["ours", "theirs"])
+@pytest.mark.parametrize("executor", ["ours", "theirs", "dask"])
 def test_script_without_guard_is_told_of_it(tmp_path, executor):
+    if executor == "dask":
+        pytest.importorskip("distributed")
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED)
     ended = subprocess.run(
@@ -104,7 +111,7 @@ def test_script_without_guard_is_told_of_it(tmp_path, executor):
     assert 'if __name__ == "__main__":' in last
 
 
-@pytest.mark.parametrize("executor", ["ours", "theirs"])
+@pytest.mark.parametrize("executor", ["ours", "theirs", "dask"])
 def test_script_from_standard_input_is_refused(tmp_path, executor):
     ended = subprocess.run(
         [sys.executable, "-", executor, tmp_path / "runs"],

@@ -1,6 +1,7 @@
 """Kernels of points that are near each other, and of points too large for squares."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from percolaw.covariance import (
 )
 from percolaw.distances import squared_distances
 from percolaw.learners.kernel import KernelRegression, nested_curve
+from percolaw.learners.random_features import RandomFeatures
+from percolaw.targets.teacher import standardized_inputs
 
 X = np.random.default_rng(0).standard_normal((150, 3))
 Y = np.sin(2.0 * X[:, 0])
@@ -84,3 +87,20 @@ def test_points_whose_squares_overflow_are_refused(kernel, scale):
     fitted = KernelRegression(kernel, ridge=1e-8).fit(X, Y)
     with pytest.raises(ValueError, match="Scale the inputs"):
         fitted.predict(X * scale)
+
+
+@pytest.mark.parametrize("scale", [1e145, 1e200, 1e300])
+def test_features_whose_squares_overflow_are_refused(scale):
+    with pytest.raises(ValueError, match="Scale the inputs"):
+        RandomFeatures(20).fit(X * scale, Y)
+    fitted = RandomFeatures(20).fit(X, Y)
+    with pytest.raises(ValueError, match="Scale the inputs"):
+        fitted.predict(X * scale)
+
+
+@pytest.mark.parametrize("power", [-1000, -600, -3, 600, 1000])
+def test_inputs_of_any_unit_are_standardized(power):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = standardized_inputs(np.ldexp(X, power))
+    np.testing.assert_allclose(found, standardized_inputs(X), rtol=1e-12)

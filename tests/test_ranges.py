@@ -255,6 +255,20 @@ def test_memory_is_asked_for_before_it_is_taken(monkeypatch):
             call()
 
 
+def test_memory_of_one_large_cluster(monkeypatch):
+    """The points of a cluster are made beside those of all."""
+    import percolaw as pl
+
+    def made(available: int) -> None:
+        monkeypatch.setattr(checks, "available_memory", lambda: available)
+        pl.make_distribution(20_000, 200, n_clusters=1, labels="none")
+
+    points = 4 * 20_000 * 200
+    with pytest.raises(ResourceError, match="20000 points in 200 dimensions needs"):
+        made(int(1.5 * points))
+    made(int(2.5 * points))
+
+
 def test_file_cache_of_a_container_counts_as_free(tmp_path, monkeypatch):
     for name, text in {
         "memory.max": "17179869184",

@@ -266,3 +266,11 @@ def test_descriptions_of_any_depth(tmp_path):
     (path / "meta.json").write_text('{"format": "percolaw dataset", "format_version": 1e999}')
     with pytest.raises(DatasetError):
         load(path)
+
+
+def test_rows_that_nobody_wrote(tmp_path):
+    """Choosing among rows takes 8 bytes for each, as many as a file says that it has."""
+    zarr = pytest.importorskip("zarr")
+    zarr.create_array(tmp_path / "a.zarr", shape=(1 << 45, 4), chunks=(1 << 10, 4), dtype="f8")
+    with pytest.raises(ResourceError, match=r"reading .*a\.zarr needs 256 TiB"):
+        read_points(tmp_path / "a.zarr", 100)

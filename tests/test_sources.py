@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from percolaw.datasets import sources
+from percolaw.datasets.source import file_digest
 from percolaw.datasets.sources import (
     Cube,
     FiniteCluster,
@@ -152,7 +152,7 @@ def test_own_folders_are_sources(tmp_path):
     source = parse_source(str(folder))
     assert source.sample(20).X.shape == (20, 5)
     (folder / "more.txt").write_text("more")
-    assert sources.file_digest(folder) != source.digest
+    assert file_digest(folder) != source.digest
 
 
 @pytest.mark.parametrize("word", TARGETS)

@@ -97,6 +97,64 @@ def test_names_after_comments(path):
     np.testing.assert_array_equal(quiet(path), X)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["0.0", "1.0", "2.0", "3.0"],  # columns of numbers of whoever writes decimals
+        ["400.5", "401.0", "401.5", "402.0"],  # wavelengths
+        ["-1", "-0.5", "0", "0.5"],
+        ["7.5", "5.0", "2.5", "0.0"],
+    ],
+)
+def test_names_at_even_steps_are_asked_for(path, names):
+    text(path, ROWS, names)
+    with pytest.raises(DatasetError, match=r"may be names of columns or a point.*--header yes"):
+        read_points(path, 1000)
+    np.testing.assert_array_equal(quiet(path, header="yes"), X)
+    assert len(quiet(path, header="no")) == 401
+
+
+def test_points_at_even_steps(path):
+    rows = [[a, a + b, a + 2 * b, a + 3 * b] for a, b in [(0.5, 0.25), (1.5, 0.5), (0.25, 0.75)]]
+    np.testing.assert_array_equal(quiet(text(path, rows)), np.array(rows))
+
+
+def test_two_lines_of_names(path):
+    names = [["a", "a", "b", "b"], ["0", "1", "0", "1"]]
+    text(path, [names[1], *ROWS], names[0])
+    with pytest.raises(DatasetError, match=r"second line .*, 0, 1, 0, 1, may be names"):
+        read_points(path, 1000)
+    assert len(quiet(path, header="yes")) == 401
+    text(path, [[0, 0], [0, 0.5], [0.25, 1]], ["a", "b"])  # a walk
+    assert len(quiet(path)) == 3
+
+
+@pytest.mark.parametrize("named", [["a", "b", "c", "d"], ["0", "1", "2", "3"], None])
+def test_quotation_marks(path, named):
+    """Of all cells; of the names alone see below."""
+    quoted = [[f'"{word}"' for word in row] for row in ROWS]
+    text(path, quoted, named and [f'"{word}"' for word in named])
+    np.testing.assert_array_equal(quiet(path), X)
+
+
+def test_quoted_names_over_plain_numbers(path):
+    text(path, ROWS, ['"3"', '"1"', '"7"', '"7"'])
+    np.testing.assert_array_equal(quiet(path), X)
+
+
+def test_text_of_another_kind(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1.5,2.5\n", encoding="utf-16")
+    with pytest.raises(DatasetError, match="no text in UTF-8"):
+        read_points(path, 10)
+    monkeypatch.setattr("percolaw.datasets.tables._CHARACTERS", 1 << 10)
+    path.write_text("1.5," * 1000 + "2\n")
+    with pytest.raises(DatasetError, match=r"first line .* is longer than 1024 characters"):
+        read_points(path, 10)
+    text(path, ROWS, ["a", "b", "c", "d"])
+    np.testing.assert_array_equal(quiet(path), X)
+
+
 def test_header_flag(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text("a.csv", ROWS, ["2000", "2005", "2010", "2020"])
@@ -133,10 +191,43 @@ def test_nameless_index_columns_are_left_out(tmp_path, names, index):
             np.testing.assert_array_equal(read_points(path, 1000)[0], X)
 
 
-def test_row_names_of_r_are_left_out(path):
-    text(path, [[i + 1, *r] for i, r in enumerate(ROWS)], ["V1", "V2", "V3", "V4"])
+@pytest.mark.parametrize("mark", ["", '"'])
+@pytest.mark.parametrize("nameless", [True, False])
+def test_row_names_of_r_are_left_out(path, mark, nameless):
+    """As `write.csv` (with a nameless column) and `write.table` write them."""
+    names = [f"{mark}V{i}{mark}" for i in (1, 2, 3, 4)]
+    rows = [[f"{mark}{i + 1}{mark}", *r] for i, r in enumerate(ROWS)]
+    if nameless and not mark and path.suffix == ".txt":
+        pytest.skip("nothing between spaces is no name")
+    text(path, rows, [mark * 2, *names] if nameless else names)
     with pytest.warns(UserWarning, match="left out"):
         np.testing.assert_array_equal(read_points(path, 1000)[0], X)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        range(1000, 1400),
+        range(400, 0, -1),
+        range(0, 800, 2),
+        np.random.default_rng(2).permutation(400),
+        np.random.default_rng(2).permutation(400) + 17,
+    ],
+    ids=["from 1000", "down", "by twos", "shuffled", "shuffled from 17"],
+)
+@pytest.mark.parametrize("place", [0, 4])
+def test_columns_that_number_the_rows_in_any_order_are_refused(path, index, place):
+    text(path, [[*r[:place], i, *r[place:]] for i, r in zip(index, ROWS, strict=True)])
+    with pytest.raises(DatasetError, match=rf"column {place + 1} of .* (counts|numbers) the rows"):
+        read_points(path, 1000)
+
+
+def test_whole_coordinates_are_no_index(path):
+    ranks = X.argsort(axis=0).argsort(axis=0) + 1.0  # every column numbers the rows
+    np.testing.assert_array_equal(quiet(text(path, ranks.tolist())), ranks)
+    few = [[2.0, 0.5], [1.0, 0.25], [3.0, 0.75]]
+    np.testing.assert_array_equal(quiet(text(path, few)), np.array(few))
+    np.testing.assert_array_equal(quiet(text(path, COUNTS.tolist())), COUNTS)
 
 
 def test_a_column_called_index(tmp_path):
@@ -222,7 +313,7 @@ def test_plain_parquet(write):
     found = quiet(single)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, X.astype(np.float32))
-    mixed = quiet(write({**COLUMNS, "i": np.arange(400)[::-1] ** 2, "b": X[:, 0] > 0}))
+    mixed = quiet(write({**COLUMNS, "i": np.arange(400)[::-1] // 2, "b": X[:, 0] > 0}))
     assert mixed.shape == (400, 6)
 
 
@@ -257,6 +348,12 @@ def test_the_index_of_pandas_is_left_out(write):
         '{"index_columns": [{"kind": "range"}]}',
     ):
         np.testing.assert_array_equal(quiet(write(COLUMNS, {"pandas": broken})), X)
+    for index in (np.arange(400), np.random.default_rng(2).permutation(400)):
+        path = write(
+            {**COLUMNS, "__index_level_0__": index}
+        )  # of a program that drops the metadata
+        with pytest.warns(UserWarning, match=r"column 5 of .* left out: .*__index_level_0__"):
+            np.testing.assert_array_equal(read_points(path, 1000)[0], X)
     path = write({"index": np.arange(400), **COLUMNS})
     with pytest.warns(UserWarning, match="left out"):
         np.testing.assert_array_equal(read_points(path, 1000)[0], X)

@@ -54,13 +54,15 @@ def array(name: str, values: Any) -> npt.NDArray[Any]:
     """
     plain = _plain(name, values)
     try:
-        found = np.asarray(plain)
+        found = np.asanyarray(plain)
     except ValueError as error:
         raise ValueError(f"{name} must be an array of numbers; {error}.") from error
     except Exception as error:
         raise TypeError(
             f"{name} must be an array of numbers; got {type(values).__name__}: {error}"
         ) from error
+    _refuse_masked(name, found)  # what becomes an array by its own `__array__`
+    found = np.asarray(found)
     if found.dtype.kind not in "buif":
         what = f"dtype {found.dtype}"
         if found.ndim == 0 and found.dtype.kind == "O":
@@ -71,11 +73,7 @@ def array(name: str, values: Any) -> npt.NDArray[Any]:
 
 def _plain(name: str, values: Any) -> Any:
     """Return `values` for np.asarray, which would drop masks and fails on some tensors."""
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise ValueError(
-            f"{name} has {int(np.ma.getmaskarray(values).sum())} masked value(s) of {values.size}. Leave "
-            "them out first: with mask = numpy.ma.getmaskarray(values), values.data[~mask]."
-        )
+    _refuse_masked(name, values)
     sparse, torch = sys.modules.get("scipy.sparse"), sys.modules.get("torch")
     if sparse is not None and sparse.issparse(values):
         raise TypeError(
@@ -89,6 +87,14 @@ def _plain(name: str, values: Any) -> Any:
     return values
 
 
+def _refuse_masked(name: str, values: Any) -> None:
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} has {int(np.ma.getmaskarray(values).sum())} masked value(s) of {values.size}. Leave "
+            "them out first: with mask = numpy.ma.getmaskarray(values), values.data[~mask]."
+        )
+
+
 def _from_tensor(name: str, values: Any, torch: Any) -> Any:
     """Return a tensor as a NumPy array of its numbers."""
     if values.layout != torch.strided:
@@ -98,7 +104,8 @@ def _from_tensor(name: str, values: Any, torch: Any) -> Any:
         )
     if values.is_meta:
         raise TypeError(f"{name} is a tensor on the meta device, which holds no numbers.")
-    dense = values.detach().cpu().resolve_conj().resolve_neg()
+    plain = values.dequantize() if values.is_quantized else values
+    dense = plain.detach().cpu().resolve_conj().resolve_neg()
     narrow = dense.is_floating_point() and dense.dtype not in (torch.float16, torch.float64)
     return (dense.to(torch.float32) if narrow else dense).numpy()
 

@@ -20,6 +20,8 @@ from percolaw.size_law import SizeLaw, checked_sizes, window_probability
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Regime: TypeAlias = Literal["subcritical", "critical", "supercritical"]
 
+#: Probabilities below are not taken as 1 less their complement, which has rounded.
+_ROUNDED = 1e-6
 #: Smallest mean offspring but 0.
 _LEAST_OFFSPRING = 1e-280
 
@@ -132,7 +134,22 @@ class BetheLattice:
     @property
     def extinction_probability(self) -> float:
         """Probability q that one branch dies out: the smallest root of q = (1 - p + p q)^(z-1)."""
-        return 1.0 - self._branch_survival()
+        q = 1.0 - self._branch_survival()
+        return q if q > _ROUNDED or self.branching <= 1.0 else self._small_extinction()
+
+    def _small_extinction(self) -> float:
+        """Solve for q where it is far below 1, so that 1 - x would round: by iteration from 0."""
+        q = 0.0
+        for _ in range(100):
+            q = math.exp(self._log_dead(q))
+        return q
+
+    def _log_dead(self, q: float) -> float:
+        """log of the probability that all branches but one of a site die out, if one does with q."""
+        if self.is_poisson:
+            return -self.branching * (1.0 - q)
+        closed = 1.0 - self.p + self.p * q
+        return (self.coordination_number - 1.0) * math.log(closed) if closed > 0.0 else -math.inf
 
     def _branch_survival(self) -> float:
         """Probability x = 1 - q that a branch is infinite, accurate however close p is to p_c."""
@@ -160,7 +177,11 @@ class BetheLattice:
     @property
     def finite_probability(self) -> float:
         """Probability that a given site's cluster is finite, (1 - p + p q)^z."""
-        return 1.0 - self.percolation_probability
+        finite = 1.0 - self.percolation_probability
+        if finite > _ROUNDED or self.branching <= 1.0:
+            return finite
+        power = 1.0 if self.is_poisson else 1.0 + 1.0 / (self.coordination_number - 1.0)
+        return math.exp(power * self._log_dead(self.extinction_probability))
 
     @property
     def percolation_probability(self) -> float:

@@ -27,9 +27,14 @@ def probability(name: str, value: float) -> float:
 def real(
     name: str, value: float, *, minimum: float = -math.inf, maximum: float = math.inf
 ) -> float:
-    """Return `value` as a finite float inside [minimum, maximum] or raise."""
+    """Return `value` as a finite float inside [minimum, maximum] or raise.
+
+    Text and complex numbers are none, though `float` takes the one and NumPy's cast the other.
+    """
     try:
-        number = float(value)
+        if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
+            raise TypeError
+        number = math.nan if np.ma.is_masked(value) else float(value)
     except (TypeError, ValueError):
         raise TypeError(
             f"{name} must be a number; got {value!r} ({type(value).__name__})."
@@ -37,7 +42,9 @@ def real(
     except OverflowError:
         raise ValueError(f"{name} is too large for a float64, at most 1.8e308.") from None
     if math.isnan(number) or not minimum <= number <= maximum or math.isinf(number):
-        raise ValueError(f"{name} must be finite and in [{minimum:g}, {maximum:g}]; got {value!r}.")
+        bounded = math.isfinite(minimum) or math.isfinite(maximum)
+        allowed = f"finite and in [{minimum:g}, {maximum:g}]" if bounded else "a finite number"
+        raise ValueError(f"{name} must be {allowed}; got {value!r}.")
     return number
 
 
@@ -145,7 +152,7 @@ def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
     found = finite_array(name, values, length=n)
     if found.ndim > 2 or 0 in found.shape[1:]:
         raise ValueError(f"{name} must have shape (n,) or (n, n_outputs); got {found.shape}.")
-    return found
+    return np.ascontiguousarray(found)  # PyTorch takes no negative strides
 
 
 def returned(

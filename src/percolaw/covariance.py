@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.distances import squared_distances, squared_norms
+from percolaw.distances import matrix_inputs, squared_distances, squared_norms
 
 FloatArray = npt.NDArray[np.float64]
 #: How a network kernel T is made of the covariances K of its layers: T_1 = w_0 K_1 + w_1,
@@ -29,6 +29,8 @@ BLOCK_ELEMENTS = 1 << 17
 JITTERS = (0.0, 1e-14, 1e-12, 1e-10, 1e-8)
 #: Nodes of the table for smoothness other than 1/2, 3/2, 5/2; and the range it covers.
 TABLE_NODES, TABLE_LOW, TABLE_HIGH = 1 << 16, 1e-10, 800.0
+#: Largest length scale or rate, scale of weights or biases, and variance of a layer.
+LARGEST, LARGEST_SCALE, LARGEST_VARIANCE = 1e100, 1e50, 1e100
 
 
 class Covariance(Protocol):
@@ -61,13 +63,13 @@ class Matern:
 
     def __post_init__(self) -> None:
         checks.real("smoothness", self.smoothness, minimum=1e-3, maximum=100.0)
-        checks.real("length_scale", self.length_scale, minimum=1e-12)
+        checks.real("length_scale", self.length_scale, minimum=1e-12, maximum=LARGEST)
 
     def __call__(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the matrix of x against y."""
         square = squared_distances(x, y)
         s = np.sqrt(square, out=square)
-        s *= math.sqrt(2.0 * self.smoothness / x.shape[1]) / self.length_scale
+        s *= math.sqrt(2.0 * self.smoothness / np.shape(x)[1]) / self.length_scale
         return matern(s, self.smoothness)
 
     def diagonal(self, x: FloatArray) -> FloatArray:
@@ -82,12 +84,13 @@ class Gaussian:
     length_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        checks.real("length_scale", self.length_scale, minimum=1e-12)
+        checks.real("length_scale", self.length_scale, minimum=1e-12, maximum=LARGEST)
 
     def __call__(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the matrix of x against y."""
         square = squared_distances(x, y)
-        square *= -0.5 / (self.length_scale**2 * x.shape[1])
+        with np.errstate(over="ignore"):
+            square *= -0.5 / (self.length_scale**2 * np.shape(x)[1])
         return np.asarray(np.exp(square, out=square))
 
     def diagonal(self, x: FloatArray) -> FloatArray:
@@ -198,7 +201,7 @@ class LayerTangent:
         checks.set_integer(self, "depth")
         names = ("output_weights", "hidden_weights", "input_weights", "biases", "output_bias")
         for name in names:
-            checks.real(name, getattr(self, name), minimum=0.0)
+            checks.real(name, getattr(self, name), minimum=0.0, maximum=LARGEST)
         if not any(getattr(self, name) for name in names):
             raise ValueError("a network of which nothing learns has no kernel; all rates are 0.")
 
@@ -226,6 +229,7 @@ def matern(s: FloatArray, smoothness: float) -> FloatArray:
     if smoothness in (0.5, 1.5, 2.5):
         if smoothness == 0.5:
             return np.asarray(np.exp(np.negative(s, out=s), out=s))
+        np.minimum(s, 1e3, out=s)  # beyond it the function is 0, and its factor may overflow
         factor = 1.0 + s if smoothness == 1.5 else 1.0 + s * (1.0 + s / 3.0)
         np.exp(np.negative(s, out=s), out=s)
         s *= factor
@@ -278,10 +282,9 @@ def gram(kernel: Covariance, x: FloatArray, out: FloatArray | None = None) -> Fl
     array of float64, shape (n, n), Fortran order
         Above the diagonal of the blocks it holds zeros or whatever `out` held.
     """
-    n = x.shape[0]
+    n, low = x.shape[0], 0
     matrix = np.zeros((n, n), order="F") if out is None else out
     transposed = matrix.T  # C order: row i of it is column i of the matrix
-    low = 0
     while low < n:
         high = min(n, low + max(1, BLOCK_ELEMENTS // (n - low)))
         transposed[low:high, low:] = kernel(x[low:high], x[low:])
@@ -345,17 +348,28 @@ def row_blocks(n_rows: int, n_columns: int) -> list[slice]:
 
 def _checked_network(kernel: Any) -> None:
     checks.set_integer(kernel, "depth")
-    checks.real("weight_scale", kernel.weight_scale, minimum=1e-12)
-    checks.real("bias_scale", kernel.bias_scale, minimum=0.0)
+    checks.real("weight_scale", kernel.weight_scale, minimum=1e-12, maximum=LARGEST_SCALE)
+    checks.real("bias_scale", kernel.bias_scale, minimum=0.0, maximum=LARGEST_SCALE)
+
+
+def _checked_variance(k: FloatArray) -> FloatArray:
+    """Return the variances of a layer, or refuse those of which products leave float64."""
+    if not (most := float(np.max(k, initial=0.0))) <= LARGEST_VARIANCE:
+        raise ValueError(
+            f"a layer's variance is {most:.3g}; {LARGEST_VARIANCE:g} is the most. Scale the inputs "
+            "(percolaw.standardized_inputs), or lower weight_scale, bias_scale, depth or rates."
+        )
+    return k
 
 
 def _network_diagonal(kernel: Any, x: FloatArray, weight: Weights) -> FloatArray:
     w2, b2 = kernel.weight_scale**2, kernel.bias_scale**2
     first, own, hidden, back, output, own_output = weight
-    k = b2 + w2 / x.shape[1] * squared_norms(x)
+    with np.errstate(over="ignore"):
+        k = _checked_variance(b2 + w2 / x.shape[1] * squared_norms(x))
     t = first * k + own
     for layer in range(kernel.depth):
-        k = b2 + 0.5 * w2 * k
+        k = _checked_variance(b2 + 0.5 * w2 * k)
         last = layer == kernel.depth - 1
         t = back * t + output * k + own_output if last else 0.5 * w2 * t + hidden * k + own
     return np.asarray(t)
@@ -364,10 +378,11 @@ def _network_diagonal(kernel: Any, x: FloatArray, weight: Weights) -> FloatArray
 def _network(kernel: Any, x: FloatArray, y: FloatArray, weight: Weights) -> FloatArray:
     from percolaw.kernels import covariance as kernels
 
+    x, y = matrix_inputs(x, y)
     (u, radius_u), (v, radius_v) = (_directions(kernel, points) for points in (x, y))
     value = u @ v.T
-    w2, b2 = kernel.weight_scale**2, kernel.bias_scale**2
-    kernels.network(u, v, radius_u, radius_v, 0.5 * w2, b2, weight, value)
+    gain, bias = 0.5 * kernel.weight_scale**2, kernel.bias_scale**2
+    kernels.network(u, v, radius_u, radius_v, gain, bias, weight, value)
     return np.asarray(value)
 
 
@@ -379,6 +394,6 @@ def _directions(kernel: Any, x: FloatArray) -> tuple[FloatArray, FloatArray]:
     k = squared_norms(a)
     radius = np.empty((kernel.depth + 1, x.shape[0]))
     for layer in range(kernel.depth + 1):
-        radius[layer] = np.sqrt(k)
+        radius[layer] = np.sqrt(_checked_variance(k))
         k = b2 + 0.5 * w2 * k
     return a / np.where(radius[0] > 0.0, radius[0], 1.0)[:, None], radius

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from percolaw import checks
+
 FloatArray = npt.NDArray[np.float64]
 
+#: Bytes from which memory is looked at before a matrix is made.
+LARGE = 1 << 26
 #: Squared norms from here on are refused: sums of a few of them overflow.
 LARGEST = 1e300
 
@@ -24,7 +28,7 @@ def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
     """
     from percolaw.kernels import covariance as kernels
 
-    x, y = _contiguous(x), _contiguous(y)
+    x, y = matrix_inputs(x, y)
     centre = y.mean(axis=0)
     a, b = x - centre, y - centre
     norm_a, norm_b = squared_norms(a), squared_norms(b)
@@ -33,8 +37,19 @@ def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
     return np.asarray(square)
 
 
-def _contiguous(x: FloatArray) -> FloatArray:
-    return np.ascontiguousarray(x, dtype=np.float64)
+def matrix_inputs(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return points (n, d) and (m, d) as contiguous float64, if memory holds a matrix (n, m)."""
+    x, y = (np.ascontiguousarray(checks.float_array("inputs of a kernel", z)) for z in (x, y))
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1:] != y.shape[1:] or x.shape[1] == 0:
+        raise ValueError(
+            f"a kernel needs points of shapes (n, d) and (m, d), d > 0; got {x.shape} and {y.shape}."
+        )
+    n_bytes = 8.0 * x.shape[0] * y.shape[0]
+    if n_bytes > LARGE:
+        checks.memory(
+            n_bytes, f"a matrix of {x.shape[0]} x {y.shape[0]} points", "Pass fewer rows at a time."
+        )
+    return x, y
 
 
 def squared_norms(x: FloatArray) -> FloatArray:

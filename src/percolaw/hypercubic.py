@@ -60,8 +60,9 @@ class CriticalExponents:
         return self.resistance_exponent / self.fractal_dimension
 
     def cluster_exponent(self, approximation_order: float = 2.0) -> float:
-        """Return gamma = c/D."""
-        return approximation_order / self.fractal_dimension
+        """Return gamma = c/D, of a target with approximation order c >= 0."""
+        order = checks.real("approximation_order", approximation_order, minimum=0.0)
+        return order / self.fractal_dimension
 
 
 _MEAN_FIELD = "mean field (upper critical dimension 6)"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.datasets.sources import PointFile, Source
+from percolaw.datasets.source import PointFile, Source
 from percolaw.rng import RandomLike, as_streams
 from percolaw.scaling.curve import (
     LearningCurve,

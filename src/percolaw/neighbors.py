@@ -21,6 +21,8 @@ from percolaw import checks
 EXTRA_CANDIDATES = 8
 #: Queries and points of one tile of the distance matrix (2 MiB: it stays in the cache).
 TILE_ROWS, TILE_COLUMNS = 256, 2048
+#: Rows, at most, from which the centre and the scale are taken.
+MOST_TYPICAL = 8191
 #: Elements of the largest array of differences held at a time.
 BLOCK_ELEMENTS = 1 << 22
 #: Coordinates beyond, in units of the typical distance from the centre, are clipped in float32.
@@ -54,7 +56,8 @@ def nearest_neighbors(
 
     Notes
     -----
-    O(m n d) time in a matrix product; memory one float32 copy of the points.
+    O(m n d) time in a matrix product; memory one float32 copy of the points, and copies of up to 8191
+    of them in float64.
     """
     from percolaw.kernels import neighbors as kernels
 
@@ -67,7 +70,8 @@ def nearest_neighbors(
     checks.memory(
         16.0 * q.shape[0] * wanted
         + 4.0 * x.size
-        + TILE_ROWS * (40.0 * keep + 4.0 * x.shape[1])
+        + 12.0 * min(n, MOST_TYPICAL) * x.shape[1]
+        + TILE_ROWS * (40.0 * keep + 12.0 * x.shape[1])
         + 8.0 * max(BLOCK_ELEMENTS / 8.0, keep * x.shape[1]) * 2.0,
         f"{wanted} neighbours of {q.shape[0]} queries",
         "Lower k, or ask for fewer queries at a time.",
@@ -137,7 +141,7 @@ def checked_points(
 
 
 def _some(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Up to 8191 rows, evenly spaced, in float64."""
+    """Up to `MOST_TYPICAL` rows, evenly spaced, in float64."""
     return x[:: max(1, x.shape[0] // 4096)].astype(np.float64)
 
 
@@ -161,9 +165,12 @@ def _rough(
     x: npt.NDArray[Any], centre: npt.NDArray[np.float64], scale: float
 ) -> npt.NDArray[np.float32]:
     """Centred and scaled points in float32. Clipping brings points that are far nearer, never further."""
-    moved = (x - centre) / scale
-    np.clip(moved, -MOST_ROUGH, MOST_ROUGH, out=moved)
-    return np.ascontiguousarray(moved, dtype=np.float32)
+    rough = np.empty(x.shape, dtype=np.float32)
+    rows = max(1, BLOCK_ELEMENTS // (8 * x.shape[1]))
+    for low in range(0, x.shape[0], rows):
+        moved = (x[low : low + rows] - centre) / scale
+        rough[low : low + rows] = np.clip(moved, -MOST_ROUGH, MOST_ROUGH, out=moved)
+    return rough
 
 
 def _rank(

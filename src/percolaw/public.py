@@ -36,7 +36,7 @@ PUBLIC = {
     "Cube": "datasets.sources",
     "Manifold": "datasets.sources",
     "LatticeCluster": "datasets.sources",
-    "PointFile": "datasets.sources",
+    "PointFile": "datasets.source",
     "TreeWalk": "targets.tree_walk",
     "FreeField": "targets.free_field",
     "LinearTeacher": "targets.linear",

@@ -7,6 +7,7 @@ no graph library.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,13 +215,19 @@ class Tree(ClusterStructure):
         Notes
         -----
         Time O(m log m + spanned sites), about sqrt(n m) spanned sites for m random ones on a
-        critical tree; memory 24 bytes a spanned site, and 4 bytes a site of the whole tree once.
+        critical tree; memory 32 bytes a spanned site, 40 an asked one, and 4 a site of the whole tree.
         """
         from percolaw.kernels import tree as kernels
 
         ids = checks.site_ids("sites", sites, self.n_sites)
         if ids.size == 0:
             raise ValueError("sites is empty; give at least one site to span.")
+        spanned = min(self.n_sites, ids.size + math.sqrt(self.n_sites * ids.size))
+        checks.memory(
+            40.0 * ids.size + self.parent.itemsize * self.n_sites + 32.0 * spanned,
+            f"the tree that {ids.size} sites span",
+            "Ask for fewer sites.",
+        )
         wanted, back = np.unique(ids, return_inverse=True)
         # The scratch array is taken away while in use, so a second thread makes its own.
         slot = self.__dict__.pop("_scratch", None)

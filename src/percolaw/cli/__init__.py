@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -57,6 +58,8 @@ def _parser() -> _Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     prepare_streams()
+    # Nothing is shown in a window, and the backend of a notebook that calls may be missing here.
+    os.environ["MPLBACKEND"] = "agg"
     parser = _parser()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import warnings
@@ -120,6 +121,7 @@ def print_report(
     print(f"\n{'estimator':<34} {'estimate':>8}  {'stated interval':<17} smallest subsets")
     for name, e in report.estimates.items():
         interval = f"[{e.interval[0]:.2f}, {e.interval[1]:.2f}]"
+        interval = interval if math.isfinite(e.interval[1]) else "none"
         last = f"{e.level[-1]:.2f} ({e.n_points[-1]} points)"
         print(f"{name:<34} {e.dimension:8.2f}  {interval:<17} {last}")
     low, _, middle, _, high = report.local

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.rng import RandomLike, as_streams
+from percolaw.rng import RandomLike, Streams, as_streams
 from percolaw.structure import IntArray, index_dtype
 from percolaw.tree import Tree
 
@@ -52,6 +52,11 @@ class SampledCluster:
     def n_points(self) -> int:
         """Number of points."""
         return int(self.ends.shape[0])
+
+    def beginning(self, n_points: int) -> SampledCluster:
+        """Return the first points alone, as they would have been drawn alone."""
+        n = n_points
+        return SampledCluster(self.ends[:n], self.glue[:n], self.owner[:n], self.size)
 
     @cached_property
     def children(self) -> tuple[npt.NDArray[np.int64], IntArray]:
@@ -133,15 +138,27 @@ def sample_large_cluster(
     >>> bool(np.array_equal(small.ends, large.ends[:10]))
     True
     """
-    from percolaw.kernels import continuum as kernels
-
     n = checks.integer("n_points", n_points, minimum=1)
     checks.memory(24.0 * n, f"the tree of {n} points", "Ask for fewer points.")
-    streams = as_streams(rng)
+    return draw_cluster(n, _size(size), as_streams(rng))
+
+
+def draw_cluster(n: int, sites: float, streams: Streams) -> SampledCluster:
+    """Do what `sample_large_cluster` does, for arguments that are checked and memory that is there.
+
+    Parameters
+    ----------
+    n : int
+        Points.
+    sites : float
+        Infinity, or a whole number.
+    streams : Streams
+    """
+    from percolaw.kernels import continuum as kernels
+
     keys: tuple[Any, Any] = (streams.key("clusters", 0), streams.key("clusters", 1))
     ends = np.empty(n, dtype=np.float64)
     glue = np.empty(n, dtype=np.float64)
-    sites = _size(size)
     if math.isinf(sites):
         kernels.line_breaking(n, *keys, ends, glue)
     else:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import sample_large_cluster
+from percolaw.clusters.continuum import draw_cluster
 from percolaw.clusters.ensembles import Ensemble
 from percolaw.datasets.centres import SAFE_SPACING, SPACING, Centres, ClusterCentres
 from percolaw.datasets.labels import (
@@ -82,7 +82,8 @@ class Cloud:
             part, walk[rows] = self._sampled_cluster(
                 rows.size, float(self.sizes[k]), self.streams.child(int(k)), weights
             )
-            points[rows] = part + self.centres.of([k]).astype(np.float32)
+            part += self.centres.of([k]).astype(np.float32)
+            points[rows] = part
         if self.standardize == "all" or self.labels == "none":
             return points, self._over_all(points, walk)
         return points, walk
@@ -95,8 +96,8 @@ class Cloud:
         width = self.dim + labelled  # the walk that labels is one more column
         by_cluster = self.standardize == "cluster" and self.labels != "none"
         known = max(n, REFERENCE_SITES) if by_cluster else n
-        tree = sample_large_cluster(known, size, streams)
-        few = tree if known == n or not labelled else sample_large_cluster(n, size, streams)
+        tree = draw_cluster(known, size, streams)
+        few = tree.beginning(n) if labelled else tree
         stretch = np.float32(math.sqrt(width / self.dim))
         points = np.empty((few.n_points, self.dim), dtype=np.float32)
         embed_sampled(few, width, streams, out=points)

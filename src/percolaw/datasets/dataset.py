@@ -84,6 +84,18 @@ class Dataset:
                 f"X (n, d), y (n, ...), cluster (n,) must have one n and cluster_size one dimension; "
                 f"got {shape}, {self.y.shape}, {self.cluster.shape}, {self.cluster_size.shape}."
             )
+        least, most = (int(f(self.cluster, initial=0)) for f in (np.min, np.max))
+        n_clusters = self.cluster_size.size
+        if least < 0 or most >= max(n_clusters, 1):
+            raise ValueError(
+                f"cluster must hold numbers of the {n_clusters} clusters, from 0; got {least} to {most}. "
+                "Number them anew, noise too: cluster, size = numpy.unique(labels, return_inverse=True, "
+                "return_counts=True)[1:]."
+            )
+        if np.any(self.cluster_size < 0):
+            raise ValueError(
+                f"cluster_size must be >= 0 (0: infinite); got {self.cluster_size.min()}."
+            )
         for name, values in self.columns.items():
             if values.shape[:1] != shape[:1]:
                 raise ValueError(f"column {name} must have {shape[0]} rows; got {values.shape}.")

@@ -253,6 +253,8 @@ def make_distribution(
         share = np.cumsum(sizes) / float(sizes.sum())
         u = streams.generator("split").random(n)
         cluster = np.minimum(np.searchsorted(share, u, side="right"), sizes.size - 1)
+        needed += 4.0 * int(np.bincount(cluster).max()) * (d + 1)  # one cluster is made at a time
+        checks.memory(needed, f"{n} points in {d} dimensions", _STREAM)
     largest = int(sizes.max())
     distance = separation * cluster_extent(largest)
     if ensemble != "yule":  # sampled clusters are shifted in float32, whole ones in float64

@@ -95,6 +95,7 @@ def _rows(source: Path, table: Any, most: int, rng: RandomLike) -> tuple[npt.NDA
         raise DatasetError(f"{source} holds an array of shape {shape}; points need shape (n, d).")
     check_numbers(source.name, table.dtype)
     n_bytes = float(min(shape[0], most)) * shape[1] * np.dtype(table.dtype).itemsize
+    n_bytes += 8.0 * shape[0] if shape[0] > most else 0.0  # which rows
     if not isinstance(table, np.ndarray) or isinstance(table, np.memmap):
         checks.memory(n_bytes, f"reading {source}", "Read fewer rows (--max-points).")
     if shape[0] <= most:

@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 import warnings
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -25,10 +26,15 @@ Header: TypeAlias = Literal["auto", "yes", "no"]
 
 #: What separates the numbers of text files; None is white space.
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
-#: Lines looked at to tell names of columns from numbers.
-_LINES = 100
-#: First columns of these names are an index.
-_NAMELESS = ("", "unnamed: 0")
+#: Lines looked at to tell names of columns from numbers, and characters at most.
+_LINES, _CHARACTERS = 100, 1 << 26
+#: First columns of these names are an index, and any column of a name that pandas gives to one.
+_NAMELESS, _OF_PANDAS = ("", "unnamed: 0"), r"__index_level_\d+__"
+#: Rows from which on a column of whole numbers at equal steps can be no chance, whatever their order.
+_MANY_ROWS = 20
+_WHOLE = r"[+-]?\d+"
+#: Rows from which whole numbers, all different, are no accident.
+FEW_ROWS = 10
 
 
 def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray[np.float64]:
@@ -42,19 +48,19 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
     header : {"auto", "yes", "no"}
         Whether the first line holds names. "auto" takes a line without numbers for names, and whole
         numbers that count up (0, 1, 2, ...) over columns that are not whole numbers too; what could
-        be either is refused.
+        be either is refused. Numbers in quotation marks over numbers without are names.
 
     Raises
     ------
     DatasetError
-        If cells are no finite numbers, the first line could be names or numbers, or an unnamed
-        column counts the rows.
+        If cells are no finite numbers, the first line could be names or numbers, or a column
+        counts the rows.
     """
     separator = SEPARATORS[suffix]
-    with open(source, encoding="utf-8-sig") as lines:
-        content = ((i, line) for i, line in enumerate(lines) if _has_content(line))
-        top = list(itertools.islice(content, _LINES + 1))
+    top = _top(source)
     cells = [[word.strip() for word in line.strip("\r\n").split(separator)] for _, line in top]
+    if cells:
+        cells[0] = [_unquoted(word, j, cells[1:]) for j, word in enumerate(cells[0])]
     named = header == "yes"
     if header == "auto" and cells:
         found = _has_names(cells[0], cells[1:])
@@ -62,6 +68,11 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
             raise DatasetError(
                 f"the first line of {source}, {_short(cells[0])}, may be names of columns or a point; "
                 "say which with --header yes or --header no (header= in Python)."
+            )
+        if found and _has_second_names(cells[1:]):
+            raise DatasetError(
+                f"the second line of {source}, {_short(cells[1])}, may be names of columns too. Keep one "
+                "line of names; if it is a point, say so by --header yes (header= in Python)."
             )
         named = found
     if top:
@@ -74,6 +85,7 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
             skiprows=top[0][0] + 1 if named else 0,
             ndmin=2,
             encoding="utf-8-sig",
+            quotechar='"',
         )
     except ValueError as error:
         between = {",": "commas", "\t": "tabs", None: "spaces"}[separator]
@@ -85,6 +97,34 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
     if len(names) == table.shape[1] - 1:  # R names its rows without naming that column
         names = ["", *names]
     return _points(source, table, names)
+
+
+def _top(source: Path) -> list[tuple[int, str]]:
+    """The first lines that hold something, with their numbers."""
+    top: list[tuple[int, str]] = []
+    left = _CHARACTERS
+    try:
+        with open(source, encoding="utf-8-sig") as file:
+            for i in itertools.count():
+                line = file.readline(left + 1)
+                left -= len(line)
+                if not line or left < 0 or len(top) > _LINES:
+                    break
+                if _has_content(line):
+                    top.append((i, line))
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{source} cannot be read: it is no text in UTF-8. Save it so."
+        ) from error
+    if left < 0 and not top:
+        raise DatasetError(f"the first line of {source} is longer than {_CHARACTERS} characters.")
+    return top
+
+
+def _unquoted(word: str, column: int, below: list[list[str]]) -> str:
+    """A cell of the first line, without quotation marks where the numbers below have some too."""
+    quoted = any(column < len(row) and row[column].startswith('"') for row in below)
+    return word.strip('"') if quoted else word
 
 
 def _has_content(line: str) -> bool:
@@ -104,17 +144,34 @@ def _has_names(first: list[str], below: list[list[str]]) -> bool | None:
     index = first[0] == "" and len(first) > 1
     words = first[1:] if index else first
     if not all(re.fullmatch(r"\d+", word) for word in words) or len({*words}) < len(words):
-        return False  # one bad cell among numbers is an error, not a header
+        # Wavelengths, say; but one bad cell among numbers is an error, not a header.
+        even = _is_even(words) and not any(_is_even(row[index:]) for row in below)
+        return None if even else False
     numbers = [int(word) for word in words]
     counts_up = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     columns = list(zip(*(row[index:] for row in below), strict=False))
     # Whoever writes 1.0 writes no 1: whole numbers over a column that has none are names.
-    fractional = any(not any(re.fullmatch(r"[+-]?\d+", c) for c in column) for column in columns)
+    fractional = any(not any(re.fullmatch(_WHOLE, c) for c in column) for column in columns)
     if index:
         return counts_up or fractional
     if fractional:
         return True if counts_up and len(words) > 2 else None
     return None if counts_up and numbers[0] == 0 and len(words) > 1 else False
+
+
+def _has_second_names(rows: list[list[str]]) -> bool:
+    """Whether the line under the names is of whole numbers, and none is below it."""
+    whole = [[bool(re.fullmatch(_WHOLE, word)) for word in row] for row in rows]
+    return len(rows) > 1 and len(rows[0]) > 1 and all(whole[0]) and not any(map(any, whole[1:]))
+
+
+def _is_even(words: list[str]) -> bool:
+    """Whether four numbers or more, as they are written, rise or fall by equal steps."""
+    if len(words) < 4 or not all(re.fullmatch(r"[+-]?\d*\.?\d+", word) for word in words):
+        return False
+    numbers = [Decimal(word) for word in words]
+    steps = {b - a for a, b in itertools.pairwise(numbers)}
+    return len(steps) == 1 and steps != {0}
 
 
 def _is_number(word: str) -> bool:
@@ -155,7 +212,13 @@ def read_parquet(source: Path) -> npt.NDArray[Any]:
     ]
     if other or not fields:
         what = f"columns that hold no numbers: {_short(other)}" if other else "no columns"
-        raise DatasetError(f"{source} has {what}. Leave them out.")
+        lists = [field.name for field in fields if types.is_nested(field.type)]
+        remedy = (
+            f"Save the lists as an array: numpy.save('X.npy', table['{lists[0]}'].to_pylist())."
+            if lists
+            else "Leave them out."
+        )
+        raise DatasetError(f"{source} has {what}. {remedy}")
     n, names = file.metadata.num_rows, [field.name for field in fields]
     dtype = np.result_type(*(field.type.to_pandas_dtype() for field in fields))
     checks.memory((dtype.itemsize + 8.0) * n * len(names), f"reading {source}", REMEDY)
@@ -188,24 +251,31 @@ def _bad_cell(source: Path, row: int, column: int, names: list[str], what: str) 
 
 def _points(source: Path, table: npt.NDArray[Any], names: list[str]) -> npt.NDArray[Any]:
     """The table without an index column, if all that is left are finite numbers."""
-    n, d = table.shape
-    named = names if len(names) == d else []
-    first = named[0].strip().lower() if named else None
-    if d > 1 and (first in _NAMELESS or (first == "index" and _counts_rows(table[:, 0]))):
+    named = names if len(names) == table.shape[1] else []
+    index = _index_columns(table, named)
+    if index:
+        place = "the first column" if index == [0] else f"column {index[0] + 1}"
+        name = named[index[0]]
         warnings.warn(
-            f"the first column of {source.name} is left out: it is an index"
-            + (f" ({named[0]})." if named[0] else " (it has no name)."),
+            f"{place} of {source.name} is left out: it is an index"
+            + (f" ({name})." if name else " (it has no name)."),
             stacklevel=4,
         )
-        table, named, d = table[:, 1:], named[1:], d - 1
-    for j in range(d):
-        if d > 1 and n > 2 and _counts_rows(table[:, j]):
-            name = f" ({named[j]})" if named else ""
-            raise DatasetError(
-                f"column {j + 1}{name} of {source} counts the rows, which is an index and no "
-                "coordinate. Remove it; if it is a coordinate, save the table as .npy, where nothing "
-                "is guessed."
-            )
+        table = np.delete(table, index, axis=1)
+        named = [name for j, name in enumerate(named) if j not in index]
+    d = table.shape[1]
+    counting = [j for j in range(d) if _counts_rows(table[:, j])]
+    numbering = [j for j in range(d) if _numbers_rows(table[:, j])]
+    if len(numbering) == d:  # ranks of every coordinate
+        numbering = []
+    if d > 1 and (counting or numbering):
+        j, how = (counting[0], "counts") if counting else (numbering[0], "numbers")
+        name = f" ({named[j]})" if named else ""
+        raise DatasetError(
+            f"column {j + 1}{name} of {source} {how} the rows, which is an index and no coordinate. "
+            "Remove it; if it is a coordinate, save the table as .npy, where nothing is guessed."
+        )
+    _note_identifiers(source, table, named)
     finite = np.isfinite(table)
     if not finite.all():
         row, j = (int(v) for v in np.argwhere(~finite)[0])
@@ -213,8 +283,55 @@ def _points(source: Path, table: npt.NDArray[Any], names: list[str]) -> npt.NDAr
     return table
 
 
+def _index_columns(table: npt.NDArray[Any], names: list[str]) -> list[int]:
+    """The columns that are an index by their names."""
+    if not names or table.shape[1] < 2:
+        return []
+    first = names[0].strip().lower()
+    ids = table[:, 0]
+    if first in _NAMELESS or (first == "index" and (_counts_rows(ids) or _numbers_rows(ids))):
+        return [0]
+    found = [j for j, name in enumerate(names) if re.fullmatch(_OF_PANDAS, name)]
+    return found if len(found) < len(names) else []
+
+
 def _counts_rows(column: npt.NDArray[Any]) -> bool:
-    if column.dtype.kind == "b":
+    """Whether a column counts up by ones from 0 or 1; a long one, from anywhere by any equal steps."""
+    n = column.size
+    if column.dtype.kind == "b" or n < 3 or not np.all(column == np.floor(column)):
         return False
-    steps = np.arange(column.size)
-    return bool(column.size) and column[0] in (0, 1) and bool(np.all(column - column[0] == steps))
+    steps = np.diff(column)
+    if steps[0] == 0 or np.any(steps != steps[0]):
+        return False
+    return n >= _MANY_ROWS or bool(steps[0] == 1 and column[0] in (0, 1))
+
+
+def _numbers_rows(column: npt.NDArray[Any]) -> bool:
+    """Whether a long column holds as many whole numbers in a row, each once, in any order."""
+    if column.dtype.kind == "b" or column.size < _MANY_ROWS:
+        return False
+    return bool(np.all(column == np.floor(column)) and np.all(np.diff(np.sort(column)) == 1))
+
+
+def _note_identifiers(source: Path, table: npt.NDArray[Any], named: list[str]) -> None:
+    """Warn of columns in which every row has a whole number of its own, beside others that have not."""
+    n, d = table.shape
+    alike = [n >= FEW_ROWS and _are_distinct_integers(table[:, j]) for j in range(d)]
+    if any(alike) and not all(alike):
+        which = [f"{j + 1} ({named[j]})" if named else f"{j + 1}" for j in range(d) if alike[j]]
+        warnings.warn(
+            f"column {_short(which)} of {source.name} has a whole number of its own in every row. If "
+            "these are names of the rows and no coordinates, remove them.",
+            stacklevel=5,
+        )
+
+
+def _are_integers(column: npt.NDArray[Any]) -> bool:
+    with np.errstate(invalid="ignore"):
+        return column.dtype.kind in "biu" or bool(np.all(column == np.floor(column)))
+
+
+def _are_distinct_integers(column: npt.NDArray[Any]) -> bool:
+    if column.dtype.kind == "b" or not _are_integers(column):
+        return False
+    return np.unique(column).size == column.size

@@ -16,6 +16,10 @@ from percolaw.rng import RandomLike
 FloatArray = npt.NDArray[np.float64]
 
 
+#: Points that find the window.
+PILOT = 100
+
+
 @dataclass(frozen=True)
 class CorrelationDimension:
     """Slope of log C(r) against log r (Grassberger and Procaccia 1983).
@@ -64,12 +68,16 @@ class CorrelationDimension:
         centres = sample.query[
             : max(min(20, self.max_centres), int(self.max_centres * sample.share))
         ]
+        checks.memory(
+            bytes_needed(*sample.points.shape), f"distances of {n} points", "Use fewer points."
+        )
         x = np.asarray(sample.points, dtype=np.float64)
         x = x - x.mean(axis=0)
         scale = 2.0 ** np.rint(np.log2(np.abs(x).max()))
         x /= scale
-        pilot = np.sort(_squares(x, centres[:100], exact=True).reshape(-1))
-        quantile = np.array([self.lowest, self.highest]) * min(100, centres.size)
+        pilot = _squares(x, centres[:PILOT], exact=True).reshape(-1)
+        pilot.sort()
+        quantile = np.array([self.lowest, self.highest]) * min(PILOT, centres.size)
         ends = pilot[np.clip(quantile.astype(np.int64), 0, pilot.size - 1)]
         # With few centres the lower end may hold no pair: never below the pilot's nearest.
         low, high = np.sqrt(np.maximum(ends, pilot[0]))
@@ -89,6 +97,11 @@ class CorrelationDimension:
     def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
         """Estimate the dimension of points (n, d), with interval and scale dependence."""
         return fit(self, points, rng)
+
+
+def bytes_needed(n: int, d: int) -> float:
+    """Bytes that the counting takes of n points in d dimensions: copies of them, and the pilot."""
+    return 24.0 * n * d + 8.0 * PILOT * n
 
 
 def _squares(x: FloatArray, rows: npt.NDArray[np.int64], exact: bool) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.dimension.correlation import CorrelationDimension
+from percolaw.dimension.correlation import CorrelationDimension, bytes_needed
 from percolaw.dimension.mle import MLE, local_dimension
 from percolaw.dimension.sample import (
     Estimate,
@@ -18,6 +18,7 @@ from percolaw.dimension.sample import (
     checked_cloud,
     decimate,
     estimate,
+    level_counts,
     make_sample,
 )
 from percolaw.dimension.two_nn import TwoNN
@@ -136,7 +137,8 @@ def estimate_dimension(
     Returns
     -------
     DimensionReport
-        O(max_queries n d) time; float32 copies of the points.
+        O(max_queries n d) time; five copies of the points, one for each level, and 24 d + 800 bytes
+        a point.
 
     Examples
     --------
@@ -157,7 +159,13 @@ def estimate_dimension(
     n = x.shape[0]
     ks = [k for k in (2, 3, 5, 10, 20, 50, 100) if k <= n // 8]
     used = {name: e for name, e in ESTIMATORS.items() if e.n_neighbors <= max(ks)}
-    levels = decimate(x, max(e.n_neighbors for e in used.values()), rng, max_queries=max_queries)
+    most = max(e.n_neighbors for e in used.values())
+    checks.memory(
+        float(x.nbytes) * len(level_counts(n, most)) + bytes_needed(n, x.shape[1]),
+        f"all estimators on {n} points in {x.shape[1]} dimensions",
+        "Pass a random part of the points.",
+    )
+    levels = decimate(x, most, rng, max_queries=max_queries)
     estimates = {name: estimate(e, levels) for name, e in used.items()}
     lost = [name for name, e in estimates.items() if not math.isfinite(e.dimension)]
     if lost:

@@ -139,6 +139,9 @@ def make_sample(
     """
     x = checked_cloud(points, k)
     rows = np.arange(x.shape[0]) if query is None else query
+    checks.memory(
+        28.0 * rows.size * (k + 1), f"{k} neighbours of {rows.size} points", "Use fewer neighbours."
+    )
     distance, index = nearest_neighbors(x, x[rows], k + 1)
     # Each query is its own nearest point; by position, for duplicates may come before it.
     own = index == rows[:, None]
@@ -179,20 +182,31 @@ def decimate(
 
     Notes
     -----
-    O(max_queries n d) time; the levels together cost twice the first.
+    O(max_queries n d) time; the levels together cost twice the first. Each level holds its points.
     """
     x = checked_cloud(points, k)
     n = x.shape[0]
     limit = checks.integer("max_queries", max_queries, minimum=FEWEST_POINTS)
+    counts = level_counts(n, k)
+    checks.memory(
+        float(x.nbytes) * len(counts),
+        f"{n} points and {len(counts) - 1} decimations of them",
+        "Use fewer points.",
+    )
     order = as_streams(rng).generator("split").permutation(n)
-    smallest = max(FEWEST_POINTS, 4 * k)
-    levels, count = [], 1
-    while count <= MOST_SUBSETS and (count == 1 or n // count >= smallest):
+    levels = []
+    for count in counts:
         queries = np.arange(max(min(limit, n) // count, min(k + 2, n // count)))
         subsets = [order[j::count] for j in range(count)]
         levels.append([make_sample(x[rows], k, queries, 1.0 / count) for rows in subsets])
-        count *= 2
     return levels
+
+
+def level_counts(n: int, k: int) -> list[int]:
+    """Return the numbers of subsets of n points into which `decimate` deals them, for k neighbours."""
+    smallest = max(FEWEST_POINTS, 4 * k)
+    counts = [2**j for j in range(MOST_SUBSETS.bit_length())]
+    return [count for count in counts if count == 1 or n // count >= smallest]
 
 
 def estimate(estimator: Estimator, levels: list[list[Sample]]) -> Estimate:

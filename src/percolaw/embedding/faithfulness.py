@@ -82,8 +82,15 @@ def faithfulness(
             f"need one cluster and a point for each of its sites; got {tree.n_clusters} clusters, "
             f"{tree.n_sites} sites and points of shape {points.shape}."
         )
+    if not np.all(np.isfinite(points)):
+        raise ValueError("points holds NaN or infinity; an embedding has none.")
     n, d = points.shape
     checks.integer("sites of the tree", n, minimum=10)
+    checks.memory(
+        32.0 * n * d + 16.0 * n * min(n_centres, 127),
+        f"distances of {n} sites in {d} dimensions",
+        "Lower n_centres, or use a smaller tree.",
+    )
     generator = as_streams(rng).generator("evaluation")
     u, v = generator.integers(0, n, (2, n_pairs))
     distinct = u != v

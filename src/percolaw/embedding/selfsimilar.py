@@ -70,6 +70,11 @@ def two_level_cloud(
     checks.integer("n_coarse_points", n_coarse_points, minimum=1)
     checks.integer("n_fine_points", n_fine_points, minimum=1)
     size = checks.integer("level_size", level_size, minimum=1)
+    checks.memory(
+        (4.0 * checks.integer("dim", dim, minimum=1) + 8.0) * n_coarse_points * n_fine_points,
+        f"{n_coarse_points * n_fine_points} points in {dim} dimensions",
+        "Ask for fewer points or dimensions.",
+    )
     streams = as_streams(rng)
 
     def level(item: int, n: int) -> npt.NDArray[np.float32]:

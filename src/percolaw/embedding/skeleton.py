@@ -95,15 +95,15 @@ def embed_sampled(
 
     Notes
     -----
-    O(n d) time, two normals a coordinate; besides the output it holds only the vertices on one
-    path of segments, O(sqrt(n) d) bytes.
+    O(n d) time, two normals a coordinate; besides the output it holds 20 bytes a point and the
+    vertices on one path of segments, O(sqrt(n) d) bytes.
     """
     from percolaw.kernels import continuum as kernels
 
     d = checks.integer("dim", dim, minimum=1)
     if out is None:
         checks.memory(
-            4.0 * cluster.n_points * d,
+            (4.0 * d + 20.0) * cluster.n_points,
             f"{cluster.n_points} points in {d} dimensions",
             "Stream them to disk (percolaw generate ... --out FILE.zarr).",
         )

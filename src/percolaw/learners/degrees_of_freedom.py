@@ -32,6 +32,11 @@ def smoother_trace(kernel: npt.ArrayLike, ridge: float | npt.ArrayLike) -> Float
     array of float64, of the shape of `ridge`
         Costs one decomposition for all ridges, O(n^3).
 
+    Raises
+    ------
+    ValueError
+        If the kernel is not square or a ridge is below 0.
+
     Examples
     --------
     >>> smoother_trace(np.diag([1.0, 3.0]), [0.0, 1.0]).tolist()
@@ -43,6 +48,7 @@ def smoother_trace(kernel: npt.ArrayLike, ridge: float | npt.ArrayLike) -> Float
     ridges = checks.finite_array("ridge", ridge)
     if np.any(ridges < 0.0):
         raise ValueError(f"ridge must be at least 0; got {float(ridges.min()):g}.")
+    checks.memory(8.0 * k.size, f"the spectrum of {len(k)} points", "Use fewer points.")
     value = np.linalg.eigvalsh(k)
     floor = 1e-12 * k.shape[0] * max(float(value[-1]), 0.0) if value.size else 0.0
     value = np.where(value > floor, value, 0.0)
@@ -78,6 +84,11 @@ def stein_divergence(
     -------
     array of float64, shape (n_probes,)
         One estimate a probe; their scatter gives the error.
+
+    Raises
+    ------
+    ValueError
+        If `fit` returns another shape.
     """
     y = checks.finite_array("values", values, ndim=1)
     step = checks.real("amplitude", amplitude, minimum=1e-12) * (float(y.std()) or 1.0)
@@ -90,7 +101,18 @@ def stein_divergence(
 
 
 def random_signs(n: int, n_probes: int, rng: RandomLike = 0) -> FloatArray:
-    """Return random signs (n, n_probes). Stream ``evaluation``."""
+    """Return random signs. Stream ``evaluation``.
+
+    Parameters
+    ----------
+    n, n_probes : int
+    rng : int
+
+    Returns
+    -------
+    array of float64, shape (n, n_probes)
+        Each 1 or -1.
+    """
     n_probes = checks.integer("n_probes", n_probes, minimum=1)
     generator = as_streams(rng).generator("evaluation")
     return np.asarray(2.0 * generator.integers(0, 2, (n, n_probes)) - 1.0)
@@ -105,6 +127,10 @@ def divergence(signs: FloatArray, fitted: FloatArray, step: float) -> FloatArray
     fitted : array, shape (n, 2 n_probes)
         First the fits to values moved up, then to values moved down.
     step : float
+
+    Returns
+    -------
+    array of float64, shape (n_probes,)
     """
     above, below = np.split(fitted, 2, axis=1)
     return np.asarray((signs * (above - below)).sum(axis=0) / (2.0 * step))

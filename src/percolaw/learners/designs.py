@@ -64,6 +64,11 @@ def greedy_kernel_variance(kernel: Covariance, points: npt.ArrayLike, n: int) ->
     """
     x = checks.finite_array("points", points, ndim=2)
     count = checks.integer("n", n, minimum=1, maximum=x.shape[0])
+    checks.memory(
+        8.0 * (count + 4.0) * x.shape[0],
+        f"a design of {count} of {x.shape[0]} points",
+        "Ask for fewer.",
+    )
     factor = np.empty((count, x.shape[0]))
     variance = kernel.diagonal(x).astype(np.float64)
     least = ROUNDING * float(variance.max())

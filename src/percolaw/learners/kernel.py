@@ -46,7 +46,16 @@ class KernelRegression:
     rng: int = 0
 
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedKernelRegression:
-        """Fit points (n, d) and values (n,) or (n, n_outputs).
+        """Fit the training values; n^3 / 3 multiplications and additions a ridge.
+
+        Parameters
+        ----------
+        points : array, shape (n, d)
+        values : array, shape (n,) or (n, n_outputs)
+
+        Returns
+        -------
+        FittedKernelRegression
 
         Raises
         ------
@@ -116,7 +125,13 @@ class FittedKernelRegression:
     validation: tuple[tuple[float, float], ...]
 
     def predict(self, queries: npt.ArrayLike) -> FloatArray:
-        """Return values at queries (m, d): O(m n d) time in blocks."""
+        """Return values at queries (m, d): O(m n d) time in blocks.
+
+        Raises
+        ------
+        ValueError
+            For queries of another number of columns.
+        """
         q = checks.finite_array("queries", queries, ndim=2)
         if q.shape[1] != self.points.shape[1]:
             raise ValueError(
@@ -176,6 +191,14 @@ def nested_curve(
     -------
     NestedCurve
         n^3 / 3 + n^2 m multiplications, 8 n (n + m) bytes.
+
+    Raises
+    ------
+    ValueError
+        For test points of other columns, sizes that do not rise or have too few points, and equal points
+        of different values without a ridge.
+    ResourceError
+        If 8 n (n + m) bytes are not available.
     """
     from scipy.linalg import solve_triangular
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.covariance import row_blocks
 from percolaw.neighbors import checked_points, nearest_neighbors
 
 
@@ -50,4 +51,7 @@ class FittedNearestNeighbors:
     def predict(self, queries: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the mean value of the k nearest points of each query."""
         _, index = nearest_neighbors(self.points, queries, self.k)
-        return np.asarray(self.values[index].mean(axis=1))
+        mean = np.empty((index.shape[0], *self.values.shape[1:]))
+        for rows in row_blocks(index.shape[0], self.k * (self.values.size // self.values.shape[0])):
+            mean[rows] = self.values[index[rows]].mean(axis=1)
+        return mean

@@ -18,6 +18,9 @@ from percolaw.rng import RandomLike, as_streams
 
 FloatArray = npt.NDArray[np.float64]
 
+#: Squares of larger features, summed, leave float64.
+LARGEST_FEATURE = 1e140
+
 
 @dataclass(frozen=True)
 class RandomFeatures:
@@ -49,7 +52,10 @@ class RandomFeatures:
         checks.real("bias_scale", self.bias_scale, minimum=0.0)
 
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedRandomFeatures:
-        """Fit points (n, d) and values (n,) or (n, n_outputs): O(n m min(n, m))."""
+        """Fit points (n, d) and values (n,) or (n, n_outputs): O(n m min(n, m)).
+
+        ValueError for inputs whose features are too large to be squared.
+        """
         x = checks.finite_array("points", points, ndim=2)
         y = checks.target_values("values", values, x.shape[0])
         n, d = x.shape
@@ -97,8 +103,18 @@ class FittedRandomFeatures:
             raise ValueError(
                 f"queries have {q.shape[1]} columns; the fit had {self.weights.shape[0]}."
             )
+        n, m = q.shape[0], self.biases.size
+        checks.memory(16.0 * n * m, f"{m} features of {n} queries", "Pass fewer queries at a time.")
         return np.asarray(_features(q, self.weights, self.biases) @ self.readout)
 
 
 def _features(x: FloatArray, weights: FloatArray, biases: FloatArray) -> FloatArray:
-    return np.maximum(x @ weights + biases, 0.0) * math.sqrt(1.0 / biases.size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        features = np.maximum(x @ weights + biases, 0.0) * math.sqrt(1.0 / biases.size)
+    largest = float(np.max(features, initial=0.0))
+    if not largest <= LARGEST_FEATURE:
+        raise ValueError(
+            f"features reach {largest:.3g}; {LARGEST_FEATURE:g} is the most. Scale the inputs "
+            "(percolaw.standardized_inputs), or lower weight_scale or bias_scale."
+        )
+    return np.asarray(features)

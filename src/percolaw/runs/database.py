@@ -66,7 +66,7 @@ def open_writable(file: Path) -> sqlite3.Connection:
         new = not connection.execute("PRAGMA page_count").fetchone()[0]
         wanted = "=WAL" if new and file_system(file) not in NETWORK else ""
         mode = connection.execute(f"PRAGMA journal_mode{wanted}").fetchone()[0]
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        _refuse_programs(connection)
         if mode == "wal":
             connection.execute("PRAGMA synchronous=NORMAL")
         return connection
@@ -115,6 +115,24 @@ def file_system(path: Path) -> str:
     return kind
 
 
+def _refuse_programs(connection: sqlite3.Connection) -> None:
+    """Refuse a database that computes what it is asked for: it could compute for ever, and anything.
+
+    Raises
+    ------
+    RunError
+        For views, triggers, virtual tables and computed columns, none of which is ever made here.
+    """
+    found = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR "
+        "sql LIKE 'CREATE VIRTUAL%' UNION "
+        "SELECT t.name || '.' || c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c "
+        "WHERE t.type = 'table' AND c.hidden != 0"
+    ).fetchone()
+    if found:
+        raise RunError(f"the database holds {found[0]!r}, which computes; move it aside.")
+
+
 @contextmanager
 def open_readable(file: Path) -> Iterator[sqlite3.Connection]:
     """Open a database to read that may stand where nobody can write.
@@ -142,7 +160,7 @@ def open_readable(file: Path) -> Iterator[sqlite3.Connection]:
 def _opened(uri: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, timeout=10.0)
     try:
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        _refuse_programs(connection)
         return connection
     except BaseException:
         connection.close()

@@ -18,7 +18,12 @@ from typing import Any
 from percolaw import checks
 from percolaw.errors import RunError
 from percolaw.runs.code import experiment_code
-from percolaw.runs.workers import default_workers
+from percolaw.runs.workers import (
+    GUARD,
+    check_main_file,
+    default_workers,
+    refuse_in_starting_process,
+)
 
 _START = (
     "Start some with `dask worker ADDRESS --nthreads 1 --host 127.0.0.1 --no-dashboard` "
@@ -209,17 +214,28 @@ def dask_executor(
         raise ValueError(
             f"--scheduler must be 'local' or an address such as tls://host:8786; got {address!r}."
         )
-    with dask.config.set({"distributed.worker.daemon": False}), ExitStack() as stack:
+    settings: dict[str, Any] = {"distributed.worker.daemon": False}
+    if address == "local":
+        refuse_in_starting_process()
+        check_main_file()
+        # Their pages ask nobody who he is.
+        settings |= {
+            f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker", "nanny")
+        }
+    with dask.config.set(settings), ExitStack() as stack:
         cluster: Any = None
         if address == "local":
             security = temporary_security() if security is None else security
-            cluster = distributed.LocalCluster(
-                n_workers=workers or default_workers(),
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                security=security,
-            )
+            try:
+                cluster = distributed.LocalCluster(
+                    n_workers=workers or default_workers(),
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=None,
+                    security=security,
+                )
+            except RuntimeError as error:
+                raise RunError(f"Dask's workers do not start ({error}). {GUARD}") from error
             stack.callback(cluster.close)
         elif address.startswith("tcp://"):
             warn(

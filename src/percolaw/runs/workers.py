@@ -72,7 +72,7 @@ def check_reachable(executor: Executor, cls: type[Any]) -> None:
         new = context.get_start_method() != "fork"
     if not new:
         return
-    _check_main_file()
+    check_main_file()
     if cls.__module__ == "__main__" and not hasattr(sys.modules["__main__"], "__file__"):
         raise RunError(
             f"{cls.__name__} is defined in a notebook or an interactive session, where other processes "
@@ -80,7 +80,7 @@ def check_reachable(executor: Executor, cls: type[Any]) -> None:
         )
 
 
-def _check_main_file() -> None:
+def check_main_file() -> None:
     """Refuse a script that new processes cannot find."""
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
@@ -155,7 +155,7 @@ class WorkerPool(Executor):
         share = checks.available_memory() / self.workers if memory is None else memory
         self.memory = int(checks.real("memory", share, minimum=1.0))
         refuse_in_starting_process()
-        _check_main_file()
+        check_main_file()
         self._closed = False
         self._context = _Context()
         _check_semaphores(self._context)

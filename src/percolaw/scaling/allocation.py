@@ -14,6 +14,13 @@ from percolaw.scaling.theory import allocation_shape, model_break_rank
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
+#: Weights, counts, sizes and losses up to here, and sizes and the largest loss from its inverse on:
+#: products of three of them, and quotients by differences of sizes, stay inside float64.
+LARGEST = 1e90
+#: Largest budget.
+LARGEST_TOTAL = 1e200
+_BINS = "Put clusters of like weight together (count=)."
+
 
 def power_law_allocation(
     degrees_of_freedom: float, n_clusters: int, shape: float, break_rank: float
@@ -103,9 +110,10 @@ def weighted_allocation(
     array of float64, shape (n_clusters,)
         Capacity of one cluster of each weight. O(n_clusters log n_clusters).
     """
-    budget = checks.real("total", total, minimum=0.0)
+    budget = _checked_budget(total)
     gamma = checks.real("cluster_exponent", cluster_exponent, minimum=1e-9)
     w, m = _weights(weight, count)
+    checks.memory(72.0 * w.size, f"capacities of {w.size} clusters", _BINS)
     order = np.argsort(-w, kind="stable")
     share = w[order] ** (1.0 / (1.0 + gamma))
     spent = np.cumsum(m[order] * share)
@@ -122,6 +130,13 @@ def weighted_allocation(
     return out
 
 
+def _checked_budget(total: float) -> float:
+    budget = checks.real("total", total, minimum=0.0)
+    if budget > LARGEST_TOTAL:
+        raise ValueError(f"total must be at most {LARGEST_TOTAL:g}; got {budget:g}.")
+    return budget
+
+
 def _weights(weight: npt.ArrayLike, count: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray]:
     w = checks.finite_array("weight", weight, ndim=1)
     if w.size == 0 or np.any(w < 0) or not np.any(w > 0):
@@ -129,12 +144,29 @@ def _weights(weight: npt.ArrayLike, count: npt.ArrayLike | None) -> tuple[FloatA
     m = np.ones(w.size) if count is None else checks.finite_array("count", count, length=w.size)
     if np.any(m < 1):
         raise ValueError(f"count must be at least 1 everywhere; got {m.min():g}.")
-    with np.errstate(over="ignore"):
-        if not np.isfinite(np.sum(w * m)):
-            raise ValueError(
-                f"weight (up to {w.max():g}) times count adds up to infinity; divide by the largest."
-            )
+    _check_range("weight", w)
+    _check_range("count", m)
     return w, m
+
+
+def _check_range(name: str, values: FloatArray) -> None:
+    """Refuse an array whose largest number would leave float64 in products, or vanish in them."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if largest and not 1.0 / LARGEST <= largest <= LARGEST:
+        raise ValueError(
+            f"{name} must be 0 everywhere or have its largest number in [{1 / LARGEST:g}, {LARGEST:g}]; "
+            f"got {largest:g}. Rescale it: divide by the largest."
+        )
+
+
+def _check_curve(size: FloatArray, loss: FloatArray) -> None:
+    """Refuse sizes and losses that would leave float64 in products and quotients."""
+    if np.any((size > 0) & (size < 1.0 / LARGEST)):
+        raise ValueError(
+            f"size must be 0 or at least {1 / LARGEST:g}; got {size[size > 0].min():g}."
+        )
+    _check_range("size", size)
+    _check_range("loss", loss)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +209,7 @@ def numerical_allocation(
     Allocation
         Cost O(n_clusters n_sizes log).
     """
-    budget = checks.real("total", total, minimum=0.0)
+    budget = _checked_budget(total)
     p = checks.finite_array("weight", weight, ndim=1)
     curve = checks.finite_array("loss", loss, ndim=2, length=p.size)
     given = checks.finite_array("size", size)
@@ -186,9 +218,12 @@ def numerical_allocation(
             f"size must have shape {curve.shape[1:]} or {curve.shape}, as loss has, with at least "
             f"one cluster; got {given.shape}."
         )
+    checks.memory(90.0 * curve.size, f"curves of {p.size} clusters", "Use fewer sizes.")
     grid = np.broadcast_to(given, curve.shape)
     if np.any(p < 0) or np.any(grid[:, 0] != 0) or np.any(np.diff(grid, axis=1) <= 0):
         raise ValueError("weight must be >= 0 and each row of size must rise strictly from 0.")
+    _check_range("weight", p)
+    _check_curve(grid, curve)
     slopes, widths, owners = [], [], []
     for k in range(p.size):
         hull = _lower_hull(grid[k], p[k] * curve[k])
@@ -232,7 +267,7 @@ def shared_curve_allocation(
     Allocation
         Capacities of one cluster of each weight. O(n_clusters n_sizes log), no loop over clusters.
     """
-    budget = checks.real("total", total, minimum=0.0)
+    budget = _checked_budget(total)
     w, m = _weights(weight, count)
     slope, width, run, start = _segments(w, m, size, loss)
     order = np.argsort(slope, kind="stable")
@@ -257,6 +292,8 @@ def shared_curve_losses(
     budgets = checks.finite_array("totals", totals, ndim=1)
     if np.any(budgets < 0):
         raise ValueError(f"totals must be >= 0; got {budgets.min():g}.")
+    if np.any(budgets > LARGEST_TOTAL):
+        raise ValueError(f"totals must be at most {LARGEST_TOTAL:g}; got {budgets.max():g}.")
     w, m = _weights(weight, count)
     slope, width, _, start = _segments(w, m, size, loss)
     order = np.argsort(slope, kind="stable")
@@ -271,11 +308,15 @@ def _segments(
     """Slopes and widths of every cluster's hull, the hull's runs, and the loss of nothing."""
     y = checks.finite_array("loss", loss, ndim=1)
     x = checks.finite_array("size", size, ndim=1, length=y.size)
+    if x.size == 0:
+        raise ValueError("size and loss must hold at least one number: the loss at size 0.")
     if x[0] != 0 or np.any(np.diff(x) <= 0):
         raise ValueError("size must rise strictly from 0.")
+    _check_curve(x, y)
     hull = _lower_hull(x, y)
     run, rise = np.diff(x[hull]), np.diff(y[hull])
     run, rise = run[rise < 0], rise[rise < 0]
+    checks.memory(56.0 * w.size * run.size, f"curves of {w.size} clusters", _BINS)
     slope = (w[:, None] * (rise / run)).ravel()
     width = (m[:, None] * run).ravel()
     return slope, width, run, float((m * w).sum() * y[0])

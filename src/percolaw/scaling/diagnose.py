@@ -52,11 +52,12 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
     findings = []
     fall = -float(np.polyfit(log_x, log_y, 1)[0]) * np.log(10.0)
     if fall < 0.05:
+        change = 100.0 * abs(np.expm1(min(-fall, 700.0)))  # beyond 10^300 it is all the same
         findings.append(
             Finding(
                 "uniform loss",
                 "no criticality: nothing at these scales is being learned",
-                f"loss falls by {100 * -np.expm1(-fall):.1f}% per decade over "
+                f"loss {'rises' if fall < 0.0 else 'falls'} by {change:.1f}% per decade over "
                 f"{decades:.1f} decades",
             )
         )
@@ -92,11 +93,15 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
             Finding(
                 "jumps",
                 "capacity reaches whole clusters at once: a bad or integer allocation",
-                f"loss falls by a factor {np.exp(drop[jump].max()):.2f} in one step at size {where}; "
+                f"loss falls by a factor {_factor(drop[jump].max())} in one step at size {where}; "
                 f"the typical local exponent is {typical:.2f}",
             )
         )
     return findings
+
+
+def _factor(logarithm: float) -> str:
+    return f"{np.exp(logarithm):.2f}" if logarithm < 700 else f"10^{logarithm / np.log(10.0):.0f}"
 
 
 def _misfit(x: npt.NDArray[np.float64], log_y: npt.NDArray[np.float64]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -13,6 +14,9 @@ from percolaw.rng import RandomLike, as_streams
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Aggregate: TypeAlias = Literal["geometric", "mean", "median"]
+
+#: Largest size, loss or other value here: sums of a few stay below the largest float64.
+LARGEST = 1e300
 
 
 def geometric(start: float, stop: float, n: int = 20) -> npt.NDArray[np.int64]:
@@ -46,17 +50,35 @@ def log_slopes(size: npt.ArrayLike, curves: npt.ArrayLike) -> FloatArray:
     ----------
     size : array, shape (n_sizes,), positive
     curves : array, shape (n_seeds, n_sizes), positive
+        NaN where nothing was measured.
 
     Returns
     -------
     array of float64, shape (n_seeds,)
-        NaN with fewer than 3 sizes.
+        NaN with fewer than 3 sizes, and for curves that hold NaN.
+
+    Raises
+    ------
+    ValueError
+        If a size or a value is 0, negative or infinite, or all sizes are equal.
     """
-    x = np.log(checks.float_array("size", size))
-    y = np.log(np.atleast_2d(checks.float_array("curves", curves)))
+    x = checks.finite_array("size", size, ndim=1)
+    y = np.atleast_2d(checks.float_array("curves", curves))
+    if y.ndim != 2 or y.shape[1] != x.size:
+        raise ValueError(
+            f"curves must have shape (n_seeds, n_sizes) with n_sizes = {x.size}; got {y.shape}."
+        )
+    if np.any(x <= 0) or np.any((y <= 0) | np.isinf(y)):
+        raise ValueError(
+            "sizes and curves must be positive and finite for logarithms; leave out sizes at which a "
+            "curve is not."
+        )
     if x.size < 3:
         return np.full(y.shape[0], np.nan)
+    x, y = np.log(x), np.log(y)
     x = x - x.mean()
+    if not np.any(x):
+        raise ValueError("all sizes are equal; a slope needs sizes that differ.")
     return np.asarray((y - y.mean(axis=1, keepdims=True)) @ x / (x @ x))
 
 
@@ -87,10 +109,30 @@ def parabola_minimum(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
 
 
 def aggregate(loss: npt.ArrayLike, how: Aggregate = "geometric") -> FloatArray:
-    """Return one curve from seeds: geometric mean (default), mean or median over axis 0."""
+    """Return one curve from seeds: geometric mean (default), mean or median over axis 0.
+
+    Parameters
+    ----------
+    loss : array, shape (n_seeds, ...)
+        NaN makes NaN. A geometric mean takes values >= 0, and is 0 if one of them is.
+    how : {"geometric", "mean", "median"}
+
+    Raises
+    ------
+    ValueError
+        For negative values in a geometric mean, no seeds, and values beyond 1e300.
+    """
     checks.choice("how", how, ("geometric", "mean", "median"))
     y = checks.float_array("loss", loss)
+    if y.ndim == 0 or y.shape[0] == 0:
+        raise ValueError(f"loss must have shape (n_seeds, ...), a seed at least; got {y.shape}.")
+    _refuse_huge("loss", y)
     if how == "geometric":
+        if np.any(y < 0):
+            raise ValueError(
+                f"a geometric mean needs losses >= 0; the least is {np.nanmin(y):.3g}. Take "
+                "how='mean' or 'median'."
+            )
         with np.errstate(divide="ignore"):  # a loss of 0 makes the mean 0
             return np.asarray(np.exp(np.log(y).mean(axis=0)))
     return np.asarray(y.mean(axis=0) if how == "mean" else np.median(y, axis=0))
@@ -110,6 +152,7 @@ def bootstrap_interval(
     corrects its known shortness for few seeds. `level` lies strictly between 0 and 1.
     """
     x = checks.finite_array("values", values, ndim=1)
+    _refuse_huge("values", x)
     checks.choice("statistic", statistic, ("mean", "median"))
     _level(level)
     if x.size < 2:
@@ -221,16 +264,17 @@ def fit_power_law(
     Raises
     ------
     ValueError
-        If the window spans less than a decade: such an exponent means nothing.
+        If the window spans less than a decade: such an exponent means nothing. If the loss at size 1
+        on the line is beyond float64.
     """
     x = _sizes(size)
     y = _losses(loss, x.size)
     level = _level(level)
     checks.integer("n_bootstrap", n_bootstrap, minimum=1)
-    low, high = (float(x[0]), float(x[-1])) if window is None else window
+    low, high = (float(x[0]), float(x[-1])) if window is None else checked_window(window)
     inside = (x >= low * (1 - 1e-12)) & (x <= high * (1 + 1e-12))
     used = x[inside]
-    if used.size < 3 or used[-1] / used[0] < 10 * (1 - 1e-9):
+    if used.size < 3 or used[-1] < 10 * used[0] * (1 - 1e-9):
         span = f"{used[0]:g}..{used[-1]:g}" if used.size else "nothing"
         raise ValueError(
             f"a fit needs at least 3 sizes over at least a decade; the window {low:g}..{high:g} "
@@ -253,13 +297,42 @@ def fit_power_law(
     return PowerLawFit(
         exponent=float(-line[0]),
         interval=interval,
-        prefactor=float(np.exp(line[1])),
+        prefactor=exponential("prefactor", line[1]),
         window=(float(used[0]), float(used[-1])),
         n_seeds=part.shape[0],
         n_sizes=int(used.size),
         curvature=float(-2.0 * bend * np.log(10.0)),
         level=level,
     )
+
+
+def checked_window(window: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends of a window of sizes, infinity allowed, or raise."""
+    try:
+        low, high = (v if abs(v) == math.inf else checks.real("window", v) for v in window)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"window must be (low, high), two sizes between which to fit; got {window!r:.60}."
+        ) from None
+    return low, high
+
+
+def exponential(name: str, logarithm: float) -> float:
+    """Return exp(logarithm), or raise ValueError where that is no ordinary float64."""
+    if not abs(logarithm) < 700.0:
+        raise ValueError(
+            f"the {name} of this fit is 10^{logarithm / math.log(10.0):.0f}, beyond float64. Divide "
+            "sizes and losses by their largest first."
+        )
+    return float(np.exp(logarithm))
+
+
+def _refuse_huge(name: str, values: FloatArray) -> None:
+    """Refuse values of which sums are beyond float64; NaN passes."""
+    if np.any(np.abs(values) > LARGEST):
+        raise ValueError(
+            f"{name} must be at most {LARGEST:g}; got {np.nanmax(np.abs(values)):.3g}. Rescale it."
+        )
 
 
 def _line(log_x: FloatArray, log_y: FloatArray) -> tuple[tuple[float, float], float]:
@@ -297,6 +370,7 @@ def fit_scale_factor(
     y = checks.finite_array("loss", loss, ndim=1, length=x.size)
     if np.any(x <= 0) or np.any(y < 0):
         raise ValueError("size must be positive and loss >= 0.")
+    _refuse_huge("size", x)
     keep = y > 0
     if not np.any(keep):
         raise ValueError("every loss is zero; nothing to fit.")
@@ -318,6 +392,7 @@ def _sizes(size: npt.ArrayLike) -> FloatArray:
     x = checks.finite_array("size", size, ndim=1)
     if x.size < 2 or np.any(x <= 0) or np.any(np.diff(x) <= 0):
         raise ValueError("size must hold at least 2 positive values in rising order.")
+    _refuse_huge("size", x)
     if np.any(np.diff(np.log(x)) <= 0):
         raise ValueError("sizes are too close to each other to tell their logarithms apart.")
     return x
@@ -335,4 +410,5 @@ def _losses(loss: npt.ArrayLike, n_sizes: int) -> FloatArray:
             f"loss must be positive for logarithms; {int(np.sum(y <= 0))} value(s) are not. "
             "Leave out sizes at which the learner is exact."
         )
+    _refuse_huge("loss", y)
     return y

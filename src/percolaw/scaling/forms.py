@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.scaling.fit import _line, _losses, _sizes, aggregate
+from percolaw.scaling.fit import _line, _losses, _sizes, aggregate, exponential
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -61,7 +61,7 @@ def compare_forms(
     parameters: dict[str, tuple[float, ...]] = {}
     (slope, intercept), _ = _line(log_x, log_y)
     fitted["power law"] = slope * log_x + intercept
-    parameters["power law"] = (-slope, float(np.exp(intercept)))
+    parameters["power law"] = (-slope, exponential("prefactor", intercept))
 
     fitted["power law + offset"], parameters["power law + offset"] = _offset_form(
         log_x, log_y, -slope
@@ -72,7 +72,7 @@ def compare_forms(
         curve = np.log(_losses(prediction, x.size)[0])
         shift = float(np.mean(log_y - curve))
         fitted["prediction"] = curve + shift
-        parameters["prediction"] = (float(np.exp(shift)),)
+        parameters["prediction"] = (exponential("factor", shift),)
     n = x.size
     residual, criterion = {}, {}
     for name, model in fitted.items():
@@ -120,6 +120,5 @@ def _offset_form(
     candidates = [np.array([straight, -np.inf]), start, refined]
     exponent, log_r = (float(value) for value in min(candidates, key=cost))
     level = float(np.mean(log_y - shape(exponent, log_r)))
-    with np.errstate(over="ignore"):
-        scale = np.exp(np.array([level + exponent * log_x[-1], level + log_r]))
-    return shape(exponent, log_r) + level, (exponent, float(scale[0]), float(scale[1]))
+    scale = exponential("prefactor", level + exponent * log_x[-1])
+    return shape(exponent, log_r) + level, (exponent, scale, float(np.exp(level + log_r)))

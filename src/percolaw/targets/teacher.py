@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -109,6 +110,10 @@ def standardized_inputs(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
     their proportions (no coordinate is stretched against another).
     """
     x = checks.finite_array("points", points, ndim=2)
+    checks.memory(16.0 * x.size, f"two copies of {x.shape[0]} points", "Pass fewer points.")
+    largest = float(np.max(np.abs(x), initial=0.0))
+    if largest and not 1e-140 < largest < 1e140:  # their squares would leave float64
+        x = np.ldexp(x, -math.frexp(largest)[1])
     centred = x - x.mean(axis=0)
     scale = float(np.sqrt(np.mean(centred**2)))
     if scale == 0.0:

@@ -191,5 +191,5 @@ def reading(source: Path) -> Iterator[Path]:
         raise
     except Exception as error:  # damaged files make readers fail in every way
         raise DatasetError(
-            f"{source} cannot be read: {error}. It may be truncated or damaged."
+            f"{source} cannot be read: {str(error).rstrip('.')}. It may be truncated or damaged."
         ) from error

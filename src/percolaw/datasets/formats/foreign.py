@@ -87,13 +87,14 @@ def with_features(data: Dataset, path: Path) -> Dataset:
 
 
 def _features_beside(source: Path) -> Path | None:
-    """The published generator's second file, if it lies beside the first."""
-    stem = source.name[: -len(source.suffix)]
-    names = [f"{stem}_gt_features", stem.replace("_filtered_", "_gt_features_filtered_")]
-    for name in dict.fromkeys(names):
-        found = source.with_name(name + source.suffix)
-        if found.name != source.name and found.exists():
-            return found
+    """The published generator's second file, if it lies beside the first (or where a link leads)."""
+    for first in dict.fromkeys([source, source.resolve()]):
+        stem = first.name[: -len(first.suffix)]
+        names = [f"{stem}_gt_features", stem.replace("_filtered_", "_gt_features_filtered_")]
+        for name in dict.fromkeys(names):
+            found = first.with_name(name + first.suffix)
+            if found.name != first.name and found.exists():
+                return found
     return None
 
 
@@ -145,14 +146,19 @@ def _clusters(
     if ids is None:
         cluster = np.zeros(n, dtype=np.int64)
     else:
-        cluster = np.unique(arrays[ids].ravel(), return_inverse=True)[1].astype(np.int64)
+        label = arrays[ids].ravel()
+        if label.dtype.kind == "f" and np.any(np.isnan(label)):
+            raise DatasetError(
+                f"{ids} holds NaN; give points without a cluster a number of their own."
+            )
+        cluster = np.unique(label, return_inverse=True)[1].astype(np.int64)
     count = np.bincount(cluster).astype(np.int64)
     given = np.zeros(0) if sizes is None else arrays[str(sizes)].ravel()
     if given.size not in (n, count.size):
         return cluster, count
+    if np.any(given < 0) or np.any(given != np.floor(given)) or np.any(given >= 2.0**63):
+        raise DatasetError(f"{sizes} must hold whole numbers from 0 (infinite) on.")
     whole = given.astype(np.int64)
-    if given.dtype.kind not in "iu" and not np.array_equal(whole, given):
-        raise DatasetError(f"{sizes} must hold whole numbers.")
     if given.size == n:  # one a point
         count[cluster] = whole
         if not np.array_equal(count[cluster], whole):

@@ -60,7 +60,17 @@ class RowOrder:
         return weight
 
     def minibatches(self, first: int, count: int) -> IntArray:
-        """Return the rows (count, batch_size) of steps first .. first + count - 1."""
+        """Return the rows of some steps.
+
+        Parameters
+        ----------
+        first, count : int
+            Steps first .. first + count - 1.
+
+        Returns
+        -------
+        array of int64, shape (count, batch_size)
+        """
         if self.all_rows:
             filled = np.full(self.batch_size, self.rows[0])
             filled[: self.rows.size] = self.rows
@@ -119,6 +129,10 @@ class DeviceData:
             First column of each student.
         n_outputs : int
         like : tensor
+
+        Returns
+        -------
+        DeviceData
         """
         import torch
 
@@ -131,7 +145,19 @@ class DeviceData:
         )
 
     def select(self, index: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Return points (students, m, dim) and values (students, m, n_outputs) at rows (students, m)."""
+        """Return the points and values of some students at some rows.
+
+        Parameters
+        ----------
+        index : tensor of int64, shape (students, m)
+        columns : tensor of int64, shape (students, n_outputs)
+            Those of `columns` that belong to these students.
+
+        Returns
+        -------
+        x : tensor, shape (students, m, dim)
+        y : tensor, shape (students, m, n_outputs)
+        """
         return self.x[index], self.y[index[:, :, None], columns[:, None, :]]
 
 
@@ -194,9 +220,17 @@ class RowMinibatches:
                 yield x.reshape(-1, self.batch_size, x.shape[-1]), values[i]
 
     def first_rows(self, student: int, most: int) -> tuple[Tensor, Tensor]:
-        """Return the first training rows of a student as they were given, `most` at most.
+        """Return the rows on which the final training loss of a student is taken: the first as given.
 
-        Points (1, m, dim) and values (1, m, n_outputs), on which its final training loss is taken.
+        Parameters
+        ----------
+        student, most : int
+            Number of the student, and of the rows at most.
+
+        Returns
+        -------
+        x : tensor, shape (1, m, dim)
+        y : tensor, shape (1, m, n_outputs)
         """
         index = self._on_device(self.train[student][:most])[None]
         return self.data.select(index, self.data.columns[student : student + 1])
@@ -235,13 +269,30 @@ class StreamMinibatches:
         return self.data.y.new_full(shape, 1.0 / self.batch_size)
 
     def steps(self, students: IntArray, first: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield minibatches as `RowMinibatches.steps` does; those before `first` are forgotten."""
+        """Yield the minibatches of some students; those of steps before `first` are forgotten.
+
+        Parameters
+        ----------
+        students, first, count
+            As in `RowMinibatches.steps`.
+        """
         self._drawn = {key: drawn for key, drawn in self._drawn.items() if key[1] >= first}
         for step in range(first, first + count):
             yield self._minibatch(students.tolist(), step)
 
     def first_rows(self, student: int, most: int) -> tuple[Tensor, Tensor]:
-        """Return the rows of the first steps of a student's stream, `most` at most."""
+        """Return the rows of the first steps of a student's stream.
+
+        Parameters
+        ----------
+        student, most
+            As in `RowMinibatches.first_rows`.
+
+        Returns
+        -------
+        x : tensor, shape (1, m, dim)
+        y : tensor, shape (1, m, n_outputs)
+        """
         count = max(1, most // self.batch_size)
         drawn = [self._minibatch([student], step) for step in range(count)]
         self._drawn = {}

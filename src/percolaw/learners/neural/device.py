@@ -21,7 +21,17 @@ def resolve_device(name: str) -> str:
 
 
 def autocast(dtype: str, device: str) -> Any:
-    """Return the context in which forward passes are made."""
+    """Return the context in which forward passes are made.
+
+    Parameters
+    ----------
+    dtype, device : str
+        As in `Training`, the device resolved.
+
+    Returns
+    -------
+    context manager
+    """
     import torch
 
     return torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=dtype == "bfloat16")

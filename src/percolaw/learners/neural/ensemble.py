@@ -145,7 +145,17 @@ class Ensemble:
         self.train_curve.append(mean)
 
     def rate_multipliers(self, first: int, count: int) -> FloatArray:
-        """Return the schedule's factors for the active students: (count, active)."""
+        """Return the schedule's factors for the active students.
+
+        Parameters
+        ----------
+        first, count : int
+            Steps first .. first + count - 1.
+
+        Returns
+        -------
+        array of float64, shape (count, active)
+        """
         rule = self.stopping
         low, high = rule.cooling_start[self.active], rule.end[self.active]
         return rate_multipliers(self.training, first, count, low, high)
@@ -173,6 +183,10 @@ class Ensemble:
         ----------
         rows : tensor, shape (students, n_parameters)
         students : array of int64, shape (students,)
+
+        Returns
+        -------
+        array of float64, shape (students,)
         """
         import torch
 

@@ -79,6 +79,10 @@ def checked_students(
     n_outputs : int
         Columns each student learns.
 
+    Returns
+    -------
+    list of Student
+
     Raises
     ------
     ValueError

@@ -109,7 +109,19 @@ class MLP:
 
 
 def activate(name: str, x: Tensor, in_place: bool = False) -> Tensor:
-    """Return the activation of x, where it can be in the memory of x."""
+    """Return the activation of x.
+
+    Parameters
+    ----------
+    name : {"relu", "gelu", "tanh", "identity"}
+    x : tensor
+    in_place : bool
+        Whether the memory of `x` may be used.
+
+    Returns
+    -------
+    tensor of the shape of x
+    """
     import torch
 
     if name == "identity":

@@ -81,7 +81,13 @@ class ForwardPass:
     _places: int = 0
 
     def keep(self, name: str, x: Tensor) -> None:
-        """Record activations under a name if they were asked for."""
+        """Record activations if they were asked for.
+
+        Parameters
+        ----------
+        name : str
+        x : tensor, shape (students, batch, width)
+        """
         if self.layers is not None:
             self.layers[name] = x
 
@@ -107,11 +113,34 @@ class Network(Protocol):
         ...
 
     def parameters(self, dim: int, n_outputs: int = 1) -> dict[str, Parameter]:
-        """Return every parameter; `dim` is the number of columns of the inputs."""
+        """Return every parameter.
+
+        Parameters
+        ----------
+        dim : int
+            Columns of the inputs.
+        n_outputs : int
+
+        Returns
+        -------
+        dict of str to Parameter
+            In the order in which they stand in a row of weights.
+        """
         ...
 
     def forward(self, weights: Weights, x: Tensor, run: ForwardPass) -> Tensor:
-        """Return outputs (students, batch, n_outputs) at x (students, batch, dim)."""
+        """Return the outputs of all students.
+
+        Parameters
+        ----------
+        weights : dict of str to tensor, shapes (students, *shape of the parameter)
+        x : tensor, shape (students, batch, dim)
+        run : ForwardPass
+
+        Returns
+        -------
+        tensor, shape (students, batch, n_outputs)
+        """
         ...
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
@@ -126,6 +155,18 @@ class Network(Protocol):
 def n_parameters(network: Network, dim: int, n_outputs: int = 1) -> int:
     """Return the number of parameters of one student.
 
+    Parameters
+    ----------
+    network : Network
+    dim, n_outputs : int
+        Columns of the inputs and of the outputs.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
     >>> from percolaw.learners.neural.mlp import MLP
     >>> n_parameters(MLP(depth=1, width=10), dim=3)
     51
@@ -138,6 +179,16 @@ def training_flops(network: Network, dim: int, n_outputs: int = 1) -> int:
 
     Backwards every product costs twice its forward cost, but for the gradient of the inputs, which
     nobody needs.
+
+    Parameters
+    ----------
+    network : Network
+    dim, n_outputs : int
+        Columns of the inputs and of the outputs.
+
+    Returns
+    -------
+    int
     """
     return 3 * network.flops(dim, n_outputs) - network.input_flops(dim, n_outputs)
 
@@ -198,6 +249,16 @@ def rate_factor(network: Network, role: Role, optimizer: Literal["adamw", "sgd"]
 
     With r the width ratio: AdamW 1, 1/r, 1/r for input, hidden and output; plain gradient descent r, 1,
     1/r. Students are trained by AdamW; the factors of gradient descent are those of its tangent kernel.
+
+    Parameters
+    ----------
+    network : Network
+    role : {"input", "hidden", "output", "fixed"}
+    optimizer : {"adamw", "sgd"}
+
+    Returns
+    -------
+    float
     """
     r = network.width_ratio
     if optimizer == "sgd":
@@ -206,20 +267,60 @@ def rate_factor(network: Network, role: Role, optimizer: Literal["adamw", "sgd"]
 
 
 def evaluation_rows(network: Network, dim: int, n_outputs: int, students: int) -> int:
-    """Return how many points of each student are evaluated at a time, by `ACTIVATIONS_AT_ONCE`."""
+    """Return how many points of each student are evaluated at a time, by `ACTIVATIONS_AT_ONCE`.
+
+    Parameters
+    ----------
+    network : Network
+    dim, n_outputs, students : int
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
     widest = max(p.shape[-1] for p in network.parameters(dim, n_outputs).values())
     return max(1, ACTIVATIONS_AT_ONCE // (students * (widest + dim)))
 
 
 def affine(weights: Weights, layer: int, x: Tensor) -> Tensor:
-    """Return x W + b of a layer, for all students."""
+    """Return x W + b of a layer, for all students.
+
+    Parameters
+    ----------
+    weights : dict
+        With ``weight LAYER`` (students, a, b) and ``bias LAYER`` (students, b).
+    layer : int
+    x : tensor, shape (students, batch, a)
+
+    Returns
+    -------
+    tensor, shape (students, batch, b)
+    """
     import torch
 
     return torch.baddbmm(weights[f"bias {layer}"].unsqueeze(1), x, weights[f"weight {layer}"])
 
 
 def checked_inputs(network: Network, points: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return points as finite floats, or token ids below the vocabulary as int64."""
+    """Return points as finite floats, or token ids below the vocabulary as int64.
+
+    Parameters
+    ----------
+    network : Network
+    points : array
+
+    Returns
+    -------
+    array of float32, float64 or int64, of the same shape
+
+    Raises
+    ------
+    TypeError
+        For token ids that are no integers.
+    ValueError
+        For numbers that are not finite, and ids outside of the vocabulary.
+    """
     if not network.takes_tokens:
         array = np.ascontiguousarray(checks.array("points", points))
         if array.dtype == np.float32 and bool(np.isfinite(array).all()):

@@ -48,7 +48,23 @@ class NeuralRegression:
     rng: RandomLike = 0
 
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedNeuralRegression:
-        """Fit points (n, d), as `standardized_inputs` makes them, and values (n,) or (n, n_outputs)."""
+        """Train on most of the points, and stop by the others.
+
+        Parameters
+        ----------
+        points : array, shape (n, d)
+            As `standardized_inputs` makes them.
+        values : array, shape (n,) or (n, n_outputs)
+
+        Returns
+        -------
+        FittedNeuralRegression
+
+        Raises
+        ------
+        ValueError
+            If no point is left to learn from, or as `percolaw.train` says.
+        """
         x = checked_inputs(self.network, points)
         y = checks.target_values("values", values, x.shape[0] if x.ndim else 0)
         share = checks.real("validation", self.validation, minimum=0.001, maximum=0.9)

@@ -56,7 +56,17 @@ class AutogradGradient:
     by_autograd: ClassVar[bool] = True
 
     def students_together(self, weights: Weights, batch_size: int) -> int | None:
-        """Return how many students are worked on at a time: None, all of them."""
+        """Return how many students are worked on at a time: None, all of them.
+
+        Parameters
+        ----------
+        weights : dict of str to tensor
+        batch_size : int
+
+        Returns
+        -------
+        int or None
+        """
         return None
 
     def __call__(self, weights: Weights, minibatch: Minibatch) -> tuple[Tensor, list[Tensor]]:
@@ -87,7 +97,17 @@ class ReluGradient:
     _memory: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
 
     def students_together(self, weights: Weights, batch_size: int) -> int | None:
-        """Return how many students are worked on at a time: those that fit into the cache."""
+        """Return how many students are worked on at a time: those that fit into the cache.
+
+        Parameters
+        ----------
+        weights : dict of str to tensor
+        batch_size : int
+
+        Returns
+        -------
+        int or None
+        """
         numbers = sum(2 * w[0].numel() + batch_size * w.shape[-1] for w in weights.values())
         size = next(iter(weights.values())).element_size()
         return max(1, CACHE // (size * numbers))
@@ -132,7 +152,19 @@ Gradient: TypeAlias = AutogradGradient | ReluGradient
 
 
 def gradient_method(network: Network, training: Training, loss: Loss, device: str) -> Gradient:
-    """Return the backward pass written out here where it applies, else autograd."""
+    """Return the backward pass written out here where it applies, else autograd.
+
+    Parameters
+    ----------
+    network : Network
+    training : Training
+    loss : Loss
+    device : str
+
+    Returns
+    -------
+    ReluGradient or AutogradGradient
+    """
     plain = isinstance(network, MLP) and network.activation == "relu" and not network.residual
     if plain and not training.dropout and training.dtype != "bfloat16" and device == "cpu":
         return ReluGradient(network.depth, loss)  # type: ignore[attr-defined]
@@ -182,7 +214,18 @@ class AdamW:
 
     @classmethod
     def of(cls, network: Network, dim: int, n_outputs: int, training: Training) -> AdamW:
-        """Return the optimiser of a network; biases and gains of norms do not decay."""
+        """Return the optimiser of a network; biases and gains of norms do not decay.
+
+        Parameters
+        ----------
+        network : Network
+        dim, n_outputs : int
+        training : Training
+
+        Returns
+        -------
+        AdamW
+        """
         parameters, low = [], 0
         for p in network.parameters(dim, n_outputs).values():
             factor = rate_factor(network, p.role, "adamw")
@@ -259,7 +302,14 @@ class AdamW:
 
 
 def clip_gradients(gradients: Sequence[Tensor], largest_norm: float) -> None:
-    """Scale the gradient of every student, all parameters (students, n) together, to a norm."""
+    """Scale the gradients of every student to a norm of at most `largest_norm`, in place.
+
+    Parameters
+    ----------
+    gradients : sequence of tensor, shape (students, n)
+        One for each parameter; the norm is that of all together.
+    largest_norm : float
+    """
     square = sum(g.square().sum(dim=1, keepdim=True) for g in gradients)
     factor = (largest_norm / square.sqrt().clamp_min(1e-30)).clamp_max(1.0)  # type: ignore[union-attr]
     for g in gradients:

@@ -60,7 +60,17 @@ class StoppingRule:
 
     @classmethod
     def start(cls, students: int, training: Training) -> StoppingRule:
-        """Return the rule before the first evaluation."""
+        """Return the rule before the first evaluation.
+
+        Parameters
+        ----------
+        students : int
+        training : Training
+
+        Returns
+        -------
+        StoppingRule
+        """
         cooling = training.cooldown * training.steps if training.schedule == "trapezoid" else 0.0
         return cls(
             first_loss=np.full(students, math.nan),

@@ -49,6 +49,13 @@ def tangent_kernel(
     -------
     array of float64, shape (n, n)
         8 n (n + n_parameters) bytes and n backward passes.
+
+    Raises
+    ------
+    ValueError
+        For students of several outputs, and points of another number of columns.
+    ResourceError
+        If the memory is not available.
     """
     torch = checks.extra("torch", "nn")
     if rates is not None:

@@ -81,13 +81,23 @@ class Trained:
     def predict(
         self, points: npt.ArrayLike, layers: list[dict[str, npt.NDArray[Any]]] | None = None
     ) -> npt.NDArray[Any]:
-        """Return outputs (students, n, n_outputs) at points (n, dim), in blocks.
+        """Return the outputs of all students at points, in blocks.
 
         Parameters
         ----------
         points : array, shape (n, dim), the same for all, or (students, n, dim)
         layers : list, optional
             Filled with the activations of every block, (students, rows, width) by name.
+
+        Returns
+        -------
+        array, shape (students, n, n_outputs)
+            In the type of the weights.
+
+        Raises
+        ------
+        ValueError
+            For points of another shape.
         """
         torch = checks.extra("torch", "nn")
         x = checked_inputs(self.network, points)

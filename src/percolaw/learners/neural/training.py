@@ -49,8 +49,9 @@ def train(
     loss : Loss, optional
         A loss of your own (`percolaw.learners.neural.losses`) in place of the one that `training` names.
     checkpoint : path of a folder, optional
-        State is written there every `checkpoint_seconds`, whole or not at all, and the same call
-        continues from it, on any device.
+        State is written there, whole or not at all, and the same call continues from it, on any device.
+    checkpoint_seconds : float
+        Time between two states.
     progress : callable
         Called after every evaluation with the step and the number of students still learning.
 

@@ -157,7 +157,17 @@ class Transformer:
 
 
 def norm(x: Tensor, gain: Tensor) -> Tensor:
-    """Return x over its root mean square along the last axis, times a gain (students, width)."""
+    """Return x over its root mean square along the last axis, times a gain.
+
+    Parameters
+    ----------
+    x : tensor, shape (students, ..., width)
+    gain : tensor, shape (students, width)
+
+    Returns
+    -------
+    tensor of the shape of x
+    """
     shape = (gain.shape[0], *[1] * (x.ndim - 2), gain.shape[-1])
     return x * (x.square().mean(dim=-1, keepdim=True) + 1e-6).rsqrt() * gain.reshape(shape)
 
