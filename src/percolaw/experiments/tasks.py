@@ -23,14 +23,6 @@ LATTICE_SITES = 300_000
 COORDINATION_NUMBER = 200
 #: Coordinates of a masked cube: 20, as in the program of Sharma and Kaplan (2022).
 MASKED_DIM = 20
-#: After Sharma and Kaplan: their teacher of two layers without biases on D of 20 coordinates, students of
-#: two layers; and beside it a smooth teacher, of which their 4/D should hold. Unlike in their program
-#: students see the other coordinates as 0, so that the points themselves have dimension D.
-SHARMA_KAPLAN: dict[str, Any] = {
-    "settings": ("masked cube 2", "masked cube 4", "masked cube 6"),
-    "depth": 2,
-    "teachers": ("ReLU 2 x 600, no biases", "Matérn 2.5"),
-}
 #: Waves of a Matérn field that is a function on all of space.
 N_WAVES = 512
 
