@@ -28,9 +28,9 @@ from percolaw.clusters.hypercubic import grown as growing
 from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 from percolaw.clusters.hypercubic.grown import grow_from_origin
 from percolaw.clusters.hypercubic.newman_ziff import sweep
-from percolaw.datasets.sources import LatticeCluster
-from percolaw.experiments import boxes, fields, pruning, sampling, strategies, tasks, toy
-from percolaw.experiments.base import canonical_json, from_config, plain
+from percolaw.datasets.sources import LatticeCluster, parse_source
+from percolaw.experiments import boxes, fields, pruning, sampling, strategies, toy
+from percolaw.experiments.base import canonical_json, plain
 from percolaw.experiments.boxes import BETHE, Boxes
 from percolaw.experiments.dimension_table import DimensionTable
 from percolaw.experiments.kernel_scaling import KernelScaling
@@ -2052,36 +2052,6 @@ def test_bad_regimes_are_refused(fields, message):
 # --- lattices as points of the learning experiments ------------------------------------------------
 
 
-def test_dimensions_of_lattice_points():
-    assert (
-        tasks.dimension("lattice d = 3, p_c") == literature.critical_exponents(3).fractal_dimension
-    )
-    assert tasks.dimension("lattice d = 3, 1 p_c") == tasks.dimension("lattice d = 3, p_c")
-    assert tasks.dimension("lattice d = 2, 1.3 p_c") == 2.0
-    assert tasks.dimension("lattice d = 8, 1.05 p_c") == 8.0
-    assert tasks.dimension("lattice d = 8, p_c") == 4.0
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("lattice d = 9, p_c", "lattice d = 1, p_c", "lattice d = 2, 0.5 p_c", "lattice d = 2"),
-        *("lattice d = 2, 1.3", "lattice d = 2, -1 p_c", "lattice d = 2, nan p_c", "lattice"),
-        *("lattice d = 2, p_c ", "lattice  d = 2, p_c", "lattice d = 2.5, p_c"),
-    ],
-)
-def test_unknown_lattices_are_refused(name):
-    message = (
-        r"unknown points .*'lattice d = 3, p_c'.*'lattice d = 3, 1\.3 p_c'.*'sphere 2 x cube 1'"
-    )
-    with pytest.raises(ValueError, match=message):
-        tasks.dimension(name)
-    with pytest.raises(ValueError, match="unknown points"):
-        tasks.points(name, 10, Streams(0))
-    with pytest.raises(ValueError, match=r"unknown points|names no points"):
-        from_config(KernelScaling, {"lattices": [name]})
-
-
 def correlation_slope(x, low, high):
     """Slope of log of the pairs nearer than r, between two radii."""
     from scipy.spatial import cKDTree
@@ -2102,7 +2072,7 @@ def correlation_slope(x, low, high):
     ],
 )
 def test_points_of_lattices(name, d, low, high):
-    x = tasks.points(name, 3000, Streams(1))
+    x = parse_source(name).inputs(3000, Streams(1))
     assert x.shape == (3000, d)
     assert x.dtype == np.float64
     assert np.unique(x, axis=0).shape[0] == 3000, "sites are drawn without replacement"
@@ -2113,8 +2083,8 @@ def test_points_of_lattices(name, d, low, high):
     scale = step.min()
     np.testing.assert_allclose(step / scale, np.rint(step / scale), atol=1e-3)
     assert low < correlation_slope(x, 0.15, 0.6) < high
-    np.testing.assert_array_equal(tasks.points(name, 3000, Streams(1)), x)
-    assert np.any(tasks.points(name, 3000, Streams(2)) != x)
+    np.testing.assert_array_equal(parse_source(name).inputs(3000, Streams(1)), x)
+    assert np.any(parse_source(name).inputs(3000, Streams(2)) != x)
 
 
 def test_kernel_scaling_takes_lattices():
@@ -2137,7 +2107,7 @@ def test_kernel_scaling_takes_lattices():
         assert np.all(np.diff(row["loss"]) < 0)
     rows = [{**row, "seed": seed} for row in rows for seed in range(3)]
     found = e.conclude(rows)
-    assert claim_with(found, name).predicted == pytest.approx(1 / tasks.dimension(name))
+    assert claim_with(found, name).predicted == pytest.approx(1 / parse_source(name).dimension)
 
 
 def test_overrides_make_configs():

@@ -24,12 +24,10 @@ pytest.importorskip("torch")
 import percolaw
 from percolaw import checks, cli
 from percolaw.cli import experiments as commands
-from percolaw.datasets.sources import SITES_PER_POINT, FiniteCluster, parse_source
-from percolaw.dimension.mle import MLE
-from percolaw.dimension.two_nn import TwoNN
+from percolaw.datasets.sources import SITES_PER_POINT, Cube, FiniteCluster, parse_source
 from percolaw.errors import MissingExtraError, ResourceError, RunError
 from percolaw.experiments import effective_dof as freedom
-from percolaw.experiments import neural, tasks
+from percolaw.experiments import neural
 from percolaw.experiments import nn_model_scaling as neural_model
 from percolaw.experiments.base import (
     SCRATCH,
@@ -58,7 +56,7 @@ from percolaw.runs.executor import measure_unit
 from percolaw.runs.store import strict_json
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
-from percolaw.targets.families import parse_target
+from percolaw.targets.families import parse_target, standardized_values
 from percolaw.targets.matern import MaternTeacher
 
 NETWORKS = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
@@ -681,125 +679,6 @@ def test_a_field_of_waves_is_fitted_while_many_waves_are_left():
 
 # --- points and teachers ---------------------------------------------------------------------------
 
-POINTS = {
-    "cluster d = 16": (16, 4),
-    "finite cluster d = 16": (16, 4),
-    "cube 2": (2, 2),
-    "cube 4": (4, 4),
-    "masked cube 3": (20, 3),
-    "sphere 2 x cube 1": (4, 3),
-}
-
-
-@pytest.mark.parametrize("name", POINTS)
-def test_points_have_their_dimension(name):
-    columns, big_d = POINTS[name]
-    assert tasks.dimension(name) == big_d
-    x = tasks.points(name, 1500, Streams(1))
-    assert x.shape == (1500, columns)
-    assert np.isfinite(x).all()
-    assert len({row.tobytes() for row in x}) == 1500
-    for estimator in (TwoNN(5), MLE(5)):
-        assert estimator.fit(x).dimension == pytest.approx(big_d, abs=0.5)
-    if columns > big_d:  # points that fill their columns are told from these
-        cloud = np.random.default_rng(0).standard_normal((1500, columns))
-        assert TwoNN(5).fit(cloud).dimension > big_d + 0.5
-    np.testing.assert_allclose(x.mean(axis=0), 0.0, atol=1e-9)
-    assert np.mean(x**2) == pytest.approx(1.0, rel=1e-9)
-
-
-@pytest.mark.parametrize("name", ["cluster d = 8", "finite cluster d = 8", "cube 2"])
-def test_points_follow_their_streams(name):
-    first = tasks.points(name, 60, Streams(1))
-    np.testing.assert_array_equal(tasks.points(name, 60, Streams(1)), first)
-    other = tasks.points(name, 60, Streams(2))
-    assert not {row.tobytes() for row in other} & {row.tobytes() for row in first}
-
-
-def test_sites_of_a_finite_cluster():
-    name = "finite cluster d = 4"
-    first = tasks.points(name, 50, Streams(1))
-    np.testing.assert_array_equal(
-        tasks.points(name, 50, Streams(1), 50 * tasks.SITES_PER_POINT), first
-    )
-    other = tasks.points(name, 50, Streams(1), 500)
-    assert not {row.tobytes() for row in other} & {row.tobytes() for row in first}
-    every_site = tasks.points(name, 50, Streams(1), 50)
-    assert len({row.tobytes() for row in every_site}) == 50
-    with pytest.raises(ValueError):
-        tasks.points(name, 51, Streams(1), 50)
-
-
-@pytest.mark.parametrize("d", [1, 3, 20])
-def test_masked_cube(d):
-    x = tasks.points(f"masked cube {d}", 200, Streams(3))
-    assert x.shape == (200, 20)
-    constant = np.ptp(x, axis=0) == 0.0
-    assert constant.sum() == 20 - d
-    assert not constant[:d].any()
-    bare = tasks.points(f"cube {d}", 200, Streams(3))
-    np.testing.assert_allclose(x[:, :d], bare * math.sqrt(20 / d), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("", "cube", "cube 0", "cube -1", "cube 2.5", "cube x", "masked cube 21", "sphere 2"),
-        *("cluster", "cluster d = 0", "cluster d 16", "cluster d = 16 ", "cubes 2", "Cube 2"),
-        "sphere 2 x cube 2",
-    ],
-)
-def test_unknown_points_are_refused_with_the_list(name):
-    if name == "cluster d = 16 ":
-        assert tasks.dimension(name) == 4.0
-        return
-    with pytest.raises(ValueError, match=r"unknown points .*'cluster d = 16'.*'masked cube 4'"):
-        tasks.dimension(name)
-
-
-@pytest.mark.parametrize("name", ["", "ReLU", "linear 2", "Matérn", "Matérn x", "Matérn nan"])
-def test_unknown_teachers_are_refused_with_the_list(name):
-    with pytest.raises(ValueError, match=r"unknown teacher .*'linear'.*'Fourier' and 'Matérn 0.5'"):
-        tasks.matern_smoothness(name)
-    with pytest.raises(ValueError, match="unknown teacher"):
-        tasks.values((name,), np.eye(3), Streams(0))
-
-
-@pytest.mark.parametrize("nu", [0.01, 0.1, 1 / 3, 0.5, 1, 1.5, 2.5, math.pi, 12.0, 100.0])
-def test_smoothness_is_read_back(nu):
-    name = tasks.matern_name(nu)
-    assert tasks.matern_smoothness(name) == nu
-    assert tasks.approximation_order(name) == 2 * nu
-    assert "e" not in name.removeprefix("Matérn")
-
-
-@pytest.mark.parametrize("nu", [0.001, 1e3, -1.0])
-def test_smoothness_outside_the_range_is_refused(nu):
-    with pytest.raises(ValueError, match="unknown teacher"):
-        tasks.matern_smoothness(tasks.matern_name(nu))
-
-
-@pytest.mark.parametrize("everywhere", [False, True])
-def test_values(everywhere):
-    x = tasks.points("cube 3", 150, Streams(4))
-    names = (*tasks.teachers(), "Matérn 0.5", "Matérn 1.5")
-    y = tasks.values(names, x, Streams(5), everywhere=everywhere)
-    assert y.shape == (150, len(names))
-    np.testing.assert_allclose(y.mean(axis=0), 0.0, atol=1e-9)
-    np.testing.assert_allclose(y.std(axis=0), 1.0, rtol=1e-9)
-    again = tasks.values(names, x, Streams(5), everywhere=everywhere)
-    np.testing.assert_array_equal(again, y)
-    backwards = tasks.values(names[::-1], x, Streams(5), everywhere=everywhere)
-    np.testing.assert_array_equal(backwards[:, ::-1], y)
-    for j, name in enumerate(names):
-        alone = tasks.values((name,), x, Streams(5), everywhere=everywhere)
-        np.testing.assert_array_equal(alone[:, 0], y[:, j])
-    other = tasks.values(names, x, Streams(6), everywhere=everywhere)
-    share = np.abs(np.mean(other * y, axis=0))
-    assert (share < 0.98).all(), "another seed, another function"
-    assert (np.abs(np.corrcoef(y.T) - np.eye(len(names))) < 0.98).all(), "one function a name"
-
-
 # --- degrees of freedom ----------------------------------------------------------------------------
 
 
@@ -873,7 +752,7 @@ def test_a_linear_student_has_as_many_degrees_of_freedom_as_parameters():
     # Random signs see the diagonal of a projection, and its other elements as noise of variance
     # 2 (3 - sum H_ii^2) / n_probes, exactly known here.
     streams = Streams(0).child(*b"cube 2")
-    x = tasks.points("cube 2", 100 + 2 * 50, streams)[100:]
+    x = Cube(2).inputs(100 + 2 * 50, streams)[100:]
     design = np.column_stack([x, np.ones(100)])
     hat = design @ np.linalg.pinv(design)
     signs = random_signs(100, 2, streams.child(1))
@@ -881,7 +760,7 @@ def test_a_linear_student_has_as_many_degrees_of_freedom_as_parameters():
     assert row["probes"] == pytest.approx(expected.tolist(), rel=1e-3)
     assert row["trace"] == pytest.approx(3.0, rel=1e-2)
     assert row["diverged"] is False
-    y = tasks.values(("Matérn 0.5",), tasks.points("cube 2", 200, streams), streams)[100:, 0]
+    y = standardized_values([MaternTeacher(0.5)], Cube(2).inputs(200, streams), streams)[100:, 0]
     assert row["train"] == pytest.approx(np.mean((y - hat @ y) ** 2), rel=1e-3)
 
 

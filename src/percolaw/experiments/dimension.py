@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks
+from percolaw import checks, words
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.datasets.sources import FiniteCluster, InfiniteCluster, Manifold, Source
 from percolaw.dimension.report import estimate_dimension
@@ -168,7 +168,7 @@ class Dimension:
     def measure(self, cell: Cell) -> list[Row]:
         """Estimate by all methods; one row an estimator."""
         shape = shape_of(cell["shape"], self.coordination_number)
-        streams = Streams(cell["seed"]).child(*shape.name.encode())
+        streams = Streams(cell["seed"]).child(*words.key(shape.name))
         report = estimate_dimension(shape.points(cell["n"], streams), streams).as_dict()
         shared = {"by_neighbors": report["by_neighbors"], "trust": report["trust"]}
         return [

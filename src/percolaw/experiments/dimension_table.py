@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
+from percolaw import checks, words
 from percolaw.experiments import boxes, fields, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.boxes import about
@@ -168,7 +168,7 @@ class DimensionTable:
     def measure(self, cell: Cell) -> list[Row]:
         """Do one unit."""
         d, kind = cell["dimension"], cell["kind"]
-        streams = Streams(cell["seed"]).child(d, *kind.encode())
+        streams = Streams(cell["seed"]).child(d, *words.key(kind))
         if kind == "sizes":
             found = self._sizes(d, streams)
         elif kind == "below":

@@ -266,6 +266,11 @@ class NnDataScaling:
             limit=wide,
         )
 
+    def _kernel(self, key: str) -> str:
+        """Name of a reference kernel, which says so where it is not one of the students."""
+        other = " of an MLP, no transformer" if self.architecture == "transformer" else ""
+        return neural.KERNELS[key] + other
+
     def _against_kernel(
         self,
         key: str,
@@ -280,7 +285,7 @@ class NnDataScaling:
         over = ratio.fit(window)
         more = f"which has {line.exponent:.2f} on the same points and teachers" if line else ""
         return claims.exponent(
-            f"{about['source']}, {about['target']}: exponent less that of the {neural.KERNELS[key]}",
+            f"{about['source']}, {about['target']}: exponent less that of the {self._kernel(key)}",
             "docs/neural.md",
             0.0,
             over,

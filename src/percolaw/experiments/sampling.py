@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
+from percolaw import checks, words
 from percolaw.datasets.sources import Cube, InfiniteCluster, Source
 from percolaw.experiments import boxes, claims, fields, plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
@@ -151,7 +151,7 @@ class Sampling:
     def measure(self, cell: Cell) -> list[Row]:
         """Do one unit."""
         kind = cell["kind"]
-        streams = Streams(cell["seed"]).child(*kind.encode())
+        streams = Streams(cell["seed"]).child(*words.key(kind))
         if kind == "tree":
             return [{**cell, **self._tree_curves(streams)}]
         if kind in FIELDS:
