@@ -5,7 +5,7 @@ import time
 from _timing import header
 
 import percolaw as pl
-from percolaw.dimension.report import estimate_dimension
+from percolaw.dimension.estimate import estimate_dimension
 
 header("")
 pl.nearest_neighbors([[0.0], [1.0]], [[0.2]], 1)  # compile

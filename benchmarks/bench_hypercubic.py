@@ -13,7 +13,7 @@ from scipy.sparse import csgraph
 from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 from percolaw.clusters.hypercubic.grown import grow_from_origin
 from percolaw.clusters.hypercubic.newman_ziff import sweep
-from percolaw.hypercubic import hypercubic_threshold
+from percolaw.laws.hypercubic import hypercubic_threshold
 
 #: Clusters per site of bond percolation at p_c: exact (Temperley and Lieb 1971); Lorenz and Ziff 1998.
 CLUSTERS_PER_SITE = {2: (27**0.5 - 5) / 2, 3: 0.272931}

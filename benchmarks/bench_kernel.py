@@ -6,8 +6,8 @@ import numpy as np
 from _timing import header
 
 import percolaw as pl
-from percolaw.covariance import Matern, NeuralTangent
 from percolaw.learners.kernel import KernelRegression, nested_curve
+from percolaw.numerics.covariance import Matern, NeuralTangent
 
 header("")
 n = 8000

@@ -9,7 +9,7 @@ import time
 import numpy as np
 from _timing import header
 
-from percolaw.neighbors import nearest_neighbors
+from percolaw.numerics.neighbors import nearest_neighbors
 
 
 def timed(work) -> tuple[float, float, np.ndarray]:

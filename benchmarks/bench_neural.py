@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from _timing import header
 
-from percolaw.learners.neural.config import Student, Training
-from percolaw.learners.neural.device import resolve_device
-from percolaw.learners.neural.ensemble import Ensemble
-from percolaw.learners.neural.job import TrainingJob
-from percolaw.learners.neural.losses import MeanSquaredError
-from percolaw.learners.neural.mlp import MLP
-from percolaw.learners.neural.network import n_parameters, training_flops
-from percolaw.learners.neural.training import train
+from percolaw.neural.config import Student, Training
+from percolaw.neural.device import resolve_device
+from percolaw.neural.ensemble import Ensemble
+from percolaw.neural.job import TrainingJob
+from percolaw.neural.losses import MeanSquaredError
+from percolaw.neural.mlp import MLP
+from percolaw.neural.network import n_parameters, training_flops
+from percolaw.neural.training import train
 
 DIM, N, REPEATS = 16, 3000, 7
 device = resolve_device("auto")

@@ -14,15 +14,16 @@ import numpy as np
 from _timing import header, peak_gib
 
 from percolaw.clusters.ensembles import sample_sizes
-from percolaw.experiments import toy
-from percolaw.scaling import allocation, theory
+from percolaw.experiments import labelled
+from percolaw.laws import allocation
+from percolaw.laws import scaling_laws as theory
 
 PUBLISHED_SECONDS = 750.0
 PUBLISHED_SCAN_SECONDS = 2.5
 PUBLISHED_SITES = 11_416_230
 
 
-def nearest_seed(clusters: toy.Clusters) -> int:
+def nearest_seed(clusters: labelled.Clusters) -> int:
     """The seed below 50 whose clusters hold about as many sites as the published seed 0."""
     totals = [
         sample_sizes(
@@ -33,32 +34,32 @@ def nearest_seed(clusters: toy.Clusters) -> int:
     return int(np.argmin(np.abs(np.log(np.array(totals) / PUBLISHED_SITES))))
 
 
-def one_seed(clusters: toy.Clusters, seed: int) -> dict[str, np.ndarray]:
+def one_seed(clusters: labelled.Clusters, seed: int) -> dict[str, np.ndarray]:
     """Everything the published program does for a seed, with its learner."""
-    toy.prepare.cache_clear()
-    toy.scale_factors.cache_clear()
-    data = toy.prepare(clusters, seed)
-    factor = toy.scale_factors(clusters, seed)
+    labelled.prepare.cache_clear()
+    labelled.scale_factors.cache_clear()
+    data = labelled.prepare(clusters, seed)
+    factor = labelled.scale_factors(clusters, seed)
     grid = np.geomspace(1.0, 3e4, 50)
     model, measured = [], []
     for index, n in enumerate(grid):
         capacity = allocation.optimal_allocation(float(n), factor.size, 1.0, 0.5)
         rate = np.minimum(capacity * factor / data.tree.sizes, 1.0)
-        model.append(toy.ensemble_loss(data, rate, 10_000 + index, ("adjusted",))[0])
+        model.append(labelled.ensemble_loss(data, rate, 10_000 + index, ("adjusted",))[0])
         rate = np.minimum(n * factor / data.tree.n_sites, 1.0)
-        measured.append(toy.ensemble_loss(data, rate, 20_000 + index, ("adjusted",))[0])
+        measured.append(labelled.ensemble_loss(data, rate, 20_000 + index, ("adjusted",))[0])
     return {"n": grid, "model": np.array(model), "data": np.array(measured)}
 
 
 def main() -> None:
     header()
-    one_seed(toy.Clusters(n_clusters=20, max_size=30_000), 0)  # compile
-    clusters = toy.Clusters()
+    one_seed(labelled.Clusters(n_clusters=20, max_size=30_000), 0)  # compile
+    clusters = labelled.Clusters()
     seed = nearest_seed(clusters)
     started = time.process_time()
     curves = one_seed(clusters, seed)
     seconds = time.process_time() - started
-    data = toy.prepare(clusters, seed)
+    data = labelled.prepare(clusters, seed)
     for law, predicted in (
         ("model", theory.model_scaling_loss),
         ("data", theory.data_scaling_loss),
@@ -72,12 +73,12 @@ def main() -> None:
         f"{PUBLISHED_SECONDS / PUBLISHED_SITES / (seconds / data.tree.n_sites):.0f} times per site"
     )
     assert PUBLISHED_SECONDS / seconds > 50
-    factor = toy.scale_factors(clusters, seed)
+    factor = labelled.scale_factors(clusters, seed)
     capacity = allocation.optimal_allocation(500.0, factor.size, 1.0, 0.5)
     rate = capacity * factor / data.tree.sizes
     started = time.process_time()
     for item in range(40):
-        toy.ensemble_loss(data, rate, 30_000 + item, ("adjusted",))
+        labelled.ensemble_loss(data, rate, 30_000 + item, ("adjusted",))
     setting = (time.process_time() - started) / 40
     print(
         f"allocation scan: {1000 * setting:.0f} ms a setting, {2000 * setting:.0f} CPU s for 2000 "

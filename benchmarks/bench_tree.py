@@ -10,9 +10,9 @@ from _timing import cpu_seconds, header, peak_gib, report
 
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.kernels.tree import bernoulli_sites
+from percolaw.laws.scaling_laws import mean_nearest_distance_at_rate
 from percolaw.learners.observations import observe
 from percolaw.learners.tree_posterior import TreePosterior
-from percolaw.scaling.theory import mean_nearest_distance_at_rate
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from _timing import header
 
 import percolaw as pl
-from percolaw.dimension.report import ESTIMATORS, DimensionReport
-from percolaw.experiments.dimension import MANIFOLDS
+from percolaw.dimension.estimate import ESTIMATORS, DimensionReport
+from percolaw.experiments.embedding.dimension import MANIFOLDS
 from percolaw.rng import Streams
 
 CLUSTER = "infinite cluster"

@@ -46,7 +46,8 @@ CASES = {
         (300, 4000, 6000),
     ),
     "nested_curve": (
-        "from percolaw.learners.kernel import nested_curve\nfrom percolaw.covariance import Matern\n"
+        "from percolaw.learners.kernel import nested_curve\n"
+        "from percolaw.numerics.covariance import Matern\n"
         "x = RNG.standard_normal((n, 4)); y = x[:, 0]",
         "nested_curve(Matern(0.5), x, y, x[: n // 2], [n // 2, n])",
         (300, 3000, 5000),
@@ -68,18 +69,18 @@ CASES = {
         (500, 40_000, 100_000),
     ),
     "smoother_trace": (
-        "from percolaw.learners.degrees_of_freedom import smoother_trace\nk = np.eye(n)",
+        "from percolaw.numerics.degrees_of_freedom import smoother_trace\nk = np.eye(n)",
         "smoother_trace(k, [1.0])",
         (100, 1500, 2500),
     ),
     "greedy_kernel_variance": (
         "from percolaw.learners.designs import greedy_kernel_variance\n"
-        "from percolaw.covariance import Matern\nx = RNG.standard_normal((n, 4))",
+        "from percolaw.numerics.covariance import Matern\nx = RNG.standard_normal((n, 4))",
         "greedy_kernel_variance(Matern(0.5), x, 200)",
         (300, 100_000, 200_000),
     ),
     "kernel(x, y)": (
-        "from percolaw.covariance import Matern\nx = RNG.standard_normal((n, 4))",
+        "from percolaw.numerics.covariance import Matern\nx = RNG.standard_normal((n, 4))",
         "Matern(0.5)(x, x)",
         (300, 4000, 6000),
     ),
@@ -100,18 +101,18 @@ CASES = {
         (1000, 2_000_000, 5_000_000),
     ),
     "weighted_allocation": (
-        "from percolaw.scaling.allocation import weighted_allocation\nw = RNG.random(n) + 0.1",
+        "from percolaw.laws.allocation import weighted_allocation\nw = RNG.random(n) + 0.1",
         "weighted_allocation(1e5, w, 0.5)",
         (1000, 1_000_000, 3_000_000),
     ),
     "shared_curve_allocation": (
-        "from percolaw.scaling.allocation import shared_curve_allocation\nw = RNG.random(n) + 0.1\n"
+        "from percolaw.laws.allocation import shared_curve_allocation\nw = RNG.random(n) + 0.1\n"
         "s = np.concatenate([[0.0], np.geomspace(1, 1e4, 40)]); y = (s + 1) ** -0.5",
         "shared_curve_allocation(1e5, w, s, y)",
         (100, 30_000, 80_000),
     ),
     "shared_curve_losses": (
-        "from percolaw.scaling.allocation import shared_curve_losses\nw = RNG.random(n) + 0.1\n"
+        "from percolaw.laws.allocation import shared_curve_losses\nw = RNG.random(n) + 0.1\n"
         "s = np.concatenate([[0.0], np.geomspace(1, 1e4, 40)]); y = (s + 1) ** -0.5",
         "shared_curve_losses([1e3, 1e5], w, s, y)",
         (100, 30_000, 80_000),
@@ -154,7 +155,7 @@ CASES = {
         (1000, 3_000_000, 6_000_000),
     ),
     "two_level_cloud": (
-        "from percolaw.embedding.selfsimilar import two_level_cloud",
+        "from percolaw.embedding.two_level import two_level_cloud",
         "two_level_cloud(n, 100, 1000, 64, 0)",
         (10, 5000, 10_000),
     ),

@@ -10,11 +10,11 @@ import numpy as np
 from _timing import header
 
 import percolaw as pl
-from percolaw.covariance import NeuralTangent
 from percolaw.datasets.sources import parse_source
 from percolaw.learners.kernel import nested_curve
-from percolaw.learners.neural.limit import tangent_limit
-from percolaw.learners.neural.mlp import MLP
+from percolaw.neural.limit import tangent_limit
+from percolaw.neural.mlp import MLP
+from percolaw.numerics.covariance import NeuralTangent
 from percolaw.rng import Streams
 from percolaw.targets.families import parse_target, standardized_values
 

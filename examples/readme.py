@@ -3,7 +3,7 @@
 import numpy as np
 
 import percolaw as pl
-from percolaw.scaling.theory import mean_nearest_distance_at_rate
+from percolaw.laws.scaling_laws import mean_nearest_distance_at_rate
 
 data = pl.make_cluster(42_000, dim=64, rng=0)  # points of the infinite critical cluster, exact
 sizes = pl.geometric(1e2, 4e4, 12)

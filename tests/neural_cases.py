@@ -6,14 +6,14 @@ import pytest
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from percolaw.learners.neural import step as step_module  # noqa: E402
-from percolaw.learners.neural.config import Student, Training  # noqa: E402
-from percolaw.learners.neural.ensemble import Ensemble  # noqa: E402
-from percolaw.learners.neural.job import TrainingJob  # noqa: E402
-from percolaw.learners.neural.losses import LOSSES  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.network import ForwardPass, initial_weights, unflatten  # noqa: E402
-from percolaw.learners.neural.transformer import Transformer  # noqa: E402
+from percolaw.neural import step as step_module  # noqa: E402
+from percolaw.neural.config import Student, Training  # noqa: E402
+from percolaw.neural.ensemble import Ensemble  # noqa: E402
+from percolaw.neural.job import TrainingJob  # noqa: E402
+from percolaw.neural.losses import LOSSES  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.network import ForwardPass, initial_weights, unflatten  # noqa: E402
+from percolaw.neural.transformer import Transformer  # noqa: E402
 
 DOUBLE = Training(dtype="float64", device="cpu")
 

@@ -9,12 +9,12 @@ from scipy.integrate import quad
 from scipy.optimize import linprog
 from scipy.special import zeta
 
-from percolaw.scaling.allocation import (
+from percolaw.laws.allocation import (
     numerical_allocation,
     optimal_allocation,
     power_law_allocation,
 )
-from percolaw.scaling.theory import (
+from percolaw.laws.scaling_laws import (
     allocation_shape,
     model_break_rank,
     model_scaling_loss,
@@ -352,7 +352,7 @@ def test_dtype_is_float_when_nothing_is_bought():
 
 
 def test_losses_of_many_budgets_are_those_of_one_by_one():
-    from percolaw.scaling.allocation import shared_curve_allocation, shared_curve_losses
+    from percolaw.laws.allocation import shared_curve_allocation, shared_curve_losses
 
     n = np.array([0.0, 1.0, 3.0, 10.0, 40.0])
     curve = np.array([1.0, 1.2, 0.6, 0.3, 0.1])  # one point is worse than none

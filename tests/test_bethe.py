@@ -10,13 +10,13 @@ import pytest
 from scipy.special import digamma
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
-from percolaw.bethe import (
+from percolaw.clusters.ensembles import sample_sizes, size_law
+from percolaw.laws.bethe import (
     BetheLattice,
     bethe_threshold,
 )
-from percolaw.clusters.ensembles import sample_sizes, size_law
-from percolaw.hypercubic import critical_exponents
-from percolaw.size_law import yule_size_law
+from percolaw.laws.hypercubic import critical_exponents
+from percolaw.laws.size_law import yule_size_law
 
 POISSON = math.inf
 FAMILIES = [3, 6, 200, POISSON]

@@ -15,7 +15,17 @@ from percolaw.critical import critical_exponents
 from percolaw.lattice import BetheLattice
 
 from percolaw import checks
-from percolaw.covariance import (
+from percolaw.errors import ResourceError
+from percolaw.laws.allocation import (
+    numerical_allocation,
+    power_law_allocation,
+    shared_curve_allocation,
+    shared_curve_losses,
+    weighted_allocation,
+)
+from percolaw.laws.ensembles import ensemble_nearest_neighbor_loss
+from percolaw.laws.size_law import yule_size_law
+from percolaw.numerics.covariance import (
     Gaussian,
     LayerTangent,
     Matern,
@@ -23,16 +33,7 @@ from percolaw.covariance import (
     NeuralTangent,
     matern,
 )
-from percolaw.errors import ResourceError
-from percolaw.scaling.allocation import (
-    numerical_allocation,
-    power_law_allocation,
-    shared_curve_allocation,
-    shared_curve_losses,
-    weighted_allocation,
-)
 from percolaw.scaling.diagnose import diagnose
-from percolaw.scaling.ensemble import ensemble_nearest_neighbor_loss
 from percolaw.scaling.fit import (
     aggregate,
     bootstrap_interval,
@@ -43,7 +44,6 @@ from percolaw.scaling.fit import (
     log_slopes,
 )
 from percolaw.scaling.forms import compare_forms
-from percolaw.size_law import yule_size_law
 
 ENDS = (0.0, 5e-324, 1e-300, 1e-160, 1e-17, 0.5, 1.0, 50.0, 1e15, 1e150, 1e300, 1.7e308)
 

@@ -14,13 +14,13 @@ import pytest
 from scipy.stats import binom, poisson
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
-from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters, sample_sizes, size_law, yule_process
 from percolaw.clusters.growth import grow_clusters
 from percolaw.errors import ResourceError
 from percolaw.kernels import growth as growth_kernels
-from percolaw.size_law import yule_size_law
+from percolaw.laws.bethe import BetheLattice
+from percolaw.laws.size_law import yule_size_law
 from percolaw.tree import Tree
 
 CAYLEY = math.inf
@@ -621,7 +621,7 @@ from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters, yule_process
 from percolaw.clusters.growth import grow_clusters
 from percolaw.kernels.tree import bernoulli_sites
-from percolaw.bethe import BetheLattice
+from percolaw.laws.bethe import BetheLattice
 from percolaw.rng import Streams, normal_rows
 
 seed = int(sys.argv[1])

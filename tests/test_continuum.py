@@ -16,14 +16,14 @@ from scipy.stats import gamma, ks_2samp, kstest, rayleigh
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 from percolaw import checks
+from percolaw.clusters.brownian import LARGEST_SIZE, SampledCluster, sample_large_cluster
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import LARGEST_SIZE, SampledCluster, sample_large_cluster
 from percolaw.embedding.skeleton import embed_sampled
 from percolaw.errors import ResourceError
 from percolaw.kernels import continuum as kernel
+from percolaw.laws.scaling_laws import mean_nearest_distance
 from percolaw.learners.neighbors import nearest_neighbors
 from percolaw.rng import Streams
-from percolaw.scaling.theory import mean_nearest_distance
 from percolaw.tree import Tree
 
 
@@ -141,7 +141,7 @@ def test_first_points_do_not_depend_on_the_final_number(size):
 SCRIPT = """
 import hashlib, json, math
 import numba
-from percolaw.clusters.continuum import sample_large_cluster
+from percolaw.clusters.brownian import sample_large_cluster
 from percolaw.datasets.make import make_distribution
 from percolaw.embedding.skeleton import embed_sampled
 numba.get_num_threads()

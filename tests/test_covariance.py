@@ -11,8 +11,10 @@ from scipy.special import gamma, kv
 from sklearn.gaussian_process import kernels as sklearn_kernels
 from statistical import assert_close, assert_far, mean_and_error
 
-from percolaw import checks, covariance
-from percolaw.covariance import (
+from percolaw import checks
+from percolaw.errors import ResourceError
+from percolaw.numerics import covariance
+from percolaw.numerics.covariance import (
     JITTERS,
     Gaussian,
     Matern,
@@ -24,7 +26,6 @@ from percolaw.covariance import (
     row_blocks,
     squared_distances,
 )
-from percolaw.errors import ResourceError
 
 KERNELS = [
     Matern(0.5),

@@ -9,8 +9,8 @@ from scipy.stats import chi2, kstest
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 from percolaw import checks
+from percolaw.clusters.brownian import sample_large_cluster
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import sample_large_cluster
 from percolaw.clusters.ensembles import size_law, yule_process
 from percolaw.datasets.centres import SAFE_SPACING, ClusterCentres, cluster_extent
 from percolaw.datasets.dataset import Dataset

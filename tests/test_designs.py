@@ -9,11 +9,11 @@ from statistical import P_FLOOR, chi_squared_p
 
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
-from percolaw.covariance import Matern
 from percolaw.graph import Graph
 from percolaw.learners import designs
 from percolaw.learners.tree_nearest import TreeNearest
 from percolaw.learners.tree_posterior import TreePosterior, posterior_variance
+from percolaw.numerics.covariance import Matern
 from percolaw.tree import Tree
 
 # --- learners on graphs --------------------------------------------------------------------------

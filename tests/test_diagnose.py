@@ -5,19 +5,19 @@ import math
 import numpy as np
 import pytest
 
-from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters
-from percolaw.learners.tree_nearest import TreeNearest
-from percolaw.scaling.allocation import optimal_allocation
-from percolaw.scaling.diagnose import diagnose
-from percolaw.scaling.fit import geometric
-from percolaw.scaling.theory import (
+from percolaw.laws.allocation import optimal_allocation
+from percolaw.laws.bethe import BetheLattice
+from percolaw.laws.scaling_laws import (
     data_scaling_loss,
     model_scaling_loss,
     nearest_neighbor_loss,
     zipf_weights,
 )
+from percolaw.learners.tree_nearest import TreeNearest
+from percolaw.scaling.diagnose import diagnose
+from percolaw.scaling.fit import geometric
 from percolaw.targets.tree_walk import TreeWalk
 
 SIZE = geometric(1, 1e4, 20)

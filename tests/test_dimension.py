@@ -13,9 +13,9 @@ from statistical import assert_close, assert_far, mean_and_error
 import percolaw
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.dimension.correlation import CorrelationDimension
+from percolaw.dimension.estimate import ESTIMATORS, estimate_dimension
 from percolaw.dimension.mass_radius import fixed_mass_dimension, mass_radius
 from percolaw.dimension.mle import MLE, local_dimension
-from percolaw.dimension.report import ESTIMATORS, estimate_dimension
 from percolaw.dimension.sample import Sample, decimate, estimate, make_sample, summarize
 from percolaw.dimension.two_nn import TwoNN
 from percolaw.tree import Tree

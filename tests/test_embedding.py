@@ -9,11 +9,11 @@ from scipy.stats import chi2, kstest
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 from percolaw import checks
+from percolaw.clusters.brownian import SampledCluster, sample_large_cluster
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import SampledCluster, sample_large_cluster
 from percolaw.embedding.faithfulness import faithfulness
-from percolaw.embedding.selfsimilar import two_level_cloud
 from percolaw.embedding.skeleton import column_blocks, embed_sampled, embed_sites
+from percolaw.embedding.two_level import two_level_cloud
 from percolaw.embedding.walk import STEPS, embed_tree
 from percolaw.errors import ResourceError
 from percolaw.rng import Streams

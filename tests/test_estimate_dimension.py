@@ -20,8 +20,8 @@ import percolaw as pl
 from percolaw import checks, cli
 from percolaw.datasets.formats import DatasetError
 from percolaw.datasets.points import SUFFIXES, read_points
-from percolaw.dimension.report import estimate_dimension
-from percolaw.experiments.dimension import Dimension
+from percolaw.dimension.estimate import estimate_dimension
+from percolaw.experiments.embedding.dimension import Dimension
 from percolaw.report.dimension import draw_report
 
 

@@ -20,8 +20,8 @@ from percolaw.experiments.base import (
 )
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import REPRODUCTIONS
+from percolaw.laws import scaling_laws as theory
 from percolaw.runs.store import RunFolder, read_record, strict_json
-from percolaw.scaling import theory
 
 NAMES = list(EXPERIMENTS)
 

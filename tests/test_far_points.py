@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from percolaw.neighbors import nearest_neighbors
+from percolaw.numerics.neighbors import nearest_neighbors
 
 RNG = np.random.default_rng(0)
 CLOUD = RNG.standard_normal((3000, 8))

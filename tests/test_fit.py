@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from statistical import assert_close, assert_far, mean_and_error
 
+from percolaw.laws.scaling_laws import data_scaling_loss, nearest_neighbor_loss, single_cluster_loss
 from percolaw.scaling.fit import (
     aggregate,
     bootstrap_interval,
@@ -16,7 +17,6 @@ from percolaw.scaling.fit import (
     parabola_minimum,
 )
 from percolaw.scaling.forms import compare_forms
-from percolaw.scaling.theory import data_scaling_loss, nearest_neighbor_loss, single_cluster_loss
 
 SIZE = np.geomspace(10, 1e4, 13)
 

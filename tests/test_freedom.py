@@ -8,16 +8,16 @@ import pytest
 from statistical import assert_close, assert_far, mean_and_error
 
 from percolaw import checks
-from percolaw.covariance import NetworkGaussianProcess
 from percolaw.errors import ResourceError
-from percolaw.learners.degrees_of_freedom import (
+from percolaw.learners.kernel import KernelRegression
+from percolaw.learners.random_features import RandomFeatures
+from percolaw.numerics.covariance import NetworkGaussianProcess
+from percolaw.numerics.degrees_of_freedom import (
     divergence,
     random_signs,
     smoother_trace,
     stein_divergence,
 )
-from percolaw.learners.kernel import KernelRegression
-from percolaw.learners.random_features import RandomFeatures
 from percolaw.rng import Streams
 
 

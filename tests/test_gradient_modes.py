@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import percolaw as pl  # noqa: E402
-from percolaw.learners.neural.activations import layer_activations  # noqa: E402
-from percolaw.learners.neural.tangent_kernel import tangent_kernel  # noqa: E402
+from percolaw.neural.activations import layer_activations  # noqa: E402
+from percolaw.neural.tangent_kernel import tangent_kernel  # noqa: E402
 
 X = np.random.default_rng(0).standard_normal((60, 3))
 Y = X[:, 0] - X[:, 1]

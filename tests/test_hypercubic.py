@@ -18,7 +18,6 @@ from scipy.stats import binom
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 from percolaw import checks
-from percolaw import hypercubic as literature
 from percolaw.clusters.hypercubic import grown as growing
 from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 from percolaw.clusters.hypercubic.grown import grow_from_origin, grow_statistics
@@ -27,6 +26,7 @@ from percolaw.errors import ResourceError
 from percolaw.graph import Graph
 from percolaw.kernels import leath as kernels
 from percolaw.kernels.random import bits, uniform
+from percolaw.laws import hypercubic as literature
 from percolaw.rng import Streams
 from percolaw.tree import Tree
 

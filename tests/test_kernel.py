@@ -19,13 +19,19 @@ from statistical import assert_close, assert_far, mean_and_error
 from threadpoolctl import threadpool_limits
 
 from percolaw import checks
-from percolaw.covariance import JITTERS, Gaussian, Matern, NetworkGaussianProcess, NeuralTangent
 from percolaw.datasets.sources import Cube, InfiniteCluster, Manifold
 from percolaw.errors import ResourceError
-from percolaw.experiments.kernel_curves import last_decade
-from percolaw.experiments.kernel_scaling import NETWORK, KernelScaling
-from percolaw.experiments.teachers import Teachers
+from percolaw.experiments.kernels.kernel_curves import last_decade
+from percolaw.experiments.kernels.kernel_scaling import NETWORK, KernelScaling
+from percolaw.experiments.kernels.teachers import Teachers
 from percolaw.learners.kernel import KernelRegression, nested_curve
+from percolaw.numerics.covariance import (
+    JITTERS,
+    Gaussian,
+    Matern,
+    NetworkGaussianProcess,
+    NeuralTangent,
+)
 from percolaw.targets.linear import LinearTeacher
 from percolaw.targets.matern import MaternTeacher
 

@@ -18,8 +18,6 @@ import pytest
 from small_graphs import distances
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
-from percolaw import hypercubic as literature
-from percolaw.bethe import BetheLattice
 from percolaw.cli.experiments import configure, member_config
 from percolaw.clusters import growth
 from percolaw.clusters.conditioned import conditioned_clusters
@@ -29,34 +27,37 @@ from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
 from percolaw.clusters.hypercubic.grown import grow_from_origin
 from percolaw.clusters.hypercubic.newman_ziff import sweep
 from percolaw.datasets.sources import LatticeCluster, parse_source
-from percolaw.experiments import boxes, fields, pruning, sampling, strategies, toy
+from percolaw.experiments import fields, labelled
 from percolaw.experiments.base import canonical_json, plain
-from percolaw.experiments.boxes import BETHE, Boxes
-from percolaw.experiments.dimension_table import DimensionTable
-from percolaw.experiments.kernel_scaling import KernelScaling
-from percolaw.experiments.lattice_exponents import FIELD, LINEAR
-from percolaw.experiments.learnability import LEARNERS, Learnability
-from percolaw.experiments.mean_field_check import MeanFieldCheck
-from percolaw.experiments.regime_plots import FULL
-from percolaw.experiments.regimes import SPACE_SHARE, Regimes, Windows
+from percolaw.experiments.kernels.kernel_scaling import KernelScaling
+from percolaw.experiments.lattices import boxes, pruning, sampling, strategies
+from percolaw.experiments.lattices.boxes import BETHE, Boxes
+from percolaw.experiments.lattices.dimension_table import DimensionTable
+from percolaw.experiments.lattices.lattice_exponents import FIELD, LINEAR
+from percolaw.experiments.lattices.learnability import LEARNERS, Learnability
+from percolaw.experiments.lattices.mean_field_check import MeanFieldCheck
+from percolaw.experiments.lattices.regime_plots import FULL
+from percolaw.experiments.lattices.regimes import SPACE_SHARE, Regimes, Windows
+from percolaw.experiments.lattices.sampling import Sampling
+from percolaw.experiments.lattices.strategies import CASES, FARTHEST, GREEDY, RANDOM
 from percolaw.experiments.registry import experiment_class
 from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
-from percolaw.experiments.sampling import Sampling
-from percolaw.experiments.strategies import CASES, FARTHEST, GREEDY, RANDOM
 from percolaw.graph import Graph
-from percolaw.learners.tree_nearest import TreeNearest
-from percolaw.rng import Streams
-from percolaw.runs.store import strict_json
-from percolaw.scaling import fit, sharing
-from percolaw.scaling.allocation import (
+from percolaw.laws import hypercubic as literature
+from percolaw.laws.allocation import (
     numerical_allocation,
     optimal_allocation,
     shared_curve_allocation,
     weighted_allocation,
 )
+from percolaw.laws.bethe import BetheLattice
+from percolaw.laws.scaling_laws import zipf_weights
+from percolaw.learners.tree_nearest import TreeNearest
+from percolaw.rng import Streams
+from percolaw.runs.store import strict_json
+from percolaw.scaling import fit, sharing
 from percolaw.scaling.crossing import crossing, mean_crossing
 from percolaw.scaling.fit import smoothed
-from percolaw.scaling.theory import zipf_weights
 from percolaw.targets.tree_walk import TreeWalk, expected_variance
 
 
@@ -682,10 +683,10 @@ def test_rates_of_clusters():
     rate = boxes.random_rates(data, total)
     assert rate @ sizes == pytest.approx(total)
     assert np.ptp(rate) == 0
-    assert set(boxes.random_rates(data, 10.0 * data.tree.n_sites)) == {toy.RATE_CAP}
+    assert set(boxes.random_rates(data, 10.0 * data.tree.n_sites)) == {labelled.RATE_CAP}
     for gamma, factor in ((0.5, 1.0), (0.95, 4.0)):
         rate = boxes.placed_rates(data, total, gamma, factor)
-        assert rate.max() < toy.RATE_CAP
+        assert rate.max() < labelled.RATE_CAP
         assert rate @ sizes == pytest.approx(total)
         assert np.all(np.diff(rate * sizes) <= 1e-9)
         predicted = boxes.predicted_loss(data, rate, gamma, factor)
@@ -697,7 +698,7 @@ def test_rates_of_clusters():
         assert few.sum() == pytest.approx(3.0 * factor)
         assert few[-1] == 0.0, "the smallest get nothing"
         assert few[few > 0].min() >= factor * (1 - 1e-9)
-    assert boxes.placed_rates(data, 1e9, 0.5, 1.0).max() == toy.RATE_CAP
+    assert boxes.placed_rates(data, 1e9, 0.5, 1.0).max() == labelled.RATE_CAP
     assert boxes.predicted_loss(data, rate, 0.0, 1.0) == pytest.approx(1.0)
 
 
@@ -709,7 +710,7 @@ def test_single_curves_see_the_first_cluster_alone():
     assert curve[-1] < 0.5 * curve[0]
     other = data.value.copy()
     other[data.tree.sizes[0] :] = 7.0
-    changed = toy.Toy(data.tree, other, data.variance, data.streams)
+    changed = labelled.LabelledClusters(data.tree, other, data.variance, data.streams)
     np.testing.assert_array_equal(boxes.single_curve(changed, n, 0, 500), curve)
     assert np.any(boxes.single_curve(data, n, 100, 500) != curve)
 

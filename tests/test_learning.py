@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import percolaw as pl
-from percolaw.covariance import Gaussian, Matern, NeuralTangent
 from percolaw.learning import learning_curve, order_limit, predicted_exponent
+from percolaw.numerics.covariance import Gaussian, Matern, NeuralTangent
 
 SIZES = (30, 100, 300)
 

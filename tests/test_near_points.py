@@ -6,16 +6,16 @@ import warnings
 import numpy as np
 import pytest
 
-from percolaw.covariance import (
+from percolaw.learners.kernel import KernelRegression, nested_curve
+from percolaw.learners.random_features import RandomFeatures
+from percolaw.numerics.covariance import (
     Gaussian,
     LayerTangent,
     Matern,
     NetworkGaussianProcess,
     NeuralTangent,
 )
-from percolaw.distances import squared_distances
-from percolaw.learners.kernel import KernelRegression, nested_curve
-from percolaw.learners.random_features import RandomFeatures
+from percolaw.numerics.distances import squared_distances
 from percolaw.targets.teacher import standardized_inputs
 
 X = np.random.default_rng(0).standard_normal((150, 3))

@@ -8,10 +8,10 @@ from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neighbors import NearestNeighbors as Reference
 
-from percolaw import neighbors
 from percolaw.kernels.neighbors import merge_smallest
 from percolaw.learners.neighbors import NearestNeighbors
-from percolaw.neighbors import (
+from percolaw.numerics import neighbors
+from percolaw.numerics.neighbors import (
     EXTRA_CANDIDATES,
     TILE_COLUMNS,
     TILE_ROWS,

@@ -7,14 +7,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from percolaw.covariance import LayerTangent, NeuralTangent  # noqa: E402
-from percolaw.learners.neural.config import Student, Training  # noqa: E402
-from percolaw.learners.neural.limit import tangent_limit  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.network import ForwardPass, rate_factor, unflatten  # noqa: E402
-from percolaw.learners.neural.tangent_kernel import tangent_kernel  # noqa: E402
-from percolaw.learners.neural.training import train  # noqa: E402
-from percolaw.learners.neural.transformer import Transformer  # noqa: E402
+from percolaw.neural.config import Student, Training  # noqa: E402
+from percolaw.neural.limit import tangent_limit  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.network import ForwardPass, rate_factor, unflatten  # noqa: E402
+from percolaw.neural.tangent_kernel import tangent_kernel  # noqa: E402
+from percolaw.neural.training import train  # noqa: E402
+from percolaw.neural.transformer import Transformer  # noqa: E402
+from percolaw.numerics.covariance import LayerTangent, NeuralTangent  # noqa: E402
 
 X = np.random.default_rng(0).standard_normal((10, 4))
 WIDTHS = (32, 128, 512)

@@ -18,11 +18,11 @@ from neural_cases import (  # noqa: E402
     three_targets,
 )
 
-from percolaw.learners.neural.checkpoint import Checkpoint, identity  # noqa: E402
-from percolaw.learners.neural.config import Student  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.training import train  # noqa: E402
-from percolaw.learners.neural.transformer import Transformer  # noqa: E402
+from percolaw.neural.checkpoint import Checkpoint, identity  # noqa: E402
+from percolaw.neural.config import Student  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.training import train  # noqa: E402
+from percolaw.neural.transformer import Transformer  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ torch.set_num_threads(1)
 
 from neural_cases import DOUBLE, assert_alone, ensemble_of, three_targets  # noqa: E402
 
-from percolaw.learners.neural.config import Student  # noqa: E402
-from percolaw.learners.neural.data import RowOrder  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.training import train  # noqa: E402
+from percolaw.neural.config import Student  # noqa: E402
+from percolaw.neural.data import RowOrder  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.training import train  # noqa: E402
 
 
 @pytest.fixture(scope="module")

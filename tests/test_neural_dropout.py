@@ -12,10 +12,10 @@ torch.set_num_threads(1)
 
 from neural_cases import DOUBLE, ensemble_of, named, students, three_targets  # noqa: E402
 
-from percolaw.learners.neural.dropout import drop_units  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.network import ForwardPass, unflatten  # noqa: E402
-from percolaw.learners.neural.training import train  # noqa: E402
+from percolaw.neural.dropout import drop_units  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.network import ForwardPass, unflatten  # noqa: E402
+from percolaw.neural.training import train  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_dropout_is_told_seed_step_and_place(data, monkeypatch):
         told.append((share, tuple(seeds.tolist()), step, place))
         return drop_units(h, share, seeds, step, place)
 
-    monkeypatch.setattr("percolaw.learners.neural.network.drop_units", recorded)
+    monkeypatch.setattr("percolaw.neural.network.drop_units", recorded)
     training = dataclasses.replace(DOUBLE, steps=6, evaluate_every=4, dropout=0.25)
     train(MLP(2, 4), x, y, students((7, 3)), training)
     assert told == [(0.25, (7, 3), t, place) for t in range(6) for place in (1, 2)]

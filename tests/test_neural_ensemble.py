@@ -23,16 +23,16 @@ from neural_cases import (  # noqa: E402
 )
 
 from percolaw.errors import ResourceError  # noqa: E402
-from percolaw.learners.neural import data as data_module  # noqa: E402
-from percolaw.learners.neural import ensemble  # noqa: E402
-from percolaw.learners.neural import network as network_module  # noqa: E402
-from percolaw.learners.neural import step as step_module  # noqa: E402
-from percolaw.learners.neural.activations import layer_activations  # noqa: E402
-from percolaw.learners.neural.config import Training  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.tangent_kernel import tangent_kernel  # noqa: E402
-from percolaw.learners.neural.training import train  # noqa: E402
-from percolaw.learners.neural.transformer import Transformer  # noqa: E402
+from percolaw.neural import data as data_module  # noqa: E402
+from percolaw.neural import ensemble  # noqa: E402
+from percolaw.neural import network as network_module  # noqa: E402
+from percolaw.neural import step as step_module  # noqa: E402
+from percolaw.neural.activations import layer_activations  # noqa: E402
+from percolaw.neural.config import Training  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.tangent_kernel import tangent_kernel  # noqa: E402
+from percolaw.neural.training import train  # noqa: E402
+from percolaw.neural.transformer import Transformer  # noqa: E402
 
 
 @pytest.fixture(scope="module")

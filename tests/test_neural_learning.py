@@ -10,12 +10,12 @@ torch.set_num_threads(1)
 
 from neural_cases import DOUBLE, ensemble_of, normal, students, tensor, three_targets  # noqa: E402
 
-from percolaw.learners.neural.config import Student, Training  # noqa: E402
-from percolaw.learners.neural.losses import LOSSES  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.network import ForwardPass, unflatten  # noqa: E402
-from percolaw.learners.neural.training import train  # noqa: E402
-from percolaw.learners.neural.transformer import Transformer  # noqa: E402
+from percolaw.neural.config import Student, Training  # noqa: E402
+from percolaw.neural.losses import LOSSES  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.network import ForwardPass, unflatten  # noqa: E402
+from percolaw.neural.training import train  # noqa: E402
+from percolaw.neural.transformer import Transformer  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 import percolaw as pl  # noqa: E402
-from percolaw.learners.neural.losses import LOSSES, Loss  # noqa: E402
+from percolaw.neural.losses import LOSSES, Loss  # noqa: E402
 
 X = np.random.default_rng(0).standard_normal((120, 3))
 DOUBLE = {"dtype": "float64", "device": "cpu", "steps": 60, "evaluate_every": 20, "batch_size": 32}

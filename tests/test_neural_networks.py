@@ -24,12 +24,12 @@ from neural_cases import (  # noqa: E402
 )
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from percolaw.learners.neural import step as step_module  # noqa: E402
-from percolaw.learners.neural.activations import layer_activations  # noqa: E402
-from percolaw.learners.neural.config import Training  # noqa: E402
-from percolaw.learners.neural.losses import LOSSES  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.network import (  # noqa: E402
+from percolaw.neural import step as step_module  # noqa: E402
+from percolaw.neural.activations import layer_activations  # noqa: E402
+from percolaw.neural.config import Training  # noqa: E402
+from percolaw.neural.losses import LOSSES  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.network import (  # noqa: E402
     ForwardPass,
     initial_weights,
     n_parameters,
@@ -37,8 +37,8 @@ from percolaw.learners.neural.network import (  # noqa: E402
     training_flops,
     unflatten,
 )
-from percolaw.learners.neural.training import train  # noqa: E402
-from percolaw.learners.neural.transformer import Transformer  # noqa: E402
+from percolaw.neural.training import train  # noqa: E402
+from percolaw.neural.transformer import Transformer  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -26,15 +26,15 @@ from neural_cases import (  # noqa: E402
 )
 
 from percolaw.kernels.optimize import adamw  # noqa: E402
-from percolaw.learners.neural import ensemble  # noqa: E402
-from percolaw.learners.neural import step as step_module  # noqa: E402
-from percolaw.learners.neural.config import Training  # noqa: E402
-from percolaw.learners.neural.data import RowOrder  # noqa: E402
-from percolaw.learners.neural.losses import LOSSES  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.network import ForwardPass, initial_weights, unflatten  # noqa: E402
-from percolaw.learners.neural.training import train  # noqa: E402
-from percolaw.learners.neural.transformer import Transformer  # noqa: E402
+from percolaw.neural import ensemble  # noqa: E402
+from percolaw.neural import step as step_module  # noqa: E402
+from percolaw.neural.config import Training  # noqa: E402
+from percolaw.neural.data import RowOrder  # noqa: E402
+from percolaw.neural.losses import LOSSES  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.network import ForwardPass, initial_weights, unflatten  # noqa: E402
+from percolaw.neural.training import train  # noqa: E402
+from percolaw.neural.transformer import Transformer  # noqa: E402
 
 
 @pytest.fixture(scope="module")

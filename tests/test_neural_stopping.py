@@ -19,10 +19,10 @@ from neural_cases import (  # noqa: E402
     three_targets,
 )
 
-from percolaw.learners.neural.ensemble import Ensemble  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.network import unflatten  # noqa: E402
-from percolaw.learners.neural.training import train  # noqa: E402
+from percolaw.neural.ensemble import Ensemble  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.network import unflatten  # noqa: E402
+from percolaw.neural.training import train  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 import percolaw as pl  # noqa: E402
-from percolaw.learners.neural import step as step_module  # noqa: E402
-from percolaw.learners.neural.data import RowOrder, StreamMinibatches  # noqa: E402
-from percolaw.learners.neural.stream import Stream  # noqa: E402
+from percolaw.neural import step as step_module  # noqa: E402
+from percolaw.neural.data import RowOrder, StreamMinibatches  # noqa: E402
+from percolaw.neural.stream import Stream  # noqa: E402
 
 X = np.random.default_rng(1).standard_normal((120, 3))
 Y = np.stack([np.sin(2 * X[:, 0]) * X[:, 1], X @ [1.0, -2.0, 0.5]], axis=1)

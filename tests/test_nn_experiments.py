@@ -26,9 +26,6 @@ from percolaw import checks, cli
 from percolaw.cli import experiments as commands
 from percolaw.datasets.sources import SITES_PER_POINT, Cube, FiniteCluster, parse_source
 from percolaw.errors import MissingExtraError, ResourceError, RunError
-from percolaw.experiments import effective_dof as freedom
-from percolaw.experiments import neural
-from percolaw.experiments import nn_model_scaling as neural_model
 from percolaw.experiments.base import (
     SCRATCH,
     Conclusion,
@@ -38,18 +35,21 @@ from percolaw.experiments.base import (
     missing_extra,
     preset,
 )
-from percolaw.experiments.effective_dof import EffectiveDof, matched_smoother
 from percolaw.experiments.fields import judged
-from percolaw.experiments.layer_dimension import MEDIAN, TWO_NN, LayerDimension
-from percolaw.experiments.neural import WIDE
-from percolaw.experiments.nn_data_scaling import NnDataScaling
-from percolaw.experiments.nn_model_scaling import NnModelScaling
-from percolaw.experiments.nn_tuning import NnTuning, best_rate
+from percolaw.experiments.networks import effective_dof as freedom
+from percolaw.experiments.networks import neural
+from percolaw.experiments.networks import nn_model_scaling as neural_model
+from percolaw.experiments.networks.effective_dof import EffectiveDof, matched_smoother
+from percolaw.experiments.networks.layer_dimension import MEDIAN, TWO_NN, LayerDimension
+from percolaw.experiments.networks.neural import WIDE
+from percolaw.experiments.networks.nn_data_scaling import NnDataScaling
+from percolaw.experiments.networks.nn_model_scaling import NnModelScaling
+from percolaw.experiments.networks.nn_tuning import NnTuning, best_rate
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
-from percolaw.learners.degrees_of_freedom import random_signs, smoother_trace
-from percolaw.learners.neural.config import Training
-from percolaw.learners.neural.data import RowOrder
+from percolaw.neural.config import Training
+from percolaw.neural.data import RowOrder
+from percolaw.numerics.degrees_of_freedom import random_signs, smoother_trace
 from percolaw.rng import Streams
 from percolaw.runs.code import experiment_code
 from percolaw.runs.executor import measure_unit
@@ -1117,8 +1117,8 @@ def test_data_scaling_never_tests_on_what_it_trains_on(calls):
 
 
 def test_the_limit_learns_from_the_same_rows(calls):
-    from percolaw.covariance import NeuralTangent
     from percolaw.learners.kernel import KernelRegression
+    from percolaw.numerics.covariance import NeuralTangent
 
     e = NnDataScaling(
         smallest=10,
@@ -1570,7 +1570,7 @@ def test_configs_and_conclusions_do_not_need_torch():
 def test_large_networks_are_left_out_without_an_accelerator(
     asked, tmp_path, capsys, device, monkeypatch
 ):
-    from percolaw.learners.neural import device as devices
+    from percolaw.neural import device as devices
 
     monkeypatch.setattr(devices, "resolve_device", lambda name: device)
     monkeypatch.setattr(checks, "available_memory", lambda: 1 << 50)
@@ -1601,7 +1601,7 @@ def test_large_networks_are_left_out_without_an_accelerator(
     ],
 )
 def test_a_misspelt_preset_is_told(paper, asked, tmp_path, capsys, monkeypatch):
-    from percolaw.learners.neural import device as devices
+    from percolaw.neural import device as devices
 
     monkeypatch.setattr(devices, "resolve_device", lambda name: "cpu")
     assert reproduce(paper, tmp_path, "--preset", "smoek") != 0

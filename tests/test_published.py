@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import percolaw
-from percolaw import hypercubic
-from percolaw.experiments.parameters_vs_dof import (
+from percolaw.experiments.brill2024.parameters_vs_dof import (
     CHINCHILLA,
     CHINCHILLA_MODELS,
     GPT3,
@@ -21,6 +20,7 @@ from percolaw.experiments.parameters_vs_dof import (
     fit_logarithms,
     fit_widths,
 )
+from percolaw.laws import hypercubic
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "published.md").read_text()

@@ -12,19 +12,20 @@ import pytest
 from scipy.integrate import quad
 
 from percolaw import checks
-from percolaw.bethe import BetheLattice
 from percolaw.clusters.hypercubic.box import HypercubicLattice
 from percolaw.clusters.hypercubic.newman_ziff import Sweep
 from percolaw.errors import ResourceError
-from percolaw.scaling import fit, theory
-from percolaw.scaling.allocation import optimal_allocation, weighted_allocation
-from percolaw.scaling.fit import bootstrap_interval, fit_power_law
-from percolaw.scaling.theory import (
+from percolaw.laws import scaling_laws as theory
+from percolaw.laws.allocation import optimal_allocation, weighted_allocation
+from percolaw.laws.bethe import BetheLattice
+from percolaw.laws.scaling_laws import (
     data_scaling_loss,
     mean_nearest_distance,
     model_scaling_loss,
     nearest_neighbor_loss,
 )
+from percolaw.scaling import fit
+from percolaw.scaling.fit import bootstrap_interval, fit_power_law
 
 HOSTILE = (
     0,

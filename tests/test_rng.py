@@ -8,11 +8,11 @@ import pytest
 from numba import njit
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
-from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters, yule_process
 from percolaw.clusters.growth import grow_clusters
 from percolaw.kernels.random import bits, mix, uniform
+from percolaw.laws.bethe import BetheLattice
 from percolaw.rng import (
     BLOCK_ELEMENTS,
     STREAMS,

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from statistical import assert_close, assert_far, mean_and_error
 
-from percolaw.experiments import toy
-from percolaw.experiments.single_cluster import PUBLISHED_FACTORS, SingleCluster
+from percolaw.experiments import labelled
+from percolaw.experiments.brill2024.single_cluster import PUBLISHED_FACTORS, SingleCluster
 from percolaw.learners import observations
 
-SMALL = toy.Clusters(n_clusters=6, max_size=20_000)
+SMALL = labelled.Clusters(n_clusters=6, max_size=20_000)
 EVERY = ("nearest", "adjusted", "posterior")
 
 
 def test_the_default_draws_are_those_of_before():
-    factors = toy.scale_factors(SMALL, 3)
+    factors = labelled.scale_factors(SMALL, 3)
     assert factors[:3] == pytest.approx([6.822239131135536, 2.11503019884699, 3.1940965530952754])
     assert factors[3:] == pytest.approx([4.711921639943977, 12.472324194391893, 6.05772435550902])
-    losses = toy.cluster_losses(
-        toy.prepare(SMALL, 3), np.full(6, 0.05), np.full(6, 40), 7, ("adjusted",)
+    losses = labelled.cluster_losses(
+        labelled.prepare(SMALL, 3), np.full(6, 0.05), np.full(6, 40), 7, ("adjusted",)
     )
     first = [0.3207641064660317, 0.32169763230170595, 0.2522511305119336]
     assert losses[0, :3] == pytest.approx(first, rel=1e-12)
@@ -31,13 +31,13 @@ def test_the_default_draws_are_those_of_before():
 
 def seen_by_the_learner(monkeypatch, test_sites, rate=0.5):
     """Observed and test sites of one call of cluster_losses."""
-    data, kept = toy.prepare(SMALL, 3), []
+    data, kept = labelled.prepare(SMALL, 3), []
     with monkeypatch.context() as patch:
         right = observations.observe
         patch.setattr(
             observations, "observe", lambda *given: kept.append(given[1::2]) or right(*given)
         )
-        toy.cluster_losses(data, np.full(6, rate), np.full(6, 40), 0, EVERY, test_sites)
+        labelled.cluster_losses(data, np.full(6, rate), np.full(6, 40), 0, EVERY, test_sites)
     return data.tree, *kept[0]
 
 
@@ -99,14 +99,14 @@ def by_hand(parent, value, n, n_test, repeats, only_unobserved):
 
 @pytest.mark.parametrize(("n", "n_test"), [(3.0, 12), (12.0, 25)])
 def test_losses_are_those_of_the_definition_written_out(n, n_test):
-    clusters = toy.Clusters(n_clusters=1, min_size=60, max_size=90)
-    data = toy.prepare(clusters, 5)
+    clusters = labelled.Clusters(n_clusters=1, min_size=60, max_size=90)
+    data = labelled.prepare(clusters, 5)
     size = int(data.tree.sizes[0])
     rate, count = np.full(1, n / size), np.full(1, n_test)
     means = {}
-    for where in toy.TEST_SITES:
+    for where in labelled.TEST_SITES:
         ours = [
-            toy.cluster_losses(data, rate, count, item, ("adjusted",), where)[0, 0]
+            labelled.cluster_losses(data, rate, count, item, ("adjusted",), where)[0, 0]
             for item in range(1500)
         ]
         theirs = by_hand(
@@ -122,11 +122,11 @@ def test_losses_are_those_of_the_definition_written_out(n, n_test):
 @pytest.mark.parametrize(("rate", "factor"), [(0.031, 0.8787), (0.098, 0.8101)])
 def test_large_clusters_have_the_loss_given_an_unobserved_site(rate, factor):
     """Mean distance to the nearest observed site over sqrt(2/rate), from the infinite cluster."""
-    data = toy.prepare(toy.Clusters(n_clusters=200, min_size=20_000, max_size=40_000), 1)
+    data = labelled.prepare(labelled.Clusters(n_clusters=200, min_size=20_000, max_size=40_000), 1)
     count = np.full(200, 2000)
     spread = math.sqrt(2.0 / (rate * 198 / 199))
     for where, expected in (("unobserved", factor), ("all", factor * (1.0 - rate))):
-        loss = toy.cluster_losses(data, np.full(200, rate), count, 0, ("nearest",), where)[0]
+        loss = labelled.cluster_losses(data, np.full(200, rate), count, 0, ("nearest",), where)[0]
         mean, error = mean_and_error(loss * data.variance / spread)
         assert error < 0.2 * rate * factor  # five of these are the difference of the definitions
         # The table is for infinitely many neighbours: 0.004 covers z = 200.
@@ -135,10 +135,10 @@ def test_large_clusters_have_the_loss_given_an_unobserved_site(rate, factor):
 
 
 def test_factors_of_small_clusters_are_a_tenth_larger_on_unobserved_sites():
-    clusters = toy.Clusters(n_clusters=300, max_size=1500)
+    clusters = labelled.Clusters(n_clusters=300, max_size=1500)
     ratio = [
-        toy.scale_factors(clusters, seed, "unobserved").mean()
-        / toy.scale_factors(clusters, seed).mean()
+        labelled.scale_factors(clusters, seed, "unobserved").mean()
+        / labelled.scale_factors(clusters, seed).mean()
         for seed in range(2)
     ]
     assert min(ratio) > 1.05
@@ -154,9 +154,9 @@ def test_factors_of_small_clusters_are_a_tenth_larger_on_unobserved_sites():
     ],
 )
 def test_impossible_test_sites_are_refused(rate, n_test, where, message):
-    data = toy.prepare(toy.Clusters(n_clusters=3, max_size=1000), 0)
+    data = labelled.prepare(labelled.Clusters(n_clusters=3, max_size=1000), 0)
     with pytest.raises((ValueError, TypeError), match=message):
-        toy.cluster_losses(data, np.full(3, rate), np.full(3, n_test), 0, EVERY, where)
+        labelled.cluster_losses(data, np.full(3, rate), np.full(3, n_test), 0, EVERY, where)
 
 
 # ---- claims
@@ -164,7 +164,7 @@ def test_impossible_test_sites_are_refused(rate, n_test, where, message):
 
 def measured(n_seeds=3):
     experiment = SingleCluster(
-        n_seeds=n_seeds, clusters=toy.Clusters(n_clusters=60, max_size=300_000)
+        n_seeds=n_seeds, clusters=labelled.Clusters(n_clusters=60, max_size=300_000)
     )
     return experiment, [row for cell in experiment.cells() for row in experiment.measure(cell)]
 
@@ -172,7 +172,7 @@ def measured(n_seeds=3):
 def test_published_factors_are_held_against_their_own_definition():
     experiment, rows = measured()
     factors = [row for row in rows if row["kind"] == "factors"]
-    by = {where: [r for r in factors if r["test_sites"] == where] for where in toy.TEST_SITES}
+    by = {where: [r for r in factors if r["test_sites"] == where] for where in labelled.TEST_SITES}
     assert [r["learner"] for r in by["unobserved"]] == ["adjusted"] * 3
     claims = [c for c in experiment.conclude(rows).claims if "scale factor" in c.name]
     assert [c.name.split(" scale")[0] for c in claims] == list(PUBLISHED_FACTORS)
@@ -195,7 +195,7 @@ def test_published_factors_are_held_against_their_own_definition():
     changed += [r for r in rows if "bin" in r]
     again = [c for c in experiment.conclude(changed).claims if "scale factor" in c.name]
     assert [c.measured for c in again] == [c.measured for c in claims]
-    paper = dataclasses.replace(experiment, clusters=toy.Clusters())
+    paper = dataclasses.replace(experiment, clusters=labelled.Clusters())
     assert not any("other clusters" in c.note for c in paper.conclude(rows).claims)
 
 

@@ -13,7 +13,7 @@ from toy_experiment import percolaw_command
 
 from percolaw.errors import RunError
 from percolaw.experiments.base import Preset, preset
-from percolaw.experiments.kernel_tuning import KernelTuning
+from percolaw.experiments.kernels.kernel_tuning import KernelTuning
 from percolaw.runs.search import run_search
 from percolaw.runs.search_space import Axis, Search, parse_axis
 
@@ -113,7 +113,7 @@ def test_bad_searches_are_refused_before_work(change, message):
 
 
 def test_experiment_without_objective():
-    from percolaw.experiments.kernel_scaling import KernelScaling
+    from percolaw.experiments.kernels.kernel_scaling import KernelScaling
 
     with pytest.raises(ValueError, match=r"kernel-scaling has no validate\(rows\)"):
         Search(KernelScaling(), (Axis("n_seeds", (1, 2)),))
@@ -226,7 +226,7 @@ def test_objective_is_the_trials_own_and_must_be_a_number(tmp_path):
 
 
 def test_every_choice_is_checked_and_a_field_is_given_once():
-    from percolaw.experiments.kernel_tuning import KernelTuning
+    from percolaw.experiments.kernels.kernel_tuning import KernelTuning
 
     with pytest.raises(ValueError, match="ridge must be"):
         Search(KernelTuning(), (Axis("ridge", (0.1, -1.0)),), "grid")

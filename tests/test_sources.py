@@ -227,8 +227,8 @@ def test_what_a_target_gives_depends_on_no_other():
 
 def measured_order(target, n_seeds=3, n_draws=4):
     """D times the exponent of a kernel student on a square, as rough as the target says it is."""
-    from percolaw.covariance import Matern
     from percolaw.learners.kernel import nested_curve
+    from percolaw.numerics.covariance import Matern
     from percolaw.scaling import fit
 
     n = fit.geometric(80, 1000, 7)

@@ -12,16 +12,16 @@ torch.set_num_threads(1)
 
 from neural_cases import DOUBLE, normal, students, three_targets  # noqa: E402
 
-from percolaw.covariance import NeuralTangent  # noqa: E402
 from percolaw.errors import ResourceError  # noqa: E402
-from percolaw.learners.degrees_of_freedom import smoother_trace, stein_divergence  # noqa: E402
-from percolaw.learners.neural.activations import layer_activations  # noqa: E402
-from percolaw.learners.neural.config import Student  # noqa: E402
-from percolaw.learners.neural.mlp import MLP  # noqa: E402
-from percolaw.learners.neural.network import ForwardPass, initial_weights, unflatten  # noqa: E402
-from percolaw.learners.neural.tangent_kernel import tangent_kernel  # noqa: E402
-from percolaw.learners.neural.training import train  # noqa: E402
-from percolaw.learners.neural.transformer import Transformer  # noqa: E402
+from percolaw.neural.activations import layer_activations  # noqa: E402
+from percolaw.neural.config import Student  # noqa: E402
+from percolaw.neural.mlp import MLP  # noqa: E402
+from percolaw.neural.network import ForwardPass, initial_weights, unflatten  # noqa: E402
+from percolaw.neural.tangent_kernel import tangent_kernel  # noqa: E402
+from percolaw.neural.training import train  # noqa: E402
+from percolaw.neural.transformer import Transformer  # noqa: E402
+from percolaw.numerics.covariance import NeuralTangent  # noqa: E402
+from percolaw.numerics.degrees_of_freedom import smoother_trace, stein_divergence  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def readout_part(found, x, s):
 def test_deep_wide_networks_have_the_infinite_one_s_readout():
     """Two hidden layers of the residual kind have none of this: the process of depth 2 is of plain
     ones."""
-    from percolaw.covariance import NetworkGaussianProcess
+    from percolaw.numerics.covariance import NetworkGaussianProcess
 
     x, width = normal(19, 8, 3), 512
     found = at_the_start(MLP(2, width, parametrization="standard"), 3, range(6))

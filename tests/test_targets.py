@@ -11,8 +11,8 @@ from sklearn.linear_model import LinearRegression
 from statistical import assert_close, assert_far, mean_and_error
 
 import percolaw
-from percolaw.covariance import Matern, NetworkGaussianProcess, cholesky
 from percolaw.datasets.dataset import Dataset
+from percolaw.numerics.covariance import Matern, NetworkGaussianProcess, cholesky
 from percolaw.rng import Streams
 from percolaw.targets.combined import ProductTeacher, SumTeacher
 from percolaw.targets.families import FAMILIES, family_from, from_description

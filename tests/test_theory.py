@@ -9,8 +9,8 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import zeta
 
-from percolaw.scaling.ensemble import ensemble_nearest_neighbor_loss
-from percolaw.scaling.theory import (
+from percolaw.laws.ensembles import ensemble_nearest_neighbor_loss
+from percolaw.laws.scaling_laws import (
     ASYMPTOTIC_SCALE_FACTOR,
     allocation_shape,
     data_break_rank,

@@ -10,11 +10,8 @@ from hypothesis import strategies as st
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.learners.observations import observe
-from percolaw.learners.tree_nearest import TreeNearest
-from percolaw.learners.tree_posterior import TreePosterior, posterior_variance
-from percolaw.scaling.ensemble import ensemble_nearest_neighbor_loss
-from percolaw.scaling.theory import (
+from percolaw.laws.ensembles import ensemble_nearest_neighbor_loss
+from percolaw.laws.scaling_laws import (
     ASYMPTOTIC_SCALE_FACTOR,
     mean_nearest_distance,
     mean_nearest_distance_at_rate,
@@ -23,6 +20,9 @@ from percolaw.scaling.theory import (
     offspring_variance,
     posterior_constant,
 )
+from percolaw.learners.observations import observe
+from percolaw.learners.tree_nearest import TreeNearest
+from percolaw.learners.tree_posterior import TreePosterior, posterior_variance
 from percolaw.targets.tree_walk import TreeWalk
 from percolaw.tree import Tree
 

@@ -10,8 +10,7 @@ from test_array_doors import KINDS, QUERIES, REAL_KINDS, Kind, X, Y, same
 
 import percolaw as pl
 from percolaw import checks
-from percolaw.clusters.continuum import sample_large_cluster
-from percolaw.covariance import Gaussian, Matern, NeuralTangent
+from percolaw.clusters.brownian import sample_large_cluster
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats.description import DatasetError
 from percolaw.datasets.points import read_points
@@ -19,15 +18,16 @@ from percolaw.dimension.correlation import CorrelationDimension
 from percolaw.dimension.mle import MLE
 from percolaw.dimension.two_nn import TwoNN
 from percolaw.embedding.faithfulness import faithfulness
-from percolaw.embedding.selfsimilar import two_level_cloud
+from percolaw.embedding.two_level import two_level_cloud
 from percolaw.errors import ResourceError
-from percolaw.learners.degrees_of_freedom import smoother_trace, stein_divergence
-from percolaw.learners.designs import greedy_kernel_variance
-from percolaw.scaling.allocation import (
+from percolaw.laws.allocation import (
     shared_curve_allocation,
     shared_curve_losses,
     weighted_allocation,
 )
+from percolaw.learners.designs import greedy_kernel_variance
+from percolaw.numerics.covariance import Gaussian, Matern, NeuralTangent
+from percolaw.numerics.degrees_of_freedom import smoother_trace, stein_divergence
 from percolaw.scaling.fit import bootstrap_interval
 
 torch = pytest.importorskip("torch")
@@ -252,7 +252,7 @@ def test_a_beginning_of_a_sample_is_the_shorter_sample():
 def test_neighbours_averaged_in_blocks_are_those_of_one_block(monkeypatch):
     learner = pl.NearestNeighbors(7).fit(X, np.stack([Y, Y**2], axis=1))
     whole = learner.predict(QUERIES)
-    monkeypatch.setattr("percolaw.covariance.BLOCK_ELEMENTS", 30)
+    monkeypatch.setattr("percolaw.numerics.covariance.BLOCK_ELEMENTS", 30)
     np.testing.assert_array_equal(learner.predict(QUERIES), whole)
 
 

@@ -14,9 +14,8 @@ from percolaw.version import __version__
 __all__ = sorted(["__version__", *PUBLIC])
 
 if TYPE_CHECKING:
-    from percolaw.bethe import BetheLattice, bethe_threshold
+    from percolaw.clusters.brownian import sample_large_cluster
     from percolaw.clusters.conditioned import conditioned_clusters
-    from percolaw.clusters.continuum import sample_large_cluster
     from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process
     from percolaw.clusters.growth import grow_clusters
     from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
@@ -33,35 +32,36 @@ if TYPE_CHECKING:
         LatticeCluster,
         Manifold,
     )
-    from percolaw.dimension.report import estimate_dimension
+    from percolaw.dimension.estimate import estimate_dimension
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
     from percolaw.graph import Graph
-    from percolaw.hypercubic import critical_exponents, hypercubic_threshold
-    from percolaw.learners.kernel import KernelRegression
-    from percolaw.learners.neighbors import NearestNeighbors
-    from percolaw.learners.neural.config import Student, Training
-    from percolaw.learners.neural.mlp import MLP
-    from percolaw.learners.neural.regression import NeuralRegression
-    from percolaw.learners.neural.training import train
-    from percolaw.learners.neural.transformer import Transformer
-    from percolaw.learners.random_features import RandomFeatures
-    from percolaw.learners.tree_nearest import TreeNearest
-    from percolaw.learners.tree_posterior import TreePosterior
-    from percolaw.learning import learning_curve
-    from percolaw.neighbors import nearest_neighbors
-    from percolaw.rng import Streams
-    from percolaw.runs.run import run
-    from percolaw.scaling.allocation import numerical_allocation, optimal_allocation
-    from percolaw.scaling.curve import LearningCurve
-    from percolaw.scaling.diagnose import diagnose
-    from percolaw.scaling.fit import fit_power_law, geometric, local_exponents
-    from percolaw.scaling.losses import scaling_curve
-    from percolaw.scaling.theory import (
+    from percolaw.laws.allocation import numerical_allocation, optimal_allocation
+    from percolaw.laws.bethe import BetheLattice, bethe_threshold
+    from percolaw.laws.hypercubic import critical_exponents, hypercubic_threshold
+    from percolaw.laws.scaling_laws import (
         data_scaling_loss,
         model_scaling_loss,
         nearest_neighbor_loss,
     )
+    from percolaw.learners.kernel import KernelRegression
+    from percolaw.learners.neighbors import NearestNeighbors
+    from percolaw.learners.random_features import RandomFeatures
+    from percolaw.learners.tree_nearest import TreeNearest
+    from percolaw.learners.tree_posterior import TreePosterior
+    from percolaw.learning import learning_curve
+    from percolaw.neural.config import Student, Training
+    from percolaw.neural.mlp import MLP
+    from percolaw.neural.regression import NeuralRegression
+    from percolaw.neural.training import train
+    from percolaw.neural.transformer import Transformer
+    from percolaw.numerics.neighbors import nearest_neighbors
+    from percolaw.rng import Streams
+    from percolaw.runs.run import run
+    from percolaw.scaling.curve import LearningCurve
+    from percolaw.scaling.diagnose import diagnose
+    from percolaw.scaling.fit import fit_power_law, geometric, local_exponents
+    from percolaw.scaling.losses import scaling_curve
     from percolaw.targets.combined import ProductTeacher, SumTeacher
     from percolaw.targets.fourier import FourierTeacher
     from percolaw.targets.free_field import FreeField
@@ -80,8 +80,8 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if name in (
-        *("bethe", "clusters", "covariance", "datasets", "dimension", "embedding", "experiments"),
-        *("hypercubic", "learners", "neighbors", "report", "runs", "scaling", "targets"),
+        *("clusters", "datasets", "dimension", "embedding", "experiments", "laws", "learners"),
+        *("neural", "numerics", "report", "runs", "scaling", "targets"),
     ):
         return importlib.import_module(f"percolaw.{name}")
     raise AttributeError(f"module 'percolaw' has no attribute {name!r}")

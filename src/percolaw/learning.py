@@ -144,10 +144,10 @@ def order_limit(learner: Any, dimension: float) -> float | None:
     -------
     float or None
     """
-    from percolaw.covariance import Matern, NeuralTangent
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
-    from percolaw.learners.neural.regression import NeuralRegression
+    from percolaw.neural.regression import NeuralRegression
+    from percolaw.numerics.covariance import Matern, NeuralTangent
 
     if isinstance(learner, NearestNeighbors):
         return 2.0

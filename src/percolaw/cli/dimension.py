@@ -15,7 +15,7 @@ from percolaw import checks
 from percolaw.cli.numbers import count
 
 if TYPE_CHECKING:
-    from percolaw.dimension.report import DimensionReport
+    from percolaw.dimension.estimate import DimensionReport
 
 
 def add(commands: Any) -> None:
@@ -55,7 +55,7 @@ def add(commands: Any) -> None:
 def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
     """Read, estimate, draw, and say how far to trust it."""
     from percolaw.datasets.points import read_points
-    from percolaw.dimension.report import estimate_dimension
+    from percolaw.dimension.estimate import estimate_dimension
 
     most = checks.integer("--max-points", options.max_points, minimum=100)
     source = Path(options.file)

@@ -287,7 +287,7 @@ def reason_to_leave_out(name: str, label: str) -> str:
     missing = missing_extra(cls)
     if missing or label != "paper" or "paper" in cls.presets:
         return missing
-    from percolaw.learners.neural.device import resolve_device
+    from percolaw.neural.device import resolve_device
 
     if resolve_device("auto") != "cpu":
         return ""

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.bethe import BetheLattice
 from percolaw.clusters.conditioned import conditioned_clusters
+from percolaw.laws.bethe import BetheLattice
+from percolaw.laws.size_law import SizeLaw, yule_size_law
 from percolaw.rng import RandomLike, as_streams
-from percolaw.size_law import SizeLaw, yule_size_law
 from percolaw.tree import Tree
 
 Ensemble: TypeAlias = Literal["site", "cluster", "yule"]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.bethe import BetheLattice
+from percolaw.laws.bethe import BetheLattice
 from percolaw.rng import RandomLike, as_streams
 from percolaw.structure import INT32_SITES
 from percolaw.tree import Tree

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.bethe import BetheLattice
+from percolaw.clusters.brownian import draw_cluster
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import draw_cluster
 from percolaw.clusters.ensembles import Ensemble
 from percolaw.datasets.centres import SAFE_SPACING, SPACING, Centres, ClusterCentres
 from percolaw.datasets.labels import (
@@ -26,6 +25,7 @@ from percolaw.datasets.labels import (
     target_truth,
 )
 from percolaw.embedding.skeleton import embed_sampled
+from percolaw.laws.bethe import BetheLattice
 from percolaw.rng import TREE_STEPS, Streams
 
 #: Coordinates of centres held at once.

@@ -12,7 +12,7 @@ from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.labels import labels_of_structure, target_truth
 from percolaw.datasets.manifolds import isometry
 from percolaw.datasets.provenance import provenance
-from percolaw.hypercubic import Kind, critical_exponents, hypercubic_threshold
+from percolaw.laws.hypercubic import Kind, critical_exponents, hypercubic_threshold
 from percolaw.rng import RandomLike, as_streams
 
 #: Sites of the box for each point taken of it, if `n_sites` is left out; and the least number.

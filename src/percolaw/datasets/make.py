@@ -8,9 +8,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from percolaw import checks
-from percolaw.bethe import BetheLattice
+from percolaw.clusters.brownian import sample_large_cluster
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.continuum import sample_large_cluster
 from percolaw.clusters.ensembles import Ensemble, sample_sizes, yule_process
 from percolaw.datasets.centres import (
     CENTRES,
@@ -26,6 +25,7 @@ from percolaw.datasets.provenance import provenance
 from percolaw.datasets.resolution import check_resolution
 from percolaw.embedding.skeleton import embed_sampled, embed_sites
 from percolaw.embedding.walk import Steps
+from percolaw.laws.bethe import BetheLattice
 from percolaw.rng import RandomLike, Streams, as_streams
 
 Labels: TypeAlias = Literal["linear", "none"]

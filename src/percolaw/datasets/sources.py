@@ -24,7 +24,7 @@ from percolaw.datasets.provenance import provenance
 from percolaw.datasets.source import PointFile, Source, unlabelled
 from percolaw.embedding.skeleton import embed_sites
 from percolaw.embedding.walk import Steps, embed_tree
-from percolaw.hypercubic import critical_exponents, hypercubic_threshold
+from percolaw.laws.hypercubic import critical_exponents, hypercubic_threshold
 from percolaw.rng import RandomLike, as_streams
 
 #: Sites of a finite cluster for each point taken of it, unless told.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.dimension.sample import Estimate, Sample, fit
-from percolaw.distances import squared_distances
+from percolaw.numerics.distances import squared_distances
 from percolaw.rng import RandomLike
 
 FloatArray = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.neighbors import nearest_neighbors
+from percolaw.numerics.neighbors import nearest_neighbors
 from percolaw.rng import RandomLike, as_streams
 
 FloatArray = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.dimension.mass_radius import fixed_mass_dimension
-from percolaw.neighbors import nearest_neighbors
+from percolaw.numerics.neighbors import nearest_neighbors
 from percolaw.rng import RandomLike, as_streams
 from percolaw.tree import Tree
 

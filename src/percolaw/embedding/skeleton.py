@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.clusters.continuum import SampledCluster
+from percolaw.clusters.brownian import SampledCluster
 from percolaw.embedding.walk import Steps, embed_tree
 from percolaw.rng import SEGMENT_ENDS, SEGMENT_STARTS, RandomLike, as_streams
 from percolaw.tree import Span, Tree
@@ -77,7 +77,7 @@ def embed_sampled(
     Parameters
     ----------
     cluster : SampledCluster
-        From `percolaw.clusters.continuum.sample_large_cluster`.
+        From `percolaw.clusters.brownian.sample_large_cluster`.
     dim : int
         Embedding dimension d: E |x_u - x_v|^2 is the tree distance, each coordinate of variance
         distance / d. Point 0 is at the origin.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from percolaw.datasets.sources import LatticeCluster
-from percolaw.experiments.sharma_kaplan import SHARMA_KAPLAN
+from percolaw.experiments.networks.sharma_kaplan import SHARMA_KAPLAN
 from percolaw.targets.matern import MaternTeacher
 
 #: What `percolaw reproduce` runs for each source, in order.

@@ -140,8 +140,9 @@ def network(u, v, radius_u, radius_v, gain, bias, weight, value):
     """Replace u_i.v_j by a kernel of infinitely wide ReLU networks.
 
     `radius_u` (depth + 1, n) and `radius_v` hold the roots of the variances of every layer, `gain` and
-    `bias` are s_w^2 / 2 and s_b^2, `weight` as in `percolaw.covariance._network`. What is carried from
-    layer to layer is 1 - cosine: from the cosine itself small angles lose half of the digits.
+    `bias` are s_w^2 / 2 and s_b^2, `weight` as in `percolaw.numerics.covariance._network`. What is
+    carried from layer to layer is 1 - cosine: from the cosine itself small angles lose half of the
+    digits.
     """
     first, own, hidden, back, output, own_output = weight
     depth = radius_u.shape[0] - 1

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.covariance import Covariance
 from percolaw.graph import Graph
+from percolaw.numerics.covariance import Covariance
 from percolaw.rng import RandomLike, as_streams
 from percolaw.tree import Tree
 
@@ -97,7 +97,7 @@ def farthest_points(points: npt.ArrayLike, n: int) -> Ids:
     n : int
         At most m.
     """
-    from percolaw.neighbors import nearest_neighbors
+    from percolaw.numerics.neighbors import nearest_neighbors
 
     x = checks.point_array("points", points)
     count = checks.integer("n", n, minimum=1, maximum=x.shape[0])
@@ -118,5 +118,5 @@ def _one_cluster(cluster: Tree | Graph) -> None:
     if cluster.n_clusters != 1:
         raise ValueError(
             f"a design is for one cluster; got {cluster.n_clusters}. Take one with .cluster(k), and "
-            "share a budget with percolaw.scaling.allocation."
+            "share a budget with percolaw.laws.allocation."
         )

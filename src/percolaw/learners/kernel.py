@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.covariance import Covariance, Matern, cholesky, row_blocks
+from percolaw.numerics.covariance import Covariance, Matern, cholesky, row_blocks
 from percolaw.rng import as_streams
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ class KernelRegression:
     Parameters
     ----------
     kernel : Covariance
-        From `percolaw.covariance`; inputs as `standardized_inputs` makes them.
+        From `percolaw.numerics.covariance`; inputs as `standardized_inputs` makes them.
     ridge : float or sequence of float
         In the unit of the kernel. 0 interpolates (with the least jitter that rounding needs, see
         ``jitter`` of the result). Of several the one with the least error on a validation set is
@@ -66,7 +66,7 @@ class KernelRegression:
         if not callable(self.kernel) or isinstance(self.kernel, type):
             raise TypeError(
                 f"kernel must be a covariance function; got {self.kernel!r}. For instance "
-                "percolaw.covariance.Matern(0.5)."
+                "percolaw.numerics.covariance.Matern(0.5)."
             )
         x, y = _checked(points, values)
         ridges = np.atleast_1d(checks.float_array("ridge", self.ridge)).tolist()

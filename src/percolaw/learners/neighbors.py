@@ -1,4 +1,4 @@
-"""Regression with exact nearest neighbours; the search is `percolaw.neighbors`."""
+"""Regression with exact nearest neighbours; the search is `percolaw.numerics.neighbors`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.covariance import row_blocks
-from percolaw.neighbors import checked_points, nearest_neighbors
+from percolaw.numerics.covariance import row_blocks
+from percolaw.numerics.neighbors import checked_points, nearest_neighbors
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 f(x) = sum_j a_j relu(w_j . x + b_j) / sqrt(m) with fixed random w, b. As m grows it becomes kernel
 regression with E[relu(w . x + b) relu(w . x' + b)], the covariance of a hidden layer in
-`percolaw.covariance.NetworkGaussianProcess`.
+`percolaw.numerics.covariance.NetworkGaussianProcess`.
 """
 
 from __future__ import annotations

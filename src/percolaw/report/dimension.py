@@ -16,7 +16,7 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
     Parameters
     ----------
     report : dict
-        `percolaw.dimension.report.DimensionReport.as_dict`.
+        `percolaw.dimension.estimate.DimensionReport.as_dict`.
     path : path
         ``.png``, ``.svg`` or ``.pdf``.
     """

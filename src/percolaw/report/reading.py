@@ -238,7 +238,7 @@ def _claim(entry: Any) -> Claim:
 
 def figures_of(name: str) -> Any:
     """Return the module that draws what is no curve of an experiment, None if there is none."""
-    module = f"percolaw.report.figures.{EXPERIMENTS.get(name, '').split(':')[0]}"
+    module = f"percolaw.report.figures.{EXPERIMENTS.get(name, '').split(':')[0].split('.')[-1]}"
     if name not in EXPERIMENTS or importlib.util.find_spec(module) is None:
         return None
     return importlib.import_module(module)

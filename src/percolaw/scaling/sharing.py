@@ -7,7 +7,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.scaling import allocation, theory
+from percolaw.laws import allocation
+from percolaw.laws import scaling_laws as theory
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.covariance import Matern, cholesky, matern
+from percolaw.numerics.covariance import Matern, cholesky, matern
 from percolaw.rng import RandomLike, as_streams, normal_rows
 from percolaw.targets.teacher import Teacher, TeacherFamily, changed_parameters, describe
 
@@ -188,7 +188,7 @@ def feature_error(
     The root mean square deviation over random pairs, and the relative deviation of the variance of
     increments to the nearest point, in the mean over up to 256 points.
     """
-    from percolaw.neighbors import nearest_neighbors
+    from percolaw.numerics.neighbors import nearest_neighbors
 
     x = checks.finite_array("points", points, ndim=2)
     streams = as_streams(rng)
@@ -263,7 +263,7 @@ def _values(kernel: Matern, square: FloatArray, dim: int) -> FloatArray:
 
 def earlier_neighbors(x: FloatArray, k: int) -> npt.NDArray[np.int64]:
     """Return the k nearest earlier rows of every row, nearest first, -1 where there are fewer."""
-    from percolaw.neighbors import nearest_neighbors
+    from percolaw.numerics.neighbors import nearest_neighbors
 
     n = x.shape[0]
     found = np.full((n, k), -1, dtype=np.int64)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.graph import Graph
-from percolaw.hypercubic import Kind, hypercubic_threshold
+from percolaw.laws.hypercubic import Kind, hypercubic_threshold
 from percolaw.rng import RandomLike, as_streams
 from percolaw.structure import INT32_SITES, IntArray, index_dtype
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.clusters.hypercubic.box import FloatArray, Ids, hash_threshold
 from percolaw.graph import Graph
-from percolaw.hypercubic import Kind
+from percolaw.laws.hypercubic import Kind
 from percolaw.rng import RandomLike, as_streams
 from percolaw.tree import Tree
 

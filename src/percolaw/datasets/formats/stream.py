@@ -141,7 +141,7 @@ class _Stream:
         self, blocks: list[tuple[int, int]], progress: Callable[[int, int], None]
     ) -> None:
         """Make the blocks of columns that are left, and add up the labels."""
-        from percolaw.clusters.continuum import sample_large_cluster
+        from percolaw.clusters.brownian import sample_large_cluster
         from percolaw.embedding.skeleton import embed_sampled
 
         weights = linear_weights(self.d, self.streams)

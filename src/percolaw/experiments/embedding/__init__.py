@@ -1,0 +1,1 @@
+"""Experiments on clusters embedded in R^d: neighbours, faithfulness, pictures, dimension."""

@@ -1,0 +1,1 @@
+"""Experiments with teachers on points and kernel students."""

@@ -1,0 +1,1 @@
+"""Experiments on real lattices Z^d, beside the Bethe lattice."""

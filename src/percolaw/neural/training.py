@@ -1,0 +1,155 @@
+"""The door to training: many independent students of one shape in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.errors import ResourceError
+from percolaw.neural import ensemble
+from percolaw.neural.config import Student, Training
+from percolaw.neural.device import gradients_on, resolve_device
+from percolaw.neural.job import TrainingJob, checked_students
+from percolaw.neural.losses import LOSSES, Loss
+from percolaw.neural.network import Network, checked_inputs, n_parameters
+from percolaw.neural.trained import Trained, joined
+
+
+def train(
+    network: Network,
+    points: npt.ArrayLike,
+    values: npt.ArrayLike,
+    students: Sequence[Student],
+    training: Training | None = None,
+    *,
+    n_outputs: int = 1,
+    loss: Loss | None = None,
+    checkpoint: Path | str | None = None,
+    checkpoint_seconds: float = 60.0,
+    progress: Callable[[int, int], None] = lambda step, active: None,
+) -> Trained:
+    """Train students of one shape, each on its own rows and target, each until it no longer improves.
+
+    Parameters
+    ----------
+    network : Network
+    points : array, shape (n, dim)
+        As `percolaw.targets.teacher.standardized_inputs` makes them; or token ids. Training rows are
+        taken in random order, each once before any is taken again; with batch_size x steps rows, or with
+        a `Stream` in their place, every step sees fresh data.
+    values : array, shape (n,) or (n, n_columns)
+    students : sequence of Student
+        With equally many validation rows.
+    training : Training, optional
+    n_outputs : int
+        Columns each student learns, from its ``target`` on.
+    loss : Loss, optional
+        A loss of your own (`percolaw.neural.losses`) in place of the one that `training` names.
+    checkpoint : path of a folder, optional
+        State is written there, whole or not at all, and the same call continues from it, on any device.
+    checkpoint_seconds : float
+        Time between two states.
+    progress : callable
+        Called after every evaluation with the step and the number of students still learning.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError
+        For rows, columns or devices that do not exist, before work starts.
+    TypeError
+        For inputs or a loss that are something else.
+    ResourceError
+        If not even one student fits in the device's memory. Before that the ensemble is halved.
+
+    Notes
+    -----
+    Evaluation draws no random numbers. A student that diverges is stopped and marked; it has no
+    influence on the others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from percolaw.neural.mlp import MLP
+    >>> x = np.random.default_rng(0).standard_normal((60, 2))
+    >>> half = [Student(seed, np.arange(40), np.arange(40, 60)) for seed in (0, 1)]
+    >>> trained = train(MLP(depth=0), x, x @ [1.0, -2.0], half, Training(learning_rate=0.1))
+    >>> bool((trained.validation_loss < 1e-3).all())
+    True
+    """
+    checks.extra("torch", "nn")
+    training = training or Training()
+    x = checked_inputs(network, points)
+    if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] == 0:
+        raise ValueError(f"points must have shape (n, dim), neither 0; got {x.shape}.")
+    y = checks.target_values("values", values, x.shape[0]).reshape(x.shape[0], -1)
+    if training.dtype != "float64":
+        checks.single("values", y)
+        if not network.takes_tokens:
+            checks.single("points", x)
+    n_outputs = checks.integer("n_outputs", n_outputs, minimum=1)
+    loss = LOSSES[training.loss] if loss is None else loss
+    if not isinstance(loss, Loss):
+        raise TypeError(
+            f"loss must be a percolaw.neural.losses.Loss; got {loss!r}. Built-in losses are "
+            f"named in Training(loss=...): {', '.join(LOSSES)}; another one is a class with value()."
+        )
+    if n_outputs < loss.least_outputs:
+        raise ValueError(
+            f"{type(loss).__name__} compares {loss.least_outputs} outputs or more; got n_outputs = "
+            f"{n_outputs}. Use the loss mse."
+        )
+    folder = None if checkpoint is None else Path(checkpoint)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise ValueError(f"checkpoint names a folder; {folder} is a file.")
+    checked = checked_students(students, x.shape[0], y.shape[1], n_outputs)
+    resolve_device(training.device)
+    job = TrainingJob(
+        network=network,
+        x=x,
+        y=y,
+        students=checked,
+        training=training,
+        n_outputs=n_outputs,
+        loss=loss,
+        folder=folder,
+        checkpoint_seconds=checkpoint_seconds,
+        progress=progress,
+    )
+    with gradients_on():
+        return _train_or_halve(job)
+
+
+def _train_or_halve(job: TrainingJob) -> Trained:
+    """Train together, or where memory is short the two halves one after the other."""
+    import torch
+
+    try:
+        return ensemble.train_ensemble(job)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        if len(job.students) == 1:
+            numbers = n_parameters(job.network, job.dim, job.n_outputs)
+            raise ResourceError(
+                f"one student of {checks.human_bytes(16.0 * numbers)} with its optimiser does not fit "
+                f"in the memory of {job.training.device}. Lower batch_size or the width."
+            ) from error
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return joined([_train_or_halve(half) for half in job.halves()])
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    text = str(error).lower()
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
+    )
