@@ -44,6 +44,12 @@ def panel(axis: Any, plot: Plot) -> None:
 
     In a group only the first series has a line in the legend; what stands for the others (a prediction, a
     limit) is said once, in black.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+        Changed.
+    plot : Plot
     """
     if plot.window is not None:
         window(axis, *plot.window)
