@@ -1,4 +1,10 @@
+import signal
+
 import pytest
+
+# A suite started in the background (nohup make test &) ignores Ctrl-C, and children would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

@@ -158,7 +158,9 @@ def write(path, ids, place, name="id"):
 @pytest.mark.parametrize("place", [0, 3])
 def test_an_index_in_another_order_is_refused(order, place, tmp_path):
     path = write(tmp_path / "a.csv", COUNTS[order], place)
-    with pytest.raises(DatasetError, match=rf"column {place + 1} \(id\) of .* (counts|numbers) the rows"):
+    with pytest.raises(
+        DatasetError, match=rf"column {place + 1} \(id\) of .* (counts|numbers) the rows"
+    ):
         read_points(path, 1000)
     with pytest.warns(UserWarning, match=r"is left out: it is an index \(index\)"):
         points, _ = read_points(write(tmp_path / "b.csv", COUNTS[order], 0, "index"), 1000)
@@ -171,7 +173,7 @@ def test_columns_that_may_name_rows_are_said_and_kept(tmp_path):
         assert read_points(write(tmp_path / "a.csv", keys, 3), 1000)[0].shape == (130, 4)
     grid = np.random.default_rng(0).permutation(130)
     (tmp_path / "g.csv").write_text("\n".join(f"{i},{i % 7}" for i in grid) + "\n")
-    with pytest.raises(DatasetError, match="column 1 of .* numbers the rows"):
+    with pytest.raises(DatasetError, match=r"column 1 of .* numbers the rows"):
         read_points(tmp_path / "g.csv", 1000)
 
 

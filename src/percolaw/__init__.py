@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from percolaw.public import PUBLIC
 from percolaw.version import __version__
 
-__all__ = list(("__version__", *PUBLIC))
+__all__ = sorted(["__version__", *PUBLIC])
 
 if TYPE_CHECKING:
     from percolaw.bethe import BetheLattice, bethe_threshold
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from percolaw.datasets.hypercubic import make_lattice
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
+    from percolaw.datasets.source import PointFile
     from percolaw.datasets.sources import (
         Cube,
         FiniteCluster,
         InfiniteCluster,
         LatticeCluster,
         Manifold,
-        PointFile,
     )
     from percolaw.dimension.report import estimate_dimension
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
