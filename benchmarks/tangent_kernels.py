@@ -11,11 +11,12 @@ from _timing import header
 
 import percolaw as pl
 from percolaw.covariance import NeuralTangent
-from percolaw.experiments import tasks
+from percolaw.datasets.sources import parse_source
 from percolaw.learners.kernel import nested_curve
 from percolaw.learners.neural.limit import tangent_limit
 from percolaw.learners.neural.mlp import MLP
 from percolaw.rng import Streams
+from percolaw.targets.families import parse_target, standardized_values
 
 DEPTH, N_SEEDS, N_TEST = 2, 5, 1000
 SIZES = [200, 430, 930, 2000]
@@ -40,8 +41,8 @@ for setting in ("cube 4", "cluster d = 16"):
     losses = {name: np.empty((N_SEEDS, len(SIZES), len(TEACHERS))) for name in KERNELS}
     for seed in range(N_SEEDS):
         streams = Streams(seed).child(*setting.encode())
-        x = tasks.points(setting, SIZES[-1] + N_TEST, streams)
-        y = tasks.values(TEACHERS, x, streams)
+        x = parse_source(setting).inputs(SIZES[-1] + N_TEST, streams)
+        y = standardized_values([parse_target(t) for t in TEACHERS], x, streams)
         test, pool = slice(N_TEST), slice(N_TEST, None)
         for name, kernel in KERNELS.items():
             curve = nested_curve(kernel, x[pool], y[pool], x[test], SIZES)

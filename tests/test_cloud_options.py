@@ -194,10 +194,10 @@ def test_exponents_are_claimed_where_clusters_are_apart():
 
 
 def test_no_set_has_more_dimensions_than_its_space():
-    from percolaw.experiments.tasks import dimension
+    from percolaw.datasets.sources import FiniteCluster, InfiniteCluster
 
     for d, told in ((1, 1), (3, 3), (4, 4), (16, 4)):
-        assert dimension(f"cluster d = {d}") == dimension(f"finite cluster d = {d}") == told
+        assert InfiniteCluster(d).dimension == FiniteCluster(d).dimension == told
         assert pl.make_cluster(5, d).truth["dimension"] == told
         assert pl.make_distribution(5, d, n_clusters=2).truth["dimension"] == told
 

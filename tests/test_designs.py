@@ -88,6 +88,19 @@ def test_farthest_first_is_farthest_at_every_step(name):
     assert nearest[drawn[30:]].max() < nearest.max() or nearest[drawn[30]] < nearest.max()
 
 
+def test_farthest_points_are_farthest_at_every_step():
+    points = np.random.default_rng(3).standard_normal((80, 3)).astype(np.float32)
+    order = designs.farthest_points(points, 30)
+    assert order[0] == 0
+    between = np.linalg.norm(points[:, None] - points[None], axis=2)
+    for k in range(1, order.size):
+        nearest = between[order[:k]].min(axis=0)
+        assert nearest[order[k]] == pytest.approx(nearest.max())
+    assert np.unique(order).size == order.size
+    with pytest.raises(ValueError, match="n must be in"):
+        designs.farthest_points(points, 81)
+
+
 def test_tree_and_its_graph_have_one_design():
     tree = CLUSTERS["tree"]()
     first, second = (

@@ -740,11 +740,16 @@ SHAPES = Dimension(
 ESTIMATORS = ("one", "two", "three")
 
 
+def truths(e):
+    """Dimension of every shape by its name."""
+    return {shape.name: shape.truth for shape in e.settings()}
+
+
 def made_rows(value, interval, e=SHAPES):
     """Rows as `measure` returns them; value and interval are functions of (truth, estimator, seed)."""
     rows = []
     for cell in e.cells():
-        truth = e.settings()[cell["shape"]]
+        truth = truths(e)[cell["shape"]]
         for i, name in enumerate(ESTIMATORS):
             found = value(truth or 3.0, i, cell["seed"])
             row = {
@@ -771,17 +776,17 @@ def inside(truth, i, cell):
 def test_exact_estimates_agree():
     e = SHAPES
     assert len({str(c) for c in e.cells()}) == len(e.cells())
-    assert e.settings()["sphere 2 x cube 2"] == 4.0
+    assert truths(e)["sphere 2 x cube 2"] == 4.0
     found = e.conclude(made_rows(lambda truth, i, seed: truth, inside))
     names = [c.name for c in found.claims]
     assert len(set(names)) == len(names)
     medians = [c for c in found.claims if "median of the estimators" in c.name]
     assert {c.verdict for c in medians} == {"agrees"}
-    known = {s: d for s, d in e.settings().items() if d is not None}
+    known = {s: d for s, d in truths(e).items() if d is not None}
     assert sorted(c.name.split(", 800")[0] for c in medians) == sorted(known)
     for claim in medians:
         assert claim.predicted == claim.measured == known[claim.name.split(", 800")[0]]
-    unknown = [s for s, d in e.settings().items() if d is None]
+    unknown = [s for s, d in truths(e).items() if d is None]
     assert len(unknown) == 2
     assert not [c for c in found.claims for s in unknown if c.name.startswith(s)]
     table = found.tables["table"]
@@ -820,7 +825,7 @@ def test_coverage_is_the_share_of_intervals_with_the_truth():
     rows = made_rows(lambda truth, i, seed: truth, interval)
     claims = SHAPES.conclude(rows).claims
     coverage = [c for c in claims if "share of stated intervals" in c.name]
-    truth = SHAPES.settings()
+    truth = truths(SHAPES)
     for name in ESTIMATORS:
         own = [c for c in coverage if c.name.startswith(f"{name}:")]
         shares = {}
@@ -848,11 +853,12 @@ def test_neighbours_are_averaged_over_seeds_of_the_largest_samples():
     for row in rows:
         if row["n"] == 400:
             row["by_neighbors"] = {"k": [2.0, 5.0], "ratio": [99, 99], "likelihood": [99, 99]}
-    for entry in SHAPES.conclude(rows).tables["neighbors"]:
-        truth = SHAPES.settings()[entry["shape"]] or 3.0
-        assert entry["k"] == [2.0, 5.0]
-        assert entry["ratio"] == [truth + 1.0, 1.0]
-        assert entry["likelihood"] == [1.0, truth + 1.0]
+    (plot,) = [p for p in SHAPES.conclude(rows).plots if p.id == "dimension-neighbors"]
+    assert len(plot.series) == 6
+    for one in plot.series:
+        truth = truths(SHAPES)[one.name] or 3.0
+        assert one.x == (2.0, 5.0)
+        assert one.y == (1.0, truth + 1.0)
 
 
 def test_samples_too_small_for_intervals():

@@ -20,12 +20,14 @@ from threadpoolctl import threadpool_limits
 
 from percolaw import checks
 from percolaw.covariance import JITTERS, Gaussian, Matern, NetworkGaussianProcess, NeuralTangent
+from percolaw.datasets.sources import Cube, InfiniteCluster, Manifold
 from percolaw.errors import ResourceError
-from percolaw.experiments.kernel_scaling import N_DRAWS, NETWORK, KernelScaling
-from percolaw.experiments.tasks import approximation_order, matern_name, teachers
+from percolaw.experiments.kernel_curves import last_decade
+from percolaw.experiments.kernel_scaling import NETWORK, KernelScaling
 from percolaw.experiments.teachers import Teachers
 from percolaw.learners.kernel import KernelRegression, nested_curve
 from percolaw.targets.linear import LinearTeacher
+from percolaw.targets.matern import MaternTeacher
 
 KERNELS = [
     Matern(0.5),
@@ -591,27 +593,17 @@ def test_no_test_points_are_refused_or_empty():
 # --- kernel-scaling: what it plans and what it concludes
 
 
-def test_approximation_order():
-    assert approximation_order("Matérn 0.5") == 1.0
-    assert approximation_order("Matérn 2.5") == 5.0
-    assert approximation_order("Matérn 1") == 2.0
-    for name in teachers(N_DRAWS):
-        assert approximation_order(name) == (3.0 if name.startswith("ReLU") else None)
-    assert {approximation_order(n) for n in ("linear", "Fourier")} == {None}
-
-
 def test_settings_and_cells():
     e = KernelScaling()
     settings = e.settings()
-    for name, big_d in settings.items():
-        kind, *rest = name.split()
-        if kind == "cluster":
-            assert big_d == 4.0
-        elif kind == "cube":
-            assert big_d == float(rest[-1])
+    for one in settings:
+        if isinstance(one, InfiniteCluster):
+            assert one.dimension == 4.0
+        elif isinstance(one, Cube):
+            assert one.dimension == one.side_dim
         else:
-            assert name == "sphere 2 x cube 1"
-            assert big_d == 3.0
+            assert one == Manifold((("sphere", 2), ("cube", 1)))
+            assert one.dimension == 3.0
     assert len(settings) == len(e.cluster_dims) + len(e.cube_dims) + 1
     cells = e.cells()
     assert len({tuple(sorted(c.items())) for c in cells}) == len(cells)
@@ -620,7 +612,7 @@ def test_settings_and_cells():
     assert (sizes[0], sizes[-1]) == (e.smallest, e.largest)
     assert np.all(np.diff(sizes) > 0)
     for given, message in (
-        ({"teacher_settings": ("cube 44",)}, "unknown teacher_settings.*Did you mean 'cube 4'"),
+        ({"teacher_settings": (Cube(44),)}, "unknown teacher_settings.*Did you mean 'cube 4'"),
         ({"largest": 200}, "largest"),
         ({"smoothness": (0.0,)}, "smoothness"),
         ({"n_seeds": 0}, "n_seeds"),
@@ -633,8 +625,8 @@ def test_points_are_those_of_the_setting():
     from percolaw.rng import Streams
 
     e = KernelScaling(largest=300, n_test=100)
-    for name, width in (("cube 3", 3), ("cluster d = 8", 8), ("sphere 2 x cube 1", 4)):
-        train, test = e._points(name, Streams(1))
+    for source, width in ((Cube(3), 3), (InfiniteCluster(8), 8), (Manifold(), 4)):
+        train, test = e.points(source, Streams(1))
         assert train.shape == (300, width)
         assert test.shape == (100, width)
         both = np.concatenate([train, test])
@@ -651,13 +643,13 @@ def test_expected_losses_are_dense_posterior_variances():
         n_sizes=4,
         cube_dims=(2,),
         cluster_dims=(),
-        teacher_settings=("cube 2",),
+        teacher_settings=(Cube(2),),
         smoothness=(0.5, 1.5),
     )
     cell = {"kind": "expected", "points": "cube 2", "seed": 1}
     rows = e.measure(cell)
     assert [r["nu"] for r in rows] == [0.5, 1.5]
-    train, test = e._points("cube 2", Streams(1).child(*b"cube 2"))
+    train, test = e.points(Cube(2), Streams(1).child(*b"cube 2"))
     for row in rows:
         for n, loss in zip(e.sizes(), row["loss"], strict=True):
             x = train[:n]
@@ -673,27 +665,28 @@ def power_law(e, exponent, last=1e-6):
 def made_rows(e, factor=1.0, ratio=1.0):
     """Rows as `measure` returns them, every curve an exact power law times `factor` in exponent."""
     rows = []
+    dimension = {one.word: one.dimension for one in e.settings()}
     for cell in e.cells():
-        big_d = e.settings()[cell["points"]]
+        big_d = dimension[cell["points"]]
         if cell["kind"] == "expected":
             rows += [
                 {**cell, "nu": nu, "loss": power_law(e, factor * 2 * nu / big_d), "jitter": 0.0}
                 for nu in e.smoothness
             ]
             continue
-        for name in [*teachers(N_DRAWS), *(matern_name(nu) for nu in e.smoothness)]:
-            order = approximation_order(name)
-            order = 10.0 if order is None else min(order, big_d + 2.0)
+        orders = {name: teacher.approximation_order for name, teacher in e.teachers().items()}
+        for name, order in orders.items():
+            order = 10.0 if math.isinf(order) else min(order, big_d + 2.0)
             loss = power_law(e, factor * order / big_d)
             rows.append({**cell, "teacher": name, "student": NETWORK, "loss": loss})
         for nu in e.smoothness:
             loss = (ratio * np.array(power_law(e, factor * 2 * nu / big_d))).tolist()
-            name = matern_name(nu)
+            name = MaternTeacher(nu).word
             rows.append({**cell, "teacher": name, "student": f"{name} kernel", "loss": loss})
     return rows
 
 
-EVERYTHING = KernelScaling(n_seeds=3, teacher_settings=("cluster d = 16", "cube 4", "cube 2"))
+EVERYTHING = KernelScaling(n_seeds=3, teacher_settings=(InfiniteCluster(16), Cube(4), Cube(2)))
 
 
 def test_exact_power_laws_agree():
@@ -706,8 +699,13 @@ def test_exact_power_laws_agree():
     for claim in found.claims:
         assert claim.measured == pytest.approx(claim.predicted, rel=1e-9)
         assert claim.interval == pytest.approx((claim.measured,) * 2, rel=1e-6)
-    for curve in found.tables["curves"]:
-        assert curve["predicted"] == 2 * curve["nu"] / curve["dimension"]
+    (exponents,) = (p for p in found.plots if p.id == "kernel-scaling-exponents")
+    laws = {one.name: one for one in exponents.series}
+    assert len(laws) == 2 * len(EVERYTHING.settings())
+    for one in laws.values():
+        if one.kind == "measured":
+            assert one.y == pytest.approx(laws[one.prediction].y)
+            assert laws[one.prediction].y == pytest.approx(np.array(one.x) * one.y[0])
     # At the edge of the data a tangent kernel gives at most D + 2, here 4 of the teacher's 5.
     capped = [c for c in found.claims if c.name.startswith("cube 2, Matérn 2.5, infinitely")]
     assert [c.predicted for c in capped] == [4.0 / 2.0]
@@ -748,19 +746,22 @@ def curve_rows(losses, **more):
     return [{"loss": np.asarray(loss).tolist(), **more} for loss in losses]
 
 
+def fitted(e, losses, **more):
+    return last_decade(e.curve(curve_rows(losses, **more)))
+
+
 def test_window_is_the_last_decade():
     e = KernelScaling()
     n = e.sizes().astype(float)
     low = n[n <= n[-1] / 10][-1]
     # Another slope before the window does not count; the same before and after it does.
     loss = np.where(n < low, low**-0.5 * (n / low) ** -2.0, n**-0.5)
-    found = e._curve(e.sizes(), curve_rows([loss, 2 * loss, 3 * loss]), 0.5)
-    assert found["window"] == (low, n[-1])
-    assert found["exponent"] == pytest.approx(0.5, abs=1e-12)
-    assert found["mean"] == pytest.approx((2 * loss).tolist())
+    found = fitted(e, [loss, 2 * loss, 3 * loss])
+    assert found.window == (low, n[-1])
+    assert found.exponent == pytest.approx(0.5, abs=1e-12)
     one_more = n[np.flatnonzero(n == low)[0] + 1]
     bent = np.where(n < one_more, one_more**-0.5 * (n / one_more) ** -2.0, n**-0.5)
-    assert e._curve(e.sizes(), curve_rows([bent] * 3), 0.5)["exponent"] > 0.51
+    assert fitted(e, [bent] * 3).exponent > 0.51
 
 
 def test_losses_below_the_floor_are_left_out():
@@ -769,41 +770,37 @@ def test_losses_below_the_floor_are_left_out():
     for stop in range(12, n.size + 1):
         loss = 1e-5 * (n / n[stop - 1]) ** -1.5
         loss[stop:] = 1e-12  # rounding
-        found = e._curve(e.sizes(), curve_rows([loss] * 3), 1.5)
+        found = fitted(e, [loss] * 3)
         if n[stop - 1] < 10 * n[0]:
-            assert found["exponent"] is found["window"] is None
+            assert found is None
             continue
         low = n[n <= n[stop - 1] / 10][-1]
-        assert found["window"] == (low, n[stop - 1])
-        assert found["exponent"] == pytest.approx(1.5, abs=1e-10)
+        assert found.window == (low, n[stop - 1])
+        assert found.exponent == pytest.approx(1.5, abs=1e-10)
         # A last size that is back above the floor does not bring the others back.
         loss[-1] = 1.0 if stop < n.size - 1 else loss[-1]
-        again = e._curve(e.sizes(), curve_rows([loss] * 3), 1.5)
-        assert again["window"] == found["window"]
+        assert fitted(e, [loss] * 3).window == found.window
 
 
 def test_jitter_raises_the_floor():
     e = KernelScaling()
     n = e.sizes().astype(float)
     loss = 1e-6 * (n / n[-1]) ** -1.0
-    free = e._curve(e.sizes(), curve_rows([loss] * 3, jitter=0.0), 1.0)
-    assert free["window"][1] == n[-1]
+    assert fitted(e, [loss] * 3, jitter=0.0).window[1] == n[-1]
     rows = curve_rows([loss] * 3, jitter=0.0)
     rows[1]["jitter"] = 3e-9  # 1000 of it is above the last losses
-    shaky = e._curve(e.sizes(), rows, 1.0)
-    assert shaky["window"][1] == n[loss > 3e-6][-1]
+    assert last_decade(e.curve(rows)).window[1] == n[loss > 3e-6][-1]
 
 
 @pytest.mark.parametrize("above", [0, 1, 2, 5])
 def test_less_than_a_decade_above_the_floor_is_inconclusive(above):
-    e = KernelScaling()
+    e = KernelScaling(n_seeds=3, teacher_settings=())
     loss = np.full(e.sizes().size, 1e-15)
     loss[:above] = 1e-3
-    curve = e._curve(e.sizes(), curve_rows([loss] * 3), 2.0)
-    assert curve["exponent"] is None
-    claim = e._claim("x", curve)
-    assert claim.verdict == "inconclusive"
-    assert "1e-09" in claim.note
+    rows = [row | {"loss": loss.tolist()} for row in made_rows(e)]
+    for claim in e.conclude(rows).claims:
+        assert claim.verdict == "inconclusive"
+        assert "1e-09" in claim.note
 
 
 def test_two_seeds_are_inconclusive():
@@ -815,8 +812,7 @@ def test_two_seeds_are_inconclusive():
 def test_window_of_sizes_off_a_round_decade():
     e = KernelScaling(largest=10_009, n_sizes=54)
     assert 1001 in e.sizes()
-    curve = e._curve(e.sizes(), curve_rows([power_law(e, 1.0)] * 3), 1.0)
-    assert curve["exponent"] == pytest.approx(1.0)
+    assert fitted(e, [power_law(e, 1.0)] * 3).exponent == pytest.approx(1.0)
 
 
 def test_smoothness_of_many_digits():
@@ -892,7 +888,15 @@ def test_conclusion_about_teachers():
     assert set(table) == set(TEACHERS.families())
     assert table["linear"]["passed"] == 0.0, "a linear teacher is above the threshold"
     assert table["ReLU 4 x 10"]["passed"] == 1.0
-    assert found.tables["budget_widths"] == {str(d): TEACHERS.budget_width(d) for d in (1, 2, 4, 8)}
+    widths = {d: TEACHERS.budget_width(d) for d in (1, 2, 4, 8)}
+    shown = set(found.tables["shown"])
+    assert {name for name in shown if name.startswith("ReLU")} == {
+        f"ReLU {d} x {w}{end}" for d, w in widths.items() for end in ("", ", no biases")
+    }
+    plots = {p.id: p for p in found.plots}
+    for one in plots["teachers-budget"].series:
+        assert one.x == (1.0, 2.0, 4.0, 8.0)
+    assert [one.name for one in plots["teachers-score"].series] == ["depth 1", "depth 4"]
 
 
 @pytest.mark.parametrize(

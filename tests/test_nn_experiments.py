@@ -24,22 +24,22 @@ pytest.importorskip("torch")
 import percolaw
 from percolaw import checks, cli
 from percolaw.cli import experiments as commands
-from percolaw.dimension.mle import MLE
-from percolaw.dimension.two_nn import TwoNN
+from percolaw.datasets.sources import SITES_PER_POINT, Cube, FiniteCluster, parse_source
 from percolaw.errors import MissingExtraError, ResourceError, RunError
 from percolaw.experiments import effective_dof as freedom
-from percolaw.experiments import neural, tasks
+from percolaw.experiments import neural
 from percolaw.experiments import nn_model_scaling as neural_model
 from percolaw.experiments.base import (
     SCRATCH,
     Conclusion,
     Preset,
     canonical_json,
-    config_dict,
+    from_config,
     missing_extra,
     preset,
 )
 from percolaw.experiments.effective_dof import EffectiveDof, matched_smoother
+from percolaw.experiments.fields import judged
 from percolaw.experiments.layer_dimension import MEDIAN, TWO_NN, LayerDimension
 from percolaw.experiments.neural import WIDE
 from percolaw.experiments.nn_data_scaling import NnDataScaling
@@ -54,10 +54,38 @@ from percolaw.rng import Streams
 from percolaw.runs.code import experiment_code
 from percolaw.runs.executor import measure_unit
 from percolaw.runs.store import strict_json
+from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
+from percolaw.targets.families import parse_target, standardized_values
+from percolaw.targets.matern import MaternTeacher
 
 NETWORKS = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
 SIZES = [30, 100, 300, 1000, 3000]
+
+
+def sources(*words):
+    return tuple(map(parse_source, words))
+
+
+def targets(*words):
+    return tuple(map(parse_target, words))
+
+
+def curves_of(conclusion):
+    """Learning curves of networks as they are shown, by points and teacher."""
+    return {
+        (plot.title.split(" (D = ")[0], one.name): one
+        for plot in conclusion.plots
+        if plot.figure.endswith("-curves")
+        for one in plot.series
+        if one.kind == "measured"
+    }
+
+
+def fit_of(series):
+    """Exponent and window of the fit kept with a curve; None without one."""
+    found = [(s.measured, s.window) for s in series.stored if s.window is not None]
+    return found[0] if found else None
 
 
 def claim_with(conclusion, text):
@@ -99,51 +127,51 @@ def doubled_rows(gaps, seed=0):
     return [trained_row(seed, n**-0.5 / (1 + gap), n=n) for n, gap in gaps.items()]
 
 
-def gathered(rows, gaps, tolerance=0.1):
-    return neural.gather(rows, doubled_rows(gaps), "n", SIZES, tolerance)
+def curve_of(rows, gaps, allowed=0.1):
+    return neural.learning_curve(rows, doubled_rows(gaps), "n", allowed)
 
 
 def test_everything_converged():
-    found = gathered(law_rows(), {300: 0.01, 3000: 0.05})
-    assert found["converged"].tolist() == [True] * 5
+    rows, doubled = law_rows(), doubled_rows({300: 0.01, 3000: 0.05})
+    found = neural.learning_curve(rows, doubled, "n", 0.1)
+    assert found.usable.tolist() == [True] * 5
+    assert found.size.tolist() == SIZES
     expected = [[n**-0.5 * (1 + 0.01 * seed) for n in SIZES] for seed in range(5)]
-    np.testing.assert_array_equal(found["loss"], expected)
-    assert found["plateau"].tolist() == [1.0] * 5
-    np.testing.assert_allclose(found["gap"], [np.nan, np.nan, 0.01, np.nan, 0.05])
+    np.testing.assert_array_equal(found.loss, expected)
+    gaps = neural.gaps(rows, doubled, "n")
+    np.testing.assert_allclose(gaps, [np.nan, np.nan, 0.01, np.nan, 0.05])
 
 
 def test_rows_may_come_in_any_order():
     rows, doubled = law_rows(diverged={(2, 300)}), doubled_rows({300: 0.2, 3000: 0.0})
-    first = neural.gather(rows, doubled, "n", SIZES, 0.1)
-    again = neural.gather(rows[::-1], doubled[::-1], "n", SIZES, 0.1)
-    for key, value in first.items():
-        np.testing.assert_array_equal(value, again[key])
+    first = neural.learning_curve(rows, doubled, "n", 0.1)
+    again = neural.learning_curve(rows[::-1], doubled[::-1], "n", 0.1)
+    for key in ("size", "loss", "usable"):
+        np.testing.assert_array_equal(getattr(first, key), getattr(again, key))
 
 
 def test_diverged_students_enter_no_average():
     rows = law_rows(diverged={(4, 300)})
-    found = gathered(rows, {300: 0.0, 3000: 0.0})
-    assert np.isnan(found["loss"][4, 2])
-    assert np.isfinite(found["loss"]).sum() == 24
-    mean = neural.summary(found, None, None)["mean"]
+    found = curve_of(rows, {300: 0.0, 3000: 0.0})
+    assert np.isnan(found.loss[4, 2])
+    assert np.isfinite(found.loss).sum() == 24
     others = [300**-0.5 * (1 + 0.01 * seed) for seed in range(4)]
-    assert mean[2] == pytest.approx(np.exp(np.mean(np.log(others))), rel=1e-12)
-    assert found["plateau"][2] == 1.0, "the share is of those that did not diverge"
-    assert neural.rough_exponent(SIZES, found["loss"]) == pytest.approx(0.5, abs=0.01)
+    assert found.mean()[2] == pytest.approx(np.exp(np.mean(np.log(others))), rel=1e-12)
+    assert neural.rough_exponent(found) == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize(("n_seeds", "n_bad"), [(5, 1), (10, 2), (15, 3), (5, 2), (10, 3), (3, 1)])
 def test_share_that_must_not_diverge(n_seeds, n_bad):
     bad = {(seed, 300) for seed in range(n_seeds - n_bad, n_seeds)}
-    found = gathered(law_rows(n_seeds, diverged=bad), {300: 0.0, 3000: 0.0})
+    found = curve_of(law_rows(n_seeds, diverged=bad), {300: 0.0, 3000: 0.0})
     enough = n_seeds - n_bad >= neural.LEAST_FINITE * n_seeds - 1e-9
-    assert found["converged"].tolist() == [True, True, enough, True, True]
+    assert found.usable.tolist() == [True, True, enough, True, True]
 
 
 def test_a_student_that_is_missing_counts_as_diverged():
     rows = [r for r in law_rows() if (r["n"], r["seed"]) not in {(300, 3), (300, 4)}]
-    found = gathered(rows, {300: 0.0, 3000: 0.0})
-    assert found["converged"].tolist() == [True, True, False, True, True]
+    found = curve_of(rows, {300: 0.0, 3000: 0.0})
+    assert found.usable.tolist() == [True, True, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -160,31 +188,30 @@ def test_a_student_that_is_missing_counts_as_diverged():
     ],
 )
 def test_gap_of_this_or_the_next_larger_size_decides(gaps, expected):
-    assert gathered(law_rows(), gaps)["converged"].tolist() == expected
+    assert curve_of(law_rows(), gaps).usable.tolist() == expected
 
 
 def test_gap_tolerance():
     for tolerance, expected in ((0.049, False), (0.051, True)):
-        found = gathered(law_rows(), {3000: 0.05}, tolerance)
-        assert found["converged"].tolist() == [expected] * 5
+        found = curve_of(law_rows(), {3000: 0.05}, tolerance)
+        assert found.usable.tolist() == [expected] * 5
 
 
 @pytest.mark.parametrize("shift", [0.01, 0.1, 0.5])
 @pytest.mark.parametrize("first", [30, 300])
 def test_allowed_gap_moves_an_exponent_by_half_the_shift(shift, first):
-    allowed = neural.allowed_gap(SIZES, first, shift)
+    allowed = neural.allowed_gap(SIZES[-1], first, shift)
     ends = np.array([first, 3000.0])
     loss = ends**-0.5
     moved = loss / [1.0, 1.0 + allowed]
     slope = -np.diff(np.log(moved)) / np.diff(np.log(ends))
     assert slope[0] == pytest.approx(0.5 + 0.5 * shift)
-    assert neural.allowed_gap(SIZES, first, 0.0) == 0.0
+    assert neural.allowed_gap(SIZES[-1], first, 0.0) == 0.0
     # So a gap that is allowed leaves the fit over all sizes within the shift.
     full = power(0.5, scatter=0.0)
-    use = np.array(SIZES) >= first
     full[:, -1] /= 1.0 + allowed
-    if use.sum() >= 3:
-        assert abs(neural.exponent(SIZES, full, use, first).exponent - 0.5) < shift
+    line = LearningCurve(np.array(SIZES), full).fit((first, math.inf))
+    assert line is None or abs(line.exponent - 0.5) < shift
 
 
 @pytest.mark.parametrize("e", ["data", "model"])
@@ -198,19 +225,18 @@ def test_convergence_is_judged_by_what_it_does_to_the_exponent(e):
     ):
         allowed = (max(sizes) / e.fit_from) ** (0.5 * e.tolerance * exponent) - 1
         for gap, expected in ((0.98 * allowed, True), (1.02 * allowed, False)):
-            curves = e.conclude(made(e, gap=gap)).tables["curves"]
-            (curve,) = [c for c in curves if (c["points"], c["teacher"]) == (name, teacher)]
-            assert curve["converged"] == [expected] * len(sizes)
+            curve = curves_of(e.conclude(made(e, gap=gap)))[name, teacher]
+            assert curve.usable == (expected,) * len(sizes)
 
 
 def test_a_doubled_budget_that_diverged_decides_nothing():
     doubled = [*doubled_rows({300: 0.0}), trained_row(0, None, n=3000)]
-    found = neural.gather(law_rows(), doubled, "n", SIZES, 0.1)
-    assert found["converged"].tolist() == [True, True, True, False, False]
+    found = neural.learning_curve(law_rows(), doubled, "n", 0.1)
+    assert found.usable.tolist() == [True, True, True, False, False]
     # Nor does one beside a student that diverged.
     rows = law_rows(diverged={(0, 3000)})
-    found = neural.gather(rows, doubled_rows({300: 0.0, 3000: 0.0}), "n", SIZES, 0.1)
-    assert found["converged"].tolist() == [True, True, True, False, False]
+    found = curve_of(rows, {300: 0.0, 3000: 0.0})
+    assert found.usable.tolist() == [True, True, True, False, False]
 
 
 def test_gap_is_of_the_validation_loss():
@@ -218,7 +244,7 @@ def test_gap_is_of_the_validation_loss():
     doubled = doubled_rows({300: 0.0, 3000: 0.0})
     for row in doubled:
         row["loss"] = 0.1 * row["loss"]
-    assert neural.gather(rows, doubled, "n", SIZES, 0.1)["converged"].all()
+    assert neural.learning_curve(rows, doubled, "n", 0.1).usable.all()
 
 
 # --- exponents -------------------------------------------------------------------------------------
@@ -230,112 +256,24 @@ def power(exponent, sizes=SIZES, n_seeds=5, scatter=0.02):
     return np.array(sizes) ** -exponent * np.exp(scatter * rng.standard_normal(shape))
 
 
-YES = np.ones(len(SIZES), dtype=bool)
-
-
-@pytest.mark.parametrize("exponent", [0.2, 0.75, 1.5])
-def test_exponent_of_a_power_law(exponent):
-    line = neural.exponent(SIZES, power(exponent), YES, 30)
-    assert line.exponent == pytest.approx(exponent, abs=0.02)
-    assert line.interval[0] <= exponent <= line.interval[1]
-    assert line.interval[1] - line.interval[0] < 0.05
-    assert (line.window, line.n_seeds, line.n_sizes) == ((30.0, 3000.0), 5, 5)
-    exact = neural.exponent(SIZES, power(exponent, scatter=0.0), YES, 30)
-    assert exact.exponent == pytest.approx(exponent, rel=1e-12)
-
-
-def test_less_than_a_decade_is_no_exponent():
-    sizes = [100, 200, 400, 800, 999]
-    assert neural.exponent(sizes, power(0.5, sizes), YES, 30) is None
-    sizes[-1] = 1000
-    assert neural.exponent(sizes, power(0.5, sizes), YES, 30) is not None
-    assert neural.exponent(sizes, power(0.5, sizes), YES, 101) is None, "from 200 on"
-    assert neural.exponent([100, 3000], power(0.5, [100, 3000]), YES[:2], 30) is None, "two sizes"
-    assert neural.exponent(SIZES, power(0.5), ~YES, 30) is None
-    use = np.array([True, True, False, True, False])
-    assert neural.exponent(SIZES, power(0.5), use, 100) is None
-    assert neural.exponent(SIZES, power(0.5), use, 30).window == (30.0, 1000.0)
-    assert neural.exponent(SIZES, np.full((5, 5), np.nan), YES, 30) is None
-
-
-@pytest.mark.parametrize("wild", [1e6, 1e-6, np.nan])
-def test_sizes_that_did_not_converge_do_not_matter(wild):
-    use = np.array([True, True, False, True, True])
-    loss = power(0.5)
-    before = neural.exponent(SIZES, loss, use, 30)
-    loss[:, 2] = wild
-    assert neural.exponent(SIZES, loss, use, 30) == before
-    spoilt = neural.exponent(SIZES, loss, YES, 30)
-    assert spoilt is None or spoilt != before
-
-
-def test_sizes_below_the_first_do_not_matter():
-    loss = power(0.5)
-    before = neural.exponent(SIZES, loss, YES, 100)
-    assert before.window == (100.0, 3000.0)
-    loss[:, 0] = 1e9
-    assert neural.exponent(SIZES, loss, YES, 100) == before
-    assert neural.exponent(SIZES, loss, YES, 30).exponent > 2
-
-
-def test_seeds_that_diverged_at_a_size_used_are_left_out_whole():
-    loss = power(0.5)
-    before = neural.exponent(SIZES, loss[:4], YES, 30)
-    loss[4] = 1e9
-    loss[4, 2] = np.nan
-    assert neural.exponent(SIZES, loss, YES, 30) == before
-    loss[4] = 1.0
-    loss[4, 0] = np.nan
-    assert neural.exponent(SIZES, loss, YES, 100).n_seeds == 5, "diverged below the window"
-
-
 def test_rough_exponent():
     loss = power(0.5, scatter=0.0)
-    assert neural.rough_exponent(SIZES, loss) == pytest.approx(0.5, rel=1e-12)
+    curve = LearningCurve(np.array(SIZES), loss)
+    assert neural.rough_exponent(curve) == pytest.approx(0.5, rel=1e-12)
     loss[1:, 2] = np.nan
     loss[:, 3] = np.nan
-    assert neural.rough_exponent(SIZES, loss) == pytest.approx(0.5, rel=1e-12)
+    assert neural.rough_exponent(curve) == pytest.approx(0.5, rel=1e-12)
     loss[:, 1:] = np.nan
-    assert neural.rough_exponent(SIZES, loss) == 0.0
-    assert neural.rough_exponent(SIZES, np.full((5, 5), np.nan)) == 0.0
+    assert neural.rough_exponent(curve) == 0.0
+    loss[:] = np.nan
+    assert neural.rough_exponent(curve) == 0.0
 
 
-def test_summary_is_plain():
-    rows = law_rows(diverged={(seed, 300) for seed in range(5)})
-    found = gathered(rows, {300: 0.0, 3000: 0.0})
-    line = neural.exponent(SIZES, found["loss"], found["converged"], 30)
-    curve = neural.summary(found, line, 0.5)
-    assert json.loads(json.dumps(curve, allow_nan=False)) == curve
-    assert curve["mean"][2] is curve["low"][2] is curve["high"][2] is curve["local"][2] is None
-    assert curve["plateau"][2] is None
-    assert curve["gap"] == [None, None, None, None, 0.0], "nothing to compare with at 300"
-    assert curve["converged"] == [True, True, False, True, True]
-    assert curve["exponent"] == line.exponent == pytest.approx(0.5)
-    assert curve["interval"] == list(line.interval)
-    assert curve["window"] == [30.0, 3000.0]
-    good = [0, 1, 3, 4]
-    assert [curve["local"][i] for i in good] == pytest.approx([0.5] * 4)
-    for i in good:
-        assert curve["low"][i] < curve["mean"][i] < curve["high"][i]
-    none = neural.summary(found, None, None)
-    assert (none["exponent"], none["window"], none["predicted"]) == (None, None, None)
-    assert none["interval"] == [None, None]
-    two = neural.summary(neural.gather(law_rows(2), [], "n", SIZES, 0.1), None, 0.5)
-    assert not any(two["converged"])
-    lone = neural.exponent(SIZES, power(0.5, n_seeds=2), YES, 30)
-    assert neural.summary(found, lone, 0.5)["interval"] == [None, None], "two seeds: infinite"
-    json.dumps(neural.summary(found, lone, 0.5), allow_nan=False)
-
-
-def test_claim_without_a_decade_is_inconclusive():
-    claim = neural.claim("name", "source", 0.5, None, 0.05, "why", 0.31)
-    assert (claim.verdict, claim.measured) == ("inconclusive", 0.31)
-    assert claim.note == "less than a decade of converged points; why"
-    line = neural.exponent(SIZES, power(0.5), YES, 30)
-    claim = neural.claim("name", "source", 0.5, line, 0.05, "", 7.0)
-    assert (claim.verdict, claim.measured) == ("agrees", line.exponent)
-    assert claim.note == "2.0 decades, 5 seeds"
-    assert neural.claim("name", "source", 0.7, line, 0.05, "why", 7.0).verdict == "disagrees"
+def test_what_is_said_of_a_fit():
+    assert neural.fit_note(None, "why") == "less than a decade of converged points; why"
+    assert neural.fit_note(None) == "less than a decade of converged points"
+    assert neural.fit_note(line_of(0.5)) == "1.5 decades, 5 seeds"
+    assert neural.fit_note(line_of(0.5), "why") == "1.5 decades, 5 seeds; why"
 
 
 # --- causes ----------------------------------------------------------------------------------------
@@ -419,7 +357,7 @@ CAUSES = {
 @pytest.mark.parametrize("name", CAUSES)
 def test_cause(name):
     line, wide, apart, local, expected = CAUSES[name]
-    found = neural.cause(0.5, line, wide, apart, local, 0.05)
+    found = neural.cause(0.5, line, wide, apart, np.array(local, dtype=float), 0.05)
     if not expected:
         assert found == ""
         return
@@ -428,7 +366,7 @@ def test_cause(name):
 
 @pytest.mark.parametrize("local", [[0.2, 0.3, 0.4], [0.2, 0.3, 0.4, 0.5]])
 def test_cause_does_not_say_that_few_sizes_stand_still(local):
-    found = neural.cause(0.5, line_of(0.3), line_of(0.3), line_of(0), local, 0.05)
+    found = neural.cause(0.5, line_of(0.3), line_of(0.3), line_of(0), np.array(local), 0.05)
     assert "does not move" not in found
 
 
@@ -441,15 +379,15 @@ DATA = NnDataScaling(
     n_sizes=7,
     fit_from=100,
     tolerance=0.1,
-    settings=("cluster d = 16", "cube 2"),
-    teachers=("ReLU 1 x 1000", "Matérn 0.5", "Fourier"),
-    teachers_elsewhere=("Matérn 0.5", "Matérn 2.5"),
+    settings=sources("cluster d = 16", "cube 2"),
+    teachers=targets("ReLU 1 x 1000", "Matérn 0.5", "Fourier"),
+    teachers_elsewhere=targets("Matérn 0.5", "Matérn 2.5"),
 )
 
 
 def predicted_data(points, teacher):
-    order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
-    return (2.0 if order is None else min(order, big_d + 2.0)) / big_d
+    big_d, order = parse_source(points).dimension, parse_target(teacher).approximation_order
+    return (2.0 if math.isinf(order) else min(order, big_d + 2.0)) / big_d
 
 
 def data_rows(e, factor=1.0, wide=1.0, common=0.0, own=0.01, gap=0.02, diverged=lambda *a: False):
@@ -493,14 +431,15 @@ def test_data_scaling_agrees_with_itself():
     # 5 of the teacher's Matérn 2.5, capped at D + 2 = 4.
     assert claim_with(found, "cube 2, Matérn 2.5: exponent c/D").predicted == 2.0
     assert claim_with(found, "cluster d = 16, ReLU 1 x 1000: exponent c/D").predicted == 0.75
-    curves = {(c["points"], c["teacher"]): c for c in found.tables["curves"]}
+    curves = curves_of(found)
     assert len(curves) == 5
     for (points, teacher), curve in curves.items():
-        assert curve["converged"] == [True] * 7
-        assert curve["window"] == [139.0, 3000.0] == curve["wide"]["window"]
-        if teacher != "Fourier":
-            assert curve["predicted"] == predicted_data(points, teacher)
-    assert curves["cluster d = 16", "Fourier"]["predicted"] is None
+        assert curve.usable == (True,) * 7
+        assert fit_of(curve)[1] == (139.0, 3000.0)
+        expected = None if teacher == "Fourier" else predicted_data(points, teacher)
+        assert curve.stored[0].predicted == expected
+    assert {tuple(c.about) for c in found.claims} == {("quantity", "source", "target", "learner")}
+    assert found.tables["gaps"][0]["gap"] == [None] * 3 + [0.02] + [None] * 2 + [0.02]
     json.dumps(found.tables, allow_nan=False)
 
 
@@ -545,10 +484,9 @@ def test_points_that_did_not_converge_are_optimisation():
         assert "optimisation: too few points converged" in claim.note
         assert claim.measured == pytest.approx(claim.predicted, abs=0.02), "the rough one"
         assert claim.interval == (-math.inf, math.inf)
-    for curve in found.tables["curves"]:
-        assert curve["exponent"] is curve["window"] is None
-        assert curve["wide"]["exponent"] is not None, "the limit has no optimiser"
-        assert not any(curve["converged"])
+    for curve in curves_of(found).values():
+        assert fit_of(curve) is None
+        assert not any(curve.usable)
 
 
 def test_a_size_at_which_all_diverged_is_hollow_and_not_fitted():
@@ -558,28 +496,26 @@ def test_a_size_at_which_all_diverged_is_hollow_and_not_fitted():
         return n == bad and teacher == "Matérn 0.5"
 
     rows = data_rows(DATA, diverged=diverged)
-    curves = DATA.conclude(rows).tables["curves"]
-    for curve in curves:
-        gone = curve["teacher"] == "Matérn 0.5"
-        assert curve["converged"] == [True] * 5 + [not gone, True]
-        assert (curve["mean"][5] is None) == gone
-        assert curve["exponent"] == pytest.approx(
-            predicted_data(curve["points"], curve["teacher"]), abs=0.03
-        )
-        assert curve["window"] == [139.0, 3000.0]
+    for (points, teacher), curve in curves_of(DATA.conclude(rows)).items():
+        gone = teacher == "Matérn 0.5"
+        assert curve.usable == (*[True] * 5, not gone, True)
+        assert (curve.y[5] is None) == gone
+        exponent, window = fit_of(curve)
+        assert exponent == pytest.approx(predicted_data(points, teacher), abs=0.03)
+        assert window == (139.0, 3000.0)
     # Three of five diverged: a value, which counts for nothing however wrong.
     some = data_rows(DATA, diverged=lambda seed, *a: diverged(seed, *a) and seed > 1)
     spoilt = copy.deepcopy(some)
     for row in spoilt:
         if row["n"] == bad and row["teacher"] == "Matérn 0.5" and row["loss"] is not None:
             row["loss"] = 1e3
-    for one, other in zip(
-        DATA.conclude(some).tables["curves"], DATA.conclude(spoilt).tables["curves"], strict=True
-    ):
-        assert one["exponent"] == other["exponent"]
-        if one["teacher"] == "Matérn 0.5":
-            assert one["converged"][5] is other["converged"][5] is False
-            assert other["mean"][5] == pytest.approx(1e3)
+    one, other = (curves_of(DATA.conclude(rows)) for rows in (some, spoilt))
+    for (points, teacher), curve in one.items():
+        same = other[points, teacher]
+        assert fit_of(curve) == fit_of(same)
+        if teacher == "Matérn 0.5":
+            assert curve.usable[5] is same.usable[5] is False
+            assert same.y[5] == pytest.approx(1e3)
 
 
 def test_conclude_is_pure_and_takes_rows_in_any_order():
@@ -588,9 +524,7 @@ def test_conclude_is_pure_and_takes_rows_in_any_order():
         first = e.conclude(rows)
         assert rows == before
         for again in (e.conclude(rows), e.conclude(rows[::-1])):
-            assert canonical_json([again.claims, again.tables]) == canonical_json(
-                [first.claims, first.tables]
-            )
+            assert canonical_json(again) == canonical_json(first)
 
 
 def test_scatter_common_to_network_and_limit_cancels():
@@ -640,8 +574,8 @@ MODEL = NnModelScaling(
     widths=(4, 6, 8, 12, 16, 24, 32, 48),
     fit_from=50,
     tolerance=0.15,
-    settings=("cluster d = 16", "cube 2"),
-    teachers=("ReLU 1 x 1000", "Matérn 0.5", "Fourier"),
+    settings=sources("cluster d = 16", "cube 2"),
+    teachers=targets("ReLU 1 x 1000", "Matérn 0.5", "Fourier"),
 )
 
 
@@ -649,11 +583,12 @@ def model_rows(e, factor=1.0, gap=0.02, diverged=lambda *a: False, last=1.0):
     rows = []
     for cell in e.cells():
         doubled = cell["kind"] == "doubled"
-        for width, teacher in itertools.product(
+        for width, target in itertools.product(
             e.doubled_widths() if doubled else e.widths, e.teachers
         ):
-            order, big_d = tasks.approximation_order(teacher), tasks.dimension(cell["points"])
-            exponent = factor * (2.0 if order is None else min(order, 4.0)) / big_d
+            order, big_d = target.approximation_order, parse_source(cell["points"]).dimension
+            exponent = factor * (2.0 if math.isinf(order) else min(order, 4.0)) / big_d
+            teacher = target.word
             noise = np.random.default_rng([*f"{cell['points']}{teacher}{width}".encode()])
             z = noise.standard_normal(100)[cell["seed"]]
             n = 3 * width**2
@@ -682,14 +617,14 @@ def test_model_scaling_is_held_against_the_prediction(factor):
     theirs = [c for c in found.claims if "exponent 4/D" in c.name]
     assert [c.predicted for c in theirs] == [1.0, 2.0]
     assert {c.verdict for c in theirs} == {"agrees" if factor > 1 else "disagrees"}
-    for curve in found.tables["curves"]:
-        assert curve["window"] == [108.0, 6912.0], "48 parameters are fewer than fit_from"
-        assert curve["sizes"] == [3 * w * w for w in MODEL.widths]
+    for curve in curves_of(found).values():
+        assert fit_of(curve)[1] == (108.0, 6912.0), "48 parameters are fewer than fit_from"
+        assert curve.x == tuple(3 * w * w for w in MODEL.widths)
     json.dumps(found.tables, allow_nan=False)
 
 
 def test_model_scaling_orders_are_capped_at_piecewise_linear():
-    e = NnModelScaling(settings=("cube 4",), teachers=("Matérn 2.5", "Matérn 1.5"))
+    e = NnModelScaling(settings=sources("cube 4"), teachers=targets("Matérn 2.5", "Matérn 1.5"))
     assert [c.predicted for c in e.conclude(model_rows(e)).claims] == [1.0, 0.75]
 
 
@@ -701,167 +636,48 @@ def test_model_scaling_leaves_out_what_did_not_converge():
         return width == 48 and teacher == "Matérn 0.5"
 
     e = dataclasses.replace(MODEL, fit_from=40)
-    for curve in e.conclude(model_rows(e, diverged=diverged)).tables["curves"]:
-        gone = curve["teacher"] == "Matérn 0.5"
+    for (_, teacher), curve in curves_of(e.conclude(model_rows(e, diverged=diverged))).items():
+        gone = teacher == "Matérn 0.5"
         # The doubled run at the largest width diverged too: nothing says that 24 and 32 converged.
-        expected = [True] * 5 + [False] * 3 if gone else [True] * 8
-        assert curve["converged"] == expected
-        assert curve["window"] == [48.0, 768.0 if gone else 6912.0]
+        assert curve.usable == ((*[True] * 5, *[False] * 3) if gone else (True,) * 8)
+        assert fit_of(curve)[1] == (48.0, 768.0 if gone else 6912.0)
     # One of five is left at the largest width: however wrong, it counts for nothing.
-    left = [
-        e.conclude(
-            model_rows(e, diverged=lambda s, w, t: diverged(s, w, t) and s != 1, last=last)
-        ).tables["curves"]
+    one, other = (
+        curves_of(
+            e.conclude(
+                model_rows(e, diverged=lambda s, w, t: diverged(s, w, t) and s != 1, last=last)
+            )
+        )
         for last in (1.0, 1e3)
-    ]
-    for one, other in zip(*left, strict=True):
-        assert one["exponent"] is not None
-        assert (one["exponent"] == other["exponent"]) == (one["teacher"] == "Matérn 0.5")
-        assert one["mean"] != other["mean"]
+    )
+    for key, curve in one.items():
+        assert (fit_of(curve) == fit_of(other[key])) == (key[1] == "Matérn 0.5")
+        assert curve.y != other[key].y
 
 
 def test_a_field_of_waves_is_fitted_while_many_waves_are_left():
     """Only of Matérn teachers; the rest of the curve counts, and the size itself is shown."""
-    least = neural_model.LEAST_WAVES / tasks.N_WAVES
-    e = dataclasses.replace(MODEL, fit_from=40, settings=("cube 2",))
+    least = neural_model.LEAST_WAVES / neural_model.N_WAVES
+    e = dataclasses.replace(MODEL, fit_from=40, settings=sources("cube 2"))
     at = [3 * w * w for w in e.widths]
-    curves = {c["teacher"]: c for c in e.conclude(model_rows(e)).tables["curves"]}
-    assert all(curves["Matérn 0.5"]["converged"])
-    assert min(curves["Matérn 0.5"]["mean"]) > least > min(curves["ReLU 1 x 1000"]["mean"])
-    assert all(curves["ReLU 1 x 1000"]["converged"])
+    curves = curves_of(e.conclude(model_rows(e)))
+    matern, relu = curves["cube 2", "Matérn 0.5"], curves["cube 2", "ReLU 1 x 1000"]
+    assert all(matern.usable)
+    assert min(matern.y) > least > min(relu.y)
+    assert all(relu.usable)
     rows = [r | {"loss": r["loss"] / 10} for r in model_rows(e)]
-    curves = {c["teacher"]: c for c in e.conclude(rows).tables["curves"]}
+    curves = curves_of(e.conclude(rows))
     expected = [(n / 48) ** -0.5 / 10 > least for n in at]
     assert expected == [True] * 5 + [False] * 3
-    assert curves["Matérn 0.5"]["converged"] == expected
-    assert all(v is not None for v in curves["Matérn 0.5"]["mean"])
-    assert all(curves["Fourier"]["converged"])
+    assert curves["cube 2", "Matérn 0.5"].usable == tuple(expected)
+    assert all(v is not None for v in curves["cube 2", "Matérn 0.5"].y)
+    assert all(curves["cube 2", "Fourier"].usable)
     # Of the mean of those that did not diverge.
     kept = model_rows(e, diverged=lambda s, w, t: s == 4 and w == 12)
-    (curve,) = [c for c in e.conclude(kept).tables["curves"] if c["teacher"] == "Matérn 0.5"]
-    assert all(curve["converged"])
+    assert all(curves_of(e.conclude(kept))["cube 2", "Matérn 0.5"].usable)
 
 
 # --- points and teachers ---------------------------------------------------------------------------
-
-POINTS = {
-    "cluster d = 16": (16, 4),
-    "finite cluster d = 16": (16, 4),
-    "cube 2": (2, 2),
-    "cube 4": (4, 4),
-    "masked cube 3": (20, 3),
-    "sphere 2 x cube 1": (4, 3),
-}
-
-
-@pytest.mark.parametrize("name", POINTS)
-def test_points_have_their_dimension(name):
-    columns, big_d = POINTS[name]
-    assert tasks.dimension(name) == big_d
-    x = tasks.points(name, 1500, Streams(1))
-    assert x.shape == (1500, columns)
-    assert np.isfinite(x).all()
-    assert len({row.tobytes() for row in x}) == 1500
-    for estimator in (TwoNN(5), MLE(5)):
-        assert estimator.fit(x).dimension == pytest.approx(big_d, abs=0.5)
-    if columns > big_d:  # points that fill their columns are told from these
-        cloud = np.random.default_rng(0).standard_normal((1500, columns))
-        assert TwoNN(5).fit(cloud).dimension > big_d + 0.5
-    np.testing.assert_allclose(x.mean(axis=0), 0.0, atol=1e-9)
-    assert np.mean(x**2) == pytest.approx(1.0, rel=1e-9)
-
-
-@pytest.mark.parametrize("name", ["cluster d = 8", "finite cluster d = 8", "cube 2"])
-def test_points_follow_their_streams(name):
-    first = tasks.points(name, 60, Streams(1))
-    np.testing.assert_array_equal(tasks.points(name, 60, Streams(1)), first)
-    other = tasks.points(name, 60, Streams(2))
-    assert not {row.tobytes() for row in other} & {row.tobytes() for row in first}
-
-
-def test_sites_of_a_finite_cluster():
-    name = "finite cluster d = 4"
-    first = tasks.points(name, 50, Streams(1))
-    np.testing.assert_array_equal(
-        tasks.points(name, 50, Streams(1), 50 * tasks.SITES_PER_POINT), first
-    )
-    other = tasks.points(name, 50, Streams(1), 500)
-    assert not {row.tobytes() for row in other} & {row.tobytes() for row in first}
-    every_site = tasks.points(name, 50, Streams(1), 50)
-    assert len({row.tobytes() for row in every_site}) == 50
-    with pytest.raises(ValueError):
-        tasks.points(name, 51, Streams(1), 50)
-
-
-@pytest.mark.parametrize("d", [1, 3, 20])
-def test_masked_cube(d):
-    x = tasks.points(f"masked cube {d}", 200, Streams(3))
-    assert x.shape == (200, 20)
-    constant = np.ptp(x, axis=0) == 0.0
-    assert constant.sum() == 20 - d
-    assert not constant[:d].any()
-    bare = tasks.points(f"cube {d}", 200, Streams(3))
-    np.testing.assert_allclose(x[:, :d], bare * math.sqrt(20 / d), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("", "cube", "cube 0", "cube -1", "cube 2.5", "cube x", "masked cube 21", "sphere 2"),
-        *("cluster", "cluster d = 0", "cluster d 16", "cluster d = 16 ", "cubes 2", "Cube 2"),
-        "sphere 2 x cube 2",
-    ],
-)
-def test_unknown_points_are_refused_with_the_list(name):
-    if name == "cluster d = 16 ":
-        assert tasks.dimension(name) == 4.0
-        return
-    with pytest.raises(ValueError, match=r"unknown points .*'cluster d = 16'.*'masked cube 4'"):
-        tasks.dimension(name)
-
-
-@pytest.mark.parametrize("name", ["", "ReLU", "linear 2", "Matérn", "Matérn x", "Matérn nan"])
-def test_unknown_teachers_are_refused_with_the_list(name):
-    with pytest.raises(ValueError, match=r"unknown teacher .*'linear'.*'Fourier' and 'Matérn 0.5'"):
-        tasks.matern_smoothness(name)
-    with pytest.raises(ValueError, match="unknown teacher"):
-        tasks.values((name,), np.eye(3), Streams(0))
-
-
-@pytest.mark.parametrize("nu", [0.01, 0.1, 1 / 3, 0.5, 1, 1.5, 2.5, math.pi, 12.0, 100.0])
-def test_smoothness_is_read_back(nu):
-    name = tasks.matern_name(nu)
-    assert tasks.matern_smoothness(name) == nu
-    assert tasks.approximation_order(name) == 2 * nu
-    assert "e" not in name.removeprefix("Matérn")
-
-
-@pytest.mark.parametrize("nu", [0.001, 1e3, -1.0])
-def test_smoothness_outside_the_range_is_refused(nu):
-    with pytest.raises(ValueError, match="unknown teacher"):
-        tasks.matern_smoothness(tasks.matern_name(nu))
-
-
-@pytest.mark.parametrize("everywhere", [False, True])
-def test_values(everywhere):
-    x = tasks.points("cube 3", 150, Streams(4))
-    names = (*tasks.teachers(), "Matérn 0.5", "Matérn 1.5")
-    y = tasks.values(names, x, Streams(5), everywhere=everywhere)
-    assert y.shape == (150, len(names))
-    np.testing.assert_allclose(y.mean(axis=0), 0.0, atol=1e-9)
-    np.testing.assert_allclose(y.std(axis=0), 1.0, rtol=1e-9)
-    again = tasks.values(names, x, Streams(5), everywhere=everywhere)
-    np.testing.assert_array_equal(again, y)
-    backwards = tasks.values(names[::-1], x, Streams(5), everywhere=everywhere)
-    np.testing.assert_array_equal(backwards[:, ::-1], y)
-    for j, name in enumerate(names):
-        alone = tasks.values((name,), x, Streams(5), everywhere=everywhere)
-        np.testing.assert_array_equal(alone[:, 0], y[:, j])
-    other = tasks.values(names, x, Streams(6), everywhere=everywhere)
-    share = np.abs(np.mean(other * y, axis=0))
-    assert (share < 0.98).all(), "another seed, another function"
-    assert (np.abs(np.corrcoef(y.T) - np.eye(len(names))) < 0.98).all(), "one function a name"
-
 
 # --- degrees of freedom ----------------------------------------------------------------------------
 
@@ -908,7 +724,7 @@ def test_limits_of_the_matched_smoother():
 
 LINEAR = EffectiveDof(
     n_seeds=1,
-    settings=("cube 2",),
+    settings=sources("cube 2"),
     sizes=(100,),
     widths=(8,),
     n_width=100,
@@ -936,7 +752,7 @@ def test_a_linear_student_has_as_many_degrees_of_freedom_as_parameters():
     # Random signs see the diagonal of a projection, and its other elements as noise of variance
     # 2 (3 - sum H_ii^2) / n_probes, exactly known here.
     streams = Streams(0).child(*b"cube 2")
-    x = tasks.points("cube 2", 100 + 2 * 50, streams)[100:]
+    x = Cube(2).inputs(100 + 2 * 50, streams)[100:]
     design = np.column_stack([x, np.ones(100)])
     hat = design @ np.linalg.pinv(design)
     signs = random_signs(100, 2, streams.child(1))
@@ -944,7 +760,7 @@ def test_a_linear_student_has_as_many_degrees_of_freedom_as_parameters():
     assert row["probes"] == pytest.approx(expected.tolist(), rel=1e-3)
     assert row["trace"] == pytest.approx(3.0, rel=1e-2)
     assert row["diverged"] is False
-    y = tasks.values(("Matérn 0.5",), tasks.points("cube 2", 200, streams), streams)[100:, 0]
+    y = standardized_values([MaternTeacher(0.5)], Cube(2).inputs(200, streams), streams)[100:, 0]
     assert row["train"] == pytest.approx(np.mean((y - hat @ y) ** 2), rel=1e-3)
 
 
@@ -960,7 +776,7 @@ def test_a_student_that_diverged_is_not_reported_as_measured():
 
 FREEDOM = EffectiveDof(
     n_seeds=4,
-    settings=("cube 2", "cube 20"),
+    settings=sources("cube 2", "cube 20"),
     sizes=(30, 100, 300, 1000),
     decays=(0.0, 1.0),
     dropouts=(0.0, 0.1),
@@ -974,8 +790,8 @@ def freedom_rows(e, factor=1.0, ratio=1.0, span=30.0, diverged=lambda row: False
     rng = np.random.default_rng(8)
     rows = []
     for cell in e.cells():
-        big_d = tasks.dimension(cell["points"])
-        exponent = factor * min(tasks.approximation_order(e.teacher), big_d + 2.0) / big_d
+        big_d = parse_source(cell["points"]).dimension
+        exponent = factor * min(e.teacher.approximation_order, big_d + 2.0) / big_d
         by_size = cell["kind"] == "sizes"
         plan = list(itertools.product(e.sizes, e.decays)) if by_size else [(e.n_width, 0.0)]
         for n, decay in plan:
@@ -1024,7 +840,7 @@ def of_seeds(*seeds):
     ("seeds", "verdict"), [((0,), "agrees"), ((0, 1), "inconclusive"), (range(5), "inconclusive")]
 )
 def test_seeds_that_diverged_are_left_out_of_degrees_of_freedom(seeds, verdict):
-    e = dataclasses.replace(FREEDOM, n_seeds=5, teacher="Matérn 2.5")  # c/D is capped
+    e = dataclasses.replace(FREEDOM, n_seeds=5, teacher=MaternTeacher(2.5))  # c/D is capped
     whole, found = (e.conclude(freedom_rows(e, diverged=of_seeds(*some))) for some in ((), seeds))
     for before, claim in zip(whole.claims, found.claims, strict=True):
         assert claim.name == before.name
@@ -1101,11 +917,11 @@ def test_best_rates_are_found_and_moves_judged():
         assert claim.measured == pytest.approx(1.0, abs=0.01)
         assert "best at 0.01, inside the range" in claim.note
     assert len([c for c in good if c.name.startswith("n = 30, width 64, muP: ")]) == 1
-    for curve in found.tables["curves"]:
-        at = RATES[int(np.argmin(curve["mean"]))]
-        expected = moving(curve["parametrization"], curve["width"], curve["n"])
-        assert abs(math.log10(at / expected)) < 0.3
-    json.dumps(found.tables, allow_nan=False)
+    for plot, kind in zip(found.plots, ("mup", "standard", "mup"), strict=True):
+        for one in plot.series[:-1]:
+            at = RATES[int(np.argmin(one.y))]
+            width = int(one.name.split()[-1]) if one.name.startswith("width") else TUNING.width
+            assert abs(math.log10(at / moving(kind, width, 0))) < 0.3
 
 
 @pytest.mark.parametrize("best", [0.004, 0.01, 0.0173])
@@ -1164,9 +980,9 @@ def test_a_chosen_rate_that_diverges_for_one_seed_disagrees():
     claim = claim_with(found, "width 160, n = 1000, muP")
     assert claim.verdict == "disagrees"
     assert math.isfinite(claim.measured)
-    curve = next(c for c in found.tables["curves"] if c["width"] == 160)
-    assert curve["mean"][RATES.index(0.01)] is None
-    assert [v is None for v in curve["mean"]].count(True) == 1
+    curve = next(one for one in found.plots[0].series if one.name == "width 160")
+    assert curve.y[RATES.index(0.01)] is None
+    assert [v is None for v in curve.y].count(True) == 1
     high = TUNING.conclude(tuning_rows(TUNING, diverged=lambda row: row["rate"] > 0.02))
     for claim in high.claims:
         if "over the best" in claim.name:
@@ -1198,7 +1014,7 @@ def test_a_search_without_widths_and_sizes():
     rows = tuning_rows(e)
     found = e.conclude(rows)
     assert found.claims == ()
-    assert found.tables["curves"] == []
+    assert found.plots == ()
     assert math.isfinite(e.validate(rows))
     one = dataclasses.replace(TUNING, widths=(16,), sizes=())
     assert len(one.conclude(tuning_rows(one)).claims) == 1, "one width moves nowhere"
@@ -1252,7 +1068,7 @@ def assert_no_leak(call):
         assert not validation & test
 
 
-SMALL = {"n_validation": 30, "n_test": 40, "settings": ("cluster d = 8",)}
+SMALL = {"n_validation": 30, "n_test": 40, "settings": sources("cluster d = 8")}
 
 
 def test_data_scaling_never_tests_on_what_it_trains_on(calls):
@@ -1262,7 +1078,7 @@ def test_data_scaling_never_tests_on_what_it_trains_on(calls):
         largest=100,
         n_sizes=4,
         fit_from=10,
-        teachers=("linear", "Matérn 0.5", "Matérn 1.5"),
+        teachers=targets("linear", "Matérn 0.5", "Matérn 1.5"),
         **SMALL,
     )
     cells = e.cells()
@@ -1291,7 +1107,7 @@ def test_data_scaling_never_tests_on_what_it_trains_on(calls):
     assert not {r.tobytes() for r in other.x} & {r.tobytes() for r in train.x}
     assert [s.seed for s in other.students] == [1] * 12
     # Rows are told apart as they were planned.
-    names = e.teachers
+    names = [target.word for target in e.teachers]
     assert [(r["teacher"], r["n"]) for r in found[0]] == list(itertools.product(names, e.sizes()))
     assert [(r["teacher"], r["n"]) for r in found[2]] == list(itertools.product(names, [46, 100]))
     assert [r["loss"] for r in found[0]] == pytest.approx(0.1 * np.arange(1, 13))
@@ -1305,7 +1121,12 @@ def test_the_limit_learns_from_the_same_rows(calls):
     from percolaw.learners.kernel import KernelRegression
 
     e = NnDataScaling(
-        smallest=10, largest=100, n_sizes=3, teachers=("Matérn 0.5", "Matérn 1.5"), depth=2, **SMALL
+        smallest=10,
+        largest=100,
+        n_sizes=3,
+        teachers=targets("Matérn 0.5", "Matérn 1.5"),
+        depth=2,
+        **SMALL,
     )
     rows = e.measure(e.cells()[0])
     (call,) = calls
@@ -1319,8 +1140,8 @@ def test_the_limit_learns_from_the_same_rows(calls):
 def test_layers_are_measured_on_points_that_no_student_saw(monkeypatch):
     e = LayerDimension(
         n_seeds=1,
-        settings=("cube 2",),
-        teachers=("linear",),
+        settings=sources("cube 2"),
+        teachers=targets("linear"),
         n_train=60,
         n_validation=20,
         n_points=400,
@@ -1353,8 +1174,8 @@ def test_layers_are_measured_on_points_that_no_student_saw(monkeypatch):
 
 
 FRESH = NnModelScaling(
-    settings=("cube 2",),
-    teachers=("linear", "Matérn 0.5"),
+    settings=sources("cube 2"),
+    teachers=targets("linear", "Matérn 0.5"),
     widths=(4, 5, 6),
     n_validation=10,
     n_test=10,
@@ -1395,7 +1216,11 @@ def test_endless_data_are_never_seen_twice(calls, training):
 )
 def test_inner_parameters_are_without_the_weights_of_coordinates(calls, architecture):
     e = dataclasses.replace(
-        FRESH, architecture=architecture, settings=("cluster d = 8",), widths=(8, 16, 24), depth=2
+        FRESH,
+        architecture=architecture,
+        settings=sources("cluster d = 8"),
+        widths=(8, 16, 24),
+        depth=2,
     )
     rows = e.measure(e.cells()[0])
     assert [r["width"] for r in rows] == [8, 8, 16, 16, 24, 24]
@@ -1410,16 +1235,18 @@ def test_inner_parameters_are_without_the_weights_of_coordinates(calls, architec
 
 def test_a_doubled_budget_is_on_as_large_a_cluster(calls, monkeypatch):
     """The same points of the same cluster: drawn for the doubled budget in either case."""
-    e = dataclasses.replace(FRESH, settings=("finite cluster d = 4",))
-    asked, real = [], tasks.points
+    e = dataclasses.replace(FRESH, settings=sources("finite cluster d = 4"))
+    asked, real = [], FiniteCluster.inputs
     monkeypatch.setattr(
-        tasks, "points", lambda *args: asked.append((args[1], args[3])) or real(*args)
+        FiniteCluster,
+        "inputs",
+        lambda self, n, rng: asked.append((n, self.n_sites)) or real(self, n, rng),
     )
     for cell in (e.cells()[0], e.cells()[-1]):
         e.measure(cell)
     (n, sites), (more, same) = asked
     assert n == more == 120 * 16 + 20
-    assert same == sites == tasks.SITES_PER_POINT * (60 * 16 + 20)
+    assert same == sites == SITES_PER_POINT * (60 * 16 + 20)
 
 
 @pytest.mark.parametrize("label", ["smoke", "laptop", "sharma-kaplan", "gpu"])
@@ -1444,7 +1271,7 @@ def test_the_loop_itself_takes_no_row_twice(monkeypatch):
         return out
 
     monkeypatch.setattr(RowOrder, "minibatches", spy)
-    e = dataclasses.replace(FRESH, widths=(4, 5, 6), teachers=("linear",))
+    e = dataclasses.replace(FRESH, widths=(4, 5, 6), teachers=targets("linear"))
     rows = e.measure(e.cells()[0])
     assert len(rows) == 3
     assert {r["stopped"] for r in rows} <= {"budget", "plateau"}
@@ -1808,39 +1635,30 @@ def test_a_source_sets_fields_of_its_own(label):
         assert {k: getattr(found, k) for k in fields} == fields
         assert dataclasses.replace(found, **{k: getattr(plain, k) for k in fields}) == plain
         assert found.depth == 2
-        assert all(s.startswith("masked cube") for s in found.settings)
+        assert found.settings == sources(*(f"masked cube {d}" for d in (2, 4, 6)))
         assert commands.member_config("spar2025", name, label) == plain
     data = commands.member_config("sharma-kaplan", "nn-data-scaling", label)
     for setting in data.settings:
-        assert data._teachers(setting) == ("ReLU 2 x 600, no biases", "Matérn 2.5")
+        assert data._teachers(setting) == targets("ReLU 2 x 600, no biases", "Matérn 2.5")
 
 
 # --- figures ---------------------------------------------------------------------------------------
 
 
-def record_of(e, conclusion):
-    """As a run stores it and a report reads it."""
-    made = {**config_dict(e), "claims": conclusion.claims, "tables": conclusion.tables}
-    return json.loads(json.dumps(strict_json(made), allow_nan=False))
-
-
 def drawn(e, conclusion, layout=False):
-    """Figures and plots; data of the page are finite numbers or null. A layout takes long."""
+    """Figures and plots of a record; data of the page are finite numbers or null. A layout takes long."""
     pytest.importorskip("matplotlib")
-    from percolaw.report.html import plot_data
+    from percolaw.report import draw
+    from percolaw.report.records import read_plots
     from percolaw.report.style import styled
 
-    record = record_of(e, conclusion)
-    name = EXPERIMENTS[e.name].split(":")[0]
-    module = importlib.import_module(f"percolaw.report.figures.{name}")
-    before = copy.deepcopy(record)
+    made = [dataclasses.asdict(plot) for plot in conclusion.plots]
+    plots = read_plots(json.loads(json.dumps(strict_json(made), allow_nan=False)))
+    assert plots == conclusion.plots
     with styled():
-        figures = module.draw(record)
+        figures = draw.figures(plots)
         for figure in figures.values() if layout else ():
             figure.draw_without_rendering()
-    plots = module.plots(record)
-    assert record == before
-    json.dumps([plot_data(plot) for plot in plots], allow_nan=False)
     assert len({plot.id for plot in plots}) == len(plots)
     return figures, plots
 
@@ -1849,7 +1667,7 @@ def marked(axis):
     """x of filled and of hollow markers."""
     filled, hollow = [], []
     for line in axis.get_lines():
-        if line.get_marker() not in ("None", None, ""):
+        if line.get_marker() not in ("None", None, "") and line.get_linestyle() == "None":
             where = hollow if line.get_markerfacecolor() == "white" else filled
             where += np.asarray(line.get_xdata()).tolist()
     return sorted(filled), sorted(hollow)
@@ -1876,34 +1694,52 @@ def test_figures_of_data_scaling(case):
             row["validation"] /= 1 + (gap(row["n"]) if callable(gap) else gap)
     conclusion = DATA.conclude(rows)
     figures, plots = drawn(DATA, conclusion, layout=case == "none converged")
+    assert list(figures) == [f"nn-data-scaling{end}" for end in ("", "-curves", "-over-wide")]
     sizes = DATA.sizes()
     n_good = {"all converged": 7, "none converged": 0, "some sizes": 4}[case]
     for points, n_curves in (("cluster d = 16", 3), ("cube 2", 2)):
         filled, hollow = marked(panel(figures["nn-data-scaling-curves"], points))
         assert filled == sorted(sizes[:n_good] * n_curves)
         assert hollow == sorted(sizes[n_good:] * n_curves)
-    assert [p.id for p in plots] == ["nn-data-scaling-cluster-d-16", "nn-data-scaling-cube-2"]
-    for plot in plots:
-        stored = [s for line in plot.series for s in line.stored]
-        assert {s.predicted for s in stored if s.verdict} == {
-            c["predicted"]
-            for c in conclusion.tables["curves"]
-            if c["points"] in plot.title and c["predicted"] is not None
-        }
+    ends = ("", "-cluster-d-16", "-cube-2", "-cluster-d-16-over-wide", "-cube-2-over-wide")
+    assert [p.id for p in plots] == [f"nn-data-scaling{end}" for end in ends]
+    for plot in plots[1:3]:
         assert (plot.window is not None) == (case == "all converged")
-        assert [s.kind for s in plot.series] == ["measured", "reference"] * (len(plot.series) // 2)
+        for one in plot.series:
+            if one.kind != "measured":
+                continue
+            claims = [c for c in conclusion.claims if f"{one.name}: exponent c/D" in c.name]
+            stored = [s for s in one.stored if s.verdict]
+            assert bool(stored) == bool(claims)
+            assert {s.predicted for s in stored} <= {c.predicted for c in claims}
+            assert one.y == tuple(
+                pytest.approx(v) for v in np.exp(np.log(losses_of(rows, plot, one)).mean(axis=0))
+            )
+        assert {s.kind for s in plot.series} >= {"measured", "reference"}
+    for plot in plots[3:]:
+        assert [s.stored[0].predicted for s in plot.series] == [0.0] * len(plot.series)
+
+
+def losses_of(rows, plot, series):
+    """Losses (seeds, sizes) of one curve of a plot."""
+    points = plot.title.split(" (D = ")[0]
+    own = [
+        r for r in rows if (r["points"], r["teacher"], r["kind"]) == (points, series.name, "train")
+    ]
+    return np.array([[r["loss"] for r in own if r["seed"] == seed] for seed in range(5)])
 
 
 def test_figures_where_whole_curves_diverged():
     rows = data_rows(DATA, diverged=lambda seed, n, teacher, doubled: teacher == "Matérn 0.5")
     conclusion = DATA.conclude(rows)
-    curves = [c for c in conclusion.tables["curves"] if c["teacher"] == "Matérn 0.5"]
-    assert all(c["mean"] == [None] * 7 and c["exponent"] is None for c in curves)
+    for (_, teacher), curve in curves_of(conclusion).items():
+        if teacher == "Matérn 0.5":
+            assert curve.y == (None,) * 7
+            assert fit_of(curve) is None
     drawn(DATA, conclusion)
     everything = DATA.conclude(data_rows(DATA, diverged=lambda *a: True))
     assert {c.verdict for c in everything.claims} == {"inconclusive"}
-    figures, _ = drawn(DATA, everything)
-    assert len(figures) == 2
+    drawn(DATA, everything, layout=True)
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2, 5])
@@ -1917,9 +1753,24 @@ def test_figures_of_model_scaling(gap, n_seeds):
         filled, hollow = marked(panel(figures["nn-model-scaling-curves"], points))
         assert (hollow if gap else filled) == sorted(sizes * 3)
         assert (filled if gap else hollow) == []
-    assert len(plots) == 2
+    assert len(plots) == 3
     verdicts = {c.verdict for c in exponents_of(conclusion)}
     assert verdicts == ({"agrees"} if n_seeds > 2 and not gap else {"inconclusive"})
+
+
+def test_exponents_stand_against_predicted_ones():
+    """Clusters full, cubes hollow, each near its prediction; the kernel's beside them."""
+    (plot,) = [p for p in DATA.conclude(data_rows(DATA)).plots if p.id == DATA.name]
+    by_name = {one.name: one for one in plot.series}
+    matern = by_name["Matérn 0.5"]
+    assert matern.x == pytest.approx([0.25, 0.5], rel=0.02)
+    assert matern.y == pytest.approx([0.25, 0.5], abs=0.02)
+    assert matern.usable == (True, False)
+    assert "Fourier" not in by_name
+    kernel = by_name["tangent kernel, unit biases (not their limit)"]
+    assert kernel.y == pytest.approx([0.75, 0.25, 0.5, 2.0])
+    nothing = DATA.conclude(data_rows(DATA, diverged=lambda *a: True)).plots[0]
+    assert [one.name for one in nothing.series] == ["measured = predicted"]
 
 
 @pytest.mark.parametrize(
@@ -1937,7 +1788,7 @@ def test_figures_of_tuning(fields, n_plots):
     figures, plots = drawn(
         e, e.conclude(tuning_rows(e, moving)), layout="widths" in fields and "sizes" in fields
     )
-    assert list(figures) == ["nn-tuning"]
+    assert list(figures) == ["nn-tuning"] * bool(n_plots)
     assert len(plots) == n_plots
 
 
@@ -1948,51 +1799,58 @@ def test_figures_where_everything_diverged(name):
     made = tuning_rows if e is TUNING else model_rows
     conclusion = e.conclude(made(e, diverged=lambda *a: True))
     assert {c.verdict for c in conclusion.claims} <= {"inconclusive", "disagrees", "agrees"}
-    figures, _ = drawn(e, conclusion, layout=True)
-    shown = [
-        a for f in figures.values() for a in f.axes if a.get_xlabel() != "predicted exponent $c/D$"
-    ]
-    for axis in shown:
-        assert [t.get_text() for t in axis.texts] == ["all diverged"]
-        assert axis.get_yscale() == "linear"
+    _, plots = drawn(e, conclusion, layout=True)
+    for plot in plots:
+        for one in plot.series:
+            assert one.kind != "measured" or not any(one.usable)
 
 
-def test_stars_are_at_the_best_rates():
-    figures, _ = drawn(TUNING, TUNING.conclude(tuning_rows(TUNING, moving)))
-    axes = figures["nn-tuning"].axes
-    for axis, expected in zip(axes, ([0.01] * 3, [0.1, 0.03, 0.01], [0.01] * 2), strict=True):
-        stars = [line.get_xdata()[0] for line in axis.get_lines() if line.get_marker() == "*"]
-        assert stars == expected
+def test_full_points_are_at_the_best_rates():
+    _, found = drawn(TUNING, TUNING.conclude(tuning_rows(TUNING, moving)))
+    for plot, expected in zip(found, ([0.01] * 3, [0.1, 0.03, 0.01], [0.01] * 2), strict=True):
+        *curves, chosen = plot.series
+        assert [
+            x for one in curves for x, best in zip(one.x, one.usable, strict=True) if best
+        ] == expected
+        assert chosen.x == (0.01, 0.01)
 
 
 @pytest.mark.filterwarnings("ignore")  # a slope through one value
 def test_figures_of_degrees_of_freedom():
-    one = dataclasses.replace(FREEDOM, settings=("cube 2",))
+    one = dataclasses.replace(FREEDOM, settings=sources("cube 2"))
     drawn(one, one.conclude(freedom_rows(one)), layout=True)
-    for rows in (
-        freedom_rows(FREEDOM),
-        [r | {"divergence": -1.0} for r in freedom_rows(FREEDOM)],
-    ):
-        figures, plots = drawn(FREEDOM, FREEDOM.conclude(rows))
-        assert len(figures["effective-dof"].axes) == 6
-        assert [p.id for p in plots] == ["effective-dof-cube-2", "effective-dof-cube-20"]
-        for plot in plots:
-            assert len(plot.series) == 4
-            assert all(len(line.stored) == 1 for line in plot.series)
+    figures, found = drawn(FREEDOM, FREEDOM.conclude(freedom_rows(FREEDOM)))
+    assert len(figures["effective-dof"].axes) == 6
+    ends = itertools.product(("cube-2", "cube-20"), ("", "-trace", "-width"))
+    assert [p.id for p in found] == [f"effective-dof-{name}{end}" for name, end in ends]
+    for loss, trace, width in (found[:3], found[3:]):
+        *curves, slope = loss.series
+        assert len(curves) == 4
+        assert all(len(line.stored) == 1 for line in curves)
+        assert slope.kind == "theory"
+        assert trace.series[0].x == trace.series[0].y, "made so"
+        assert [line.name for line in width.series] == [
+            *("divergence", "trace", "min(parameters, points)")
+        ]
+    # A divergence below 0 has no logarithm: what is left of the curves is drawn.
+    rows = [r | {"divergence": -1.0} for r in freedom_rows(FREEDOM)]
+    drawn(FREEDOM, FREEDOM.conclude(rows))
 
 
 @pytest.mark.parametrize("settings", [("cube 2", "cube 20"), ("cube 20", "cube 2")])
 def test_slopes_drawn_are_those_of_the_setting(settings):
-    e = dataclasses.replace(FREEDOM, settings=settings)
-    figures, _ = drawn(e, e.conclude(freedom_rows(e)))
-    for axis, name in zip(figures["effective-dof"].axes[::3], settings, strict=True):
-        (line,) = [one for one in axis.get_lines() if one.get_linestyle() == "--"]
-        x, y = line.get_xdata(), line.get_ydata()
+    e = dataclasses.replace(FREEDOM, settings=sources(*settings))
+    _, found = drawn(e, e.conclude(freedom_rows(e)))
+    for plot, name in zip(found[::3], settings, strict=True):
+        (line,) = [one for one in plot.series if one.kind == "theory"]
+        x, y = line.x, line.y
         slope = -math.log(y[1] / y[0]) / math.log(x[1] / x[0])
-        assert slope == pytest.approx(1.0 / tasks.dimension(name))
+        assert slope == pytest.approx(1.0 / parse_source(name).dimension)
 
 
-LAYERS = LayerDimension(n_seeds=5, settings=("cube 2", "sphere 2 x cube 1"), teachers=("linear",))
+LAYERS = LayerDimension(
+    n_seeds=5, settings=sources("cube 2", "sphere 2 x cube 1"), teachers=targets("linear")
+)
 NAMES = ["layer 1 before", "layer 1 after", "layer 2 before", "layer 2 after"]
 
 
@@ -2000,8 +1858,9 @@ def layer_rows(e, factor=1.0, gone=lambda row: False, **more):
     rng = np.random.default_rng(10)
     rows = []
     for cell in e.cells():
-        truth = tasks.dimension(cell["points"])
-        plan = [("", "input"), *itertools.product(("untrained", *e.teachers), NAMES)]
+        truth = parse_source(cell["points"]).dimension
+        names = ("untrained", *(target.word for target in e.teachers))
+        plan = [("", "input"), *itertools.product(names, NAMES)]
         for teacher, layer in plan:
             value = truth * (factor if teacher == "linear" else 1.0)
             value = float(value * (1 + 0.01 * rng.standard_normal()))
@@ -2024,8 +1883,8 @@ def test_dimension_of_the_last_layer_before_its_nonlinearity(factor, verdict):
         assert claim.verdict == (verdict if trained else "agrees")
     figures, plots = drawn(LAYERS, found)
     assert len(plots) == 2
-    for axis, name in zip(figures["layer-dimension"].axes, LAYERS.settings, strict=True):
-        assert f"{name} (D = {tasks.dimension(name):g})" == axis.get_title()
+    for axis, source in zip(figures["layer-dimension"].axes, LAYERS.settings, strict=True):
+        assert f"{source} (D = {source.dimension:g})" == axis.get_title()
 
 
 def test_layers_that_collapsed_are_left_out():
@@ -2099,14 +1958,14 @@ KINDS[LayerDimension.name] = LayerDimension
         ("nn-tuning", {"rates": (0.1, 0.01, 0.3)}, "rates must rise, three at least"),
         ("nn-tuning", {"rates": (0.1, 0.2)}, "rates must rise, three at least"),
         ("nn-tuning", {"rates": (0.1, 0.1, 0.2)}, "rates must rise"),
-        ("nn-tuning", {"n_train": 4}, r"sizes and n_train must be in \[5"),
-        ("nn-tuning", {"sizes": (30, 4)}, r"sizes and n_train must be in \[5"),
+        ("nn-tuning", {"n_train": 4}, r"n_train must be in \[5"),
+        ("nn-tuning", {"sizes": (30, 4)}, r"sizes must be in \[5"),
         ("nn-tuning", {"widths": (0,)}, "width"),
         ("nn-tuning", {"points": "torus"}, "unknown points"),
         ("nn-tuning", {"teacher": "torus"}, "unknown teacher"),
         ("effective-dof", {"training": Training()}, "training.keep must be last"),
-        ("effective-dof", {"sizes": (4, 30)}, r"sizes and n_width must be in \[5, 5000"),
-        ("effective-dof", {"n_width": 5001}, r"sizes and n_width must be in \[5, 5000"),
+        ("effective-dof", {"sizes": (4, 30)}, r"sizes must be in \[5, 5000"),
+        ("effective-dof", {"n_width": 5001}, r"n_width must be in \[5, 5000"),
         ("effective-dof", {"decays": (-1.0,)}, "decays must be finite and in"),
         ("effective-dof", {"dropouts": (1.0,)}, "dropouts must be finite and in"),
         ("effective-dof", {"n_probes": 0}, r"n_probes must be in \[1"),
@@ -2121,13 +1980,13 @@ KINDS[LayerDimension.name] = LayerDimension
 )
 def test_bad_config_is_refused(name, fields, message):
     with pytest.raises(ValueError, match=message):
-        KINDS[name](**fields)
+        from_config(KINDS[name], fields)
 
 
 def test_more_than_memory_holds_is_refused_with_a_remedy(calls, monkeypatch):
     """By the unit that needs it: a config may be looked at anywhere. Before anything is trained."""
     NnDataScaling(largest=10_000_000)
-    huge = NnModelScaling(settings=("cube 2",), training=Training(steps=10**9))
+    huge = NnModelScaling(settings=sources("cube 2"), training=Training(steps=10**9))
     remedy = (
         r"points, one for every step.*Lower --training.steps, --training.batch-size or --workers"
     )
@@ -2135,13 +1994,20 @@ def test_more_than_memory_holds_is_refused_with_a_remedy(calls, monkeypatch):
         with pytest.raises(ResourceError, match=remedy):
             huge.measure(cell)
     monkeypatch.setattr(checks, "available_memory", lambda: 1 << 20)
-    e = NnModelScaling(settings=("cube 2",))
+    e = NnModelScaling(settings=sources("cube 2"))
     with pytest.raises(ResourceError, match="773000 points, one for every step"):
         e.measure(e.cells()[0])
-    e = NnDataScaling(settings=("cube 2",))
+    e = NnDataScaling(settings=sources("cube 2"))
     with pytest.raises(ResourceError):
         e.measure(e.cells()[0])
     assert calls == []
+
+
+def test_points_of_unknown_dimension_are_refused(tmp_path):
+    file = tmp_path / "points.npy"
+    np.save(file, np.zeros((50, 3)))
+    with pytest.raises(ValueError, match=r"the dimension of points\.npy is not known"):
+        NnDataScaling(settings=sources(str(file)))
 
 
 #: Configs that would fail in every unit, or only after all were measured, or do everything twice.
@@ -2178,22 +2044,19 @@ LATE = {
 def test_bad_config_is_refused_before_work(name, fields):
     (field,) = fields
     with pytest.raises(ValueError, match=field):
-        KINDS[name](**fields)
+        from_config(KINDS[name], fields)
 
 
 def test_settings_run_apart_share_what_is_measured():
     """Fields that measure never reads are listed as such: units are named without them."""
     for cls in KINDS.values():
-        fields = {f.name for f in dataclasses.fields(cls)}
-        assert set(cls.judged) <= fields
-        assert "n_seeds" in cls.judged
-        assert "training" not in cls.judged
+        hidden = judged(cls)
+        assert "n_seeds" in hidden
+        assert "training" not in hidden
 
 
 def test_rows_kept_are_rows_concluded(tmp_path):
     """JSON in between changes nothing."""
     rows = data_rows(DATA)
     stored = json.loads(canonical_json(rows))
-    assert canonical_json(DATA.conclude(stored).tables) == canonical_json(
-        DATA.conclude(rows).tables
-    )
+    assert canonical_json(DATA.conclude(stored)) == canonical_json(DATA.conclude(rows))

@@ -189,5 +189,5 @@ def test_claims_name_models_table_and_fit_and_can_turn():
         assert other[0].verdict == "disagrees"
     with pytest.raises(ValueError, match="rounding must hold two numbers"):
         ParametersVsDof(rounding=(0.1,))
-    with pytest.raises(ValueError, match="rounding and tolerance"):
+    with pytest.raises(ValueError, match="tolerance must be"):
         ParametersVsDof(tolerance=-1.0)

@@ -10,6 +10,7 @@ import math
 import os
 import random
 import re
+import shlex
 import shutil
 import time
 from dataclasses import asdict, replace
@@ -77,16 +78,6 @@ def tables(name, size=5):
             "local_theory": [0.41] * size,
             "n_seeds": 3,
         }
-    if name == "single-cluster":
-        kinds = ("nearest", "adjusted", "posterior")
-        return {
-            "n": n,
-            "curves": {k: curve(n, 0.5, "mean") for k in kinds},
-            "exact": [x**-0.5 for x in n],
-            "limit": [1.2 * x**-0.5 for x in n],
-            "window": [n[1], n[-1]],
-            "n_seeds": 3,
-        }
     if name == "embedded-1nn":
         settings = [("infinite", 4, 1), ("infinite", 32, 1), ("infinite", 32, 5)]
         settings += [("z = 3", 32, 1), ("two-level", 32, 1)]
@@ -101,46 +92,11 @@ def tables(name, size=5):
             "limit_measured": [x**-0.49 for x in n],
             "limit_dim": 128,
         }
-    if name == "kernel-scaling":
-        base = {**curve(n, 0.5, "mean"), **fit, "predicted": 0.5}
-        none = {**base, "exponent": None, "interval": [None, None], "window": None}
-        return {
-            "n": n,
-            "curves": [
-                {"points": p, "dimension": d, "nu": nu, **(none if nu > 2 else base)}
-                for p, d in (("cube 2", 2.0), ("cluster d = 8", 4.0))
-                for nu in (0.5, 2.5)
-            ],
-            "teachers": [
-                {
-                    "points": "cube 2",
-                    "teacher": t,
-                    "student": "infinitely wide network (NTK parametrisation)",
-                    **base,
-                }
-                for t in ("linear", "Matérn 0.5")
-            ],
-            "n_seeds": 3,
-        }
-    if name == "teachers":
-        entry = {"score": 0.5, "score_interval": [0.4, None], "biased": True, "passed": 1.0}
-        pieces = {"pieces": 9.0, "pieces_interval": [8.0, 10.0], "expected_pieces": 9.1}
-        return {
-            "teachers": [
-                {"family": f"ReLU {d} x {w}", "depth": d, "width": w, **entry, **pieces}
-                for d in (1, 2)
-                for w in (10, 100, 181)
-            ],
-            "n_seeds": 3,
-            "threshold": 0.9,
-            "budget_widths": {"1": 181, "2": 181},
-        }
     if name == "dimension":
         return {
             "table": [
                 {"shape": s, "n": 100, "estimator": e, "truth": t, "dimension": 2.0}
                 | {"values": [2.0], "interval": [1.9, 2.1], "mean_interval": [1.8, 2.2]}
-                | {"n_points": [100, 50], "level": [2.0, 2.1]}
                 for s, t in (("cube 2", 2.0), ("infinite cluster, d = 16", None))
                 for e in ("TwoNN", "MLE, k = 5")
             ],
@@ -148,7 +104,6 @@ def tables(name, size=5):
             "sizes": [100],
             "shapes": ["cube 2", "infinite cluster, d = 16"],
             "n_seeds": 3,
-            "neighbors": [{"shape": "cube 2", "k": [2, 5], "ratio": [2, 2], "likelihood": [2, 2]}],
         }
     if name == "theory-curves":
         return {
@@ -176,93 +131,7 @@ def tables(name, size=5):
             "trusted_from": {"sphere": None},
             "threshold": 0.99,
         }
-    if name in LATTICES:
-        return lattice_tables(name, n)
-    if name == "parameters-vs-dof":
-        family = {"name": "GPT", "parameters": [1e8, 1e9, 1e10], "width": [768, 1800, 5000]}
-        return {"families": [family]}
     return {}
-
-
-def lattice_tables(name, n):
-    """Figure data of the experiments on real lattices."""
-    law = [x**-0.4 for x in n]
-    other = [0.9 * x for x in law]
-    found = {"measured": 0.5, "interval": [0.4, None], "literature": 0.51, "verdict": "agrees"}
-    found["scale"] = "s = 1000..100000"
-    lattices = ((2, "d = 2"), (0, "Bethe lattice"))
-    if name == "regimes":
-        laws = {"t": n, "random": law, "placed": other, "random_predicted": other}
-        at = [{"ratio": r, **laws, "placed_predicted": law} for r in (0.9, 1.0, 1.3)]
-        return {
-            "lattices": [{"dimension": d, "label": label, "table": at} for d, label in lattices]
-        }
-    if name == "dimension-table":
-        wrapping = {"p": n, "lengths": [30, 90], "curves": [law, other], "largest": [law, other]}
-        wrapping["what"] = "wrapping curves"
-        curves = {"n": n, "linear": law, "free field": other, "loops": 0.1, "s": n, "survival": law}
-        curves |= {"mass": n, "radius": law, "depth": other}
-        curves["wrapping"] = {"bond": wrapping, "site": wrapping}
-        names = (
-            "tau",
-            "D",
-            "d_min",
-            "1/sigma",
-            "alpha",
-            "c/D",
-            "2/d_s - 1",
-            "p_c bond",
-            "p_c site",
-        )
-        rows = [{"dimension": d, **dict.fromkeys(names, found), "curves": curves} for d in (2, 3)]
-        rows[1]["tau"] = {**found, "measured": None, "interval": [None, None]}
-        return {"table": rows, "size_window": [10.0, 1000.0]}
-    if name == "mean-field-check":
-        rows = [
-            {
-                "dimension": d,
-                "s": n,
-                "survival": law,
-                "tree_survival": other,
-                "size": n,
-                "radius": law,
-                "loops": other,
-                "grid": n,
-                "lattice": law,
-                "tree": other,
-            }
-            for d in (5, 6)
-        ]
-        return {"table": rows, "size_window": [10.0, 1000.0]}
-    if name == "sampling":
-        entry = {"t": n, "loss": law, "window": [n[1], n[-1]], "exponent": 0.4}
-        strategies = ("uniform", "balanced", "optimal allocation", "optimal + greedy")
-        curves = {s: {**entry, "interval": [0.3, 0.5]} for s in strategies}
-        pruned = {"easy kept": {**entry, "interval": [None, None]}}
-        theory = {"t": n, "uniform": law, "optimal allocation": other}
-        limits = {"uniform": 0.23, "optimal allocation": 0.3}
-        case = {"alpha": 0.3, "gamma": 0.5, "theory": theory, "limits": limits}
-        names = ("heavy tail, 1-NN", "mean field, 1-NN")
-        both = (curves | pruned, curves)
-        return {
-            "cases": [{"case": c, **case, "curves": x} for c, x in zip(names, both, strict=True)]
-        }
-    both = [(d, label, k) for d, label in lattices for k in ("nearest", "adjusted")]
-    return {
-        "budgets": [100, 1000],
-        "table": [
-            {
-                "dimension": d,
-                "label": label,
-                "learner": learner,
-                "ratios": n,
-                "loss": [law, [None, *other[1:]]],
-                "best": [1.1, None],
-                "best_interval": [[1.0, 1.2], [None, None]],
-            }
-            for d, label, learner in both
-        ],
-    }
 
 
 LATTICES = ("regimes", "dimension-table", "mean-field-check", "sampling", "learnability")
@@ -293,6 +162,15 @@ def claim(name="a claim", verdict="agrees", **more):
 #: Experiments whose records hold their plots.
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
+KEPT += ("sampling", "dimension-table", "regimes", "learnability")
+KEPT += ("kernel-scaling", "kernel-tuning", "single-cluster", "teachers")
+KEPT += ("parameters-vs-dof",)
+KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning", "effective-dof")
+KEPT += ("layer-dimension", "dimension")
+
+
+#: Those of them that draw something else from their tables.
+DRAWN = ("dimension",)
 
 
 def kept_plots(name, size):
@@ -318,7 +196,7 @@ def kept_plots(name, size):
 
 
 def record(name="model-scaling", size=5, **more):
-    config = plain(asdict(preset(experiment_class(name), "smoke"))) if name in EXPERIMENTS else {}
+    config = plain(preset(experiment_class(name), "smoke")) if name in EXPERIMENTS else {}
     return {
         "experiment": name,
         "schema_version": 1,
@@ -331,7 +209,7 @@ def record(name="model-scaling", size=5, **more):
             claim("1-NN exponent, infinite, d = 4", "disagrees", note="why"),
             claim("third", "inconclusive", interval=[None, None], measured=None),
         ],
-        "tables": {} if name in KEPT else tables(name, size),
+        "tables": {} if name in KEPT and name not in DRAWN else tables(name, size),
         "plots": plain(kept_plots(name, size)) if name in KEPT else [],
         "units": 3,
         "unit_seconds": 61.0,
@@ -470,8 +348,8 @@ def test_hostile_strings_stay_text(hostile, tmp_path):
     bad["provenance"] = {hostile: hostile, "git_commit": hostile}
     run = write_run(tmp_path / "run", bad)
     kernel = record("kernel-scaling")
-    for entry in kernel["tables"]["curves"] + kernel["tables"]["teachers"]:
-        entry["points"] = hostile
+    for one in kernel["plots"]:
+        one["title"] = one["x_label"] = one["series"][0]["name"] = hostile
     write_run(tmp_path / "kernel", kernel)
     summary = {"paper": hostile, "command": hostile, "seconds": 1, "runs": {hostile: str(run)}}
     paper = tmp_path / "paper"
@@ -557,7 +435,7 @@ def test_commands_give_the_config_again(name):
     cls = experiment_class(name)
     for label in cls.presets:
         config = preset(cls, label)
-        words = page_of.redo_command({"config": plain(asdict(config))}, cls).split()
+        words = shlex.split(page_of.redo_command({"config": plain(config)}, cls))
         assert words[:3] == ["percolaw", "run", name]
         assert configure(cls, words[4], words[5:]) == config
         changed = replace(config, n_seeds=17) if hasattr(config, "n_seeds") else config
@@ -567,7 +445,7 @@ def test_commands_give_the_config_again(name):
                     changed = replace(changed, **{field: value[:-1] or value})
         if hasattr(changed, "clusters") and hasattr(changed.clusters, "n_clusters"):
             changed = replace(changed, clusters=replace(changed.clusters, n_clusters=123))
-        words = page_of.redo_command({"config": plain(asdict(changed))}, cls).split()
+        words = shlex.split(page_of.redo_command({"config": plain(changed)}, cls))
         assert configure(cls, words[4], words[5:]) == changed
     assert page_of.redo_command({"config": {"unknown": 1}}, cls) is None
 
@@ -1170,10 +1048,8 @@ def test_without_scripts_pictures_and_tables_remain(opened):
 
 def test_hostile_records_run_nothing(opened, tmp_path):
     bad = record("kernel-scaling")
-    for i, entry in enumerate(bad["tables"]["curves"] + bad["tables"]["teachers"]):
-        entry["points"] = HOSTILE[i % 2]
-        if "teacher" in entry:
-            entry["teacher"] = HOSTILE[i % len(HOSTILE)]
+    for i, entry in enumerate(one for plot in bad["plots"] for one in plot["series"]):
+        entry["name"] = HOSTILE[i % len(HOSTILE)]
     bad["claims"] = [claim(h, note=h, source=h) for h in HOSTILE]
     bad["config"] = {h: h for h in HOSTILE}
     file, _ = write_report([write_run(tmp_path / "run", bad)], tmp_path / "x.html")
@@ -1188,8 +1064,8 @@ def test_hostile_records_run_nothing(opened, tmp_path):
     "values", [[1e308, 1e-308, 1e300], [0, 0, 0], [None, None, None], [-1, 5, 2]]
 )
 def test_strange_numbers_are_drawn_or_said(values, opened, tmp_path):
-    bad = record("parameters-vs-dof")
-    bad["tables"]["families"][0]["width"] = values
+    bad = record("parameters-vs-dof", len(values))
+    bad["plots"][0]["series"][0]["y"] = values
     file, _ = write_report([write_run(tmp_path / "run", bad)], tmp_path / "x.html")
     page = opened(file=file)
     for view in ("values", "local"):

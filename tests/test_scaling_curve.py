@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
 
 import percolaw as pl
+from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import fit_power_law
 
 RNG = np.random.default_rng(0)
@@ -260,3 +261,48 @@ def test_a_fit_of_few_repeats_says_so():
     assert "[" in str(fit_power_law(sizes, loss))
     few = pl.estimate_dimension(X[:150]).estimates
     assert all("an interval needs 400 points" in str(e) for e in few.values())
+
+
+# --- what a curve says ---------------------------------------------------------------------------
+
+
+def power_laws(exponents, size=None):
+    """Two or more seeds with these exponents, on sizes of three decades."""
+    size = np.geomspace(1.0, 1e3, 10) if size is None else size
+    return LearningCurve(size, np.array([2.0 * size**-e for e in exponents]))
+
+
+def test_windows_of_upper_decades():
+    curve = power_laws([0.5])
+    assert curve.upper(1.0) == pytest.approx((100.0, 1000.0))
+    assert curve.upper(5.0) == (1.0, 1000.0), "no more than there is"
+    assert curve.within(curve.upper(1.0)).size.size == 4
+
+
+def test_slopes_seed_by_seed():
+    curve = power_laws([0.3, 0.5])
+    np.testing.assert_allclose(curve.slopes(), [0.3, 0.5])
+    np.testing.assert_allclose(curve.slopes((10.0, 1000.0)), [0.3, 0.5])
+    curve.loss[1, -2:] = np.nan
+    assert np.isnan(curve.slopes()[1])
+    alone = [one.slopes()[0] for one in curve.seeds()]
+    np.testing.assert_allclose(alone, [0.3, 0.5], err_msg="each on the sizes it has")
+    usable = LearningCurve(curve.size, curve.loss, curve.size > 500.0)
+    assert all(np.isnan(one.slopes()[0]) for one in usable.seeds()), "two sizes are left"
+
+
+def test_power_laws_beside_a_curve():
+    curve = power_laws([0.4, 0.6])
+    beside = curve.beside_power_law(0.5)
+    np.testing.assert_allclose(beside.predicted, curve.mean())
+    assert beside.predicted_slope((10.0, 1000.0)) == pytest.approx(0.5)
+    # Through the middle of the window, whatever is outside.
+    curve.loss[:, :3] *= 100.0
+    steep = curve.beside_power_law(1.0, (10.0, 1000.0))
+    inside = curve.size >= 10.0
+    middle = np.log(curve.mean()[inside] / steep.predicted[inside]).mean()
+    assert middle == pytest.approx(0.0, abs=1e-12)
+    assert steep.predicted_slope() == pytest.approx(1.0)
+    assert np.isnan(curve.beside_power_law(1.0, (1e4, 1e5)).predicted).all()
+    with pytest.raises(ValueError, match="no prediction"):
+        curve.predicted_slope()

@@ -74,6 +74,30 @@ def test_samples_have_the_points_asked_for(word):
     assert np.mean(np.sum(inputs**2, axis=1)) == pytest.approx(inputs.shape[1])
 
 
+@pytest.mark.parametrize("word", ["cluster d = 3", "cube 3", "masked cube 4", "sphere 2 x cube 1"])
+def test_estimators_find_the_dimension(word):
+    from percolaw.dimension.mle import MLE
+    from percolaw.dimension.two_nn import TwoNN
+
+    source, dimension = SOURCES[word]
+    x = source.inputs(1500, Streams(1))
+    for estimator in (TwoNN(5), MLE(5)):
+        assert estimator.fit(x).dimension == pytest.approx(dimension, abs=0.5)
+    if x.shape[1] > dimension:  # points that fill their columns are told from these
+        cloud = np.random.default_rng(0).standard_normal(x.shape)
+        assert TwoNN(5).fit(cloud).dimension > dimension + 0.5
+
+
+@pytest.mark.parametrize("d", [1, 3, 20])
+def test_masked_coordinates_are_constant(d):
+    x = Cube(d, 20).inputs(200, Streams(3))
+    constant = np.ptp(x, axis=0) == 0.0
+    assert constant.sum() == 20 - d
+    assert not constant[:d].any()
+    bare = Cube(d).inputs(200, Streams(3))
+    np.testing.assert_allclose(x[:, :d], bare * np.sqrt(20 / d), atol=1e-6)
+
+
 def test_equal_provenance_is_equal_data():
     """What differs in the points differs in what is written of their origin."""
     seen = {}

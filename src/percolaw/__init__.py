@@ -53,9 +53,10 @@ if TYPE_CHECKING:
     from percolaw.rng import Streams
     from percolaw.runs.run import run
     from percolaw.scaling.allocation import numerical_allocation, optimal_allocation
-    from percolaw.scaling.curve import LearningCurve, scaling_curve
+    from percolaw.scaling.curve import LearningCurve
     from percolaw.scaling.diagnose import diagnose
     from percolaw.scaling.fit import fit_power_law, geometric, local_exponents
+    from percolaw.scaling.losses import scaling_curve
     from percolaw.scaling.theory import (
         data_scaling_loss,
         model_scaling_loss,

@@ -12,13 +12,8 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.datasets.source import PointFile, Source
 from percolaw.rng import RandomLike, as_streams
-from percolaw.scaling.curve import (
-    LearningCurve,
-    checked_sizes,
-    fresh_learners,
-    losses,
-    scaling_curve,
-)
+from percolaw.scaling.curve import LearningCurve
+from percolaw.scaling.losses import checked_sizes, fresh_learners, losses, scaling_curve
 from percolaw.targets.families import standardized_values
 from percolaw.targets.teacher import TeacherFamily
 

@@ -28,7 +28,7 @@ PUBLIC = {
     "save": "datasets.formats",
     "NearestNeighbors": "learners.neighbors",
     "nearest_neighbors": "neighbors",
-    "scaling_curve": "scaling.curve",
+    "scaling_curve": "scaling.losses",
     "LearningCurve": "scaling.curve",
     "learning_curve": "learning",
     "InfiniteCluster": "datasets.sources",

@@ -411,11 +411,14 @@ def member_config(paper: str, name: str, label: str) -> Any:
     Experiment
     """
     from percolaw.experiments.base import preset
+    from percolaw.experiments.fields import hints, read_words
 
     cls = experiment_class(name)
     if label not in cls.presets:  # the large preset of networks is called after what it needs
         label = {"paper": "gpu", "gpu": "paper"}.get(label, label)
-    return dataclasses.replace(preset(cls, label), **OVERRIDES.get(paper, {}).get(name, {}))
+    asked = OVERRIDES.get(paper, {}).get(name, {})
+    given = {field: read_words(hints(cls)[field], value) for field, value in asked.items()}
+    return dataclasses.replace(preset(cls, label), **given)
 
 
 def check_options(options: argparse.Namespace) -> None:

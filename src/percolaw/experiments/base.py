@@ -97,9 +97,8 @@ class Preset:
 class Experiment(Protocol):
     """What `percolaw run` needs of an experiment; see docs/extend.md for a skeleton.
 
-    It may also have ``judged: ClassVar[tuple[str, ...]]``, the fields that `measure` never reads (the
-    number of seeds, tolerances): runs that differ only in them share what was measured; and
-    ``extra: ClassVar[tuple[str, str]]``, a module it needs and the extra of percolaw that brings it.
+    It may also have ``extra: ClassVar[tuple[str, str]]``, a module it needs and the extra of percolaw
+    that brings it.
     """
 
     name: ClassVar[str]
@@ -178,7 +177,6 @@ def measured_config(config: Mapping[str, Any], experiment: type[Any] | None) -> 
     dict
     """
     hidden = frozenset() if experiment is None else fields_module.judged(experiment)
-    hidden |= set(getattr(experiment, "judged", ()))
     fields = {k: v for k, v in config["config"].items() if k not in hidden}
     return {**config, "config": fields}
 

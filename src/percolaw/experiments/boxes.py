@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.bethe import BetheLattice
-from percolaw.experiments import toy
+from percolaw.experiments import fields, toy
 from percolaw.experiments.base import Row
+from percolaw.experiments.fields import Range
 from percolaw.hypercubic import critical_exponents, hypercubic_threshold
 from percolaw.rng import Streams
 from percolaw.scaling import allocation, fit, theory
+from percolaw.scaling.curve import LearningCurve
 
 FloatArray = toy.FloatArray
 
@@ -30,19 +33,17 @@ SURVIVAL_SIZES = 2 ** np.arange(24)
 class Boxes:
     """Boxes of hypercubic lattices with free edges, and the clusters of random sites in them."""
 
-    n_sites: int = 1_000_000
+    n_sites: Annotated[int, Range(1000, 10**9)] = 1_000_000
     """Sites of a box, about: its length is the nearest integer to their d-th root."""
-    n_draws: int = 2000
+    n_draws: Annotated[int, Range(0)] = 2000
     """Random sites whose whole clusters are the data, each cluster once; 0 takes all of the box."""
-    min_size: int = 30
+    min_size: Annotated[int, Range(2)] = 30
     """Smallest cluster kept."""
     coordination_number: int = 6
     """z of the Bethe lattice."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_sites", self.n_sites, minimum=1000, maximum=10**9)
-        checks.integer("n_draws", self.n_draws, minimum=0)
-        checks.integer("min_size", self.min_size, minimum=2)
+        fields.check(self)
         checks.coordination_number(self.coordination_number)
 
     def check_memory(self) -> None:
@@ -63,6 +64,28 @@ class Boxes:
 def label(dimension: int) -> str:
     """Return how a lattice is called in claims and figures."""
     return "Bethe lattice" if dimension == BETHE else f"d = {dimension}"
+
+
+def about(dimension: int, quantity: str, ratio: float = 1.0) -> dict[str, str]:
+    """Return what a claim speaks of: the lattice at p = ratio p_c (all of the box at ratio 0)."""
+    lattice = label(dimension) if dimension == BETHE else f"lattice {label(dimension)}"
+    place = {0.0: "full box", 1.0: "p_c"}.get(ratio, f"{ratio:g} p_c")
+    return {"source": f"{lattice}, {place}", "quantity": quantity}
+
+
+def common_curve(rows: Sequence[Row], size: str, name: str) -> LearningCurve:
+    """Return the losses of all rows on the sizes that all have; a loss of 0 is taken as 1e-12.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        One a seed; sizes of all begin alike.
+    size, name : str
+        Keys of sizes and losses.
+    """
+    n = min(min(len(r[size]), len(r[name])) for r in rows)
+    loss = np.array([r[name][:n] for r in rows], dtype=np.float64)
+    return LearningCurve(np.array(rows[0][size][:n]), np.maximum(loss, 1e-12))
 
 
 def check_dimensions(dimensions: tuple[int, ...]) -> None:

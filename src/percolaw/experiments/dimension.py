@@ -3,31 +3,102 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import re
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks
+from percolaw import checks, words
+from percolaw.clusters.conditioned import conditioned_clusters
+from percolaw.datasets.sources import FiniteCluster, InfiniteCluster, Manifold, Source
+from percolaw.dimension.report import estimate_dimension
+from percolaw.embedding.walk import Steps, embed_tree
+from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.rng import Streams
 from percolaw.scaling import fit
+from percolaw.scaling.curve import LearningCurve
 
-#: Reference manifolds: name, factors, dimension.
-MANIFOLDS: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = (
-    *((f"cube {d}", (("cube", d),)) for d in (1, 2, 4, 6, 8)),
-    *((f"ball {d}", (("ball", d),)) for d in (3, 6)),
-    *((f"sphere {d}", (("sphere", d),)) for d in (2, 4, 8)),
-    *((f"torus {d}", (("torus", d),)) for d in (1, 2, 4)),
-    ("swiss roll", (("swiss-roll", 2),)),
-    *((f"graph {d}", (("graph", d),)) for d in (2, 4)),
-    ("sphere 2 x cube 2", (("sphere", 2), ("cube", 2))),
-    ("torus 2 x ball 3", (("torus", 2), ("ball", 3))),
-)
-#: Sites of the finite clusters, as a multiple of the points taken.
-PARTS = {"all sites": 1, "10% of the sites": 10, "1% of the sites": 100}
+#: Reference manifolds by name.
+MANIFOLDS: dict[str, Manifold] = {
+    **{f"cube {d}": Manifold((("cube", d),)) for d in (1, 2, 4, 6, 8)},
+    **{f"ball {d}": Manifold((("ball", d),)) for d in (3, 6)},
+    **{f"sphere {d}": Manifold((("sphere", d),)) for d in (2, 4, 8)},
+    **{f"torus {d}": Manifold((("torus", d),)) for d in (1, 2, 4)},
+    "swiss roll": Manifold((("swiss-roll", 2),)),
+    **{f"graph {d}": Manifold((("graph", d),)) for d in (2, 4)},
+    "sphere 2 x cube 2": Manifold((("sphere", 2), ("cube", 2))),
+    "torus 2 x ball 3": Manifold((("torus", 2), ("ball", 3))),
+}
+
+
+#: Names of clusters of d dimensions, and how many sites they have for each point taken: in the infinite
+#: one, 0.
+CLUSTERS = {
+    r"all sites, (?P<steps>\w+) steps, d = (?P<dim>\d+)": 1,
+    r"10% of the sites, d = (?P<dim>\d+)": 10,
+    r"1% of the sites, d = (?P<dim>\d+)": 100,
+    r"infinite cluster, d = (?P<dim>\d+)": 0,
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Points whose dimension is estimated.
+
+    Attributes
+    ----------
+    name : str
+        In rows and claims; its bytes key the random stream.
+    source : Source
+    share : int
+        Sites of the finite cluster for each point taken; 0 for other sources.
+    """
+
+    name: str
+    source: Source
+    share: int = 0
+
+    @property
+    def truth(self) -> float | None:
+        """Dimension; None of whole clusters, where the steps rule the finest scale."""
+        return None if self.share == 1 else self.source.dimension
+
+    def points(self, n: int, streams: Streams) -> npt.NDArray[Any]:
+        """Return n points: of a whole cluster, every site in its order."""
+        source = self.source
+        if not isinstance(source, FiniteCluster):
+            return source.sample(n, streams).X
+        if self.share > 1:
+            return replace(source, n_sites=self.share * n).sample(n, streams).X
+        tree = conditioned_clusters(n, source.coordination_number, rng=streams)
+        return embed_tree(tree, source.dim, streams, source.steps)
+
+
+def shape_of(name: str, coordination_number: int) -> Shape:
+    """Return the shape of a name; its finite clusters have this z.
+
+    Raises
+    ------
+    ValueError
+        For other names than those of `MANIFOLDS` and `CLUSTERS`.
+    """
+    if name in MANIFOLDS:
+        return Shape(name, MANIFOLDS[name])
+    for pattern, share in CLUSTERS.items():
+        match = re.fullmatch(pattern, name)
+        if match is None:
+            continue
+        dim, steps = int(match["dim"]), cast(Steps, match.groupdict().get("steps", "gaussian"))
+        if not share:
+            return Shape(name, InfiniteCluster(dim))
+        z = coordination_number
+        return Shape(name, FiniteCluster(dim, coordination_number=z, steps=steps), share)
+    raise ValueError(f"unknown shape {name!r}.")
 
 
 @dataclass(frozen=True)
@@ -37,16 +108,6 @@ class Dimension:
     name: ClassVar[str] = "dimension"
     title: ClassVar[str] = "Truth table of intrinsic dimension: manifolds and percolation clusters"
     source: ClassVar[str] = "docs/theory.md, 8"
-    judged: ClassVar[tuple[str, ...]] = (
-        "n_seeds",
-        "sizes",
-        "shapes",
-        "cluster_dims",
-        "steps",
-        "tolerance",
-        "coverage",
-        "coverage_tolerance",
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {"n_seeds": 3, "sizes": (500,), "cluster_dims": (16,), "shapes": ("cube 2", "torus 2")},
@@ -59,152 +120,109 @@ class Dimension:
         ),
     }
 
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent samples of each setting."""
-    sizes: tuple[int, ...] = (1000, 4000)
+    sizes: Annotated[tuple[int, ...], Range(400), JUDGED] = (1000, 4000)
     """Points in a sample."""
-    shapes: tuple[str, ...] = tuple(name for name, _ in MANIFOLDS)
+    shapes: Annotated[tuple[str, ...], JUDGED] = tuple(MANIFOLDS)
     """Reference manifolds."""
-    cluster_dims: tuple[int, ...] = (8, 16, 32, 100)
+    cluster_dims: Annotated[tuple[int, ...], Range(1), JUDGED] = (8, 16, 32, 100)
     """Embedding dimensions of the clusters."""
-    steps: tuple[str, ...] = ("gaussian", "sphere")
+    steps: Annotated[tuple[str, ...], JUDGED] = ("gaussian", "sphere")
     """Steps of the embedding of whole clusters; parts and the infinite cluster have Gaussian ones."""
     coordination_number: int = 200
     """z of the finite clusters."""
-    tolerance: float = 0.1
+    tolerance: Tolerance = 0.1
     """Deviation of the mean estimate, relative to the truth, that counts as agreement."""
-    coverage: float = 0.95
+    coverage: Annotated[float, Range(0.0, 1.0), JUDGED] = 0.95
     """Share of intervals that should contain the truth."""
-    coverage_tolerance: float = 0.05
+    coverage_tolerance: Tolerance = 0.05
     """Deviation of that share that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
+        check(self)
         checks.coordination_number(self.coordination_number)
-        for n in self.sizes:
-            checks.integer("sizes", n, minimum=400)
-        known = dict(MANIFOLDS)
         for name in self.shapes:
-            checks.choice("shapes", name, known)
-        for d in self.cluster_dims:
-            checks.integer("cluster_dims", d, minimum=1)
+            checks.choice("shapes", name, MANIFOLDS)
         for kind in self.steps:
             checks.choice("steps", kind, ("gaussian", "sphere", "lattice"))
 
-    def settings(self) -> dict[str, float | None]:
-        """Return every shape and its dimension; None where steps rule the finest scale."""
-        known = dict(MANIFOLDS)
-        found: dict[str, float | None] = {
-            name: float(sum(d for _, d in known[name])) for name in self.shapes
-        }
+    def settings(self) -> list[Shape]:
+        """Return every shape."""
+        names = [*self.shapes]
         for d in self.cluster_dims:
-            for kind in self.steps:
-                found[f"all sites, {kind} steps, d = {d}"] = None
-            for part in list(PARTS)[1:]:
-                found[f"{part}, d = {d}"] = 4.0
-            found[f"infinite cluster, d = {d}"] = 4.0
-        return found
+            names += [f"all sites, {kind} steps, d = {d}" for kind in self.steps]
+            names += [f"10% of the sites, d = {d}", f"1% of the sites, d = {d}"]
+            names.append(f"infinite cluster, d = {d}")
+        return [shape_of(name, self.coordination_number) for name in names]
 
     def cells(self) -> list[Cell]:
         """A unit is a shape, a number of points and a seed."""
         return [
-            {"shape": name, "n": n, "seed": seed}
-            for name in self.settings()
+            {"shape": shape.name, "n": n, "seed": seed}
+            for shape in self.settings()
             for n in self.sizes
             for seed in range(self.n_seeds)
         ]
 
-    def _points(self, shape: str, n: int, streams: Streams) -> npt.NDArray[np.float32]:
-        from percolaw.clusters.conditioned import conditioned_clusters
-        from percolaw.datasets.make import make_cluster
-        from percolaw.datasets.manifolds import make_manifold
-        from percolaw.embedding.skeleton import embed_sites
-        from percolaw.embedding.walk import embed_tree
-
-        known = dict(MANIFOLDS)
-        if shape in known:
-            return np.asarray(make_manifold(known[shape], n, rng=streams).X)
-        d = int(shape.split()[-1])
-        if shape.startswith("infinite"):
-            return np.asarray(make_cluster(n, d, streams, labels="none").X)
-        part = shape.split(",")[0]
-        tree = conditioned_clusters(PARTS[part] * n, self.coordination_number, rng=streams)
-        if PARTS[part] == 1:
-            kind: Any = shape.split(", ")[1].split()[0]
-            return embed_tree(tree, d, streams, kind)
-        sites = streams.generator("evaluation").choice(tree.n_sites, n, replace=False)
-        return embed_sites(tree, sites, d, streams)[0]
-
     def measure(self, cell: Cell) -> list[Row]:
         """Estimate by all methods; one row an estimator."""
-        from percolaw.dimension.report import estimate_dimension
-
-        streams = Streams(cell["seed"]).child(*cell["shape"].encode())
-        points = self._points(cell["shape"], cell["n"], streams)
-        report = estimate_dimension(points, streams).as_dict()
+        shape = shape_of(cell["shape"], self.coordination_number)
+        streams = Streams(cell["seed"]).child(*words.key(shape.name))
+        report = estimate_dimension(shape.points(cell["n"], streams), streams).as_dict()
         shared = {"by_neighbors": report["by_neighbors"], "trust": report["trust"]}
         return [
-            {
-                **cell,
-                "estimator": name,
-                **found,
-                **(shared if i == 0 else {}),
-            }
+            {**cell, "estimator": name, **found, **(shared if i == 0 else {})}
             for i, (name, found) in enumerate(report["estimates"].items())
         ]
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold mean estimates against the truth, and count intervals that contain it."""
-        truth = self.settings()
         estimators = list(dict.fromkeys(r["estimator"] for r in rows))
-        largest = max(self.sizes)
-        table: list[dict[str, Any]] = []
-        for shape, big_d in truth.items():
-            for n in self.sizes:
-                for name in estimators:
-                    found = [
-                        r for r in rows if (r["shape"], r["n"], r["estimator"]) == (shape, n, name)
-                    ]
-                    if found:
-                        table.append(_entry(shape, n, name, big_d, found))
-        claims: list[Claim] = []
-        for shape, big_d in truth.items():
-            entries = [e for e in table if e["shape"] == shape and e["n"] == largest]
-            value = np.array([e["values"] for e in entries])
-            middle = np.median(value, axis=0)
-            wide = [e["mean_interval"] for e in entries]
-            if big_d is None:
-                continue
-            claims.append(
-                judge(
-                    f"{shape}, {largest} points: median of the estimators",
-                    self.source,
-                    big_d,
-                    float(middle.mean()),
-                    fit.seed_interval(middle),
-                    self.tolerance * big_d,
-                    f"stated interval {np.median([w[0] for w in wide]):.2f} to "
-                    f"{np.median([w[1] for w in wide]):.2f}",
-                )
-            )
-        claims += [self._coverage(rows, name, False) for name in estimators]
-        claims += [self._coverage(rows, name, True) for name in estimators]
-        return Conclusion(
-            tuple(claims),
-            {
-                "table": table,
-                "estimators": estimators,
-                "sizes": list(self.sizes),
-                "shapes": list(truth),
-                "n_seeds": self.n_seeds,
-                "neighbors": self._neighbors(rows),
-            },
+        found: dict[tuple[str, int, str], list[Row]] = {}
+        for r in rows:
+            found.setdefault((r["shape"], r["n"], r["estimator"]), []).append(r)
+        table = [
+            _entry(shape, n, name, found[shape.name, n, name])
+            for shape in self.settings()
+            for n in self.sizes
+            for name in estimators
+            if (shape.name, n, name) in found
+        ]
+        every = [
+            self._median(shape, [e for e in table if e["shape"] == shape.name])
+            for shape in self.settings()
+            if shape.truth is not None
+        ]
+        every += [self._coverage(rows, n, parts) for parts in (False, True) for n in estimators]
+        tables = {
+            "table": table,
+            "estimators": estimators,
+            "sizes": list(self.sizes),
+            "shapes": [shape.name for shape in self.settings()],
+            "n_seeds": self.n_seeds,
+        }
+        return Conclusion(tuple(every), tables, tuple(self._plots(found, estimators)))
+
+    def _median(self, shape: Shape, entries: list[dict[str, Any]]) -> Claim:
+        """Hold the median of the estimators on the largest samples against the truth."""
+        largest, truth = max(self.sizes), float(shape.truth or math.nan)
+        entries = [e for e in entries if e["n"] == largest]
+        stated = np.median([e["mean_interval"] for e in entries], axis=0)
+        return claims.mean(
+            f"{shape.name}, {largest} points: median of the estimators",
+            self.source,
+            truth,
+            np.median([e["values"] for e in entries], axis=0),
+            self.tolerance * truth,
+            f"stated interval {stated[0]:.2f} to {stated[1]:.2f}",
+            {"source": shape.name, "quantity": "dimension"},
         )
 
     def _coverage(self, rows: list[Row], name: str, parts: bool) -> Claim:
         """Share of intervals that contain the truth: shapes without a smallest scale, or samples of
         finite clusters, whose steps bend the finest scale."""
-        truth = {s: d for s, d in self.settings().items() if ("of the sites" in s) == parts}
+        truth = {s.name: s.truth for s in self.settings() if (s.share > 1) == parts}
         inside: dict[int, list[bool]] = {}
         for r in rows:
             big_d = truth.get(r["shape"])
@@ -212,45 +230,76 @@ class Dimension:
                 low, high = r["interval"]
                 inside.setdefault(r["seed"], []).append(low <= big_d <= high)
         share = np.array([np.mean(v) for v in inside.values()])
-        return judge(
-            f"{name}: share of stated intervals that contain the truth, "
-            + ("parts of finite clusters" if parts else "manifolds and infinite cluster"),
+        which = "parts of finite clusters" if parts else "manifolds and infinite cluster"
+        return claims.judge(
+            f"{name}: share of stated intervals that contain the truth, {which}",
             "docs/theory.md",
             self.coverage,
             float(share.mean()) if share.size else math.nan,
-            fit.seed_interval(share) if share.size else (-math.inf, math.inf),
+            fit.seed_interval(share) if share.size else claims.UNKNOWN,
             self.coverage_tolerance,
+            about={"source": which, "learner": name, "quantity": "coverage"},
         )
 
-    def _neighbors(self, rows: list[Row]) -> list[dict[str, Any]]:
-        """Estimates against the number of neighbours, mean over seeds, largest samples."""
-        found = []
-        for shape in self.settings():
-            own = [
-                r["by_neighbors"]
-                for r in rows
-                if r["shape"] == shape and r["n"] == max(self.sizes) and "by_neighbors" in r
-            ]
-            if own:
-                found.append(
-                    {
-                        "shape": shape,
-                        "k": own[0]["k"],
-                        "ratio": np.mean([o["ratio"] for o in own], axis=0).tolist(),
-                        "likelihood": np.mean([o["likelihood"] for o in own], axis=0).tolist(),
-                    }
+    def _plots(
+        self, found: dict[tuple[str, int, str], list[Row]], estimators: list[str]
+    ) -> list[plots.Plot]:
+        """Estimates by the number of points, a plot a shape, and by the number of neighbours."""
+        last = self.cluster_dims[-1:]
+        clusters = [
+            s
+            for s in self.settings()
+            if isinstance(s.source, (FiniteCluster, InfiniteCluster)) and s.source.dim in last
+        ]
+        manifolds = [s for s in self.settings() if s.name in MANIFOLDS]
+        drawn, neighbors = [], []
+        for shape in (*clusters[:5], *manifolds[-1:]):
+            mine = {name: found.get((shape.name, max(self.sizes), name), []) for name in estimators}
+            mine = {name: part for name, part in mine.items() if part}
+            if not mine:
+                continue
+            series = [plots.curve(name, by_size(part), how="mean") for name, part in mine.items()]
+            n, truth = series[0].x, shape.truth or shape.source.dimension
+            reference = "truth" if shape.truth else "of infinite clusters"
+            series.append(plots.line(reference, "theory", n, [truth] * len(n)))
+            alt = f"Estimates of the dimension of {shape.name} against the number of points."
+            labels = ("points (subsets of one sample)", "estimated dimension")
+            name = f"dimension-{plots.slug(shape.name)}"
+            drawn.append(
+                plots.log_linear(name, shape.name, alt, labels, series, figure="dimension-scale")
+            )
+            told = [r["by_neighbors"] for r in next(iter(mine.values()))]
+            likelihood = LearningCurve(
+                np.array(told[0]["k"]), np.array([t["likelihood"] for t in told])
+            )
+            neighbors.append(plots.curve(shape.name, likelihood, how="mean"))
+        if neighbors:
+            drawn.append(
+                plots.log_linear(
+                    "dimension-neighbors",
+                    "Maximum likelihood by number of neighbours",
+                    "Maximum likelihood estimates against the number of neighbours used.",
+                    ("neighbours k", "estimated dimension"),
+                    neighbors,
                 )
-        return found
+            )
+        return drawn
 
 
-def _entry(
-    shape: str, n: int, estimator: str, truth: float | None, rows: list[Row]
-) -> dict[str, Any]:
+def by_size(rows: list[Row]) -> LearningCurve:
+    """Return estimates on growing subsets of each sample."""
+    level = np.array([r["level"] for r in rows])
+    order = np.argsort(rows[0]["n_points"])
+    return LearningCurve(np.array(rows[0]["n_points"])[order], level[:, order])
+
+
+def _entry(shape: Shape, n: int, estimator: str, rows: list[Row]) -> dict[str, Any]:
+    """One cell of the truth table, as plain values."""
     values = np.array([r["dimension"] for r in rows])
     known = [r["interval"] for r in rows if None not in r["interval"]]
-    levels = np.array([r["level"] for r in rows])
+    truth = shape.truth
     return {
-        "shape": shape,
+        "shape": shape.name,
         "n": n,
         "estimator": estimator,
         "truth": truth,
@@ -261,6 +310,4 @@ def _entry(
         "inside": None
         if truth is None or not known
         else float(np.mean([low <= truth <= high for low, high in known])),
-        "n_points": rows[0]["n_points"],
-        "level": levels.mean(axis=0).tolist(),
     }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
-from percolaw.experiments import toy
+from percolaw.experiments import claims, fields, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import judge
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.rng import Streams
 from percolaw.scaling import allocation, fit, theory
 
@@ -22,14 +22,6 @@ class DofScan:
     name: ClassVar[str] = "dof-scan"
     title: ClassVar[str] = "The loss over allocations (b, k_br) has its valley where theory says"
     source: ClassVar[str] = "Brill 2024, sections 4.2 and 5.3"
-    judged: ClassVar[tuple[str, ...]] = (
-        "n_seeds",
-        "chunk",
-        "valley_width",
-        "share_tolerance",
-        "surface_tolerance",
-        "position_tolerance",
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -49,34 +41,31 @@ class DofScan:
     }
 
     clusters: toy.Clusters = field(default_factory=toy.Clusters)
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent repetitions of the whole scan."""
-    n_settings: int = 2000
+    n_settings: Annotated[int, Range(20)] = 2000
     """Random allocations tried on each seed; the predicted ones are always added."""
-    degrees_of_freedom: float = 500.0
+    degrees_of_freedom: Annotated[float, Range(1.0)] = 500.0
     """Total N of every allocation, in units of the scale factors."""
     shape_range: float = 5.05
     """b is uniform in +- this."""
-    chunk: int = 100
+    chunk: Annotated[int, Range(1), JUDGED] = 100
     """Settings in one unit of work."""
     rank_exponent: float = 1.0
     """alpha of the prediction."""
     cluster_exponent: float = 0.5
     """gamma = c/D of the prediction."""
-    valley_width: float = 0.1
+    valley_width: Annotated[float, JUDGED] = 0.1
     """Settings weigh exp(-log(loss / least loss) / this) in the position of the valley."""
-    share_tolerance: float = 0.02
+    share_tolerance: Tolerance = 0.02
     """Share of random settings that may beat the predicted one by chance."""
-    surface_tolerance: float = 0.1
+    surface_tolerance: Tolerance = 0.1
     """Relative deviation of the whole surface from theory that counts as agreement."""
-    position_tolerance: float = 0.15
+    position_tolerance: Tolerance = 0.15
     """Deviation of the valley's b and log k_br that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("n_settings", self.n_settings, minimum=20)
-        checks.integer("chunk", self.chunk, minimum=1)
-        checks.real("degrees_of_freedom", self.degrees_of_freedom, minimum=1.0)
+        fields.check(self)
 
     def cells(self) -> list[Cell]:
         """A unit is a seed and a range of settings."""
@@ -90,14 +79,14 @@ class DofScan:
         """Return (b, k_br) of the paper's allocation and of the true optimum of its loss."""
         b = theory.allocation_shape(self.rank_exponent, self.cluster_exponent)
         n = self.degrees_of_freedom
-        found = {}
+        places = {}
         for label, capacity in (
             ("paper", 1.0),
             ("optimum", theory.optimal_break_capacity(self.cluster_exponent)),
         ):
             k = theory.model_break_rank(n, self.rank_exponent, self.cluster_exponent, capacity)
-            found[label] = (b, float(k))
-        return found
+            places[label] = (b, float(k))
+        return places
 
     def measure(self, cell: Cell) -> list[Row]:
         """Measure a range of settings; the first range also measures the predicted ones."""
@@ -156,41 +145,27 @@ class DofScan:
         better = (losses < at["paper"][:, None]).mean(axis=1)
         surface = np.exp(np.log(losses / predicted).mean(axis=1))
         position = np.stack([shape, np.log(rank)], axis=1)
-        found = np.array([self._valley(position, row) for row in losses])
+        measured = np.array([self._valley(position, row) for row in losses])
         expected = np.array([self._valley(position, row) for row in predicted])
-        source = self.source
-        claims = [
-            judge(
+        said = [
+            claims.mean(
                 "share of random allocations with less loss than the predicted one",
-                source,
+                self.source,
                 0.0,
-                float(better.mean()),
-                fit.seed_interval(better),
+                better,
                 self.share_tolerance,
+                about={"learner": "adjusted", "quantity": "share of better allocations"},
             ),
-            judge(
+            claims.ratio(
                 "loss over the theory summed on the clusters drawn, all allocations",
-                source + "; docs/theory.md",
-                1.0,
-                float(np.exp(np.log(surface).mean())),
-                fit.seed_interval(surface),
+                self.source + "; docs/theory.md",
+                surface,
                 self.surface_tolerance,
+                about={"learner": "adjusted", "quantity": "loss over prediction"},
             ),
+            *self._valley_claims(measured, expected),
         ]
-        for axis, label in enumerate(("b", "log k_br")):
-            claims.append(
-                judge(
-                    f"{label} of the valley (prediction: the theory's valley on the same settings)",
-                    source + "; docs/theory.md",
-                    float(expected[:, axis].mean()),
-                    float(found[:, axis].mean()),
-                    fit.seed_interval(
-                        found[:, axis] - expected[:, axis] + expected[:, axis].mean()
-                    ),
-                    self.position_tolerance,
-                )
-            )
-        valley = found.mean(axis=0)
+        valley = measured.mean(axis=0)
         tables = {
             "shape": shape,
             "break_rank": rank,
@@ -202,7 +177,25 @@ class DofScan:
             "n_seeds": len(seeds),
             "degrees_of_freedom": self.degrees_of_freedom,
         }
-        return Conclusion(tuple(claims), tables)
+        return Conclusion(tuple(said), tables)
+
+    def _valley_claims(self, measured: toy.FloatArray, expected: toy.FloatArray) -> list[Claim]:
+        """Position of the valley of each seed, (n_seeds, 2), against that of the theory."""
+        said = []
+        for axis, label in enumerate(("b", "log k_br")):
+            predicted = expected[:, axis].mean()
+            said.append(
+                claims.judge(
+                    f"{label} of the valley (prediction: the theory's valley on the same settings)",
+                    self.source + "; docs/theory.md",
+                    float(predicted),
+                    float(measured[:, axis].mean()),
+                    fit.seed_interval(measured[:, axis] - expected[:, axis] + predicted),
+                    self.position_tolerance,
+                    about={"learner": "adjusted", "quantity": f"{label} of the valley"},
+                )
+            )
+        return said
 
     def _valley(self, position: toy.FloatArray, loss: toy.FloatArray) -> toy.FloatArray:
         """Position of the valley: settings averaged with weights that fall with their excess loss."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
-
 from percolaw.experiments import fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import judge
 from percolaw.experiments.fields import Range
+from percolaw.experiments.lattice_plots import law_boundaries
 from percolaw.hypercubic import critical_exponents
 from percolaw.scaling import theory
 
@@ -86,8 +85,6 @@ class ExponentsByDimension:
     def _plots(self) -> tuple[plots.Plot, ...]:
         """Where lattices lie against the boundaries of the two laws, and the exponents implied."""
         table = self.table()
-        alpha = np.array([row["rank_exponent"] for row in table])
-        line = np.geomspace(alpha.min() / 2, alpha.max() * 2, 50)
         lattices = [  # from six dimensions on all are the same
             plots.line(
                 f"d = {row['dimension']}" + (" and above" if row["dimension"] == 6 else ""),
@@ -105,10 +102,7 @@ class ExponentsByDimension:
             "Cluster exponent c/D against rank exponent alpha, with the boundaries of both laws.",
             ("rank exponent alpha = (3 - tau)/(tau - 2)", "cluster exponent c/D"),
             [
-                plots.line("c/D = alpha: the model law changes sides", "theory", line, line),
-                plots.line(
-                    "c/D = alpha/(1 + alpha): the data law", "reference", line, line / (1 + line)
-                ),
+                *law_boundaries([row["rank_exponent"] for row in table]),
                 *lattices,
             ],
             fit=False,

@@ -206,9 +206,11 @@ def read_words(hint: Any, value: Any) -> Any:
         For words that name nothing.
     """
     parse = parser_of(hint)
-    if parse is None:
+    if parse is None or isinstance(value, Worded):
         return value
-    return tuple(map(parse, value)) if isinstance(value, (list, tuple)) else parse(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(one if isinstance(one, Worded) else parse(one) for one in value)
+    return parse(value)
 
 
 def parser_of(hint: Any) -> Callable[[str], Worded] | None:

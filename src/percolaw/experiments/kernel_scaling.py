@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import math
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.experiments import tasks
+from percolaw.datasets.sources import Cube, InfiniteCluster, Manifold, Source, parse_source
+from percolaw.experiments import claims, fields, kernel_curves
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.experiments.kernel_curves import Learned, last_decade, local_exponents
 from percolaw.rng import Streams
-from percolaw.scaling import fit, theory
+from percolaw.scaling import fit
+from percolaw.scaling.curve import LearningCurve
+from percolaw.targets.fourier import FourierTeacher
+from percolaw.targets.linear import LinearTeacher
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.relu import ReluTeacher, sharma_kaplan_teacher
+from percolaw.targets.teacher import TeacherFamily
 
 FloatArray = npt.NDArray[np.float64]
+#: Rows by points, and by smoothness or by teacher and student.
+Cells: TypeAlias = dict[tuple[Any, ...], list[Row]]
 
 #: The student whose kernel is `NeuralTangent`: NTK parametrisation, trained unit biases.
 NETWORK = "infinitely wide network (NTK parametrisation)"
 #: Settings on which all teachers are learned.
-TEACHER_SETTINGS = ("cluster d = 16", "cube 4")
+TEACHER_SETTINGS = (InfiniteCluster(16), Cube(4))
 #: Outputs drawn of each teacher.
 N_DRAWS = 4
+#: The random functions of the write-up; Matérn fields are beside them.
+RANDOM_FUNCTIONS = (
+    LinearTeacher(N_DRAWS),
+    ReluTeacher(1, 1000, n_outputs=N_DRAWS),
+    ReluTeacher(8, 16, n_outputs=N_DRAWS),
+    sharma_kaplan_teacher(N_DRAWS),
+    FourierTeacher(n_outputs=N_DRAWS),
+)
 
 
 @dataclass(frozen=True)
@@ -32,16 +52,6 @@ class KernelScaling:
     name: ClassVar[str] = "kernel-scaling"
     title: ClassVar[str] = "Controlled teachers: kernel students have the exponent 2 nu / D"
     source: ClassVar[str] = "docs/theory.md, 6 and 7"
-    judged: ClassVar[tuple[str, ...]] = (
-        "n_seeds",
-        "cluster_dims",
-        "cube_dims",
-        "lattices",
-        "teacher_settings",
-        "floor",
-        "tolerance",
-        "ratio_tolerance",
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -50,7 +60,7 @@ class KernelScaling:
                 "n_test": 200,
                 "cluster_dims": (16,),
                 "cube_dims": (1, 2),
-                "teacher_settings": ("cube 2",),
+                "teacher_settings": (Cube(2),),
             },
             "5 s",
             "0.7 GiB",
@@ -61,9 +71,9 @@ class KernelScaling:
         ),
     }
 
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent samples and teachers of each setting."""
-    smallest: int = 30
+    smallest: Annotated[int, Range(5)] = 30
     """Smallest number of training points."""
     largest: int = 4000
     """Largest number of training points."""
@@ -71,59 +81,67 @@ class KernelScaling:
     """Training sizes, geometric."""
     n_test: int = 500
     """Test points."""
-    smoothness: tuple[float, ...] = (0.5, 1.0, 1.5, 2.5)
+    smoothness: Annotated[tuple[float, ...], Range(0.01, 100.0)] = (0.5, 1.0, 1.5, 2.5)
     """nu of the Matérn teachers."""
     length_scale: float = 1.0
     """Length scale of the Matérn teachers, in units of the root mean square norm of the inputs."""
-    cluster_dims: tuple[int, ...] = (8, 16, 32, 64)
+    cluster_dims: Annotated[tuple[int, ...], Range(1), JUDGED] = (8, 16, 32, 64)
     """Embedding dimensions of the infinite cluster."""
-    cube_dims: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+    cube_dims: Annotated[tuple[int, ...], Range(1), JUDGED] = (1, 2, 3, 4, 5, 6)
     """Dimensions of the cubes."""
-    lattices: tuple[str, ...] = ()
+    lattices: Annotated[tuple[Source, ...], JUDGED] = ()
     """Clusters of real lattices: 'lattice d = 3, p_c', 'lattice d = 3, 1.3 p_c', ..."""
-    teacher_settings: tuple[str, ...] = TEACHER_SETTINGS
+    teacher_settings: Annotated[tuple[Source, ...], JUDGED] = TEACHER_SETTINGS
     """Settings on which all teachers are learned by the infinitely wide network."""
     network_depth: int = 2
     """Hidden layers of the infinitely wide student (NTK parametrisation, trained unit biases)."""
-    floor: float = 1e-9
+    floor: Annotated[float, JUDGED] = 1e-9
     """Losses below this are rounding; they are left out of the fits."""
-    tolerance: float = 0.1
+    tolerance: Tolerance = 0.1
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
-    ratio_tolerance: float = 0.05
+    ratio_tolerance: Tolerance = 0.05
     """Deviation of drawn teachers' loss from the posterior variance that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("smallest", self.smallest, minimum=5)
+        fields.check(self)
         checks.integer(
             "largest (10 times smallest at least)", self.largest, minimum=10 * self.smallest
         )
         checks.memory(
             16.0 * self.largest**2, f"kernels of {self.largest} points", "Lower --largest."
         )
-        for nu in self.smoothness:
-            checks.real("smoothness", nu, minimum=0.01, maximum=100.0)
-        for d in (*self.cluster_dims, *self.cube_dims):
-            checks.integer("cluster_dims and cube_dims", d, minimum=1)
         if self.teacher_settings == TEACHER_SETTINGS:  # the default follows the settings there are
-            known = tuple(name for name in TEACHER_SETTINGS if name in self.settings())
+            known = tuple(one for one in TEACHER_SETTINGS if one in self.settings())
             object.__setattr__(self, "teacher_settings", known)
-        if len(set(self.teacher_settings)) < len(self.teacher_settings):
-            raise ValueError(f"teacher_settings names one twice: {self.teacher_settings}.")
-        for name in self.teacher_settings:
-            checks.choice("teacher_settings", name, self.settings())
+        words = [one.word for one in self.teacher_settings]
+        if len(set(words)) < len(words):
+            raise ValueError(f"teacher_settings names one twice: {tuple(words)}.")
+        for one in self.lattices:
+            if one.dimension is None:
+                raise ValueError(
+                    f"the dimension of {one} is not known, so no exponent is predicted."
+                )
+        for word in words:
+            checks.choice("teacher_settings", word, [one.word for one in self.settings()])
 
-    def settings(self) -> dict[str, float]:
-        """Return every setting and its dimension."""
-        found = {f"cluster d = {d}": 4.0 for d in self.cluster_dims}
-        found |= {f"cube {d}": float(d) for d in self.cube_dims}
-        found |= {name: tasks.dimension(name) for name in self.lattices}
-        return found if self.lattices else found | {"sphere 2 x cube 1": 3.0}
+    def settings(self) -> tuple[Source, ...]:
+        """Return every source of points."""
+        found: list[Source] = [InfiniteCluster(d) for d in self.cluster_dims]
+        found += [Cube(d) for d in self.cube_dims]
+        return (*found, *self.lattices) if self.lattices else (*found, Manifold())
+
+    def teachers(self) -> dict[str, TeacherFamily]:
+        """Return every teacher by the word that rows have for it, of `N_DRAWS` outputs."""
+        found: dict[str, TeacherFamily] = {one.word: one for one in RANDOM_FUNCTIONS}
+        for nu in self.smoothness:
+            law = MaternTeacher(nu, self.length_scale, n_outputs=N_DRAWS)
+            found[MaternTeacher(nu).word] = law
+        return found
 
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed: expected losses, or losses on drawn teachers."""
-        units = [("expected", name) for name in self.settings()]
-        units += [("teachers", name) for name in self.teacher_settings]
+        units = [("expected", one.word) for one in self.settings()]
+        units += [("teachers", one.word) for one in self.teacher_settings]
         return [
             {"kind": kind, "points": name, "seed": seed}
             for kind, name in units
@@ -134,15 +152,16 @@ class KernelScaling:
         """Return the training sizes."""
         return fit.geometric(self.smallest, self.largest, self.n_sizes)
 
-    def _points(self, name: str, streams: Streams) -> tuple[FloatArray, FloatArray]:
-        """Training and test points, standardised together."""
-        points = tasks.points(name, self.largest + self.n_test, streams)
+    def points(self, source: Source, streams: Streams) -> tuple[FloatArray, FloatArray]:
+        """Return training and test points, standardised together."""
+        points = source.inputs(self.largest + self.n_test, streams)
         return points[self.n_test :], points[: self.n_test]
 
     def measure(self, cell: Cell) -> list[Row]:
         """Measure learning curves; one row a smoothness, or a teacher and student."""
-        streams = Streams(cell["seed"]).child(*cell["points"].encode())
-        train, test = self._points(cell["points"], streams)
+        source = parse_source(cell["points"])
+        streams = Streams(cell["seed"]).child(*source.key)
+        train, test = self.points(source, streams)
         if cell["kind"] == "expected":
             return [{**cell, "nu": nu, **self._expected(train, test, nu)} for nu in self.smoothness]
         return [{**cell, **row} for row in self._drawn(train, test, streams)]
@@ -157,18 +176,17 @@ class KernelScaling:
         return {"loss": curve.variance.tolist(), "jitter": curve.jitter}
 
     def _drawn(self, train: FloatArray, test: FloatArray, streams: Streams) -> list[Row]:
-        from percolaw.covariance import Matern, NeuralTangent
+        from percolaw.covariance import NeuralTangent
         from percolaw.learners.kernel import nested_curve
 
-        both = np.concatenate([train, test])
-        values = self._targets(both, streams)
+        values = self._values(np.concatenate([train, test]), streams)
         n = train.shape[0]
         students: dict[str, tuple[Any, list[str]]] = {
             NETWORK: (NeuralTangent(self.network_depth), list(values))
         }
-        for nu in self.smoothness:
-            name = tasks.matern_name(nu)
-            students[f"{name} kernel"] = (Matern(nu, self.length_scale), [name])
+        for name, teacher in self.teachers().items():
+            if isinstance(teacher, MaternTeacher):
+                students[matching(name)] = (teacher.covariance, [name])
         rows = []
         for student, (kernel, names) in students.items():
             y = np.concatenate([values[name] for name in names], axis=1)
@@ -179,136 +197,115 @@ class KernelScaling:
                 rows.append({"teacher": name, "student": student, "loss": part.tolist()})
         return rows
 
-    def _targets(self, points: FloatArray, streams: Streams) -> dict[str, FloatArray]:
+    def _values(self, points: FloatArray, streams: Streams) -> dict[str, FloatArray]:
         """Values (n, N_DRAWS) of every teacher; all but the Matérn ones of variance 1 on the points."""
-        from percolaw.targets.matern import MaternTeacher
-
         found = {}
-        for i, (name, family) in enumerate(tasks.teachers(N_DRAWS).items()):
-            y = family.sample(points.shape[1], streams.child(1, i))(points)
-            found[name] = (y - y.mean(axis=0)) / y.std(axis=0)
+        for i, teacher in enumerate(RANDOM_FUNCTIONS):
+            y = teacher.sample(points.shape[1], streams.child(1, i))(points)
+            found[teacher.word] = (y - y.mean(axis=0)) / y.std(axis=0)
         for i, nu in enumerate(self.smoothness):
             law = MaternTeacher(nu, self.length_scale, n_outputs=N_DRAWS)
-            found[tasks.matern_name(nu)] = law.on_points(
-                points, streams.child(2, i), method="cholesky"
-            ).value
+            field = law.on_points(points, streams.child(2, i), method="cholesky")
+            found[MaternTeacher(nu).word] = field.value
         return found
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold every exponent against 2 nu / D, and drawn teachers against the expected loss."""
-        n, dimension = self.sizes(), self.settings()
-        claims: list[Claim] = []
-        curves, others = [], []
-        for name, big_d in dimension.items():
-            for nu in self.smoothness:
-                found = [
-                    r
-                    for r in rows
-                    if r["kind"] == "expected" and r["points"] == name and r["nu"] == nu
-                ]
-                curve = self._curve(n, found, theory.matern_exponent(nu, big_d))
-                curves.append({"points": name, "dimension": big_d, "nu": nu, **curve})
-                claims.append(self._claim(f"{name}, nu = {nu:g}: exponent 2 nu/D", curve))
-        drawn = [r for r in rows if r["kind"] == "teachers"]
-        for name in self.teacher_settings:
-            for teacher, student in dict.fromkeys((r["teacher"], r["student"]) for r in drawn):
-                found = [
-                    r
-                    for r in drawn
-                    if r["points"] == name and (r["teacher"], r["student"]) == (teacher, student)
-                ]
-                order = tasks.approximation_order(teacher)
-                if order and student == NETWORK:
-                    order = min(order, dimension[name] + 2.0)
-                predicted = order / dimension[name] if order else None
-                curve = self._curve(n, found, predicted)
-                others.append({"points": name, "teacher": teacher, "student": student, **curve})
-                if predicted is not None and student == NETWORK:
-                    claims.append(
-                        self._claim(f"{name}, {teacher}, {student}: exponent {order:g}/D", curve)
-                    )
-                elif predicted is not None:
-                    claims.append(self._ratio(n, name, teacher, found, rows))
+        cells: Cells = {}
+        for row in rows:
+            kind = (row["teacher"], row["student"]) if "teacher" in row else (row["nu"],)
+            cells.setdefault((row["points"], *kind), []).append(row)
+        expected = {
+            source: [self._expected_law(source, nu, cells) for nu in self.smoothness]
+            for source in self.settings()
+        }
+        network = {
+            source: [self._network_law(source, name, cells) for name in self.teachers()]
+            for source in self.teacher_settings
+        }
+        said = [law.claim for laws in expected.values() for law in laws]
+        for source, laws in network.items():
+            said += [law.claim for law in laws]
+            said += [self._ratio(source, nu, cells) for nu in self.smoothness]
         return Conclusion(
-            tuple(claims),
-            {"n": n.tolist(), "curves": curves, "teachers": others, "n_seeds": self.n_seeds},
+            tuple(claim for claim in said if claim is not None),
+            plots=(
+                kernel_curves.exponent_plot(expected),
+                *kernel_curves.convergence_plots(expected),
+                *kernel_curves.curve_plots(expected),
+                *kernel_curves.teacher_plots(network, NETWORK),
+            ),
         )
 
-    def _curve(
-        self, n: npt.NDArray[np.int64], rows: list[Row], predicted: float | None
-    ) -> dict[str, Any]:
-        """Curve over seeds, with the fit on the last decade above the floor."""
+    def curve(self, rows: list[Row]) -> LearningCurve:
+        """Return the losses of rows, used up to the first size at which they may be rounding."""
         loss = np.array([r["loss"] for r in rows])
-        mean = loss.mean(axis=0)
-        usable = mean > max(self.floor, 1e3 * max(r.get("jitter", 0.0) for r in rows))
-        last = int(np.argmin(usable)) if not usable.all() else n.size
-        exponent: float | None = None
-        interval: tuple[float | None, float | None] = (None, None)
-        window: tuple[float, float] | None = None
-        if last > 2 and n[last - 1] >= 10 * n[0]:
-            high = float(n[last - 1])
-            # The last decade, from the nearest size below.
-            window = (float(n[n <= high / 10.0][-1]), high)
-            line = fit.fit_power_law(n[:last], np.maximum(loss[:, :last], 1e-300), window=window)
-            exponent, interval = line.exponent, line.interval
-        local = fit.local_exponents(n[: max(last, 2)], np.maximum(mean[: max(last, 2)], 1e-300))
-        return {
-            "mean": mean.tolist(),
-            "low": np.quantile(loss, 0.16, axis=0).tolist(),
-            "high": np.quantile(loss, 0.84, axis=0).tolist(),
-            "local": local.tolist(),
-            "exponent": exponent,
-            "interval": list(interval),
-            "window": window,
-            "predicted": predicted,
-        }
+        floor = max(self.floor, 1e3 * max(r.get("jitter", 0.0) for r in rows))
+        usable = np.logical_and.accumulate(loss.mean(axis=0) > floor)
+        return LearningCurve(self.sizes(), np.maximum(loss, 1e-300), usable)
 
-    def _claim(self, name: str, curve: dict[str, Any]) -> Claim:
-        local, predicted = curve["local"], curve["predicted"]
-        if curve["exponent"] is None:
-            return judge(
-                name,
-                self.source,
-                predicted,
-                local[-1],
-                (-np.inf, np.inf),
-                self.tolerance * predicted,
-                f"less than a decade lies above {self.floor:g}, where rounding begins",
-            )
-        middle = len(local) // 2
-        note = f"local exponents: {local[1]:.2f} first, {local[middle]:.2f} middle, {local[-2]:.2f} last"
-        return judge(
+    def _expected_law(self, source: Source, nu: float, cells: Cells) -> Learned:
+        curve = self.curve(cells[source.word, nu])
+        law = Learned(f"nu = {nu:g}", 2.0 * nu, dimension(source), curve, last_decade(curve))
+        about = {"source": source.word, "target": MaternTeacher(nu).word}
+        return self._with_claim(law, f"{source}, nu = {nu:g}: exponent 2 nu/D", about)
+
+    def _network_law(self, source: Source, teacher: str, cells: Cells) -> Learned:
+        """The tangent kernel is as smooth as a Matérn one of nu = 1/2: at the edge of the data such a
+        student has c = 2 nu + D + 1 = D + 2 at most, however smooth the teacher (docs/theory.md).
+        """
+        order, big_d = self.teachers()[teacher].approximation_order, dimension(source)
+        curve = self.curve(cells[source.word, teacher, NETWORK])
+        if math.isinf(order):  # smooth, and no power to hold it against
+            return Learned(teacher, math.nan, big_d, curve, last_decade(curve))
+        order = min(order, big_d + 2.0)
+        law = Learned(teacher, order, big_d, curve, last_decade(curve))
+        about = {"source": source.word, "target": teacher, "learner": NETWORK}
+        return self._with_claim(law, f"{source}, {teacher}, {NETWORK}: exponent {order:g}/D", about)
+
+    def _with_claim(self, law: Learned, name: str, about: dict[str, str]) -> Learned:
+        """Return a learning curve with the claim on its exponent."""
+        local = local_exponents(law.curve)
+        first, middle, last = (f"{local[i]:.2f}" for i in (1, len(local) // 2, -2))
+        note = f"local exponents: {first} first, {middle} middle, {last} last"
+        if law.line is None:
+            note = f"less than a decade lies above {self.floor:g}, where rounding begins"
+        claim = claims.exponent(
             name,
             self.source,
-            predicted,
-            curve["exponent"],
-            curve["interval"],
-            self.tolerance * predicted,
+            law.predicted,
+            law.line,
+            self.tolerance * law.predicted,
             note,
+            about,
+            rough=float(local[-1]),
         )
+        return replace(law, claim=claim)
 
-    def _ratio(
-        self, n: npt.NDArray[np.int64], name: str, teacher: str, found: list[Row], rows: list[Row]
-    ) -> Claim:
+    def _ratio(self, source: Source, nu: float, cells: Cells) -> Claim:
         """Loss on drawn fields over the posterior variance on the same points: 1 in the mean."""
-        nu = float(teacher.split()[-1])
-        expected = {
-            r["seed"]: np.array(r["loss"])
-            for r in rows
-            if r["kind"] == "expected" and r["points"] == name and r["nu"] == nu
-        }
-        ratio = np.array(
-            [
-                float(np.mean(np.array(r["loss"])[e > self.floor] / e[e > self.floor]))
-                for r in found
-                for e in (expected[r["seed"]],)
-            ]
-        )
-        return judge(
-            f"{name}, {teacher} drawn: loss over posterior variance",
+        teacher = MaternTeacher(nu).word
+        of_seed = {r["seed"]: np.array(r["loss"]) for r in cells[source.word, nu]}
+        ratio = []
+        for row in cells[source.word, teacher, matching(teacher)]:
+            variance = of_seed[row["seed"]]
+            above = variance > self.floor
+            ratio.append(float(np.mean(np.array(row["loss"])[above] / variance[above])))
+        return claims.mean(
+            f"{source}, {teacher} drawn: loss over posterior variance",
             "Gaussian processes; exact",
             1.0,
-            float(ratio.mean()),
-            fit.seed_interval(ratio),
+            ratio,
             self.ratio_tolerance,
+            about={"source": source.word, "target": teacher, "quantity": "loss"},
         )
+
+
+def matching(teacher: str) -> str:
+    """Return the name of the student whose kernel is the teacher's covariance."""
+    return f"{teacher} kernel"
+
+
+def dimension(source: Source) -> float:
+    """Return the dimension of a source that has one."""
+    return math.nan if source.dimension is None else source.dimension

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
+from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import judge
+from percolaw.experiments.fields import Range, Seeds, Tolerance
 from percolaw.rng import Streams
-from percolaw.scaling import fit
 
 
 @dataclass(frozen=True)
@@ -25,41 +24,35 @@ class KernelTuning:
     name: ClassVar[str] = "kernel-tuning"
     title: ClassVar[str] = "A tuned kernel student reaches the posterior variance"
     source: ClassVar[str] = "Gaussian processes; docs/theory.md, 7"
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "tolerance")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset({"n_seeds": 3, "n_train": 300, "n_test": 300}, "2 s", "0.4 GiB"),
         "laptop": Preset({}, "12 s", "0.5 GiB"),
         "paper": Preset({"n_seeds": 20, "n_train": 4000}, "3 min, estimated", "1 GiB"),
     }
 
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent clusters, fields and noise."""
-    n_train: int = 1000
+    n_train: Annotated[int, Range(10)] = 1000
     """Training points."""
-    n_test: int = 1000
+    n_test: Annotated[int, Range(10)] = 1000
     """Validation points, and as many test points."""
     dim: int = 16
     """Embedding dimension of the cluster."""
-    noise: float = 0.3
+    noise: Annotated[float, Range(0.0)] = 0.3
     """Standard deviation of the noise in the values; the field has 1."""
     teacher_smoothness: float = 0.5
     """nu of the field."""
     smoothness: float = 0.5
     """nu of the student."""
-    length_scale: float = 1.0
+    length_scale: Annotated[float, Range(1e-6)] = 1.0
     """Length scale of the student; the field's is 1."""
-    ridge: float = 0.09
+    ridge: Annotated[float, Range(0.0)] = 0.09
     """Ridge of the student; noise^2 is the best."""
-    tolerance: float = 0.05
+    tolerance: Tolerance = 0.05
     """Relative deviation from the posterior variance that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("n_train", self.n_train, minimum=10)
-        checks.integer("n_test", self.n_test, minimum=10)
-        checks.real("noise", self.noise, minimum=0.0)
-        checks.real("length_scale", self.length_scale, minimum=1e-6)
-        checks.real("ridge", self.ridge, minimum=0.0)
+        fields.check(self)
 
     def cells(self) -> list[Cell]:
         """A unit is a seed."""
@@ -100,26 +93,40 @@ class KernelTuning:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold the test loss against that of the field's own kernel, and that against theory."""
-        test = np.array([row["test"] for row in rows])
-        best = np.array([row["test_best"] for row in rows])
-        exact = np.array([row["posterior_variance"] for row in rows])
-        claims = (
-            judge(
-                "test loss of the student over that of the field's own kernel",
-                self.source,
-                1.0,
-                float((test / best).mean()),
-                fit.seed_interval(test / best),
-                self.tolerance,
-            ),
-            judge(
-                "test loss of the field's own kernel over the posterior variance",
-                self.source,
-                1.0,
-                float((best / exact).mean()),
-                fit.seed_interval(best / exact),
-                self.tolerance,
-            ),
+        seed, test, best, exact = (
+            np.array([row[key] for row in rows])
+            for key in ("seed", "test", "test_best", "posterior_variance")
         )
-        tables = {"test": test, "test_best": best, "posterior_variance": exact}
-        return Conclusion(claims, {k: v.tolist() for k, v in tables.items()})
+        said = [
+            claims.mean(name, self.source, 1.0, values, self.tolerance, about=about)
+            for name, values, about in (
+                (
+                    "test loss of the student over that of the field's own kernel",
+                    test / best,
+                    {"learner": "student", "quantity": "loss"},
+                ),
+                (
+                    "test loss of the field's own kernel over the posterior variance",
+                    best / exact,
+                    {"learner": "the field's own kernel", "quantity": "loss"},
+                ),
+            )
+        ]
+        series = [
+            plots.line("student", "measured", seed, test, joined=False),
+            plots.line("the field's own kernel", "reference", seed, best, joined=False),
+            plots.line("posterior variance", "theory", seed, exact, joined=False),
+        ]
+        plot = plots.Plot(
+            "kernel-tuning",
+            "Kernel student on noisy data",
+            "Test loss of the student, of the field's own kernel, and the best possible, seed by seed.",
+            "seed",
+            "test loss",
+            False,
+            False,
+            tuple(series),
+            fit=False,
+            y_limits=(0.0, 1.1 * float(max(test.max(), best.max(), exact.max()))),
+        )
+        return Conclusion(tuple(said), plots=(plot,))

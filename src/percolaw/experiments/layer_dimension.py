@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks
-from percolaw.experiments import neural, tasks
+from percolaw.datasets.sources import Cube, FiniteCluster, InfiniteCluster, Source, parse_source
+from percolaw.experiments import claims, neural, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.learners.neural.activations import layer_activations
-from percolaw.learners.neural.config import Student, Training
+from percolaw.learners.neural.config import Training
 from percolaw.learners.neural.training import train
 from percolaw.rng import Streams
 from percolaw.scaling import fit
+from percolaw.targets.linear import LinearTeacher
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.relu import ReluTeacher
+from percolaw.targets.teacher import TeacherFamily
+
+FloatArray = npt.NDArray[np.float64]
 
 #: The estimate that stands for a layer in claims: the median of all estimators.
 MEDIAN = "median of the estimators"
 #: Sharma and Kaplan's (2022) way is the likelihood or ratio of few neighbours.
 TWO_NN = "TwoNN"
+#: What stands for a teacher where nothing was learned.
+UNTRAINED = "untrained"
 
 
 @dataclass(frozen=True)
@@ -34,13 +43,12 @@ class LayerDimension:
     )
     source: ClassVar[str] = "Sharma and Kaplan (2022); docs/neural.md"
     extra: ClassVar[tuple[str, str]] = ("torch", "nn")
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "settings", "tolerance")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
                 "n_seeds": 3,
-                "settings": ("cube 2",),
-                "teachers": ("Matérn 1.5",),
+                "settings": (Cube(2),),
+                "teachers": (MaternTeacher(1.5),),
                 "n_train": 200,
                 "n_points": 400,
                 "n_validation": 100,
@@ -64,24 +72,28 @@ class LayerDimension:
         ),
     }
 
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent samples, teachers and students of each setting."""
-    settings: tuple[str, ...] = (
-        "cluster d = 8",
-        "cluster d = 16",
-        "cluster d = 32",
-        "finite cluster d = 16",
-        "cube 2",
-        "cube 4",
+    settings: Annotated[tuple[Source, ...], JUDGED] = (
+        InfiniteCluster(8),
+        InfiniteCluster(16),
+        InfiniteCluster(32),
+        FiniteCluster(16),
+        Cube(2),
+        Cube(4),
     )
     """Points; see nn-data-scaling."""
-    teachers: tuple[str, ...] = ("linear", "ReLU 1 x 1000", "Matérn 1.5")
+    teachers: tuple[TeacherFamily, ...] = (
+        LinearTeacher(),
+        ReluTeacher(1, 1000),
+        MaternTeacher(1.5),
+    )
     """Teachers on every setting."""
-    n_train: int = 2000
+    n_train: Annotated[int, Range(10)] = 2000
     """Training points."""
-    n_validation: int = 500
+    n_validation: Annotated[int, Range(1)] = 500
     """Points that stop the training and choose the weights kept."""
-    n_points: int = 1500
+    n_points: Annotated[int, Range(400)] = 1500
     """Fresh points whose activations are measured."""
     architecture: neural.Architecture = "mlp"
     """mlp, residual (MLP), or transformer."""
@@ -91,123 +103,143 @@ class LayerDimension:
     """Units of a layer."""
     training: Training = Training(learning_rate=0.01, steps=3000)  # noqa: RUF009 (frozen)
     """How students are trained."""
-    tolerance: float = 0.15
+    tolerance: Tolerance = 0.15
     """Deviation of a dimension, relative to the truth, that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("n_train", self.n_train, minimum=10)
-        checks.integer("n_points", self.n_points, minimum=400)
+        check(self)
         neural.student_network(self.architecture, self.depth, self.width)
-        checks.integer("n_validation", self.n_validation, minimum=1)
-        neural.check_names("settings", self.settings)
+        neural.check_sources("settings", self.settings)
         neural.check_names("teachers", self.teachers)
-        for name in self.settings:
-            tasks.dimension(name)
-        for name in self.teachers:
-            tasks.matern_smoothness(name)
 
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed."""
         return [
-            {"points": name, "seed": seed} for name in self.settings for seed in range(self.n_seeds)
+            {"points": source.word, "seed": seed}
+            for source in self.settings
+            for seed in range(self.n_seeds)
         ]
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train a student a teacher; one row a layer, of untrained and trained students."""
-        streams = Streams(cell["seed"]).child(*cell["points"].encode())
-        held = self.n_validation + self.n_points
-        x = tasks.points(cell["points"], self.n_train + held, streams)
-        y = tasks.values(self.teachers, x, streams)
-        fresh, validation, pool = neural.parts(x.shape[0], self.n_points, self.n_validation)
-        students = [
-            Student(cell["seed"], pool, validation, target=j) for j in range(len(self.teachers))
-        ]
+        task = neural.problem(
+            parse_source(cell["points"]),
+            self.teachers,
+            cell["seed"],
+            n_train=self.n_train,
+            n_validation=self.n_validation,
+            n_test=self.n_points,
+        )
+        students = task.students(cell["seed"])
         network = neural.student_network(self.architecture, self.depth, self.width)
-        trained, losses = neural.train_and_test(network, x, y, students, self.training, fresh)
+        trained, losses = neural.train_and_test(
+            network, task.x, task.y, students, self.training, task.test
+        )
         still = Training(learning_rate=0.0, steps=1, dtype=self.training.dtype)
-        x = np.asarray(x, dtype=trained.weights.dtype)
-        untrained = train(network, x, y, students[:1], still)
-        found = [{**cell, "teacher": "", "layer": "input", **_estimates(x[fresh], streams)}]
-        for layer, values in layer_activations(untrained, x[fresh]).items():
+        x = np.asarray(task.x, dtype=trained.weights.dtype)
+        untrained = train(network, x, task.y, students[:1], still)
+        fresh, streams = x[task.test], task.streams
+        found = [{**cell, "teacher": "", "layer": "input", **_estimates(fresh, streams)}]
+        for layer, values in layer_activations(untrained, fresh).items():
             found.append(
-                {**cell, "teacher": "untrained", "layer": layer, **_estimates(values, streams)}
+                {**cell, "teacher": UNTRAINED, "layer": layer, **_estimates(values, streams)}
             )
-        for j, teacher in enumerate(self.teachers):
-            for layer, values in layer_activations(trained, x[fresh], j).items():
-                found.append(
-                    {
-                        **cell,
-                        "teacher": teacher,
-                        "layer": layer,
-                        "loss": losses[j]["loss"],
-                        "stopped": losses[j]["stopped"],
-                        **_estimates(values, streams),
-                    }
-                )
+        for j, target in enumerate(self.teachers):
+            end = {key: losses[j][key] for key in ("loss", "stopped")}
+            for layer, values in layer_activations(trained, fresh, j).items():
+                at = {**cell, "teacher": target.word, "layer": layer}
+                found.append({**at, **end, **_estimates(values, streams)})
         return found
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold the last hidden layer before its nonlinearity against the dimension of the data."""
         layers = list(dict.fromkeys(r["layer"] for r in rows))
         last = [name for name in layers if name.endswith("before")][-1]
-        claims: list[Claim] = []
+        found: list[Claim] = []
         table: list[dict[str, Any]] = []
-        for points in self.settings:
-            big_d = tasks.dimension(points)
-            for teacher in ("", "untrained", *self.teachers):
+        drawn = []
+        for source in self.settings:
+            entries = []
+            for teacher in ("", UNTRAINED, *(target.word for target in self.teachers)):
                 for layer in layers:
-                    own = [
-                        r
-                        for r in rows
-                        if (r["points"], r["teacher"], r["layer"]) == (points, teacher, layer)
-                    ]
-                    if not own:
+                    key = (source.word, teacher, layer)
+                    mine = [r for r in rows if (r["points"], r["teacher"], r["layer"]) == key]
+                    if not mine:
                         continue
-                    for estimator in (MEDIAN, TWO_NN):
-                        value = np.array(
-                            [r[estimator] for r in own if r.get("stopped") != "diverged"],
-                            dtype=np.float64,
-                        )
-                        value = value[np.isfinite(value)]
-                        enough = value.size >= neural.LEAST_FINITE * self.n_seeds
-                        low, high = fit.seed_interval(value) if enough else (-np.inf, np.inf)
-                        if value.size:
-                            table.append(
-                                {
-                                    "points": points,
-                                    "teacher": teacher,
-                                    "layer": layer,
-                                    "estimator": estimator,
-                                    "dimension": float(value.mean()),
-                                    "interval": [low, high] if np.isfinite(high) else [None, None],
-                                    "truth": big_d,
-                                }
-                            )
-                        if estimator == MEDIAN and layer in ("input", last):
-                            where = "input" if layer == "input" else f"{teacher}, {layer}"
-                            claims.append(
-                                judge(
-                                    f"{points}: dimension of {where}",
-                                    self.source,
-                                    big_d,
-                                    float(value.mean()) if value.size else 0.0,
-                                    (low, high),
-                                    self.tolerance * big_d,
-                                    ""
-                                    if value.size == len(own)
-                                    else f"{len(own) - value.size} of {len(own)} have none",
-                                )
-                            )
-        return Conclusion(
-            tuple(claims),
-            {
-                "table": table,
-                "layers": layers,
-                "settings": list(self.settings),
-                "teachers": ["untrained", *self.teachers],
-                "n_seeds": self.n_seeds,
-            },
+                    if layer in ("input", last):
+                        found.append(self._claim(source, teacher, layer, mine))
+                    entries += self._entries(teacher, layer, mine)
+            table += [{"points": source.word, **entry} for entry in entries]
+            drawn.append(self._plot(source, layers, entries))
+        return Conclusion(tuple(found), {"table": table}, tuple(drawn))
+
+    def _values(self, rows: list[Row], estimator: str) -> tuple[FloatArray, tuple[float, float]]:
+        """Estimates of the seeds that have one, and the interval of their mean."""
+        value = [r[estimator] for r in rows if r.get("stopped") != "diverged"]
+        known = np.array(value, dtype=np.float64)
+        known = known[np.isfinite(known)]
+        enough = known.size >= neural.LEAST_FINITE * self.n_seeds
+        return known, fit.seed_interval(known) if enough else claims.UNKNOWN
+
+    def _claim(self, source: Source, teacher: str, layer: str, rows: list[Row]) -> Claim:
+        """Hold the median of the estimators on a layer against the dimension of the data."""
+        value, interval = self._values(rows, MEDIAN)
+        dimension, lost = neural.known_dimension(source), len(rows) - value.size
+        where = "input" if layer == "input" else f"{teacher}, {layer}"
+        return claims.judge(
+            f"{source}: dimension of {where}",
+            self.source,
+            dimension,
+            float(value.mean()) if value.size else 0.0,
+            interval,
+            self.tolerance * dimension,
+            f"{lost} of {len(rows)} have none" if lost else "",
+            {"source": source.label, "target": teacher, "quantity": f"dimension of {layer}"},
+        )
+
+    def _entries(self, teacher: str, layer: str, rows: list[Row]) -> list[dict[str, Any]]:
+        """Mean estimates on one layer, with intervals, as plain values."""
+        found = []
+        for estimator in (MEDIAN, TWO_NN):
+            value, interval = self._values(rows, estimator)
+            if value.size:
+                known = [*interval] if np.isfinite(interval[1]) else [None, None]
+                entry = {"teacher": teacher, "layer": layer, "estimator": estimator}
+                found.append({**entry, "dimension": float(value.mean()), "interval": known})
+        return found
+
+    def _plot(self, source: Source, layers: list[str], entries: list[dict[str, Any]]) -> plots.Plot:
+        """Dimension of the input and of all layers, a curve a teacher."""
+        series = []
+        for teacher in (UNTRAINED, *(target.word for target in self.teachers)):
+            mine = [
+                e for e in entries if e["estimator"] == MEDIAN and e["teacher"] in ("", teacher)
+            ]
+            series.append(
+                plots.points(
+                    teacher,
+                    [layers.index(e["layer"]) for e in mine],
+                    [e["dimension"] for e in mine],
+                    *zip(*(e["interval"] for e in mine), strict=True),
+                    interval=plots.CONFIDENCE,
+                    n_seeds=self.n_seeds,
+                    joined=True,
+                )
+            )
+        truth = [neural.known_dimension(source)] * 2
+        series.append(plots.line("truth", "theory", [0, len(layers) - 1], truth))
+        return plots.Plot(
+            f"layer-dimension-{plots.slug(source.word)}",
+            f"{source} (D = {truth[0]:.4g})",
+            "Dimension of activations from the input (0) to the last hidden layer.",
+            "layer (0: input; before, after each nonlinearity)",
+            "intrinsic dimension",
+            False,
+            False,
+            tuple(series),
+            fit=False,
+            figure="layer-dimension",
+            y_limits=(0.0, None),
         )
 
 

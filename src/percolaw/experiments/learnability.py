@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
-from percolaw.experiments import boxes, toy
+from percolaw.experiments import boxes, claims, fields, plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.boxes import BETHE, label
-from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.boxes import BETHE, about, label
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Seeds, Tolerance
 from percolaw.scaling import fit
+from percolaw.scaling.curve import LearningCurve
 
-FloatArray = toy.FloatArray
-
-#: Learners compared, by their names in `toy`.
-LEARNERS = ("nearest", "adjusted")
+#: Learners compared, by their names in `toy`, and what they are called.
+LEARNERS = {"nearest": "plain 1-NN", "adjusted": "distance-adjusted 1-NN"}
 #: Largest share of the sites that a budget may be: beyond it the data run out.
 LARGEST_SHARE = 0.05
 
@@ -29,7 +28,6 @@ class Learnability:
     name: ClassVar[str] = "learnability"
     title: ClassVar[str] = "Is there a p at which data are learned best, and is it p_c?"
     source: ClassVar[str] = "Brill 2024, section 6 (open question); docs/lattices.md"
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "dimensions", "ratios", "tolerance")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -54,9 +52,9 @@ class Learnability:
         ),
     }
 
-    dimensions: tuple[int, ...] = (2, 3, 4, BETHE)
+    dimensions: Annotated[tuple[int, ...], JUDGED] = (2, 3, 4, BETHE)
     """Hypercubic lattices by dimension; 0 is the Bethe lattice."""
-    ratios: tuple[float, ...] = (
+    ratios: Annotated[tuple[float, ...], JUDGED] = (
         *(0.8, 0.85, 0.9, 0.95, 0.975, 1.0, 1.025, 1.05, 1.075, 1.1, 1.15, 1.2, 1.3, 1.5, 1.75),
         *(2.0, 2.5, 3.0, 4.0, 6.0),
     )
@@ -65,15 +63,15 @@ class Learnability:
     """Training points, drawn at random from all sites kept."""
     boxes: boxes.Boxes = field(default_factory=lambda: boxes.Boxes(n_sites=800_000, n_draws=0))
     """The boxes; of all their clusters, so that the giant one weighs what it does in the box."""
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent boxes and functions."""
-    tolerance: float = 0.05
+    tolerance: Tolerance = 0.05
     """Deviation of the best p / p_c that counts as agreement."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         boxes.check_dimensions(self.dimensions)
         self.boxes.check_memory()
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
         if len(self.ratios) < 5 or np.any(np.diff(self.ratios) <= 0) or self.ratios[0] <= 0:
             raise ValueError(
                 f"ratios must hold at least 5 rising p/p_c above 0; got {self.ratios}."
@@ -103,93 +101,136 @@ class Learnability:
                     losses[name].append(None)
                 continue
             rate = boxes.random_rates(data, budget)
-            found = toy.ensemble_loss(data, rate, i, LEARNERS)
-            for name, loss in zip(LEARNERS, found, strict=True):
+            learned = toy.ensemble_loss(data, rate, i, tuple(LEARNERS))
+            for name, loss in zip(LEARNERS, learned, strict=True):
                 losses[name].append(float(loss))
         return [{**cell, **losses, "total": data.tree.n_sites, "kept_share": info["kept_share"]}]
 
     def conclude(self, rows: list[Row]) -> Conclusion:
-        """Find the best p of every budget, seed by seed, and whether it moves towards p_c."""
-        claims: list[Claim] = []
-        table = []
-        for d in self.dimensions:
-            mine = [r for r in rows if r["dimension"] == d]
-            ratios = np.array(sorted({r["ratio"] for r in mine}))
-            seeds = sorted({r["seed"] for r in mine})
-            place = {(r["ratio"], r["seed"]): r for r in mine}
-            for name in LEARNERS:
-                loss = np.array(
-                    [
-                        [
-                            [_number(place[ratio, seed][name][i]) for ratio in ratios]
-                            for seed in seeds
-                        ]
-                        for i in range(len(self.budgets))
-                    ]
-                )  # (budgets, seeds, ratios)
-                best = np.array([[best_ratio(ratios, curve) for curve in part] for part in loss])
-                claims += self._claims(d, name, ratios, loss)
-                table.append(
-                    {
-                        "dimension": d,
-                        "label": label(d),
-                        "learner": name,
-                        "ratios": ratios,
-                        "loss": [np.exp(np.log(part).mean(axis=0)) for part in loss],
-                        "best": best.mean(axis=1),
-                        "best_interval": [
-                            fit.seed_interval(b) if np.isfinite(b).all() else (-np.inf, np.inf)
-                            for b in best
-                        ],
-                    }
-                )
-        return Conclusion(tuple(claims), {"budgets": self.budgets, "table": table})
+        """Find the best p of every budget, lattice by lattice."""
+        said: list[Claim] = []
+        drawn: list[plots.Plot] = []
+        best: dict[str, list[plots.Series]] = {name: [] for name in LEARNERS}
+        for j, d in enumerate(self.dimensions):
+            scans = {name: self._scans(d, name, rows) for name in LEARNERS}
+            for name, curves in scans.items():
+                said += self._claims(d, name, curves)
+                best[name].append(self._best_series(d, j, curves))
+            drawn.append(self._loss_plot(d, scans["nearest"], scans["adjusted"]))
+        drawn += [self._best_plot(name, series) for name, series in best.items()]
+        return Conclusion(tuple(said), plots=tuple(drawn))
 
-    def _claims(self, d: int, learner: str, ratios: FloatArray, loss: FloatArray) -> list[Claim]:
+    def _scans(self, d: int, learner: str, rows: list[Row]) -> list[LearningCurve]:
+        """Losses of every budget against p / p_c, NaN where the budget was too large."""
+        mine = [r for r in rows if r["dimension"] == d]
+        ratios = np.array(sorted({r["ratio"] for r in mine}))
+        by_ratio = [[r[learner] for r in mine if r["ratio"] == ratio] for ratio in ratios]
+        loss = np.array(by_ratio, dtype=np.float64).transpose(2, 1, 0)
+        return [LearningCurve(ratios, np.array(one)) for one in loss]
+
+    def _claims(self, d: int, learner: str, scans: list[LearningCurve]) -> list[Claim]:
         """A claim on the smallest and the largest budget that all p around p_c could be learned with."""
-        usable = [
-            i
-            for i in range(len(self.budgets))
-            if np.isfinite(loss[i][:, ratios >= 1.0]).all() and (ratios >= 1.0).sum() >= 3
-        ]
-        found = []
+        usable = []
+        for i, scan in enumerate(scans):
+            above = scan.size >= 1.0
+            if np.isfinite(scan.loss[:, above]).all() and above.sum() >= 3:
+                usable.append(i)
+        said = []
         for i in sorted({usable[0], usable[-1]}) if usable else []:
-            best = np.array([best_ratio(ratios, curve) for curve in loss[i]])
-            lowest = ratios[np.isfinite(loss[i]).all(axis=0)][0]
-            note = f"p from {lowest:g} to {ratios[-1]:g} p_c"
-            ends = int(np.sum((best <= lowest) | (best >= ratios[-1])))
+            best, scan = scans[i].least_at(), scans[i]
+            lowest, highest = scan.size[np.isfinite(scan.loss).all(axis=0)][0], scan.size[-1]
+            note = f"p from {lowest:g} to {highest:g} p_c"
+            ends = int(np.sum((best <= lowest) | (best >= highest)))
             if ends:
                 note += f"; {ends} of {best.size} seeds have their best at an end of it"
-            found.append(
-                judge(
+            said.append(
+                claims.mean(
                     f"{label(d)}, {learner} 1-NN, {self.budgets[i]} points: best p / p_c",
                     self.source,
                     1.0,
-                    float(best.mean()),
-                    fit.seed_interval(best),
+                    best,
                     self.tolerance,
                     note,
+                    about(d, f"best p / p_c, {self.budgets[i]} points")
+                    | {"learner": LEARNERS[learner]},
                 )
             )
-        return found
+        return said
+
+    def _loss_plot(
+        self, d: int, nearest: list[LearningCurve], adjusted: list[LearningCurve]
+    ) -> plots.Plot:
+        """Loss against p, one curve a budget, and where it is least."""
+        series = []
+        for budget, plain, other in zip(self.budgets, nearest, adjusted, strict=True):
+            name = f"{budget:,} points"
+            scan, more = _everywhere(plain), _everywhere(other)
+            if not scan.size.size:
+                continue
+            place = float(plain.least_at().mean())
+            height = np.exp(np.interp(place, scan.size, np.log(scan.mean())))
+            series += [
+                plots.curve(name, scan, group=name),
+                plots.line(
+                    f"{name}, {LEARNERS['adjusted']}",
+                    "reference",
+                    more.size,
+                    more.mean(),
+                    group=name,
+                ),
+                plots.line(
+                    f"{name}, best p", "measured", [place], [height], joined=False, group=name
+                ),
+            ]
+        values = [y for one in series for y in one.y if y is not None]
+        ends = [min(values, default=0.1), max(values, default=1.0)]
+        return plots.Plot(
+            f"learnability-{d}",
+            label(d),
+            "Loss of 1-NN with a fixed number of points drawn at random against p over p_c, one curve a "
+            "number.",
+            "p / p_c",
+            "mean squared error / variance",
+            False,
+            True,
+            (*series, plots.line("p_c", "theory", [1.0, 1.0], ends)),
+            fit=False,
+            figure="learnability",
+        )
+
+    def _best_series(self, d: int, turn: int, scans: list[LearningCurve]) -> plots.Series:
+        """The best p of one lattice against the budget; lattices stand side by side."""
+        best = [scan.least_at() for scan in scans]
+        ends = np.array(
+            [fit.seed_interval(b) if np.isfinite(b).all() else claims.UNKNOWN for b in best]
+        ).T
+        # The best p lies between the ends of what was scanned.
+        inside = np.clip(ends, scans[0].size[0], scans[0].size[-1])
+        low, high = np.where(np.isfinite(ends), inside, np.nan)
+        side = 1.06 ** (turn - 0.5 * (len(self.dimensions) - 1))
+        x = [budget * side for budget in self.budgets]
+        y = [one.mean() for one in best]
+        return plots.points(label(d), x, y, low, high, interval=plots.CONFIDENCE, joined=True)
+
+    def _best_plot(self, learner: str, series: list[plots.Series]) -> plots.Plot:
+        """The best p of all lattices, by one learner."""
+        ends = [float(self.budgets[0]), float(self.budgets[-1])]
+        largest = max(cell["ratio"] for cell in self.cells())
+        return plots.log_linear(
+            f"learnability-best-{learner}",
+            f"Best p, {LEARNERS[learner]}",
+            "The p at which the loss is least, over p_c, by lattice; 1 would be p_c.",
+            ("training points", "best p / p_c"),
+            [
+                *series,
+                plots.line("p_c", "theory", ends, [1.0, 1.0]),
+                plots.line("largest p scanned", "reference", ends, [largest, largest]),
+            ],
+            figure="learnability-best",
+            y_limits=(None, 1.55 * largest),
+        )
 
 
-def best_ratio(ratios: FloatArray, loss: FloatArray) -> float:
-    """Return where a curve is least: the vertex of the parabola through its lowest point and neighbours.
-
-    Losses that are NaN do not count (NaN if all are); at the ends the end itself.
-    """
-    usable = np.isfinite(loss)
-    if not usable.any():
-        return float("nan")
-    x, y = np.log(ratios[usable]), np.log(loss[usable])
-    i = int(np.argmin(y))
-    if i in (0, x.size - 1):
-        return float(np.exp(x[i]))
-    curve = np.polyfit(x[i - 1 : i + 2], y[i - 1 : i + 2], 2)
-    vertex = -curve[1] / (2.0 * curve[0]) if curve[0] > 0.0 else x[i]
-    return float(np.exp(np.clip(vertex, x[i - 1], x[i + 1])))
-
-
-def _number(value: Any) -> float:
-    return np.nan if value is None else float(value)
+def _everywhere(scan: LearningCurve) -> LearningCurve:
+    """The part of a scan that all seeds could learn."""
+    return LearningCurve(scan.size, scan.loss, np.all(np.isfinite(scan.loss), axis=0)).within(None)

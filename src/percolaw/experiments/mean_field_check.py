@@ -12,13 +12,14 @@ import numpy as np
 from percolaw.bethe import BetheLattice
 from percolaw.experiments import boxes, claims, fields, plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.boxes import about
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
-from percolaw.experiments.sampling import mean_variance
 from percolaw.hypercubic import hypercubic_threshold, threshold_source
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
+from percolaw.targets.tree_walk import expected_variance
 
 FloatArray = toy.FloatArray
 
@@ -130,7 +131,7 @@ class MeanFieldCheck:
                     "low": int(low),
                     "size": float(np.exp(np.log(few).mean())),
                     "radius": float(found.radius_squared[inside[:MOST_TREES]].mean()),
-                    "tree_radius": float(mean_variance(tree).mean()),
+                    "tree_radius": float(expected_variance(tree).mean()),
                     "loops": float((found.loops[inside] / size).mean()),
                 }
             )
@@ -152,7 +153,7 @@ class MeanFieldCheck:
             x = ball.coordinates.astype(np.float64)
             variance["lattice"] += float(x.var(axis=0).sum())
             bethe = grow_stopped(BetheLattice(2 * d), self.field_size, own)
-            variance["tree"] += float(mean_variance(bethe)[0])
+            variance["tree"] += float(expected_variance(bethe)[0])
             order = own.generator("split").permutation(self.field_size)
             for j, n in enumerate(grid):
                 nearest = ball.graph.nearest(order[:n], own)[1]
@@ -339,11 +340,6 @@ PANELS = {
     ),
     "ratio": ("Ratio of the losses", "Loss of 1-NN on lattices over that on trees."),
 }
-
-
-def about(d: int, quantity: str) -> dict[str, str]:
-    """Return what a claim speaks of."""
-    return {"source": f"lattice d = {d}, p_c", "quantity": quantity}
 
 
 def relative_radius(part: dict[str, float]) -> float:

@@ -1,23 +1,29 @@
-"""What the experiments with neural students share: students by name, convergence, exponents, causes."""
+"""What the experiments with neural students share: problems, students, convergence, causes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.datasets.sources import Source
 from percolaw.experiments.base import SCRATCH, Row
-from percolaw.experiments.claims import Claim, judge
 from percolaw.learners.neural.config import Student, Training
 from percolaw.learners.neural.mlp import MLP
 from percolaw.learners.neural.network import Network
 from percolaw.learners.neural.trained import Trained
 from percolaw.learners.neural.training import train
 from percolaw.learners.neural.transformer import Transformer
-from percolaw.scaling import fit
+from percolaw.rng import Streams
+from percolaw.scaling.curve import LearningCurve
+from percolaw.scaling.fit import PowerLawFit
+from percolaw.targets.families import standardized_values
+from percolaw.targets.teacher import TeacherFamily
 
 FloatArray = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -30,8 +36,9 @@ DOUBLED_SEED = 0
 #: What the reference is called: one kernel for every architecture, that of an infinitely wide MLP which
 #: does not learn features and has trained unit biases, without optimiser. It is not the students' limit.
 WIDE = "tangent kernel (NTK parametrisation, unit biases)"
-#: The kernel with which a student begins to learn as its width grows, under gradient descent.
-OWN = "tangent kernel of their own limit"
+#: Kernels by the name of their losses in rows: the reference, and the one with which a student begins to
+#: learn as its width grows, under gradient descent.
+KERNELS = {"wide": WIDE, "own": "tangent kernel of their own limit"}
 
 
 def student_network(
@@ -44,10 +51,86 @@ def student_network(
     return MLP(depth, width, parametrization=parametrization, residual=architecture == "residual")
 
 
-def check_names(field: str, names: tuple[Any, ...]) -> None:
+def check_names(field: str, names: Sequence[Any]) -> None:
     """Refuse an empty list, and one that names something twice."""
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"{field} must be named once each, one at least; got {names}.")
+        raise ValueError(
+            f"{field} must be named once each, one at least; got {tuple(map(str, names))}."
+        )
+
+
+def check_sources(field: str, sources: Sequence[Source]) -> None:
+    """Refuse an empty list, one that names something twice, and points of unknown dimension."""
+    check_names(field, sources)
+    for source in sources:
+        if source.dimension is None:
+            raise ValueError(
+                f"{field}: the dimension of {source} is not known, and exponents are held against it. "
+                "Take points of known dimension; of a file, percolaw analyze says what can be said."
+            )
+
+
+def predicted_exponent(source: Source, target: TeacherFamily, most: float) -> float | None:
+    """Return c/D with an order c of at most `most`; None of analytic targets, which have none."""
+    order, dimension = target.approximation_order, known_dimension(source)
+    return min(order, most) / dimension if math.isfinite(order) else None
+
+
+def known_dimension(source: Source) -> float:
+    """Return the dimension of a source that `check_sources` has seen."""
+    return float(source.dimension or math.nan)
+
+
+def budgets(n_seeds: int) -> tuple[tuple[str, range | list[int]], ...]:
+    """Return what is trained, and by which seeds: all as planned, one with a doubled budget."""
+    return ("train", range(n_seeds)), ("doubled", [DOUBLED_SEED])
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Points and teachers that students learn.
+
+    Attributes
+    ----------
+    streams : Streams
+        Of the points; what else is random comes from its children.
+    x : array of float64, shape (n, d)
+        Standardised points.
+    y : array of float64, shape (n, n_teachers)
+    test, validation, pool : array of int64
+        Rows that are tested on, validated on, and learned from.
+    """
+
+    streams: Streams
+    x: FloatArray
+    y: FloatArray
+    test: Rows
+    validation: Rows
+    pool: Rows
+
+    def students(self, seed: int, sizes: Sequence[int] = ()) -> list[Student]:
+        """Return a student for each teacher and number of training points (all if none is given)."""
+        return [
+            Student(seed, self.pool[:n], self.validation, target=j)
+            for j in range(self.y.shape[1])
+            for n in sizes or (self.pool.size,)
+        ]
+
+
+def problem(
+    source: Source,
+    targets: Sequence[TeacherFamily],
+    seed: int,
+    *,
+    n_train: int,
+    n_validation: int,
+    n_test: int,
+) -> Problem:
+    """Draw points and a teacher of each family."""
+    streams = Streams(seed).child(*source.key)
+    x = source.inputs(n_train + n_validation + n_test, streams)
+    y = standardized_values(targets, x, streams)
+    return Problem(streams, x, y, *parts(x.shape[0], n_test, n_validation))
 
 
 def parts(n: int, n_test: int, n_validation: int) -> tuple[Rows, Rows, Rows]:
@@ -88,138 +171,110 @@ def train_and_test(
     return trained, rows
 
 
-def allowed_gap(sizes: list[int], first: float, shift: float) -> float:
+def allowed_gap(largest: float, first: float, shift: float) -> float:
     """Return the relative change in loss at one end of the sizes from `first` on that moves an exponent
     by half of `shift`: what a doubled budget may gain at most where training has converged."""
-    return float((max(sizes) / first) ** (0.5 * shift) - 1.0)
+    return float((largest / first) ** (0.5 * shift) - 1.0)
 
 
-def gather(
-    rows: list[Row], doubled: list[Row], key: str, sizes: list[int], allowed: float
-) -> dict[str, Any]:
-    """Return losses by seed and size, and which sizes converged.
+def trained_and_doubled(
+    rows: list[Row], source: Source, target: TeacherFamily
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows of a setting and teacher: of all seeds, and of doubled budgets."""
+    mine = [r for r in rows if (r["points"], r["teacher"]) == (source.word, target.word)]
+    measured, doubled = ([r for r in mine if r["kind"] == k] for k in ("train", "doubled"))
+    return measured, doubled
 
-    A point has converged if at least `LEAST_FINITE` of its students did not diverge, and a doubled
+
+def losses(rows: list[Row], size: str, loss: str = "loss") -> LearningCurve:
+    """Return one number a row as a curve over sizes and seeds; NaN where students diverged.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Rows of one setting and teacher, in any order.
+    size, loss : str
+        What sizes and losses are called in them.
+    """
+    seeds, sizes = (sorted({r[key] for r in rows}) for key in ("seed", size))
+    value = np.full((len(seeds), len(sizes)), np.nan)
+    for r in rows:
+        if r[loss] is not None:
+            value[seeds.index(r["seed"]), sizes.index(r[size])] = r[loss]
+    return LearningCurve(np.array(sizes), value)
+
+
+def gaps(rows: list[Row], doubled: list[Row], size: str) -> FloatArray:
+    """Return what a doubled budget gains in validation loss, (n_sizes,); NaN where it is not known."""
+    place = {(r["seed"], r[size]): r["validation"] for r in rows}
+    sizes = sorted({r[size] for r in rows})
+    gap = np.full(len(sizes), np.nan)
+    for row in doubled:
+        before = place.get((row["seed"], row[size]))
+        if before and row["validation"]:
+            gap[sizes.index(row[size])] = before / row["validation"] - 1.0
+    return gap
+
+
+def learning_curve(
+    rows: list[Row], doubled: list[Row], size: str, allowed: float, least: float = 0.0
+) -> LearningCurve:
+    """Return the test losses of students; usable are the sizes at which training converged.
+
+    A size has converged if at least `LEAST_FINITE` of its students did not diverge, and a doubled
     budget improved the validation loss by no more than `allowed` (relative), at this size or at
     the next larger one that was tried. Students that diverged are left out.
 
     Parameters
     ----------
-    rows, doubled : list
-        Rows of one setting and teacher, with ``seed``, ``loss``, ``validation``, ``stopped`` and the size
-        under `key`.
+    rows, doubled : list of dict
+        Rows of one setting and teacher, with ``seed``, ``loss``, ``validation`` and the size under the
+        name `size`.
+    allowed : float
+    least : float
+        Mean loss at and below which a size is not usable either.
     """
-    seeds = sorted({r["seed"] for r in rows})
-    place = {(r["seed"], r[key]): r for r in rows}
-    loss = np.full((len(seeds), len(sizes)), np.nan)
-    plateau = np.full(loss.shape, np.nan)
-    for i, seed in enumerate(seeds):
-        for j, size in enumerate(sizes):
-            row = place.get((seed, size))
-            if row is not None and row["loss"] is not None:
-                loss[i, j] = row["loss"]
-                plateau[i, j] = row["stopped"] == "plateau"
-    gap = np.full(len(sizes), np.nan)
-    for row in doubled:
-        before = place.get((row["seed"], row[key]))
-        if before is not None and before["validation"] and row["validation"]:
-            gap[sizes.index(row[key])] = before["validation"] / row["validation"] - 1.0
+    curve, gap = losses(rows, size), gaps(rows, doubled, size)
     known = np.flatnonzero(np.isfinite(gap))
-    nearest = [known[known >= j][0] if np.any(known >= j) else -1 for j in range(len(sizes))]
-    steady = np.array([j >= 0 and bool(gap[j] <= allowed) for j in nearest])
-    finite = np.isfinite(loss).mean(axis=0) >= LEAST_FINITE
-    return {
-        "sizes": sizes,
-        "loss": loss,
-        "converged": steady & finite,
-        "gap": gap,
-        "plateau": np.array([_mean(column) for column in plateau.T]),
-    }
+    steady = [
+        bool(np.any(known >= j)) and gap[known[known >= j][0]] <= allowed for j in range(gap.size)
+    ]
+    finite = np.isfinite(curve.loss).mean(axis=0) >= LEAST_FINITE
+    usable = finite & np.array(steady) & (curve.mean() > least)
+    return LearningCurve(curve.size, curve.loss, usable)
 
 
-def exponent(
-    sizes: list[int], loss: FloatArray, use: npt.NDArray[np.bool_], first: float
-) -> fit.PowerLawFit | None:
-    """Return the fit over the sizes from `first` on that may be used; None over less than a decade."""
-    size = np.array(sizes)
-    chosen = use & (size >= first)
-    whole = np.isfinite(loss[:, chosen]).all(axis=1)
-    part, used = loss[whole][:, chosen], size[chosen]
-    if part.shape[0] < 1 or used.size < 3 or used[-1] < 10 * used[0] * (1 - 1e-9):
-        return None
-    return fit.fit_power_law(used, part)
-
-
-def rough_exponent(sizes: list[int], loss: FloatArray) -> float:
-    """Return the slope over all points, converged or not, for claims that nothing can decide; 0 for
+def rough_exponent(curve: LearningCurve) -> float:
+    """Return the slope over all sizes, converged or not, for claims that nothing can decide; 0 for
     fewer than two."""
-    mean = means(loss)
+    mean = curve.mean()
     good = np.isfinite(mean)
     if good.sum() < 2:
         return 0.0
-    return float(-np.polyfit(np.log(np.array(sizes)[good]), np.log(mean[good]), 1)[0])
+    return -log_slope(curve.size[good], mean[good])
 
 
-def summary(
-    found: dict[str, Any], line: fit.PowerLawFit | None, predicted: float | None
-) -> dict[str, Any]:
-    """Return a curve as plain values for figures and reports."""
-    loss = found["loss"]
-    mean = means(loss)
-    size = np.array(found["sizes"], dtype=float)
-    good = np.isfinite(mean)
-    local = np.full(mean.size, np.nan)
-    if good.sum() > 2:
-        local[good] = fit.local_exponents(size[good], mean[good])
-    return {
-        "sizes": found["sizes"],
-        "mean": _plain(mean),
-        "low": _plain([_quantile(column, 0.16) for column in loss.T]),
-        "high": _plain([_quantile(column, 0.84) for column in loss.T]),
-        "local": _plain(local),
-        "converged": found["converged"].tolist(),
-        "gap": _plain(found["gap"]),
-        "plateau": _plain(found["plateau"]),
-        "exponent": None if line is None else line.exponent,
-        "interval": [None, None] if line is None else _plain(line.interval),
-        "window": None if line is None else list(line.window),
-        "predicted": predicted,
-    }
+def log_slope(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Return d log y / d log x by least squares, through two points or more."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
-def claim(
-    name: str,
-    source: str,
-    predicted: float,
-    line: fit.PowerLawFit | None,
-    tolerance: float,
-    note: str,
-    rough: float,
-) -> Claim:
-    """Judge an exponent; inconclusive without a decade of converged points, with the `rough` one."""
+def fit_note(line: PowerLawFit | None, more: str = "") -> str:
+    """Say on how much an exponent rests, and `more`."""
     if line is None:
-        reason = "less than a decade of converged points"
-        return judge(
-            name, source, predicted, rough, (-math.inf, math.inf), tolerance, f"{reason}; {note}"
-        )
-    decades = math.log10(line.window[1] / line.window[0])
-    return judge(
-        name,
-        source,
-        predicted,
-        line.exponent,
-        line.interval,
-        tolerance,
-        f"{decades:.1f} decades, {line.n_seeds} seeds" + (f"; {note}" if note else ""),
-    )
+        text = "less than a decade of converged points"
+    else:
+        decades = math.log10(line.window[1] / line.window[0])
+        text = f"{decades:.1f} decades, {line.n_seeds} seeds"
+    return "; ".join(part for part in (text, more) if part)
 
 
 def cause(
     predicted: float,
-    line: fit.PowerLawFit | None,
-    wide: fit.PowerLawFit | None,
-    apart: fit.PowerLawFit | None,
-    wide_local: list[float | None],
+    line: PowerLawFit | None,
+    wide: PowerLawFit | None,
+    apart: PowerLawFit | None,
+    wide_local: FloatArray,
     tolerance: float,
 ) -> str:
     """Say what the evidence supports where a network misses the prediction.
@@ -232,6 +287,8 @@ def cause(
     ----------
     line, wide, apart : PowerLawFit or None
         Of the network, of the tangent kernel, and of the ratio of their losses, seed by seed.
+    wide_local : array, shape (n_sizes,)
+        Local exponents of the tangent kernel, NaN where they are not known.
     """
     if line is None:
         return "optimisation: too few points converged"
@@ -246,8 +303,8 @@ def cause(
         )
     if _near(wide.interval, predicted, tolerance):
         return f"small: the {WIDE} has {wide.exponent:.2f}, which agrees with both"
-    local = [v for v in wide_local if v is not None]
-    if len(local) < 4:
+    local = wide_local[np.isfinite(wide_local)]
+    if local.size < 4:
         return (
             f"open: the {WIDE} misses it as much ({wide.exponent:.2f}); too few sizes to say more"
         )
@@ -271,27 +328,3 @@ def _near(interval: tuple[float, float], value: float, tolerance: float) -> bool
 def _number(value: float) -> float | None:
     """Six digits are all that is kept of a loss; None for what is not a number."""
     return float(f"{value:.6g}") if math.isfinite(value) else None
-
-
-def _plain(values: Any) -> list[float | None]:
-    return [float(v) if math.isfinite(v) else None for v in values]
-
-
-def _mean(values: FloatArray) -> float:
-    good = values[np.isfinite(values)]
-    return float(good.mean()) if good.size else math.nan
-
-
-def means(loss: FloatArray) -> FloatArray:
-    """Return the geometric mean over seeds (rows) at every size; NaN where there is none."""
-    return np.array([_geometric(column) for column in loss.T])
-
-
-def _geometric(values: FloatArray) -> float:
-    good = values[np.isfinite(values)]
-    return float(np.exp(np.log(np.maximum(good, 1e-300)).mean())) if good.size else math.nan
-
-
-def _quantile(values: FloatArray, q: float) -> float:
-    good = values[np.isfinite(values)]
-    return float(np.quantile(good, q)) if good.size else math.nan

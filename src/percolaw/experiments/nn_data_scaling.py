@@ -9,41 +9,55 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.covariance import Covariance
-from percolaw.experiments import neural, tasks
+from percolaw.datasets.sources import (
+    Cube,
+    FiniteCluster,
+    InfiniteCluster,
+    Manifold,
+    Source,
+    parse_source,
+)
+from percolaw.experiments import claims, neural, neural_scaling
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim
-from percolaw.learners.neural.config import Student, Training
-from percolaw.rng import Streams
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
+from percolaw.experiments.neural_scaling import Scaling
+from percolaw.learners.neural.config import Training
 from percolaw.scaling import fit
+from percolaw.scaling.curve import LearningCurve
+from percolaw.targets.families import parse_target
+from percolaw.targets.fourier import FourierTeacher
+from percolaw.targets.linear import LinearTeacher
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.relu import ReluTeacher, sharma_kaplan_teacher
+from percolaw.targets.teacher import TeacherFamily
 
 #: Teachers learned on the first setting, and on all of them.
 ALL_TEACHERS = (
-    "linear",
-    "ReLU 1 x 1000",
-    "ReLU 8 x 16",
-    "ReLU 2 x 600, no biases",
-    "Fourier",
-    "Matérn 0.5",
-    "Matérn 1.5",
+    LinearTeacher(),
+    ReluTeacher(1, 1000),
+    ReluTeacher(8, 16),
+    sharma_kaplan_teacher(),
+    FourierTeacher(),
+    MaternTeacher(0.5),
+    MaternTeacher(1.5),
 )
-SOME_TEACHERS = ("ReLU 1 x 1000", "Matérn 0.5", "Matérn 1.5")
+SOME_TEACHERS = (ReluTeacher(1, 1000), MaternTeacher(0.5), MaternTeacher(1.5))
 SETTINGS = (
-    "cluster d = 16",
-    "cluster d = 8",
-    "cluster d = 32",
-    "finite cluster d = 8",
-    "finite cluster d = 16",
-    "finite cluster d = 32",
-    "cube 2",
-    "cube 4",
-    "sphere 2 x cube 1",
+    InfiniteCluster(16),
+    InfiniteCluster(8),
+    InfiniteCluster(32),
+    FiniteCluster(8),
+    FiniteCluster(16),
+    FiniteCluster(32),
+    Cube(2),
+    Cube(4),
+    Manifold((("sphere", 2), ("cube", 1))),
 )
 
 
@@ -55,12 +69,6 @@ class NnDataScaling:
     title: ClassVar[str] = "Data scaling of neural networks: exponent c/D, and tangent kernels"
     source: ClassVar[str] = "docs/neural.md; docs/theory.md, 7"
     extra: ClassVar[tuple[str, str]] = ("torch", "nn")
-    judged: ClassVar[tuple[str, ...]] = (
-        "n_seeds",
-        "settings",
-        "fit_from",
-        "tolerance",
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -71,8 +79,8 @@ class NnDataScaling:
                 "fit_from": 20,
                 "n_test": 200,
                 "n_validation": 200,
-                "settings": ("cluster d = 16",),
-                "teachers": ("linear", "Matérn 0.5"),
+                "settings": (InfiniteCluster(16),),
+                "teachers": (LinearTeacher(), MaternTeacher(0.5)),
                 "width": 32,
                 "training": Training(learning_rate=0.01, steps=300, patience=3),
             },
@@ -94,23 +102,23 @@ class NnDataScaling:
         ),
     }
 
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent samples, teachers and students of each setting."""
-    smallest: int = 30
+    smallest: Annotated[int, Range(5)] = 30
     """Smallest number of training points."""
     largest: int = 3000
     """Largest number of training points."""
-    n_sizes: int = 5
+    n_sizes: Annotated[int, Range(3)] = 5
     """Training sizes, geometric."""
-    n_validation: int = 1000
+    n_validation: Annotated[int, Range(1)] = 1000
     """Points that stop the training and choose the weights kept."""
-    n_test: int = 1000
+    n_test: Annotated[int, Range(1)] = 1000
     """Points on which the loss is measured."""
-    settings: tuple[str, ...] = SETTINGS
+    settings: Annotated[tuple[Source, ...], JUDGED] = SETTINGS
     """Points: 'cluster d = 16', 'finite cluster d = 16', 'cube 4', 'masked cube 4', ..."""
-    teachers: tuple[str, ...] = ALL_TEACHERS
+    teachers: tuple[TeacherFamily, ...] = ALL_TEACHERS
     """Teachers on the first setting."""
-    teachers_elsewhere: tuple[str, ...] = SOME_TEACHERS
+    teachers_elsewhere: tuple[TeacherFamily, ...] = SOME_TEACHERS
     """Teachers on the others."""
     architecture: neural.Architecture = "mlp"
     """mlp, residual (MLP), or transformer."""
@@ -120,39 +128,31 @@ class NnDataScaling:
     """Units of a layer."""
     training: Training = Training(learning_rate=0.01, steps=6000)  # noqa: RUF009 (frozen)
     """How students are trained."""
-    fit_from: int = 90
+    fit_from: Annotated[int, JUDGED] = 90
     """Sizes below are left out of the fits."""
-    tolerance: float = 0.1
+    tolerance: Tolerance = 0.1
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("smallest", self.smallest, minimum=5)
+        check(self)
         checks.integer("largest", self.largest, minimum=10 * self.smallest)
-        checks.integer("n_sizes", self.n_sizes, minimum=3)
-        checks.integer("n_validation", self.n_validation, minimum=1)
-        checks.integer("n_test", self.n_test, minimum=1)
         neural.student_network(self.architecture, self.depth, self.width)
-        for name in self.settings:
-            tasks.dimension(name)
-        for name in (*self.teachers, *self.teachers_elsewhere):
-            tasks.matern_smoothness(name)
-        neural.check_names("settings", self.settings)
+        neural.check_sources("settings", self.settings)
         neural.check_names("teachers", self.teachers)
         neural.check_names("teachers_elsewhere", self.teachers_elsewhere)
 
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed, or the doubled budget on one."""
-        seeds = range(self.n_seeds)
         return [
-            {"kind": kind, "points": name, "seed": seed, "teachers": list(self._teachers(name))}
-            for name in self.settings
-            for kind, some in (("train", seeds), ("doubled", [neural.DOUBLED_SEED]))
-            for seed in some
+            {"kind": kind, "points": source.word, "seed": seed}
+            | {"teachers": [target.word for target in self._teachers(source)]}
+            for source in self.settings
+            for kind, seeds in neural.budgets(self.n_seeds)
+            for seed in seeds
         ]
 
-    def _teachers(self, setting: str) -> tuple[str, ...]:
-        return self.teachers if setting == self.settings[0] else self.teachers_elsewhere
+    def _teachers(self, source: Source) -> tuple[TeacherFamily, ...]:
+        return self.teachers if source == self.settings[0] else self.teachers_elsewhere
 
     def sizes(self) -> list[int]:
         """Return the training sizes."""
@@ -165,32 +165,28 @@ class NnDataScaling:
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train all sizes and teachers as one batch; one row a teacher and size."""
-        streams = Streams(cell["seed"]).child(*cell["points"].encode())
-        held = self.n_validation + self.n_test
-        x = tasks.points(cell["points"], self.largest + held, streams)
-        names = tuple(cell["teachers"])
-        y = tasks.values(names, x, streams)
-        test, validation, pool = neural.parts(x.shape[0], self.n_test, self.n_validation)
-        doubled = cell["kind"] == "doubled"
+        names, doubled = cell["teachers"], cell["kind"] == "doubled"
+        task = neural.problem(
+            parse_source(cell["points"]),
+            [parse_target(name) for name in names],
+            cell["seed"],
+            n_train=self.largest,
+            n_validation=self.n_validation,
+            n_test=self.n_test,
+        )
         sizes = self.doubled_sizes() if doubled else self.sizes()
-        students = [
-            Student(cell["seed"], pool[:n], validation, target=j)
-            for j in range(len(names))
-            for n in sizes
-        ]
         training = self.training.doubled() if doubled else self.training
         network = neural.student_network(self.architecture, self.depth, self.width)
-        _, found = neural.train_and_test(network, x, y, students, training, test)
-        beside = {} if doubled else self._references(x, y, pool, test)
+        students = task.students(cell["seed"], sizes)
+        _, found = neural.train_and_test(network, task.x, task.y, students, training, task.test)
+        beside = {} if doubled else self._kernels(task)
         shared = {k: cell[k] for k in ("kind", "points", "seed")}
         for row, (j, i) in zip(found, np.ndindex(len(names), len(sizes)), strict=True):
             row |= shared | {"teacher": names[j], "n": sizes[i]}
             row |= {key: float(loss[i, j]) for key, loss in beside.items()}
         return found
 
-    def _references(
-        self, x: Any, y: Any, pool: Any, test: Any
-    ) -> dict[str, npt.NDArray[np.float64]]:
+    def _kernels(self, task: neural.Problem) -> dict[str, neural.FloatArray]:
         """Losses (n_sizes, n_teachers) on the same data: of the NTK, and of an MLP's own limit."""
         from percolaw.covariance import NeuralTangent
         from percolaw.learners.kernel import nested_curve
@@ -200,6 +196,7 @@ class NnDataScaling:
         if self.architecture == "mlp":
             network = neural.student_network(self.architecture, self.depth, self.width)
             kernels["own"] = tangent_limit(network)
+        x, y, pool, test = task.x, task.y, task.pool, task.test
         found = {}
         for key, kernel in kernels.items():
             curve = nested_curve(kernel, x[pool], y[pool], x[test], self.sizes())
@@ -208,93 +205,92 @@ class NnDataScaling:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold every exponent against c/D, and against the tangent kernels'."""
-        sizes, claims, curves = self.sizes(), [], []
-        for points in self.settings:
-            for teacher in self._teachers(points):
-                own = [r for r in rows if (r["points"], r["teacher"]) == (points, teacher)]
-                measured = [r for r in own if r["kind"] == "train"]
-                doubled = [r for r in own if r["kind"] == "doubled"]
-                limit = self._limit(measured, sizes)
-                wide = neural.exponent(sizes, limit["loss"], limit["converged"], self.fit_from)
-                order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
-                predicted = None if order is None else min(order, big_d + 2.0) / big_d
-                shift = self.tolerance * abs(predicted or (wide.exponent if wide else 0.0))
-                allowed = neural.allowed_gap(sizes, self.fit_from, shift)
-                found = neural.gather(measured, doubled, "n", sizes, allowed)
-                line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
-                ratio = found["loss"] / limit["loss"]
-                apart = neural.exponent(sizes, ratio, found["converged"], self.fit_from)
-                curve = neural.summary(found, line, predicted)
-                below = neural.summary(limit, wide, predicted)
-                curves.append(
-                    {"points": points, "teacher": teacher, "dimension": big_d}
-                    | curve
-                    | {"wide": below}
-                )
-                lines = (line, wide, apart)
-                rough = tuple(neural.rough_exponent(sizes, a) for a in (found["loss"], ratio))
-                claims += self._claims(f"{points}, {teacher}", lines, rough, curve, below)
-                if measured and all("own" in r for r in measured):
-                    own_limit = self._limit(measured, sizes, "own")
-                    claim, curves[-1]["own"] = self._against_own(
-                        f"{points}, {teacher}", found, own_limit, predicted
-                    )
-                    claims.append(claim)
-        return Conclusion(tuple(claims), {"curves": curves, "n_seeds": self.n_seeds})
+        found = [
+            self._scaling(source, target, rows)
+            for source in self.settings
+            for target in self._teachers(source)
+        ]
+        title = f"Networks, data scaling, {self.n_seeds} seeds"
+        drawn = (
+            neural_scaling.exponents_plot(self.name, title, found),
+            *neural_scaling.curves_plots(self.name, "training points n", found),
+            *neural_scaling.ratio_plots(self.name, "training points n", found),
+        )
+        every = tuple(claim for one in found for claim in one.claims)
+        return Conclusion(every, {"gaps": neural_scaling.gap_table(found)}, drawn)
 
-    def _against_own(
-        self, name: str, found: dict[str, Any], limit: dict[str, Any], predicted: float | None
-    ) -> tuple[Claim, dict[str, Any]]:
-        """Hold the exponent against that of the students' own limit; the limit's curve."""
-        sizes = self.sizes()
-        line = neural.exponent(sizes, limit["loss"], limit["converged"], self.fit_from)
-        ratio = found["loss"] / limit["loss"]
-        apart = neural.exponent(sizes, ratio, found["converged"], self.fit_from)
-        claim = neural.claim(
-            f"{name}: exponent less that of the {neural.OWN}",
+    def _scaling(self, source: Source, target: TeacherFamily, rows: list[Row]) -> Scaling:
+        """Claims on one curve: its exponent, and what it is less those of the kernels."""
+        measured, doubled = neural.trained_and_doubled(rows, source, target)
+        window = (float(self.fit_from), math.inf)
+        kernels = {
+            key: neural.losses(measured, "n", key)
+            for key in neural.KERNELS
+            if all(key in r for r in measured)
+        }
+        wide = kernels["wide"].fit(window)
+        # The edge of the data gives a student of finite smoothness D + 2 at most.
+        most = neural.known_dimension(source) + 2.0
+        predicted = neural.predicted_exponent(source, target, most)
+        shift = self.tolerance * abs(predicted or (wide.exponent if wide else 0.0))
+        allowed = neural.allowed_gap(self.sizes()[-1], self.fit_from, shift)
+        curve = neural.learning_curve(measured, doubled, "n", allowed)
+        line = curve.fit(window)
+        about = {"source": source.label, "target": target.label, "learner": self.architecture}
+        found = []
+        if predicted is not None:
+            over = curve.over(kernels["wide"]).fit(window)
+            tolerance, local = self.tolerance * predicted, kernels["wide"].local()
+            found.append(
+                claims.exponent(
+                    f"{source}, {target}: exponent c/D",
+                    self.source,
+                    predicted,
+                    line,
+                    tolerance,
+                    neural.fit_note(
+                        line, neural.cause(predicted, line, wide, over, local, tolerance)
+                    ),
+                    about,
+                    rough=neural.rough_exponent(curve),
+                )
+            )
+        found += [
+            self._against_kernel(key, curve, kernel, predicted, about)
+            for key, kernel in kernels.items()
+        ]
+        return Scaling(
+            *(source, target, curve, line, predicted, tuple(found)),
+            gap=neural.gaps(measured, doubled, "n"),
+            kernels=kernels,
+            limit=wide,
+        )
+
+    def _kernel(self, key: str) -> str:
+        """Name of a reference kernel, which says so where it is not one of the students."""
+        other = " of an MLP, no transformer" if self.architecture == "transformer" else ""
+        return neural.KERNELS[key] + other
+
+    def _against_kernel(
+        self,
+        key: str,
+        curve: LearningCurve,
+        kernel: LearningCurve,
+        predicted: float | None,
+        about: dict[str, str],
+    ) -> claims.Claim:
+        """Hold the exponent of the ratio to a kernel's loss, seed by seed, against 0."""
+        window = (float(self.fit_from), math.inf)
+        line, ratio = kernel.fit(window), curve.over(kernel)
+        over = ratio.fit(window)
+        more = f"which has {line.exponent:.2f} on the same points and teachers" if line else ""
+        return claims.exponent(
+            f"{about['source']}, {about['target']}: exponent less that of the {self._kernel(key)}",
             "docs/neural.md",
             0.0,
-            apart,
+            over,
             self.tolerance * abs(predicted or (line.exponent if line else 1.0)),
-            f"which has {line.exponent:.2f} on the same points and teachers" if line else "",
-            neural.rough_exponent(sizes, ratio),
+            neural.fit_note(over, more),
+            {**about, "quantity": f"exponent less {key}"},
+            rough=neural.rough_exponent(ratio),
         )
-        return claim, neural.summary(limit, line, predicted)
-
-    def _limit(self, rows: list[Row], sizes: list[int], key: str = "wide") -> dict[str, Any]:
-        """A kernel's losses, in the form of `neural.gather`."""
-        seeds = sorted({r["seed"] for r in rows})
-        loss = np.array(
-            [[r[key] for r in rows if r["seed"] == s and r["n"] == n] for s in seeds for n in sizes]
-        ).reshape(len(seeds), len(sizes))
-        yes = np.ones(len(sizes), dtype=bool)
-        none = np.full(len(sizes), math.nan)
-        return {"sizes": sizes, "loss": loss, "converged": yes, "gap": none, "plateau": none}
-
-    def _claims(
-        self,
-        name: str,
-        lines: tuple[fit.PowerLawFit | None, fit.PowerLawFit | None, fit.PowerLawFit | None],
-        rough: tuple[float, ...],
-        curve: dict[str, Any],
-        below: dict[str, Any],
-    ) -> list[Claim]:
-        line, wide, apart = lines
-        found, predicted = [], curve["predicted"]
-        tolerance = self.tolerance * abs(predicted or (wide.exponent if wide else 1.0))
-        if predicted is not None:
-            why = neural.cause(predicted, line, wide, apart, below["local"], tolerance)
-            text = f"{name}: exponent c/D"
-            found.append(neural.claim(text, self.source, predicted, line, tolerance, why, rough[0]))
-        found.append(
-            neural.claim(
-                f"{name}: exponent less that of the {neural.WIDE}",
-                "docs/neural.md",
-                0.0,
-                apart,
-                tolerance,
-                f"which has {wide.exponent:.2f} on the same points and teachers" if wide else "",
-                rough[1],
-            )
-        )
-        return found

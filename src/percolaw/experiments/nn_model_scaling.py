@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import Annotated, ClassVar
 
 from percolaw import checks
-from percolaw.experiments import neural, tasks
+from percolaw.datasets.sources import Cube, FiniteCluster, InfiniteCluster, Source, parse_source
+from percolaw.experiments import claims, neural, neural_scaling
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim
-from percolaw.learners.neural.config import Student, Training
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
+from percolaw.experiments.neural_scaling import Scaling
+from percolaw.experiments.sharma_kaplan import SHARMA_KAPLAN
+from percolaw.learners.neural.config import Training
 from percolaw.learners.neural.network import Network, n_parameters
 from percolaw.rng import Streams
+from percolaw.targets.families import standardized_values
+from percolaw.targets.fourier import FourierTeacher
+from percolaw.targets.linear import LinearTeacher
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.relu import ReluTeacher
+from percolaw.targets.teacher import TeacherFamily
 
 #: Order of approximation that piecewise linear functions have at most (Sharma and Kaplan 2022).
 PIECEWISE_LINEAR = 4.0
 #: Waves that must carry what is not learned yet of a field made of waves.
 LEAST_WAVES = 10.0
+#: Waves of a Matérn field that is a function on all of space.
+N_WAVES = 512
 TEACHERS = (
-    "linear",
-    "ReLU 1 x 1000",
-    "ReLU 8 x 16",
-    "Fourier",
-    "Matérn 0.5",
-    "Matérn 1.5",
+    LinearTeacher(),
+    ReluTeacher(1, 1000),
+    ReluTeacher(8, 16),
+    FourierTeacher(),
+    MaternTeacher(0.5),
+    MaternTeacher(1.5),
 )
 SETTINGS = (
-    "cluster d = 8",
-    "cluster d = 16",
-    "cluster d = 32",
-    "finite cluster d = 8",
-    "finite cluster d = 16",
-    "finite cluster d = 32",
-    "cube 2",
-    "cube 4",
+    InfiniteCluster(8),
+    InfiniteCluster(16),
+    InfiniteCluster(32),
+    FiniteCluster(8),
+    FiniteCluster(16),
+    FiniteCluster(32),
+    Cube(2),
+    Cube(4),
 )
 
 
@@ -49,18 +59,12 @@ class NnModelScaling:
     )
     source: ClassVar[str] = "Sharma and Kaplan (2022); docs/neural.md"
     extra: ClassVar[tuple[str, str]] = ("torch", "nn")
-    judged: ClassVar[tuple[str, ...]] = (
-        "n_seeds",
-        "settings",
-        "fit_from",
-        "tolerance",
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
                 "n_seeds": 3,
-                "settings": ("cube 2",),
-                "teachers": ("Matérn 1.5",),
+                "settings": (Cube(2),),
+                "teachers": (MaternTeacher(1.5),),
                 "widths": (4, 8, 16, 32),
                 "fit_from": 10,
                 "n_validation": 200,
@@ -71,7 +75,7 @@ class NnModelScaling:
             "0.8 GiB",
         ),
         "laptop": Preset({}, "14 min", "1.5 GiB"),
-        "sharma-kaplan": Preset(tasks.SHARMA_KAPLAN, "5 min", "1.5 GiB"),
+        "sharma-kaplan": Preset(SHARMA_KAPLAN, "5 min", "1.5 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,
@@ -85,7 +89,7 @@ class NnModelScaling:
         ),
     }
 
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent streams of points, teachers and students of each setting."""
     widths: tuple[int, ...] = (4, 6, 8, 12, 16, 24, 32, 48)
     """Units of a layer."""
@@ -93,34 +97,28 @@ class NnModelScaling:
     """Hidden layers, or blocks."""
     architecture: neural.Architecture = "mlp"
     """mlp, residual (MLP), or transformer."""
-    n_validation: int = 1000
+    n_validation: Annotated[int, Range(1)] = 1000
     """Points that choose the weights kept."""
-    n_test: int = 4000
+    n_test: Annotated[int, Range(1)] = 4000
     """Points on which the loss is measured."""
-    settings: tuple[str, ...] = SETTINGS
+    settings: Annotated[tuple[Source, ...], JUDGED] = SETTINGS
     """Points: 'cluster d = 16', 'finite cluster d = 16', 'cube 4', 'masked cube 4', ..."""
-    teachers: tuple[str, ...] = TEACHERS
+    teachers: tuple[TeacherFamily, ...] = TEACHERS
     """Teachers on every setting."""
     training: Training = Training(  # noqa: RUF009 (frozen)
         learning_rate=0.01, steps=3000, patience=100_000
     )
     """How students are trained; every step sees points that no step saw before."""
-    fit_from: int = 40
+    fit_from: Annotated[int, JUDGED] = 40
     """Numbers of inner parameters (all but the weights of coordinates, which grow with the embedding
     dimension and not with D) below which nothing is fitted."""
-    tolerance: float = 0.15
+    tolerance: Tolerance = 0.15
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("n_validation", self.n_validation, minimum=1)
-        checks.integer("n_test", self.n_test, minimum=1)
-        neural.check_names("settings", self.settings)
+        check(self)
+        neural.check_sources("settings", self.settings)
         neural.check_names("teachers", self.teachers)
-        for name in self.settings:
-            tasks.dimension(name)
-        for name in self.teachers:
-            tasks.matern_smoothness(name)
         for width in self.widths:
             neural.student_network(self.architecture, self.depth, width)
         if len(self.widths) < 3 or list(self.widths) != sorted(set(self.widths)):
@@ -133,13 +131,10 @@ class NnModelScaling:
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed, or the doubled budget on one."""
         return [
-            {"kind": kind, "points": name, "seed": seed}
-            for name in self.settings
-            for kind, some in (
-                ("train", range(self.n_seeds)),
-                ("doubled", [neural.DOUBLED_SEED]),
-            )
-            for seed in some
+            {"kind": kind, "points": source.word, "seed": seed}
+            for source in self.settings
+            for kind, seeds in neural.budgets(self.n_seeds)
+            for seed in seeds
         ]
 
     def doubled_widths(self) -> list[int]:
@@ -148,7 +143,8 @@ class NnModelScaling:
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train all widths, the teachers of each as one batch; one row a teacher and width."""
-        streams = Streams(cell["seed"]).child(*cell["points"].encode())
+        source = parse_source(cell["points"])
+        streams = Streams(cell["seed"]).child(*source.key)
         doubled = cell["kind"] == "doubled"
         # Always as many points as the doubled budget needs: of a finite cluster, another number would
         # be other points.
@@ -158,72 +154,72 @@ class NnModelScaling:
             f"{n_points} points, one for every step",
             "Lower --training.steps, --training.batch-size or --workers.",
         )
-        n_sites = tasks.SITES_PER_POINT * self._n_points(False)
-        x = tasks.points(cell["points"], n_points, streams, n_sites)[: self._n_points(doubled)]
-        y = tasks.values(self.teachers, x, streams, everywhere=True)
-        test, validation, pool = neural.parts(x.shape[0], self.n_test, self.n_validation)
+        x = source.sized_for(self._n_points(False)).inputs(n_points, streams)
+        x = x[: self._n_points(doubled)]
+        y = standardized_values(self.teachers, x, streams, n_waves=N_WAVES)
+        parts = neural.parts(x.shape[0], self.n_test, self.n_validation)
+        task = neural.Problem(streams, x, y, *parts)
+        training = self.training.doubled() if doubled else self.training
         found = []
         for width in self.doubled_widths() if doubled else self.widths:
             network = neural.student_network(self.architecture, self.depth, width)
-            students = [
-                Student(cell["seed"], pool, validation, target=j) for j in range(len(self.teachers))
-            ]
-            training = self.training.doubled() if doubled else self.training
-            _, batch = neural.train_and_test(network, x, y, students, training, test)
+            students = task.students(cell["seed"])
+            _, batch = neural.train_and_test(network, x, y, students, training, task.test)
             for row, teacher in zip(batch, self.teachers, strict=True):
                 size = {
                     "width": width,
                     "n_parameters": n_parameters(network, x.shape[1]),
                     "n_inner": n_inner_parameters(network, x.shape[1]),
                 }
-                found.append({**cell, "teacher": teacher, **size, **row})
+                found.append({**cell, "teacher": teacher.word, **size, **row})
         return found
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold every exponent in the number of parameters against c/D."""
-        claims: list[Claim] = []
-        curves: list[dict[str, Any]] = []
-        for points in self.settings:
-            for teacher in self.teachers:
-                own = [r for r in rows if (r["points"], r["teacher"]) == (points, teacher)]
-                measured = [r for r in own if r["kind"] == "train"]
-                doubled = [r for r in own if r["kind"] == "doubled"]
-                sizes = sorted({r["n_inner"] for r in measured})
-                order, big_d = tasks.approximation_order(teacher), tasks.dimension(points)
-                predicted = None if order is None else min(order, PIECEWISE_LINEAR) / big_d
-                shift = self.tolerance * (predicted or 4.0 / big_d)
-                allowed = neural.allowed_gap(sizes, self.fit_from, shift)
-                found = neural.gather(measured, doubled, "n_inner", sizes, allowed)
-                if tasks.matern_smoothness(teacher) is not None:
-                    # Below this the field is a handful of waves, and smooth.
-                    found["converged"] &= (
-                        np.array(neural.means(found["loss"])) > LEAST_WAVES / tasks.N_WAVES
-                    )
-                line = neural.exponent(sizes, found["loss"], found["converged"], self.fit_from)
-                curve = neural.summary(found, line, predicted)
-                curves.append({"points": points, "teacher": teacher, "dimension": big_d, **curve})
-                orders = [] if predicted is None else [("c/D", "docs/theory.md, 9", predicted)]
-                if teacher.startswith("ReLU"):  # their claim is for every teacher of theirs
-                    orders.append(("4/D", "Sharma and Kaplan (2022)", PIECEWISE_LINEAR / big_d))
-                for text, source, value in orders:
-                    claims.append(
-                        neural.claim(
-                            f"{points}, {teacher}: exponent {text} in parameters",
-                            source,
-                            value,
-                            line,
-                            self.tolerance * value,
-                            _local_note(curve),
-                            neural.rough_exponent(sizes, found["loss"]),
-                        )
-                    )
-        return Conclusion(tuple(claims), {"curves": curves, "n_seeds": self.n_seeds})
+        found = [
+            self._scaling(source, target, rows)
+            for source in self.settings
+            for target in self.teachers
+        ]
+        title = f"Networks, model scaling, {self.n_seeds} seeds"
+        drawn = (
+            neural_scaling.exponents_plot(self.name, title, found),
+            *neural_scaling.curves_plots(self.name, "parameters P beyond the first weights", found),
+        )
+        every = tuple(claim for one in found for claim in one.claims)
+        return Conclusion(every, {"gaps": neural_scaling.gap_table(found)}, drawn)
 
-
-def _local_note(curve: dict[str, Any]) -> str:
-    """Local exponents of a curve, first to last, where they are known."""
-    local = [f"{v:.2f}" for v in curve["local"] if v is not None]
-    return f"local exponents {', '.join(local)}"
+    def _scaling(self, source: Source, target: TeacherFamily, rows: list[Row]) -> Scaling:
+        """Claims on one curve: c/D, and of ReLU teachers 4/D."""
+        measured, doubled = neural.trained_and_doubled(rows, source, target)
+        predicted = neural.predicted_exponent(source, target, PIECEWISE_LINEAR)
+        fastest = PIECEWISE_LINEAR / neural.known_dimension(source)
+        shift = self.tolerance * (predicted or fastest)
+        largest = max(r["n_inner"] for r in measured)
+        allowed = neural.allowed_gap(largest, self.fit_from, shift)
+        # Below this a field of waves is a handful of them, and smooth.
+        waves = LEAST_WAVES / N_WAVES if isinstance(target, MaternTeacher) else 0.0
+        curve = neural.learning_curve(measured, doubled, "n_inner", allowed, waves)
+        line = curve.fit((float(self.fit_from), math.inf))
+        local = ", ".join(f"{v:.2f}" for v in curve.local() if math.isfinite(v))
+        orders = [] if predicted is None else [("c/D", "docs/theory.md, 9", predicted)]
+        if isinstance(target, ReluTeacher):  # their claim is for every teacher of theirs
+            orders.append(("4/D", "Sharma and Kaplan (2022)", fastest))
+        said = [
+            claims.exponent(
+                f"{source}, {target}: exponent {text} in parameters",
+                origin,
+                value,
+                line,
+                self.tolerance * value,
+                neural.fit_note(line, f"local exponents {local}"),
+                {"source": source.label, "target": target.label, "learner": self.architecture},
+                rough=neural.rough_exponent(curve),
+            )
+            for text, origin, value in orders
+        ]
+        gap = neural.gaps(measured, doubled, "n_inner")
+        return Scaling(source, target, curve, line, predicted, tuple(said), gap)
 
 
 def n_inner_parameters(network: Network, dim: int) -> int:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from percolaw import checks
-from percolaw.experiments import neural, tasks
+from percolaw.datasets.sources import InfiniteCluster, Source
+from percolaw.experiments import claims, neural, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.learners.neural.config import Student, Training
-from percolaw.rng import Streams
-from percolaw.scaling import fit
+from percolaw.scaling.curve import LearningCurve
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.teacher import TeacherFamily
 
 #: Factor in loss over the least one within which a rate counts as good.
 GOOD = 1.1
@@ -29,7 +30,6 @@ class NnTuning:
     title: ClassVar[str] = "One learning rate for every width and size: loss against learning rate"
     source: ClassVar[str] = "Yang et al. (2022); docs/neural.md"
     extra: ClassVar[tuple[str, str]] = ("torch", "nn")
-    judged: ClassVar[tuple[str, ...]] = ("n_seeds", "widths", "tolerance")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -59,11 +59,11 @@ class NnTuning:
         ),
     }
 
-    n_seeds: int = 3
+    n_seeds: Seeds = 3
     """Independent samples, teachers and students."""
-    points: str = "cluster d = 16"
+    points: Source = InfiniteCluster(16)
     """Points; see nn-data-scaling."""
-    teacher: str = "Matérn 1.5"
+    teacher: TeacherFamily = MaternTeacher(1.5)
     """What is learned."""
     architecture: neural.Architecture = "mlp"
     """mlp, residual (MLP), or transformer."""
@@ -71,38 +71,30 @@ class NnTuning:
     """Hidden layers, or blocks."""
     width: int = 64
     """Units of a layer where sizes are compared, and in a search."""
-    widths: tuple[int, ...] = (16, 32, 64, 128)
+    widths: Annotated[tuple[int, ...], JUDGED] = (16, 32, 64, 128)
     """Widths compared, with muP and the standard parametrisation; none for a search."""
-    n_train: int = 1000
+    n_train: Annotated[int, Range(5)] = 1000
     """Training points where widths are compared, and in a search."""
-    sizes: tuple[int, ...] = (30, 300, 3000)
+    sizes: Annotated[tuple[int, ...], Range(5)] = (30, 300, 3000)
     """Training sizes compared; none for a search."""
-    rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+    rates: Annotated[tuple[float, ...], Range(1e-30)] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
     """Learning rates."""
-    n_validation: int = 1000
+    n_validation: Annotated[int, Range(1)] = 1000
     """Points that stop the training and choose the weights kept."""
-    n_test: int = 1000
+    n_test: Annotated[int, Range(1)] = 1000
     """Points on which the loss is measured."""
     training: Training = Training(learning_rate=0.01, steps=3000)  # noqa: RUF009 (frozen)
     """How students are trained; its learning rate is the one chosen."""
-    tolerance: float = 0.4
+    tolerance: Tolerance = 0.4
     """Decades by which the best rate may move from the smallest width to the largest."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("n_validation", self.n_validation, minimum=1)
-        checks.integer("n_test", self.n_test, minimum=1)
-        for rate in self.rates:
-            checks.real("rates", rate, minimum=1e-30)
+        check(self)
         for field in ("widths", "sizes"):
             if getattr(self, field):
                 neural.check_names(field, getattr(self, field))
-        tasks.dimension(self.points)
-        tasks.matern_smoothness(self.teacher)
         for width in (self.width, *self.widths):
             neural.student_network(self.architecture, self.depth, width)
-        for n in (self.n_train, *self.sizes):
-            checks.integer("sizes and n_train", n, minimum=5)
         if len(self.rates) < 3 or list(self.rates) != sorted(set(self.rates)):
             raise ValueError(f"rates must rise, three at least; got {self.rates}.")
 
@@ -119,22 +111,27 @@ class NnTuning:
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train students of every rate as one batch; one row a student."""
-        streams = Streams(cell["seed"]).child(*self.points.encode())
-        held = self.n_validation + self.n_test
-        most = max(self.n_train, *self.sizes, 1) if self.sizes else self.n_train
-        x = tasks.points(self.points, most + held, streams)
-        y = tasks.values((self.teacher,), x, streams)
-        test, validation, pool = neural.parts(x.shape[0], self.n_test, self.n_validation)
+        task = neural.problem(
+            self.points,
+            (self.teacher,),
+            cell["seed"],
+            n_train=max((self.n_train, *self.sizes)),
+            n_validation=self.n_validation,
+            n_test=self.n_test,
+        )
         rates = [self.training.learning_rate] if cell["kind"] == "chosen" else list(self.rates)
         sizes = list(self.sizes) if cell["kind"] == "sizes" else [self.n_train]
         plan = [(n, rate) for n in sizes for rate in rates]
         students = [
-            Student(cell["seed"], pool[:n], validation, learning_rate=rate) for n, rate in plan
+            Student(cell["seed"], task.pool[:n], task.validation, learning_rate=rate)
+            for n, rate in plan
         ]
         width = cell.get("width", self.width)
         parametrization = cell.get("parametrization", "mup")
         network = neural.student_network(self.architecture, self.depth, width, parametrization)
-        _, found = neural.train_and_test(network, x, y, students, self.training, test)
+        _, found = neural.train_and_test(
+            network, task.x, task.y, students, self.training, task.test
+        )
         shared = {**cell, "width": width, "parametrization": parametrization}
         return [
             {
@@ -155,49 +152,65 @@ class NnTuning:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Say whether the best rate moves with width, and whether the chosen one is good everywhere."""
-        claims: list[Claim] = []
-        curves: list[dict[str, Any]] = []
-        groups = [("mup", w, self.n_train) for w in self.widths]
-        groups += [("standard", w, self.n_train) for w in self.widths]
-        groups += [("mup", self.width, n) for n in self.sizes]
-        best: dict[tuple[str, int], npt.NDArray[np.float64]] = {}
-        for i, (kind, width, n) in enumerate(groups):
-            of_sizes = i >= 2 * len(self.widths)
-            own = [
-                r
-                for r in rows
-                if (r["parametrization"], r["width"], r["n"]) == (kind, width, n)
-                and r["kind"] == ("sizes" if of_sizes else "width")
-            ]
-            loss = self._table(own)
-            mean = np.exp(np.log(loss).mean(axis=0))
-            curve = {
-                "by": "size" if of_sizes else "width",
-                "parametrization": kind,
-                "width": width,
-                "n": n,
-                "mean": [float(v) if np.isfinite(v) else None for v in mean],
-            }
-            curves.append(curve)
-            place = (f"width {width}", f"n = {n}")
-            name = ", ".join((*(place[::-1] if of_sizes else place), "muP"))
-            if not of_sizes:
+        found: list[Claim] = []
+        best: dict[tuple[str, int], neural.FloatArray] = {}
+        shown: dict[str, list[plots.Series]] = {}
+        for kind, width, n, varied in self._groups():
+            key = (kind, width, n, "sizes" if varied == "n" else "width")
+            names = ("parametrization", "width", "n", "kind")
+            loss = self._table([r for r in rows if tuple(r[k] for k in names) == key])
+            if varied == "width":
                 best[kind, width] = np.array([best_rate(self.rates, row) for row in loss])
             if kind == "mup":
-                claims += self._good(name, loss)
+                place = (f"width {width}", f"n = {n}")
+                name = ", ".join((*(place if varied == "width" else place[::-1]), "muP"))
+                found += self._good(name, loss)
+            label = f"n = {n}" if varied == "n" else f"width {width}"
+            shown.setdefault(f"{kind}, by {varied}", []).append(self._series(label, loss))
         if len(self.widths) > 1:
-            claims += [self._moves(best, kind) for kind in ("mup", "standard")]
-        return Conclusion(
-            tuple(claims),
-            {
-                "curves": curves,
-                "rates": list(self.rates),
-                "chosen": self.training.learning_rate,
-                "n_seeds": self.n_seeds,
-            },
-        )
+            found += [self._moves(best, kind) for kind in ("mup", "standard")]
+        return Conclusion(tuple(found), plots=tuple(self._plots(shown)))
 
-    def _table(self, rows: list[Row]) -> npt.NDArray[np.float64]:
+    def _groups(self) -> list[tuple[str, int, int, str]]:
+        """Parametrisation, width and training points of every curve, and which of them varies."""
+        widths = [(p, w, self.n_train, "width") for p in ("mup", "standard") for w in self.widths]
+        return widths + [("mup", self.width, n, "n") for n in self.sizes]
+
+    def _series(self, name: str, loss: neural.FloatArray) -> plots.Series:
+        """One curve of losses (seeds, rates): full at its best rate, nothing where any diverged."""
+        whole = np.isfinite(loss).all(axis=0)
+        curve = LearningCurve(np.array(self.rates), np.where(whole, loss, np.nan))
+        mean = np.where(whole, curve.mean(), np.inf)
+        return plots.curve(name, replace(curve, usable=whole & (mean == mean.min())))
+
+    def _plots(self, shown: dict[str, list[plots.Series]]) -> list[plots.Plot]:
+        """Losses against rates by width, with muP and without, and by training points."""
+        titles = {
+            "mup, by width": "muP: the best rate (full) stays",
+            "standard, by width": "standard: it falls with width",
+            "mup, by n": "muP, by training points",
+        }
+        found = []
+        for i, (key, title) in enumerate(titles.items()):
+            heights = [v for one in shown.get(key, []) for v in one.y if v is not None]
+            if key not in shown:
+                continue
+            chosen = [self.training.learning_rate] * 2
+            ends = [min(heights), max(heights)] if heights else [1.0, 1.0]
+            found.append(
+                plots.log_log(
+                    f"nn-tuning-{i}",
+                    title,
+                    "Validation loss has one minimum in the learning rate.",
+                    ("learning rate", "validation loss / variance"),
+                    [*shown[key], plots.line("chosen", "reference", chosen, ends)],
+                    fit=False,
+                    figure="nn-tuning",
+                )
+            )
+        return found
+
+    def _table(self, rows: list[Row]) -> neural.FloatArray:
         """Validation losses (seeds, rates), infinite where a student diverged."""
         loss = np.full((self.n_seeds, len(self.rates)), np.inf)
         for r in rows:
@@ -205,7 +218,7 @@ class NnTuning:
                 loss[r["seed"], self.rates.index(r["rate"])] = r["validation"]
         return loss
 
-    def _good(self, name: str, loss: npt.NDArray[np.float64]) -> list[Claim]:
+    def _good(self, name: str, loss: neural.FloatArray) -> list[Claim]:
         """The chosen rate's loss over the least one; noted whether the least is inside the range."""
         if self.training.learning_rate not in self.rates:
             return []
@@ -216,34 +229,43 @@ class NnTuning:
         if not np.all(np.isfinite(ratio)):
             ratio = np.full(ratio.size, 1e3)
         return [
-            judge(
+            claims.mean(
                 f"{name}: validation loss at {self.training.learning_rate:g} over the best",
                 self.source,
                 1.0,
-                float(ratio.mean()),
-                fit.seed_interval(ratio),
+                ratio,
                 GOOD - 1.0,
                 f"best at {self.rates[place]:g}, {'inside' if inside else 'at the end of'} the range",
+                self._about("loss over the best"),
             )
         ]
 
-    def _moves(self, best: dict[tuple[str, int], npt.NDArray[np.float64]], kind: str) -> Claim:
+    def _about(self, quantity: str) -> dict[str, str]:
+        """Keys of a claim."""
+        return {
+            "source": self.points.label,
+            "target": self.teacher.label,
+            "learner": self.architecture,
+            "quantity": quantity,
+        }
+
+    def _moves(self, best: dict[tuple[str, int], neural.FloatArray], kind: str) -> Claim:
         """Decades by which the best rate moves from the smallest to the largest width."""
         low, high = self.widths[0], self.widths[-1]
         move = best[kind, high] - best[kind, low]
         expected = 0.0 if kind == "mup" else -math.log10(high / low)
-        return judge(
+        return claims.mean(
             f"{'muP' if kind == 'mup' else kind}: decades the best rate moves, width {low} to {high}",
             self.source,
             expected,
-            float(move.mean()),
-            fit.seed_interval(move),
+            move,
             self.tolerance,
             "for the standard parametrisation 1/width is expected of wide networks",
+            self._about(f"best rate, {kind}"),
         )
 
 
-def best_rate(rates: tuple[float, ...], loss: npt.NDArray[np.float64]) -> float:
+def best_rate(rates: tuple[float, ...], loss: neural.FloatArray) -> float:
     """Return log10 of the best rate: the vertex of the parabola through the least loss and the rates
     beside it, in logarithms; the least one itself at the end of the range."""
     i = int(np.argmin(loss))

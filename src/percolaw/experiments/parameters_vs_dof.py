@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from percolaw import checks
+from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import Range
 from percolaw.scaling import theory
 from percolaw.scaling.fit import FloatArray
 
@@ -55,6 +56,9 @@ class WidthLaw:
     prefactor_error: float
     exponent_error: float
     interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        return f"{self.prefactor:.2f} P^{self.exponent:.3f}"
 
 
 def fit_logarithms(parameters: FloatArray, width: FloatArray) -> WidthLaw:
@@ -115,17 +119,16 @@ class ParametersVsDof:
     """alpha of the exponents quoted."""
     cluster_exponent: float = 0.5
     """gamma = c/D of the exponents quoted."""
-    rounding: tuple[float, float] = (0.005, 0.0005)
+    rounding: Annotated[tuple[float, float], Range(0.0)] = (0.005, 0.0005)
     """Half a unit in the last printed digit of a and of x: the paper's own fit must repeat so well."""
-    tolerance: float = 0.01
+    tolerance: Annotated[float, Range(0.0)] = 0.01
     """Deviation of x by another fit or family that counts as agreement: 6% in width over the 2.6
     decades of the 50 models, less than the step from one width to the next (median 10%)."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         if len(self.rounding) != 2:
             raise ValueError(f"rounding must hold two numbers, of a and x; got {self.rounding!r}.")
-        for value in (*self.rounding, self.tolerance):
-            checks.real("rounding and tolerance", value, minimum=0.0)
 
     def cells(self) -> list[Cell]:
         """Nothing to measure."""
@@ -137,69 +140,121 @@ class ParametersVsDof:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Fit the published model sizes in both ways and derive the exponents in parameters."""
-        families, laws = [], {}
-        for family, models in FAMILIES.items():
-            size, width = np.array(models, dtype=np.float64).T * [[1e6], [1.0]]
+        laws = {}
+        for family in FAMILIES:
+            size, width = sizes_of(family)
             laws[family] = fit_widths(size, width), fit_logarithms(size, width)
-            families.append(
-                {
-                    "name": family,
-                    "parameters": size,
-                    "width": width,
-                    "widths": asdict(laws[family][0]),
-                    "logarithms": asdict(laws[family][1]),
-                }
+        said = [*self._repeated(laws[CHINCHILLA][0])]
+        notes = ("the paper fits the widths", "not the paper's models")
+        said += [
+            claims.judge(
+                f"exponent of width in parameters: {family}, least squares on log width",
+                SOURCE,
+                self.width_exponent,
+                law.exponent,
+                law.interval,
+                self.tolerance,
+                note,
+                {"source": family, "quantity": "exponent"},
             )
-        model = theory.model_exponent(self.rank_exponent, self.cluster_exponent)
-        hypotheses = [
-            {"name": name, "power": power, "exponent": power * model}
-            for name, power in (
-                ("N ~ P", 1.0),
-                ("N ~ d_model^2", 2 * self.width_exponent),
-                ("N ~ d_model", self.width_exponent),
-            )
+            for (family, (_, law)), note in zip(laws.items(), notes, strict=True)
         ]
-        tables = {
-            "families": families,
-            "paper": [self.prefactor, self.width_exponent],
-            "hypotheses": hypotheses,
-            "model_exponent": model,
-        }
-        return Conclusion(self._claims(laws), tables)
+        return Conclusion(tuple(said), plots=(self._width_plot(laws, said), self._exponent_plot()))
 
-    def _claims(self, laws: dict[str, tuple[WidthLaw, WidthLaw]]) -> tuple[Claim, ...]:
-        """Hold the paper's fit, the same models fitted on logarithms, and GPT-3 against the paper."""
-        own = laws[CHINCHILLA][0]
-        repeated = (
-            ("exponent of width in parameters", self.width_exponent, own.exponent),
-            ("prefactor of width in parameters", self.prefactor, own.prefactor),
-        )
-        errors = (own.exponent_error, own.prefactor_error)
-        claims = [
-            judge(
-                f"{what}: {CHINCHILLA}, least squares on widths",
+    def _repeated(self, law: WidthLaw) -> list[Claim]:
+        """Hold the paper's models, fitted its way, against its numbers."""
+        return [
+            claims.judge(
+                f"{quantity} of width in parameters: {CHINCHILLA}, least squares on widths",
                 SOURCE,
                 printed,
                 value,
                 (value, value),
                 rounding,
                 f"the paper's models and fit, to its last digit; standard error here {error:.2g}",
+                {"source": CHINCHILLA, "quantity": quantity},
             )
-            for (what, printed, value), error, rounding in zip(
-                repeated, errors, reversed(self.rounding), strict=True
-            )
-        ]
-        notes = ("the paper fits the widths", "not the paper's models")
-        for (family, (_, law)), note in zip(laws.items(), notes, strict=True):
-            claims.append(
-                judge(
-                    f"exponent of width in parameters: {family}, least squares on log width",
-                    SOURCE,
+            for quantity, printed, value, error, rounding in (
+                (
+                    "exponent",
                     self.width_exponent,
                     law.exponent,
-                    law.interval,
-                    self.tolerance,
-                    note,
-                )
+                    law.exponent_error,
+                    self.rounding[1],
+                ),
+                ("prefactor", self.prefactor, law.prefactor, law.prefactor_error, self.rounding[0]),
             )
-        return tuple(claims)
+        ]
+
+    def _width_plot(
+        self, laws: dict[str, tuple[WidthLaw, WidthLaw]], said: list[Claim]
+    ) -> plots.Plot:
+        """Width against parameters, with both fits of each family and the paper's law."""
+        line = parameter_range()
+        paper = WidthLaw(self.prefactor, self.width_exponent, 0.0, 0.0, (0.0, 0.0))
+        shown = {f"paper: {paper}": paper}
+        series = []
+        for family, (widths, logarithms) in laws.items():
+            name = family.split(" (")[0]
+            stored = [
+                plots.beside(c)
+                for c in said
+                if (c.about["source"], c.about["quantity"]) == (family, "exponent")
+            ]
+            more: dict[str, Any] = {"joined": False, "stored": tuple(stored)}
+            series.append(plots.line(name, "measured", *sizes_of(family), **more))
+            shown[f"{name}, widths: {widths}"] = widths
+            shown[f"{name}, logarithms: {logarithms}"] = logarithms
+        series += [
+            plots.line(name, "theory", line, law.prefactor * line**law.exponent)
+            for name, law in shown.items()
+        ]
+        return plots.log_log(
+            "parameters-vs-dof",
+            "Model width against parameters",
+            "Width of the Chinchilla models, which the paper fits, and of the GPT-3 models rises as "
+            "a power of their parameters.",
+            ("parameters P", "width d_model"),
+            series,
+            growth=True,
+        )
+
+    def _exponent_plot(self) -> plots.Plot:
+        """Degrees of freedom against parameters, by what they might grow like."""
+        model = theory.model_exponent(self.rank_exponent, self.cluster_exponent)
+        line = parameter_range()
+        powers = {
+            "N ~ P": 1.0,
+            "N ~ d_model^2": 2 * self.width_exponent,
+            "N ~ d_model": self.width_exponent,
+        }
+        return plots.log_log(
+            "parameters-vs-dof-exponents",
+            f"Exponent in P if the exponent in N is {model:g}",
+            "If degrees of freedom grow more slowly than parameters, the exponent in parameters is "
+            "smaller.",
+            ("parameters P", "degrees of freedom N (relative)"),
+            [
+                plots.line(
+                    f"{name}: loss ~ P^-{power * model:.2f}",
+                    "theory",
+                    line,
+                    (line / line[0]) ** power,
+                )
+                for name, power in powers.items()
+            ],
+            growth=True,
+            figure="parameters-vs-dof",
+        )
+
+
+def sizes_of(family: str) -> tuple[FloatArray, FloatArray]:
+    """Return parameters and widths of a family's models, each of shape (n_models,)."""
+    size, width = np.array(FAMILIES[family], dtype=np.float64).T * [[1e6], [1.0]]
+    return size, width
+
+
+def parameter_range() -> FloatArray:
+    """Return parameters from half the smallest model to twice the largest, for lines."""
+    every = np.concatenate([sizes_of(family)[0] for family in FAMILIES])
+    return np.geomspace(every.min() / 2, every.max() * 2, 50)

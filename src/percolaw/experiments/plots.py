@@ -122,6 +122,8 @@ class Plot:
         File whose panels are all plots of this name; the plot's own id if empty.
     y_limits : tuple of float or None
         Ends of the y axis of pictures; None leaves an end to the data.
+    ordered : bool
+        Whether the series follow one another, as those of a rising parameter do: shades in pictures.
     """
 
     id: str
@@ -137,6 +139,7 @@ class Plot:
     fit: bool = True
     figure: str = ""
     y_limits: tuple[float | None, float | None] = (None, None)
+    ordered: bool = False
 
 
 # --- making them -----------------------------------------------------------------------------------
@@ -210,6 +213,14 @@ def line(name: str, kind: Kind, x: Any, y: Any, **more: Any) -> Series:
     Series
     """
     return Series(name, kind, _finite(x), _finite(y), **more)
+
+
+def slope(name: str, fitted: PowerLawFit, exponent: float, **more: Any) -> Series:
+    """Return the power law of a predicted exponent through the middle of a fit, on its window."""
+    ends = np.array(fitted.window)
+    middle = float(np.sqrt(ends[0] * ends[1]))
+    loss = fitted.prefactor * middle**-fitted.exponent
+    return line(name, "theory", ends, loss * (ends / middle) ** -exponent, **more)
 
 
 def points(
@@ -358,6 +369,33 @@ def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, No
         figure=plot.figure or plot.id,
         y_limits=y_limits,
     )
+
+
+def y_limits(values: Any, ends: Any) -> tuple[float, float]:
+    """Return limits that hold all values, and of their intervals no more than leaves them to be seen.
+
+    Parameters
+    ----------
+    values : array
+        What is to be seen; NaN does not count.
+    ends : array
+        Ends of intervals; infinite ones do not count.
+    """
+    shown = np.asarray(values, dtype=np.float64).ravel()
+    shown = shown[np.isfinite(shown)]
+    span = max(float(np.ptp(shown)), 0.15 * float(np.mean(np.abs(shown))))
+    more = np.asarray(ends, dtype=np.float64).ravel()
+    more = more[np.isfinite(more)]
+    more = np.clip(more, shown.min() - 0.8 * span, shown.max() + 0.8 * span)
+    every = np.concatenate([shown, more])
+    margin = 0.08 * max(float(np.ptp(every)), 0.3 * span)
+    return float(every.min() - margin), float(every.max() + margin)
+
+
+def hull(fits: Iterable[PowerLawFit | None]) -> tuple[float, float] | None:
+    """Return the smallest window that holds those of all fits; None if there is no fit."""
+    windows = [one.window for one in fits if one is not None]
+    return (min(w[0] for w in windows), max(w[1] for w in windows)) if windows else None
 
 
 def _over(value: float | None, by: float | None) -> float | None:

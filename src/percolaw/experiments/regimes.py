@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
 from percolaw.bethe import BetheLattice
-from percolaw.experiments import boxes, toy
+from percolaw.experiments import boxes, claims, fields, regime_plots, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.boxes import BETHE, label
+from percolaw.experiments.boxes import BETHE, about, common_curve, label
 from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.experiments.regime_plots import FULL, ByRatio
 from percolaw.hypercubic import critical_exponents
 from percolaw.scaling import fit
+from percolaw.scaling.curve import LearningCurve
 
-FloatArray = toy.FloatArray
+#: Where the whole box is learned: its data law and its model law.
+LAWS = {"random": "data", "placed": "model"}
 
-#: The whole box as one cluster (p = 1): the manifold that the giant cluster is held against.
-FULL = 0.0
 #: Largest share of the largest cluster that neighbours in space are found among.
 SPACE_SHARE = 0.05
 #: First items of the random streams of each curve.
@@ -51,10 +52,6 @@ class Regimes:
     name: ClassVar[str] = "regimes"
     title: ClassVar[str] = "Subtasks at p_c, one manifold above: both regimes on real lattices"
     source: ClassVar[str] = "Brill 2024, sections 3 and 4; docs/lattices.md"
-    judged: ClassVar[tuple[str, ...]] = (
-        *("n_seeds", "dimensions", "ratios", "windows"),
-        *("tolerance", "tau_tolerance", "curve_tolerance", "cutoff_tolerance"),
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -74,34 +71,33 @@ class Regimes:
         ),
     }
 
-    dimensions: tuple[int, ...] = (2, 3, 4, 6, BETHE)
+    dimensions: Annotated[tuple[int, ...], JUDGED] = (2, 3, 4, 6, BETHE)
     """Hypercubic lattices by dimension; 0 is the Bethe lattice."""
-    ratios: tuple[float, ...] = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5)
+    ratios: Annotated[tuple[float, ...], Range(0.05, 20.0), JUDGED] = (
+        *(0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5),
+    )
     """p / p_c; must hold 1."""
     boxes: boxes.Boxes = field(default_factory=lambda: boxes.Boxes(n_sites=800_000))
     """The boxes, and what is drawn from them."""
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Independent boxes and functions."""
-    per_decade: int = 4
+    per_decade: Annotated[int, Range(2, 20)] = 4
     """Training sizes a decade."""
-    windows: Windows = field(default_factory=Windows)
+    windows: Annotated[Windows, JUDGED] = field(default_factory=Windows)
     """Where exponents are fitted."""
-    tolerance: float = 0.05
+    tolerance: Tolerance = 0.05
     """Deviation of a learning exponent that counts as agreement."""
-    tau_tolerance: float = 0.02
+    tau_tolerance: Tolerance = 0.02
     """Deviation of tau that counts as agreement."""
-    cutoff_tolerance: float = 0.1
+    cutoff_tolerance: Tolerance = 0.1
     """Relative deviation of 1/sigma that counts as agreement."""
-    curve_tolerance: float = 0.25
+    curve_tolerance: Tolerance = 0.25
     """Relative deviation of a loss from the finite-size prediction that counts as agreement."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         boxes.check_dimensions(self.dimensions)
         self.boxes.check_memory()
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("per_decade", self.per_decade, minimum=2, maximum=20)
-        for ratio in self.ratios:
-            checks.real("ratios", ratio, minimum=0.05, maximum=20.0)
         if 1.0 not in self.ratios or len(set(self.ratios)) < len(self.ratios):
             raise ValueError(f"ratios must hold 1 (p_c), each ratio once; got {self.ratios}.")
 
@@ -150,215 +146,159 @@ class Regimes:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold sizes, single clusters and whole curves against theory, lattice by lattice."""
-        claims: list[Claim] = []
-        tables: dict[str, Any] = {"lattices": [], "boxes": self.boxes}
+        said: list[Claim] = []
+        drawn = []
+        diagrams = []
         for d in self.dimensions:
-            mine = {
+            all_ratios = {
                 ratio: [r for r in rows if r["dimension"] == d and r["ratio"] == ratio]
                 for ratio in (*self.ratios, FULL)
             }
-            mine = {ratio: found for ratio, found in mine.items() if found}
-            claims += self._size_claims(d, mine)
-            claims += self._single_claims(d, mine)
-            claims += self._law_claims(d, mine[1.0])
-            tables["lattices"].append(self._table(d, mine))
-        return Conclusion(tuple(claims), tables)
-
-    def _size_claims(self, d: int, mine: dict[float, list[Row]]) -> list[Claim]:
-        known = critical_exponents(6 if d == BETHE else d)
-        found = []
-        at = mine[1.0]
-        largest = min(r["largest"] for r in at)
-        s = boxes.SURVIVAL_SIZES
-        use = (s >= self.windows.tau_from) & (s <= self.windows.tau_share * largest)
-        if use.sum() >= 4 and d != BETHE:  # on the Bethe lattice sizes come from the exact law
-            slopes = -fit.log_slopes(s[use], [np.array(r["survival"])[use] for r in at])
-            found.append(
-                judge(
-                    f"{label(d)}, p_c: tau from P(S >= s), {self.windows.tau_from} <= s <= "
-                    f"{self.windows.tau_share:g} of the largest",
-                    known.source,
-                    known.fisher_exponent,
-                    2.0 + float(slopes.mean()),
-                    fit.seed_interval(2.0 + slopes),
-                    self.tau_tolerance,
-                )
-            )
-        below = sorted((r for r in mine if 0.0 < r < 1.0), reverse=True)[:2]
-        if len(below) == 2 and d != BETHE:  # the tree's is the exact law
-            near, far = (np.array([r["cutoff"] for r in mine[ratio]]) for ratio in below)
-            steps = np.log(near / far) / np.log((1.0 - below[1]) / (1.0 - below[0]))
-            predicted = 1.0 / known.cutoff_exponent
-            z = self.boxes.coordination_number
-            exact = [
-                boxes.bethe_cutoff(BetheLattice(z, mean_offspring=r), self.boxes.n_sites)
-                for r in below
+            by_ratio = {ratio: mine for ratio, mine in all_ratios.items() if mine}
+            sizes, single = self._size_claims(d, by_ratio), self._single_claims(d, by_ratio)
+            laws = self._law_claims(d, by_ratio[1.0])
+            said += [*sizes.values(), *single, *laws.values()]
+            drawn += [
+                regime_plots.size_plot(d, by_ratio, sizes.get("tau"), self._tau_window(by_ratio)),
+                regime_plots.law_plot(d, by_ratio[1.0], laws, self._law_window(by_ratio[1.0])),
+                regime_plots.crossover_plot(d, by_ratio),
             ]
-            bend = np.log(exact[0] / exact[1]) / np.log((1.0 - below[1]) / (1.0 - below[0]))
-            found.append(
-                judge(
-                    f"{label(d)}: 1/sigma from <S^2>/<S> between p = {below[1]:g} and {below[0]:g} p_c",
-                    known.source,
-                    predicted,
-                    float(steps.mean()),
-                    fit.seed_interval(steps),
-                    self.cutoff_tolerance * predicted,
-                    f"corrections to scaling: the Bethe lattice, exactly, has {bend:.2f} of 2 here",
-                )
-            )
-        return found
+            diagrams.append(regime_plots.diagram(d, by_ratio))
+        return Conclusion(tuple(said), {"lattices": diagrams}, tuple(drawn))
 
-    def _single(
-        self, rows: list[Row], name: str = "single"
-    ) -> tuple[FloatArray, FloatArray] | None:
-        """Sizes in the window, and the slope of each seed; None where it spans less than a decade."""
-        stop = self.windows.single_share * min(r["largest"] for r in rows)
-        n = np.array(min((r["n"] for r in rows), key=len))
-        n = n[: min(len(r[name]) for r in rows)]
-        use = (n >= self.windows.single_from * (1 - 1e-9)) & (n <= stop)
-        first = int(np.sum(n < self.windows.single_from * (1 - 1e-9)))
-        if use.sum() < 4 or n[use][-1] / n[use][0] < 10 * (1 - 1e-9):
-            return None
-        return n[use], -fit.log_slopes(
-            n[use], [np.array(r[name])[: use.sum() + first][first:] for r in rows]
+    def _tau_window(self, by_ratio: ByRatio) -> tuple[float, float]:
+        largest = min(r["largest"] for r in by_ratio[1.0])
+        return float(self.windows.tau_from), self.windows.tau_share * largest
+
+    def _law_window(self, rows: list[Row]) -> tuple[float, float]:
+        total = min(r["total"] for r in rows)
+        return self.windows.ensemble_from, self.windows.ensemble_share * total
+
+    def _size_claims(self, d: int, by_ratio: ByRatio) -> dict[str, Claim]:
+        """Exponents of cluster sizes; on the Bethe lattice sizes come from the exact law."""
+        if d == BETHE:
+            return {}
+        known = critical_exponents(d)
+        said = {}
+        survival = regime_plots.survival(by_ratio[1.0]).within(self._tau_window(by_ratio))
+        if survival.size.size >= 4:
+            slopes = survival.slopes()
+            said["tau"] = judge(
+                f"{label(d)}, p_c: tau from P(S >= s), {self.windows.tau_from} <= s <= "
+                f"{self.windows.tau_share:g} of the largest",
+                known.source,
+                known.fisher_exponent,
+                2.0 + float(slopes.mean()),
+                fit.seed_interval(2.0 + slopes),
+                self.tau_tolerance,
+                about=about(d, "tau"),
+            )
+        below = sorted((r for r in by_ratio if 0.0 < r < 1.0), reverse=True)[:2]
+        if len(below) == 2:
+            said["1/sigma"] = self._cutoff_claim(d, by_ratio, below)
+        return said
+
+    def _cutoff_claim(self, d: int, by_ratio: ByRatio, below: list[float]) -> Claim:
+        """How the cutoff grows between the two largest p below p_c."""
+        known = critical_exponents(d)
+        gain = np.log((1.0 - below[1]) / (1.0 - below[0]))
+        near, far = (np.array([r["cutoff"] for r in by_ratio[ratio]]) for ratio in below)
+        z, n_sites = self.boxes.coordination_number, self.boxes.n_sites
+        exact = [boxes.bethe_cutoff(BetheLattice(z, mean_offspring=r), n_sites) for r in below]
+        bend = np.log(exact[0] / exact[1]) / gain
+        return claims.mean(
+            f"{label(d)}: 1/sigma from <S^2>/<S> between p = {below[1]:g} and {below[0]:g} p_c",
+            known.source,
+            1.0 / known.cutoff_exponent,
+            np.log(near / far) / gain,
+            self.cutoff_tolerance * (1.0 / known.cutoff_exponent),
+            f"corrections to scaling: the Bethe lattice, exactly, has {bend:.2f} of 2 here",
+            about(d, "1/sigma"),
         )
 
-    def _slopes_on(self, n: FloatArray, rows: list[Row], name: str) -> FloatArray:
-        """Slopes of each seed on the given sizes."""
-        use = np.isin(np.array(rows[0]["n"]), n)
-        first = int(np.argmax(use))
-        curves = [np.array(r[name])[first : first + n.size] for r in rows]
-        return -fit.log_slopes(n, curves)
+    def _largest(self, rows: list[Row], name: str = "single") -> LearningCurve | None:
+        """The curve of the largest cluster inside the window; None where it spans less than a decade."""
+        stop = self.windows.single_share * min(r["largest"] for r in rows)
+        part = common_curve(rows, "n", name).within((self.windows.single_from, stop))
+        return part if _long_enough(part) else None
 
-    def _exponent(self, name: str, predicted: float, slopes: FloatArray, note: str = "") -> Claim:
-        """A claim on the mean over seeds of an exponent, or of a difference of two."""
-        interval = fit.seed_interval(slopes)
-        mean = float(slopes.mean())
-        return judge(name, self.source, predicted, mean, interval, self.tolerance, note)
+    def _exponent(
+        self,
+        d: int,
+        ratio: float,
+        name: str,
+        predicted: float,
+        slopes: toy.FloatArray,
+        note: str = "",
+    ) -> Claim:
+        """A claim on the exponent of the largest cluster, or on a difference of two."""
+        on = about(d, "exponent of the largest cluster", ratio) | {"learner": "1-NN"}
+        return claims.mean(name, self.source, predicted, slopes, self.tolerance, note, on)
 
-    def _single_claims(self, d: int, mine: dict[float, list[Row]]) -> list[Claim]:
-        found = []
-        critical = self._single(mine[1.0])
+    def _single_claims(self, d: int, by_ratio: ByRatio) -> list[Claim]:
+        below, above = boxes.cluster_exponent(d, False), boxes.cluster_exponent(d, True)
+        said = []
+        critical = self._largest(by_ratio[1.0])
         if critical is not None:
-            n, slopes = critical
-            found.append(
-                self._exponent(
-                    f"{label(d)}, p_c: exponent of the largest cluster, n = {n[0]:.0f}..{n[-1]:.0f}: c/D",
-                    boxes.cluster_exponent(d, False),
-                    slopes,
-                )
+            name = (
+                f"{label(d)}, p_c: exponent of the largest cluster, {_window('n', critical)}: c/D"
             )
+            said.append(self._exponent(d, 1.0, name, below, critical.slopes()))
         if d == BETHE:
-            return found
-        for ratio in [r for r in sorted(mine) if r > 1.0]:
-            for name, neighbor in (("single", "along bonds"), ("space", "in space")):
-                measured = self._single(mine[ratio], name)
-                if measured is None:
+            return said
+        for ratio in sorted(r for r in by_ratio if r > 1.0):
+            for key, neighbor in (("single", "along bonds"), ("space", "in space")):
+                giant = self._largest(by_ratio[ratio], key)
+                if giant is None:
                     continue
-                n, slopes = measured
-                full = self._slopes_on(n, mine[FULL], name)
-                found.append(
-                    self._exponent(
-                        f"{label(d)}, {ratio:g} p_c: exponent of the giant cluster less that of the full "
-                        f"box, nearest {neighbor}, n = {n[0]:.0f}..{n[-1]:.0f}",
-                        0.0,
-                        slopes - full,
-                        f"itself {slopes.mean():.2f}; c/d = {boxes.cluster_exponent(d, True):.2f}, "
-                        f"c/D = {boxes.cluster_exponent(d, False):.2f}",
-                    )
+                slopes, n = giant.slopes(), giant.size
+                full = common_curve(by_ratio[FULL], "n", key).within((n[0], n[-1])).slopes()
+                name = (
+                    f"{label(d)}, {ratio:g} p_c: exponent of the giant cluster less that of the full "
+                    f"box, nearest {neighbor}, {_window('n', giant)}"
                 )
-        whole = self._single(mine[FULL])
+                note = f"itself {slopes.mean():.2f}; c/d = {above:.2f}, c/D = {below:.2f}"
+                said.append(self._exponent(d, ratio, name, 0.0, slopes - full, note))
+        whole = self._largest(by_ratio[FULL])
         if whole is not None:
-            n, slopes = whole
-            found.append(
-                self._exponent(
-                    f"{label(d)}, full box: exponent, n = {n[0]:.0f}..{n[-1]:.0f}: c/d",
-                    boxes.cluster_exponent(d, True),
-                    slopes,
-                )
-            )
-        return found
+            name = f"{label(d)}, full box: exponent, {_window('n', whole)}: c/d"
+            said.append(self._exponent(d, FULL, name, above, whole.slopes()))
+        return said
 
-    def _law_claims(self, d: int, rows: list[Row]) -> list[Claim]:
-        found = []
-        t = np.array(min((r["t"] for r in rows), key=len))
-        stop = self.windows.ensemble_share * min(r["total"] for r in rows)
-        use = (t >= self.windows.ensemble_from) & (t <= stop)
-        if use.sum() < 4 or t[use][-1] / t[use][0] < 10 * (1 - 1e-9):
-            return []
-        for name, what in (("random", "data"), ("placed", "model")):
+    def _law_claims(self, d: int, rows: list[Row]) -> dict[str, Claim]:
+        """Losses on all clusters over the prediction, and their exponents."""
+        said = {}
+        for key, law in LAWS.items():
             loss, theory = (
-                np.array([np.array(r[key])[: t.size][use] for r in rows])
-                for key in (name, f"{name}_predicted")
+                common_curve(rows, "t", name).within(self._law_window(rows))
+                for name in (key, f"{key}_predicted")
             )
-            ratio = np.exp(np.log(loss / theory).mean(axis=1))
-            slopes = -fit.log_slopes(t[use], loss)
-            window = f"{t[use][0]:.0f}..{t[use][-1]:.0f}"
-            found.append(
-                judge(
-                    f"{label(d)}, p_c: {what} law over the prediction on the clusters drawn, {window}",
-                    self.source,
-                    1.0,
-                    float(np.exp(np.log(ratio).mean())),
-                    fit.seed_interval(ratio),
-                    self.curve_tolerance,
-                )
+            if not _long_enough(loss):
+                continue
+            window = f"{loss.size[0]:.0f}..{loss.size[-1]:.0f}"
+            said[f"{key} over prediction"] = claims.ratio(
+                f"{label(d)}, p_c: {law} law over the prediction on the clusters drawn, {window}",
+                self.source,
+                np.exp(np.log(loss.over(theory).loss).mean(axis=1)),
+                self.curve_tolerance,
+                about=about(d, f"{law} law over prediction"),
             )
-            found.append(
-                judge(
-                    f"{label(d)}, p_c: {what} exponent, {window} (prediction in the same window)",
-                    self.source,
-                    -float(fit.log_slopes(t[use], theory).mean()),
-                    float(slopes.mean()),
-                    fit.seed_interval(slopes),
-                    self.tolerance,
-                )
+            said[key] = claims.mean(
+                f"{label(d)}, p_c: {law} exponent, {window} (prediction in the same window)",
+                self.source,
+                float(theory.slopes().mean()),
+                loss.slopes(),
+                self.tolerance,
+                about=about(d, f"{law} exponent"),
             )
-        return found
-
-    def _table(self, d: int, mine: dict[float, list[Row]]) -> dict[str, Any]:
-        table = []
-        for ratio, rows in mine.items():
-            entry: dict[str, Any] = {
-                key: float(np.mean([r[key] for r in rows]))
-                for key in ("largest_share", "cutoff", "loops_per_site", "largest", "total")
-            }
-            entry |= {"ratio": ratio, "probability": rows[0]["probability"], "n_seeds": len(rows)}
-            entry["kept_share"] = float(np.mean([r["kept_share"] for r in rows]))
-            entry["survival"] = np.mean([r["survival"] for r in rows], axis=0)
-            entry["n_space"] = min((r["n"][: len(r.get("space", []))] for r in rows), key=len)
-            for size, names in (
-                ("n", ["single"]),
-                ("n_space", ["space"]),
-                ("t", ["random", "placed"]),
-            ):
-                if names[0] not in rows[0]:
-                    continue
-                grid = np.array(
-                    min((r[size] for r in rows), key=len) if size in rows[0] else entry[size]
-                )
-                entry[size] = grid
-                for name in [*names, *(f"{x}_predicted" for x in names if size == "t")]:
-                    curves = np.array([r[name][: grid.size] for r in rows])
-                    mean = fit.aggregate(np.maximum(curves, 1e-12)) if grid.size else grid
-                    entry[name] = mean
-                    if grid.size >= 3:
-                        entry[f"{name}_local"] = fit.local_exponents(grid, smooth(mean))
-            table.append(entry)
-        return {
-            "dimension": d,
-            "label": label(d),
-            "threshold": self.boxes.threshold(d),
-            "sites": boxes.SURVIVAL_SIZES,
-            "below": boxes.cluster_exponent(d, False),
-            "above": boxes.cluster_exponent(d, True),
-            "table": table,
-        }
+        return said
 
 
-def smooth(curve: FloatArray) -> FloatArray:
-    """Return a curve averaged geometrically with its neighbours, weights 1, 2, 1."""
-    logs = np.log(curve)
-    out = logs.copy()
-    out[1:-1] = 0.25 * logs[:-2] + 0.5 * logs[1:-1] + 0.25 * logs[2:]
-    return np.asarray(np.exp(out))
+def _long_enough(curve: LearningCurve) -> bool:
+    """Whether a curve has four sizes over a decade."""
+    n = curve.size
+    return n.size >= 4 and bool(n[-1] / n[0] >= 10 * (1 - 1e-9))
+
+
+def _window(name: str, curve: LearningCurve) -> str:
+    return f"{name} = {curve.size[0]:.0f}..{curve.size[-1]:.0f}"

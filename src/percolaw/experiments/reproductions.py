@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from percolaw.experiments.tasks import SHARMA_KAPLAN
+from percolaw.datasets.sources import LatticeCluster
+from percolaw.experiments.sharma_kaplan import SHARMA_KAPLAN
+from percolaw.targets.matern import MaternTeacher
 
 #: What `percolaw reproduce` runs for each source, in order.
 REPRODUCTIONS = {
@@ -70,9 +72,9 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
             "smoothness": (0.5, 1.5),
         },
         "nn-data-scaling": {
-            "settings": ("lattice d = 3, p_c", "lattice d = 3, 1.3 p_c"),
-            "teachers": ("Matérn 0.5",),
-            "teachers_elsewhere": ("Matérn 0.5",),
+            "settings": (LatticeCluster(3), LatticeCluster(3, 1.3)),
+            "teachers": (MaternTeacher(0.5),),
+            "teachers_elsewhere": (MaternTeacher(0.5),),
         },
     },
     "sharma-kaplan": {

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from percolaw import checks
-from percolaw.experiments import toy
+from percolaw.experiments import claims, fields, toy
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import Range, Seeds, Tolerance
+from percolaw.experiments.single_cluster_plots import curve_plot, factor_plot, residual_plot
 from percolaw.scaling import fit, theory
+from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.ensemble import ensemble_nearest_neighbor_loss
 
 #: What the 2024 paper's program prints for its seed 0 (percolation.ipynb, cell 14), and the standard
@@ -25,6 +28,10 @@ PUBLISHED_FACTORS = {
 }
 
 
+#: Exponents and gains are read off from so many observed sites on.
+FITTED_FROM = 30.0
+
+
 @dataclass(frozen=True)
 class SingleCluster:
     """Loss of 1-NN, distance-adjusted 1-NN and the exact posterior on single clusters."""
@@ -34,12 +41,6 @@ class SingleCluster:
         "One cluster: loss ~ n^(-c/D) = n^(-1/2), with its exact finite-size curve"
     )
     source: ClassVar[str] = "Brill 2024, sections 4.1 and 5.2; docs/theory.md"
-    judged: ClassVar[tuple[str, ...]] = (
-        "n_seeds",
-        "curve_tolerance",
-        "exponent_tolerance",
-        "published_deviations",
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {"n_seeds": 3, "clusters": toy.Clusters(n_clusters=60, max_size=300_000)},
@@ -53,34 +54,30 @@ class SingleCluster:
     }
 
     clusters: toy.Clusters = field(default_factory=toy.Clusters)
-    n_seeds: int = 50
+    n_seeds: Seeds = 50
     """Independent repetitions."""
-    n_sizes: int = 50
+    n_sizes: Annotated[int, Range(5)] = 50
     """Numbers of observed sites per cluster, geometric from 1 to min(10000, S/10)."""
-    n_test: int = 40
+    n_test: Annotated[int, Range(1)] = 40
     """Test sites per cluster and size."""
-    exact_min_size: int = 3000
+    exact_min_size: Annotated[int, Range(300)] = 3000
     """Smallest cluster held against the large-cluster curve."""
-    curve_tolerance: float = 0.03
+    curve_tolerance: Tolerance = 0.03
     """Relative deviation from the exact curve that counts as agreement."""
-    exponent_tolerance: float = 0.02
+    exponent_tolerance: Tolerance = 0.02
     """The same for exponents."""
-    published_deviations: float = 2.0
+    published_deviations: Tolerance = 2.0
     """Deviation from a published scale factor that counts as agreement, in standard deviations of
     one seed's value (`PUBLISHED_FACTORS`): the published value is one seed's, and 95% of seeds lie
     within two."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("n_sizes", self.n_sizes, minimum=5)
-        checks.integer("n_test", self.n_test, minimum=1)
+        fields.check(self)
         checks.integer(
             "clusters.min_size (twice n_test, for test sites beside observed ones)",
             self.clusters.min_size,
             minimum=2 * self.n_test,
         )
-        checks.real("published_deviations", self.published_deviations, minimum=0.0)
-        checks.integer("exact_min_size", self.exact_min_size, minimum=300)
         checks.integer(
             "clusters.max_size (30 times exact_min_size, for clusters to fit exponents on)",
             self.clusters.max_size,
@@ -133,108 +130,96 @@ class SingleCluster:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold curves, exponent, posterior gain and scale factors against theory."""
-        measured, predicted, n = {}, {}, np.zeros(0)
+        measured, exact = {}, {}
         for learner in toy.LEARNERS:
-            n, measured[learner], predicted[learner] = self._curves(rows, learner)
-        plain, curve = measured["nearest"], predicted["nearest"]
-        ratio = np.log(plain / curve)
-        claims: list[Claim] = []
-        relative = np.exp(ratio.mean(axis=1))
-        claims.append(
-            judge(
-                "1-NN loss over the exact curve (4 exp(-n/2) I0(n/2) - 3 exp(-n) with its finite-rate "
-                "factor), mean over all n",
-                "docs/theory.md (derived here)",
-                1.0,
-                float(np.exp(ratio.mean())),
-                fit.seed_interval(relative),
-                self.curve_tolerance,
-            )
-        )
-        window = (30.0, float(n[-1]))
-        slope = fit.fit_power_law(n, plain, window=window)
-        expected_slope = fit.fit_power_law(n, curve.mean(axis=0), window=window).exponent
-        claims.append(
-            judge(
-                f"1-NN exponent on n = {window[0]:.0f}..{window[1]:.0f} "
-                "(prediction: same window of the exact curve; limit 1/2)",
-                "Brill 2024, section 4.1: c/D = 2/4",
-                expected_slope,
-                slope.exponent,
-                slope.interval,
-                self.exponent_tolerance,
-            )
-        )
-        tail = n >= window[0]
-        gain = np.exp(np.log(measured["posterior"] / plain)[:, tail].mean(axis=1))
-        claims.append(
-            judge(
-                "exact posterior loss over 1-NN loss",
-                "docs/theory.md (boundary-value problem)",
-                theory.posterior_constant(),
-                float(gain.mean()),
-                fit.seed_interval(gain),
-                self.curve_tolerance,
-            )
-        )
+            measured[learner], exact[learner] = self._curves(rows, learner)
+        plain, curve = measured["nearest"], exact["nearest"]
+        window = (FITTED_FROM, float(plain.size[-1]))
+        line = plain.fit(window)
+        exponent = self._exponent(line, curve, window)
         factors = [row for row in rows if row["kind"] == "factors"]
         published = [row for row in factors if row["test_sites"] == "unobserved"]
         everywhere = {
             learner: [r for r in factors if r["learner"] == learner and r["test_sites"] == "all"]
             for learner in toy.LEARNERS
         }
-        claims += self._factor_claims(published, everywhere["adjusted"])
-        every = np.concatenate([row["factor"] for row in published])
+        said = (
+            self._curve_claim(plain.over(curve)),
+            exponent,
+            self._gain_claim(measured["posterior"].over(plain).within(window)),
+            *self._factor_claims(published, everywhere["adjusted"]),
+        )
         tables = {
-            "n": n,
-            "curves": {
-                learner: {
-                    "mean": np.exp(np.log(measured[learner]).mean(axis=0)),
-                    "low": np.quantile(measured[learner], 0.16, axis=0),
-                    "high": np.quantile(measured[learner], 0.84, axis=0),
-                }
-                for learner in toy.LEARNERS
-            },
-            "exact": np.exp(np.log(curve).mean(axis=0)),
-            "limit": theory.nearest_neighbor_loss(n),
-            "posterior_constant": theory.posterior_constant(),
-            "window": window,
-            "ratio": np.exp(ratio),
-            "factor_quantiles": np.quantile(every, np.linspace(0, 1, 201)),
             "factor_summary": {learner: _summary(r) for learner, r in everywhere.items()},
             "factor_summary_unobserved": _summary(published),
-            "n_seeds": plain.shape[0],
         }
-        return Conclusion(tuple(claims), tables)
+        shown = (
+            curve_plot(measured, curve, exponent, line),
+            factor_plot(np.concatenate([row["factor"] for row in published])),
+            residual_plot(measured, curve),
+        )
+        return Conclusion(said, tables, shown)
+
+    def _curve_claim(self, over: LearningCurve) -> Claim:
+        ratio = np.log(over.loss)
+        return claims.judge(
+            "1-NN loss over the exact curve (4 exp(-n/2) I0(n/2) - 3 exp(-n) with its finite-rate "
+            "factor), mean over all n",
+            "docs/theory.md (derived here)",
+            1.0,
+            float(np.exp(ratio.mean())),
+            fit.seed_interval(np.exp(ratio.mean(axis=1))),
+            self.curve_tolerance,
+            about={"learner": "nearest", "quantity": "loss over prediction"},
+        )
+
+    def _exponent(
+        self, line: fit.PowerLawFit | None, exact: LearningCurve, window: tuple[float, float]
+    ) -> Claim:
+        expected = LearningCurve(exact.size, exact.loss.mean(axis=0)[None]).fit(window)
+        return claims.exponent(
+            f"1-NN exponent on n = {window[0]:.0f}..{window[1]:.0f} "
+            "(prediction: same window of the exact curve; limit 1/2)",
+            "Brill 2024, section 4.1: c/D = 2/4",
+            math.nan if expected is None else expected.exponent,
+            line,
+            self.exponent_tolerance,
+            about={"learner": "nearest"},
+        )
+
+    def _gain_claim(self, over: LearningCurve) -> Claim:
+        return claims.mean(
+            "exact posterior loss over 1-NN loss",
+            "docs/theory.md (boundary-value problem)",
+            theory.posterior_constant(),
+            np.exp(np.log(over.loss).mean(axis=1)),
+            self.curve_tolerance,
+            about={"learner": "posterior", "quantity": "loss over 1-NN"},
+        )
 
     def _factor_claims(self, published: list[Row], everywhere: list[Row]) -> list[Claim]:
         """Hold factors of the paper's definition against its numbers, and tell ours beside them."""
-        claims = []
         other = _seed_factors(everywhere)
         note = f"tolerance: {self.published_deviations:g} standard deviations of one seed"
         if self.clusters != toy.Clusters():
             note += "; other clusters than the published ones, which are the defaults"
-        for name, values in _seed_factors(published).items():
-            value, scatter = PUBLISHED_FACTORS[name]
-            claims.append(
-                judge(
-                    f"{name} scale factor f of max(n/f, 1)^(-1/2), adjusted 1-NN, tested on "
-                    "unobserved sites as published",
-                    "Brill 2024, percolation.ipynb, cell 14: seed 0",
-                    value,
-                    float(values.mean()),
-                    fit.seed_interval(values),
-                    self.published_deviations * scatter,
-                    f"tested on all sites, observed ones (error 0) included: "
-                    f"{other[name].mean():.2f}; {note}",
-                )
+        return [
+            claims.mean(
+                f"{name} scale factor f of max(n/f, 1)^(-1/2), adjusted 1-NN, tested on "
+                "unobserved sites as published",
+                "Brill 2024, percolation.ipynb, cell 14: seed 0",
+                PUBLISHED_FACTORS[name][0],
+                values,
+                self.published_deviations * PUBLISHED_FACTORS[name][1],
+                f"tested on all sites, observed ones (error 0) included: "
+                f"{other[name].mean():.2f}; {note}",
+                {"learner": "adjusted", "quantity": f"{name} scale factor"},
             )
-        return claims
+            for name, values in _seed_factors(published).items()
+        ]
 
-    def _curves(
-        self, rows: list[Row], learner: str
-    ) -> tuple[toy.FloatArray, toy.FloatArray, toy.FloatArray]:
-        """Bins filled in every seed: n, measured and predicted means over large clusters."""
+    def _curves(self, rows: list[Row], learner: str) -> tuple[LearningCurve, LearningCurve]:
+        """Measured and exact means over large clusters, in the bins of n that every seed filled."""
         mine = [
             r
             for r in rows
@@ -250,7 +235,7 @@ class SingleCluster:
         n = np.array([np.mean([found[s, b]["n"] for s in seeds]) for b in bins])
         measured = np.array([[found[s, b]["exact_measured"] for b in bins] for s in seeds])
         predicted = np.array([[found[s, b]["exact_predicted"] for b in bins] for s in seeds])
-        return n, measured, predicted
+        return LearningCurve(n, measured), LearningCurve(n, predicted)
 
 
 def _bin_edges() -> toy.FloatArray:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.rng import Streams
 from percolaw.scaling import fit
+from percolaw.targets.fourier import FourierTeacher
+from percolaw.targets.linear import LinearTeacher
+from percolaw.targets.matern import MaternTeacher
+from percolaw.targets.nonlinearity import nonlinearity
+from percolaw.targets.relu import (
+    ReluTeacher,
+    expected_linear_pieces,
+    linear_pieces,
+    n_parameters,
+    sharma_kaplan_teacher,
+)
+from percolaw.targets.teacher import TeacherFamily
 
-FloatArray = npt.NDArray[np.float64]
+#: The published family of teachers, in rows and figures.
+SHARMA_KAPLAN = "Sharma-Kaplan"
+PIECES = "linear pieces on a segment"
 
 
 @dataclass(frozen=True)
@@ -24,13 +39,6 @@ class Teachers:
     name: ClassVar[str] = "teachers"
     title: ClassVar[str] = "Random teachers: nonlinearity and linear pieces by depth and width"
     source: ClassVar[str] = "2025 write-up, its study of teachers; docs/theory.md"
-    judged: ClassVar[tuple[str, ...]] = (
-        "n_seeds",
-        "threshold",
-        "wide",
-        "piece_tolerance",
-        "exponent_tolerance",
-    )
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -50,9 +58,9 @@ class Teachers:
         ),
     }
 
-    n_seeds: int = 5
+    n_seeds: Seeds = 5
     """Teachers drawn of each shape."""
-    dim: int = 20
+    dim: Annotated[int, Range(2)] = 20
     """Dimension of the inputs."""
     depths: tuple[int, ...] = (1, 2, 4, 8)
     """Hidden layers of the ReLU networks."""
@@ -65,24 +73,21 @@ class Teachers:
     its parameters in dim * width, deeper ones in width^2."""
     n_repeats: int = 20
     """Slices of every axis in a score."""
-    n_segments: int = 10
+    n_segments: Annotated[int, Range(1)] = 10
     """Random segments between two inputs on which linear pieces are counted."""
-    threshold: float = 0.9
+    threshold: Annotated[float, JUDGED] = 0.9
     """Vetting keeps teachers that score at most this."""
-    half_width: float = 0.5
+    half_width: Annotated[float, Range(1e-6)] = 0.5
     """Inputs are uniform in +- this in every coordinate (as Sharma and Kaplan's)."""
-    wide: int = 100
+    wide: Annotated[int, JUDGED] = 100
     """From this width on the pieces are held against the limit of infinite width."""
-    piece_tolerance: float = 0.05
+    piece_tolerance: Tolerance = 0.05
     """Relative deviation of the number of pieces from its limit that counts as agreement."""
-    exponent_tolerance: float = 0.1
+    exponent_tolerance: Tolerance = 0.1
     """Deviation of the exponent of pieces against depth that counts as agreement."""
 
     def __post_init__(self) -> None:
-        checks.integer("n_seeds", self.n_seeds, minimum=1, maximum=100_000)
-        checks.integer("dim", self.dim, minimum=2)
-        checks.integer("n_segments", self.n_segments, minimum=1)
-        checks.real("half_width", self.half_width, minimum=1e-6)
+        fields.check(self)
         if sum(depth >= 2 for depth in self.budget_depths) < 2:
             raise ValueError(f"budget_depths needs two depths from 2 on; got {self.budget_depths}.")
         for depth in self.budget_depths:
@@ -90,8 +95,6 @@ class Teachers:
 
     def budget_width(self, depth: int) -> int:
         """Return the width at which a network of this depth has about `budget` parameters."""
-        from percolaw.targets.relu import ReluTeacher, n_parameters
-
         low, high = 1, 10 * self.budget
         while low < high:
             middle = (low + high + 1) // 2
@@ -99,21 +102,16 @@ class Teachers:
             low, high = (middle, high) if small else (low, middle - 1)
         return low
 
-    def families(self) -> dict[str, Any]:
+    def families(self) -> dict[str, TeacherFamily]:
         """Return every family of teachers by name."""
-        from percolaw.targets.fourier import FourierTeacher
-        from percolaw.targets.linear import LinearTeacher
-        from percolaw.targets.matern import MaternTeacher
-        from percolaw.targets.relu import ReluTeacher, sharma_kaplan_teacher
-
-        found: dict[str, Any] = {"linear": LinearTeacher()}
+        found: dict[str, TeacherFamily] = {"linear": LinearTeacher()}
         shapes = [(depth, width) for depth in self.depths for width in self.widths]
         shapes += [(depth, self.budget_width(depth)) for depth in self.budget_depths]
         for depth, width in shapes:
             for biased in (True, False):
                 name = f"ReLU {depth} x {width}" + ("" if biased else ", no biases")
                 found[name] = ReluTeacher(depth, width, bias_scale=0.5 if biased else 0.0)
-        found["Sharma-Kaplan"] = sharma_kaplan_teacher()
+        found[SHARMA_KAPLAN] = sharma_kaplan_teacher()
         for high in (1.0, 4.0, 16.0):
             found[f"Fourier, |k| <= {high:g}"] = FourierTeacher(low=0.0, high=high)
         for nu in (0.5, 1.5, 2.5):
@@ -130,14 +128,6 @@ class Teachers:
 
     def measure(self, cell: Cell) -> list[Row]:
         """Draw a teacher, score it, and count the pieces of a ReLU network along segments."""
-        from percolaw.targets.nonlinearity import nonlinearity
-        from percolaw.targets.relu import (
-            ReluTeacher,
-            expected_linear_pieces,
-            linear_pieces,
-            n_parameters,
-        )
-
         family = self.families()[cell["family"]]
         streams = Streams(cell["seed"])
         teacher = family.sample(self.dim, streams)
@@ -163,101 +153,183 @@ class Teachers:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold scores and pieces against what is known of them."""
-        table = []
-        for name in dict.fromkeys(r["family"] for r in rows):
-            found = [r for r in rows if r["family"] == name]
-            entry: dict[str, Any] = {"family": name, "passed": 0.0}
-            score = np.array([r["score"] for r in found])
-            entry["score"], entry["score_interval"] = score.mean(), fit.seed_interval(score)
-            entry["passed"] = float(np.mean(score <= self.threshold))
-            for key in ("depth", "width", "biased", "parameters"):
-                if key in found[0]:
-                    entry[key] = found[0][key]
-            if "pieces" in found[0]:
-                pieces = np.array([r["pieces"] for r in found])
-                entry["pieces"], entry["pieces_interval"] = pieces.mean(), fit.seed_interval(pieces)
-                entry["expected_pieces"] = np.mean([r["expected_pieces"] for r in found])
-            table.append(entry)
-        claims = [self._linear(rows), self._rays(rows), self._pieces(rows), self._budget(rows)]
-        return Conclusion(
-            tuple(claims),
-            {
-                "teachers": table,
-                "n_seeds": self.n_seeds,
-                "threshold": self.threshold,
-                "budget_widths": {str(d): self.budget_width(d) for d in self.budget_depths},
-            },
+        of: dict[str, list[Row]] = {}
+        for row in rows:
+            of.setdefault(row["family"], []).append(row)
+        networks = {
+            name: family
+            for name, family in self.families().items()
+            if name in of and isinstance(family, ReluTeacher) and name != SHARMA_KAPLAN
+        }
+        budget = {d: self.budget_width(d) for d in self.budget_depths}
+        fixed = {n: f for n, f in networks.items() if f.width == budget.get(f.depth)}
+        grid = {n: f for n, f in networks.items() if n not in fixed and f.bias_scale > 0.0}
+        exponent = self._budget(
+            {f.depth: of[n] for n, f in fixed.items() if f.bias_scale > 0.0 and f.depth >= 2}
         )
+        said = (self._linear(of["linear"]), self._rays(rows), self._pieces(rows), exponent)
+        tables = {
+            "teachers": [self._summary(name, part) for name, part in of.items()],
+            "shown": [name for name in of if name in fixed or name not in networks],
+            "n_seeds": self.n_seeds,
+            "threshold": self.threshold,
+        }
+        by_depth: dict[int, dict[int, list[Row]]] = {}
+        for name, family in grid.items():
+            by_depth.setdefault(family.depth, {})[family.width] = of[name]
+        by_biases: dict[str, dict[int, list[Row]]] = {}
+        for name, family in fixed.items():
+            label = "biases" if family.bias_scale > 0.0 else "no biases"
+            by_biases.setdefault(label, {})[family.depth] = of[name]
+        width = {f"depth {depth}": by_depth[depth] for depth in sorted(by_depth)}
+        shown = (*width_plots(width), depth_plot(by_biases, exponent, self.budget))
+        return Conclusion(said, tables, shown)
+
+    def _summary(self, name: str, rows: list[Row]) -> dict[str, Any]:
+        """Score of a family, and how many of it pass the vetting."""
+        score = np.array([r["score"] for r in rows])
+        return {
+            "family": name,
+            "passed": float(np.mean(score <= self.threshold)),
+            "score": score.mean(),
+            "score_interval": fit.seed_interval(score),
+        }
 
     def _linear(self, rows: list[Row]) -> Claim:
-        score = np.array([r["score"] for r in rows if r["family"] == "linear"])
-        return judge(
+        score = np.array([r["score"] for r in rows])
+        return claims.judge(
             "score of linear teachers",
             "definition",
             1.0,
             float(score.mean()),
             (float(score.min()), float(score.max())),
             1e-9,
+            about={"target": "linear", "quantity": "score"},
         )
 
     def _rays(self, rows: list[Row]) -> Claim:
         """Without biases a network is linear on every ray from the origin: one piece."""
-        found = [r["ray_pieces"] for r in rows if r.get("biased") is False]
-        return judge(
+        pieces = [r["ray_pieces"] for r in rows if r.get("biased") is False]
+        return claims.judge(
             "linear pieces of networks without biases on rays from the origin",
             "homogeneous of degree 1",
             1.0,
-            float(np.mean(found)),
-            (float(np.min(found)), float(np.max(found))),
+            float(np.mean(pieces)),
+            (float(np.min(pieces)), float(np.max(pieces))),
             1e-9,
             "not generic: such a teacher knows only directions",
+            {"target": "ReLU, no biases", "quantity": "pieces on rays"},
         )
 
     def _pieces(self, rows: list[Row]) -> Claim:
-        """Pieces of wide networks over their expected number at infinite width."""
-        wide = [r for r in rows if r.get("width", 0) >= self.wide]
-        ratio = np.array(
-            [
-                np.mean(
-                    [(r["pieces"] - 1) / (r["expected_pieces"] - 1) for r in wide if r["seed"] == s]
-                )
-                for s in dict.fromkeys(r["seed"] for r in wide)
-            ]
-        )
-        return judge(
+        """Pieces of networks of great width over their expected number at infinite width."""
+        broad = [r for r in rows if r.get("width", 0) >= self.wide]
+        ratio = [
+            np.mean(
+                [(r["pieces"] - 1) / (r["expected_pieces"] - 1) for r in broad if r["seed"] == s]
+            )
+            for s in dict.fromkeys(r["seed"] for r in broad)
+        ]
+        return claims.mean(
             f"changes of slope along a segment, width >= {self.wide}, over the Rice formula",
             "docs/theory.md",
             1.0,
-            float(ratio.mean()),
-            fit.seed_interval(ratio),
+            ratio,
             self.piece_tolerance,
+            about={"target": "ReLU", "quantity": "changes of slope"},
         )
 
-    def _budget(self, rows: list[Row]) -> Claim:
+    def _budget(self, of_depth: dict[int, list[Row]]) -> Claim:
         """Exponent of pieces against depth at fixed parameters, with the formula's own."""
-        depths = [d for d in self.budget_depths if d >= 2]
-        width = {d: self.budget_width(d) for d in depths}
-        found = [
-            r
-            for r in rows
-            if r.get("biased")
-            and r["width"] == width.get(r["depth"])
-            and not r["family"].startswith("Sharma")
-        ]
+        depths = list(of_depth)
 
-        def slope(key: str, seed: int) -> float:
-            pieces = {r["depth"]: r[key] for r in found if r["seed"] == seed}
-            return float(np.polyfit(np.log(depths), np.log([pieces[d] for d in depths]), 1)[0])
+        def slopes(key: str) -> list[float]:
+            by_seed = zip(*([r[key] for r in rows] for rows in of_depth.values()), strict=True)
+            return [float(np.polyfit(np.log(depths), np.log(pieces), 1)[0]) for pieces in by_seed]
 
-        seeds = list(dict.fromkeys(r["seed"] for r in found))
-        measured = np.array([slope("pieces", s) for s in seeds])
-        predicted = float(np.mean([slope("expected_pieces", s) for s in seeds]))
-        return judge(
+        return claims.mean(
             f"exponent of linear pieces against depth >= 2, about {self.budget} parameters",
             "docs/theory.md",
-            predicted,
-            float(measured.mean()),
-            fit.seed_interval(measured),
+            float(np.mean(slopes("expected_pieces"))),
+            slopes("pieces"),
             self.exponent_tolerance,
             "with biases pieces per unit fall with depth; the write-up expects fast growth",
+            {"target": "ReLU", "quantity": "exponent"},
         )
+
+
+def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) -> plots.Series:
+    """Return a number of each network against its width or depth, with its interval over seeds.
+
+    Parameters
+    ----------
+    name : str
+    of_size : dict of rows
+        By width or depth.
+    key : str
+        The number.
+    more
+        Further fields of `Series`.
+    """
+    values = [[r[key] for r in of_size[size]] for size in sorted(of_size)]
+    low, high = zip(*(fit.seed_interval(v) for v in values), strict=True)
+    middle = [float(np.mean(v)) for v in values]
+    text = plots.CONFIDENCE
+    seeds = len(values[0])
+    return plots.points(
+        name, sorted(of_size), middle, low, high, interval=text, joined=True, n_seeds=seeds, **more
+    )
+
+
+def with_formula(
+    name: str, of_size: dict[int, list[Row]], stored: tuple[plots.Stored, ...] = ()
+) -> list[plots.Series]:
+    """Return pieces counted, and the Rice formula as their prediction."""
+    formula = f"{name}, Rice formula"
+    expected = [np.mean([r["expected_pieces"] for r in of_size[s]]) for s in sorted(of_size)]
+    return [
+        over_seeds(name, of_size, "pieces", prediction=formula, group=name, stored=stored),
+        plots.line(formula, "theory", sorted(of_size), expected, group=name),
+    ]
+
+
+def width_plots(by_depth: dict[str, dict[int, list[Row]]]) -> tuple[plots.Plot, ...]:
+    """Return score and linear pieces of networks with biases by width, one curve a depth."""
+    score = plots.log_linear(
+        "teachers-score",
+        "Nonlinearity of ReLU networks with biases",
+        "Score of nonlinearity against width, one curve a depth; deeper networks are less linear.",
+        ("width", "score (1 = linear)"),
+        [over_seeds(name, of_width, "score") for name, of_width in by_depth.items()],
+        figure="teachers",
+    )
+    pieces = plots.log_log(
+        "teachers-pieces",
+        "Linear pieces by width",
+        "Linear pieces on a segment rise with width along the Rice formula, one curve a depth.",
+        ("width", PIECES),
+        [one for name, of_width in by_depth.items() for one in with_formula(name, of_width)],
+        growth=True,
+        figure="teachers",
+    )
+    return score, pieces
+
+
+def depth_plot(
+    by_biases: dict[str, dict[int, list[Row]]], exponent: Claim, budget: int
+) -> plots.Plot:
+    """Return linear pieces by depth at a fixed number of parameters, with and without biases."""
+    series = []
+    for label, of_depth in by_biases.items():
+        stored = (plots.beside(exponent),) if label == "biases" else ()
+        series += with_formula(label, of_depth, stored)
+    return plots.log_log(
+        "teachers-budget",
+        f"Linear pieces by depth at about {budget} parameters",
+        "Linear pieces on a segment against depth at a fixed number of parameters, "
+        "with and without biases.",
+        ("depth", PIECES),
+        series,
+        growth=True,
+        figure="teachers",
+    )

@@ -140,6 +140,30 @@ def greedy_kernel_variance(kernel: Covariance, points: npt.ArrayLike, n: int) ->
     return order
 
 
+def farthest_points(points: npt.ArrayLike, n: int) -> Ids:
+    """Return n rows of points, each farthest from all before it; the first is row 0.
+
+    Gonzalez's 2-approximation of the k-centre problem (1985) in O(n m) time for m points.
+
+    Parameters
+    ----------
+    points : array, shape (m, d)
+    n : int
+        At most m.
+    """
+    from percolaw.neighbors import nearest_neighbors
+
+    x = checks.point_array("points", points)
+    count = checks.integer("n", n, minimum=1, maximum=x.shape[0])
+    order = np.zeros(count, dtype=np.int64)
+    nearest = np.full(x.shape[0], np.inf)
+    for k in range(1, count):
+        latest = x[order[k - 1]][None]
+        nearest = np.minimum(nearest, nearest_neighbors(latest, x)[0][:, 0])
+        order[k] = int(np.argmax(nearest))
+    return order
+
+
 def _count(cluster: Tree | Graph, n: int) -> int:
     return checks.integer("n", n, minimum=1, maximum=cluster.n_sites)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from percolaw.experiments.plots import Plot, Series
 from percolaw.nulls import floats
-from percolaw.report.style import BLACK, CYCLE, GREY, new, window
+from percolaw.report.style import BLACK, CYCLE, GREY, new, shades, window
 
 #: Markers of measured series, in order.
 MARKERS = "os^Dv<>phX*P"
@@ -18,6 +19,12 @@ MANY = 13
 _STYLE = {"measured": "-", "theory": "--", "reference": ":"}
 #: Panels beside each other.
 COLUMNS = 3
+#: Share of a panel that a legend may cover; with a larger one all stand below their panels.
+COVERED = 0.16
+#: Height of a line of a legend, width of a character and of what stands before them, in inches.
+_LEGEND = (0.165, 0.06, 0.5)
+#: Letters in a line of a title or an axis.
+LINE = 60
 
 
 def figures(plots: Sequence[Plot]) -> dict[str, Any]:
@@ -31,11 +38,23 @@ def figures(plots: Sequence[Plot]) -> dict[str, Any]:
 def _figure(panels: list[Plot]) -> Any:
     columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
     wide = {1: 6.4, 2: 5.4}.get(columns, 4.4)
-    figure, axes = new(columns, -(-len(panels) // columns), width=wide, height=0.76 * wide)
+    height = 0.76 * wide
+    figure, axes = new(columns, -(-len(panels) // columns), width=wide, height=height)
     for axis, plot in zip(axes, panels, strict=False):
         panel(axis, plot)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
+    line, character, handle = _LEGEND
+    names = [axis.get_legend_handles_labels()[1] for axis in axes]
+    areas = [len(n) * line * (handle + character * max(map(len, n), default=0)) for n in names]
+    if max(areas) > COVERED * wide * height:
+        more = max(axis.get_xlabel().count("\n") for axis in axes)  # further lines of a label
+        below = -0.2 - 0.05 * more
+        for axis in axes[: len(panels)]:
+            axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.0, below), borderaxespad=0)
+        rows = [max(map(len, names[i : i + columns])) for i in range(0, len(axes), columns)]
+        figure.set_figheight(figure.get_figheight() + (sum(rows) + more * len(rows)) * line)
+        figure.draw_without_rendering()  # legends move with their axes: the second layout holds them
     return figure
 
 
@@ -53,7 +72,7 @@ def panel(axis: Any, plot: Plot) -> None:
     """
     if plot.window is not None:
         window(axis, *plot.window)
-    color = colors(plot.series)
+    color = colors(plot.series, plot.ordered)
     turn, seen = 0, set()
     told: dict[str, str] = {}
     for one in plot.series:
@@ -61,27 +80,39 @@ def panel(axis: Any, plot: Plot) -> None:
         turn += one.kind == "measured"
         follows = bool(one.group) and one.group in seen
         seen.add(one.group)
+        if follows:
+            marker = "o"
         _series(axis, one, color[one.name], marker, "" if follows else label(one))
         if follows:
-            told.setdefault(_STYLE[one.kind], one.name.removeprefix(f"{one.group}, "))
+            alone = "o" if one.kind == "measured" else "_"
+            line = _STYLE[one.kind] if one.joined else alone
+            told.setdefault(line, one.name.removeprefix(f"{one.group}, "))
     for style, name in told.items():
-        axis.plot([], [], style, color=BLACK, lw=1.3, label=name)
+        axis.plot([], [], style, color=BLACK, ms=5 if style == "o" else 10, lw=1.3, label=name)
     axis.set(
         xscale="log" if plot.x_log else "linear",
         yscale="log" if plot.y_log and _positive(plot) else "linear",
-        xlabel=plot.x_label,
+        xlabel=textwrap.fill(plot.x_label, LINE),
         ylabel=plot.y_label,
-        title=plot.title,
+        title=textwrap.fill(plot.title, LINE),
         ylim=plot.y_limits,
     )
+    for one in (axis.xaxis, axis.yaxis):
+        _plain_numbers(one)
     axis.legend(fontsize=8)
 
 
-def colors(series: Sequence[Series]) -> dict[str, str]:
+def colors(series: Sequence[Series], ordered: bool = False) -> dict[str, str]:
     """Return the colour of every series: one a group, black and grey for what stands alone.
 
     The first theory that belongs to no measured series and no group is black, the next ones have
     colours of their own; such references are grey.
+
+    Parameters
+    ----------
+    series : sequence of Series
+    ordered : bool
+        Shades from dark to light for what is measured, in place of colours.
     """
     found: dict[str, str] = {}
     groups: dict[str, str] = {}
@@ -94,9 +125,11 @@ def colors(series: Sequence[Series]) -> dict[str, str]:
         elif one.kind == "theory" and alone and BLACK not in found.values():
             found[one.name] = BLACK
         else:
-            groups.setdefault(group, CYCLE[len(groups) % len(CYCLE)])
-            found[one.name] = groups[group]
-    return found
+            groups[one.name] = group
+    names = list(dict.fromkeys(groups.values()))
+    cycle = [CYCLE[i % len(CYCLE)] for i in range(len(names))]
+    palette = dict(zip(names, shades(len(names)) if ordered else cycle, strict=True))
+    return found | {name: palette[group] for name, group in groups.items()}
 
 
 def label(one: Series) -> str:
@@ -136,6 +169,18 @@ def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
         axis.plot(x[full], y[full], marker, color=color, ms=5)
     style = ("-" if one.joined else "") + (marker if few else "")
     axis.plot([], [], style or marker, color=color, ms=5, lw=1.5, label=text or None)
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Label a logarithmic axis of less than two decades by plain numbers, few enough to be read."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if axis.get_scale() != "log" or not 0.0 < low < high < 100.0 * low:
+        return
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 10.0 * low else range(1, 10)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _positive(plot: Plot) -> bool:

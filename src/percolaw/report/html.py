@@ -387,7 +387,7 @@ def _many_units(n: Any) -> str:
 
 
 def _config_table(config: dict[str, Any], cls: type[Any] | None) -> str:
-    default = dict(_flat(plain(dataclasses.asdict(cls())))) if cls else {}
+    default = dict(_flat(plain(cls()))) if cls else {}
     rows = [
         (text(k), f"<code>{text(v)}</code>", f"<code>{text(default.get(k, ''))}</code>")
         for k, v in _flat(config)
@@ -427,7 +427,7 @@ def redo_command(record: dict[str, Any], cls: type[Any] | None) -> str | None:
     wanted = dict(_leaves(record["config"]))
     best: list[str] | None = None
     for name in cls.presets:
-        given = dict(_leaves(plain(dataclasses.asdict(preset(cls, name)))))
+        given = dict(_leaves(plain(preset(cls, name))))
         if set(given) != set(wanted):
             return None
         words = ["percolaw", "run", cls.name, "--preset", name]

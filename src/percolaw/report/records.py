@@ -39,6 +39,7 @@ def _read_plot(entry: Any) -> Plot:
         entry.get("fit", True) is True,
         _text(entry.get("figure", "")),
         (limits[0], limits[1]),
+        entry.get("ordered") is True,
     )
 
 

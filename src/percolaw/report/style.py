@@ -43,6 +43,14 @@ _SETTINGS = {
 }
 
 
+def shades(n: int) -> list[str]:
+    """Return n colours from dark to light, for a parameter that rises."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps["plasma"](0.9 * i / max(1, n - 1))) for i in range(n)]
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw with the house style and no display, whatever the user's settings are."""

@@ -1,40 +1,18 @@
-"""Measure a learning curve: any learner with fit and predict, any data, several sizes and repeats."""
+"""Losses over sizes and seeds, beside what was predicted: what every learner returns."""
 
 from __future__ import annotations
 
-import copy
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks
-from percolaw.rng import RandomLike, as_streams
 from percolaw.scaling import fit
 from percolaw.scaling.fit import Aggregate
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-
-
-class PointLearner(Protocol):
-    """Anything with scikit-learn's fit and predict."""
-
-    def fit(self, points: Any, values: Any) -> Any:
-        """Return something with ``predict``, or None if the learner itself has it.
-
-        Parameters
-        ----------
-        points : array, shape (n, d) or (n, ...)
-        values : array, shape (n,) or (n, n_outputs)
-
-        Returns
-        -------
-        object
-        """
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +92,33 @@ class LearningCurve:
             return None
         return fit.fit_power_law(used, part, how=how)
 
+    def seeds(self) -> tuple[LearningCurve, ...]:
+        """Return the curve of each seed by itself, usable where it was measured."""
+        usable = np.isfinite(self.loss) & (True if self.usable is None else self.usable)
+        pairs = zip(self.loss, usable, strict=True)
+        return tuple(LearningCurve(self.size, loss[None], good) for loss, good in pairs)
+
+    def beside_power_law(
+        self, exponent: float, window: tuple[float, float] | None = None
+    ) -> LearningCurve:
+        """Return the curve with a power law of a given exponent as its prediction.
+
+        The law runs through the geometric mean of all seeds inside the window; NaN if nothing is there.
+
+        Parameters
+        ----------
+        exponent : float
+            Positive where the loss falls.
+        window : (low, high), optional
+            All sizes if None.
+        """
+        law = self.size.astype(np.float64) ** -exponent
+        chosen = self._chosen(window)
+        level = np.log(self.mean()[chosen] / law[chosen])
+        level = level[np.isfinite(level)]
+        scale = np.exp(level.mean()) if level.size else np.nan
+        return LearningCurve(self.size, self.loss, self.usable, np.asarray(scale * law), exponent)
+
     def within(self, window: tuple[float, float] | None) -> LearningCurve:
         """Return the part of the curve inside a window, at sizes that are usable."""
         chosen = self._chosen(window)
@@ -122,19 +127,49 @@ class LearningCurve:
             self.size[chosen], np.ascontiguousarray(self.loss[:, chosen]), predicted=predicted
         )
 
+    def upper(self, decades: float) -> tuple[float, float]:
+        """Return the window of the largest sizes, so many decades wide or as wide as all of them."""
+        last = float(self.size[-1])
+        return float(max(self.size[0], last / 10.0**decades)), last
+
     def slopes(self, window: tuple[float, float] | None = None) -> FloatArray:
         """Return the exponent of each seed by itself, shape (n_seeds,); NaN below 3 sizes."""
+        if window is None and self.usable is None:
+            return -fit.log_slopes(self.size, self.loss)
         chosen = self._chosen(window)
-        loss = self.loss if chosen.all() else self.loss[:, chosen]
-        return -fit.log_slopes(self.size[chosen], loss)
+        return -fit.log_slopes(self.size[chosen], self.loss[:, chosen])
 
-    def local(self, how: Aggregate = "geometric") -> FloatArray:
-        """Return the local exponents of the curve of all seeds, (n_sizes,); NaN where unmeasured."""
+    def least_at(self) -> FloatArray:
+        """Return where the curve of each seed is least, as `percolaw.scaling.fit.least_at` finds it."""
+        return np.array([fit.least_at(self.size, loss) for loss in self.loss])
+
+    def predicted_slope(self, window: tuple[float, float] | None = None) -> float:
+        """Return the exponent of the predicted curve, fitted as that of a seed is.
+
+        Raises
+        ------
+        ValueError
+            If nothing was predicted.
+        """
+        theory = LearningCurve(self.size, self.as_predicted().loss[:1].copy(), self.usable)
+        return float(theory.slopes(window)[0])
+
+    def local(self, how: Aggregate = "geometric", smooth: bool = False) -> FloatArray:
+        """Return the local exponents of the curve of all seeds, (n_sizes,); NaN where unmeasured.
+
+        Parameters
+        ----------
+        how : {"geometric", "mean", "median"}
+            How seeds become one curve.
+        smooth : bool
+            Whether that curve is first averaged with its neighbours, see `percolaw.scaling.fit.smoothed`.
+        """
         mean = self.mean(how)
         good = np.isfinite(mean)
         local = np.full(mean.size, np.nan)
         if good.sum() > 2:
-            local[good] = fit.local_exponents(self.size[good], mean[good])
+            curve = fit.smoothed(mean[good]) if smooth else mean[good]
+            local[good] = fit.local_exponents(self.size[good], curve)
         return local
 
     def mean(self, how: Aggregate = "geometric") -> FloatArray:
@@ -199,264 +234,3 @@ def _over_seeds(loss: FloatArray, reduce: Callable[[FloatArray], Any]) -> FloatA
     """One number a size from the seeds measured there; NaN where there are none."""
     columns = (column[np.isfinite(column)] for column in loss.T)
     return np.array([float(reduce(c)) if c.size else np.nan for c in columns])
-
-
-def scaling_curve(
-    learner: PointLearner | Callable[[], PointLearner],
-    points: npt.ArrayLike,
-    values: npt.ArrayLike,
-    sizes: npt.ArrayLike,
-    *,
-    n_test: int = 1000,
-    n_repeats: int = 5,
-    rng: RandomLike = 0,
-) -> LearningCurve:
-    """Train on growing random parts of the data and test on points never trained on.
-
-    The loss is mean((prediction - value)^2) / var(value) over the test points; of several outputs,
-    the mean over all of them over the mean of their variances.
-
-    Parameters
-    ----------
-    learner : object with fit(points, values), or function that makes one
-        `fit` returns something with `predict`, or the learner has it. Every fit is made by a fresh
-        copy, so that nothing learned in one is known to the next, and the object given stays as it
-        is: `sklearn.base.clone` of what it can clone, `copy.deepcopy` of others, a call of a
-        function. What a learner keeps outside of itself (a global, a file) is not copied.
-    points : array, shape (n, d) or (n, ...)
-    values : array, shape (n,), (n, 1) or (n, n_outputs)
-        Numbers; class labels as rows of 0 and 1.
-    sizes : array of int
-        Training sizes, rising; each repeat draws the largest set and uses its first rows.
-    n_test, n_repeats : int
-        Test points of each repeat (at least 2), and repeats; repeats share one dataset, so the
-        interval of a fit does not contain the scatter between datasets.
-    rng : int, Generator or Streams
-        Streams ``split`` keyed by repeat.
-
-    Returns
-    -------
-    LearningCurve
-        Loss of shape (n_repeats, n_sizes).
-
-    Raises
-    ------
-    TypeError
-        For what is no learner, cannot be copied, or predicts no numbers.
-    ValueError
-        For predictions of another shape or not finite, and for test values that do not vary.
-
-    Warns
-    -----
-    UserWarning
-        For values that look like class labels: they are taken as numbers.
-    """
-    x, y = _checked_data(points, values)
-    size = checked_sizes(sizes)
-    tests = checks.integer("n_test", n_test, minimum=2)
-    repeats = checks.integer("n_repeats", n_repeats, minimum=1)
-    largest = int(size[-1])
-    if largest + tests > x.shape[0]:
-        raise ValueError(
-            f"sizes up to {largest} and {tests} test points need {largest + tests} points; "
-            f"got {x.shape[0]}."
-        )
-    streams = as_streams(rng)
-    orders = [streams.generator("split", r).permutation(x.shape[0]) for r in range(repeats)]
-    for repeat, order in enumerate(orders):
-        _refuse_flat(y[order[:tests]], repeat)
-    fresh = fresh_learners(learner)
-    loss = np.empty((repeats, size.size))
-    for repeat, order in enumerate(orders):
-        test, train = order[:tests], order[tests : tests + largest]
-        loss[repeat] = losses(fresh, x[train], y[train], x[test], y[test], size, f"repeat {repeat}")
-    return LearningCurve(size, loss)
-
-
-def losses(
-    fresh: Callable[[], Any],
-    points: npt.NDArray[Any],
-    values: FloatArray,
-    test_points: npt.NDArray[Any],
-    test_values: FloatArray,
-    sizes: npt.NDArray[np.int64],
-    what: str,
-) -> FloatArray:
-    """Return the loss after training on the first n rows, for every n: float64, (n_sizes,).
-
-    Parameters
-    ----------
-    fresh : function
-        Makes a learner that has seen no data; see `fresh_learners`.
-    points, values : array, shapes (n, d) and (n,) or (n, n_outputs)
-        Training set.
-    test_points, test_values : array, shapes (m, d) and (m,) or (m, n_outputs)
-    sizes : array of int64, rising
-    what : str
-        Names the training set in errors.
-
-    Returns
-    -------
-    array of float64, shape (n_sizes,)
-        mean((prediction - value)^2) over the variance of the test values.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For what cannot predict, and predictions of another shape or not finite.
-    """
-    variance = float(np.mean(test_values.var(axis=0)))
-    loss = np.empty(sizes.size)
-    for j, n in enumerate(sizes):
-        predict = _fit(fresh(), points[:n], values[:n])
-        predicted = checks.returned(
-            f"the predictions for n = {n}, {what},",
-            predict(test_points),
-            test_values.shape,
-            "One a test point.",
-        )
-        loss[j] = np.mean((predicted - test_values) ** 2) / variance
-    return loss
-
-
-def _checked_data(points: Any, values: Any) -> tuple[npt.NDArray[Any], FloatArray]:
-    """Return points in their own dtype (token ids stay integers), and values (n,) or (n, k >= 2)."""
-    x = checks.array("points", points)
-    if x.ndim < 2 or 0 in x.shape:
-        raise ValueError(
-            f"points must have shape (n, d), neither 0; got {x.shape}. One row a point: "
-            "X.reshape(len(X), -1)."
-        )
-    if x.dtype.kind == "f":
-        bad = int(np.count_nonzero(~np.isfinite(x.reshape(x.shape[0], -1)).all(axis=1)))
-        if bad:
-            raise ValueError(
-                f"{bad} of {x.shape[0]} points hold NaN or infinity. Remove or impute them first."
-            )
-    y = checks.target_values("values", values, x.shape[0])
-    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.ndim == 1 and np.all(y == np.floor(y)):
-        kinds = np.unique(y)
-        if 3 <= kinds.size <= min(1000, y.size // 10):
-            warnings.warn(
-                f"values are {kinds.size} different whole numbers and are taken as numbers: "
-                f"{kinds[-1]:g} is further from {kinds[0]:g} than {kinds[1]:g} is. Of class labels "
-                "pass rows of 0 and 1: numpy.eye(n_classes)[labels].",
-                stacklevel=3,
-            )
-    return x, y
-
-
-def checked_sizes(sizes: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Return training sizes as int64; ValueError unless they are positive and rise strictly."""
-    size = checks.integer_array("sizes", sizes)
-    if size.ndim != 1 or size.size == 0 or size.min() < 1 or np.any(np.diff(size) <= 0):
-        raise ValueError("sizes must be positive and rise strictly.")
-    return size
-
-
-def _refuse_flat(target: FloatArray, repeat: int) -> None:
-    """Refuse test values whose variance is 0, or leaves the range of float64."""
-    if np.all(target == target[0]):
-        raise ValueError(
-            f"all {target.shape[0]} test values of repeat {repeat} are equal; a loss relative to "
-            "their variance means nothing. Raise n_test, or pass values that vary."
-        )
-    with np.errstate(over="ignore", under="ignore"):
-        variance = float(np.mean(target.var(axis=0)))
-    if not 1e-280 < variance < 1e280:
-        raise ValueError(
-            f"the test values vary by {float(np.ptp(target)):.3g}, whose square is outside of "
-            "float64. Rescale values: (values - values.mean()) / numpy.ptp(values)."
-        )
-
-
-def fresh_learners(learner: Any) -> Callable[[], Any]:
-    """Return a function that gives a learner which has seen no data, a new one with every call.
-
-    Raises
-    ------
-    TypeError
-        For what is neither a learner nor a function that makes one. The function returned
-        raises it for a learner that cannot be copied.
-    """
-    kind = type(learner).__name__
-    if isinstance(learner, type):
-        raise TypeError(
-            f"learner must be an object with fit and predict; got the class {learner.__name__}. "
-            f"Pass {learner.__name__}(...), or a function that makes one."
-        )
-    if not callable(getattr(learner, "fit", None)):
-        if not callable(learner):
-            raise TypeError(
-                f"learner must have fit(points, values) and predict(points), as scikit-learn's; got "
-                f"{learner!r:.60} ({kind})."
-            )
-        seen: list[Any] = []
-        return lambda: _made(learner, seen)
-    if callable(getattr(learner, "get_params", None)):
-        try:
-            from sklearn.base import clone
-        except ImportError:
-            pass
-        else:
-            try:
-                clone(learner)
-            except (TypeError, RuntimeError):
-                pass  # its get_params is not scikit-learn's
-            else:
-                return lambda: clone(learner)
-
-    def copied() -> Any:
-        try:
-            fresh = copy.deepcopy(learner)
-        except Exception as error:
-            raise TypeError(
-                f"every fit needs a fresh copy of the learner, and this {kind} cannot be copied "
-                f"({error}). Pass a function that makes one: lambda: {kind}(...)."
-            ) from error
-        if fresh is learner:
-            raise TypeError(
-                f"every fit needs a fresh copy of the learner, and copying this {kind} gives itself. "
-                f"Pass a function that makes one: lambda: {kind}(...)."
-            )
-        return fresh
-
-    return copied
-
-
-def _made(make: Callable[[], Any], seen: list[Any]) -> Any:
-    """Return what a user's function makes, a new object with every call."""
-    name = getattr(make, "__name__", type(make).__name__)
-    try:
-        made = make()
-    except TypeError as error:
-        raise TypeError(
-            "learner must have fit(points, values) and predict(points), or be a function of no "
-            f"arguments that makes such an object; {name} is neither ({error})."
-        ) from error
-    if isinstance(made, type) or not callable(getattr(made, "fit", None)):
-        raise TypeError(
-            f"{name}() must make an object with fit(points, values) and predict(points); it gave "
-            f"{made!r:.60} ({type(made).__name__})."
-        )
-    if any(made is one for one in seen):
-        raise ValueError(
-            f"{name}() gave the same object again, which knows what it learned before. Make a new "
-            "one with every call."
-        )
-    seen[:] = [made]
-    return made
-
-
-def _fit(learner: Any, points: npt.NDArray[Any], values: FloatArray) -> Callable[[Any], Any]:
-    """Fit a fresh learner and return the ``predict`` of what fit returns, or else its own."""
-    fitted = learner.fit(points, values)
-    for one in (fitted, learner):
-        if not isinstance(one, type) and callable(getattr(one, "predict", None)):
-            found: Callable[[Any], Any] = one.predict
-            return found
-    raise TypeError(
-        f"fit must return something with predict(points), or the learner must have it; "
-        f"{type(learner).__name__}.fit returned {fitted!r:.60} ({type(fitted).__name__})."
-    )

@@ -59,6 +59,40 @@ def local_exponents(size: npt.ArrayLike, loss: npt.ArrayLike) -> FloatArray:
     return np.asarray(slope[0] if np.ndim(loss) == 1 else slope)
 
 
+def smoothed(curve: FloatArray) -> FloatArray:
+    """Return a positive curve averaged geometrically with its neighbours, weights 1, 2, 1; ends stay."""
+    logs = np.log(curve)
+    out = logs.copy()
+    out[1:-1] = 0.25 * logs[:-2] + 0.5 * logs[1:-1] + 0.25 * logs[2:]
+    return np.asarray(np.exp(out))
+
+
+def least_at(size: FloatArray, loss: FloatArray) -> float:
+    """Return where a curve is least: the vertex of the parabola through its lowest point and neighbours.
+
+    Parameters
+    ----------
+    size : array, shape (n,), rising, positive
+    loss : array, shape (n,)
+        Positive; those that are NaN do not count.
+
+    Returns
+    -------
+    float
+        Between the neighbours of the lowest point; at the ends the end itself, NaN if all losses are.
+    """
+    usable = np.isfinite(loss)
+    if not usable.any():
+        return float("nan")
+    x, y = np.log(size[usable]), np.log(loss[usable])
+    i = int(np.argmin(y))
+    if i in (0, x.size - 1):
+        return float(np.exp(x[i]))
+    curve = np.polyfit(x[i - 1 : i + 2], y[i - 1 : i + 2], 2)
+    vertex = -curve[1] / (2.0 * curve[0]) if curve[0] > 0.0 else x[i]
+    return float(np.exp(np.clip(vertex, x[i - 1], x[i + 1])))
+
+
 def log_slopes(size: npt.ArrayLike, curves: npt.ArrayLike) -> FloatArray:
     """Return d log curve / d log size of each curve by least squares: one a seed, before any average.
 

@@ -79,3 +79,14 @@ class TreeWalk:
             return TreeTarget(value, kernels.standardize(tree.start, value))
         copy = value.copy()
         return TreeTarget(value, kernels.standardize(tree.start, copy))
+
+
+def expected_variance(tree: Tree) -> npt.NDArray[np.float64]:
+    """Return the expected variance of a walk's values in each cluster: half the mean distance.
+
+    Over pairs drawn with replacement: the sum over edges of s (S - s) / S^2, s the sites below the edge
+    and S all of the cluster. Shape (n_clusters,).
+    """
+    below = tree.subtree_size().astype(np.float64)
+    size = np.repeat(tree.sizes, tree.sizes).astype(np.float64)
+    return np.asarray(np.add.reduceat(below * (size - below) / size**2, tree.start[:-1]))

@@ -75,6 +75,7 @@ def train(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from percolaw.learners.neural.mlp import MLP
     >>> x = np.random.default_rng(0).standard_normal((60, 2))
     >>> half = [Student(seed, np.arange(40), np.arange(40, 60)) for seed in (0, 1)]

@@ -1,4 +1,4 @@
-"""The truth table as a picture, and estimates against scale and number of neighbours."""
+"""The truth table of intrinsic dimension, as a picture and in Markdown."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.experiments.plots import Plot, slug
-from percolaw.report.records import series
 from percolaw.report.style import BLACK, CYCLE, new
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of a dimension record."""
-    t = record["tables"]
-    return {"dimension": _table(t), "dimension-scale": _scale(t)}
+    """Return the truth table of a dimension record as a figure."""
+    return {"dimension": _table(record["tables"])}
 
 
 def tables(record: dict[str, Any]) -> dict[str, str]:
@@ -70,103 +67,3 @@ def _table(t: dict[str, Any]) -> Any:
         *axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=7.5
     )
     return figure
-
-
-def _scale(t: dict[str, Any]) -> Any:
-    largest = max(t["sizes"])
-    shown = _shown(t)
-    figure, axes = new(3, 2, width=4.2, height=3.4)
-    for axis, shape in zip(axes, shown, strict=False):
-        for name, color in zip(t["estimators"], CYCLE, strict=False):
-            for e in t["table"]:
-                if (e["shape"], e["estimator"], e["n"]) == (shape, name, largest):
-                    axis.plot(
-                        e["n_points"], e["level"], "o-", color=color, ms=3, lw=1.2, label=name
-                    )
-        truth = next(e["truth"] for e in t["table"] if e["shape"] == shape) or 4.0
-        axis.axhline(truth, color=BLACK, lw=1, ls="--")
-        twin = axis.twiny()
-        for entry in t["neighbors"]:
-            if entry["shape"] == shape:
-                twin.plot(entry["k"], entry["likelihood"], ":", color="#777777", lw=1.4)
-        twin.set_xscale("log")
-        twin.set_xlabel("neighbours k of the MLE (dotted)", fontsize=7)
-        twin.tick_params(labelsize=6)
-        twin.grid(False)
-        ticks = next(e["n_points"] for e in t["table"] if (e["shape"], e["n"]) == (shape, largest))
-        axis.set_title(shape, fontsize=9)
-        axis.set(xscale="log", xlabel="points (subsets of one sample)", ylabel="estimate")
-        axis.set_xticks(ticks, [str(tick) for tick in ticks])
-        axis.set_xticks([], minor=True)
-    for axis in axes[len(shown) :]:
-        axis.set_visible(False)
-    lines, names = axes[0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", ncols=3, fontsize=8)
-    return figure
-
-
-def plots(record: dict[str, Any]) -> list[Plot]:
-    """Return estimates against the number of points, and of neighbours, for some shapes."""
-    t = record["tables"]
-    largest = max(t["sizes"])
-    shown = _shown(t)
-    found = []
-    for shape in shown:
-        own = [e for e in t["table"] if e["shape"] == shape and e["n"] == largest]
-        truth = own[0]["truth"]
-        line = "truth" if truth else "4, of infinite clusters"
-        found.append(
-            Plot(
-                f"dimension-{slug(shape)}",
-                str(shape),
-                f"Estimates of the dimension of {shape} against the number of points, "
-                "one curve an estimator.",
-                "points (subsets of one sample)",
-                "estimated dimension",
-                True,
-                False,
-                (
-                    *(
-                        series(
-                            str(e["estimator"]),
-                            "measured",
-                            e["n_points"],
-                            e["level"],
-                            n_seeds=t["n_seeds"],
-                        )
-                        for e in own
-                    ),
-                    series(
-                        line,
-                        "reference",
-                        own[0]["n_points"],
-                        [truth or 4.0] * len(own[0]["n_points"]),
-                    ),
-                ),
-            )
-        )
-    found.append(
-        Plot(
-            "dimension-neighbors",
-            "Maximum likelihood by number of neighbours",
-            "Maximum likelihood estimates against the number of neighbours used, one curve a shape.",
-            "neighbours k",
-            "estimated dimension",
-            True,
-            False,
-            tuple(
-                series(str(e["shape"]), "measured", e["k"], e["likelihood"], n_seeds=t["n_seeds"])
-                for e in t["neighbors"]
-                if e["shape"] in shown
-            ),
-        )
-    )
-    return found
-
-
-def _shown(t: dict[str, Any]) -> list[Any]:
-    """The shapes of which dependence on scale is shown."""
-    wanted = [s for s in t["shapes"] if "d =" in s]
-    last = wanted[-1].split()[-1] if wanted else ""
-    shown = [s for s in wanted if s.endswith(f"d = {last}")][:5]
-    return shown + [s for s in t["shapes"] if "d =" not in s][-1:]
