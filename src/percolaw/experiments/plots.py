@@ -216,7 +216,21 @@ def line(name: str, kind: Kind, x: Any, y: Any, **more: Any) -> Series:
 
 
 def slope(name: str, fitted: PowerLawFit, exponent: float, **more: Any) -> Series:
-    """Return the power law of a predicted exponent through the middle of a fit, on its window."""
+    """Return the power law of a predicted exponent through the middle of a fit, on its window.
+
+    Parameters
+    ----------
+    name : str
+    fitted : PowerLawFit
+    exponent : float
+        The predicted one; positive where the loss falls.
+    more
+        Further fields of `Series`.
+
+    Returns
+    -------
+    Series
+    """
     ends = np.array(fitted.window)
     middle = float(np.sqrt(ends[0] * ends[1]))
     loss = fitted.prefactor * middle**-fitted.exponent
@@ -380,6 +394,10 @@ def y_limits(values: Any, ends: Any) -> tuple[float, float]:
         What is to be seen; NaN does not count.
     ends : array
         Ends of intervals; infinite ones do not count.
+
+    Returns
+    -------
+    low, high : float
     """
     shown = np.asarray(values, dtype=np.float64).ravel()
     shown = shown[np.isfinite(shown)]

@@ -150,6 +150,10 @@ def farthest_points(points: npt.ArrayLike, n: int) -> Ids:
     points : array, shape (m, d)
     n : int
         At most m.
+
+    Returns
+    -------
+    array of int64, shape (n,)
     """
     from percolaw.neighbors import nearest_neighbors
 

@@ -113,6 +113,11 @@ def colors(series: Sequence[Series], ordered: bool = False) -> dict[str, str]:
     series : sequence of Series
     ordered : bool
         Shades from dark to light for what is measured, in place of colours.
+
+    Returns
+    -------
+    dict of str
+        Colour by name of series.
     """
     found: dict[str, str] = {}
     groups: dict[str, str] = {}
