@@ -66,7 +66,20 @@ def run_path(text: str) -> str:
 
 
 def run_status(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print what every run and sweep in a folder has done."""
+    """Print what every run and sweep in a folder has done.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``out``, ``json``, ``watch``.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0.
+    """
     from percolaw.runs.folders import run_folders, status, sweep_folders, sweep_status
 
     while True:
@@ -124,7 +137,20 @@ def _duration(seconds: float) -> str:
 
 
 def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
-    """Go on with a run from its folder alone."""
+    """Go on with a run from its folder alone.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``run``, and the flags of every command that measures.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0.
+    """
     from percolaw.cli.experiments import check_options, executor_of, run_one, show
     from percolaw.runs.folders import reopen
 
@@ -137,7 +163,20 @@ def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
-    """Forget failures, then go on."""
+    """Forget failures, then go on.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``run``, and the flags of every command that measures.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0.
+    """
     from percolaw.cli.experiments import check_options
     from percolaw.runs.folders import opened, reopen
 
@@ -150,7 +189,20 @@ def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def run_cancel(options: argparse.Namespace, rest: list[str]) -> int:
-    """Leave a note for the process that works on a run."""
+    """Leave a note for the process that works on a run.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``run``.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0, also if nothing works on the run.
+    """
     from percolaw.runs.activity import active
     from percolaw.runs.folders import open_config
 
@@ -176,7 +228,20 @@ def run_cancel(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def run_diff(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print how two runs differ."""
+    """Print how two runs differ.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``run``, ``other``, ``json``.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0, also if they differ.
+    """
     from percolaw.runs.folders import difference
 
     found = difference(options.run, options.other)
@@ -208,7 +273,20 @@ def _short(value: Any) -> str:
 
 
 def run_export(options: argparse.Namespace, rest: list[str]) -> int:
-    """Write rows for other programs."""
+    """Write rows for other programs.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``run``, ``out``.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0.
+    """
     from percolaw.runs.folders import damaged_units, export
 
     n = export(options.run, options.out)
@@ -223,7 +301,20 @@ def run_export(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def run_gc(options: argparse.Namespace, rest: list[str]) -> int:
-    """Say what can go, or remove it."""
+    """Say what can go, or remove it.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``out``, ``apply``.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code: 1 if a run was passed over that should have been cleaned.
+    """
     from percolaw.runs.folders import collect_garbage, garbage, run_folders
 
     total = code = 0

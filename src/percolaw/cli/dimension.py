@@ -53,7 +53,20 @@ def add(commands: Any) -> None:
 
 
 def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
-    """Read, estimate, draw, and say how far to trust it."""
+    """Read, estimate, draw, and say how far to trust it.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Of the command.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code: 1 if a plot that was asked for cannot be written.
+    """
     from percolaw.datasets.points import read_points
     from percolaw.dimension.estimate import estimate_dimension
 
@@ -95,7 +108,24 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def plot_target(options: argparse.Namespace, source: Path) -> Path | None:
-    """Return where to draw, or None; a place that was asked for and cannot be is refused."""
+    """Return where to draw, or None; a place that was asked for and cannot be is refused.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``plot``, ``no_plot``.
+    source : path
+        The file of points, beside which the plot goes by default.
+
+    Returns
+    -------
+    Path or None
+
+    Raises
+    ------
+    ValueError
+        For another suffix, and a folder that does not exist or is not writable.
+    """
     if options.no_plot:
         return None
     checks.extra("matplotlib", "report")
@@ -112,7 +142,15 @@ def plot_target(options: argparse.Namespace, source: Path) -> Path | None:
 def print_report(
     report: DimensionReport, source: Path, n_used: int, n_read: int, n_rows: int
 ) -> None:
-    """Print the estimates with their intervals, and how far to trust them."""
+    """Print the estimates with their intervals, and how far to trust them.
+
+    Parameters
+    ----------
+    report : DimensionReport
+    source : path
+    n_used, n_read, n_rows : int
+        Points: without duplicates, read, and in the file.
+    """
     used = "" if n_read == n_rows else f", {n_read} of them used (--max-points)"
     constant = f", {report.n_constant} columns constant" if report.n_constant else ""
     print(f"{source}: {n_rows} points in {report.embedding_dimension} dimensions{used}{constant}")

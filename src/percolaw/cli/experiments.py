@@ -57,7 +57,15 @@ def add(commands: Any) -> None:
 
 
 def add_common(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
-    """Add the flags of every command that measures."""
+    """Add the flags of every command that measures.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Changed.
+    out : bool
+        With ``--out``.
+    """
     if out:
         parser.add_argument("--out", default="runs", help="folder for results (default: runs)")
     parser.add_argument(
@@ -81,7 +89,20 @@ def add_common(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
 
 
 def run_list(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print every experiment with its claim, source and cost."""
+    """Print every experiment with its claim, source and cost.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``json``.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0.
+    """
     found = {name: experiment_class(name) for name in EXPERIMENTS}
     if options.json:
         print(
@@ -111,7 +132,20 @@ def run_list(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def run_run(options: argparse.Namespace, rest: list[str]) -> int:
-    """Run one experiment and print its claims."""
+    """Run one experiment and print its claims.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``experiment``, ``preset``, and the flags of every command that measures.
+    rest : list of str
+        Flags of the experiment.
+
+    Returns
+    -------
+    int
+        Exit code: 2 if no experiment is named. What the claims say does not change it.
+    """
     if options.experiment is None or options.experiment.startswith("-"):
         if {"-h", "--help"} & set(rest) or options.experiment is None:
             print(
@@ -131,7 +165,21 @@ def run_run(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
-    """Print the claims of a run and where its results are."""
+    """Print the claims of a run and where its results are.
+
+    Parameters
+    ----------
+    result : Result
+    options : argparse.Namespace
+        ``json``, ``no_figures``.
+    seconds : float
+        How long it took.
+
+    Returns
+    -------
+    int
+        Exit code 0, whatever the claims say.
+    """
     from percolaw.report.claims import claims_table, tally
 
     if options.json:
@@ -149,7 +197,14 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
 
 
 def draw(result: Any, options: argparse.Namespace) -> None:
-    """Draw the figures of a run; a failure is said and takes nothing from the results."""
+    """Draw the figures of a run; a failure is said and takes nothing from the results.
+
+    Parameters
+    ----------
+    result : Result
+    options : argparse.Namespace
+        ``no_figures``.
+    """
     if options.no_figures:
         return
     try:
@@ -165,7 +220,20 @@ def draw(result: Any, options: argparse.Namespace) -> None:
 
 
 def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
-    """The preset's config, changed by the flags left on the command line."""
+    """The preset's config, changed by the flags left on the command line.
+
+    Parameters
+    ----------
+    cls : type
+        Class of the experiment.
+    preset : str
+    rest : list of str
+        Flags of the experiment.
+
+    Returns
+    -------
+    Experiment
+    """
     from percolaw.experiments.base import preset as preset_config
 
     default = preset_config(cls, preset)
@@ -188,7 +256,25 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
 
 
 def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
-    """Run all experiments of a paper and gather their claims and figures."""
+    """Run all experiments of a paper and gather their claims and figures.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``paper``, ``preset``, ``n_seeds``, and the flags of every command that measures.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0, whatever the claims say.
+
+    Raises
+    ------
+    MissingExtraError
+        If none of the experiments can be run here.
+    """
     from percolaw.experiments.base import content_id, run_id
     from percolaw.report.claims import VERDICT_RULE, claims_markdown, claims_table, tally
     from percolaw.runs.provenance import provenance
@@ -258,7 +344,16 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> None:
-    """Draw the figures of a reproduction, gather them in its folder, and write its report."""
+    """Draw the figures of a reproduction, gather them in its folder, and write its report.
+
+    Parameters
+    ----------
+    results : list of Result
+    folder : path
+        Of the reproduction.
+    options : argparse.Namespace
+        ``json``, ``no_figures``.
+    """
     target = folder / "figures"
     target.mkdir(exist_ok=True)
     for result in results:
@@ -280,7 +375,13 @@ def draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> N
 
 
 def reason_to_leave_out(name: str, label: str) -> str:
-    """Return why an experiment cannot be part of a reproduction here; empty if it can."""
+    """Return why an experiment cannot be part of a reproduction here; empty if it can.
+
+    Parameters
+    ----------
+    name, label : str
+        Of the experiment and of the preset.
+    """
     from percolaw.experiments.base import missing_extra
 
     cls = experiment_class(name)
@@ -298,7 +399,17 @@ def reason_to_leave_out(name: str, label: str) -> str:
 
 
 def member_config(paper: str, name: str, label: str) -> Any:
-    """The config of an experiment in a reproduction: its preset, and what the source asks for."""
+    """The config of an experiment in a reproduction: its preset, and what the source asks for.
+
+    Parameters
+    ----------
+    paper, name, label : str
+        Of the reproduction, the experiment and the preset.
+
+    Returns
+    -------
+    Experiment
+    """
     from percolaw.experiments.base import preset
     from percolaw.experiments.fields import hints, read_words
 
@@ -311,7 +422,15 @@ def member_config(paper: str, name: str, label: str) -> Any:
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """Refuse what would fail late."""
+    """Refuse what would fail late.
+
+    Raises
+    ------
+    MissingExtraError
+        If figures are wanted and cannot be drawn.
+    ValueError
+        For fewer than one worker, a timeout below 0.1 s, and ``--out`` that is a file.
+    """
     if options.workers is not None:
         checks.integer("--workers", options.workers, minimum=1)
     if options.timeout is not None:
@@ -328,7 +447,15 @@ def check_options(options: argparse.Namespace) -> None:
 
 @contextmanager
 def executor_of(options: argparse.Namespace) -> Iterator[Any]:
-    """Where units are measured: None for this process, local workers, or a Dask scheduler."""
+    """Where units are measured: None for this process, local workers, or a Dask scheduler.
+
+    Raises
+    ------
+    ValueError
+        For ``--timeout`` with ``--scheduler``.
+    RunError
+        If workers that were asked for cannot be started.
+    """
     from percolaw.runs.workers import WorkerPool, default_workers
 
     if options.scheduler is not None:
@@ -364,7 +491,22 @@ def executor_of(options: argparse.Namespace) -> Iterator[Any]:
 def run_one(
     experiment: Any, options: argparse.Namespace, executor: Any, folder: str | None = None
 ) -> Any:
-    """Run an experiment with progress."""
+    """Run an experiment with progress.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    options : argparse.Namespace
+        ``out``, ``quiet``, ``timeout``.
+    executor : Executor or None
+        Not used for a single unit without a timeout.
+    folder : path, optional
+        The run folder itself, in place of one in ``out``.
+
+    Returns
+    -------
+    Result
+    """
     from percolaw.runs.run import run
 
     with progress(experiment.name, options.quiet) as update:

@@ -100,7 +100,25 @@ def _refuse_foreign_flags(options: argparse.Namespace) -> None:
 
 
 def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
-    """Write a dataset, after refusing what will not fit."""
+    """Write a dataset, after refusing what will not fit.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Of the command.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0.
+
+    Raises
+    ------
+    ValueError
+        For flags out of range, of another kind of data, or that need a finite cluster.
+    """
     from percolaw.datasets.formats import load, make_and_save, stream_cluster
     from percolaw.datasets.formats.target import suffix_of
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 def count(text: str) -> int:
-    """An integer as a person writes it: 2000000 or 2e6."""
+    """An integer as a person writes it: 2000000 or 2e6.
+
+    Raises
+    ------
+    ValueError
+        For what is no whole number.
+    """
     try:
         return int(text)
     except ValueError:

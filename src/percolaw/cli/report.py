@@ -42,7 +42,26 @@ def add(commands: Any) -> None:
 
 
 def run_report(options: argparse.Namespace, rest: list[str]) -> int:
-    """Write the page, then the figures if asked for; print where, and how large."""
+    """Write the page, then the figures if asked for; print where, and how large.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``runs``, ``out``, ``figures``, ``figures_dir``.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0.
+
+    Raises
+    ------
+    ValueError
+        For an unknown format, and ``--figures-dir`` that is a file or comes without
+        ``--figures``.
+    """
     from percolaw.report import FORMATS, write_figures
     from percolaw.report.html import write_report
     from percolaw.report.reading import expand

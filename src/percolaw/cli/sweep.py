@@ -45,7 +45,25 @@ def add(commands: Any) -> None:
 
 
 def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
-    """Search, and print the best trials."""
+    """Search, and print the best trials.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Of the command.
+    rest : list of str
+        Flags of the experiment, held fixed.
+
+    Returns
+    -------
+    int
+        Exit code 0.
+
+    Raises
+    ------
+    ValueError
+        If a flag is both fixed and searched over.
+    """
     from percolaw.cli.experiments import configure
     from percolaw.runs.search import run_search
     from percolaw.runs.search_space import Search, parse_axis

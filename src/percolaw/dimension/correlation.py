@@ -59,7 +59,21 @@ class CorrelationDimension:
         return float(np.polyfit(np.log(radius), np.log(count), 1)[0])
 
     def curve(self, sample: Sample) -> tuple[FloatArray, FloatArray]:
-        """Return radii of the window and the mean number of neighbours within each."""
+        """Return radii of the window and the mean number of neighbours within each.
+
+        Returns
+        -------
+        radius : array of float64, shape (n_radii,)
+        neighbours : array of float64, shape (n_radii,)
+            Mean number over the centres.
+
+        Raises
+        ------
+        ValueError
+            If `highest` is half of the points or more.
+        ResourceError
+            If the distances would not fit; see `bytes_needed`.
+        """
         n = sample.points.shape[0]
         if self.highest >= 0.5 * n:
             raise ValueError(
@@ -95,12 +109,33 @@ class CorrelationDimension:
         return np.sqrt(edges) * scale, count / centres.size
 
     def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
-        """Estimate the dimension of points (n, d), with interval and scale dependence."""
+        """Estimate the dimension of points (n, d), with interval and scale dependence.
+
+        Parameters
+        ----------
+        points : array, shape (n, d)
+            Distinct, finite.
+        rng : int, Generator or Streams
+            Stream ``split``: deals the points into subsets.
+
+        Returns
+        -------
+        Estimate
+        """
         return fit(self, points, rng)
 
 
 def bytes_needed(n: int, d: int) -> float:
-    """Bytes that the counting takes of n points in d dimensions: copies of them, and the pilot."""
+    """Bytes that the counting takes of n points in d dimensions: copies of them, and the pilot.
+
+    Parameters
+    ----------
+    n, d : int
+
+    Returns
+    -------
+    float
+    """
     return 24.0 * n * d + 8.0 * PILOT * n
 
 

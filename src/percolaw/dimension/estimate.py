@@ -140,6 +140,14 @@ def estimate_dimension(
         O(max_queries n d) time; five copies of the points, one for each level, and 24 d + 800 bytes
         a point.
 
+    Raises
+    ------
+    ValueError
+        For points of another shape, fewer than 100 of them, duplicates, NaN or infinity, and
+        points on a grid, which have no dimension at this scale.
+    ResourceError
+        If the copies of the points would not fit.
+
     Examples
     --------
     >>> import numpy as np

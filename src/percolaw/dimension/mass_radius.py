@@ -47,6 +47,16 @@ def mass_radius(
         Window of radii: above the size of a step, below the size of the cluster.
     n_radii : int
         Radii, geometric.
+
+    Returns
+    -------
+    MassRadius
+
+    Raises
+    ------
+    ValueError
+        With fewer than 2 centres, for distances that are negative, NaN or not 1-D, and if no
+        site lies within `low` of a centre.
     """
     bottom = checks.real("low", low, minimum=1e-300)
     top = checks.real("high", high, minimum=2.0 * bottom)
@@ -88,6 +98,10 @@ def fixed_mass_dimension(
     points : array, shape (n, d)
     centres : array, shape (n_centres, d)
         Some of the points.
+
+    Returns
+    -------
+    float
 
     Notes
     -----

@@ -51,7 +51,19 @@ class MLE:
             return float(np.mean((self.k - 2) / total))
 
     def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
-        """Estimate the dimension of points (n, d), with interval and scale dependence."""
+        """Estimate the dimension of points (n, d), with interval and scale dependence.
+
+        Parameters
+        ----------
+        points : array, shape (n, d)
+            Distinct, finite.
+        rng : int, Generator or Streams
+            Stream ``split``: deals the points into subsets.
+
+        Returns
+        -------
+        Estimate
+        """
         return fit(self, points, rng)
 
 

@@ -101,7 +101,24 @@ class Estimate:
 
 
 def checked_cloud(points: npt.ArrayLike, k: int) -> npt.NDArray[Any]:
-    """Return points (n, d) as floats, fit for k neighbours, or raise with the remedy."""
+    """Return points (n, d) as floats, fit for k neighbours, or raise with the remedy.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+    k : int
+        Neighbours that each point must have: n is at least k + 2.
+
+    Returns
+    -------
+    array of float32 or float64, shape (n, d)
+        float32 stays; all else becomes float64.
+
+    Raises
+    ------
+    ValueError
+        For another shape, NaN or infinity, too few points, and points that all coincide.
+    """
     x = checks.array("points", points)
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(
@@ -131,6 +148,20 @@ def make_sample(
     share: float = 1.0,
 ) -> Sample:
     """Find the k nearest other points of the queries (of all points if None), exactly.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+    k : int
+        Neighbours of each query.
+    query : array of int64, shape (m,), optional
+        Rows of `points`.
+    share : float
+        As in `Sample`.
+
+    Returns
+    -------
+    Sample
 
     Raises
     ------
@@ -180,6 +211,11 @@ def decimate(
     max_queries : int
         Points of each level whose neighbours are searched.
 
+    Returns
+    -------
+    list of list of Sample
+        One list a level, of 1, 2, 4, 8, 16 samples as far as the points suffice.
+
     Notes
     -----
     O(max_queries n d) time; the levels together cost twice the first. Each level holds its points.
@@ -203,7 +239,17 @@ def decimate(
 
 
 def level_counts(n: int, k: int) -> list[int]:
-    """Return the numbers of subsets of n points into which `decimate` deals them, for k neighbours."""
+    """Return the numbers of subsets of n points into which `decimate` deals them, for k neighbours.
+
+    Parameters
+    ----------
+    n, k : int
+        Points, and neighbours of each.
+
+    Returns
+    -------
+    list of int
+    """
     smallest = max(FEWEST_POINTS, 4 * k)
     counts = [2**j for j in range(MOST_SUBSETS.bit_length())]
     return [count for count in counts if count == 1 or n // count >= smallest]
@@ -214,13 +260,35 @@ def estimate(estimator: Estimator, levels: list[list[Sample]]) -> Estimate:
 
     The standard error is the scatter among the subsets of the last level over the root of their
     number (the subsets are disjoint, so the variance falls with their number as with the points).
+
+    Parameters
+    ----------
+    estimator : Estimator
+    levels : list of list of Sample
+        As `decimate` returns them.
+
+    Returns
+    -------
+    Estimate
     """
     values = [np.array([estimator.value(sample) for sample in level]) for level in levels]
     return summarize(values, [level[0].points.shape[0] for level in levels])
 
 
 def summarize(values: list[FloatArray], n_points: list[int]) -> Estimate:
-    """Return the estimate from its values on the subsets of every level."""
+    """Return the estimate from its values on the subsets of every level.
+
+    Parameters
+    ----------
+    values : list of array of float64
+        One array a level, one number a subset.
+    n_points : list of int
+        Points of one subset of each level, falling.
+
+    Returns
+    -------
+    Estimate
+    """
     from scipy.special import stdtrit
 
     mean = np.array([v.mean() for v in values])
@@ -270,5 +338,18 @@ def _turning(x: FloatArray, mean: FloatArray) -> float:
 
 
 def fit(estimator: Estimator, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
-    """Estimate on given points, with levels; what the `fit` of every estimator does."""
+    """Estimate on given points, with levels; what the `fit` of every estimator does.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    points : array, shape (n, d)
+        Distinct, finite.
+    rng : int, Generator or Streams
+        Stream ``split``: deals the points into subsets.
+
+    Returns
+    -------
+    Estimate
+    """
     return estimate(estimator, decimate(points, estimator.n_neighbors, rng))

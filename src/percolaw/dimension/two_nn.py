@@ -58,5 +58,17 @@ class TwoNN:
         return float(x @ height) / square if square > 0.0 else np.inf
 
     def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
-        """Estimate the dimension of points (n, d), with interval and scale dependence."""
+        """Estimate the dimension of points (n, d), with interval and scale dependence.
+
+        Parameters
+        ----------
+        points : array, shape (n, d)
+            Distinct, finite.
+        rng : int, Generator or Streams
+            Stream ``split``: deals the points into subsets.
+
+        Returns
+        -------
+        Estimate
+        """
         return fit(self, points, rng)

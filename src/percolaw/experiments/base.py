@@ -39,6 +39,12 @@ Row: TypeAlias = dict[str, Any]
 def check_tolerances(config: Any, path: str = "") -> None:
     """Refuse a config with a negative or not finite tolerance, in it or in its nested dataclasses.
 
+    Parameters
+    ----------
+    config : dataclass instance
+    path : str
+        Names of the fields around it, for the message.
+
     Raises
     ------
     ValueError
@@ -127,7 +133,18 @@ def missing_extra(experiment: type[Any]) -> str:
 
 
 def preset(experiment: type[Any], name: str) -> Any:
-    """Return the config of a preset; raises ValueError naming the nearest one."""
+    """Return the config of a preset; raises ValueError naming the nearest one.
+
+    Parameters
+    ----------
+    experiment : type
+        Class of the experiment.
+    name : str
+
+    Returns
+    -------
+    Experiment
+    """
     checks.choice("preset", name, experiment.presets)
     return experiment(**experiment.presets[name].config)
 
@@ -148,6 +165,16 @@ def measured_config(config: Mapping[str, Any], experiment: type[Any] | None) -> 
 
     Left out are the fields that the class marks as `fields.JUDGED`: how many cells there are,
     tolerances, windows. Without a class all fields are kept.
+
+    Parameters
+    ----------
+    config : mapping
+        As `config_dict` returns it.
+    experiment : type or None
+
+    Returns
+    -------
+    dict
     """
     hidden = frozenset() if experiment is None else fields_module.judged(experiment)
     fields = {k: v for k, v in config["config"].items() if k not in hidden}
@@ -155,7 +182,24 @@ def measured_config(config: Mapping[str, Any], experiment: type[Any] | None) -> 
 
 
 def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:
-    """Return the experiment with these fields; lists become tuples, dicts nested dataclasses."""
+    """Return the experiment with these fields; lists become tuples, dicts nested dataclasses.
+
+    Parameters
+    ----------
+    experiment : type
+        Class of the experiment, or of a dataclass in its config.
+    fields : mapping
+        Field to value, as read from JSON; fields left out keep their defaults.
+
+    Returns
+    -------
+    Experiment
+
+    Raises
+    ------
+    ValueError
+        For a field that the class does not have.
+    """
     hints = typing.get_type_hints(experiment)
     known = {field.name for field in dataclasses.fields(experiment)}
     unknown = set(fields) - known
@@ -176,7 +220,15 @@ def canonical_json(value: Any) -> str:
 
 
 def content_id(value: Any, length: int = 12) -> str:
-    """Return the first hex digits of the SHA-256 of the canonical JSON."""
+    """Return the first hex digits of the SHA-256 of the canonical JSON.
+
+    Parameters
+    ----------
+    value : object
+        What can be written as JSON.
+    length : int
+        Hex digits, at most 64.
+    """
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
 
 

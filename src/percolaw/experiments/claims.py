@@ -88,6 +88,10 @@ def judge(
     tolerance : float
         Finite and not negative; fixed before the run.
 
+    Returns
+    -------
+    Claim
+
     Raises
     ------
     ValueError
@@ -138,9 +142,14 @@ def mean(
 
     Parameters
     ----------
-    values : array, shape (n_seeds,)
-    about : mapping
+    name, source, note, about
         As in `Claim`.
+    predicted, tolerance : float
+    values : array, shape (n_seeds,)
+
+    Returns
+    -------
+    Claim
     """
     x = np.asarray(values, dtype=np.float64)
     return judge(
@@ -156,7 +165,19 @@ def difference(
     note: str = "",
     about: About = NOTHING,
 ) -> Claim:
-    """Judge the mean of a difference, one number a seed, against 0."""
+    """Judge the mean of a difference, one number a seed, against 0.
+
+    Parameters
+    ----------
+    name, source, note, about
+        As in `Claim`.
+    values : array, shape (n_seeds,)
+    tolerance : float
+
+    Returns
+    -------
+    Claim
+    """
     return mean(name, source, 0.0, values, tolerance, note, about)
 
 
@@ -175,11 +196,18 @@ def ratio(
 
     Parameters
     ----------
+    name, source, note, about
+        As in `Claim`.
     values : array, shape (n_seeds,), positive
     tolerance : float
         Absolute.
+    predicted : float
     by_logs : bool
         Whether the bootstrap is over the logarithms; over the ratios themselves if False.
+
+    Returns
+    -------
+    Claim
     """
     x = np.asarray(values, dtype=np.float64)
     low, high = np.exp(fit.seed_interval(np.log(x))) if by_logs else fit.seed_interval(x)
@@ -198,7 +226,21 @@ def exponent(
     *,
     rough: float = math.nan,
 ) -> Claim:
-    """Judge the exponent of a fit; without one the `rough` value, which is inconclusive."""
+    """Judge the exponent of a fit; without one the `rough` value, which is inconclusive.
+
+    Parameters
+    ----------
+    name, source, note, about
+        As in `Claim`.
+    predicted, tolerance : float
+    line : PowerLawFit or None
+    rough : float
+        Slope where no fit is allowed.
+
+    Returns
+    -------
+    Claim
+    """
     value, interval = (rough, UNKNOWN) if line is None else (line.exponent, line.interval)
     return judge(
         name, source, predicted, value, interval, tolerance, note, {"quantity": "exponent", **about}
@@ -216,7 +258,22 @@ def coverage(
     *,
     predicted: float = 0.95,
 ) -> Claim:
-    """Judge a share of `n` trials, with its exact 95% interval (Clopper and Pearson 1934)."""
+    """Judge a share of `n` trials, with its exact 95% interval (Clopper and Pearson 1934).
+
+    Parameters
+    ----------
+    name, source, note, about
+        As in `Claim`.
+    hits, n : int
+        Trials that hit, and all; n is at least 1.
+    tolerance : float
+        Absolute.
+    predicted : float
+
+    Returns
+    -------
+    Claim
+    """
     from scipy.special import betaincinv
 
     low = 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, 0.025))

@@ -76,7 +76,19 @@ def _marks(config: type[Any], name: str) -> tuple[Any, ...]:
 
 
 def range_of(config: type[Any], name: str) -> Range | None:
-    """Return the range that a field declares."""
+    """Return the range that a field declares.
+
+    Parameters
+    ----------
+    config : type
+        Class of the config.
+    name : str
+        Of the field.
+
+    Returns
+    -------
+    Range or None
+    """
     return next((m for m in _marks(config, name) if isinstance(m, Range)), None)
 
 
@@ -176,6 +188,17 @@ def _refuse(experiment: str, name: str, _: Any) -> Any:
 
 def read_words(hint: Any, value: Any) -> Any:
     """Return a field's value with words read: what they name, where the field holds sources or targets.
+
+    Parameters
+    ----------
+    hint : type
+        Of the field.
+    value : object
+        A word, a list or tuple of them, or anything else for other fields.
+
+    Returns
+    -------
+    object
 
     Raises
     ------

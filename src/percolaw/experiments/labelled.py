@@ -65,7 +65,17 @@ class LabelledClusters:
 
 @lru_cache(maxsize=1)
 def prepare(clusters: Clusters, seed: int) -> LabelledClusters:
-    """Draw the clusters and targets of a seed; about 20 bytes a site while they are kept."""
+    """Draw the clusters and targets of a seed; about 20 bytes a site while they are kept.
+
+    Parameters
+    ----------
+    clusters : Clusters
+    seed : int
+
+    Returns
+    -------
+    LabelledClusters
+    """
     from percolaw.clusters.ensembles import sample_clusters
     from percolaw.laws.bethe import BetheLattice
     from percolaw.targets.tree_walk import TreeWalk
@@ -200,6 +210,19 @@ def ensemble_loss(
     """Return each learner's expected loss over all sites, stratified: exact share times loss.
 
     Observed sites count, with error 0; the 2024 paper's program tests unobserved sites only.
+
+    Parameters
+    ----------
+    data : LabelledClusters
+    rate : array, shape (n_clusters,)
+        Probability that a site is observed.
+    item : int
+        Of the streams.
+    learners : tuple of str
+
+    Returns
+    -------
+    array of float64, shape (n_learners,)
     """
     losses = cluster_losses(data, np.minimum(rate, RATE_CAP), test_counts(data), item, learners)
     return np.asarray(losses @ data.share)
@@ -208,7 +231,18 @@ def ensemble_loss(
 def single_cluster_grid(
     data: LabelledClusters, n_sizes: int = 50, largest: float = 1e4
 ) -> FloatArray:
-    """Return mean numbers of observed sites, (n_sizes, n_clusters): 1 .. min(largest, S/10)."""
+    """Return mean numbers of observed sites, (n_sizes, n_clusters): 1 .. min(largest, S/10).
+
+    Parameters
+    ----------
+    data : LabelledClusters
+    n_sizes : int
+    largest : float
+
+    Returns
+    -------
+    array of float64, shape (n_sizes, n_clusters)
+    """
     top = np.minimum(largest, data.tree.sizes / 10.0)
     return np.asarray(top ** np.linspace(0.0, 1.0, n_sizes)[:, None])
 
@@ -223,6 +257,21 @@ def single_cluster_curves(
     """Return the grid and each learner's loss, shapes (n_sizes, K) and (n_learners, n_sizes, K).
 
     `test_sites` as in `cluster_losses`.
+
+    Parameters
+    ----------
+    data : LabelledClusters
+    n_sizes : int
+    n_test : int
+        Test sites of each cluster at each size.
+    learners : tuple of str
+    test_sites : {"all", "unobserved"}
+        As in `cluster_losses`.
+
+    Returns
+    -------
+    grid : array of float64, shape (n_sizes, n_clusters)
+    loss : array of float64, shape (n_learners, n_sizes, n_clusters)
     """
     grid = single_cluster_grid(data, n_sizes)
     count = np.full(data.tree.n_clusters, n_test)
@@ -259,13 +308,35 @@ def scale_factors(clusters: Clusters, seed: int, test_sites: TestSites = "all") 
 
 
 def fit_factors(grid: FloatArray, loss: FloatArray) -> FloatArray:
-    """Return the scale factor of each cluster's curve, columns of shape (n_sizes, n_clusters)."""
+    """Return the scale factor of each cluster's curve, columns of shape (n_sizes, n_clusters).
+
+    Parameters
+    ----------
+    grid, loss : array, shape (n_sizes, n_clusters)
+
+    Returns
+    -------
+    array of float64, shape (n_clusters,)
+    """
     return np.array([fit.fit_scale_factor(n, y) for n, y in zip(grid.T, loss.T, strict=True)])
 
 
 def finite_ensemble_loss(
     rate: FloatArray, sizes: npt.NDArray[np.int64], factor: FloatArray
 ) -> FloatArray:
-    """Return sum_k (S_k / S) max(rate_k S_k / f_k, 1)^(-1/2): theory on the clusters drawn."""
+    """Return sum_k (S_k / S) max(rate_k S_k / f_k, 1)^(-1/2): theory on the clusters drawn.
+
+    Parameters
+    ----------
+    rate : array, shape (..., n_clusters)
+        Probability that a site is observed.
+    sizes : array of int64, shape (n_clusters,)
+    factor : array, shape (n_clusters,)
+        Scale factor of each cluster's curve.
+
+    Returns
+    -------
+    array of float64, shape (...)
+    """
     loss = theory.single_cluster_loss(np.minimum(rate, RATE_CAP) * sizes, 0.5, factor)
     return np.asarray(loss @ (sizes / sizes.sum()))

@@ -170,6 +170,10 @@ def curve(
         Exponent that stands beside a fit without claims.
     more
         Further fields of `Series`.
+
+    Returns
+    -------
+    Series
     """
     band = measured.band(how)
     window = None if fitted is None else fitted.window
@@ -194,12 +198,39 @@ def curve(
 
 
 def line(name: str, kind: Kind, x: Any, y: Any, **more: Any) -> Series:
-    """Return a curve without intervals: a theory, a reference, or something measured once."""
+    """Return a curve without intervals: a theory, a reference, or something measured once.
+
+    Parameters
+    ----------
+    name, kind : str
+        As in `Series`.
+    x, y : array, shape (n,)
+    more
+        Further fields of `Series`.
+
+    Returns
+    -------
+    Series
+    """
     return Series(name, kind, _finite(x), _finite(y), **more)
 
 
 def slope(name: str, fitted: PowerLawFit, exponent: float, **more: Any) -> Series:
-    """Return the power law of a predicted exponent through the middle of a fit, on its window."""
+    """Return the power law of a predicted exponent through the middle of a fit, on its window.
+
+    Parameters
+    ----------
+    name : str
+    fitted : PowerLawFit
+    exponent : float
+        The predicted one; positive where the loss falls.
+    more
+        Further fields of `Series`.
+
+    Returns
+    -------
+    Series
+    """
     ends = np.array(fitted.window)
     middle = float(np.sqrt(ends[0] * ends[1]))
     loss = fitted.prefactor * middle**-fitted.exponent
@@ -209,7 +240,20 @@ def slope(name: str, fitted: PowerLawFit, exponent: float, **more: Any) -> Serie
 def points(
     name: str, x: Any, y: Any, low: Any, high: Any, *, interval: str = INTERVAL, **more: Any
 ) -> Series:
-    """Return measured points with intervals, not joined; infinite ends are left out."""
+    """Return measured points with intervals, not joined; infinite ends are left out.
+
+    Parameters
+    ----------
+    name, interval : str
+        As in `Series`.
+    x, y, low, high : array, shape (n,)
+    more
+        Further fields of `Series`.
+
+    Returns
+    -------
+    Series
+    """
     return Series(
         name,
         "measured",
@@ -223,7 +267,18 @@ def points(
 
 
 def beside(claim: Claim, window: tuple[float, float] | None = None) -> Stored:
-    """Return a claim as it stands beside a curve."""
+    """Return a claim as it stands beside a curve.
+
+    Parameters
+    ----------
+    claim : Claim
+    window : (low, high), optional
+        Sizes on which it was measured.
+
+    Returns
+    -------
+    Stored
+    """
     measured, predicted, low, high = _finite((claim.measured, claim.predicted, *claim.interval))
     return Stored(claim.name, measured, (low, high), predicted, claim.verdict, window)
 
@@ -237,7 +292,24 @@ def log_log(
     window: tuple[float, float] | None = None,
     **more: Any,
 ) -> Plot:
-    """Return a plot with two logarithmic axes, on which exponents are slopes."""
+    """Return a plot with two logarithmic axes, on which exponents are slopes.
+
+    Parameters
+    ----------
+    identity, title, alt : str
+        As in `Plot`, where the first is `id`.
+    labels : (str, str)
+        Of the axes x and y.
+    series : iterable of Series
+    window : (low, high), optional
+        Sizes on which exponents were fitted.
+    more
+        Further fields of `Plot`.
+
+    Returns
+    -------
+    Plot
+    """
     return Plot(identity, title, alt, *labels, True, True, tuple(series), window, **more)
 
 
@@ -250,14 +322,43 @@ def log_linear(
     window: tuple[float, float] | None = None,
     **more: Any,
 ) -> Plot:
-    """Return a plot of something like a local exponent against a logarithmic axis."""
+    """Return a plot of something like a local exponent against a logarithmic axis.
+
+    Parameters
+    ----------
+    identity, title, alt : str
+        As in `Plot`, where the first is `id`.
+    labels : (str, str)
+        Of the axes x and y.
+    series : iterable of Series
+    window : (low, high), optional
+        Sizes on which exponents were fitted.
+    more
+        Further fields of `Plot`.
+
+    Returns
+    -------
+    Plot
+    """
     return Plot(
         identity, title, alt, *labels, True, False, tuple(series), window, fit=False, **more
     )
 
 
 def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, None)) -> Plot:
-    """Return measured over prediction of a plot, as one more panel of its figure."""
+    """Return measured over prediction of a plot, as one more panel of its figure.
+
+    Parameters
+    ----------
+    plot : Plot
+        Series without a prediction, or whose prediction is not in the plot, are left out.
+    y_limits : (low, high)
+        Of the new panel; None where the data decide.
+
+    Returns
+    -------
+    Plot
+    """
     known = {one.name: dict(zip(one.x, one.y, strict=True)) for one in plot.series}
     found = []
     for one in plot.series:
@@ -293,6 +394,10 @@ def y_limits(values: Any, ends: Any) -> tuple[float, float]:
         What is to be seen; NaN does not count.
     ends : array
         Ends of intervals; infinite ones do not count.
+
+    Returns
+    -------
+    low, high : float
     """
     shown = np.asarray(values, dtype=np.float64).ravel()
     shown = shown[np.isfinite(shown)]

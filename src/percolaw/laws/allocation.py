@@ -41,6 +41,11 @@ def power_law_allocation(
     Returns
     -------
     array of float64, shape (n_clusters,)
+
+    Raises
+    ------
+    ValueError
+        If `break_rank` is below 1, or the first capacities are beyond float64.
     """
     total = checks.real("degrees_of_freedom", degrees_of_freedom, minimum=0.0)
     b = checks.real("shape", shape)
@@ -74,7 +79,23 @@ def optimal_allocation(
     cluster_exponent: float,
     break_capacity: float = 1.0,
 ) -> FloatArray:
-    """Return the predicted optimal capacities (section 4.2): `power_law_allocation` at (b, k_br)."""
+    """Return the predicted optimal capacities (section 4.2): `power_law_allocation` at (b, k_br).
+
+    Parameters
+    ----------
+    degrees_of_freedom : float
+        Total N >= 0.
+    n_clusters : int
+        Ranks k = 1..n_clusters.
+    rank_exponent, cluster_exponent : float
+        alpha and gamma = c/D, positive.
+    break_capacity : float
+        n_br, at least 1.
+
+    Returns
+    -------
+    array of float64, shape (n_clusters,)
+    """
     b = allocation_shape(rank_exponent, cluster_exponent)
     k_br = float(
         model_break_rank(degrees_of_freedom, rank_exponent, cluster_exponent, break_capacity)
@@ -208,6 +229,12 @@ def numerical_allocation(
     -------
     Allocation
         Cost O(n_clusters n_sizes log).
+
+    Raises
+    ------
+    ValueError
+        For arrays of other shapes, negative weights, sizes that do not rise strictly from 0,
+        and numbers whose products would leave float64.
     """
     budget = _checked_budget(total)
     p = checks.finite_array("weight", weight, ndim=1)
@@ -288,6 +315,27 @@ def shared_curve_losses(
 
     The best loss is a convex, piecewise linear function of the budget, steepest segments first.
     Parameters as there, with totals of shape (n_budgets,).
+
+    Parameters
+    ----------
+    totals : array, shape (n_budgets,)
+        Budgets N >= 0.
+    weight : array, shape (n_clusters,)
+        Weight of one cluster each.
+    size, loss : array, shape (n_sizes,)
+        The curve; sizes rise from 0.
+    count : array, shape (n_clusters,), optional
+        How many clusters there are of each weight; 1 if left out.
+
+    Returns
+    -------
+    array of float64, shape (n_budgets,)
+
+    Raises
+    ------
+    ValueError
+        For a budget that is negative or beyond float64 in products, and for weights, counts or
+        a curve that `shared_curve_allocation` refuses.
     """
     budgets = checks.finite_array("totals", totals, ndim=1)
     if np.any(budgets < 0):

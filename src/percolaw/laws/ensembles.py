@@ -29,10 +29,17 @@ def ensemble_nearest_neighbor_loss(
     rate : array, shape (n_settings, n_clusters)
         Probability that a site of each cluster is observed.
     cluster_size : array of int, shape (n_clusters,)
+    coordination_number : float
+        z; infinity for the Poisson limit.
 
     Returns
     -------
     array of float64, shape (n_settings,)
+
+    Raises
+    ------
+    ValueError
+        For rates outside [0, 1] and sizes outside [1, 1e300].
     """
     rho = np.atleast_2d(checks.finite_array("rate", rate))
     size = checks.finite_array("cluster_size", cluster_size, ndim=1)

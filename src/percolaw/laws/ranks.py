@@ -27,7 +27,19 @@ def log_of(values: FloatArray) -> FloatArray:
 
 
 def log_integral(log_k: FloatArray, power: float) -> FloatArray:
-    """Return log((1 - k^-|b|)/|b|), log log k at b = 0, without a difference of near numbers."""
+    """Return log((1 - k^-|b|)/|b|), log log k at b = 0, without a difference of near numbers.
+
+    Parameters
+    ----------
+    log_k : array of float64
+        Logarithms of ranks k >= 1.
+    power : float
+        b; any real number.
+
+    Returns
+    -------
+    array of float64, of the shape of `log_k`
+    """
     b = abs(power)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         finite = np.log(-np.expm1(-b * log_k)) - np.log(b)
@@ -35,7 +47,18 @@ def log_integral(log_k: FloatArray, power: float) -> FloatArray:
 
 
 def log_break_rank(log_size: FloatArray, shape: float) -> FloatArray:
-    """Return x = log k_br that solves k_br^(1-b) (k_br^b - 1)/b = size, by bisection."""
+    """Return x = log k_br that solves k_br^(1-b) (k_br^b - 1)/b = size, by bisection.
+
+    Parameters
+    ----------
+    log_size : array of float64
+    shape : float
+        b; any real number.
+
+    Returns
+    -------
+    array of float64, of the shape of `log_size`
+    """
     b = shape
 
     def log_capacity(x: FloatArray) -> FloatArray:
@@ -58,7 +81,22 @@ def model_integral(
     cluster_exponent: float,
     break_capacity: float,
 ) -> FloatArray:
-    """Log loss of the optimal rule over ranks k >= 1 of weight alpha k^-(1+alpha)."""
+    """Log loss of the optimal rule over ranks k >= 1 of weight alpha k^-(1+alpha).
+
+    Parameters
+    ----------
+    degrees_of_freedom : array of float64
+        N >= 0.
+    rank_exponent, cluster_exponent : float
+        alpha and gamma, positive.
+    break_capacity : float
+        n_br >= 1.
+
+    Returns
+    -------
+    array of float64
+        Natural logarithms.
+    """
     alpha, gamma = rank_exponent, cluster_exponent
     log_n, log_br = log_of(degrees_of_freedom), math.log(break_capacity)
     x = log_break_rank(log_n - log_br, 1.0 - (alpha + 1.0) / (gamma + 1.0))
@@ -69,7 +107,19 @@ def model_integral(
 
 
 def data_integral(n_train: FloatArray, rank_exponent: float, cluster_exponent: float) -> FloatArray:
-    """Loss of n_k = p_k T over ranks k >= 1 of weight alpha k^-(1+alpha)."""
+    """Loss of n_k = p_k T over ranks k >= 1 of weight alpha k^-(1+alpha).
+
+    Parameters
+    ----------
+    n_train : array of float64
+        T >= 0.
+    rank_exponent, cluster_exponent : float
+        alpha and gamma, positive.
+
+    Returns
+    -------
+    array of float64
+    """
     alpha, gamma = rank_exponent, cluster_exponent
     aa = alpha / (1.0 + alpha)
     log_x = np.maximum(math.log(alpha) + log_of(n_train), 0.0)
@@ -82,7 +132,19 @@ def data_integral(n_train: FloatArray, rank_exponent: float, cluster_exponent: f
 
 
 def tail_weight(rank_exponent: float, first: npt.ArrayLike) -> FloatArray:
-    """Return the share of ranks k >= first where p_k = k^-(1+alpha)/zeta(1+alpha)."""
+    """Return the share of ranks k >= first where p_k = k^-(1+alpha)/zeta(1+alpha).
+
+    Parameters
+    ----------
+    rank_exponent : float
+        alpha, positive.
+    first : array
+        Ranks, at least 1.
+
+    Returns
+    -------
+    array of float64, of the shape of `first`
+    """
     return np.asarray(_scaled_zeta(rank_exponent, first) / _scaled_zeta(rank_exponent, 1.0))
 
 
@@ -106,7 +168,27 @@ def model_discrete(
     cluster_exponent: float,
     break_capacity: float,
 ) -> FloatArray:
-    """Log loss of the same rule over integer ranks, with capacities that sum to N."""
+    """Log loss of the same rule over integer ranks, with capacities that sum to N.
+
+    Parameters
+    ----------
+    degrees_of_freedom : array of float64
+        N >= 0.
+    rank_exponent, cluster_exponent : float
+        alpha and gamma, positive.
+    break_capacity : float
+        n_br >= 1.
+
+    Returns
+    -------
+    array of float64
+        Natural logarithms.
+
+    Raises
+    ------
+    ValueError
+        If more ranks are served than are summed one by one (`EXACT_RANKS`).
+    """
     n, alpha, gamma = degrees_of_freedom, rank_exponent, cluster_exponent
     log_k = np.log(np.arange(1, EXACT_RANKS + 1, dtype=np.float64))
     fall = (alpha + 1.0) / (gamma + 1.0)  # n_k = a k^-fall
@@ -130,7 +212,24 @@ def model_discrete(
 
 
 def data_discrete(n_train: FloatArray, rank_exponent: float, cluster_exponent: float) -> FloatArray:
-    """Loss of n_k = p_k T over integer ranks."""
+    """Loss of n_k = p_k T over integer ranks.
+
+    Parameters
+    ----------
+    n_train : array of float64
+        T >= 0.
+    rank_exponent, cluster_exponent : float
+        alpha and gamma, positive.
+
+    Returns
+    -------
+    array of float64
+
+    Raises
+    ------
+    ValueError
+        If more ranks are reached than are summed one by one (`EXACT_RANKS`).
+    """
     alpha, gamma = rank_exponent, cluster_exponent
     log_t, scale = log_of(n_train), log_weight(alpha)
     # p_k T > 1 up to rank m.

@@ -32,7 +32,26 @@ _SMALL_RATE = 1e-8
 def single_cluster_loss(
     degrees_of_freedom: npt.ArrayLike, cluster_exponent: float, scale_factor: npt.ArrayLike = 1.0
 ) -> FloatArray:
-    """Return max(n / f, 1)^-gamma, the paper's loss of one cluster (section 4.1)."""
+    """Return max(n / f, 1)^-gamma, the paper's loss of one cluster (section 4.1).
+
+    Parameters
+    ----------
+    degrees_of_freedom : array of float
+        n >= 0.
+    cluster_exponent : float
+        gamma >= 0.
+    scale_factor : array of float
+        f > 0; its shape and that of n are broadcast.
+
+    Returns
+    -------
+    array of float64
+
+    Raises
+    ------
+    ValueError
+        For a negative n or gamma, and f not positive.
+    """
     n = _nonnegative("degrees_of_freedom", degrees_of_freedom)
     f = checks.finite_array("scale_factor", scale_factor)
     if np.any(f <= 0):
@@ -49,6 +68,11 @@ def mean_nearest_distance(n_observed: npt.ArrayLike) -> FloatArray:
     In units of sqrt(size / offspring variance), in the limit of a large critical cluster, for
     exactly m >= 1 independent observed sites. m = 1 gives the Rayleigh mean sqrt(pi/2); large m
     gives sqrt(2/m).
+
+    Raises
+    ------
+    ValueError
+        If an m is below 1.
     """
     from scipy.special import poch
 
@@ -88,6 +112,19 @@ def nearest_distance_survival(
     q_k = (1 - rate) (1 - p_c (1 - q_(k-1)))^(z-1), t_k the same with power z - 2, the probability is
     q_r t_0 ... t_(r-1) (Poisson limit: t = q, exponential instead of the power).
     For small rates it tends to sech^2(r sqrt(rate s2 / 2)) with s2 the offspring variance.
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1].
+    max_distance : int
+        Largest r, in bonds.
+    coordination_number : float
+        z; infinity for the Poisson limit.
+
+    Returns
+    -------
+    array of float64, shape (max_distance + 1,)
     """
     rho = checks.probability("rate", rate)
     top = checks.integer("max_distance", max_distance, minimum=0)
@@ -114,6 +151,23 @@ def mean_nearest_distance_at_rate(
     """Return the mean distance to the nearest observed site in an infinite critical cluster.
 
     The sum over r of `nearest_distance_survival`; ~ sqrt(2 / (rate s2)) for small rates.
+
+    Parameters
+    ----------
+    rate : array of float
+        In (0, 1].
+    coordination_number : float
+        z; infinity for the Poisson limit.
+
+    Returns
+    -------
+    array of float64, of the shape of `rate`
+        In bonds.
+
+    Raises
+    ------
+    ValueError
+        For a rate outside (0, 1].
     """
     rates = np.atleast_1d(checks.finite_array("rate", rate))
     z = checks.coordination_number(coordination_number)
@@ -146,6 +200,17 @@ def finite_rate_factor(rate: npt.ArrayLike, coordination_number: float = math.in
     """Return the mean distance at a finite rate over its small-rate form sqrt(2/(rate s2)).
 
     Below 1, and the reason why log-log slopes bend by themselves above a rate of 0.01.
+
+    Parameters
+    ----------
+    rate : array of float
+        In (0, 1].
+    coordination_number : float
+        z; infinity for the Poisson limit.
+
+    Returns
+    -------
+    array of float64, of the shape of `rate`
     """
     s2 = offspring_variance(coordination_number)
     rates = checks.finite_array("rate", rate)
@@ -162,6 +227,11 @@ def posterior_constant() -> float:
     h(s) = E exp(-s C) at a random site solve s phi'' = phi^2/2 - 1, s h'' = phi h with
     phi(0) = 0, phi(inf) = sqrt 2, h(0) = 1, h(inf) = 0. The mean posterior variance is the integral
     of h; 1-NN has sqrt 2.
+
+    Raises
+    ------
+    RuntimeError
+        If the boundary-value solver does not converge.
     """
     from scipy.integrate import solve_bvp
 
@@ -188,7 +258,18 @@ def posterior_constant() -> float:
 
 
 def zipf_weights(rank_exponent: float, n_clusters: int) -> FloatArray:
-    """Return k^-(1+alpha) for k = 1..n_clusters, normalised to sum 1."""
+    """Return k^-(1+alpha) for k = 1..n_clusters, normalised to sum 1.
+
+    Parameters
+    ----------
+    rank_exponent : float
+        alpha, positive.
+    n_clusters : int
+
+    Returns
+    -------
+    array of float64, shape (n_clusters,)
+    """
     alpha = _positive("rank_exponent", rank_exponent)
     n = checks.integer("n_clusters", n_clusters, minimum=1)
     checks.memory(24.0 * n, f"weights of {n} clusters", "Lower n_clusters.")
@@ -209,7 +290,17 @@ def optimal_break_capacity(cluster_exponent: float) -> float:
 
 
 def allocation_shape(rank_exponent: float, cluster_exponent: float) -> float:
-    """Return b = 1 - (alpha + 1)/(gamma + 1) of the optimal allocation n_k = a k^(b-1)."""
+    """Return b = 1 - (alpha + 1)/(gamma + 1) of the optimal allocation n_k = a k^(b-1).
+
+    Parameters
+    ----------
+    rank_exponent, cluster_exponent : float
+        alpha and gamma, positive.
+
+    Returns
+    -------
+    float
+    """
     alpha = _positive("rank_exponent", rank_exponent)
     return 1.0 - (alpha + 1.0) / (_positive("cluster_exponent", cluster_exponent) + 1.0)
 
@@ -223,6 +314,18 @@ def model_break_rank(
     """Return k_br, the rank of the last cluster that receives capacity (integral convention).
 
     Solves N = n_br k_br^(1-b) (k_br^b - 1)/b with n_br = `break_capacity` >= 1 (1 in the paper).
+
+    Parameters
+    ----------
+    degrees_of_freedom : array of float
+        N >= 0.
+    rank_exponent, cluster_exponent : float
+        alpha and gamma, positive.
+    break_capacity : float
+
+    Returns
+    -------
+    array of float64
     """
     n = _nonnegative("degrees_of_freedom", degrees_of_freedom)
     b = allocation_shape(rank_exponent, cluster_exponent)
@@ -251,6 +354,7 @@ def model_scaling_loss(
     degrees_of_freedom : array of float, >= 0
     rank_exponent, cluster_exponent : float
         alpha and gamma = c/D.
+    convention : {"integral", "discrete"}
     break_capacity : float
         At least 1: with less a cluster has loss 1.
     normalized : bool
@@ -260,6 +364,12 @@ def model_scaling_loss(
     -------
     array of float64
         The exponent tends to min(alpha, gamma).
+
+    Raises
+    ------
+    ValueError
+        If the loss at N = 1 is too small to divide by, and in the discrete convention if more
+        than 131072 ranks are served.
     """
     n = _nonnegative("degrees_of_freedom", degrees_of_freedom)
     n_br = checks.real("break_capacity", break_capacity, minimum=1.0)
@@ -279,7 +389,19 @@ def model_scaling_loss(
 
 
 def data_break_rank(n_train: npt.ArrayLike, rank_exponent: float) -> FloatArray:
-    """Return k_br = max(alpha T, 1)^(1/(1+alpha)), the rank of the last cluster with a training point."""
+    """Return k_br = max(alpha T, 1)^(1/(1+alpha)), the rank of the last cluster with a training point.
+
+    Parameters
+    ----------
+    n_train : array of float
+        T >= 0.
+    rank_exponent : float
+        alpha, positive.
+
+    Returns
+    -------
+    array of float64
+    """
     t = _nonnegative("n_train", n_train)
     alpha = _positive("rank_exponent", rank_exponent)
     log_x = np.maximum(math.log(alpha) + ranks.log_of(t), 0.0)
@@ -304,6 +426,16 @@ def data_scaling_loss(
     there. The published curve divides by the formula at x = alpha instead, outside its range where
     alpha < 1: it is this curve over that number, which may be negative. From alpha = 1 on both agree.
 
+    Parameters
+    ----------
+    n_train : array of float
+        T >= 0.
+    rank_exponent, cluster_exponent : float
+        alpha and gamma = c/D, positive.
+    convention : {"integral", "discrete"}
+    normalized : bool
+        Divide by the value at T = 1.
+
     Returns
     -------
     array of float64
@@ -320,13 +452,33 @@ def data_scaling_loss(
 
 
 def model_exponent(rank_exponent: float, cluster_exponent: float) -> float:
-    """Return the asymptotic model exponent min(alpha, gamma)."""
+    """Return the asymptotic model exponent min(alpha, gamma).
+
+    Parameters
+    ----------
+    rank_exponent, cluster_exponent : float
+        alpha and gamma, positive.
+
+    Returns
+    -------
+    float
+    """
     gamma = _positive("cluster_exponent", cluster_exponent)
     return min(_positive("rank_exponent", rank_exponent), gamma)
 
 
 def data_exponent(rank_exponent: float, cluster_exponent: float) -> float:
-    """Return the asymptotic data exponent min(alpha/(1 + alpha), gamma)."""
+    """Return the asymptotic data exponent min(alpha/(1 + alpha), gamma).
+
+    Parameters
+    ----------
+    rank_exponent, cluster_exponent : float
+        alpha and gamma, positive.
+
+    Returns
+    -------
+    float
+    """
     alpha = _positive("rank_exponent", rank_exponent)
     return min(alpha / (1.0 + alpha), _positive("cluster_exponent", cluster_exponent))
 
@@ -338,7 +490,24 @@ def quanta_exponents(rank_exponent: float) -> tuple[float, float]:
 
 
 def manifold_exponents(dimension: float, approximation_order: float = 2.0) -> tuple[float, float]:
-    """Return (model, data) exponents of the manifold limit: c/d for both."""
+    """Return (model, data) exponents of the manifold limit: c/d for both.
+
+    Parameters
+    ----------
+    dimension : float
+        d, positive.
+    approximation_order : float
+        c, positive.
+
+    Returns
+    -------
+    model, data : float
+
+    Raises
+    ------
+    ValueError
+        If c/d is beyond float64, or either is not positive.
+    """
     order = _positive("approximation_order", approximation_order)
     d = _positive("dimension", dimension)
     gamma = math.exp(min(math.log(order) - math.log(d), _LARGEST_LOG))
@@ -348,7 +517,19 @@ def manifold_exponents(dimension: float, approximation_order: float = 2.0) -> tu
 
 
 def matern_exponent(smoothness: float, dimension: float) -> float:
-    """Return 2 nu / D: a Matérn target of smoothness nu learned by a kernel at least as smooth."""
+    """Return 2 nu / D: a Matérn target of smoothness nu learned by a kernel at least as smooth.
+
+    Parameters
+    ----------
+    smoothness : float
+        nu, positive.
+    dimension : float
+        D, positive.
+
+    Returns
+    -------
+    float
+    """
     order = 2.0 * checks.real("smoothness", smoothness, maximum=8.9e307)
     return manifold_exponents(dimension, order)[0]
 

@@ -18,7 +18,19 @@ ROUNDING = 1e-13
 
 
 def random_order(cluster: Tree | Graph, n: int, rng: RandomLike = 0) -> Ids:
-    """Return n sites drawn without replacement, int64. Stream ``split``."""
+    """Return n sites drawn without replacement, int64. Stream ``split``.
+
+    Parameters
+    ----------
+    cluster : Tree or Graph
+    n : int
+        Between 1 and the number of sites.
+    rng : int, Generator or Streams
+
+    Returns
+    -------
+    array of int64, shape (n,)
+    """
     count = _count(cluster, n)
     drawn = as_streams(rng).generator("split").choice(cluster.n_sites, count, replace=False)
     return drawn.astype(np.int64)
@@ -28,6 +40,19 @@ def farthest_first(cluster: Tree | Graph, n: int, rng: RandomLike = 0) -> Ids:
     """Return n sites, each farthest in chemical distance from all before it; the first is random.
 
     Gonzalez's 2-approximation of the k-centre problem (1985). About O(n_sites log n) time.
+
+    Parameters
+    ----------
+    cluster : Tree or Graph
+        Of one cluster.
+    n : int
+        Between 1 and the number of sites.
+    rng : int, Generator or Streams
+        Stream ``split``: draws the first.
+
+    Returns
+    -------
+    array of int64, shape (n,)
     """
     from percolaw.kernels import graph as kernels
 
@@ -44,6 +69,24 @@ def greedy_variance(tree: Tree, n: int, rng: RandomLike = 0) -> Ids:
     """Return n sites, each with the largest posterior variance of the tree walk given all before it.
 
     Exact, from the resistance to the sites observed so far; the first is random. O(n n_sites) time.
+
+    Parameters
+    ----------
+    tree : Tree
+        Of one cluster.
+    n : int
+        Between 1 and the number of sites.
+    rng : int, Generator or Streams
+        Stream ``split``: draws the first.
+
+    Returns
+    -------
+    array of int64, shape (n,)
+
+    Raises
+    ------
+    TypeError
+        For a Graph: the design is exact on a Tree only.
     """
     from percolaw.kernels import tree as kernels
 
@@ -61,6 +104,17 @@ def greedy_kernel_variance(kernel: Covariance, points: npt.ArrayLike, n: int) ->
 
     Where what is left is rounding, the first rows not yet taken. The pivots of a pivoted Cholesky
     factorisation: O(n^2 m) time and 8 n m bytes for m points.
+
+    Parameters
+    ----------
+    kernel : Covariance
+    points : array, shape (m, d)
+    n : int
+        Between 1 and m.
+
+    Returns
+    -------
+    array of int64, shape (n,)
     """
     x = checks.finite_array("points", points, ndim=2)
     count = checks.integer("n", n, minimum=1, maximum=x.shape[0])
@@ -96,6 +150,10 @@ def farthest_points(points: npt.ArrayLike, n: int) -> Ids:
     points : array, shape (m, d)
     n : int
         At most m.
+
+    Returns
+    -------
+    array of int64, shape (n,)
     """
     from percolaw.numerics.neighbors import nearest_neighbors
 

@@ -31,7 +31,22 @@ class NearestNeighbors:
     k: int = 1
 
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedNearestNeighbors:
-        """Store points (n, d) and values (n,) or (n, n_outputs)."""
+        """Store points (n, d) and values (n,) or (n, n_outputs).
+
+        Parameters
+        ----------
+        points : array, shape (n, d)
+        values : array, shape (n,) or (n, n_outputs)
+
+        Returns
+        -------
+        FittedNearestNeighbors
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than k points.
+        """
         x, _ = checked_points(points, points)
         y = checks.target_values("values", values, x.shape[0])
         wanted = checks.integer("k", self.k, minimum=1)

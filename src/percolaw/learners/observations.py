@@ -57,6 +57,11 @@ def observe(
     query : array of int, optional
         Where predictions will be asked for; None means everywhere, with no cut.
 
+    Returns
+    -------
+    Observations
+        On the spanned subtree if the tree was cut.
+
     Notes
     -----
     With few sites of a tree (below n_sites / 8) the work is done on the spanned subtree, which gives
@@ -114,6 +119,19 @@ class FittedTreeLearner:
 def fitted(
     learner: TreeEstimator, tree: Tree | Graph, sites: npt.ArrayLike, values: npt.ArrayLike
 ) -> FittedTreeLearner:
-    """Check the observations and bind them to a learner."""
+    """Check the observations and bind them to a learner.
+
+    Parameters
+    ----------
+    learner : TreeEstimator
+    tree : Tree or Graph
+    sites : array of int, shape (n,)
+        Observed sites; a repeated site keeps its first value.
+    values : array of float, shape (n,)
+
+    Returns
+    -------
+    FittedTreeLearner
+    """
     checked = observe(tree, sites, values)
     return FittedTreeLearner(learner, tree, checked.site, checked.value)

@@ -54,7 +54,20 @@ class RandomFeatures:
     def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedRandomFeatures:
         """Fit points (n, d) and values (n,) or (n, n_outputs): O(n m min(n, m)).
 
-        ValueError for inputs whose features are too large to be squared.
+        Parameters
+        ----------
+        points : array, shape (n, d)
+            Neither n nor d is 0.
+        values : array, shape (n,) or (n, n_outputs)
+
+        Returns
+        -------
+        FittedRandomFeatures
+
+        Raises
+        ------
+        ValueError
+            For inputs whose features are too large to be squared, and for no points or columns.
         """
         x = checks.finite_array("points", points, ndim=2)
         y = checks.target_values("values", values, x.shape[0])
@@ -97,7 +110,13 @@ class FittedRandomFeatures:
     degrees_of_freedom: float
 
     def predict(self, queries: npt.ArrayLike) -> FloatArray:
-        """Return values at queries (n, d)."""
+        """Return values at queries (n, d).
+
+        Raises
+        ------
+        ValueError
+            If the queries have another number of columns than the points of the fit.
+        """
         q = checks.finite_array("queries", queries, ndim=2)
         if q.shape[1] != self.weights.shape[0]:
             raise ValueError(

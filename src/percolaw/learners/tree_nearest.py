@@ -38,7 +38,19 @@ class TreeNearest:
     def fit(
         self, tree: Tree | Graph, sites: npt.ArrayLike, values: npt.ArrayLike
     ) -> FittedTreeLearner:
-        """Store observed sites and values; O(m log m)."""
+        """Store observed sites and values; O(m log m).
+
+        Parameters
+        ----------
+        tree : Tree or Graph
+        sites : array of int, shape (m,)
+            A repeated site keeps its first value.
+        values : array of float, shape (m,)
+
+        Returns
+        -------
+        FittedTreeLearner
+        """
         return fitted(self, tree, sites, values)
 
     def estimate(self, observations: Observations) -> npt.NDArray[np.float64]:

@@ -31,7 +31,19 @@ class TreePosterior:
     """
 
     def fit(self, tree: Tree, sites: npt.ArrayLike, values: npt.ArrayLike) -> FittedTreeLearner:
-        """Store observed sites and values; O(m log m)."""
+        """Store observed sites and values; O(m log m).
+
+        Parameters
+        ----------
+        tree : Tree
+        sites : array of int, shape (m,)
+            A repeated site keeps its first value.
+        values : array of float, shape (m,)
+
+        Returns
+        -------
+        FittedTreeLearner
+        """
         return fitted(self, tree, sites, values)
 
     def estimate(self, observations: Observations) -> npt.NDArray[np.float64]:
@@ -45,6 +57,11 @@ class TreePosterior:
 
         The variance is that of a walk with unit variance per unit length, in a row of the same
         shape as the mean: 0 at observed sites, infinity where the cluster has none.
+
+        Raises
+        ------
+        TypeError
+            For observations on a Graph.
         """
         from percolaw.kernels import tree as kernels
 
@@ -69,7 +86,19 @@ class TreePosterior:
 def posterior_variance(
     tree: Tree, sites: npt.ArrayLike, query: npt.ArrayLike | None = None
 ) -> npt.NDArray[np.float64]:
-    """Return the posterior variance at `query` (all sites if None); it needs no values."""
+    """Return the posterior variance at `query` (all sites if None); it needs no values.
+
+    Parameters
+    ----------
+    tree : Tree
+    sites : array of int, shape (m,)
+        Observed sites.
+    query : array of int, shape (n_queries,), optional
+
+    Returns
+    -------
+    array of float64, shape (n_queries,) or (n_sites,)
+    """
     ids = checks.site_ids("sites", sites, tree.n_sites)
     observations = observe(tree, ids, np.zeros(ids.size), query)
     return TreePosterior().mean_and_variance(observations)[1]

@@ -51,6 +51,10 @@ def write_figures(
     formats : sequence of {"png", "svg", "pdf"}
     dpi : float
         Resolution of pixels.
+
+    Returns
+    -------
+    tuple of Path
     """
     from percolaw.report.reading import drawing, drawn, expand, read_record_of
     from percolaw.report.style import save, styled

@@ -44,7 +44,16 @@ def _line(text: str) -> str:
 
 
 def claims_table(claims: Iterable[Claim], *, color: bool = False, width: int = 130) -> str:
-    """Return the claims as an aligned table; long texts are wrapped."""
+    """Return the claims as an aligned table; long texts are wrapped.
+
+    Parameters
+    ----------
+    claims : iterable of Claim
+    color : bool
+        Verdicts in the colours of a terminal.
+    width : int
+        Columns of the whole, as far as the names leave at least 30.
+    """
     claims = tuple(claims)
     rows = [
         (

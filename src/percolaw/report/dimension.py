@@ -19,6 +19,12 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
         `percolaw.dimension.estimate.DimensionReport.as_dict`.
     path : path
         ``.png``, ``.svg`` or ``.pdf``.
+    title : str
+        Stands before the report's sentence.
+
+    Returns
+    -------
+    Path
     """
     with styled():
         figure, (scale, neighbors, intervals) = new(3, width=4.4, height=4.0)

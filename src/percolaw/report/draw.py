@@ -63,6 +63,12 @@ def panel(axis: Any, plot: Plot) -> None:
 
     In a group only the first series has a line in the legend; what stands for the others (a prediction, a
     limit) is said once, in black.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+        Changed.
+    plot : Plot
     """
     if plot.window is not None:
         window(axis, *plot.window)
@@ -107,6 +113,11 @@ def colors(series: Sequence[Series], ordered: bool = False) -> dict[str, str]:
     series : sequence of Series
     ordered : bool
         Shades from dark to light for what is measured, in place of colours.
+
+    Returns
+    -------
+    dict of str
+        Colour by name of series.
     """
     found: dict[str, str] = {}
     groups: dict[str, str] = {}

@@ -54,10 +54,16 @@ def write_report(
     complain : callable
         Called with a message for every run whose figures cannot be drawn; the page says so too.
 
+    Returns
+    -------
+    path, size : Path, int
+
     Raises
     ------
     RunError
         If a run has not finished or is damaged; nothing is written then.
+    ValueError
+        For another suffix than .html and .htm.
     """
     target = Path(path)
     if target.is_dir():
@@ -74,7 +80,15 @@ def build(
     folders: Sequence[str | os.PathLike[str]],
     complain: Callable[[str], None] = lambda message: None,
 ) -> str:
-    """Return the page of finished runs as text; see `write_report`. Same records, same text."""
+    """Return the page of finished runs as text; see `write_report`. Same records, same text.
+
+    Parameters
+    ----------
+    folders : sequence of paths
+        Run folders, or folders of `percolaw reproduce`.
+    complain : callable
+        Called with a message for every run whose figures cannot be drawn.
+    """
     members, papers = expand(folders)
     runs = [read_run(folder) for folder in members]
     for run in runs:
@@ -179,7 +193,14 @@ def _flat(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str
 
 
 def page(runs: Sequence[Run], papers: Sequence[Paper] = ()) -> str:
-    """Return the page of runs that were read."""
+    """Return the page of runs that were read.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    papers : sequence of Paper
+        Reproductions that the runs are of; the title is that of a single one.
+    """
     style, script = _asset("page.css"), _asset("page.js")
     places = [f"run-{i}-{slug(run.name)[:60]}" for i, run in enumerate(runs, 1)]
     title = papers[0].title if len(papers) == 1 and papers[0].title else "percolaw report"

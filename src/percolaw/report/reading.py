@@ -77,7 +77,13 @@ class Paper:
 
 
 def expand(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[Paper]]:
-    """Return run folders, each once, and the summaries of `percolaw reproduce` among them."""
+    """Return run folders, each once, and the summaries of `percolaw reproduce` among them.
+
+    Raises
+    ------
+    RunError
+        For no folders, and a folder that does not exist.
+    """
     if not folders:
         raise RunError("a report needs at least one run folder. percolaw status lists them.")
     found: list[Path] = []
@@ -245,7 +251,19 @@ def figures_of(name: str) -> Any:
 
 
 def drawn(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's figures by name: its plots, and what else its experiment draws."""
+    """Return a record's figures by name: its plots, and what else its experiment draws.
+
+    Parameters
+    ----------
+    folder : path
+        Of the run, for messages.
+    record : dict
+
+    Returns
+    -------
+    dict
+        Name to Matplotlib figure.
+    """
     from percolaw.report import draw
 
     module = figures_of(record["experiment"])

@@ -108,7 +108,23 @@ def number(value: Any) -> float | None:
 
 
 def numbers(values: Any, length: int | None = None) -> Numbers:
-    """Return a list of a record as numbers, of a given length."""
+    """Return a list of a record as numbers, of a given length.
+
+    Parameters
+    ----------
+    values : list
+        Numbers; null stands for none.
+    length : int, optional
+
+    Returns
+    -------
+    tuple of float or None
+
+    Raises
+    ------
+    ValueError
+        For what is no list, and for another length.
+    """
     if not isinstance(values, (list, tuple)):
         raise ValueError(f"expected a list of numbers; got {str(values)[:60]!r}")
     if length is not None and len(values) != length:
@@ -117,7 +133,13 @@ def numbers(values: Any, length: int | None = None) -> Numbers:
 
 
 def fit_window(value: Any) -> tuple[float, float] | None:
-    """Return a fit window of a record: two positive numbers that rise, or None for null."""
+    """Return a fit window of a record: two positive numbers that rise, or None for null.
+
+    Raises
+    ------
+    ValueError
+        For a window that does not rise or is not positive.
+    """
     if value is None:
         return None
     low, high = numbers(value, 2)
@@ -127,7 +149,13 @@ def fit_window(value: Any) -> tuple[float, float] | None:
 
 
 def count(value: Any) -> int:
-    """Return a number of seeds."""
+    """Return a number of seeds.
+
+    Raises
+    ------
+    ValueError
+        For what is no whole number from 0 to 2^53.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
         raise ValueError(f"expected a count; got {str(value)[:60]!r}")
     return value
@@ -147,7 +175,28 @@ def series(
     prediction: str | None = None,
     stored: Iterable[Stored] = (),
 ) -> Series:
-    """Return a series from lists of a record; raises ValueError if they are not alike."""
+    """Return a series from lists of a record; raises ValueError if they are not alike.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+        As in `Series`, like `prediction` and `stored`.
+    x, y : list of numbers
+    low, high : list of numbers, optional
+        Ends of an interval at each x; both or none.
+    interval : str
+        What the interval is.
+    n_seeds : int, optional
+    seeds : list of lists of numbers, optional
+        One curve a seed.
+    prediction : str, optional
+    stored : iterable of Stored
+
+    Returns
+    -------
+    Series
+    """
     place = numbers(x)
     n = len(place)
     if (low is None) != (high is None):
@@ -172,7 +221,20 @@ def claims_beside(
     belongs: Callable[[str], bool],
     window: tuple[float, float] | None = None,
 ) -> tuple[Stored, ...]:
-    """Return the record's claims whose names belong to a curve."""
+    """Return the record's claims whose names belong to a curve.
+
+    Parameters
+    ----------
+    record : mapping
+    belongs : callable
+        Name of a claim to whether it belongs to the curve.
+    window : (low, high), optional
+        Sizes on which the claims were measured.
+
+    Returns
+    -------
+    tuple of Stored
+    """
     found = []
     for claim in record["claims"]:
         if belongs(claim["name"]):

@@ -62,7 +62,18 @@ def styled() -> Iterator[None]:
 
 
 def new(columns: int = 1, rows: int = 1, width: float = 5.2, height: float = 3.9) -> Any:
-    """Return (figure, axes) not tied to pyplot's global state; axes is always a flat list."""
+    """Return (figure, axes) not tied to pyplot's global state; axes is always a flat list.
+
+    Parameters
+    ----------
+    columns, rows : int
+    width, height : float
+        Of one panel, in inches.
+
+    Returns
+    -------
+    figure, axes : Figure, list of Axes
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * columns, height * rows))
@@ -73,7 +84,16 @@ def new(columns: int = 1, rows: int = 1, width: float = 5.2, height: float = 3.9
 def save(figure: Any, path: Path, dpi: float | None = None) -> Path:
     """Write a .png, .svg or .pdf atomically, without time stamps, and return its path.
 
-    `dpi` is the resolution of pixels, 130 by default.
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : path
+    dpi : float, optional
+        Resolution of pixels, 130 by default.
+
+    Returns
+    -------
+    Path
     """
     suffix = checks.choice("suffix of a figure", path.suffix.lower(), (".png", ".svg", ".pdf"))
     metadata = {
@@ -88,12 +108,28 @@ def save(figure: Any, path: Path, dpi: float | None = None) -> Path:
 
 
 def band(axis: Any, x: Any, curve: dict[str, Any], label: str, color: str) -> None:
-    """Draw a median or mean line with its 16 to 84 percentile band."""
+    """Draw a median or mean line with its 16 to 84 percentile band.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    x : array, shape (n,)
+    curve : dict
+        ``median`` or ``mean``, ``low`` and ``high``, each of shape (n,).
+    label, color : str
+    """
     middle = curve.get("median", curve.get("mean"))
     axis.fill_between(x, curve["low"], curve["high"], color=color, alpha=0.22, linewidth=0)
     axis.plot(x, middle, color=color, label=label)
 
 
 def window(axis: Any, low: float, high: float) -> None:
-    """Show the sizes on which a fit or comparison was made."""
+    """Show the sizes on which a fit or comparison was made.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    low, high : float
+        Ends, in units of the axis.
+    """
     axis.axvspan(low, high, color="#999999", alpha=0.10, linewidth=0)

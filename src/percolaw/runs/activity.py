@@ -34,7 +34,20 @@ class Activity:
         self._first: int | None = None
 
     def report(self, done: int, total: int, failed: int) -> None:
-        """Tell how far the work is, at most once a second; raise RunCancelled if asked to stop."""
+        """Tell how far the work is, at most once a second; raise RunCancelled if asked to stop.
+
+        Parameters
+        ----------
+        done, total, failed : int
+            Units: finished (failures among them), in all, and failed.
+
+        Raises
+        ------
+        RunError
+            If the folder was removed or moved.
+        RunCancelled
+            If asked to stop; the note that asks is removed.
+        """
         now = time.monotonic()
         if self._first is None:
             self._first, self._begun = done, now
@@ -76,6 +89,13 @@ def working(
     """Be the only process that works on a run; wait for another one to end.
 
     The lock is the operating system's and goes with the process, however it ends.
+
+    Parameters
+    ----------
+    folder : path
+        A run's, which exists.
+    waiting : callable
+        Called once with a message if another process works on the run.
     """
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
         announced = False

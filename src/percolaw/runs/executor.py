@@ -51,7 +51,30 @@ MOST_RESTARTS = 10
 def measure_unit(
     module: str, name: str, fields: dict[str, Any], code: str, cell: Cell, scratch: str = ""
 ) -> Outcome:
-    """Measure one cell in a worker; states of long units go to `scratch`, if it is within reach."""
+    """Measure one cell in a worker; states of long units go to `scratch`, if it is within reach.
+
+    Parameters
+    ----------
+    module, name : str
+        Where the experiment's class is.
+    fields : dict
+        Config as JSON.
+    code : str
+        Hash of the code that the run is of.
+    cell : Cell
+    scratch : str
+        Folder for states of long units; none if empty.
+
+    Returns
+    -------
+    Outcome
+        With the traceback in place of rows if measuring failed.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If one is behind the failure: an interruption is no result.
+    """
     started = time.perf_counter()
     place = f"{socket.gethostname()}:{os.getpid()}"
     rows, error = None, ""
@@ -107,6 +130,11 @@ def run_units(
         Called with the number of units done and in all, first with those already kept.
     activity : Activity, optional
         Told of progress, and asked whether to stop.
+
+    Raises
+    ------
+    RunError
+        If the workers were lost; finished units are kept.
 
     Notes
     -----

@@ -65,7 +65,19 @@ def is_plain_file(path: Path) -> bool:
 
 
 def read_json(path: Path, remedy: str = "") -> Any:
-    """Return the JSON in a file, or raise RunError naming it and the remedy."""
+    """Return the JSON in a file, or raise RunError naming it and the remedy.
+
+    Parameters
+    ----------
+    path : path
+        A regular file.
+    remedy : str
+        Last sentence of the message.
+
+    Returns
+    -------
+    object
+    """
     try:
         # Opening a named pipe would wait for somebody to write into it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -122,7 +134,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Replaced if it exists.
+    text : str
+        Written as UTF-8 and synchronised with the disk.
+    """
     with replacing(path) as part, open(part, "x", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -66,7 +66,13 @@ class RunStatus:
 
 
 def run_folders(out: str | Path) -> Iterator[Path]:
-    """Yield the run folders in a folder, by name."""
+    """Yield the run folders in a folder, by name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder.
+    """
     place = Path(out)
     if not place.is_dir():
         raise ValueError(f"there is no folder {place}; name one with --out.")
@@ -90,6 +96,10 @@ def status(path: Path, experiment_of: Lookup) -> RunStatus:
     path : path
     experiment_of : callable
         Name of an experiment to its class, or None where it is not known.
+
+    Returns
+    -------
+    RunStatus
     """
     try:
         folder, experiment = opened(path, experiment_of)
@@ -164,6 +174,10 @@ def opened(
         Name of an experiment to its class. Without it, and where the class is not known, there is no
         experiment.
 
+    Returns
+    -------
+    RunFolder, Experiment or None
+
     Raises
     ------
     RunError
@@ -177,7 +191,23 @@ def opened(
 
 
 def reopen(path: str | Path, experiment_of: Lookup) -> Experiment:
-    """Return the experiment of a run folder, made again from its config."""
+    """Return the experiment of a run folder, made again from its config.
+
+    Parameters
+    ----------
+    path : path
+    experiment_of : callable
+        Name of an experiment to its class, or None where it is not known.
+
+    Returns
+    -------
+    Experiment
+
+    Raises
+    ------
+    RunError
+        If the experiment is not known, or the folder is no whole run folder.
+    """
     folder, experiment = opened(path, experiment_of)
     if experiment is None:
         raise RunError(
@@ -196,6 +226,11 @@ def damaged_units(path: str | Path) -> int:
 
 def difference(first: str | Path, second: str | Path) -> dict[str, Any]:
     """Compare two finished runs: config, claims, code.
+
+    Parameters
+    ----------
+    first, second : path
+        Run folders with a record.
 
     Returns
     -------
@@ -260,6 +295,24 @@ def export(path: str | Path, target: str | Path) -> int:
 
     Lists become JSON text in .csv and lists in .parquet. Rows of an unfinished run are exported as
     far as they are, without damaged units (see `damaged_units`).
+
+    Parameters
+    ----------
+    path : path
+        A run folder.
+    target : path
+        The file to write, in a folder that exists; replaced if it exists.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        For another suffix, a folder that does not exist, and the run's own rows.jsonl.
+    RunError
+        If the run has no finished units of this code.
     """
     out = Path(target)
     suffix = checks.choice("export suffix", out.suffix.lower(), (".csv", ".jsonl", ".parquet"))

@@ -10,7 +10,15 @@ from typing import Any
 
 @contextmanager
 def progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with the time left; without a terminal at most one line in 10 seconds."""
+    """A bar on stderr with the time left; without a terminal at most one line in 10 seconds.
+
+    Parameters
+    ----------
+    name : str
+        What stands before the bar.
+    quiet : bool
+        Show nothing.
+    """
     tqdm, lively = _bar()
     bar: Any = None
 

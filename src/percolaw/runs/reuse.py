@@ -30,7 +30,15 @@ CREATE TABLE IF NOT EXISTS reused (
 
 
 def neighbours(path: Path, experiment: str) -> Iterator[Path]:
-    """Yield the folders beside a run that hold runs of the same experiment, by name."""
+    """Yield the folders beside a run that hold runs of the same experiment, by name.
+
+    Parameters
+    ----------
+    path : path
+        The run's own folder, which is left out.
+    experiment : str
+        Its name.
+    """
     for file in sorted(path.parent.glob(f"{experiment}-*/units.sqlite")):
         if file.parent != path:
             yield file.parent
@@ -46,6 +54,11 @@ def units_of(folder: Path, code: str, wanted: Mapping[str, Cell]) -> list[Unit]:
     code : str
     wanted : dict
         Key of a unit to its cell.
+
+    Returns
+    -------
+    list of tuple
+        Columns of a unit in the order of the table.
     """
     try:
         with open_readable(folder / "units.sqlite") as other:
@@ -95,7 +108,17 @@ def checked_rows(text: Any) -> list[Row]:
 
 
 def store_units(connection: sqlite3.Connection, units: list[Unit], folder: str) -> None:
-    """Store units taken from a folder, and that they were, inside the caller's transaction."""
+    """Store units taken from a folder, and that they were, inside the caller's transaction.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Of the run that takes them.
+    units : list of tuple
+        As `units_of` returns them.
+    folder : str
+        Where they were measured.
+    """
     connection.execute(_TABLE)
     connection.executemany(
         f"INSERT OR REPLACE INTO units ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", units
@@ -107,7 +130,19 @@ def store_units(connection: sqlite3.Connection, units: list[Unit], folder: str) 
 
 
 def count(connection: sqlite3.Connection, code: str) -> dict[str, int]:
-    """Return how many units of a store were taken from which folder."""
+    """Return how many units of a store were taken from which folder.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    code : str
+        Hash of the code that measured them.
+
+    Returns
+    -------
+    dict
+        Folder to number of units.
+    """
     if not _has_table(connection):
         return {}
     found = connection.execute(

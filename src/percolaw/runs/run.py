@@ -45,7 +45,17 @@ class Result:
 
 
 def default_folder(experiment: Any, out: str | os.PathLike[str]) -> Path:
-    """Return ``out/<experiment>-<id>``: the same config always has the same folder."""
+    """Return ``out/<experiment>-<id>``: the same config always has the same folder.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    out : path
+
+    Returns
+    -------
+    Path
+    """
     return Path(out) / f"{experiment.name}-{run_id(experiment)}"
 
 
@@ -66,6 +76,8 @@ def run(
         A config, for instance from a preset.
     out : path
         Where run folders are made; `folder` names one exactly.
+    folder : path, optional
+        The run folder itself, in place of one in `out`.
     executor : Executor, optional
         Where units are measured; this process if None. Results do not depend on it.
     progress : bool or callable
@@ -75,11 +87,19 @@ def run(
         Called with a message if another process works on the run, for which this one then waits, and
         if kept units are damaged and measured again.
 
+    Returns
+    -------
+    Result
+
     Raises
     ------
     RunError
         If units failed (the others are kept, their tracebacks are in the folder), or what was
         measured cannot be concluded.
+    TypeError
+        If `experiment` is no experiment's config.
+    MissingExtraError
+        If an extra that the experiment needs is not installed.
     """
     if not isinstance(experiment, Experiment):
         raise TypeError(

@@ -38,6 +38,15 @@ def tls_security(ca_file: str | None, cert: str | None, key: str | None) -> Any:
     ----------
     ca_file, cert, key : str, optional
         The certificate that signed all others, and this machine's certificate and key; all or none.
+
+    Returns
+    -------
+    distributed.security.Security or None
+
+    Raises
+    ------
+    ValueError
+        If some of the files are given and others not, or a file does not exist.
     """
     given = {"--tls-ca-file": ca_file, "--tls-cert": cert, "--tls-key": key}
     if not any(given.values()):

@@ -39,6 +39,13 @@ def prepare(connection: sqlite3.Connection, config: dict[str, Any]) -> None:
     Version 1 (files of version 0.1 without a number) named units by their cell alone and had neither
     the place where they were measured nor a checksum.
 
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Of the run's store of units.
+    config : dict
+        The run's config.json.
+
     Raises
     ------
     RunError

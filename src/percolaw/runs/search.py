@@ -84,6 +84,11 @@ def run_search(
     Returns
     -------
     SearchResult
+
+    Raises
+    ------
+    RunError
+        If the folder holds another search or is damaged, and if too many trials in a row fail.
     """
     refuse_in_starting_process()
     checks.extra("optuna", "sweep")

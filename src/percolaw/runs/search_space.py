@@ -40,7 +40,14 @@ class Axis:
 
 def parse_axis(text: str) -> Axis:
     """Return the axis of ``field=a,b,c``, ``field=low:high``, ``field=log:low:high`` or
-    ``field=int:low:high`` (also ``field=int:log:low:high``)."""
+    ``field=int:low:high`` (also ``field=int:log:low:high``).
+
+    Raises
+    ------
+    ValueError
+        For text of another form, an unknown kind, ends that are no numbers, and ends that do
+        not rise (or, with log, are not positive).
+    """
     name, equals, spec = text.partition("=")
     field = name.strip().replace("-", "_")
     if not equals or not field or not spec:

@@ -220,7 +220,14 @@ class RunFolder:
             return float(total.fetchone()[0])
 
     def keep(self, outcomes: Iterable[tuple[Cell, Outcome]], finished: str) -> None:
-        """Store units in one transaction; a unit already done stays as it is."""
+        """Store units in one transaction; a unit already done stays as it is.
+
+        Parameters
+        ----------
+        outcomes : iterable of (Cell, Outcome)
+        finished : str
+            Time in ISO format, for all of them.
+        """
         texts = [
             (cell, outcome, None if outcome.rows is None else canonical_json(outcome.rows))
             for cell, outcome in outcomes
@@ -308,7 +315,13 @@ class RunFolder:
             ) from None
 
     def rows(self, cells: list[Cell]) -> list[Row]:
-        """Return the rows of the given units, in their order."""
+        """Return the rows of the given units, in their order.
+
+        Raises
+        ------
+        RunError
+            If a unit is not kept, or was damaged since.
+        """
         with self._connect() as connection:
             kept = dict(
                 connection.execute(f"SELECT key, rows FROM units WHERE {_DONE}", (self.code,))
@@ -357,7 +370,13 @@ class RunFolder:
             return int(found.fetchone()[0])
 
     def write_record(self, record: dict[str, Any], rows: list[Row]) -> None:
-        """Write rows.jsonl and then record.json, each atomically."""
+        """Write rows.jsonl and then record.json, each atomically.
+
+        Parameters
+        ----------
+        record : dict
+        rows : list of dict
+        """
         write_atomic(
             self.path / "rows.jsonl",
             "".join(canonical_json(strict_json(row)) + "\n" for row in rows),
@@ -366,7 +385,13 @@ class RunFolder:
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the record of a finished run folder, an object with an experiment's name."""
+    """Return the record of a finished run folder, an object with an experiment's name.
+
+    Raises
+    ------
+    RunError
+        If there is no record, or it is not the record of a run.
+    """
     file = Path(path) / "record.json"
     if not file.exists():
         raise RunError(f"{path} has no record.json: not a run folder, or the run has not finished.")

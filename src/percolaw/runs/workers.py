@@ -44,6 +44,11 @@ def refuse_in_starting_process() -> None:
     """End a process that is being started and imports a script that would begin the work again.
 
     It would wait for the run that its parent holds, for ever and in silence.
+
+    Raises
+    ------
+    SystemExit
+        In such a process.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         if sys.stderr is not None:
@@ -81,7 +86,13 @@ def check_reachable(executor: Executor, cls: type[Any]) -> None:
 
 
 def check_main_file() -> None:
-    """Refuse a script that new processes cannot find."""
+    """Refuse a script that new processes cannot find.
+
+    Raises
+    ------
+    RunError
+        If there is no file of the main script.
+    """
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
     if file is not None and getattr(main, "__spec__", None) is None and not Path(file).is_file():
@@ -186,7 +197,13 @@ class WorkerPool(Executor):
     def submit(
         self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any
     ) -> Future[Any]:
-        """Schedule a call; see `concurrent.futures.Executor.submit`."""
+        """Schedule a call; see `concurrent.futures.Executor.submit`.
+
+        Raises
+        ------
+        RuntimeError
+            If the pool was shut down, or breaks again after a new start.
+        """
         for attempt in range(2):
             try:
                 future: Future[Any] = self._pool.schedule(
@@ -201,7 +218,15 @@ class WorkerPool(Executor):
         raise AssertionError("not reached")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers: after their work, or at once with `cancel_futures`."""
+        """End the workers: after their work, or at once with `cancel_futures`.
+
+        Parameters
+        ----------
+        wait : bool
+            Return when the workers have ended.
+        cancel_futures : bool
+            Stop what runs and give up what is queued; this always waits.
+        """
         pool: Any = self._pool
         self._closed = True
         if cancel_futures:
@@ -215,7 +240,20 @@ class WorkerPool(Executor):
 def process_pool(
     workers: int, timeout: float | None = None, memory: float | None = None
 ) -> WorkerPool:
-    """Return a pool of workers for `percolaw.run(..., executor=...)`; see `WorkerPool`."""
+    """Return a pool of workers for `percolaw.run(..., executor=...)`; see `WorkerPool`.
+
+    Parameters
+    ----------
+    workers : int
+    timeout : float, optional
+        Seconds after which a unit is given up.
+    memory : float, optional
+        Bytes that a worker may take beyond its start.
+
+    Returns
+    -------
+    WorkerPool
+    """
     return WorkerPool(workers, timeout, memory)
 
 

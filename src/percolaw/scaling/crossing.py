@@ -22,6 +22,11 @@ def crossing(x: FloatArray, small: FloatArray, large: FloatArray) -> float:
     x : array, shape (n,), rising
     small, large : array, shape (n,)
         Both curves at x.
+
+    Returns
+    -------
+    float
+        Between the ends of `x`.
     """
     gap = large - small
     wrong = np.concatenate([[0.0], np.cumsum(np.maximum(gap, 0.0))])

@@ -111,6 +111,10 @@ class LearningCurve:
             Positive where the loss falls.
         window : (low, high), optional
             All sizes if None.
+
+        Returns
+        -------
+        LearningCurve
         """
         law = self.size.astype(np.float64) ** -exponent
         chosen = self._chosen(window)
@@ -163,6 +167,10 @@ class LearningCurve:
             How seeds become one curve.
         smooth : bool
             Whether that curve is first averaged with its neighbours, see `percolaw.scaling.fit.smoothed`.
+
+        Returns
+        -------
+        array of float64, shape (n_sizes,)
         """
         mean = self.mean(how)
         good = np.isfinite(mean)

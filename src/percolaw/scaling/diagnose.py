@@ -42,6 +42,15 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
     ----------
     size, loss
         As in `percolaw.scaling.fit.fit_power_law`; at least 5 sizes.
+
+    Returns
+    -------
+    list of Finding
+
+    Raises
+    ------
+    ValueError
+        With fewer than 5 sizes, and for sizes or losses that `fit_power_law` refuses.
     """
     x = _sizes(size)
     y = aggregate(_losses(loss, x.size))

@@ -20,7 +20,19 @@ LARGEST = 1e300
 
 
 def geometric(start: float, stop: float, n: int = 20) -> npt.NDArray[np.int64]:
-    """Return up to n distinct integer sizes spaced geometrically from start to stop."""
+    """Return up to n distinct integer sizes spaced geometrically from start to stop.
+
+    Parameters
+    ----------
+    start, stop : float
+        At least 1, rising; each is rounded.
+    n : int
+        Sizes before those that round to the same are merged.
+
+    Returns
+    -------
+    array of int64, rising
+    """
     low = checks.real("start", start, minimum=1.0)
     high = checks.real("stop", stop, minimum=low, maximum=2.0**62)
     count = checks.integer("n", n, minimum=1)
@@ -36,6 +48,10 @@ def local_exponents(size: npt.ArrayLike, loss: npt.ArrayLike) -> FloatArray:
     size : array, shape (n,), rising
     loss : array, shape (n,) or (n_seeds, n), positive
         Second-order accurate inside, first-order at both ends.
+
+    Returns
+    -------
+    array of float64, of the shape of `loss`
     """
     x = np.log(_sizes(size))
     y = np.log(_losses(loss, x.size))
@@ -151,6 +167,10 @@ def aggregate(loss: npt.ArrayLike, how: Aggregate = "geometric") -> FloatArray:
         NaN makes NaN. A geometric mean takes values >= 0, and is 0 if one of them is.
     how : {"geometric", "mean", "median"}
 
+    Returns
+    -------
+    array of float64, of the shape of `loss` without its first axis
+
     Raises
     ------
     ValueError
@@ -184,6 +204,26 @@ def bootstrap_interval(
 
     The percentile interval is widened about the estimate by sqrt(n/(n-1)) t_(n-1)/z, which
     corrects its known shortness for few seeds. `level` lies strictly between 0 and 1.
+
+    Parameters
+    ----------
+    values : array, shape (n_seeds,)
+        At least 2, finite.
+    statistic : {"mean", "median"}
+    level : float
+        Strictly between 0 and 1.
+    n_bootstrap : int
+        Replicates, at least 1.
+    rng : int, Generator or Streams
+
+    Returns
+    -------
+    low, high : float
+
+    Raises
+    ------
+    ValueError
+        With fewer than 2 seeds, and for a level outside (0, 1).
     """
     x = checks.finite_array("values", values, ndim=1)
     _refuse_huge("values", x)
@@ -294,6 +334,13 @@ def fit_power_law(
         Of the interval, strictly between 0 and 1.
     n_bootstrap : int
         Replicates, at least 1; 24 bytes each a seed.
+    rng : int, Generator or Streams
+        Draws the replicates.
+
+    Returns
+    -------
+    PowerLawFit
+        Its interval is infinite with fewer than 3 seeds.
 
     Raises
     ------
@@ -341,7 +388,13 @@ def fit_power_law(
 
 
 def checked_window(window: tuple[float, float]) -> tuple[float, float]:
-    """Return the ends of a window of sizes, infinity allowed, or raise."""
+    """Return the ends of a window of sizes, infinity allowed, or raise.
+
+    Raises
+    ------
+    ValueError
+        For what is not a pair of numbers.
+    """
     try:
         low, high = (v if abs(v) == math.inf else checks.real("window", v) for v in window)
     except (TypeError, ValueError):
@@ -352,7 +405,19 @@ def checked_window(window: tuple[float, float]) -> tuple[float, float]:
 
 
 def exponential(name: str, logarithm: float) -> float:
-    """Return exp(logarithm), or raise ValueError where that is no ordinary float64."""
+    """Return exp(logarithm), or raise ValueError where that is no ordinary float64.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls the number.
+    logarithm : float
+        Natural; of absolute value below 700.
+
+    Returns
+    -------
+    float
+    """
     if not abs(logarithm) < 700.0:
         raise ValueError(
             f"the {name} of this fit is 10^{logarithm / math.log(10.0):.0f}, beyond float64. Divide "
@@ -394,6 +459,16 @@ def fit_scale_factor(
         Held fixed (1/2 for the tree walk).
     delta : float
         Residual (in log loss) beyond which the penalty is linear.
+
+    Returns
+    -------
+    float
+        f >= 1.
+
+    Raises
+    ------
+    ValueError
+        For sizes not positive, negative losses, and if every loss is 0.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import huber

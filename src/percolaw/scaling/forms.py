@@ -47,6 +47,16 @@ def compare_forms(
     prediction : array, shape (n_sizes,), optional
         Predicted curve, compared up to a constant factor (one parameter).
 
+    Returns
+    -------
+    ModelComparison
+
+    Raises
+    ------
+    ValueError
+        With fewer than 6 sizes, for a prediction that is not one positive curve, and for sizes
+        or losses that `fit_power_law` refuses.
+
     Notes
     -----
     The offset form is a size^-e + c with a, c >= 0. Residuals are of log loss, equally weighted, and

@@ -21,7 +21,17 @@ class PointLearner(Protocol):
     """Anything with scikit-learn's fit and predict."""
 
     def fit(self, points: Any, values: Any) -> Any:
-        """Return something with ``predict``, or None if the learner itself has it."""
+        """Return something with ``predict``, or None if the learner itself has it.
+
+        Parameters
+        ----------
+        points : array, shape (n, d) or (n, ...)
+        values : array, shape (n,) or (n, n_outputs)
+
+        Returns
+        -------
+        object
+        """
         ...
 
 
@@ -57,6 +67,11 @@ def scaling_curve(
         interval of a fit does not contain the scatter between datasets.
     rng : int, Generator or Streams
         Streams ``split`` keyed by repeat.
+
+    Returns
+    -------
+    LearningCurve
+        Loss of shape (n_repeats, n_sizes).
 
     Raises
     ------
@@ -191,7 +206,14 @@ def _refuse_flat(target: FloatArray, repeat: int) -> None:
 
 
 def fresh_learners(learner: Any) -> Callable[[], Any]:
-    """Return a function that gives a learner which has seen no data, a new one with every call."""
+    """Return a function that gives a learner which has seen no data, a new one with every call.
+
+    Raises
+    ------
+    TypeError
+        For what is neither a learner nor a function that makes one. The function returned
+        raises it for a learner that cannot be copied.
+    """
     kind = type(learner).__name__
     if isinstance(learner, type):
         raise TypeError(

@@ -83,6 +83,10 @@ def proportional_losses(
         As from `binned_weights`.
     size, loss : array, shape (n_sizes,)
         Learning curve of a cluster; sizes rise from 0.
+
+    Returns
+    -------
+    array of float64, shape (n_budgets,)
     """
     mass = weight * count
     return np.array([mass @ poisson_mean(t * weight, size, loss) for t in budgets])
@@ -94,6 +98,18 @@ def equal_losses(
     """Return the weighted loss of each budget where every cluster has as many labels, or one more.
 
     Parameters as for `proportional_losses`.
+
+    Parameters
+    ----------
+    budgets : array, shape (n_budgets,)
+    count : array, shape (n_bins,)
+        As from `binned_weights`.
+    size, loss : array, shape (n_sizes,)
+        Learning curve of a cluster; sizes rise from 0.
+
+    Returns
+    -------
+    array of float64, shape (n_budgets,)
     """
     mean = np.asarray(budgets) / count.sum()
     low = np.floor(mean)
@@ -113,6 +129,10 @@ def poisson_mean(mean: FloatArray, size: FloatArray, loss: FloatArray) -> FloatA
         near by then.
     size, loss : array, shape (n_sizes,)
         The curve; sizes rise from 0.
+
+    Returns
+    -------
+    array of float64, shape (n,)
     """
     from scipy.special import gammaln
 
@@ -135,6 +155,10 @@ def loss_at(n: npt.ArrayLike, size: FloatArray, loss: FloatArray) -> FloatArray:
         Numbers of labels.
     size, loss : array, shape (n_sizes,)
         The curve; sizes rise from 0.
+
+    Returns
+    -------
+    array of float64, of the shape of `n`
     """
     x = np.maximum(np.asarray(n, dtype=np.float64), 1e-12)
     between = np.exp(np.interp(np.log(x), np.log(size[1:]), np.log(loss[1:])))

@@ -67,6 +67,10 @@ def fit_logarithms(parameters: FloatArray, width: FloatArray) -> WidthLaw:
     Parameters
     ----------
     parameters, width : array of float64, shape (n_models,), n_models >= 3
+
+    Returns
+    -------
+    WidthLaw
     """
     (slope, intercept), covariance = np.polyfit(np.log(parameters), np.log(width), 1, cov=True)
     error = np.sqrt(np.diag(covariance))
@@ -78,6 +82,14 @@ def fit_widths(parameters: FloatArray, width: FloatArray) -> WidthLaw:
     """Fit the law by unweighted least squares on the widths themselves: the largest models decide.
 
     The 2024 paper's way. Parameters are those of `fit_logarithms`.
+
+    Parameters
+    ----------
+    parameters, width : array of float64, shape (n_models,), n_models >= 3
+
+    Returns
+    -------
+    WidthLaw
     """
     from scipy.optimize import curve_fit
 

@@ -48,7 +48,15 @@ class Tolerance:
 
 
 def check_grid(n_seeds: int, n_sizes: int, largest: float) -> None:
-    """Refuse grids on which the claims cannot be judged."""
+    """Refuse grids on which the claims cannot be judged.
+
+    Parameters
+    ----------
+    n_seeds, n_sizes : int
+        At least 1 and 8.
+    largest : float
+        Largest size, 1e4 to 1e8.
+    """
     checks.integer("n_seeds", n_seeds, minimum=1, maximum=100_000)
     checks.integer("n_sizes", n_sizes, minimum=8)
     checks.real("largest", largest, minimum=1e4, maximum=1e8)
@@ -62,7 +70,25 @@ def measure_losses(
     seed: int,
     first_item: int,
 ) -> list[Row]:
-    """Return one row a size: every learner's loss and the finite-ensemble prediction."""
+    """Return one row a size: every learner's loss and the finite-ensemble prediction.
+
+    Parameters
+    ----------
+    data : LabelledClusters
+    factor : array, shape (n_clusters,)
+        Scale factor of each cluster's curve.
+    sizes : array, shape (n_sizes,)
+    rates : callable
+        Size to the rates at which sites are observed, shape (n_clusters,).
+    seed : int
+        Goes into the rows.
+    first_item : int
+        First of the streams' items, one a size.
+
+    Returns
+    -------
+    list of dict
+    """
     rows = []
     for index, n in enumerate(sizes):
         rate = np.minimum(rates(float(n)), labelled.RATE_CAP)
@@ -90,7 +116,27 @@ def conclude_law(
     note: str = "",
     raw_start: float = 1.0,
 ) -> Conclusion:
-    """Return claims on the whole curve and on the exponent of its upper decades."""
+    """Return claims on the whole curve and on the exponent of its upper decades.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As `measure_losses` returns them, of all seeds.
+    law : {"data", "model"}
+    theory_curve : callable
+        Sizes to the paper's curve.
+    source : str
+        Of the prediction.
+    tolerance : Tolerance
+    note : str
+        On the claim that the paper's curve is held to.
+    raw_start : float
+        Of the curve as derived, at size 1; 1 if it needs no dividing.
+
+    Returns
+    -------
+    Conclusion
+    """
     seeds = sorted({row["seed"] for row in rows})
     n = np.array([row["n"] for row in rows if row["seed"] == seeds[0]])
     predicted = theory_curve(n)

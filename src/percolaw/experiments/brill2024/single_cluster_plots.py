@@ -40,6 +40,10 @@ def curve_plot(
         Verdict on the exponent of plain 1-NN.
     line : PowerLawFit, optional
         The fit it is of.
+
+    Returns
+    -------
+    Plot
     """
     n = exact.size
     series = [
@@ -90,7 +94,19 @@ def factor_plot(factors: labelled.FloatArray) -> plots.Plot:
 
 
 def residual_plot(measured: dict[str, LearningCurve], exact: LearningCurve) -> plots.Plot:
-    """Return plain 1-NN over its exact curve, and the posterior over plain 1-NN."""
+    """Return plain 1-NN over its exact curve, and the posterior over plain 1-NN.
+
+    Parameters
+    ----------
+    measured : dict of LearningCurve
+        By learner.
+    exact : LearningCurve
+        Exact mean loss of 1-NN on the same clusters.
+
+    Returns
+    -------
+    Plot
+    """
     plain, n = measured["nearest"], exact.size
     gain = "posterior / plain 1-NN"
     constant = np.full(n.size, theory.posterior_constant())

@@ -69,7 +69,17 @@ class Shape:
         return None if self.share == 1 else self.source.dimension
 
     def points(self, n: int, streams: Streams) -> npt.NDArray[Any]:
-        """Return n points: of a whole cluster, every site in its order."""
+        """Return n points: of a whole cluster, every site in its order.
+
+        Parameters
+        ----------
+        n : int
+        streams : Streams
+
+        Returns
+        -------
+        array, shape (n, d)
+        """
         source = self.source
         if not isinstance(source, FiniteCluster):
             return source.sample(n, streams).X
@@ -81,6 +91,16 @@ class Shape:
 
 def shape_of(name: str, coordination_number: int) -> Shape:
     """Return the shape of a name; its finite clusters have this z.
+
+    Parameters
+    ----------
+    name : str
+    coordination_number : int
+        z of finite clusters.
+
+    Returns
+    -------
+    Shape
 
     Raises
     ------

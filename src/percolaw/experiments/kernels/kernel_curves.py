@@ -114,7 +114,19 @@ def curve_plots(expected: Mapping[Source, Sequence[Learned]]) -> Iterable[plots.
 def teacher_plots(
     network: Mapping[Source, Sequence[Learned]], student: str
 ) -> Iterable[plots.Plot]:
-    """Return losses of one student on every teacher, a panel for each source."""
+    """Return losses of one student on every teacher, a panel for each source.
+
+    Parameters
+    ----------
+    network : mapping of sequence of Learned
+        Curves by source, one a teacher.
+    student : str
+        Its name in titles.
+
+    Returns
+    -------
+    iterable of Plot
+    """
     for source, laws in network.items():
         yield plots.log_log(
             f"kernel-scaling-teachers-{plots.slug(source.word)}",

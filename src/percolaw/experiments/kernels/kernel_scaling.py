@@ -154,7 +154,18 @@ class KernelScaling:
         return fit.geometric(self.smallest, self.largest, self.n_sizes)
 
     def points(self, source: Source, streams: Streams) -> tuple[FloatArray, FloatArray]:
-        """Return training and test points, standardised together."""
+        """Return training and test points, standardised together.
+
+        Parameters
+        ----------
+        source : Source
+        streams : Streams
+
+        Returns
+        -------
+        train : array of float64, shape (largest, d)
+        test : array of float64, shape (n_test, d)
+        """
         points = source.inputs(self.largest + self.n_test, streams)
         return points[self.n_test :], points[: self.n_test]
 

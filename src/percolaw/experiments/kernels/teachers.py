@@ -270,6 +270,10 @@ def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) 
         The number.
     more
         Further fields of `Series`.
+
+    Returns
+    -------
+    Series
     """
     values = [[r[key] for r in of_size[size]] for size in sorted(of_size)]
     low, high = zip(*(fit.seed_interval(v) for v in values), strict=True)
@@ -284,7 +288,20 @@ def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) 
 def with_formula(
     name: str, of_size: dict[int, list[Row]], stored: tuple[plots.Stored, ...] = ()
 ) -> list[plots.Series]:
-    """Return pieces counted, and the Rice formula as their prediction."""
+    """Return pieces counted, and the Rice formula as their prediction.
+
+    Parameters
+    ----------
+    name : str
+    of_size : dict of rows
+        By width or depth.
+    stored : tuple of Stored
+        What stands beside the pieces counted.
+
+    Returns
+    -------
+    list of Series
+    """
     formula = f"{name}, Rice formula"
     expected = [np.mean([r["expected_pieces"] for r in of_size[s]]) for s in sorted(of_size)]
     return [
@@ -318,7 +335,21 @@ def width_plots(by_depth: dict[str, dict[int, list[Row]]]) -> tuple[plots.Plot, 
 def depth_plot(
     by_biases: dict[str, dict[int, list[Row]]], exponent: Claim, budget: int
 ) -> plots.Plot:
-    """Return linear pieces by depth at a fixed number of parameters, with and without biases."""
+    """Return linear pieces by depth at a fixed number of parameters, with and without biases.
+
+    Parameters
+    ----------
+    by_biases : dict of dict of rows
+        By label of the biases, then by depth.
+    exponent : Claim
+        Stands beside the teachers with biases.
+    budget : int
+        Parameters, for the title.
+
+    Returns
+    -------
+    Plot
+    """
     series = []
     for label, of_depth in by_biases.items():
         stored = (plots.beside(exponent),) if label == "biases" else ()

@@ -70,7 +70,21 @@ def label(dimension: int) -> str:
 
 
 def about(dimension: int, quantity: str, ratio: float = 1.0) -> dict[str, str]:
-    """Return what a claim speaks of: the lattice at p = ratio p_c (all of the box at ratio 0)."""
+    """Return what a claim speaks of: the lattice at p = ratio p_c (all of the box at ratio 0).
+
+    Parameters
+    ----------
+    dimension : int
+        0 is the Bethe lattice.
+    quantity : str
+    ratio : float
+        p / p_c; 0 means all of the box.
+
+    Returns
+    -------
+    dict of str
+        As `Claim.about`.
+    """
     lattice = label(dimension) if dimension == BETHE else f"lattice {label(dimension)}"
     place = {0.0: "full box", 1.0: "p_c"}.get(ratio, f"{ratio:g} p_c")
     return {"source": f"{lattice}, {place}", "quantity": quantity}
@@ -85,6 +99,10 @@ def common_curve(rows: Sequence[Row], size: str, name: str) -> LearningCurve:
         One a seed; sizes of all begin alike.
     size, name : str
         Keys of sizes and losses.
+
+    Returns
+    -------
+    LearningCurve
     """
     n = min(min(len(r[size]), len(r[name])) for r in rows)
     loss = np.array([r[name][:n] for r in rows], dtype=np.float64)
@@ -92,7 +110,13 @@ def common_curve(rows: Sequence[Row], size: str, name: str) -> LearningCurve:
 
 
 def check_dimensions(dimensions: tuple[int, ...]) -> None:
-    """Refuse lattices that there are not."""
+    """Refuse lattices that there are not.
+
+    Raises
+    ------
+    ValueError
+        For d = 1, d outside 0 to 8, and one named twice.
+    """
     for d in dimensions:
         checks.integer("dimensions (0 is the Bethe lattice)", d, minimum=0, maximum=8)
         if d == 1:
@@ -102,7 +126,19 @@ def check_dimensions(dimensions: tuple[int, ...]) -> None:
 
 
 def cluster_exponent(dimension: int, above: bool) -> float:
-    """Return gamma = c/D up to p_c and c/d above it; 1/2 on the Bethe lattice (0 above: no dimension)."""
+    """Return gamma = c/D up to p_c and c/d above it; 1/2 on the Bethe lattice (0 above: no dimension).
+
+    Parameters
+    ----------
+    dimension : int
+        0 is the Bethe lattice.
+    above : bool
+        Whether p is above p_c.
+
+    Returns
+    -------
+    float
+    """
     if dimension == BETHE:
         return 0.0 if above else 0.5
     known = critical_exponents(dimension)
@@ -117,6 +153,22 @@ def draw(
     The function is the same for all p of a seed and a lattice, and so is the order in which bonds open;
     on the Bethe lattice it is the tree walk. Clusters come largest first; the mass left out is reported.
     Also returned are the sites' coordinates, (n_sites, dimension), none on the Bethe lattice.
+
+    Parameters
+    ----------
+    boxes : Boxes
+    dimension : int
+        0 is the Bethe lattice.
+    probability : float
+        p of a bond.
+    seed : int
+
+    Returns
+    -------
+    data : LabelledClusters
+    row : dict
+        Numbers on the box: sites, share of the largest cluster, loops, sizes, share kept.
+    coordinates : array of float64, shape (n_sites, dimension)
     """
     streams = Streams(seed).child(dimension)
     if dimension == BETHE:
@@ -214,6 +266,16 @@ def bethe_cutoff(lattice: BetheLattice, largest: int) -> float:
 
     Below p_c a branch has the mean size m = 1/(1 - b) and the variance v = b (1 - p) m^2 / (1 - b),
     b = (z - 1) p; the site has Binomial(z, p) of them, so that Var S = z p v + z p (1 - p) m^2.
+
+    Parameters
+    ----------
+    lattice : BetheLattice
+    largest : int
+        Largest size counted from p_c on; below it not used.
+
+    Returns
+    -------
+    float
     """
     b, p = lattice.branching, lattice.p
     if b >= 1.0:
@@ -246,7 +308,22 @@ def _share(sizes: Any, min_size: int) -> float:
 def single_curve(
     data: LabelledClusters, n: FloatArray, item: int, n_test: int = 2000
 ) -> FloatArray:
-    """Return the 1-NN loss on the first (largest) cluster with n observed sites in the mean."""
+    """Return the 1-NN loss on the first (largest) cluster with n observed sites in the mean.
+
+    Parameters
+    ----------
+    data : LabelledClusters
+    n : array, shape (n_sizes,)
+        Mean numbers of observed sites.
+    item : int
+        First of the streams' items, one a size.
+    n_test : int
+        Test sites at each size.
+
+    Returns
+    -------
+    array of float64, shape (n_sizes,)
+    """
     out = np.empty(n.size)
     rate, count = np.zeros(data.tree.n_clusters), np.zeros(data.tree.n_clusters, dtype=np.int64)
     count[0] = n_test
@@ -259,7 +336,22 @@ def single_curve(
 def euclidean_curve(
     data: LabelledClusters, coordinates: Any, n: FloatArray, n_test: int = 2000
 ) -> FloatArray:
-    """Return the loss on the first cluster of 1-NN in space, blind to bonds, with n sites drawn."""
+    """Return the loss on the first cluster of 1-NN in space, blind to bonds, with n sites drawn.
+
+    Parameters
+    ----------
+    data : LabelledClusters
+    coordinates : array, shape (n_sites, d)
+        Of all sites, those of the first cluster first.
+    n : array, shape (n_sizes,)
+        Numbers of sites drawn; each is rounded.
+    n_test : int
+        Test sites, the same at each size.
+
+    Returns
+    -------
+    array of float64, shape (n_sizes,)
+    """
     from percolaw.numerics.neighbors import nearest_neighbors
 
     size = int(data.tree.sizes[0])
@@ -274,29 +366,88 @@ def euclidean_curve(
 
 
 def placed_rates(data: LabelledClusters, total: float, gamma: float, factor: float) -> FloatArray:
-    """Return the rates at which clusters are observed with points placed by the optimal allocation."""
+    """Return the rates at which clusters are observed with points placed by the optimal allocation.
+
+    Parameters
+    ----------
+    data : LabelledClusters
+    total : float
+        Points.
+    gamma, factor : float
+        Exponent and scale factor of a cluster's curve.
+
+    Returns
+    -------
+    array of float64, shape (n_clusters,)
+    """
     capacity = allocation.weighted_allocation(total / factor, data.share, gamma)
     return np.asarray(np.minimum(capacity * factor / data.tree.sizes, labelled.RATE_CAP))
 
 
 def random_rates(data: LabelledClusters, total: float) -> FloatArray:
-    """Return the rates of points drawn at random from all sites kept."""
+    """Return the rates of points drawn at random from all sites kept.
+
+    Parameters
+    ----------
+    data : LabelledClusters
+    total : float
+        Points.
+
+    Returns
+    -------
+    array of float64, shape (n_clusters,)
+    """
     return np.full(data.tree.n_clusters, min(total / data.tree.n_sites, labelled.RATE_CAP))
 
 
 def predicted_loss(data: LabelledClusters, rate: FloatArray, gamma: float, factor: float) -> float:
-    """Return the finite-size prediction: sum over the clusters drawn of share max(n_k / f, 1)^-gamma."""
+    """Return the finite-size prediction: sum over the clusters drawn of share max(n_k / f, 1)^-gamma.
+
+    Parameters
+    ----------
+    data : LabelledClusters
+    rate : array, shape (n_clusters,)
+        Probability that a site is observed.
+    gamma, factor : float
+        Exponent and scale factor of a cluster's curve.
+
+    Returns
+    -------
+    float
+    """
     loss = theory.single_cluster_loss(rate * data.tree.sizes, gamma, factor)
     return float(loss @ data.share)
 
 
 def scale_factor(n: FloatArray, loss: FloatArray, gamma: float) -> float:
-    """Return f of max(n / f, 1)^-gamma fitted to a cluster's curve; 1 where gamma is 0."""
+    """Return f of max(n / f, 1)^-gamma fitted to a cluster's curve; 1 where gamma is 0.
+
+    Parameters
+    ----------
+    n, loss : array, shape (n_sizes,)
+        Sizes, and losses >= 0.
+    gamma : float
+
+    Returns
+    -------
+    float
+    """
     return fit.fit_scale_factor(n, loss, gamma) if gamma > 0.0 and n.size else 1.0
 
 
 def grid(start: float, stop: float, per_decade: int) -> FloatArray:
-    """Return sizes start * 10^(j / per_decade) up to stop, the same ones whatever stop is."""
+    """Return sizes start * 10^(j / per_decade) up to stop, the same ones whatever stop is.
+
+    Parameters
+    ----------
+    start, stop : float
+    per_decade : int
+
+    Returns
+    -------
+    array of float64
+        Empty if stop is below start.
+    """
     if stop < start:
         return np.zeros(0)
     j = np.arange(int(np.floor(per_decade * np.log10(stop / start) + 1e-9)) + 1)

@@ -130,7 +130,19 @@ class LatticeCurves:
         return 2.0 * np.array(slopes)
 
     def learning_exponents(self, target: str, window: Window) -> FloatArray:
-        """Return the exponent of 1-NN of each seed."""
+        """Return the exponent of 1-NN of each seed.
+
+        Parameters
+        ----------
+        target : str
+            A key of `learned`.
+        window : (low, high)
+            In observed sites.
+
+        Returns
+        -------
+        array of float64, shape (n_seeds,)
+        """
         return np.array([one.slopes(window)[0] for one in self.learned[target].seeds()])
 
     @property
@@ -168,7 +180,19 @@ class LatticeCurves:
 
 
 def lattice_curves(dimension: int, lengths: Sequence[int], rows: Sequence[Row]) -> LatticeCurves:
-    """Return what the rows of one dimension hold, as curves."""
+    """Return what the rows of one dimension hold, as curves.
+
+    Parameters
+    ----------
+    dimension : int
+    lengths : sequence of int
+        Of the small and the large torus.
+    rows : sequence of Row
+
+    Returns
+    -------
+    LatticeCurves
+    """
     kinds: dict[str, list[Row]] = {}
     for row in rows:
         kinds.setdefault(row["kind"], []).append(row)
@@ -225,6 +249,11 @@ def mean_claim(
     tolerance : float
     more
         Further keys of `about`.
+
+    Returns
+    -------
+    Claim
+        Inconclusive if no seed has the quantity.
     """
     x = values[np.isfinite(values)]
     on = about(lattice.dimension, quantity) | more
@@ -236,7 +265,19 @@ def mean_claim(
 
 
 def torus_claims(lattice: LatticeCurves, tolerance: float) -> dict[str, Claim]:
-    """Return claims on the finite-size scaling of the largest cluster, with a relative tolerance."""
+    """Return claims on the finite-size scaling of the largest cluster, with a relative tolerance.
+
+    Parameters
+    ----------
+    lattice : LatticeCurves
+    tolerance : float
+        Relative.
+
+    Returns
+    -------
+    dict of Claim
+        ``growth`` and ``collapse``.
+    """
     where = "L = {} and {}".format(*lattice.lengths)
     law = "2d/3" if lattice.dimension > 6 else "D"
     growth = mean_claim(

@@ -34,7 +34,19 @@ PANELS = {
 
 
 def exponent_plots(said: Mapping[int, Claims], windows: Mapping[str, str]) -> list[plots.Plot]:
-    """Return one panel a quantity: measured and in the literature, by dimension."""
+    """Return one panel a quantity: measured and in the literature, by dimension.
+
+    Parameters
+    ----------
+    said : mapping of int
+        Claims by quantity, by dimension.
+    windows : mapping of str
+        By quantity, where it was fitted, in words.
+
+    Returns
+    -------
+    list of Plot
+    """
     drawn = []
     for number, (quantity, title) in enumerate(PANELS.items(), 1):
         claims = [claims[quantity] for claims in said.values()]
@@ -167,6 +179,10 @@ def power_law_plots(
         Claims by quantity, by dimension.
     size, learning : (low, high)
         Windows of the fits, in sites and in observed sites.
+
+    Returns
+    -------
+    list of Plot
     """
     series: dict[str, list[plots.Series]] = {key: [] for key in POWER_LAWS}
     windows = {"sizes": (size[0], math.inf), "balls": size, "learning": learning}
@@ -210,7 +226,18 @@ def power_law_plots(
 
 
 def torus_plot(lattice: LatticeCurves, claim: Claim) -> plots.Plot:
-    """Return what crosses at p_c of bond percolation on two tori, where that of the small one rises."""
+    """Return what crosses at p_c of bond percolation on two tori, where that of the small one rises.
+
+    Parameters
+    ----------
+    lattice : LatticeCurves
+    claim : Claim
+        On p_c of bond percolation.
+
+    Returns
+    -------
+    Plot
+    """
     words, curves = lattice.crossing_words, lattice.crossing_curves("bond")
     small = curves[0].mean("mean")
     p = curves[0].size

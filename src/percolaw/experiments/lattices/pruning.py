@@ -32,6 +32,11 @@ def pruned_losses(
         z of the trees.
     streams : Streams
         Stream ``split`` keyed by the number of the budget.
+
+    Returns
+    -------
+    dict of list of float
+        One list of n_budgets losses a kind.
     """
     from percolaw.clusters.conditioned import conditioned_clusters
 

@@ -41,6 +41,10 @@ def size_plot(
         On the slope at p_c.
     window : (low, high)
         Sizes of that slope.
+
+    Returns
+    -------
+    Plot
     """
     series = [
         plots.curve(
@@ -80,6 +84,10 @@ def law_plot(
         On the exponents, by "random" and "placed"; may lack them.
     window : (low, high)
         Points on which exponents are fitted.
+
+    Returns
+    -------
+    Plot
     """
     series = []
     for key, name in (("random", "data law"), ("placed", "model law")):
@@ -103,7 +111,18 @@ def law_plot(
 
 
 def crossover_plot(dimension: int, by_ratio: ByRatio) -> plots.Plot:
-    """Return local exponents on the largest cluster from p_c on, nearest along bonds and in space."""
+    """Return local exponents on the largest cluster from p_c on, nearest along bonds and in space.
+
+    Parameters
+    ----------
+    dimension : int
+    by_ratio : mapping
+        Rows by p / p_c.
+
+    Returns
+    -------
+    Plot
+    """
     series: list[plots.Series] = []
     for ratio, rows in sorted(by_ratio.items(), key=lambda item: item[0] or np.inf):
         if ratio != FULL and ratio < 1.0:
@@ -137,7 +156,20 @@ def crossover_plot(dimension: int, by_ratio: ByRatio) -> plots.Plot:
 
 
 def diagram(dimension: int, by_ratio: ByRatio) -> dict[str, Any]:
-    """Return local exponents of the data law at every p, and what the boxes are like."""
+    """Return local exponents of the data law at every p, and what the boxes are like.
+
+    Parameters
+    ----------
+    dimension : int
+    by_ratio : mapping
+        Rows by p / p_c.
+
+    Returns
+    -------
+    dict
+        ``label``; ``below`` and ``above``: the exponents c/D and c/d; ``table``: a dict for
+        every p.
+    """
     table = []
     for ratio, rows in by_ratio.items():
         keys = ("largest_share", "cutoff", "loops_per_site", "largest", "total", "kept_share")

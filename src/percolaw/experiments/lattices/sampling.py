@@ -143,7 +143,17 @@ class Sampling:
         return [{"kind": kind, "seed": seed} for kind in kinds for seed in range(self.n_seeds)]
 
     def budgets(self, alpha: float, learner: str, design: str) -> FloatArray:
-        """Return budgets from 10 on, four a decade, up to the largest for which curves are known."""
+        """Return budgets from 10 on, four a decade, up to the largest for which curves are known.
+
+        Parameters
+        ----------
+        alpha : float
+        learner, design : str
+
+        Returns
+        -------
+        array of float64, shape (n_budgets,)
+        """
         if design == RANDOM and learner not in FIELDS:
             return boxes.grid(10.0, self.largest, 4)
         most = self.n_field if design == RANDOM else self.n_design

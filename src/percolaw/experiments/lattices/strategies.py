@@ -84,7 +84,20 @@ def shared_losses(
     """Return the expected weighted loss of each budget, for clusters that all have one learning curve.
 
     In proportion to weight, the number of labels of a cluster is Poisson; equally, a whole number or the
-    next; optimally, as `percolaw.laws.allocation.shared_curve_losses` finds from the curve.
+    next; optimally, as `percolaw.scaling.allocation.shared_curve_losses` finds from the curve.
+
+    Parameters
+    ----------
+    how : {"in proportion to weight", "equally", "optimally"}
+    budgets : array, shape (n_budgets,)
+    weight, count : array, shape (n_bins,)
+        As from `percolaw.scaling.sharing.binned_weights`.
+    n, curve : array, shape (n_sizes,)
+        Learning curve of a cluster; sizes rise from 0.
+
+    Returns
+    -------
+    array of float64, shape (n_budgets,)
     """
     if how == "optimally":
         return allocation.shared_curve_losses(budgets, weight, n, curve, count)
@@ -96,7 +109,22 @@ def shared_losses(
 def loss_plot(
     case: Case, curves: Mapping[str, LearningCurve], laws: Mapping[str, Claim], decades: float
 ) -> plots.Plot:
-    """Return the losses of every strategy in one case, fitted on the upper decades of each."""
+    """Return the losses of every strategy in one case, fitted on the upper decades of each.
+
+    Parameters
+    ----------
+    case : Case
+    curves : mapping of LearningCurve
+        By strategy.
+    laws : mapping of Claim
+        On exponents, by strategy; some may lack.
+    decades : float
+        How many upper ones are fitted.
+
+    Returns
+    -------
+    Plot
+    """
     series = []
     for strategy, curve in curves.items():
         name = LABELS.get(strategy, strategy)
@@ -126,7 +154,18 @@ def loss_plot(
 
 
 def exponent_plot(cases: Sequence[Case], estimates: Mapping[str, list[Estimate]]) -> plots.Plot:
-    """Return the exponents of all strategies, case by case, beside the limits of the two laws."""
+    """Return the exponents of all strategies, case by case, beside the limits of the two laws.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    estimates : mapping of list of Estimate
+        By strategy.
+
+    Returns
+    -------
+    Plot
+    """
     series = by_case(estimates)
     for strategy in cases[0].limits:
         beside = next(one for one in series if one.name == LABELS.get(strategy, strategy))
@@ -149,7 +188,18 @@ def exponent_plot(cases: Sequence[Case], estimates: Mapping[str, list[Estimate]]
 
 
 def gain_plot(cases: Sequence[Case], estimates: Mapping[str, list[Estimate]]) -> plots.Plot:
-    """Return what allocation, designs and pruning add to the exponent, case by case."""
+    """Return what allocation, designs and pruning add to the exponent, case by case.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    estimates : mapping of list of Estimate
+        By what is added.
+
+    Returns
+    -------
+    Plot
+    """
     ends = [0.5, len(cases) + 0.5]
     zero = plots.line(LABELS[UNIFORM], "theory", ends, [0.0, 0.0], group=LABELS[UNIFORM])
     return plots.Plot(

@@ -371,6 +371,18 @@ def matched_smoother(
 
     The residual ridge (K + ridge)^-1 y rises with the ridge; it is 0 if even interpolation leaves more,
     and 1e12 times the kernel's scale if no ridge leaves as much.
+
+    Parameters
+    ----------
+    kernel : array, shape (n, n)
+        Symmetric, positive semidefinite.
+    values : array, shape (n,)
+    train_loss : float
+        Mean squared residual.
+
+    Returns
+    -------
+    ridge, trace : float
     """
     from scipy.optimize import brentq
 

@@ -44,7 +44,18 @@ KERNELS = {"wide": WIDE, "own": "tangent kernel of their own limit"}
 def student_network(
     architecture: str, depth: int, width: int, parametrization: Any = "mup"
 ) -> Network:
-    """Return a network by the words of a config."""
+    """Return a network by the words of a config.
+
+    Parameters
+    ----------
+    architecture : {"mlp", "residual", "transformer"}
+    depth, width : int
+    parametrization : str
+
+    Returns
+    -------
+    Network
+    """
     checks.choice("architecture", architecture, ("mlp", "residual", "transformer"))
     if architecture == "transformer":
         return Transformer(depth, width, parametrization=parametrization)
@@ -52,7 +63,19 @@ def student_network(
 
 
 def check_names(field: str, names: Sequence[Any]) -> None:
-    """Refuse an empty list, and one that names something twice."""
+    """Refuse an empty list, and one that names something twice.
+
+    Parameters
+    ----------
+    field : str
+        For the message.
+    names : sequence
+
+    Raises
+    ------
+    ValueError
+        In both cases.
+    """
     if not names or len(set(names)) < len(names):
         raise ValueError(
             f"{field} must be named once each, one at least; got {tuple(map(str, names))}."
@@ -60,7 +83,19 @@ def check_names(field: str, names: Sequence[Any]) -> None:
 
 
 def check_sources(field: str, sources: Sequence[Source]) -> None:
-    """Refuse an empty list, one that names something twice, and points of unknown dimension."""
+    """Refuse an empty list, one that names something twice, and points of unknown dimension.
+
+    Parameters
+    ----------
+    field : str
+        For the message.
+    sources : sequence of Source
+
+    Raises
+    ------
+    ValueError
+        In these cases.
+    """
     check_names(field, sources)
     for source in sources:
         if source.dimension is None:
@@ -71,7 +106,20 @@ def check_sources(field: str, sources: Sequence[Source]) -> None:
 
 
 def predicted_exponent(source: Source, target: TeacherFamily, most: float) -> float | None:
-    """Return c/D with an order c of at most `most`; None of analytic targets, which have none."""
+    """Return c/D with an order c of at most `most`; None of analytic targets, which have none.
+
+    Parameters
+    ----------
+    source : Source
+        Of known dimension D.
+    target : TeacherFamily
+    most : float
+        Largest order that the students can use.
+
+    Returns
+    -------
+    float or None
+    """
     order, dimension = target.approximation_order, known_dimension(source)
     return min(order, most) / dimension if math.isfinite(order) else None
 
@@ -109,7 +157,19 @@ class Problem:
     pool: Rows
 
     def students(self, seed: int, sizes: Sequence[int] = ()) -> list[Student]:
-        """Return a student for each teacher and number of training points (all if none is given)."""
+        """Return a student for each teacher and number of training points (all if none is given).
+
+        Parameters
+        ----------
+        seed : int
+        sizes : sequence of int
+            Numbers of training points, the first ones of the pool.
+
+        Returns
+        -------
+        list of Student
+            All sizes of the first teacher, then of the next.
+        """
         return [
             Student(seed, self.pool[:n], self.validation, target=j)
             for j in range(self.y.shape[1])
@@ -126,7 +186,20 @@ def problem(
     n_validation: int,
     n_test: int,
 ) -> Problem:
-    """Draw points and a teacher of each family."""
+    """Draw points and a teacher of each family.
+
+    Parameters
+    ----------
+    source : Source
+    targets : sequence of TeacherFamily
+    seed : int
+    n_train, n_validation, n_test : int
+        Points.
+
+    Returns
+    -------
+    Problem
+    """
     streams = Streams(seed).child(*source.key)
     x = source.inputs(n_train + n_validation + n_test, streams)
     y = standardized_values(targets, x, streams)
@@ -134,7 +207,16 @@ def problem(
 
 
 def parts(n: int, n_test: int, n_validation: int) -> tuple[Rows, Rows, Rows]:
-    """Return the rows of n points that are tested on, validated on, and learned from."""
+    """Return the rows of n points that are tested on, validated on, and learned from.
+
+    Parameters
+    ----------
+    n, n_test, n_validation : int
+
+    Returns
+    -------
+    test, validation, pool : arrays of int64
+    """
     rows = np.arange(n)
     held = n_test + n_validation
     return rows[:n_test], rows[n_test:held], rows[held:]
@@ -148,7 +230,24 @@ def train_and_test(
     training: Training,
     test: npt.NDArray[np.int64],
 ) -> tuple[Trained, list[Row]]:
-    """Train students and return them with a row for each: its losses, and how it came to its end."""
+    """Train students and return them with a row for each: its losses, and how it came to its end.
+
+    Parameters
+    ----------
+    network : Network
+    x : array, shape (n, d)
+    y : array, shape (n, n_teachers)
+    students : list of Student
+    training : Training
+    test : array of int64
+        Rows that are tested on.
+
+    Returns
+    -------
+    trained : Trained
+    rows : list of dict
+        ``loss`` is None where a student diverged.
+    """
     x = np.asarray(x, dtype=np.float64 if training.dtype == "float64" else np.float32)
     trained = train(network, x, y, students, training, checkpoint=SCRATCH.get())
     rows = []
@@ -173,14 +272,37 @@ def train_and_test(
 
 def allowed_gap(largest: float, first: float, shift: float) -> float:
     """Return the relative change in loss at one end of the sizes from `first` on that moves an exponent
-    by half of `shift`: what a doubled budget may gain at most where training has converged."""
+    by half of `shift`: what a doubled budget may gain at most where training has converged.
+
+    Parameters
+    ----------
+    largest, first : float
+        Ends of the sizes.
+    shift : float
+        Of the exponent.
+
+    Returns
+    -------
+    float
+    """
     return float((largest / first) ** (0.5 * shift) - 1.0)
 
 
 def trained_and_doubled(
     rows: list[Row], source: Source, target: TeacherFamily
 ) -> tuple[list[Row], list[Row]]:
-    """Return the rows of a setting and teacher: of all seeds, and of doubled budgets."""
+    """Return the rows of a setting and teacher: of all seeds, and of doubled budgets.
+
+    Parameters
+    ----------
+    rows : list of dict
+    source : Source
+    target : TeacherFamily
+
+    Returns
+    -------
+    measured, doubled : list of dict
+    """
     mine = [r for r in rows if (r["points"], r["teacher"]) == (source.word, target.word)]
     measured, doubled = ([r for r in mine if r["kind"] == k] for k in ("train", "doubled"))
     return measured, doubled
@@ -195,6 +317,10 @@ def losses(rows: list[Row], size: str, loss: str = "loss") -> LearningCurve:
         Rows of one setting and teacher, in any order.
     size, loss : str
         What sizes and losses are called in them.
+
+    Returns
+    -------
+    LearningCurve
     """
     seeds, sizes = (sorted({r[key] for r in rows}) for key in ("seed", size))
     value = np.full((len(seeds), len(sizes)), np.nan)
@@ -205,7 +331,19 @@ def losses(rows: list[Row], size: str, loss: str = "loss") -> LearningCurve:
 
 
 def gaps(rows: list[Row], doubled: list[Row], size: str) -> FloatArray:
-    """Return what a doubled budget gains in validation loss, (n_sizes,); NaN where it is not known."""
+    """Return what a doubled budget gains in validation loss, (n_sizes,); NaN where it is not known.
+
+    Parameters
+    ----------
+    rows, doubled : list of dict
+        Rows of one setting and teacher.
+    size : str
+        What sizes are called in them.
+
+    Returns
+    -------
+    array of float64, shape (n_sizes,)
+    """
     place = {(r["seed"], r[size]): r["validation"] for r in rows}
     sizes = sorted({r[size] for r in rows})
     gap = np.full(len(sizes), np.nan)
@@ -230,9 +368,15 @@ def learning_curve(
     rows, doubled : list of dict
         Rows of one setting and teacher, with ``seed``, ``loss``, ``validation`` and the size under the
         name `size`.
+    size : str
+        What sizes are called in the rows.
     allowed : float
     least : float
         Mean loss at and below which a size is not usable either.
+
+    Returns
+    -------
+    LearningCurve
     """
     curve, gap = losses(rows, size), gaps(rows, doubled, size)
     known = np.flatnonzero(np.isfinite(gap))
@@ -255,12 +399,27 @@ def rough_exponent(curve: LearningCurve) -> float:
 
 
 def log_slope(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Return d log y / d log x by least squares, through two points or more."""
+    """Return d log y / d log x by least squares, through two points or more.
+
+    Parameters
+    ----------
+    x, y : array, shape (n,), positive
+
+    Returns
+    -------
+    float
+    """
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def fit_note(line: PowerLawFit | None, more: str = "") -> str:
-    """Say on how much an exponent rests, and `more`."""
+    """Say on how much an exponent rests, and `more`.
+
+    Parameters
+    ----------
+    line : PowerLawFit or None
+    more : str
+    """
     if line is None:
         text = "less than a decade of converged points"
     else:
@@ -285,6 +444,8 @@ def cause(
 
     Parameters
     ----------
+    predicted, tolerance : float
+        Exponent, and what counts as equal.
     line, wide, apart : PowerLawFit or None
         Of the network, of the tangent kernel, and of the ratio of their losses, seed by seed.
     wide_local : array, shape (n_sizes,)

@@ -72,7 +72,17 @@ def gap_table(found: Sequence[Scaling]) -> list[dict[str, Any]]:
 
 
 def curves_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> list[plots.Plot]:
-    """Return every curve, a plot for each setting: slopes of the theory dashed, kernels dotted."""
+    """Return every curve, a plot for each setting: slopes of the theory dashed, kernels dotted.
+
+    Parameters
+    ----------
+    experiment, x_label : str
+    found : sequence of Scaling
+
+    Returns
+    -------
+    list of Plot
+    """
     made = []
     for source in dict.fromkeys(s.source for s in found):
         mine = [s for s in found if s.source == source]
@@ -104,7 +114,17 @@ def curves_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> lis
 
 
 def ratio_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> list[plots.Plot]:
-    """Return losses over those of kernels on the same data, seed by seed: by setting and kernel."""
+    """Return losses over those of kernels on the same data, seed by seed: by setting and kernel.
+
+    Parameters
+    ----------
+    experiment, x_label : str
+    found : sequence of Scaling
+
+    Returns
+    -------
+    list of Plot
+    """
     made = []
     for key, name in (("wide", "a tangent kernel"), ("own", "their own limit")):
         for source in dict.fromkeys(s.source for s in found if key in s.kernels):
@@ -133,7 +153,17 @@ def ratio_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> list
 
 
 def exponents_plot(experiment: str, title: str, found: Sequence[Scaling]) -> plots.Plot:
-    """Return measured exponents against predicted ones: of clusters full, of other points hollow."""
+    """Return measured exponents against predicted ones: of clusters full, of other points hollow.
+
+    Parameters
+    ----------
+    experiment, title : str
+    found : sequence of Scaling
+
+    Returns
+    -------
+    Plot
+    """
     sources = list(dict.fromkeys(s.source for s in found))
     # Settings stand a little beside each other, so that intervals do not cover each other.
     known = [

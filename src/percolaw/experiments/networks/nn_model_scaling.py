@@ -224,6 +224,17 @@ class NnModelScaling:
 
 
 def n_inner_parameters(network: Network, dim: int) -> int:
-    """Return the parameters beside those whose number grows with the columns of the inputs."""
+    """Return the parameters beside those whose number grows with the columns of the inputs.
+
+    Parameters
+    ----------
+    network : Network
+    dim : int
+        Columns of the inputs.
+
+    Returns
+    -------
+    int
+    """
     grow = ("weight 0", "position")
     return sum(p.size for name, p in network.parameters(dim).items() if name not in grow)

@@ -268,7 +268,18 @@ class NnTuning:
 
 def best_rate(rates: tuple[float, ...], loss: neural.FloatArray) -> float:
     """Return log10 of the best rate: the vertex of the parabola through the least loss and the rates
-    beside it, in logarithms; the least one itself at the end of the range."""
+    beside it, in logarithms; the least one itself at the end of the range.
+
+    Parameters
+    ----------
+    rates : tuple of float
+        Rising.
+    loss : array, shape (n_rates,)
+
+    Returns
+    -------
+    float
+    """
     i = int(np.argmin(loss))
     x = np.log10(np.array(rates))
     if not 0 < i < len(rates) - 1 or not np.all(np.isfinite(loss[i - 1 : i + 2])):
