@@ -79,7 +79,7 @@ class MaternTeacher(TeacherFamily):
     @property
     def word(self) -> str:
         number = np.format_float_positional(self.smoothness, trim="-")
-        return f"Matérn {number}" + changed_parameters(self, "length_scale")
+        return f"Matérn {number}" + changed_parameters(self, "length_scale", "n_features")
 
     @property
     def approximation_order(self) -> float:
