@@ -17,7 +17,18 @@ from percolaw.errors import MissingExtraError, ResourceError
 
 
 def probability(name: str, value: float) -> float:
-    """Return `value` as a float in [0, 1] or raise ValueError."""
+    """Return `value` as a float in [0, 1] or raise ValueError.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    value : float
+
+    Returns
+    -------
+    float
+    """
     number = real(name, value)
     if not 0.0 <= number <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1]; got {value!r}. Pass a probability.")
@@ -30,6 +41,25 @@ def real(
     """Return `value` as a finite float inside [minimum, maximum] or raise.
 
     Text and complex numbers are none, though `float` takes the one and NumPy's cast the other.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    value : float
+    minimum, maximum : float
+        Allowed range, both ends included.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError
+        If it is not a number.
+    ValueError
+        If it is not finite or outside the range.
     """
     try:
         if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
@@ -54,6 +84,25 @@ def integer(
     """Return `value` as an int inside [minimum, maximum] or raise; 3.0 and 1e6 count as integers.
 
     Of 64 bits at most, which is what arrays hold.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    value : int, or a number equal to one
+    minimum, maximum : int or None
+        Allowed range, both ends included; None sets no bound.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If it is not a number.
+    ValueError
+        If it is not whole, too long or outside the range.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__}).")
@@ -70,7 +119,16 @@ def integer(
 
 
 def set_integer(instance: Any, name: str, *, minimum: int = 1, maximum: int | None = None) -> None:
-    """Check a field of a frozen dataclass to be an integer, and store it as one (2.0 becomes 2)."""
+    """Check a field of a frozen dataclass to be an integer, and store it as one (2.0 becomes 2).
+
+    Parameters
+    ----------
+    instance : frozen dataclass
+    name : str
+        Its field.
+    minimum, maximum : int or None
+        Allowed range, both ends included.
+    """
     value = integer(name, getattr(instance, name), minimum=minimum, maximum=maximum)
     object.__setattr__(instance, name, value)
 
@@ -78,7 +136,16 @@ def set_integer(instance: Any, name: str, *, minimum: int = 1, maximum: int | No
 def set_real(
     instance: Any, name: str, *, minimum: float = -math.inf, maximum: float = math.inf
 ) -> None:
-    """Check a field of a frozen dataclass to be a finite number, and store it as a float."""
+    """Check a field of a frozen dataclass to be a finite number, and store it as a float.
+
+    Parameters
+    ----------
+    instance : frozen dataclass
+    name : str
+        Its field.
+    minimum, maximum : float
+        Allowed range, both ends included.
+    """
     value = real(name, getattr(instance, name), minimum=minimum, maximum=maximum)
     object.__setattr__(instance, name, value)
 
@@ -88,7 +155,13 @@ LARGEST_COORDINATION = 1 << 31
 
 
 def coordination_number(value: float) -> float:
-    """Return z as a float: an integer from 3 to 2^31, or infinity for the Poisson limit."""
+    """Return z as a float: an integer from 3 to 2^31, or infinity for the Poisson limit.
+
+    Raises
+    ------
+    ValueError
+        For any other number.
+    """
     number = value
     if isinstance(number, (float, np.floating)) and math.isinf(number) and number > 0:
         return math.inf
@@ -106,7 +179,20 @@ def coordination_number(value: float) -> float:
 
 
 def choice(name: str, value: str, allowed: Iterable[str]) -> str:
-    """Return `value` if it is one of `allowed`, else raise naming the nearest match."""
+    """Return `value` if it is one of `allowed`, else raise naming the nearest match.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    value : str
+    allowed : iterable of str
+
+    Raises
+    ------
+    ValueError
+        If it is not one of them.
+    """
     options = list(allowed)
     if value in options:
         return value
@@ -118,7 +204,25 @@ def choice(name: str, value: str, allowed: Iterable[str]) -> str:
 def finite_array(
     name: str, values: Any, *, ndim: int | None = None, length: int | None = None
 ) -> npt.NDArray[np.float64]:
-    """Return `values` as float64 of the asked shape with no NaN or infinity, or raise."""
+    """Return `values` as float64 of the asked shape with no NaN or infinity, or raise.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    values : array-like
+    ndim, length : int or None
+        Number of dimensions and of rows; None allows any.
+
+    Returns
+    -------
+    array of float64
+
+    Raises
+    ------
+    ValueError
+        For another shape, NaN or infinity.
+    """
     found = float_array(name, values)
     if ndim is not None and found.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimension(s); got shape {found.shape}.")
@@ -137,6 +241,21 @@ def point_array(name: str, points: Any) -> npt.NDArray[Any]:
     """Return points as float32 or float64 of shape (n, d), neither 0; what is float32 stays so.
 
     Whether they are finite is left to the caller.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    points : array-like, shape (n, d)
+
+    Returns
+    -------
+    array, shape (n, d), float32 or float64
+
+    Raises
+    ------
+    ValueError
+        For another shape.
     """
     found = array(name, points)
     if found.ndim != 2 or found.shape[0] == 0 or found.shape[1] == 0:
@@ -148,7 +267,25 @@ def point_array(name: str, points: Any) -> npt.NDArray[Any]:
 
 
 def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
-    """Return values of n points as finite float64, shape (n,) or (n, n_outputs), or raise."""
+    """Return values of n points as finite float64, shape (n,) or (n, n_outputs), or raise.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    values : array-like, shape (n,) or (n, n_outputs)
+    n : int
+        Number of points.
+
+    Returns
+    -------
+    array of float64
+
+    Raises
+    ------
+    ValueError
+        For another shape, NaN or infinity.
+    """
     found = finite_array(name, values, length=n)
     if found.ndim > 2 or 0 in found.shape[1:]:
         raise ValueError(f"{name} must have shape (n,) or (n, n_outputs); got {found.shape}.")
@@ -161,6 +298,25 @@ def returned(
     """Return what a user's function gave as finite float64 of exactly `shape`, or raise.
 
     A column (n, 1) is taken where (n,) is expected, and the other way round; nothing is broadcast.
+
+    Parameters
+    ----------
+    what : str
+        What the message calls it.
+    result : array-like
+    shape : tuple of int
+        Shape expected.
+    remedy : str
+        Last sentence of the message.
+
+    Returns
+    -------
+    array of float64, of that shape
+
+    Raises
+    ------
+    ValueError
+        For another shape, NaN or infinity.
     """
     found = float_array(what, result)
     column = shape[:1] if shape[1:] == (1,) else (*shape, 1) if len(shape) == 1 else shape
@@ -176,6 +332,21 @@ def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return points as float32, or refuse where its rounding would move them noticeably.
 
     Noticeably: by more than 1% of the standard deviation of a column that varies.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    values : array, shape (n, d)
+
+    Returns
+    -------
+    array of float32
+
+    Raises
+    ------
+    ValueError
+        If rounding would move points noticeably.
     """
     with np.errstate(over="ignore"):
         narrow = np.asarray(values, dtype=np.float32)
@@ -193,7 +364,27 @@ def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def site_ids(name: str, sites: Any, n_sites: int) -> npt.NDArray[np.int64]:
-    """Return `sites` as int64 ids inside [0, n_sites), or raise."""
+    """Return `sites` as int64 ids inside [0, n_sites), or raise.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    sites : array-like of int, shape (m,)
+    n_sites : int
+        Number of sites.
+
+    Returns
+    -------
+    array of int64, shape (m,)
+
+    Raises
+    ------
+    TypeError
+        If they are not integers.
+    ValueError
+        For another shape, or ids out of range.
+    """
     found = array(name, sites)
     if found.size == 0:
         return np.zeros(0, dtype=np.int64)
@@ -209,7 +400,23 @@ def site_ids(name: str, sites: Any, n_sites: int) -> npt.NDArray[np.int64]:
 
 
 def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:
-    """Return `values` as int64, or raise; 3.0 and 1e6 count as integers."""
+    """Return `values` as int64, or raise; 3.0 and 1e6 count as integers.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    values : array-like
+
+    Returns
+    -------
+    array of int64
+
+    Raises
+    ------
+    ValueError
+        If they are not whole or not below 2^63.
+    """
     found = array(name, values)
     if found.dtype.kind == "b" or np.any(found != np.floor(found)) or np.any(np.isinf(found)):
         raise ValueError(
@@ -300,7 +507,20 @@ def _machine_memory() -> int:
 
 
 def memory(n_bytes: float, what: str, remedy: str) -> None:
-    """Refuse work that needs more memory than is available, before it starts."""
+    """Refuse work that needs more memory than is available, before it starts.
+
+    Parameters
+    ----------
+    n_bytes : float
+        Bytes needed.
+    what, remedy : str
+        Beginning and last sentence of the message.
+
+    Raises
+    ------
+    ResourceError
+        If fewer bytes are available.
+    """
     free = available_memory()
     if n_bytes > free:
         raise ResourceError(
@@ -319,7 +539,24 @@ def human_bytes(n_bytes: float) -> str:
 
 
 def extra(module: str, name: str) -> Any:
-    """Import an optional module or say which extra brings it."""
+    """Import an optional module or say which extra brings it.
+
+    Parameters
+    ----------
+    module : str
+        Module to import.
+    name : str
+        Extra of percolaw that brings it.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
     import importlib
 
     try:
