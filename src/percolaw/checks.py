@@ -21,9 +21,7 @@ def probability(name: str, value: float) -> float:
 
     Parameters
     ----------
-    name : str
-        What the message calls it.
-    value : float
+    name, value : str, float
 
     Returns
     -------
@@ -44,11 +42,8 @@ def real(
 
     Parameters
     ----------
-    name : str
-        What the message calls it.
-    value : float
-    minimum, maximum : float
-        Allowed range, both ends included.
+    name, value, minimum, maximum
+        Name in the message, number, and allowed range with both ends.
 
     Returns
     -------
@@ -56,10 +51,7 @@ def real(
 
     Raises
     ------
-    TypeError
-        If it is not a number.
-    ValueError
-        If it is not finite or outside the range.
+    TypeError, ValueError
     """
     try:
         if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
@@ -87,11 +79,8 @@ def integer(
 
     Parameters
     ----------
-    name : str
-        What the message calls it.
-    value : int, or a number equal to one
-    minimum, maximum : int or None
-        Allowed range, both ends included; None sets no bound.
+    name, value, minimum, maximum
+        As in `real`; None sets no bound.
 
     Returns
     -------
@@ -99,10 +88,7 @@ def integer(
 
     Raises
     ------
-    TypeError
-        If it is not a number.
-    ValueError
-        If it is not whole, too long or outside the range.
+    TypeError, ValueError
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__}).")
@@ -123,11 +109,8 @@ def set_integer(instance: Any, name: str, *, minimum: int = 1, maximum: int | No
 
     Parameters
     ----------
-    instance : frozen dataclass
-    name : str
-        Its field.
-    minimum, maximum : int or None
-        Allowed range, both ends included.
+    instance, name, minimum, maximum
+        Dataclass, its field, and the range as in `integer`.
     """
     value = integer(name, getattr(instance, name), minimum=minimum, maximum=maximum)
     object.__setattr__(instance, name, value)
@@ -140,11 +123,8 @@ def set_real(
 
     Parameters
     ----------
-    instance : frozen dataclass
-    name : str
-        Its field.
-    minimum, maximum : float
-        Allowed range, both ends included.
+    instance, name, minimum, maximum
+        Dataclass, its field, and the range as in `real`.
     """
     value = real(name, getattr(instance, name), minimum=minimum, maximum=maximum)
     object.__setattr__(instance, name, value)
@@ -160,7 +140,6 @@ def coordination_number(value: float) -> float:
     Raises
     ------
     ValueError
-        For any other number.
     """
     number = value
     if isinstance(number, (float, np.floating)) and math.isinf(number) and number > 0:
@@ -183,15 +162,11 @@ def choice(name: str, value: str, allowed: Iterable[str]) -> str:
 
     Parameters
     ----------
-    name : str
-        What the message calls it.
-    value : str
-    allowed : iterable of str
+    name, value, allowed
 
     Raises
     ------
     ValueError
-        If it is not one of them.
     """
     options = list(allowed)
     if value in options:
@@ -208,11 +183,8 @@ def finite_array(
 
     Parameters
     ----------
-    name : str
-        What the message calls it.
-    values : array-like
-    ndim, length : int or None
-        Number of dimensions and of rows; None allows any.
+    name, values, ndim, length
+        None allows any number of dimensions, or of rows.
 
     Returns
     -------
@@ -221,7 +193,6 @@ def finite_array(
     Raises
     ------
     ValueError
-        For another shape, NaN or infinity.
     """
     found = float_array(name, values)
     if ndim is not None and found.ndim != ndim:
@@ -244,18 +215,15 @@ def point_array(name: str, points: Any) -> npt.NDArray[Any]:
 
     Parameters
     ----------
-    name : str
-        What the message calls it.
-    points : array-like, shape (n, d)
+    name, points
 
     Returns
     -------
-    array, shape (n, d), float32 or float64
+    array, shape (n, d)
 
     Raises
     ------
     ValueError
-        For another shape.
     """
     found = array(name, points)
     if found.ndim != 2 or found.shape[0] == 0 or found.shape[1] == 0:
@@ -271,11 +239,7 @@ def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
 
     Parameters
     ----------
-    name : str
-        What the message calls it.
-    values : array-like, shape (n,) or (n, n_outputs)
-    n : int
-        Number of points.
+    name, values, n
 
     Returns
     -------
@@ -284,7 +248,6 @@ def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
     Raises
     ------
     ValueError
-        For another shape, NaN or infinity.
     """
     found = finite_array(name, values, length=n)
     if found.ndim > 2 or 0 in found.shape[1:]:
@@ -301,22 +264,16 @@ def returned(
 
     Parameters
     ----------
-    what : str
-        What the message calls it.
-    result : array-like
-    shape : tuple of int
-        Shape expected.
-    remedy : str
-        Last sentence of the message.
+    what, result, shape, remedy
+        `what` begins the message, `remedy` ends it.
 
     Returns
     -------
-    array of float64, of that shape
+    array of float64
 
     Raises
     ------
     ValueError
-        For another shape, NaN or infinity.
     """
     found = float_array(what, result)
     column = shape[:1] if shape[1:] == (1,) else (*shape, 1) if len(shape) == 1 else shape
@@ -335,9 +292,7 @@ def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
     Parameters
     ----------
-    name : str
-        What the message calls it.
-    values : array, shape (n, d)
+    name, values
 
     Returns
     -------
@@ -346,7 +301,6 @@ def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     Raises
     ------
     ValueError
-        If rounding would move points noticeably.
     """
     with np.errstate(over="ignore"):
         narrow = np.asarray(values, dtype=np.float32)
@@ -368,22 +322,15 @@ def site_ids(name: str, sites: Any, n_sites: int) -> npt.NDArray[np.int64]:
 
     Parameters
     ----------
-    name : str
-        What the message calls it.
-    sites : array-like of int, shape (m,)
-    n_sites : int
-        Number of sites.
+    name, sites, n_sites
 
     Returns
     -------
-    array of int64, shape (m,)
+    array of int64
 
     Raises
     ------
-    TypeError
-        If they are not integers.
-    ValueError
-        For another shape, or ids out of range.
+    TypeError, ValueError
     """
     found = array(name, sites)
     if found.size == 0:
@@ -404,9 +351,7 @@ def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:
 
     Parameters
     ----------
-    name : str
-        What the message calls it.
-    values : array-like
+    name, values
 
     Returns
     -------
@@ -415,7 +360,6 @@ def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:
     Raises
     ------
     ValueError
-        If they are not whole or not below 2^63.
     """
     found = array(name, values)
     if found.dtype.kind == "b" or np.any(found != np.floor(found)) or np.any(np.isinf(found)):
@@ -511,15 +455,12 @@ def memory(n_bytes: float, what: str, remedy: str) -> None:
 
     Parameters
     ----------
-    n_bytes : float
-        Bytes needed.
-    what, remedy : str
-        Beginning and last sentence of the message.
+    n_bytes, what, remedy
+        `what` begins the message, `remedy` ends it.
 
     Raises
     ------
     ResourceError
-        If fewer bytes are available.
     """
     free = available_memory()
     if n_bytes > free:
@@ -543,10 +484,8 @@ def extra(module: str, name: str) -> Any:
 
     Parameters
     ----------
-    module : str
-        Module to import.
-    name : str
-        Extra of percolaw that brings it.
+    module, name
+        Module to import, and the extra of percolaw that brings it.
 
     Returns
     -------
@@ -555,7 +494,6 @@ def extra(module: str, name: str) -> Any:
     Raises
     ------
     MissingExtraError
-        If it is not installed.
     """
     import importlib
 
