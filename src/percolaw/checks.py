@@ -17,16 +17,7 @@ from percolaw.errors import MissingExtraError, ResourceError
 
 
 def probability(name: str, value: float) -> float:
-    """Return `value` as a float in [0, 1] or raise ValueError.
-
-    Parameters
-    ----------
-    name, value : str, float
-
-    Returns
-    -------
-    float
-    """
+    """Return `value` as a float in [0, 1] or raise ValueError."""
     number = real(name, value)
     if not 0.0 <= number <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1]; got {value!r}. Pass a probability.")
@@ -39,19 +30,6 @@ def real(
     """Return `value` as a finite float inside [minimum, maximum] or raise.
 
     Text and complex numbers are none, though `float` takes the one and NumPy's cast the other.
-
-    Parameters
-    ----------
-    name, value, minimum, maximum
-        Name in the message, number, and allowed range with both ends.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
     """
     try:
         if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
@@ -76,19 +54,6 @@ def integer(
     """Return `value` as an int inside [minimum, maximum] or raise; 3.0 and 1e6 count as integers.
 
     Of 64 bits at most, which is what arrays hold.
-
-    Parameters
-    ----------
-    name, value, minimum, maximum
-        As in `real`; None sets no bound.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    TypeError, ValueError
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__}).")
@@ -105,13 +70,7 @@ def integer(
 
 
 def set_integer(instance: Any, name: str, *, minimum: int = 1, maximum: int | None = None) -> None:
-    """Check a field of a frozen dataclass to be an integer, and store it as one (2.0 becomes 2).
-
-    Parameters
-    ----------
-    instance, name, minimum, maximum
-        Dataclass, its field, and the range as in `integer`.
-    """
+    """Check a field of a frozen dataclass to be an integer, and store it as one (2.0 becomes 2)."""
     value = integer(name, getattr(instance, name), minimum=minimum, maximum=maximum)
     object.__setattr__(instance, name, value)
 
@@ -119,13 +78,7 @@ def set_integer(instance: Any, name: str, *, minimum: int = 1, maximum: int | No
 def set_real(
     instance: Any, name: str, *, minimum: float = -math.inf, maximum: float = math.inf
 ) -> None:
-    """Check a field of a frozen dataclass to be a finite number, and store it as a float.
-
-    Parameters
-    ----------
-    instance, name, minimum, maximum
-        Dataclass, its field, and the range as in `real`.
-    """
+    """Check a field of a frozen dataclass to be a finite number, and store it as a float."""
     value = real(name, getattr(instance, name), minimum=minimum, maximum=maximum)
     object.__setattr__(instance, name, value)
 
@@ -135,12 +88,7 @@ LARGEST_COORDINATION = 1 << 31
 
 
 def coordination_number(value: float) -> float:
-    """Return z as a float: an integer from 3 to 2^31, or infinity for the Poisson limit.
-
-    Raises
-    ------
-    ValueError
-    """
+    """Return z as a float: an integer from 3 to 2^31, or infinity for the Poisson limit."""
     number = value
     if isinstance(number, (float, np.floating)) and math.isinf(number) and number > 0:
         return math.inf
@@ -158,16 +106,7 @@ def coordination_number(value: float) -> float:
 
 
 def choice(name: str, value: str, allowed: Iterable[str]) -> str:
-    """Return `value` if it is one of `allowed`, else raise naming the nearest match.
-
-    Parameters
-    ----------
-    name, value, allowed
-
-    Raises
-    ------
-    ValueError
-    """
+    """Return `value` if it is one of `allowed`, else raise naming the nearest match."""
     options = list(allowed)
     if value in options:
         return value
@@ -179,21 +118,7 @@ def choice(name: str, value: str, allowed: Iterable[str]) -> str:
 def finite_array(
     name: str, values: Any, *, ndim: int | None = None, length: int | None = None
 ) -> npt.NDArray[np.float64]:
-    """Return `values` as float64 of the asked shape with no NaN or infinity, or raise.
-
-    Parameters
-    ----------
-    name, values, ndim, length
-        None allows any number of dimensions, or of rows.
-
-    Returns
-    -------
-    array of float64
-
-    Raises
-    ------
-    ValueError
-    """
+    """Return `values` as float64 of the asked shape with no NaN or infinity, or raise."""
     found = float_array(name, values)
     if ndim is not None and found.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimension(s); got shape {found.shape}.")
@@ -212,18 +137,6 @@ def point_array(name: str, points: Any) -> npt.NDArray[Any]:
     """Return points as float32 or float64 of shape (n, d), neither 0; what is float32 stays so.
 
     Whether they are finite is left to the caller.
-
-    Parameters
-    ----------
-    name, points
-
-    Returns
-    -------
-    array, shape (n, d)
-
-    Raises
-    ------
-    ValueError
     """
     found = array(name, points)
     if found.ndim != 2 or found.shape[0] == 0 or found.shape[1] == 0:
@@ -235,20 +148,7 @@ def point_array(name: str, points: Any) -> npt.NDArray[Any]:
 
 
 def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
-    """Return values of n points as finite float64, shape (n,) or (n, n_outputs), or raise.
-
-    Parameters
-    ----------
-    name, values, n
-
-    Returns
-    -------
-    array of float64
-
-    Raises
-    ------
-    ValueError
-    """
+    """Return values of n points as finite float64, shape (n,) or (n, n_outputs), or raise."""
     found = finite_array(name, values, length=n)
     if found.ndim > 2 or 0 in found.shape[1:]:
         raise ValueError(f"{name} must have shape (n,) or (n, n_outputs); got {found.shape}.")
@@ -261,19 +161,6 @@ def returned(
     """Return what a user's function gave as finite float64 of exactly `shape`, or raise.
 
     A column (n, 1) is taken where (n,) is expected, and the other way round; nothing is broadcast.
-
-    Parameters
-    ----------
-    what, result, shape, remedy
-        `what` begins the message, `remedy` ends it.
-
-    Returns
-    -------
-    array of float64
-
-    Raises
-    ------
-    ValueError
     """
     found = float_array(what, result)
     column = shape[:1] if shape[1:] == (1,) else (*shape, 1) if len(shape) == 1 else shape
@@ -289,18 +176,6 @@ def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return points as float32, or refuse where its rounding would move them noticeably.
 
     Noticeably: by more than 1% of the standard deviation of a column that varies.
-
-    Parameters
-    ----------
-    name, values
-
-    Returns
-    -------
-    array of float32
-
-    Raises
-    ------
-    ValueError
     """
     with np.errstate(over="ignore"):
         narrow = np.asarray(values, dtype=np.float32)
@@ -318,20 +193,7 @@ def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def site_ids(name: str, sites: Any, n_sites: int) -> npt.NDArray[np.int64]:
-    """Return `sites` as int64 ids inside [0, n_sites), or raise.
-
-    Parameters
-    ----------
-    name, sites, n_sites
-
-    Returns
-    -------
-    array of int64
-
-    Raises
-    ------
-    TypeError, ValueError
-    """
+    """Return `sites` as int64 ids inside [0, n_sites), or raise."""
     found = array(name, sites)
     if found.size == 0:
         return np.zeros(0, dtype=np.int64)
@@ -347,20 +209,7 @@ def site_ids(name: str, sites: Any, n_sites: int) -> npt.NDArray[np.int64]:
 
 
 def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:
-    """Return `values` as int64, or raise; 3.0 and 1e6 count as integers.
-
-    Parameters
-    ----------
-    name, values
-
-    Returns
-    -------
-    array of int64
-
-    Raises
-    ------
-    ValueError
-    """
+    """Return `values` as int64, or raise; 3.0 and 1e6 count as integers."""
     found = array(name, values)
     if found.dtype.kind == "b" or np.any(found != np.floor(found)) or np.any(np.isinf(found)):
         raise ValueError(
@@ -451,17 +300,7 @@ def _machine_memory() -> int:
 
 
 def memory(n_bytes: float, what: str, remedy: str) -> None:
-    """Refuse work that needs more memory than is available, before it starts.
-
-    Parameters
-    ----------
-    n_bytes, what, remedy
-        `what` begins the message, `remedy` ends it.
-
-    Raises
-    ------
-    ResourceError
-    """
+    """Refuse work that needs more memory than is available, before it starts."""
     free = available_memory()
     if n_bytes > free:
         raise ResourceError(
@@ -480,21 +319,7 @@ def human_bytes(n_bytes: float) -> str:
 
 
 def extra(module: str, name: str) -> Any:
-    """Import an optional module or say which extra brings it.
-
-    Parameters
-    ----------
-    module, name
-        Module to import, and the extra of percolaw that brings it.
-
-    Returns
-    -------
-    module
-
-    Raises
-    ------
-    MissingExtraError
-    """
+    """Import an optional module or say which extra brings it."""
     import importlib
 
     try:
