@@ -31,7 +31,23 @@ FAMILIES: dict[str, type[Any]] = {
 
 
 def family_from(name: str, parameters: Mapping[str, Any]) -> TeacherFamily:
-    """Return a family by its name and parameters, as they stand in a description."""
+    """Return a family by its name and parameters, as they stand in a description.
+
+    Parameters
+    ----------
+    name : str
+    parameters : mapping
+        Plain values of its fields.
+
+    Returns
+    -------
+    TeacherFamily
+
+    Raises
+    ------
+    ValueError
+        For a parameter that the family does not have.
+    """
     checks.choice("family", name, FAMILIES)
     known = {field.name for field in dataclasses.fields(FAMILIES[name])}
     unknown = sorted(set(parameters) - known)
@@ -53,6 +69,11 @@ def family_from(name: str, parameters: Mapping[str, Any]) -> TeacherFamily:
 
 def from_description(description: Mapping[str, Any]) -> Teacher:
     """Make a teacher again from its description (plain JSON values).
+
+    Raises
+    ------
+    ValueError
+        If the description lacks a part.
 
     Examples
     --------
