@@ -102,7 +102,8 @@ def forget() -> None:
 def closure(module: str) -> frozenset[str]:
     """Return the names of a module of the package and of all modules of it that it may import."""
     found: set[str] = set()
-    waiting = [module]
+    parts = module.split(".")
+    waiting = [".".join(parts[:k]) for k in range(2, len(parts) + 1)]
     while waiting:
         name = waiting.pop()
         if name not in found and _measures(name):
