@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from test_faults import workers_of
+from fault_toy import workers_of
 
 from percolaw.runs.store import read_record
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from test_faults import (
+from fault_toy import (
     clean,
     command,
     done,

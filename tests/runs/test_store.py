@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from test_faults import TESTS, FaultToy, begun, change, content, live, register, toy, undisturbed
+from fault_toy import TESTS, FaultToy, begun, change, content, live, register, toy, undisturbed
 
 import percolaw
 from percolaw.cli import main
@@ -41,7 +41,7 @@ def killed(tmp_path: Path) -> Path:
     """A run whose process was killed while all units were in the log beside the database."""
     out = tmp_path / "runs"
     code = (
-        f"import os, sys; sys.path.insert(0, {str(TESTS)!r}); import percolaw, test_faults as t\n"
+        f"import os, sys; sys.path.insert(0, {str(TESTS)!r}); import percolaw, fault_toy as t\n"
         "percolaw.run(t.FaultToy(), out=sys.argv[1], "
         "progress=lambda n, m: n < 7 or os.kill(os.getpid(), 9))"
     )
@@ -61,7 +61,7 @@ def test_log_of_a_killed_run_is_read_where_nobody_may_write(tmp_path, without):
     code = (
         "import os, sys\n"
         "from percolaw.runs.folders import export, status\n"
-        f"sys.path.insert(0, {str(TESTS)!r}); import test_faults as t; t.register()\n"
+        f"sys.path.insert(0, {str(TESTS)!r}); import fault_toy as t; t.register()\n"
         "from percolaw.cli.control import _known\n"
         "os.getuid() or os.setuid(65534); from pathlib import Path\n"
         "found = status(Path(sys.argv[1]), _known)\n"

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_faults import command, flags, kept, register, start, toy, until, workers_of
+from fault_toy import command, flags, kept, register, start, toy, until, workers_of
 
 from percolaw.runs.run import default_folder
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from _kills import age, complaints, damage, done, gone
 

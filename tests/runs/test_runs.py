@@ -429,7 +429,7 @@ def test_two_processes_may_share_a_folder(tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1]); import percolaw, toy_experiment as t\n"
         "percolaw.run(t.ToyExperiment(n_seeds=30), out=sys.argv[2])"
     )
-    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / "shared")]
+    command = [sys.executable, "-c", code, str(Path(__file__).parents[1]), str(tmp_path / "shared")]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
         _, errors = process.communicate(timeout=200)

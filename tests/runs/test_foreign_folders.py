@@ -9,7 +9,7 @@ import types
 from pathlib import Path
 
 import pytest
-from test_faults import FaultToy, change, content, register
+from fault_toy import FaultToy, change, content, register
 
 import percolaw
 from percolaw.cli import main

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_faults import (
+from fault_toy import (
     FaultToy,
     begun,
     change,
@@ -43,7 +43,7 @@ from percolaw.runs.folders import export, open_config, run_folders, status
 from percolaw.runs.run import default_folder
 from percolaw.runs.store import RunFolder, experiment_code, read_record
 
-OLD = Path(__file__).parent / "data" / "run-schema-1"
+OLD = Path(__file__).parents[1] / "data" / "run-schema-1"
 QUIET = ("--quiet", "--no-figures", "--workers", "1")
 
 
