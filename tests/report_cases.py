@@ -143,6 +143,24 @@ def claim(name="a claim", verdict="agrees", **more):
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
 
 
+KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
+
+
+KEPT += ("sampling", "dimension-table", "regimes", "learnability")
+
+
+KEPT += ("kernel-scaling", "kernel-tuning", "single-cluster", "teachers")
+
+
+KEPT += ("parameters-vs-dof",)
+
+
+KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning", "effective-dof")
+
+
+KEPT += ("layer-dimension", "dimension")
+
+
 #: Those of them that draw something else from their tables.
 DRAWN = ("dimension",)
 
@@ -290,14 +308,3 @@ HOSTILE = (
     "\ud800 lone",
     "]]>--><svg/onload=alert(1)>",
 )
-
-
-def places(value, path=()):
-    """Paths of everything inside a JSON value."""
-    yield path
-    if isinstance(value, dict):
-        for key in value:
-            yield from places(value[key], (*path, key))
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            yield from places(item, (*path, i))

@@ -1,6 +1,4 @@
-"""Kernel regression against scikit-learn, dense algebra and processes solved by hand; what the
-kernel-scaling and teacher experiments conclude from made-up rows.
-"""
+"""Kernel regression against scikit-learn, dense algebra and processes solved by hand."""
 
 import itertools
 import math
@@ -10,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from kernel_cases import by_hand, dense
 from scipy.integrate import quad
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process import kernels as sklearn_kernels
@@ -19,11 +18,7 @@ from statistical import assert_close, assert_far, mean_and_error
 from threadpoolctl import threadpool_limits
 
 from percolaw import checks
-from percolaw.datasets.sources import Cube, InfiniteCluster, Manifold
 from percolaw.errors import ResourceError
-from percolaw.experiments.kernels.kernel_curves import last_decade
-from percolaw.experiments.kernels.kernel_scaling import NETWORK, KernelScaling
-from percolaw.experiments.kernels.teachers import Teachers
 from percolaw.learners.kernel import KernelRegression, nested_curve
 from percolaw.numerics.covariance import (
     JITTERS,
@@ -33,7 +28,6 @@ from percolaw.numerics.covariance import (
     NeuralTangent,
 )
 from percolaw.targets.linear import LinearTeacher
-from percolaw.targets.matern import MaternTeacher
 
 KERNELS = [
     Matern(0.5),
@@ -44,6 +38,8 @@ KERNELS = [
     NeuralTangent(2),
     NeuralTangent(1, 1.0, 0.0),
 ]
+
+
 ids = pytest.mark.parametrize("kernel", KERNELS, ids=str)
 
 
@@ -56,22 +52,6 @@ def task(seed=0, n=120, d=3, m=40):
     x, q = normal(seed, n, d), normal(seed + 1000, m, d)
     y = np.stack([np.sin(2 * x[:, 0]), x.sum(axis=1), normal(seed + 2000, n)], axis=1)
     return x, y + 0.1 * normal(seed + 3000, n, 3), q
-
-
-def dense(kernel, x, ridge=0.0):
-    """kernel(x, x) + ridge with its exact diagonal."""
-    matrix = kernel(x, x)
-    matrix[np.diag_indices(x.shape[0])] = kernel.diagonal(x) + ridge
-    return matrix
-
-
-def by_hand(kernel, x, y, q, ridge=0.0):
-    """Prediction and posterior variance from plain linear algebra."""
-    matrix, cross = dense(kernel, x, ridge), kernel(q, x)
-    inverse = np.linalg.inv(matrix)
-    return cross @ np.linalg.solve(matrix, y), kernel.diagonal(q) - np.einsum(
-        "ij,jk,ik->i", cross, inverse, cross
-    )
 
 
 def in_scikit_learn(kernel, d):
@@ -92,10 +72,10 @@ class Linear:
         return np.einsum("ij,ij->i", x, x) / x.shape[1]
 
 
-# --- the fit, against scikit-learn and dense algebra
-
-
 STATIONARY = [Matern(0.5), Matern(1.5, 0.7), Matern(0.8, 0.6), Matern(2.5, 0.4), Gaussian(0.3)]
+
+
+# --- the fit, against scikit-learn and dense algebra
 
 
 @pytest.mark.parametrize("ridge", [0.0, 1e-3, 0.3])
@@ -594,329 +574,3 @@ def test_no_test_points_are_refused_or_empty():
         except ValueError:
             return
     assert curve.prediction.shape == (1, 0, 3)
-
-
-# --- kernel-scaling: what it plans and what it concludes
-
-
-def test_settings_and_cells():
-    e = KernelScaling()
-    settings = e.settings()
-    for one in settings:
-        if isinstance(one, InfiniteCluster):
-            assert one.dimension == 4.0
-        elif isinstance(one, Cube):
-            assert one.dimension == one.side_dim
-        else:
-            assert one == Manifold((("sphere", 2), ("cube", 1)))
-            assert one.dimension == 3.0
-    assert len(settings) == len(e.cluster_dims) + len(e.cube_dims) + 1
-    cells = e.cells()
-    assert len({tuple(sorted(c.items())) for c in cells}) == len(cells)
-    assert len(cells) == e.n_seeds * (len(settings) + len(e.teacher_settings))
-    sizes = e.sizes()
-    assert (sizes[0], sizes[-1]) == (e.smallest, e.largest)
-    assert np.all(np.diff(sizes) > 0)
-    for given, message in (
-        ({"teacher_settings": (Cube(44),)}, "unknown teacher_settings.*Did you mean 'cube 4'"),
-        ({"largest": 200}, "largest"),
-        ({"smoothness": (0.0,)}, "smoothness"),
-        ({"n_seeds": 0}, "n_seeds"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            KernelScaling(**given)
-
-
-def test_points_are_those_of_the_setting():
-    from percolaw.rng import Streams
-
-    e = KernelScaling(largest=300, n_test=100)
-    for source, width in ((Cube(3), 3), (InfiniteCluster(8), 8), (Manifold(), 4)):
-        train, test = e.points(source, Streams(1))
-        assert train.shape == (300, width)
-        assert test.shape == (100, width)
-        both = np.concatenate([train, test])
-        assert np.mean(np.sum(both**2, axis=1)) / width == pytest.approx(1.0, rel=1e-6)
-        assert not {r.tobytes() for r in train} & {r.tobytes() for r in test}
-
-
-def test_expected_losses_are_dense_posterior_variances():
-    from percolaw.rng import Streams
-
-    e = KernelScaling(
-        largest=300,
-        n_test=50,
-        n_sizes=4,
-        cube_dims=(2,),
-        cluster_dims=(),
-        teacher_settings=(Cube(2),),
-        smoothness=(0.5, 1.5),
-    )
-    cell = {"kind": "expected", "points": "cube 2", "seed": 1}
-    rows = e.measure(cell)
-    assert [r["nu"] for r in rows] == [0.5, 1.5]
-    train, test = e.points(Cube(2), Streams(1).child(*b"cube 2"))
-    for row in rows:
-        for n, loss in zip(e.sizes(), row["loss"], strict=True):
-            x = train[:n]
-            expected = by_hand(Matern(row["nu"]), x, np.zeros(n), test)[1].mean()
-            assert loss == pytest.approx(expected, rel=1e-6)
-
-
-def power_law(e, exponent, last=1e-6):
-    n = e.sizes().astype(float)
-    return (last * (n / n[-1]) ** -exponent).tolist()
-
-
-def made_rows(e, factor=1.0, ratio=1.0):
-    """Rows as `measure` returns them, every curve an exact power law times `factor` in exponent."""
-    rows = []
-    dimension = {one.word: one.dimension for one in e.settings()}
-    for cell in e.cells():
-        big_d = dimension[cell["points"]]
-        if cell["kind"] == "expected":
-            rows += [
-                {**cell, "nu": nu, "loss": power_law(e, factor * 2 * nu / big_d), "jitter": 0.0}
-                for nu in e.smoothness
-            ]
-            continue
-        orders = {name: teacher.approximation_order for name, teacher in e.teachers().items()}
-        for name, order in orders.items():
-            order = 10.0 if math.isinf(order) else min(order, big_d + 2.0)
-            loss = power_law(e, factor * order / big_d)
-            rows.append({**cell, "teacher": name, "student": NETWORK, "loss": loss})
-        for nu in e.smoothness:
-            loss = (ratio * np.array(power_law(e, factor * 2 * nu / big_d))).tolist()
-            name = MaternTeacher(nu).word
-            rows.append({**cell, "teacher": name, "student": f"{name} kernel", "loss": loss})
-    return rows
-
-
-EVERYTHING = KernelScaling(n_seeds=3, teacher_settings=(InfiniteCluster(16), Cube(4), Cube(2)))
-
-
-def test_exact_power_laws_agree():
-    found = EVERYTHING.conclude(made_rows(EVERYTHING))
-    names = [c.name for c in found.claims]
-    assert len(set(names)) == len(names)
-    n_network = 3 * (3 + 4)  # settings; ReLU and Matérn teachers
-    assert len(names) == len(EVERYTHING.settings()) * 4 + n_network + 3 * 4
-    assert {c.verdict for c in found.claims} == {"agrees"}
-    for claim in found.claims:
-        assert claim.measured == pytest.approx(claim.predicted, rel=1e-9)
-        assert claim.interval == pytest.approx((claim.measured,) * 2, rel=1e-6)
-    (exponents,) = (p for p in found.plots if p.id == "kernel-scaling-exponents")
-    laws = {one.name: one for one in exponents.series}
-    assert len(laws) == 2 * len(EVERYTHING.settings())
-    for one in laws.values():
-        if one.kind == "measured":
-            assert one.y == pytest.approx(laws[one.prediction].y)
-            assert laws[one.prediction].y == pytest.approx(np.array(one.x) * one.y[0])
-    # At the edge of the data a tangent kernel gives at most D + 2, here 4 of the teacher's 5.
-    capped = [c for c in found.claims if c.name.startswith("cube 2, Matérn 2.5, infinitely")]
-    assert [c.predicted for c in capped] == [4.0 / 2.0]
-    assert "exponent 4/D" in capped[0].name
-    assert not [c for c in found.claims if "linear" in c.name or "Fourier" in c.name]
-
-
-@pytest.mark.parametrize("factor", [0.85, 1.15])
-def test_wrong_exponents_disagree(factor):
-    found = EVERYTHING.conclude(made_rows(EVERYTHING, factor))
-    for claim in found.claims:
-        wrong = "exponent" in claim.name
-        assert claim.verdict == ("disagrees" if wrong else "agrees"), claim.name
-        if wrong:
-            assert claim.measured == pytest.approx(factor * claim.predicted, rel=1e-9)
-    close = EVERYTHING.conclude(made_rows(EVERYTHING, 1 + 0.08 * np.sign(factor - 1)))
-    assert {c.verdict for c in close.claims} == {"agrees"}, "the tolerance is 10%"
-
-
-@pytest.mark.parametrize(("ratio", "verdict"), [(1.03, "agrees"), (0.9, "disagrees")])
-def test_losses_on_drawn_teachers_are_held_against_the_variance(ratio, verdict):
-    claims = EVERYTHING.conclude(made_rows(EVERYTHING, ratio=ratio)).claims
-    drawn = [c for c in claims if "loss over posterior variance" in c.name]
-    assert len(drawn) == 12
-    assert {c.verdict for c in drawn} == {verdict}
-    assert [c.measured for c in drawn] == pytest.approx([ratio] * 12)
-
-
-def test_conclude_is_pure_and_does_not_depend_on_the_order_of_rows():
-    rows = made_rows(EVERYTHING)
-    first = EVERYTHING.conclude(rows)
-    assert EVERYTHING.conclude(rows).claims == first.claims
-    again = EVERYTHING.conclude(rows[::-1])
-    assert {c.name: c.verdict for c in again.claims} == {c.name: c.verdict for c in first.claims}
-
-
-def curve_rows(losses, **more):
-    return [{"loss": np.asarray(loss).tolist(), **more} for loss in losses]
-
-
-def fitted(e, losses, **more):
-    return last_decade(e.curve(curve_rows(losses, **more)))
-
-
-def test_window_is_the_last_decade():
-    e = KernelScaling()
-    n = e.sizes().astype(float)
-    low = n[n <= n[-1] / 10][-1]
-    # Another slope before the window does not count; the same before and after it does.
-    loss = np.where(n < low, low**-0.5 * (n / low) ** -2.0, n**-0.5)
-    found = fitted(e, [loss, 2 * loss, 3 * loss])
-    assert found.window == (low, n[-1])
-    assert found.exponent == pytest.approx(0.5, abs=1e-12)
-    one_more = n[np.flatnonzero(n == low)[0] + 1]
-    bent = np.where(n < one_more, one_more**-0.5 * (n / one_more) ** -2.0, n**-0.5)
-    assert fitted(e, [bent] * 3).exponent > 0.51
-
-
-def test_losses_below_the_floor_are_left_out():
-    e = KernelScaling(floor=1e-6)
-    n = e.sizes().astype(float)
-    for stop in range(12, n.size + 1):
-        loss = 1e-5 * (n / n[stop - 1]) ** -1.5
-        loss[stop:] = 1e-12  # rounding
-        found = fitted(e, [loss] * 3)
-        if n[stop - 1] < 10 * n[0]:
-            assert found is None
-            continue
-        low = n[n <= n[stop - 1] / 10][-1]
-        assert found.window == (low, n[stop - 1])
-        assert found.exponent == pytest.approx(1.5, abs=1e-10)
-        # A last size that is back above the floor does not bring the others back.
-        loss[-1] = 1.0 if stop < n.size - 1 else loss[-1]
-        assert fitted(e, [loss] * 3).window == found.window
-
-
-def test_jitter_raises_the_floor():
-    e = KernelScaling()
-    n = e.sizes().astype(float)
-    loss = 1e-6 * (n / n[-1]) ** -1.0
-    assert fitted(e, [loss] * 3, jitter=0.0).window[1] == n[-1]
-    rows = curve_rows([loss] * 3, jitter=0.0)
-    rows[1]["jitter"] = 3e-9  # 1000 of it is above the last losses
-    assert last_decade(e.curve(rows)).window[1] == n[loss > 3e-6][-1]
-
-
-@pytest.mark.parametrize("above", [0, 1, 2, 5])
-def test_less_than_a_decade_above_the_floor_is_inconclusive(above):
-    e = KernelScaling(n_seeds=3, teacher_settings=())
-    loss = np.full(e.sizes().size, 1e-15)
-    loss[:above] = 1e-3
-    rows = [row | {"loss": loss.tolist()} for row in made_rows(e)]
-    for claim in e.conclude(rows).claims:
-        assert claim.verdict == "inconclusive"
-        assert "1e-09" in claim.note
-
-
-def test_two_seeds_are_inconclusive():
-    e = KernelScaling(n_seeds=2)
-    found = e.conclude(made_rows(e))
-    assert {c.verdict for c in found.claims} == {"inconclusive"}
-
-
-def test_window_of_sizes_off_a_round_decade():
-    e = KernelScaling(largest=10_009, n_sizes=54)
-    assert 1001 in e.sizes()
-    assert fitted(e, [power_law(e, 1.0)] * 3).exponent == pytest.approx(1.0)
-
-
-def test_smoothness_of_many_digits():
-    e = KernelScaling(n_seeds=3, smoothness=(1 / 3, 0.5))
-    assert {c.verdict for c in e.conclude(made_rows(e)).claims} == {"agrees"}
-
-
-# --- teachers: budget and conclusion
-
-
-def brute_parameters(depth, width, dim):
-    """Weights and biases of dim -> width -> ... -> width -> 1."""
-    layers = [dim] + [width] * depth + [1]
-    return sum((layers[i] + 1) * layers[i + 1] for i in range(depth + 1))
-
-
-@pytest.mark.parametrize(("budget", "dim"), [(5000, 20), (40_000, 20), (900, 2), (1234, 7)])
-def test_budget_width_is_the_largest_within_the_budget(budget, dim):
-    e = Teachers(budget=budget, dim=dim, budget_depths=(1, 2, 3, 4, 8))
-    for depth in e.budget_depths:
-        width = 1
-        while brute_parameters(depth, width + 1, dim) <= budget:
-            width += 1
-        assert e.budget_width(depth) == width
-    with pytest.raises(ValueError, match="width within the budget"):
-        Teachers(budget=50, dim=dim)
-
-
-TEACHERS = Teachers(
-    n_seeds=3, depths=(1, 4), widths=(10, 100), budget=5000, budget_depths=(1, 2, 4, 8)
-)
-
-
-def teacher_rows(linear=1.0, rays=1.0, ratio=1.0, slope=0.4, formula=0.4):
-    rows = []
-    for cell in TEACHERS.cells():
-        row = {**cell, "score": 0.8, "standard_error": 0.01}
-        if cell["family"] == "linear":
-            row["score"] = linear
-        shape = re.match(r"ReLU (\d+) x (\d+)(, no biases)?", cell["family"])
-        if shape or cell["family"] == "Sharma-Kaplan":
-            depth, width = (int(shape[1]), int(shape[2])) if shape else (2, 600)
-            biased = bool(shape) and shape[3] is None
-            expected = 1.0 + 40.0 * depth**formula
-            pieces = 1.0 + ratio * (expected - 1.0)
-            if biased and width == TEACHERS.budget_width(depth):
-                pieces = 50.0 * depth**slope
-                expected = 50.0 * depth**formula
-            row |= {
-                "depth": depth,
-                "width": width,
-                "biased": biased,
-                "parameters": 5000,
-                "pieces": pieces,
-                "expected_pieces": expected,
-                "ray_pieces": 9.0 if biased else rays,
-            }
-        rows.append(row)
-    return rows
-
-
-def test_conclusion_about_teachers():
-    assert len({str(c) for c in TEACHERS.cells()}) == len(TEACHERS.cells())
-    found = TEACHERS.conclude(teacher_rows())
-    names = [c.name for c in found.claims]
-    assert len(set(names)) == len(names) == 4
-    assert {c.verdict for c in found.claims} == {"agrees"}
-    linear, rays, pieces, budget = found.claims
-    assert (linear.predicted, rays.predicted, pieces.predicted) == (1.0, 1.0, 1.0)
-    assert budget.predicted == pytest.approx(0.4)
-    assert budget.measured == pytest.approx(0.4)
-    table = {t["family"]: t for t in found.tables["teachers"]}
-    assert set(table) == set(TEACHERS.families())
-    assert table["linear"]["passed"] == 0.0, "a linear teacher is above the threshold"
-    assert table["ReLU 4 x 10"]["passed"] == 1.0
-    widths = {d: TEACHERS.budget_width(d) for d in (1, 2, 4, 8)}
-    shown = set(found.tables["shown"])
-    assert {name for name in shown if name.startswith("ReLU")} == {
-        f"ReLU {d} x {w}{end}" for d, w in widths.items() for end in ("", ", no biases")
-    }
-    plots = {p.id: p for p in found.plots}
-    for one in plots["teachers-budget"].series:
-        assert one.x == (1.0, 2.0, 4.0, 8.0)
-    assert [one.name for one in plots["teachers-score"].series] == ["depth 1", "depth 4"]
-
-
-@pytest.mark.parametrize(
-    ("change", "index", "measured"),
-    [
-        ({"linear": 0.99}, 0, 0.99),
-        ({"rays": 2.0}, 1, 2.0),
-        ({"ratio": 1.5}, 2, None),
-        ({"slope": 0.8}, 3, 0.8),
-        ({"formula": 0.1}, 3, 0.4),
-    ],
-)
-def test_other_teachers_disagree(change, index, measured):
-    claim = TEACHERS.conclude(teacher_rows(**change)).claims[index]
-    assert claim.verdict == "disagrees"
-    if measured is not None:
-        assert claim.measured == pytest.approx(measured)

@@ -8,29 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_cases import HOSTILE, KEPT, PLOTTED, claim, png, record, write_run
+from report_cases import HOSTILE, PLOTTED, claim, png, record, write_run
 
 from percolaw.report.html import write_report
 
 CHROMIUM = "/usr/bin/chromium"
-
-
-KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
-
-
-KEPT += ("sampling", "dimension-table", "regimes", "learnability")
-
-
-KEPT += ("kernel-scaling", "kernel-tuning", "single-cluster", "teachers")
-
-
-KEPT += ("parameters-vs-dof",)
-
-
-KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning", "effective-dof")
-
-
-KEPT += ("layer-dimension", "dimension")
 
 
 @pytest.fixture(scope="module")

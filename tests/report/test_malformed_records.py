@@ -6,34 +6,27 @@ import math
 import random
 import time
 
-from report_cases import KEPT, PLOTTED, check_page, places, record, write_run
+from report_cases import PLOTTED, check_page, record, write_run
 
 from percolaw.errors import PercolawError
 from percolaw.report.html import build
-
-KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
-
-
-KEPT += ("sampling", "dimension-table", "regimes", "learnability")
-
-
-KEPT += ("kernel-scaling", "kernel-tuning", "single-cluster", "teachers")
-
-
-KEPT += ("parameters-vs-dof",)
-
-
-KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning", "effective-dof")
-
-
-KEPT += ("layer-dimension", "dimension")
-
 
 NASTY = (
     *(None, True, False, 0, -1, 1, 3, 0.0, -0.0, 1e308, -1e308, 5e-324, math.inf, -math.inf),
     *(math.nan, 10**30, 10**400, -(10**400), "", "x", "1", "done", "agrees", "</script>", "\ud800"),
     *("\x00", "a" * 300, [], {}, [[]], [None], [1, 2], [2, 1], [0, 0], {"": None}, {"a": {}}),
 )
+
+
+def places(value, path=()):
+    """Paths of everything inside a JSON value."""
+    yield path
+    if isinstance(value, dict):
+        for key in value:
+            yield from places(value[key], (*path, key))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from places(item, (*path, i))
 
 
 def mutated(rng, value, every):
