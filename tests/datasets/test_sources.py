@@ -16,6 +16,7 @@ from percolaw.datasets.sources import (
     parse_source,
 )
 from percolaw.rng import Streams
+from percolaw.scaling import fit
 from percolaw.targets.combined import ProductTeacher, SumTeacher
 from percolaw.targets.families import parse_target, standardized_values
 from percolaw.targets.fourier import FourierTeacher
@@ -278,3 +279,38 @@ def test_the_order_that_is_stated_is_measured(target):
 @pytest.mark.parametrize(("smoothness", "claimed"), [(0.5, 3.0), (1.5, 1.0), (1.5, 9.0)])
 def test_a_wrong_order_is_found_out(smoothness, claimed):
     assert not agrees(Wrong(smoothness, claimed=claimed))
+
+
+def correlation_slope(x, low, high):
+    """Slope of log of the pairs nearer than r, between two radii."""
+    from scipy.spatial import cKDTree
+
+    r = np.geomspace(low, high, 8)
+    tree = cKDTree(x)
+    pairs = tree.count_neighbors(tree, r) - x.shape[0]
+    return fit.log_slopes(r, [pairs])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "d", "low", "high"),
+    [
+        ("lattice d = 2, 1.3 p_c", 2, 1.8, 2.05),
+        ("lattice d = 2, p_c", 2, 1.65, 2.0),
+        ("lattice d = 3, p_c", 3, 2.1, 2.75),
+        ("lattice d = 3, 1.3 p_c", 3, 2.75, 3.1),
+    ],
+)
+def test_points_of_lattices(name, d, low, high):
+    x = parse_source(name).inputs(3000, Streams(1))
+    assert x.shape == (3000, d)
+    assert x.dtype == np.float64
+    assert np.unique(x, axis=0).shape[0] == 3000, "sites are drawn without replacement"
+    np.testing.assert_allclose(x.mean(axis=0), 0.0, atol=1e-12)
+    assert np.mean(x**2) == pytest.approx(1.0)
+    # One scale for all axes: differences are whole numbers of it.
+    step = np.concatenate([np.diff(np.unique(np.round(c, 9))) for c in x.T])
+    scale = step.min()
+    np.testing.assert_allclose(step / scale, np.rint(step / scale), atol=1e-3)
+    assert low < correlation_slope(x, 0.15, 0.6) < high
+    np.testing.assert_array_equal(parse_source(name).inputs(3000, Streams(1)), x)
+    assert np.any(parse_source(name).inputs(3000, Streams(2)) != x)

@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+from conclusions import claim_with
 from threadpoolctl import threadpool_limits
 from toy_experiment import shared_root, smoke_run
 
@@ -46,12 +47,6 @@ def legacy_state():
 
 def verdicts(experiment, rows) -> list[str]:
     return [claim.verdict for claim in experiment.conclude(rows).claims]
-
-
-def claim_with(conclusion, text):
-    """The one claim whose name contains a text."""
-    (claim,) = [c for c in conclusion.claims if text in c.name]
-    return claim
 
 
 # --- the protocol --------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from percolaw.laws.allocation import (
     numerical_allocation,
     optimal_allocation,
     power_law_allocation,
+    shared_curve_allocation,
+    weighted_allocation,
 )
 from percolaw.laws.scaling_laws import (
     allocation_shape,
@@ -365,3 +367,151 @@ def test_losses_of_many_budgets_are_those_of_one_by_one():
     assert found[-1] == pytest.approx(0.1 * (weight @ count))
     with pytest.raises(ValueError, match="totals must be >= 0; got -1"):
         shared_curve_losses([1.0, -1.0], weight, n, curve)
+
+
+def power_loss(n, weight, gamma, count=1.0):
+    return float(np.sum(count * weight * np.maximum(n, 1.0) ** -gamma))
+
+
+@pytest.mark.parametrize("gamma", [0.3, 0.5, 1.0, 2.5])
+@pytest.mark.parametrize("total", [1.0, 1.7, 4.0, 30.0, 1000.0])
+def test_weighted_allocation_is_the_optimum(total, gamma):
+    """Over every set of served clusters; no split at random, near it or far from it, is better."""
+    rng = np.random.default_rng(int(10 * total))
+    weight = rng.pareto(1.0, 8) + 0.05
+    n = weighted_allocation(total, weight, gamma)
+    assert n.sum() == pytest.approx(total, rel=1e-12)
+    assert n.min() >= 0.0
+    best = power_loss(n, weight, gamma)
+    least = math.inf
+    for served in itertools.product([False, True], repeat=weight.size):
+        if any(served):
+            share = np.where(served, weight ** (1.0 / (1.0 + gamma)), 0.0)
+            least = min(least, power_loss(total * share / share.sum(), weight, gamma))
+    assert best == pytest.approx(least, rel=1e-12)
+    splits = [rng.dirichlet(np.full(weight.size, 10.0**a), 300) for a in (-1.5, -0.5, 0.0, 1.0)]
+    near = np.abs(n / total * np.exp(0.1 * rng.standard_normal((300, weight.size))))
+    splits.append(near / near.sum(axis=1, keepdims=True))
+    for split in np.concatenate(splits):
+        assert power_loss(total * split, weight, gamma) >= best * (1 - 1e-12)
+    if total >= 4.0:  # control: an even split can be told from it
+        assert power_loss(np.full(8, total / 8), weight, gamma) > best * 1.001
+
+
+def test_weighted_allocation_against_a_minimiser():
+    from scipy.optimize import minimize
+
+    weight, gamma, total = np.array([0.5, 0.3, 0.15, 0.05]), 0.5, 60.0
+    n = weighted_allocation(total, weight, gamma)
+    assert n.min() > 1.0, "all are served: the problem is smooth"
+    found = minimize(
+        lambda x: float(weight @ x**-gamma),
+        np.full(4, total / 4),
+        jac=lambda x: -gamma * weight * x ** (-gamma - 1),
+        bounds=[(1.0, total)] * 4,
+        constraints={"type": "eq", "fun": lambda x: x.sum() - total},
+        method="SLSQP",
+        options={"ftol": 1e-14, "maxiter": 300},
+    )
+    np.testing.assert_allclose(n, found.x, rtol=1e-4)
+    # In any order of the weights.
+    order = [2, 0, 3, 1]
+    np.testing.assert_allclose(weighted_allocation(total, weight[order], gamma), n[order])
+
+
+def test_weighted_allocation_counts_clusters():
+    rng = np.random.default_rng(3)
+    weight, count = np.sort(rng.uniform(0.2, 1.0, 6))[::-1], np.array([1, 4, 2, 7, 1, 3])
+    for total in (200.0, 5000.0):
+        n = weighted_allocation(total, weight, 0.5, count)
+        assert np.all(n > 1), "every bin is served"
+        assert n @ count == pytest.approx(total, rel=1e-12)
+        each = weighted_allocation(total, np.repeat(weight, count), 0.5)
+        np.testing.assert_allclose(np.repeat(n, count), each, rtol=1e-12)
+        np.testing.assert_allclose(weighted_allocation(total, weight, 0.5, np.ones(6)).sum(), total)
+    # With a budget for a part of a bin the repeated clusters can only do better.
+    for total in (3.0, 8.0, 15.0):
+        n = weighted_allocation(total, weight, 0.5, count)
+        each = weighted_allocation(total, np.repeat(weight, count), 0.5)
+        assert power_loss(each, np.repeat(weight, count), 0.5) <= power_loss(
+            n, weight, 0.5, count
+        ) * (1 + 1e-12)
+
+
+def test_weighted_allocation_of_little_and_nothing():
+    weight = [0.2, 0.7, 0.1]
+    assert weighted_allocation(0.0, weight, 0.5).tolist() == [0.0] * 3
+    assert weighted_allocation(0.9, weight, 0.5).tolist() == [0.0] * 3
+    assert weighted_allocation(1.5, weight, 0.5).tolist() == [0.0, 1.5, 0.0]
+    found = weighted_allocation(1e6, [1.0, 0.0, 2.0], 0.5)
+    assert found[1] == 0.0
+    assert found.sum() == pytest.approx(1e6)
+    # Against the published rule for weights k^-2: the same shape up to the break.
+    rule = optimal_allocation(1e4, 1000, 1.0, 0.5, 2.25)
+    exact = weighted_allocation(1e4, zipf_weights(1.0, 1000), 0.5)
+    both = (rule > 0) & (exact > 0)
+    assert both.sum() > 100
+    ratio = (exact / exact.sum())[both] / (rule / rule.sum())[both]
+    assert np.ptp(np.log(ratio[:100])) < 1e-9
+    for bad, message in (
+        ((-1.0, weight, 0.5), "total must be finite and in"),
+        ((1.0, weight, 0.0), "cluster_exponent must be finite and in"),
+        ((1.0, [0.0, 0.0], 0.5), "at least one positive number"),
+        ((1.0, [1.0, -1.0], 0.5), "none below 0"),
+        ((1.0, [], 0.5), "at least one positive number"),
+        ((1.0, weight, 0.5, [1, 0.5, 1]), r"count must be at least 1 everywhere; got 0\.5"),
+        ((1.0, weight, 0.5, [1, 1]), "count must have 3 rows"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            weighted_allocation(*bad)
+
+
+def measured_curve(rng, n_sizes=25):
+    """A learning curve with scatter and a hump at the start, as 1-NN has."""
+    size = np.concatenate([[0.0], np.unique(np.rint(np.geomspace(1, 500, n_sizes)))])
+    loss = 1.5 * np.maximum(size, 0.8) ** -0.45 * np.exp(0.1 * rng.standard_normal(size.size))
+    loss[0] = 1.0
+    return size, loss
+
+
+@pytest.mark.parametrize("total", [0.0, 0.5, 3.0, 40.0, 700.0, 1e5])
+def test_shared_curve_allocation_is_the_numerical_one(total):
+    rng = np.random.default_rng(4)
+    size, loss = measured_curve(rng)
+    weight = rng.pareto(1.0, 12) + 0.01
+    found = shared_curve_allocation(total, weight, size, loss)
+    other = numerical_allocation(total, weight, size, np.tile(loss, (12, 1)))
+    np.testing.assert_allclose(found.degrees_of_freedom, other.degrees_of_freedom, atol=1e-9)
+    assert found.loss == pytest.approx(other.loss, rel=1e-12)
+    most = 12 * size[np.argmin(loss)]
+    assert found.degrees_of_freedom.sum() == pytest.approx(min(total, most))
+
+
+@pytest.mark.parametrize("total", [2.0, 60.0, 900.0])
+def test_shared_curve_allocation_counts_clusters(total):
+    rng = np.random.default_rng(5)
+    size, loss = measured_curve(rng)
+    weight, count = rng.pareto(1.0, 6) + 0.01, np.array([3, 1, 8, 2, 1, 5])
+    found = shared_curve_allocation(total, weight, size, loss, count)
+    each = np.repeat(weight, count)
+    other = numerical_allocation(total, each, size, np.tile(loss, (each.size, 1)))
+    assert found.loss == pytest.approx(other.loss, rel=1e-12)
+    # Of equal clusters one can have more than the other; their mean is the same.
+    mean = np.add.reduceat(other.degrees_of_freedom, np.cumsum(count) - count) / count
+    np.testing.assert_allclose(found.degrees_of_freedom, mean, atol=1e-9)
+    assert found.degrees_of_freedom @ count == pytest.approx(total)
+    wrong = shared_curve_allocation(total, weight, size, loss)
+    assert wrong.loss < found.loss, "control: fewer clusters have less loss"
+
+
+def test_wrong_shared_curves_are_refused():
+    for bad, message in (
+        ((1.0, [1.0], [1, 2], [1.0, 0.5]), "rise strictly from 0"),
+        ((1.0, [1.0], [0, 2, 2], [1.0, 0.5, 0.4]), "rise strictly from 0"),
+        ((1.0, [1.0], [0, 1], [1.0, 0.5, 0.4]), "size must have 3 rows"),
+        ((1.0, [-1.0], [0, 1], [1.0, 0.5]), "weight must hold"),
+        ((-1.0, [1.0], [0, 1], [1.0, 0.5]), "total must be finite"),
+        ((1.0, [1.0], [0, 1], [1.0, 0.5], [0]), "count must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            shared_curve_allocation(*bad)

@@ -8,6 +8,7 @@ from statistical import assert_close, assert_far, mean_and_error
 
 from percolaw.laws.scaling_laws import data_scaling_loss
 from percolaw.laws.single_cluster import nearest_neighbor_loss, single_cluster_loss
+from percolaw.scaling import fit
 from percolaw.scaling.fit import (
     aggregate,
     fit_power_law,
@@ -404,3 +405,18 @@ def test_negative_sizes_are_refused():
         pytest.raises(ValueError, match="size"),
     ):
         fit_scale_factor([-1.0, 10.0, 100.0], [1.0, 0.5, 0.1])
+
+
+def test_log_slopes_are_least_squares():
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(1, 1000, 9))
+    curves = x**-0.7 * np.exp(rng.standard_normal((4, 9)))
+    slopes = fit.log_slopes(x, curves)
+    for slope, curve in zip(slopes, curves, strict=True):
+        assert slope == pytest.approx(np.polyfit(np.log(x), np.log(curve), 1)[0], rel=1e-10)
+    np.testing.assert_allclose(fit.log_slopes(x, 3.0 * x**1.3), [1.3])
+    np.testing.assert_allclose(fit.log_slopes(x[:3], curves[:, :3]).shape, (4,))
+    for n in (0, 1, 2):
+        found = fit.log_slopes(x[:n], curves[:, :n])
+        assert found.shape == (4,)
+        assert np.isnan(found).all()

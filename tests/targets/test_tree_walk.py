@@ -5,11 +5,13 @@ import math
 import networkx as nx
 import numpy as np
 import pytest
+from small_graphs import distances
 from statistical import assert_close, assert_far, mean_and_error
 
 from percolaw.clusters.conditioned import conditioned_clusters
+from percolaw.graph import Graph
 from percolaw.rng import Streams
-from percolaw.targets.tree_walk import TreeWalk
+from percolaw.targets.tree_walk import TreeWalk, expected_variance
 from percolaw.tree import Tree
 
 PARENTS = {
@@ -230,3 +232,19 @@ def test_wrong_input_messages():
         TreeWalk().sample(tree, rng="seed")
     with pytest.raises(ValueError, match=r"seed must .* got -1"):
         TreeWalk().sample(tree, rng=-1)
+
+
+@pytest.mark.parametrize("z", [3, 20])
+def test_expected_variance_is_half_the_mean_distance(z):
+    tree = conditioned_clusters([1, 2, 30, 150], z, rng=3)
+    between = distances(Graph.from_tree(tree))
+    found = expected_variance(tree)
+    for k in range(4):
+        own = slice(tree.start[k], tree.start[k + 1])
+        assert found[k] == pytest.approx(0.5 * between[own, own].mean())
+    # What it is for: the variance of a walk's values.
+    large = conditioned_clusters(np.full(300, 60), z, rng=4)
+    variance = TreeWalk().sample(large, 1).variance
+    ratio, error = mean_and_error(variance / expected_variance(large))
+    assert_close(ratio, 1.0, error)
+    assert_far(ratio, 1.5, error)

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from conclusions import claim_with
 from kernel_cases import by_hand
 
-from percolaw.datasets.sources import Cube, InfiniteCluster, Manifold
+from percolaw.datasets.sources import Cube, InfiniteCluster, LatticeCluster, Manifold, parse_source
 from percolaw.experiments.kernels.kernel_curves import last_decade
 from percolaw.experiments.kernels.kernel_scaling import NETWORK, KernelScaling
 from percolaw.numerics.covariance import (
@@ -240,3 +241,26 @@ def test_window_of_sizes_off_a_round_decade():
 def test_smoothness_of_many_digits():
     e = KernelScaling(n_seeds=3, smoothness=(1 / 3, 0.5))
     assert {c.verdict for c in e.conclude(made_rows(e)).claims} == {"agrees"}
+
+
+def test_kernel_scaling_takes_lattices():
+    name = "lattice d = 2, p_c"
+    e = KernelScaling(
+        n_seeds=3,
+        smallest=20,
+        largest=300,
+        n_test=100,
+        smoothness=(0.5,),
+        cluster_dims=(),
+        cube_dims=(),
+        lattices=(LatticeCluster(2), LatticeCluster(2, 1.3)),
+    )
+    assert e.teacher_settings == ()
+    assert e.settings() == e.lattices
+    rows = [row for cell in e.cells() if cell["seed"] == 0 for row in e.measure(cell)]
+    assert [r["points"] for r in rows] == [name, "lattice d = 2, 1.3 p_c"]
+    for row in rows:
+        assert np.all(np.diff(row["loss"]) < 0)
+    rows = [{**row, "seed": seed} for row in rows for seed in range(3)]
+    found = e.conclude(rows)
+    assert claim_with(found, name).predicted == pytest.approx(1 / parse_source(name).dimension)

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from conclusions import claim_with
 
 pytest.importorskip("torch")
 
@@ -86,12 +87,6 @@ def fit_of(series):
     """Exponent and window of the fit kept with a curve; None without one."""
     found = [(s.measured, s.window) for s in series.stored if s.window is not None]
     return found[0] if found else None
-
-
-def claim_with(conclusion, text):
-    """The one claim whose name contains a text."""
-    (claim,) = [c for c in conclusion.claims if text in c.name]
-    return claim
 
 
 def trained_row(seed, loss, **more):
