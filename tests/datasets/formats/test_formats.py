@@ -1,4 +1,4 @@
-"""Dataset files: round trips, damage, interruption, streaming, files of others."""
+"""Dataset files: round trips, what is refused before work, damage, interrupted saves."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from format_cases import assert_equal, contents, outcome
 from scipy import sparse
 
 import percolaw.embedding.skeleton as skeleton
@@ -22,45 +23,20 @@ from percolaw.datasets.formats import (
     SUFFIXES,
     DatasetError,
     arrays,
-    description,
     load,
     save,
     stream_cluster,
-    target,
 )
-from percolaw.datasets.formats import zarr as zarr_format
-from percolaw.datasets.make import make_cluster, make_distribution
+from percolaw.datasets.make import make_cluster
 from percolaw.errors import MissingExtraError, ResourceError
 
 pytest.importorskip("zarr")
+
+
 pytest.importorskip("pyarrow")
 
+
 formats_all = pytest.mark.parametrize("suffix", SUFFIXES)
-
-
-@pytest.fixture(scope="module")
-def data():
-    return make_distribution(150, 5, 3, ensemble="yule")
-
-
-def contents(folder):
-    """Every file below a folder with its bytes."""
-    return {
-        str(p.relative_to(folder)): p.read_bytes()
-        for p in sorted(Path(folder).rglob("*"))
-        if p.is_file()
-    }
-
-
-def assert_equal(got, data):
-    np.testing.assert_array_equal(np.asarray(got.X), data.X)
-    assert got.X.dtype == np.float32
-    for name in ("y", "cluster", "cluster_size"):
-        ours, theirs = getattr(got, name), getattr(data, name)
-        np.testing.assert_array_equal(ours, theirs)
-        assert ours.dtype == theirs.dtype
-    assert got.truth == data.truth
-    assert got.provenance == data.provenance
 
 
 # ---- round trips
@@ -248,28 +224,11 @@ def test_missing_libraries_are_named(tmp_path, data, suffix, module, monkeypatch
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
-# ---- damaged files
-
-
-def outcome(path, data):
-    """'error', 'equal' or 'other'; anything but a DatasetError is not caught here."""
-    try:
-        got = load(path)
-    except DatasetError:
-        return "error"
-    try:
-        np.asarray(got.X)
-    except ValueError:  # a chunk of Zarr is checked when it is read
-        return "error"
-    try:
-        assert_equal(got, data)
-    except AssertionError:
-        return "other"
-    return "equal"
-
-
 def files_of(path):
     return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
+# ---- damaged files
 
 
 @formats_all
@@ -572,9 +531,6 @@ def test_a_plain_parquet_table_is_explained(tmp_path):
         load(tmp_path / "a.parquet")
 
 
-# ---- interrupted saves
-
-
 class Exploding:
     """An X that fails when it is read, the way Ctrl-C or a lost disk would."""
 
@@ -591,6 +547,9 @@ class Exploding:
 
     def __array__(self, *args, **kwargs):
         raise self.error
+
+
+# ---- interrupted saves
 
 
 @formats_all
@@ -652,273 +611,3 @@ def test_killed_saves_leave_nothing_that_looks_finished(tmp_path, when, suffix):
     save(data, path)
     assert_equal(load(path), data)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
-
-
-# ---- streaming
-
-STREAM = {"n_samples": 300, "dim": 11, "rng": 4, "memory": 300 * 4 * 4}  # blocks of 4, 4, 3 columns
-
-
-@pytest.fixture
-def made(monkeypatch):
-    """First columns of the blocks that were made."""
-    first = []
-    original = skeleton.embed_sampled
-
-    def counted(*args, **kwargs):
-        first.append(kwargs["first_column"])
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(skeleton, "embed_sampled", counted)
-    monkeypatch.setattr(arrays, "CHUNK_ROWS", 128)
-    return first
-
-
-@pytest.mark.parametrize("size", [np.inf, 10**9, 40])
-@pytest.mark.parametrize("memory", [1, 300 * 4 * 4, 10**9])
-def test_stream_equals_make_cluster(tmp_path, made, size, memory):
-    told = []
-    options = {**STREAM, "memory": memory, "size": size}
-    path = stream_cluster(tmp_path / "s.zarr", **options, progress=lambda *a: told.append(a))
-    got, wanted = load(path), make_cluster(300, 11, 4, size=size)
-    np.testing.assert_array_equal(got.X[:], wanted.X)
-    np.testing.assert_allclose(got.y, wanted.y, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(got.cluster, wanted.cluster)
-    np.testing.assert_array_equal(got.cluster_size, wanted.cluster_size)
-    assert got.truth == wanted.truth
-    assert {k: v for k, v in got.provenance.items() if k in wanted.provenance} == wanted.provenance
-    blocks = {1: 11, 4800: 3, 10**9: 1}[memory]
-    assert told == [(i, blocks) for i in range(blocks + 1)]
-    assert len(made) == blocks
-    assert [p.name for p in tmp_path.iterdir()] == ["s.zarr"]
-    assert got.X.chunks == (128, -(-11 // blocks))
-
-
-class Stop(Exception):
-    pass
-
-
-def stop_after(blocks):
-    def progress(done, total):
-        if done == blocks:
-            raise Stop
-
-    return progress
-
-
-@pytest.mark.parametrize("after", [0, 1, 2, 3])
-def test_stream_continues_with_equal_bytes(tmp_path, made, after):
-    whole = contents(stream_cluster(tmp_path / "whole.zarr", **STREAM))
-    path = tmp_path / "s.zarr"
-    made.clear()
-    with pytest.raises(Stop):
-        stream_cluster(path, **STREAM, progress=stop_after(after))
-    assert made == [0, 4, 8][:after]
-    assert not path.exists()
-    with pytest.raises(DatasetError, match="unfinished"):
-        load(path)
-    made.clear()
-    stream_cluster(path, **STREAM)
-    assert made == [0, 4, 8][after:]
-    assert contents(path) == whole
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.zarr", "whole.zarr"]
-
-
-def test_stream_interrupted_after_every_block(tmp_path, made):
-    whole = contents(stream_cluster(tmp_path / "whole.zarr", **STREAM))
-    made.clear()
-    for after in (1, 2, 3):
-        with pytest.raises(Stop):
-            stream_cluster(tmp_path / "s.zarr", **STREAM, progress=stop_after(after))
-    stream_cluster(tmp_path / "s.zarr", **STREAM)
-    assert made == [0, 4, 8]
-    assert contents(tmp_path / "s.zarr") == whole
-
-
-def interrupted_at(monkeypatch, module, name, call):
-    """Make a function of the module fail at its n-th call, once."""
-    original, calls = getattr(module, name), []
-
-    def failing(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == call:
-            raise Stop
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(module, name, failing)
-
-
-def assert_stream_recovers(tmp_path, monkeypatch, module, name, call):
-    whole = contents(stream_cluster(tmp_path / "whole.zarr", **STREAM))
-    path = tmp_path / "s.zarr"
-    with monkeypatch.context() as broken:
-        interrupted_at(broken, module, name, call)
-        with pytest.raises(Stop):
-            stream_cluster(path, **STREAM)
-    assert not path.exists()
-    stream_cluster(path, **STREAM)
-    assert contents(path) == whole
-
-
-def test_stream_interrupted_before_its_first_record(tmp_path, made, monkeypatch):
-    assert_stream_recovers(tmp_path, monkeypatch, description, "write_json", 1)
-
-
-def test_stream_interrupted_between_its_records(tmp_path, made, monkeypatch):
-    assert_stream_recovers(tmp_path, monkeypatch, description, "write_json", 2)
-
-
-@pytest.mark.parametrize("call", [2, 3])
-def test_stream_interrupted_at_its_end(tmp_path, made, monkeypatch, call):
-    assert_stream_recovers(tmp_path, monkeypatch, zarr_format, "write_side", call)
-
-
-def test_stream_interrupted_before_the_rename(tmp_path, made, monkeypatch):
-    assert_stream_recovers(tmp_path, monkeypatch, target, "_swap", 1)
-
-
-def test_stream_interrupted_between_its_removals(tmp_path, made, monkeypatch):
-    original = Path.unlink
-
-    def failing(self, *args, **kwargs):
-        if self.name == "progress.json":
-            raise Stop
-        original(self, *args, **kwargs)
-
-    with monkeypatch.context() as broken:
-        broken.setattr(Path, "unlink", failing)
-        with pytest.raises(Stop):
-            stream_cluster(tmp_path / "s.zarr", **STREAM)
-    stream_cluster(tmp_path / "s.zarr", **STREAM)
-    assert_equal(load(tmp_path / "s.zarr"), load(stream_cluster(tmp_path / "w.zarr", **STREAM)))
-
-
-@pytest.mark.parametrize(
-    "change", [{"rng": 5}, {"dim": 12}, {"n_samples": 299}, {"size": 10**6}, {"memory": 300 * 20}]
-)
-def test_another_request_starts_anew(tmp_path, made, change):
-    with pytest.raises(Stop):
-        stream_cluster(tmp_path / "s.zarr", **STREAM, progress=stop_after(2))
-    made.clear()
-    asked = {**STREAM, **change}
-    stream_cluster(tmp_path / "s.zarr", **asked)
-    assert made[0] == 0
-    other = stream_cluster(tmp_path / "other.zarr", **asked)
-    assert contents(tmp_path / "s.zarr") == contents(other)
-
-
-def test_streams_do_not_overwrite_unasked(tmp_path, made):
-    path = stream_cluster(tmp_path / "s.zarr", **STREAM)
-    before = contents(path)
-    with pytest.raises(FileExistsError, match="overwrite"):
-        stream_cluster(path, **STREAM)
-    assert contents(path) == before
-    stream_cluster(path, **{**STREAM, "rng": 9}, overwrite=True)
-    assert contents(path) != before
-
-
-# ---- files of other generators
-
-
-def test_file_with_points_and_labels_only(tmp_path):
-    x, y = np.random.default_rng(0).random((20, 3)), np.arange(20.0)
-    np.savez(tmp_path / "a.npz", X=x, y=y[:, None])
-    got = load(tmp_path / "a.npz")
-    np.testing.assert_array_equal(got.X, x.astype(np.float32))
-    assert got.X.dtype == np.float32
-    np.testing.assert_array_equal(got.y, y)
-    assert got.cluster.tolist() == [0] * 20
-    assert got.cluster_size.tolist() == [20]
-    assert got.features is None
-    assert got.provenance == {"maker": "file", "file": "a.npz"}
-    np.savez_compressed(tmp_path / "b.npz", X=x.astype(int), y=np.stack([y, y], axis=1))
-    assert load(tmp_path / "b.npz").y.shape == (20, 2)
-
-
-@pytest.mark.parametrize("ids", ["cluster_ids", "cluster_id", "cluster", "clusters"])
-@pytest.mark.parametrize("per_point", [False, True])
-def test_file_with_clusters_and_features(tmp_path, ids, per_point):
-    generator = np.random.default_rng(1)
-    cluster = np.array([7, 3, 3, 9, 7, 3, 12, 9])  # names of clusters, not numbers from 0
-    table = {3: 300, 7: 70, 9: 900, 12: 12}
-    sizes = [table[c] for c in cluster] if per_point else [table[c] for c in sorted(table)]
-    matrix = sparse.random_array((8, 50), density=0.1, rng=generator, format="csr")
-    np.savez(
-        tmp_path / "a.npz",
-        X=generator.random((8, 3)),
-        y=generator.random(8),
-        **{ids: cluster, "cluster_sizes": np.array(sizes)},
-        features_data=matrix.data,
-        features_indices=matrix.indices,
-        features_indptr=matrix.indptr,
-        features_shape=np.array(matrix.shape),
-    )
-    got = load(tmp_path / "a.npz")
-    assert got.cluster.tolist() == [1, 0, 0, 2, 1, 0, 3, 2]
-    assert got.cluster_size.tolist() == [300, 70, 900, 12]
-    assert got.size.tolist() == [table[c] for c in cluster]
-    assert got.rank.tolist() == [3, 2, 2, 1, 3, 2, 4, 1]
-    assert (got.features != matrix).nnz == 0
-    part = got.take([6, 1])
-    np.testing.assert_array_equal(part.features.toarray(), matrix.toarray()[[6, 1]])
-
-
-def test_file_with_sizes_of_no_known_order(tmp_path):
-    # Neither one a cluster nor one a point: the points are counted.
-    np.savez(tmp_path / "a.npz", X=np.zeros((4, 1)), y=np.zeros(4), cluster_ids=[5, 5, 6, 5],
-             cluster_sizes=np.arange(9))  # fmt: skip
-    assert load(tmp_path / "a.npz").cluster_size.tolist() == [3, 1]
-
-
-GOOD = {"X": np.zeros((4, 2)), "y": np.zeros(4)}
-CSR = {"f_data": [1.0], "f_indices": [0], "f_indptr": [0, 1, 1, 1, 1], "f_shape": [4, 3]}
-
-
-@pytest.mark.parametrize(
-    "arrays",
-    [
-        {},
-        {"X": GOOD["X"]},
-        {"y": GOOD["y"]},
-        {**GOOD, "X": np.zeros(4)},
-        {**GOOD, "X": np.full((4, 2), np.nan)},
-        {**GOOD, "X": np.full((4, 2), "a")},
-        {**GOOD, "y": np.zeros(5)},
-        {**GOOD, "y": np.full(4, "b")},
-        {**GOOD, "cluster_ids": np.zeros(3, int)},
-        {**GOOD, **CSR, "f_indices": [99]},
-        {**GOOD, **CSR, "f_indptr": [0, 5]},
-        {**GOOD, **CSR, "f_shape": [4]},
-    ],
-)
-def test_foreign_files_that_cannot_be_read(tmp_path, arrays):
-    np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(DatasetError, match=r"a\.npz"):
-        load(tmp_path / "a.npz")
-
-
-@pytest.mark.parametrize("y", [np.float64(3.0), np.zeros(())])
-def test_foreign_scalar_labels(tmp_path, y):
-    np.savez(tmp_path / "a.npz", X=GOOD["X"], y=y)
-    with pytest.raises(DatasetError):
-        load(tmp_path / "a.npz")
-
-
-def test_foreign_compressed_files_damaged(tmp_path):
-    generator = np.random.default_rng(3)
-    good = tmp_path / "a.npz"
-    np.savez_compressed(good, X=generator.random((200, 3)).round(1), y=np.arange(200.0))
-    whole = good.read_bytes()
-    wanted = load(good)
-    errors = 0
-    for place in range(0, len(whole), 5):
-        broken = bytearray(whole)
-        broken[place] ^= 1 << int(generator.integers(8))
-        good.write_bytes(bytes(broken))
-        result = outcome(good, wanted)
-        assert result != "other"
-        errors += result == "error"
-    for cut in range(0, len(whole), 97):
-        good.write_bytes(whole[:cut])
-        assert outcome(good, wanted) == "error"
-    assert errors > 100

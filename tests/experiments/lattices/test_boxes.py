@@ -1,4 +1,4 @@
-"""Boxes with a linear function: which clusters they hold, on Z^d and on the Bethe lattice; their curves."""
+"""Boxes with a linear function: the clusters they hold, on Z^d and on the Bethe lattice; their curves."""
 
 import dataclasses
 import math

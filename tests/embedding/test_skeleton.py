@@ -1,27 +1,19 @@
-"""Trees as points: the law of pairs, steps, skeletons and bridges; faithfulness; the baseline."""
+"""Chosen sites as points: common paths, skeletons and bridges against whole trees, columns, refusals."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
+from embedding_cases import paths, squares
 from scipy.stats import chi2, kstest
-from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
+from statistical import P_FLOOR, assert_close, mean_and_error
 
 from percolaw import checks
 from percolaw.clusters.brownian import SampledCluster, sample_large_cluster
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.embedding.faithfulness import faithfulness
 from percolaw.embedding.skeleton import column_blocks, embed_sampled, embed_sites
-from percolaw.embedding.two_level import two_level_cloud
-from percolaw.embedding.walk import STEPS, embed_tree
+from percolaw.embedding.walk import embed_tree
 from percolaw.errors import ResourceError
-from percolaw.rng import Streams
-from percolaw.tree import Tree
-
-
-def squares(points, others):
-    return np.sum((points.astype(np.float64) - others) ** 2, axis=1)
 
 
 def common_path(tree):
@@ -57,152 +49,6 @@ def assert_covariance(points, truth, *, fails=None):
         assert np.abs(z).max() > 10
 
 
-# ---- whole trees
-
-
-@pytest.fixture(scope="module")
-def forest():
-    """4000 clusters of 40 sites and a site of each, far from its root or not."""
-    tree = conditioned_clusters([40] * 4000, math.inf, 1)
-    low = tree.start[:-1]
-    generator = Streams(2).generator("split")
-    first = low + generator.integers(0, 40, low.size)
-    second = low + generator.integers(0, 40, low.size)
-    apart = first != second
-    return tree, first[apart], second[apart], tree.distance_between(first[apart], second[apart])
-
-
-@pytest.mark.parametrize("d", [1, 3, 16])
-def test_squared_distances_are_chi_squared(forest, d):
-    tree, u, v, distance = forest
-    points = embed_tree(tree, d, 3)
-    assert points.dtype == np.float32
-    assert points.shape == (tree.n_sites, d)
-    ratio = squares(points[u], points[v]) / distance
-    mean, error = mean_and_error(ratio)
-    assert_close(mean, 1.0, math.sqrt(2 / d / ratio.size))
-    assert kstest(ratio * d, chi2(d).cdf).pvalue > P_FLOOR
-    # Standardised squares have variance 2 and kurtosis 12/d: var of (r-1)^2 d/2 is 2 + 12/d.
-    spread = (ratio - 1) ** 2 * d / 2
-    assert_close(float(spread.mean()), 1.0, math.sqrt((2 + 12 / d) / ratio.size))
-    # Controls: ordinary distance in place of its square root, and steps of variance 1.1/d.
-    assert kstest(ratio * distance * d, chi2(d).cdf).pvalue < P_FLOOR
-    assert_far(1.2 * mean, 1.0, error)
-    far = distance > np.median(distance)
-    assert_close(float(ratio[far].mean()), 1.0, math.sqrt(2 / d / far.sum()))
-
-
-def test_roots_are_at_the_origin_and_edges_have_lengths():
-    tree = Tree.from_parent([-1, 0, 0, -1, 3, 3], length=[1.0, 4.0, 0.25, 1.0, 9.0, 1.0])
-    for steps in ("gaussian", "sphere"):
-        points = embed_tree(tree, 50_000, 0, steps)
-        assert not points[[0, 3]].any()
-        got = squares(points[[1, 2, 4, 5]], points[[0, 0, 3, 3]])
-        np.testing.assert_allclose(got, [4.0, 0.25, 9.0, 1.0], rtol=0.05)
-    with pytest.raises(ValueError, match="the lattice walk needs unit edges"):
-        embed_tree(tree, 5, 0, "lattice")
-
-
-def test_sphere_steps(forest):
-    tree, u, v, distance = forest
-    d = 5
-    points = embed_tree(tree, d, 4, "sphere").astype(np.float64)
-    child = np.flatnonzero(tree.parent >= 0)
-    steps = points[child] - points[tree.parent[child]]
-    np.testing.assert_allclose(np.linalg.norm(steps, axis=1), 1.0, atol=1e-5)
-    # Uniform on the sphere: each coordinate squared is Beta(1/2, (d - 1)/2).
-    few = steps[:20_000]
-    for c in range(d):
-        assert kstest(few[:, c] ** 2, "beta", args=(0.5, (d - 1) / 2)).pvalue > P_FLOOR
-        assert_close(float(np.sign(few[:, c]).mean()), 0.0, 1 / math.sqrt(len(few)))
-        assert kstest(few[:, c] ** 2, "beta", args=(0.5, d / 2)).pvalue < P_FLOOR
-    square = squares(points[u], points[v])
-    # Independent unit steps: mean L, variance 2 L (L - 1)/d.
-    assert_close(
-        float((square - distance).mean()),
-        0.0,
-        math.sqrt(float((2 * distance * (distance - 1) / d).mean()) / square.size),
-    )
-    standard = (square - distance) ** 2 - 2 * distance * (distance - 1) / d
-    assert_close(*_zero(standard))
-    assert_far(*_zero((square - distance) ** 2 - 3 * distance * (distance - 1) / d))
-
-
-def _zero(sample):
-    mean, error = mean_and_error(sample)
-    return mean, 0.0, error
-
-
-def paths(length, n):
-    """A forest of n chains of `length` edges."""
-    parent = np.arange(-1, (length + 1) * n - 1)
-    start = np.arange(n + 1) * (length + 1)
-    parent[start[:-1]] = -1
-    return Tree.from_parent(parent, start)
-
-
-@pytest.mark.parametrize("d", [2, 3, 8])
-def test_lattice_steps(d):
-    length, n = 7, 6000
-    tree = paths(length, n)
-    points = embed_tree(tree, d, 5, "lattice").astype(int).reshape(n, length + 1, d)
-    steps = np.diff(points, axis=1)
-    assert (np.abs(steps).sum(axis=2) == 1).all()
-    assert (steps[:, 1:] + steps[:, :-1]).any(axis=2).all(), "a step undoes the one before"
-    # All 2d directions come first, and the 2d - 1 others follow each, equally often.
-    code = (steps * (1 + np.arange(d))).sum(axis=2)
-    directions = [c for c in range(-d, d + 1) if c]
-    counts = [np.count_nonzero(code[:, 0] == c) for c in directions]
-    assert chi_squared_p(counts, np.full(2 * d, 1 / (2 * d))) > P_FLOOR
-    follows = [
-        np.count_nonzero((code[:, 2] == a) & (code[:, 3] == b))
-        for a, b in itertools.product(directions, directions)
-        if a != -b
-    ]
-    assert chi_squared_p(follows, np.full(len(follows), 1 / len(follows))) > P_FLOOR
-    r = 1 / (2 * d - 1)
-    for edges in (1, 2, 3, length):
-        square = (points[:, edges] ** 2).sum(axis=1)
-        truth = edges * (1 + r) / (1 - r) - 2 * r * (1 - r**edges) / (1 - r) ** 2
-        if edges == 1:
-            assert (square == 1).all()
-            assert truth == pytest.approx(1)
-            continue
-        mean, error = mean_and_error(square)
-        assert_close(mean, truth, error)
-        assert_far(mean, float(edges), error)  # independent steps
-
-
-def test_lattice_walk_in_one_dimension_is_straight():
-    points = embed_tree(paths(9, 200), 1, 5, "lattice").reshape(200, 10)
-    np.testing.assert_array_equal(np.abs(points), np.tile(np.arange(10), (200, 1)))
-    assert 60 < np.count_nonzero(points[:, 1] > 0) < 140
-
-
-def test_lattice_siblings_are_independent():
-    # Two children of a site may take one step; only going back is forbidden.
-    tree = Tree.from_parent([-1, 0, 1, 1])
-    points = np.array([embed_tree(tree, 2, seed, "lattice") for seed in range(900)])
-    same = (points[:, 2] == points[:, 3]).all(axis=1).mean()
-    assert_close(float(same), 1 / 3, math.sqrt(2 / 9 / 900))
-    assert_far(float(same), 0.0, math.sqrt(2 / 9 / 900))
-    assert not np.any((points[:, 2:] == 0).all(axis=2))
-
-
-def test_embedding_is_reproducible_and_keyed_by_site():
-    tree = conditioned_clusters([30, 40], rng=0)
-    for steps in STEPS:
-        whole = embed_tree(tree, 6, 1, steps)
-        np.testing.assert_array_equal(whole, embed_tree(tree, 6, 1, steps))
-        assert not np.array_equal(whole, embed_tree(tree, 6, 2, steps))
-        np.testing.assert_array_equal(whole[:30], embed_tree(tree.cluster(0), 6, 1, steps))
-    generator = np.random.default_rng(0)
-    assert not np.array_equal(embed_tree(tree, 6, generator), embed_tree(tree, 6, generator))
-
-
-# ---- skeletons
-
-
 @pytest.fixture(scope="module")
 def chosen():
     """A tree of two clusters and some of its sites, with repeats."""
@@ -218,6 +64,9 @@ def centred(truth, groups):
     return (
         truth - truth[np.ix_(origin, n)] - truth[np.ix_(n, origin)] + truth[np.ix_(origin, origin)]
     )
+
+
+# ---- skeletons
 
 
 def test_whole_embedding_has_common_path_covariance(chosen):
@@ -307,9 +156,6 @@ def test_skeleton_and_whole_with_one_noise_are_equal():
             assert not np.array_equal(span.tree.accumulate(sums)[span.index], whole[sites])
 
 
-# ---- sampled clusters
-
-
 def slow_common_paths(cluster, rows=None):
     """Common path lengths of points and of branch points, by walking down the line description."""
     ends, glue, owner = cluster.ends, cluster.glue, cluster.owner
@@ -353,6 +199,9 @@ def no_bridges(cluster, d, seed):
         length = cluster.ends[k] - cluster.ends[k - 1]
         end[k] = start[k] + math.sqrt(length / d) * rng.standard_normal(d)
     return end
+
+
+# ---- sampled clusters
 
 
 @pytest.mark.parametrize(("size", "n"), [(math.inf, 14), (math.inf, 3), (30, 14), (10**9, 14)])
@@ -499,161 +348,3 @@ def test_what_embeddings_refuse(monkeypatch):
         embed_tree(tree, 10**6)
     with pytest.raises(ResourceError, match=r"10 points in 1000000 dimensions needs 38.1 MiB"):
         embed_sampled(cluster, 10**6)
-
-
-# ---- faithfulness
-
-
-def slow_faithfulness(tree, points):
-    """The numbers of the report over all sites and all pairs, from plain distance matrices."""
-    n, d = points.shape
-    x = points.astype(np.float64)
-    square = ((x[:, None] - x[None]) ** 2).sum(axis=2)
-    i, j = (a.ravel() for a in np.indices((n, n)))
-    hops = tree.distance_between(i, j).reshape(n, n)
-    neighbours = [set(np.flatnonzero(hops[s] == 1)) for s in range(n)]
-    order = [[k for k in np.argsort(square[s], kind="stable") if k != s] for s in range(n)]
-    kept = np.mean([order[s][0] in neighbours[s] for s in range(n)])
-    right = sum(len(neighbours[s] & set(order[s][: len(neighbours[s])])) for s in range(n))
-    pairs = np.triu_indices(n, 1)
-    ratio = square[pairs] / hops[pairs]
-    child = np.arange(1, n)
-    steps = x[child] - x[tree.parent[child]]
-    spectrum = np.linalg.eigvalsh(np.einsum("ni,nj->ij", steps, steps))
-    q = np.geomspace(0.01, 0.2, 8)
-    radius = np.array([np.log(np.quantile(np.sqrt(square[s]), q)) for s in range(n)]).mean(axis=0)
-    return {
-        "neighbor_fraction": kept,
-        "rank_fraction": right / (2 * (n - 1)),
-        "distance_ratio": ratio.mean(),
-        "distortion": ratio.std(),
-        "anisotropy": spectrum[-1] * d / spectrum.sum(),
-        "mass_radius_dimension": np.polyfit(radius, np.log(q), 1)[0],
-    }
-
-
-@pytest.mark.parametrize("d", [2, 5, 60])
-def test_faithfulness_equals_brute_force(d):
-    tree = conditioned_clusters(150, rng=4)
-    points = embed_tree(tree, d, 4)
-    report = faithfulness(tree, points, n_centres=10**6, n_pairs=40_000)
-    slow = slow_faithfulness(tree, points)
-    assert (report.n_sites, report.dim) == (150, d)
-    for name in ("neighbor_fraction", "rank_fraction", "anisotropy"):
-        assert getattr(report, name) == pytest.approx(slow[name], rel=1e-9)
-    # Quantiles are interpolated between squares there and between radii here.
-    assert report.mass_radius_dimension == pytest.approx(slow["mass_radius_dimension"], rel=0.05)
-    # Pairs are drawn at random from all.
-    assert_close(report.distance_ratio, slow["distance_ratio"], slow["distortion"] / 200)
-    assert report.distortion == pytest.approx(slow["distortion"], rel=0.1)
-    few = faithfulness(tree, points, n_centres=50)
-    assert 0 <= few.rank_fraction <= 1
-    assert few != report
-
-
-def test_faithful_in_many_dimensions_and_not_in_two():
-    tree = conditioned_clusters(1500, rng=8)
-    good = faithfulness(tree, embed_tree(tree, 200, 8))
-    bad = faithfulness(tree, embed_tree(tree, 2, 8))
-    assert good.trusted
-    assert good.neighbor_fraction > 0.99
-    assert not bad.trusted
-    assert bad.neighbor_fraction < 0.7
-    assert bad.rank_fraction < 0.5
-    # One cluster's ratios are dependent through shared steps; the distortion is near sqrt(2/d).
-    assert good.distance_ratio == pytest.approx(1.0, abs=0.1)
-    assert good.distortion == pytest.approx(math.sqrt(2 / 200), rel=0.25)
-    assert bad.distortion > 4 * good.distortion
-    assert good.anisotropy < 2.5
-    squeezed = embed_tree(tree, 5, 8) * np.array([4, 1, 1, 1, 1], np.float32)
-    assert faithfulness(tree, squeezed).anisotropy > 3
-    # Shuffled points keep nothing of the tree.
-    shuffled = embed_tree(tree, 200, 8)[np.random.default_rng(0).permutation(1500)]
-    assert faithfulness(tree, shuffled).neighbor_fraction < 0.05
-
-
-def test_what_faithfulness_refuses():
-    tree = conditioned_clusters([20, 20], rng=0)
-    with pytest.raises(ValueError, match="need one cluster"):
-        faithfulness(tree, embed_tree(tree, 3))
-    one = conditioned_clusters(20, rng=0)
-    with pytest.raises(ValueError, match=r"points of shape \(19, 3\)"):
-        faithfulness(one, embed_tree(one, 3)[1:])
-    small = conditioned_clusters(9, rng=0)
-    with pytest.raises(ValueError, match="sites of the tree must be in"):
-        faithfulness(small, embed_tree(small, 3))
-
-
-# ---- the published two-level scheme
-
-
-def mean_distance(n):
-    """Mean distance of two iid sites of a uniform tree: the first repeat of n birthdays."""
-    return float(np.cumprod(1 - np.arange(1, n + 1) / n).sum())
-
-
-def radii(n_coarse, n_fine, size, repeats, **options):
-    """Mean squared radius of many clouds, d = 6."""
-    out = []
-    for seed in range(repeats):
-        cloud = two_level_cloud(n_coarse, n_fine, size, 6, seed, **options)
-        out.append((cloud.points.astype(float) ** 2).sum(axis=1).mean())
-    return out
-
-
-def test_two_level_radius():
-    # Each level contributes the mean distance of a random site from the root, a random site too:
-    # sqrt(pi N/2), so that E |x|^2 = 2 sqrt(pi N/2) without rescaling, not the sqrt(pi/2) N of
-    # one tree of N^2 sites; rescaled the coarse level alone has that.
-    size = 400
-    level = mean_distance(size)
-    assert level == pytest.approx(math.sqrt(math.pi * size / 2) - 4 / 3, rel=1e-3)
-    mean, error = mean_and_error(radii(6, 4, size, 250, steps="sphere"))
-    assert_close(mean, 2 * level, error)
-    assert_far(mean, level, error)
-    assert_far(mean, mean_distance(size**2), error)
-    mean, error = mean_and_error(radii(6, 4, size, 250, steps="sphere", rescaled=True))
-    assert_close(mean, (1 + math.sqrt(size)) * level, error)
-    assert_far(mean, 2 * level, error)
-    assert mean == pytest.approx(mean_distance(size**2), rel=0.25)
-
-
-def test_two_level_radius_with_gaussian_steps():
-    size = 400
-    mean, error = mean_and_error(radii(6, 4, size, 250))
-    assert_close(mean, 2 * mean_distance(size), error)
-
-
-def test_two_level_cloud_of_single_points_is_spread():
-    # One point a fine tree: each is still a random distance away from where its tree was grafted.
-    cloud = two_level_cloud(1, 1, 100, 6, 0)
-    assert cloud.points.any()
-
-
-def test_two_level_shapes_and_grafts():
-    cloud = two_level_cloud(7, 5, 300, 3, 1)
-    assert cloud.points.shape == (35, 3)
-    assert cloud.points.dtype == np.float32
-    np.testing.assert_array_equal(cloud.graft, np.repeat(np.arange(7), 5))
-    again = two_level_cloud(7, 5, 300, 3, 1)
-    np.testing.assert_array_equal(cloud.points, again.points)
-    lattice = two_level_cloud(4, 5, 300, 3, 1, coordination_number=6, steps="lattice")
-    assert (lattice.points == np.rint(lattice.points)).all()
-    stretched = two_level_cloud(7, 5, 10_000, 3, 1, rescaled=True)
-    centres = stretched.points.reshape(7, 5, 3).mean(axis=1)
-    within = stretched.points.reshape(7, 5, 3).std(axis=1).mean()
-    assert centres.std() > 3 * within  # the coarse level is 10 times wider
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((0, 1, 10, 3), "n_coarse_points must be in"),
-        ((1, 0, 10, 3), "n_fine_points must be in"),
-        ((1, 1, 0, 3), "level_size must be in"),
-        ((1, 1, 10, 0), "dim must be in"),
-    ],
-)
-def test_what_the_two_level_scheme_refuses(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        two_level_cloud(*arguments)

@@ -5,10 +5,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from format_cases import outcome
 from scipy import sparse
 
 from percolaw.datasets.dataset import Dataset
-from percolaw.datasets.formats import DatasetError, load, save
+from percolaw.datasets.formats import (
+    DatasetError,
+    load,
+    save,
+)
 
 GENERATOR = np.random.default_rng(0)
 N = 300
@@ -286,3 +291,115 @@ def test_columns_are_part_of_a_dataset():
     zeros = np.zeros(3, np.int64)
     data = Dataset(X[:3].astype("f4"), Y[:3], zeros, zeros[:1], columns={"a": np.arange(3)})
     assert data.split((0.4, 0.6))[1].columns["a"].size == 2
+
+
+pytest.importorskip("zarr")
+
+
+pytest.importorskip("pyarrow")
+
+
+def test_file_with_points_and_labels_only(tmp_path):
+    x, y = np.random.default_rng(0).random((20, 3)), np.arange(20.0)
+    np.savez(tmp_path / "a.npz", X=x, y=y[:, None])
+    got = load(tmp_path / "a.npz")
+    np.testing.assert_array_equal(got.X, x.astype(np.float32))
+    assert got.X.dtype == np.float32
+    np.testing.assert_array_equal(got.y, y)
+    assert got.cluster.tolist() == [0] * 20
+    assert got.cluster_size.tolist() == [20]
+    assert got.features is None
+    assert got.provenance == {"maker": "file", "file": "a.npz"}
+    np.savez_compressed(tmp_path / "b.npz", X=x.astype(int), y=np.stack([y, y], axis=1))
+    assert load(tmp_path / "b.npz").y.shape == (20, 2)
+
+
+@pytest.mark.parametrize("ids", ["cluster_ids", "cluster_id", "cluster", "clusters"])
+@pytest.mark.parametrize("per_point", [False, True])
+def test_file_with_clusters_and_features(tmp_path, ids, per_point):
+    generator = np.random.default_rng(1)
+    cluster = np.array([7, 3, 3, 9, 7, 3, 12, 9])  # names of clusters, not numbers from 0
+    table = {3: 300, 7: 70, 9: 900, 12: 12}
+    sizes = [table[c] for c in cluster] if per_point else [table[c] for c in sorted(table)]
+    matrix = sparse.random_array((8, 50), density=0.1, rng=generator, format="csr")
+    np.savez(
+        tmp_path / "a.npz",
+        X=generator.random((8, 3)),
+        y=generator.random(8),
+        **{ids: cluster, "cluster_sizes": np.array(sizes)},
+        features_data=matrix.data,
+        features_indices=matrix.indices,
+        features_indptr=matrix.indptr,
+        features_shape=np.array(matrix.shape),
+    )
+    got = load(tmp_path / "a.npz")
+    assert got.cluster.tolist() == [1, 0, 0, 2, 1, 0, 3, 2]
+    assert got.cluster_size.tolist() == [300, 70, 900, 12]
+    assert got.size.tolist() == [table[c] for c in cluster]
+    assert got.rank.tolist() == [3, 2, 2, 1, 3, 2, 4, 1]
+    assert (got.features != matrix).nnz == 0
+    part = got.take([6, 1])
+    np.testing.assert_array_equal(part.features.toarray(), matrix.toarray()[[6, 1]])
+
+
+def test_file_with_sizes_of_no_known_order(tmp_path):
+    # Neither one a cluster nor one a point: the points are counted.
+    np.savez(tmp_path / "a.npz", X=np.zeros((4, 1)), y=np.zeros(4), cluster_ids=[5, 5, 6, 5],
+             cluster_sizes=np.arange(9))  # fmt: skip
+    assert load(tmp_path / "a.npz").cluster_size.tolist() == [3, 1]
+
+
+GOOD = {"X": np.zeros((4, 2)), "y": np.zeros(4)}
+
+
+CSR = {"f_data": [1.0], "f_indices": [0], "f_indptr": [0, 1, 1, 1, 1], "f_shape": [4, 3]}
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {},
+        {"X": GOOD["X"]},
+        {"y": GOOD["y"]},
+        {**GOOD, "X": np.zeros(4)},
+        {**GOOD, "X": np.full((4, 2), np.nan)},
+        {**GOOD, "X": np.full((4, 2), "a")},
+        {**GOOD, "y": np.zeros(5)},
+        {**GOOD, "y": np.full(4, "b")},
+        {**GOOD, "cluster_ids": np.zeros(3, int)},
+        {**GOOD, **CSR, "f_indices": [99]},
+        {**GOOD, **CSR, "f_indptr": [0, 5]},
+        {**GOOD, **CSR, "f_shape": [4]},
+    ],
+)
+def test_foreign_files_that_cannot_be_read(tmp_path, arrays):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DatasetError, match=r"a\.npz"):
+        load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("y", [np.float64(3.0), np.zeros(())])
+def test_foreign_scalar_labels(tmp_path, y):
+    np.savez(tmp_path / "a.npz", X=GOOD["X"], y=y)
+    with pytest.raises(DatasetError):
+        load(tmp_path / "a.npz")
+
+
+def test_foreign_compressed_files_damaged(tmp_path):
+    generator = np.random.default_rng(3)
+    good = tmp_path / "a.npz"
+    np.savez_compressed(good, X=generator.random((200, 3)).round(1), y=np.arange(200.0))
+    whole = good.read_bytes()
+    wanted = load(good)
+    errors = 0
+    for place in range(0, len(whole), 5):
+        broken = bytearray(whole)
+        broken[place] ^= 1 << int(generator.integers(8))
+        good.write_bytes(bytes(broken))
+        result = outcome(good, wanted)
+        assert result != "other"
+        errors += result == "error"
+    for cut in range(0, len(whole), 97):
+        good.write_bytes(whole[:cut])
+        assert outcome(good, wanted) == "error"
+    assert errors > 100

@@ -1,10 +1,9 @@
-"""Datasets: clusters, distributions, manifolds; what they promise about law, order and splits."""
+"""Clusters and distributions: what they promise about law, order and labels."""
 
 import math
 
 import numpy as np
 import pytest
-from scipy import sparse
 from scipy.stats import chi2, kstest
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
@@ -13,11 +12,9 @@ from percolaw.clusters.brownian import sample_large_cluster
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import size_law, yule_process
 from percolaw.datasets.centres import SAFE_SPACING, ClusterCentres, cluster_extent
-from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.make import make_cluster, make_distribution
-from percolaw.datasets.manifolds import MANIFOLDS, make_manifold
 from percolaw.embedding.skeleton import embed_sampled
-from percolaw.errors import MissingExtraError, ResourceError
+from percolaw.errors import ResourceError
 from percolaw.learners.neighbors import nearest_neighbors
 from percolaw.rng import Streams
 
@@ -111,15 +108,18 @@ def test_unknown_labels_are_refused():
         make_cluster(10, 3, labels="walk")
 
 
-# ---- many clusters
-
 WINDOW = {"min_size": 300, "max_size": 100_000}
+
+
 GRID = {"centres": "grid", "spacing": SAFE_SPACING}
 
 
 def grid_centres(n_clusters, dim, distance):
     grid = ClusterCentres("grid", n_clusters, dim, distance, Streams(0))
     return grid.of(np.arange(n_clusters)).astype(np.float32)
+
+
+# ---- many clusters
 
 
 @pytest.mark.parametrize("ensemble", ["site", "cluster"])
@@ -308,337 +308,3 @@ def test_distributions_are_reproducible():
 def test_what_make_distribution_refuses(options, message):
     with pytest.raises(ValueError, match=message):
         make_distribution(**{"n_samples": 10, "dim": 3, **options})
-
-
-# ---- manifolds
-
-
-def points_of(name, n=20_000, d=2, **options):
-    return make_manifold(name, n, d, rng=1, **options).X.astype(float)
-
-
-@pytest.mark.parametrize("d", [1, 2, 5])
-def test_cube(d):
-    x = points_of("cube", d=d)
-    assert x.shape == (20_000, d)
-    for column in x.T:
-        assert kstest(column, "uniform").pvalue > P_FLOOR
-        assert kstest(column**1.1, "uniform").pvalue < P_FLOOR
-    _uncorrelated(x)
-
-
-def _uncorrelated(x):
-    if x.shape[1] > 1:
-        correlation = np.corrcoef(x.T) - np.eye(x.shape[1])
-        assert np.abs(correlation).max() * math.sqrt(len(x)) < 5
-
-
-@pytest.mark.parametrize("d", [1, 2, 5])
-def test_ball(d):
-    x = points_of("ball", d=d)
-    assert x.shape == (20_000, d)
-    radius = np.linalg.norm(x, axis=1)
-    assert radius.max() <= 1 + 1e-6
-    assert kstest(radius**d, "uniform").pvalue > P_FLOOR
-    assert kstest(radius ** (d + 1), "uniform").pvalue < P_FLOOR
-    # E x_i^2 = 1/(d + 2) and no direction preferred.
-    for column in x.T:
-        assert_close(*_mean_against(column, 0.0))
-        assert_close(*_mean_against(column**2, 1 / (d + 2)))
-        assert_far(*_mean_against(column**2, 1 / (d + 1)))
-    _uncorrelated(x)
-
-
-def _mean_against(sample, truth):
-    mean, error = mean_and_error(sample)
-    return mean, truth, error
-
-
-@pytest.mark.parametrize("d", [1, 2, 6])
-def test_sphere(d):
-    x = points_of("sphere", d=d)
-    assert x.shape == (20_000, d + 1)
-    np.testing.assert_allclose(np.linalg.norm(x, axis=1), 1, atol=1e-6)
-    for column in x.T:
-        assert_close(*_mean_against(column, 0.0))
-        assert kstest(column**2, "beta", args=(0.5, d / 2)).pvalue > P_FLOOR
-        assert kstest(column**2, "beta", args=(0.5, (d + 1) / 2)).pvalue < P_FLOOR
-    _uncorrelated(x)
-
-
-@pytest.mark.parametrize("d", [1, 2, 4])
-def test_torus(d):
-    x = points_of("torus", d=d)
-    assert x.shape == (20_000, 2 * d)
-    np.testing.assert_allclose(x[:, :d] ** 2 + x[:, d:] ** 2, 1, atol=1e-6)
-    angle = np.arctan2(x[:, d:], x[:, :d]) / (2 * math.pi) + 0.5
-    for column in angle.T:
-        assert kstest(column, "uniform").pvalue > P_FLOOR
-        assert kstest(column**1.1, "uniform").pvalue < P_FLOOR
-    _uncorrelated(angle)
-
-
-def test_swiss_roll():
-    x = points_of("swiss-roll")
-    t = np.hypot(x[:, 0], x[:, 2])
-    np.testing.assert_allclose(x[:, 0], t * np.cos(t), atol=2e-5)
-    np.testing.assert_allclose(x[:, 2], t * np.sin(t), atol=2e-5)
-    assert kstest(x[:, 1] / 21, "uniform").pvalue > P_FLOOR
-
-    def arc(t):
-        return 0.5 * (t * np.sqrt(1 + t * t) + np.arcsinh(t))
-
-    low, high = arc(1.5 * math.pi), arc(4.5 * math.pi)
-    assert kstest((arc(t) - low) / (high - low), "uniform").pvalue > P_FLOOR
-    # Control: scikit-learn's roll is uniform in the angle, hence not on the surface.
-    assert kstest((t / math.pi - 1.5) / 3, "uniform").pvalue < P_FLOOR
-    assert abs(np.corrcoef(t, x[:, 1])[0, 1]) * math.sqrt(len(x)) < 5
-
-
-@pytest.mark.parametrize("name", sorted(MANIFOLDS))
-def test_manifolds_carry_their_truth_and_rotate_isometrically(name):
-    plain = make_manifold(name, 300, 2, rng=4)
-    turned = make_manifold(name, 300, 2, 12, rng=4)
-    assert plain.truth["dimension"] == turned.truth["dimension"] == 2
-    assert turned.X.shape == (300, 12)
-    scale = np.abs(plain.X).max()
-    x, y = plain.X.astype(float), turned.X.astype(float)
-    np.testing.assert_allclose(y @ y.T, x @ x.T, atol=1e-5 * scale**2)
-    assert np.linalg.matrix_rank(y, tol=1e-3) == x.shape[1]
-    assert np.abs(y).min(axis=0).max() < scale  # and really turned: no column is left empty
-    assert (y.std(axis=0) > 0).all()
-    for data in (plain, turned):
-        assert data.y.std() == pytest.approx(1)
-        design = np.column_stack([data.X.astype(float), np.ones(300)])
-        assert np.linalg.lstsq(design, data.y, rcond=None)[1].sum() < 1e-8
-    again = make_manifold(name, 300, 2, 12, rng=4)
-    np.testing.assert_array_equal(again.X, turned.X)
-    assert not np.array_equal(make_manifold(name, 300, 2, 12, rng=5).X, turned.X)
-
-
-def test_product_manifolds():
-    data = make_manifold((("sphere", 2), ("cube", 3), ("torus", 1), ("sphere", 2)), 4000, rng=2)
-    assert data.truth["dimension"] == 8
-    assert data.X.shape == (4000, 3 + 3 + 2 + 3)
-    x = data.X.astype(float)
-    np.testing.assert_allclose(np.linalg.norm(x[:, :3], axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(x[:, 6:8], axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(x[:, 8:], axis=1), 1, atol=1e-6)
-    _uncorrelated(x)  # equal factors are drawn apart
-    assert data.provenance["factors"] == [["sphere", 2], ["cube", 3], ["torus", 1], ["sphere", 2]]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("cubes", 10), "unknown manifold 'cubes'.*Did you mean 'cube'"),
-        (("cube", 1), "n_samples must be in"),
-        (("cube", 10, 0), "intrinsic_dim must be in"),
-        (("cube", 10, 5, 4), r"dim must be in \[5, inf\]; got 4"),
-        (("sphere", 10, 5, 5), r"dim must be in \[6, inf\]; got 5"),
-        (("swiss-roll", 10, 3), "the swiss roll has dimension 2; got 3"),
-    ],
-)
-def test_what_make_manifold_refuses(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        make_manifold(*arguments)
-
-
-# ---- the Dataset
-
-
-def small(n=103, **changes):
-    """Every row recognisable: X[i] = (i, -i), y[i] = 10 i, cluster i mod 4."""
-    i = np.arange(n)
-    parts = {
-        "X": np.stack([i, -i], axis=1).astype(np.float32),
-        "y": 10.0 * i,
-        "cluster": i % 4,
-        "cluster_size": np.array([70, 0, 90, 70]),
-    }
-    return Dataset(**{**parts, **changes})
-
-
-def test_size_and_rank():
-    data = small()
-    assert len(data) == 103
-    assert data.dim == 2
-    assert data.size[:5].tolist() == [70, 0, 90, 70, 70]
-    # Infinite first, then 90; equal sizes in order of their number.
-    assert data.rank[:5].tolist() == [3, 1, 2, 4, 3]
-    assert repr(data) == "Dataset(103 points, 2 dimensions, 4 clusters)"
-
-
-def test_shapes_are_checked():
-    for wrong in ({"y": np.zeros(5)}, {"cluster": np.zeros(5, int)}, {"X": np.zeros(103)}):
-        with pytest.raises(ValueError, match="must have one n"):
-            small(**wrong)
-
-
-@pytest.mark.parametrize("rows", [[5, 3, 3], np.arange(103) % 2 == 0, slice(2, 40, 3)])
-def test_take(rows):
-    index = np.arange(103)[rows]
-    data = small(features=sparse.csr_array(np.eye(103)), truth={"dimension": 4})
-    part = data.take(index if isinstance(rows, slice) else rows)
-    np.testing.assert_array_equal(part.X[:, 0], index)
-    np.testing.assert_array_equal(part.y, 10 * index)
-    np.testing.assert_array_equal(part.cluster, index % 4)
-    np.testing.assert_array_equal(part.features.toarray(), np.eye(103)[index])
-    assert part.truth == {"dimension": 4}
-    part.X[0] = 7  # a copy
-    assert data.X[index[0], 0] == index[0]
-
-
-def test_split_by_point():
-    data = small()
-    parts = data.split((0.7, 0.2, 0.1), rng=3)
-    assert [len(p) for p in parts] == [72, 21, 10]
-    ids = np.concatenate([p.X[:, 0] for p in parts])
-    assert sorted(ids.tolist()) == list(range(103))
-    for part, again in zip(parts, data.split((0.7, 0.2, 0.1), rng=3), strict=True):
-        np.testing.assert_array_equal(part.y, 10.0 * part.X[:, 0])
-        np.testing.assert_array_equal(part.X, again.X)
-        assert (np.diff(part.X[:, 0]) > 0).all()
-    other = data.split((0.7, 0.2, 0.1), rng=4)
-    assert not np.array_equal(other[0].X, parts[0].X)
-    some = data.split((0.3, 0.3), rng=3)
-    assert [len(p) for p in some] == [31, 31]
-    assert not set(some[0].y) & set(some[1].y)
-    # Every row is as likely to be in the first part.
-    counts = sum(np.bincount(data.split((0.5, 0.5), rng=s)[0].X[:, 0].astype(int), minlength=103)
-                 for s in range(300))  # fmt: skip
-    assert np.abs(counts - 150).max() < 5 * math.sqrt(75)
-
-
-def test_split_by_cluster():
-    data = make_distribution(900, 3, 1, ensemble="yule")
-    parts = data.split((0.5, 0.3, 0.2), by="cluster", rng=2)
-    members = [set(p.cluster.tolist()) for p in parts]
-    n = data.cluster_size.size
-    assert [len(m) for m in members] == np.diff(np.rint(np.array([0, 0.5, 0.8, 1]) * n)).tolist()
-    assert len(set.union(*members)) == n
-    assert sum(len(p) for p in parts) == 900
-    for part in parts:
-        np.testing.assert_array_equal(part.cluster_size, data.cluster_size)
-        counts = np.bincount(part.cluster, minlength=n)
-        np.testing.assert_array_equal(counts[counts > 0], data.cluster_size[counts > 0])
-    # Control: a split by point cuts clusters.
-    cut = [set(p.cluster.tolist()) for p in data.split((0.5, 0.3, 0.2), rng=2)]
-    assert cut[0] & cut[1]
-
-
-@pytest.mark.parametrize(
-    ("fractions", "by", "message"),
-    [
-        ((0.5, 0.6), "point", "sum to at most 1"),
-        ((1.0, 0.0), "point", "must be positive"),
-        ((1.5, -0.5), "point", "must be positive"),
-        ((0.999, 0.001), "point", "103 points are too few"),
-        ((0.9, 0.1), "cluster", "4 clusters are too few"),
-        ((0.5, 0.5), "clusters", "unknown by 'clusters'"),
-        ((0.5, math.nan), "point", "non-finite"),
-    ],
-)
-def test_what_split_refuses(fractions, by, message):
-    with pytest.raises(ValueError, match=message):
-        small().split(fractions, by)
-
-
-def test_parts_without_points_are_refused():
-    data = small(cluster=np.zeros(103, int), cluster_size=np.array([70, 50]))
-    with pytest.raises(ValueError, match="empty"):
-        data.split((0.5, 0.5), by="cluster")
-
-
-@pytest.mark.parametrize("size", [1, 10, 103, 1000])
-@pytest.mark.parametrize("rng", ["in order", 0, 1])
-def test_batches_hold_each_row_once(size, rng):
-    data = small()
-    xs, ys = zip(*data.batches(size, rng), strict=True)
-    assert [len(x) for x in xs] == [len(y) for y in ys]
-    assert {len(x) for x in xs[:-1]} <= {size}
-    x, y = np.concatenate(xs), np.concatenate(ys)
-    np.testing.assert_array_equal(y, 10 * x[:, 0])
-    np.testing.assert_array_equal(np.sort(y), data.y)
-    assert x.dtype == np.float32
-    assert (rng == "in order") == bool((np.diff(y) > 0).all())
-
-
-def test_shuffled_batches_of_many_blocks():
-    n = 3 * (1 << 14) + 1000
-    data = small(n)
-    xs, ys = zip(*data.batches(700, 5), strict=True)
-    y = np.concatenate(ys)
-    np.testing.assert_array_equal(np.sort(y), data.y)
-    np.testing.assert_array_equal(np.concatenate(xs)[:, 0] * 10.0, y)
-    assert all(len(x) == 700 for x in xs[:-1])
-    again = np.concatenate([y for _, y in data.batches(700, 5)])
-    np.testing.assert_array_equal(y, again)
-    assert not np.array_equal(y, np.concatenate([y for _, y in data.batches(700, 6)]))
-    # Blocks are visited in random order and each is shuffled: no trend inside a batch.
-    rank = np.corrcoef(np.arange(700), ys[3])[0, 1]
-    assert abs(rank) * math.sqrt(700) < 5
-
-
-def test_batches_refuse_size_zero():
-    with pytest.raises(ValueError, match="batch_size must be in"):
-        next(small().batches(0))
-
-
-def test_batches_refuse_other_words():
-    with pytest.raises((TypeError, ValueError)):
-        next(small().batches(10, "shuffled"))
-
-
-def test_torch_view():
-    torch = pytest.importorskip("torch")
-    data = small(y=np.stack([np.arange(103.0), np.ones(103)], axis=1))
-    view = data.to_torch()
-    assert len(view) == 103
-    x, y = view[5]
-    assert x.dtype == y.dtype == torch.float32
-    assert (x.tolist(), y.tolist()) == ([5.0, -5.0], [5.0, 1.0])
-    loader = torch.utils.data.DataLoader(view, batch_size=10)
-    x = torch.cat([x for x, _ in loader])
-    np.testing.assert_array_equal(x.numpy(), data.X)
-
-
-def test_torch_view_says_what_to_install(monkeypatch):
-    import builtins
-    import sys
-
-    original = builtins.__import__
-
-    def without(name, *rest, **more):
-        if name.split(".")[0] == "torch":
-            raise ImportError(name)
-        return original(name, *rest, **more)
-
-    monkeypatch.delitem(sys.modules, "percolaw.datasets.torch_view", raising=False)
-    for name in [m for m in sys.modules if m.split(".")[0] == "torch"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtraError, match=r"pip install 'percolaw\[nn\]'"):
-        small().to_torch()
-
-
-def test_provenance_and_truth_are_plain():
-    import json
-
-    made = [
-        make_cluster(5, 3, 1),
-        make_cluster(5, 3, Streams(1).child(4), size=50, coordination_number=6),
-        make_distribution(5, 3, 1, n_clusters=3),
-        make_distribution(5, 3, np.random.default_rng(0), ensemble="yule"),
-        make_manifold((("cube", 2), ("ball", 1)), 5),
-    ]
-    for data in made:
-        for part in (data.truth, data.provenance):
-            assert json.loads(json.dumps(part, allow_nan=False)) == part
-        assert data.provenance["maker"].startswith("make_")
-        assert isinstance(data.provenance["seed"], int)
-    assert made[1].provenance["path"] == [4]
-    assert made[0].provenance["size"] == "inf"
-    assert made[0].truth["dimension"] == 3  # all that three dimensions can hold
-    assert make_cluster(5, 8).truth["dimension"] == 4

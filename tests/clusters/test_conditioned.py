@@ -1,4 +1,4 @@
-"""Clusters: shapes against enumeration, sizes against exact laws, growth against both."""
+"""Clusters of a size: shapes against enumeration, distances and degrees against exact laws, order."""
 
 import hashlib
 import math
@@ -6,123 +6,30 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from functools import cache
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import pytest
 from scipy.stats import binom, poisson
+from shape_cases import (
+    CAYLEY,
+    bethe_shapes,
+    cayley_shapes,
+    census,
+    census_p,
+    normalised,
+    shape_law,
+    shapes,
+)
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.clusters.ensembles import sample_clusters, sample_sizes, size_law, yule_process
-from percolaw.clusters.growth import grow_clusters
+from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process
 from percolaw.errors import ResourceError
-from percolaw.kernels import growth as growth_kernels
 from percolaw.laws.bethe import BetheLattice
-from percolaw.laws.size_law import yule_size_law
 from percolaw.tree import Tree
 
-CAYLEY = math.inf
-
 # ---- shapes: canonical forms and enumerations, independent of the package
-
-
-def rooted_shape(children, root=0):
-    """Canonical nested tuple of a rooted tree given as lists of children."""
-    return tuple(sorted(rooted_shape(children, c) for c in children[root]))
-
-
-def rerooted_children(neighbours, root):
-    children = [[] for _ in neighbours]
-    stack = [(root, -1)]
-    while stack:
-        site, above = stack.pop()
-        children[site] = [n for n in neighbours[site] if n != above]
-        stack += [(n, site) for n in children[site]]
-    return children
-
-
-@cache
-def shapes(parents):
-    """Rooted shape and free (unrooted) shape of a parent tuple."""
-    neighbours = [[] for _ in parents]
-    for i, p in enumerate(parents):
-        if p >= 0:
-            neighbours[i].append(p)
-            neighbours[p].append(i)
-    n = range(len(parents))
-    rooted = [rooted_shape(rerooted_children(neighbours, r), r) for r in n]
-    return rooted[parents.index(-1)], min(rooted)
-
-
-def census(tree, which):
-    """Counts of the rooted (0) or free (1) shapes of all clusters of a tree."""
-    rows = Counter()
-    for low, high in zip(tree.start[:-1].tolist(), tree.start[1:].tolist(), strict=True):
-        parents = tree.parent[low:high] - low
-        parents[0] = -1
-        rows[shapes(tuple(parents.tolist()))[which]] += 1
-    return rows
-
-
-@cache
-def bethe_shapes(z, size, which):
-    """Law of the shape of the cluster of the origin, given its size, by listing all of them.
-
-    A site is the tuple of turns that lead to it from the origin. All clusters of one size have
-    as many open and closed bonds, hence equal weight.
-    """
-    grown = {frozenset([()])}
-    for _ in range(size - 1):
-        grown = {
-            cluster | {(*site, turn)}
-            for cluster in grown
-            for site in cluster
-            for turn in range(z if site == () else z - 1)
-            if (*site, turn) not in cluster
-        }
-    expected = z * math.factorial((z - 1) * size)
-    expected //= math.factorial(size - 1) * math.factorial((z - 2) * size + 2)
-    assert len(grown) == expected
-    rows = Counter()
-    for cluster in grown:
-        sites = sorted(cluster, key=len)
-        index = {site: i for i, site in enumerate(sites)}
-        parents = tuple(index[site[:-1]] if site else -1 for site in sites)
-        rows[shapes(parents)[which]] += 1
-    return {shape: n / len(grown) for shape, n in rows.items()}
-
-
-@cache
-def cayley_shapes(size, which):
-    """The same for uniform Cayley trees, by listing all Prüfer codes and all roots."""
-    rows = Counter()
-    for code in product(range(size), repeat=size - 2):
-        degree = [1 + code.count(i) for i in range(size)]
-        neighbours = [[] for _ in range(size)]
-        for site in code:
-            leaf = degree.index(1)
-            neighbours[leaf].append(site)
-            neighbours[site].append(leaf)
-            degree[leaf] -= 1
-            degree[site] -= 1
-        u, v = (i for i in range(size) if degree[i] == 1)
-        neighbours[u].append(v)
-        neighbours[v].append(u)
-        rooted = [rooted_shape(rerooted_children(neighbours, r), r) for r in range(size)]
-        rows.update(rooted if which == 0 else [min(rooted)])
-    total = sum(rows.values())
-    return {shape: n / total for shape, n in rows.items()}
-
-
-def shape_law(z, size, which):
-    return cayley_shapes(size, which) if z == CAYLEY else bethe_shapes(z, size, which)
-
-
-def census_p(counts, law):
-    assert set(counts) <= set(law)
-    return chi_squared_p([counts.get(shape, 0) for shape in law], list(law.values()))
 
 
 def test_census_of_six_site_cayley_trees():
@@ -161,11 +68,6 @@ def test_rooted_shapes_equal_the_enumeration(z, size):
     else:
         wrong = {s: cayley_shapes(size, 0)[s] for s in law}
     assert chi_squared_p([counts[s] for s in law], normalised(wrong.values())) < P_FLOOR
-
-
-def normalised(values):
-    values = np.array(list(values)) + 1e-12
-    return values / values.sum()
 
 
 def test_a_root_that_is_like_any_other_site_would_be_noticed():
@@ -224,12 +126,12 @@ def test_the_order_of_children_carries_no_information(z):
     assert_far(mean, (n - 1) / 2, error)
 
 
-# ---- distances and degrees
-
-
 def cayley_pair_survival(n):
     """P(d >= k), k = 0.., for two sites of a uniform Cayley tree drawn with replacement."""
     return np.cumprod(1 - np.arange(n + 1) / n)
+
+
+# ---- distances and degrees
 
 
 @pytest.mark.parametrize(("n", "exact"), [(3, 8 / 9), (4, 39 / 32), (5, 944 / 625), (6, 575 / 324)])
@@ -369,212 +271,6 @@ def test_trees_are_valid_and_small_sizes_are_exact():
     assert conditioned_clusters(np.array([3.0, 2.0])).sizes.tolist() == [3, 2]
 
 
-# ---- free growth
-
-
-GROWN = [(3, 0.7), (3, 1.0), (3, 1.2), (6, 1.0), (200, 0.9), (200, 1.1), (CAYLEY, 1.0)]
-
-
-@pytest.mark.parametrize(("z", "mean"), GROWN)
-def test_grown_sizes_follow_the_exact_law(z, mean):
-    lattice = BetheLattice(z, mean_offspring=mean)
-    low, high, n = 2, 400, 20_000
-    growth = grow_clusters(lattice, n, low, high, rng=14)
-    sizes = growth.tree.sizes
-    Tree.from_parent(growth.tree.parent, growth.tree.start)
-    assert sizes.size == n
-    assert low <= sizes.min()
-    assert sizes.max() <= high
-    edges = np.array([2, 3, 4, 5, 6, 8, 11, 16, 30, 60, 120, 401])
-    counts = np.histogram(sizes, edges)[0]
-
-    def law(of):
-        return normalised(of.window_probability(int(a), int(b) - 1) for a, b in pairwise(edges))
-
-    assert chi_squared_p(counts, law(lattice)) > P_FLOOR
-    wrong = BetheLattice(z, mean_offspring=mean + (0.06 if mean < 1 else -0.06))
-    assert chi_squared_p(counts, law(wrong)) < P_FLOOR
-    # Discards: below the window, and above it or infinite.
-    assert growth.n_attempts == n + growth.n_too_small + growth.n_too_large
-    tries = growth.n_attempts
-    for share, truth, control in (
-        (growth.n_too_small / tries, *(of.window_probability(1, 1) for of in (lattice, wrong))),
-        (
-            growth.n_too_large / tries,
-            *(of.survival(401) + of.percolation_probability for of in (lattice, wrong)),
-        ),
-    ):
-        if truth * tries < 1e-6:
-            assert share == 0.0
-            continue
-        error = math.sqrt(truth * (1 - truth) / tries)
-        assert_close(share, truth, error)
-        assert_far(share, control, error)
-
-
-@pytest.mark.parametrize(("z", "p"), [(3, 0.6), (6, 0.3)])
-def test_percolation_probability_above_criticality(z, p):
-    lattice = BetheLattice(z, p)
-    growth = grow_clusters(lattice, 10_000, 1, 1000, rng=15)
-    # A finite cluster beyond 1000 sites has probability below 1e-6 here.
-    assert lattice.survival(1001) < 1e-6
-    theta = lattice.percolation_probability
-    error = math.sqrt(theta * (1 - theta) / growth.n_attempts)
-    measured = growth.n_too_large / growth.n_attempts
-    assert_close(measured, theta, error)
-    assert_far(measured, BetheLattice(z, p + 0.02).percolation_probability, error)
-    # A branch, not a site, percolates with probability 1 - q.
-    assert_far(measured, 1 - lattice.extinction_probability, error)
-
-
-@pytest.mark.parametrize(("z", "size"), [(3, 6), (6, 5), (CAYLEY, 6)])
-def test_grown_shapes_given_size_are_the_conditioned_shapes(z, size):
-    # Off criticality: the shape given its size does not depend on p.
-    lattice = BetheLattice(z, mean_offspring=0.8)
-    tree = grow_clusters(lattice, 20_000, size, size, rng=16).tree
-    counts = census(tree, 0)
-    assert census_p(counts, shape_law(z, size, 0)) > P_FLOOR
-    wrong = cayley_shapes(size, 0) if z != CAYLEY else bethe_shapes(6, size, 0)
-    law = shape_law(z, size, 0)
-    values = normalised(wrong.get(shape, 0.0) for shape in law)
-    assert chi_squared_p([counts[s] for s in law], values) < P_FLOOR
-
-
-def test_growth_is_keyed_by_attempt():
-    lattice = BetheLattice(6)
-    short = grow_clusters(lattice, 50, 3, 100, rng=17)
-    long = grow_clusters(lattice, 80, 3, 100, rng=17)
-    np.testing.assert_array_equal(long.tree.start[:51], short.tree.start)
-    np.testing.assert_array_equal(long.tree.parent[: short.tree.n_sites], short.tree.parent)
-    other = grow_clusters(lattice, 50, 3, 100, rng=18)
-    assert not np.array_equal(other.tree.start, short.tree.start)
-
-
-def test_growth_refuses_hopeless_windows():
-    for lattice, low, high in (
-        (BetheLattice(3, 0.1), 1000, 2000),
-        (BetheLattice(3, 0.0), 2, 100),
-        (BetheLattice(3, 1.0), 1, 100),
-        (BetheLattice(200), 10**9, 2 * 10**9),
-    ):
-        with pytest.raises(
-            ValueError,
-            match=r"(keeping 1000 means growing|never has|exceed) .*(Widen the window|in parts)",
-        ):
-            grow_clusters(lattice, 1000, low, high)
-    with pytest.raises(ValueError, match=r"max_size must be in \[5, 2147483647\]; got 4"):
-        grow_clusters(BetheLattice(3), 10, 5, 4)
-    with pytest.raises(ValueError, match=r"n_clusters must be in \[1, inf\]; got 0"):
-        grow_clusters(BetheLattice(3), 0)
-
-
-def test_growth_refuses_more_kept_sites_than_memory_or_int32_hold(monkeypatch):
-    def stop(*args):
-        raise AssertionError("growth was started")
-
-    monkeypatch.setattr(growth_kernels, "grow_clusters", stop)
-    # Mean size in the window about 4000: 4e11 sites would be kept.
-    with pytest.raises((ResourceError, ValueError)):
-        grow_clusters(BetheLattice(200), 10**8)
-
-
-# ---- ensembles
-
-
-def test_yule_process_grows_the_expected_counts():
-    n, m, a = 600, 2000, 1 / 3
-    counts = np.zeros((m, 5))
-    for seed in range(m):
-        sizes = np.bincount(yule_process(n, a, rng=seed))
-        counts[seed] = [np.count_nonzero(sizes == s) for s in range(1, 6)]
-
-    def expectation(rate):
-        # d E[N_s] = rate [s = 1] + (1 - rate) ((s - 1) N_(s-1) - s N_s) / i at site i.
-        mean = np.zeros(7)
-        mean[1] = 1.0
-        s = np.arange(7)
-        for i in range(1, n):
-            flow = (1 - rate) * s * mean / i
-            mean[1:] += flow[:-1] - flow[1:]
-            mean[1] += rate
-        return mean[1:6]
-
-    exact, wrong = expectation(a), expectation(0.36)
-    for s in range(5):
-        mean, error = mean_and_error(counts[:, s])
-        assert_close(mean, exact[s], error)
-        if s < 3:
-            assert_far(mean, wrong[s], error)
-    # Per cluster these are the Yule law's values up to O(1/n).
-    law = yule_size_law(a).probability(np.arange(1, 6))
-    np.testing.assert_allclose(exact / (1 + a * (n - 1)), law, rtol=0.02)
-
-
-def test_long_yule_process_follows_the_law():
-    n, a = 3_000_000, 1 / 3
-    sizes = np.bincount(yule_process(n, a, rng=3))
-    founders = sizes.size
-    assert_close(founders / n, a, math.sqrt(a * (1 - a) / n))
-    law = yule_size_law(a)
-    for s in (1, 2, 3, 4, 10):
-        p = float(law.probability(s))
-        # Counts of one process fluctuate as those of independent clusters: variances measured
-        # over 1500 processes were 0.90 to 1.07 of p (1 - p) / founders.
-        error = math.sqrt(p * (1 - p) / founders)
-        assert_close(np.mean(sizes == s), p, error, bias=10 / founders)
-        # Control; at two to four sites the laws of a = 0.3 and 1/3 nearly cross.
-        if s in (1, 10):
-            assert_far(np.mean(sizes == s), float(yule_size_law(0.3).probability(s)), error)
-
-
-def test_yule_process_has_the_prefix_property():
-    whole = yule_process(5000, rng=1)
-    for n in (1, 2, 17, 4999):
-        np.testing.assert_array_equal(yule_process(n, rng=1), whole[:n])
-    assert not np.array_equal(yule_process(5000, rng=2), whole)
-    # Clusters are numbered by age.
-    first = np.unique(whole, return_index=True)[1]
-    assert np.all(np.diff(first) > 0)
-    assert whole.max() + 1 == first.size
-    assert yule_process(5, 0.0).tolist() == [0] * 5
-    assert yule_process(5, 1.0).tolist() == [0, 1, 2, 3, 4]
-
-
-@pytest.mark.parametrize("ensemble", ["site", "cluster", "yule"])
-def test_sampled_clusters_are_sorted_and_in_the_window(ensemble):
-    tree = sample_clusters(ensemble, 3000, min_size=5, max_size=900, rng=2)
-    Tree.from_parent(tree.parent, tree.start)
-    sizes = tree.sizes
-    assert np.all(np.diff(sizes) <= 0)
-    assert sizes[-1] >= 5
-    assert sizes[0] <= 900
-    drawn = sample_sizes(ensemble, 3000, min_size=5, max_size=900, rng=2)
-    np.testing.assert_array_equal(np.sort(drawn)[::-1], sizes)
-    assert np.any(np.diff(drawn) > 0)
-    law = size_law(ensemble)
-    edges = np.array([5, 6, 7, 8, 10, 15, 30, 80, 901])
-    counts = np.histogram(sizes, edges)[0]
-
-    def binned(of):
-        pairs = pairwise(edges)
-        return normalised(of.window_probability(int(a), int(b) - 1) for a, b in pairs)
-
-    assert chi_squared_p(counts, binned(law)) > P_FLOOR
-    other = size_law("cluster" if ensemble == "site" else "site")
-    assert chi_squared_p(counts, binned(other)) < P_FLOOR
-
-
-def test_sampled_clusters_have_the_lattice_of_the_ensemble():
-    three = BetheLattice(3, 0.45)
-    tree = sample_clusters("site", 400, three, min_size=50, max_size=10_000, rng=3)
-    assert tree.degree().max() == 3
-    assert sample_clusters("site", 400, min_size=50, max_size=10_000, rng=3).degree().max() > 3
-    yule = sample_clusters("yule", 400, three, min_size=50, max_size=10_000, rng=3)
-    assert yule.degree().max() == 3
-    sizes = sample_sizes("yule", 400, three, min_size=50, max_size=10_000, rng=3)
-    np.testing.assert_array_equal(np.sort(sizes)[::-1], yule.sizes)
-
-
 # ---- wrong input
 
 
@@ -610,8 +306,6 @@ def test_a_sum_of_sizes_beyond_int64_is_refused_as_too_large():
     with pytest.raises(ResourceError):
         conditioned_clusters([2**62] * 3)
 
-
-# ---- the same numbers with any number of threads, and without compilation
 
 SCRIPT = """
 import hashlib, sys, warnings
@@ -661,6 +355,9 @@ def start_script(seed, **environment):
         text=True,
         env={**os.environ, **environment},
     )
+
+
+# ---- the same numbers with any number of threads, and without compilation
 
 
 def test_numbers_do_not_depend_on_threads_or_compilation():
