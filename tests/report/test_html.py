@@ -24,7 +24,7 @@ from percolaw.report import records, redo, write_figures
 from percolaw.report.html import build, citation, read_run, write_report
 from percolaw.report.markup import embedded_json, text
 
-#: Experiments with plots too; tests/test_nn_experiments.py looks at them.
+#: Experiments with plots too; tests/experiments/networks looks at them.
 NEURAL = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
 
 

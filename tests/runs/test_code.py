@@ -89,7 +89,7 @@ def test_everything_that_measuring_loads_counts(name):
     measured = [m for m in measured if m not in code._PROTOCOL]
     assert len(measured) > 8
     assert set(measured) <= closure
-    assert len(closure) < 100
+    assert len(closure) < 0.5 * len(list(PACKAGE.rglob("*.py")))  # not simply everything
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_own_classes_hash_their_file_and_the_package(tmp_path, monkeypatch, edit
     first = code.experiment_code(mine.Mine)
     file.write_text(text.replace("Mine.", "Mine, explained."))
     assert code.experiment_code(mine.Mine) == first
-    edited("neighbors.py", "import numpy", "import numpy as _unused\nimport numpy")
+    edited("numerics/neighbors.py", "import numpy", "import numpy as _unused\nimport numpy")
     other = code.experiment_code(mine.Mine)
     assert other != first
     file.write_text(text.replace('"mine"', '"ours"'))
