@@ -5,8 +5,6 @@ import dataclasses
 from percolaw.experiments.lattices.boxes import Boxes
 
 SMALL = Boxes(n_sites=20_000, n_draws=60)
-
-
 WHOLE = dataclasses.replace(SMALL, n_draws=0)
 
 

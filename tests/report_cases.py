@@ -115,8 +115,6 @@ def tables(name, size=5):
 
 
 LATTICES = ("regimes", "dimension-table", "mean-field-check", "sampling", "learnability")
-
-
 PLOTTED = (
     *("model-scaling", "data-scaling", "single-cluster", "embedded-1nn", "kernel-scaling"),
     *("teachers", "dimension", "theory-curves", "cluster-sizes", "embedding-faithfulness"),
@@ -141,26 +139,12 @@ def claim(name="a claim", verdict="agrees", **more):
 
 #: Experiments whose records hold their plots.
 KEPT = ("model-scaling", "data-scaling", "embedded-1nn", "theory-curves", "cluster-sizes")
-
-
 KEPT += ("embedding-faithfulness", "exponents-by-dimension", "mean-field-check")
-
-
 KEPT += ("sampling", "dimension-table", "regimes", "learnability")
-
-
 KEPT += ("kernel-scaling", "kernel-tuning", "single-cluster", "teachers")
-
-
 KEPT += ("parameters-vs-dof",)
-
-
 KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning", "effective-dof")
-
-
 KEPT += ("layer-dimension", "dimension")
-
-
 #: Those of them that draw something else from their tables.
 DRAWN = ("dimension",)
 

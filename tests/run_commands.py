@@ -14,8 +14,6 @@ from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.runs.run import default_folder
 
 OLD = Path(__file__).parent / "data" / "run-schema-1"
-
-
 QUIET = ("--quiet", "--no-figures", "--workers", "1")
 
 

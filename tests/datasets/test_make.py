@@ -109,8 +109,6 @@ def test_unknown_labels_are_refused():
 
 
 WINDOW = {"min_size": 300, "max_size": 100_000}
-
-
 GRID = {"centres": "grid", "spacing": SAFE_SPACING}
 
 

@@ -38,8 +38,6 @@ KERNELS = [
     NeuralTangent(2),
     NeuralTangent(1, 1.0, 0.0),
 ]
-
-
 ids = pytest.mark.parametrize("kernel", KERNELS, ids=str)
 
 

@@ -124,11 +124,7 @@ def test_one_damaged_run_does_not_hide_the_others(tmp_path, finished, capsys, wo
 
 
 TEXTS = ["", "{", "[]", "null", "7", '{"experiment": 1, "config": {}}', "\x00\xff"]
-
-
 OWN = '{"experiment": "fault-toy", "schema_version": 1, "stream_version": 1, "config": %s}'
-
-
 CONFIGS = [
     *TEXTS,
     OWN % "[]",

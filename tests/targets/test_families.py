@@ -43,8 +43,6 @@ CASES = {
         groups=(3, 2),
     ),
 }
-
-
 every = pytest.mark.parametrize("name", sorted(CASES))
 
 

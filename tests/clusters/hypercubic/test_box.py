@@ -361,8 +361,6 @@ def digest(seed):
             add(many.size, many.depth, many.loops, np.rint(1e6 * many.radius_squared))
     return pure.hexdigest(), drawn.hexdigest()
 """
-
-
 PINNED = "9da883f7c7ea1ff06b27e73af663f886a84b78cb15d904416ff001628c211f40"
 
 

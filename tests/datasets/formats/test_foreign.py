@@ -293,10 +293,7 @@ def test_columns_are_part_of_a_dataset():
     assert data.split((0.4, 0.6))[1].columns["a"].size == 2
 
 
-pytest.importorskip("zarr")
-
-
-pytest.importorskip("pyarrow")
+# ---- files with some of the arrays
 
 
 def test_file_with_points_and_labels_only(tmp_path):
@@ -350,8 +347,6 @@ def test_file_with_sizes_of_no_known_order(tmp_path):
 
 
 GOOD = {"X": np.zeros((4, 2)), "y": np.zeros(4)}
-
-
 CSR = {"f_data": [1.0], "f_indices": [0], "f_indptr": [0, 1, 1, 1, 1], "f_shape": [4, 3]}
 
 

@@ -31,8 +31,6 @@ from percolaw.datasets.make import make_cluster
 from percolaw.errors import MissingExtraError, ResourceError
 
 pytest.importorskip("zarr")
-
-
 pytest.importorskip("pyarrow")
 
 

@@ -19,8 +19,6 @@ from percolaw.datasets.formats import zarr as zarr_format
 from percolaw.datasets.make import make_cluster
 
 pytest.importorskip("zarr")
-
-
 pytest.importorskip("pyarrow")
 
 

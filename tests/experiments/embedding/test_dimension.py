@@ -10,8 +10,6 @@ from percolaw.experiments.embedding.dimension import Dimension
 SHAPES = Dimension(
     n_seeds=3, sizes=(400, 800), shapes=("cube 2", "sphere 2 x cube 2"), cluster_dims=(8,)
 )
-
-
 ESTIMATORS = ("one", "two", "three")
 
 

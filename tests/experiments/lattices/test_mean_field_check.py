@@ -27,8 +27,6 @@ from percolaw.rng import Streams
 from percolaw.targets.tree_walk import TreeWalk
 
 MEAN_FIELD = MeanFieldCheck(dimensions=(5, 6), n_seeds=4, size_window=(30.0, 30_000.0))
-
-
 #: Quantity -> a part of its claim's name that no other claim has.
 MEAN_FIELD_CLAIMS = {
     "survival": "P(S >= s) over the tree's",
@@ -39,8 +37,6 @@ MEAN_FIELD_CLAIMS = {
     "loss": "1-NN loss over",
     "exponent": "1-NN exponent less",
 }
-
-
 LITERATURE = "p_c of bond percolation over"
 
 

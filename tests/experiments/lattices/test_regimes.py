@@ -19,8 +19,6 @@ from percolaw.laws import hypercubic as literature
 from percolaw.scaling import fit
 
 REGIMES = Regimes(dimensions=(2, 4, BETHE), ratios=(0.7, 0.8, 0.9, 1.0, 1.3), n_seeds=4)
-
-
 #: What rows hold: filled in by theory, then changed by one factor at a time.
 LAWS = ("random", "placed")
 
@@ -74,9 +72,6 @@ def regime_rows(e=REGIMES, largest=1_000_000, change=None):
                     row[name] /= np.exp(np.log(t ** (bend)).mean())
         rows.append(row)
     return rows
-
-
-# --- regimes -------------------------------------------------------------------------------------
 
 
 def test_regimes_that_obey_the_theory_agree():
@@ -237,9 +232,6 @@ def test_tiny_regimes_end_to_end():
     check_figures(e, rows)
 
 
-# --- where data are learned best -------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -256,9 +248,6 @@ def test_tiny_regimes_end_to_end():
 def test_bad_regimes_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         Regimes(**fields)
-
-
-# --- lattices as points of the learning experiments ------------------------------------------------
 
 
 def test_windows_of_regimes_are_judged_alone():

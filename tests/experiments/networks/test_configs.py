@@ -19,8 +19,6 @@ from percolaw.experiments.networks.nn_tuning import NnTuning
 from percolaw.neural.config import Training
 
 KINDS = {cls.name: cls for cls in (NnDataScaling, NnModelScaling, NnTuning, EffectiveDof)}
-
-
 KINDS[LayerDimension.name] = LayerDimension
 
 

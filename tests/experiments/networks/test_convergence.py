@@ -188,8 +188,6 @@ def line_of(exponent, half=0.01):
 
 
 RISING = [None, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4]
-
-
 CAUSES = {
     "agreement": (line_of(0.5), line_of(0.9), line_of(-0.4), RISING, ""),
     "just agreement": (line_of(0.441), None, None, RISING, ""),

@@ -24,9 +24,6 @@ def dense_residual(kernel, y, ridge):
     return float(np.mean((y - fitted) ** 2))
 
 
-# --- degrees of freedom ----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e8])
 @pytest.mark.parametrize("share", [1e-6, 1e-3, 0.1, 0.5, 0.99])
 def test_matched_smoother_leaves_the_asked_residual(scale, share):

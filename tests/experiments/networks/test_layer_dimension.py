@@ -16,8 +16,6 @@ from percolaw.experiments.networks import neural
 from percolaw.experiments.networks.layer_dimension import MEDIAN, TWO_NN, LayerDimension
 from percolaw.neural.config import Training
 
-# --- what students are given -----------------------------------------------------------------------
-
 
 def test_layers_are_measured_on_points_that_no_student_saw(monkeypatch):
     e = LayerDimension(
@@ -58,8 +56,6 @@ def test_layers_are_measured_on_points_that_no_student_saw(monkeypatch):
 LAYERS = LayerDimension(
     n_seeds=5, settings=sources("cube 2", "sphere 2 x cube 1"), teachers=targets("linear")
 )
-
-
 NAMES = ["layer 1 before", "layer 1 after", "layer 2 before", "layer 2 after"]
 
 

@@ -46,9 +46,6 @@ def calls(monkeypatch):
 SMALL = {"n_validation": 30, "n_test": 40, "settings": sources("cluster d = 8")}
 
 
-# --- what students are given -----------------------------------------------------------------------
-
-
 def test_data_scaling_never_tests_on_what_it_trains_on(calls):
     e = NnDataScaling(
         n_seeds=2,
@@ -224,9 +221,6 @@ def test_the_loop_itself_takes_no_row_twice(monkeypatch):
         assert np.unique(used).size == used.size == 60 * 16
 
 
-# --- states of long units --------------------------------------------------------------------------
-
-
 def test_students_keep_their_states_where_the_unit_does(monkeypatch, tmp_path):
     class Told(Exception):
         pass
@@ -243,9 +237,6 @@ def test_students_keep_their_states_where_the_unit_does(monkeypatch, tmp_path):
             with pytest.raises(Told) as caught:
                 context.run(e.measure, e.cells()[0])
             assert caught.value.args == (folder,)
-
-
-# --- configs ---------------------------------------------------------------------------------------
 
 
 def test_more_than_memory_holds_is_refused_with_a_remedy(calls, monkeypatch):

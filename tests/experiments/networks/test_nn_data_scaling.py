@@ -29,8 +29,6 @@ from percolaw.experiments.base import (
 )
 from percolaw.experiments.networks.neural import WIDE
 
-# --- data scaling, concluded from made-up rows -----------------------------------------------------
-
 
 def test_data_scaling_agrees_with_itself():
     found = DATA.conclude(data_rows(DATA))
@@ -260,9 +258,6 @@ def test_exponents_stand_against_predicted_ones():
     assert kernel.y == pytest.approx([0.75, 0.25, 0.5, 2.0])
     nothing = DATA.conclude(data_rows(DATA, diverged=lambda *a: True)).plots[0]
     assert [one.name for one in nothing.series] == ["measured = predicted"]
-
-
-# --- configs ---------------------------------------------------------------------------------------
 
 
 def test_rows_kept_are_rows_concluded(tmp_path):

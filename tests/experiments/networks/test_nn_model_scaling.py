@@ -24,8 +24,6 @@ from network_cases import (
 from percolaw.experiments.networks import nn_model_scaling as neural_model
 from percolaw.experiments.networks.nn_model_scaling import NnModelScaling
 
-# --- model scaling ---------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize("factor", [1.0, 0.7, 4 / 3])
 def test_model_scaling_is_held_against_the_prediction(factor):

@@ -18,8 +18,6 @@ from percolaw.experiments.networks.nn_tuning import NnTuning, best_rate
 from percolaw.neural.config import Training
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
-
-
 TUNING = NnTuning(
     n_seeds=4,
     widths=(16, 48, 160),
@@ -50,9 +48,6 @@ def tuning_rows(e, best=lambda kind, width, n: 0.01, diverged=lambda row: False,
 
 def moving(kind, width, n):
     return 0.1 * 16 / width if kind == "standard" else 0.01
-
-
-# --- the learning rate -----------------------------------------------------------------------------
 
 
 def test_best_rates_are_found_and_moves_judged():
