@@ -307,25 +307,3 @@ def test_theory_curves_disagree_only_where_a_logarithm_delays():
     assert sum(bool(c.note) for c in found) == 2
     early = experiment_class("theory-curves")(limit_from=10.0)
     assert verdicts(early, []).count("disagrees") > 2
-
-
-# --- configs -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "fields", "message"),
-    [
-        ("cluster-sizes", {"offspring": (0.9, 1.1)}, "offspring must contain 1.0"),
-        ("cluster-sizes", {"coordination_number": 2}, "coordination_number .*>= 3.*got 2"),
-        ("cluster-sizes", {"n_clusters": 5}, r"n_clusters must be in \[100"),
-        ("single-cluster", {"n_seeds": 0}, r"n_seeds must be in \[1"),
-        ("model-scaling", {"n_sizes": 3}, r"n_sizes must be in \[8"),
-        ("data-scaling", {"largest": float("nan")}, "largest must be finite"),
-        ("dof-scan", {"n_settings": 5}, r"n_settings must be in \[20"),
-        ("cluster-drawings", {"sizes": (100, 1)}, r"sizes must be in \[2"),
-        ("exponents-by-dimension", {"dimensions": (1,)}, r"dimensions must be in \[2"),
-    ],
-)
-def test_bad_config_is_refused(name, fields, message):
-    with pytest.raises(ValueError, match=message):
-        experiment_class(name)(**fields)

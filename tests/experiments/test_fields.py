@@ -19,7 +19,6 @@ from percolaw.experiments.base import (
     run_id,
 )
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
-from percolaw.experiments.registry import experiment_class
 from percolaw.targets.linear import LinearTeacher
 from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.teacher import TeacherFamily
@@ -135,23 +134,3 @@ def test_marks_are_read_from_annotations_alone():
     assert fields.range_of(fields.hints(Marked)["plain"]) is None
     assert str(Range(None, 2)) == "at most 2"
     assert str(Range()) == "any number"
-
-
-LATTICE_EXPERIMENTS = ("regimes", "dimension-table", "mean-field-check", "sampling", "learnability")
-
-
-@pytest.mark.parametrize("name", LATTICE_EXPERIMENTS)
-def test_what_is_judged_is_not_measured(name):
-    """Fields of cells and verdicts alone: the others are part of what units are named by."""
-    cls = experiment_class(name)
-    judged = fields.judged(cls)
-    assert "n_seeds" in judged
-    assert "boxes" not in judged
-    assert not {"max_size", "budget", "field_size", "per_decade", "below"} & judged
-    # A change of what is judged keeps the units.
-    e = cls()
-    assert dataclasses.replace(e, n_seeds=e.n_seeds).cells() == e.cells()
-    # Nested fields come from the command line.
-    if hasattr(e, "boxes"):
-        words = ["--boxes.n-sites", "5000", "--n-seeds", "3"]
-        assert configure(cls, "smoke", words).boxes.n_sites == 5000

@@ -141,18 +141,3 @@ def test_samples_too_small_for_intervals():
     e = Dimension(n_seeds=3, sizes=(400,), shapes=("cube 2",), cluster_dims=())
     rows = [row for cell in e.cells() for row in e.measure(cell)]
     assert e.conclude(rows).claims
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"sizes": (100,)}, "sizes must be"),
-        ({"shapes": ("cub 2",)}, "unknown shapes 'cub 2'.*Did you mean 'cube 2'"),
-        ({"steps": ("gausian",)}, "Did you mean 'gaussian'"),
-        ({"n_seeds": 0}, "n_seeds"),
-        ({"coordination_number": 2}, "coordination_number"),
-    ],
-)
-def test_bad_config(given, message):
-    with pytest.raises(ValueError, match=message):
-        Dimension(**given)

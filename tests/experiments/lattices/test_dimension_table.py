@@ -273,30 +273,3 @@ def test_tiny_table_end_to_end():
     assert claim_with(found, "p_c of bond").measured == pytest.approx(0.5, abs=0.03)
     assert claim_with(found, "p_c of site").measured == pytest.approx(0.593, abs=0.04)
     check_figures(e, rows)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"dimensions": ()}, "dimensions must hold 2 to 8"),
-        ({"dimensions": (2, 0)}, "dimensions must hold 2 to 8"),
-        ({"dimensions": (1, 2)}, "a chain has no threshold below p = 1"),
-        ({"dimensions": (9,)}, r"must be in \[0, 8\]; got 9"),
-        ({"dimensions": (2, 2)}, "names one twice"),
-        ({"sweep_sites": (10_000, 10_050)}, r"two lengths from 3 on in 2 dimensions.*\[100, 100\]"),
-        ({"sweep_sites": (100_000, 10_000)}, "two lengths from 3 on"),
-        ({"sweep_sites": (4, 10_000)}, "two lengths from 3 on"),
-        ({"sweep_sites": (10_000,)}, r"two lengths.*which gives \[100\]"),
-        ({"sweep_sites": (100, 1000, 10_000)}, "two lengths.*Raise them, or drop the dimension"),
-        ({"sweep_sites": (400, 3000), "dimensions": (7,)}, "in 7 dimensions"),
-        ({"below": (0.08, 0.04)}, "two rising numbers between 0 and 1"),
-        ({"below": (0.04, 1.0)}, "two rising numbers between 0 and 1"),
-        ({"below": (0.04,)}, "below|unpack"),
-        ({"n_learned": 9, "n_balls": 8}, r"n_learned \(at most n_balls\) must be in \[1, 8\]"),
-        ({"max_size": 9999}, r"max_size must be in \[10000"),
-        ({"n_sweeps": 1}, r"n_sweeps must be in \[2"),
-    ],
-)
-def test_bad_tables_are_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        DimensionTable(**fields)

@@ -111,20 +111,3 @@ def test_budgets_larger_than_all_data_are_left_out(monkeypatch):
     only = dataclasses.replace(e, budgets=(10**7,))
     lost = [{**row, **{name: [None] for name in LEARNERS}} for row in rows]
     assert only.conclude(lost).claims == ()
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"ratios": (0.9, 1.0, 1.1, 1.2)}, "at least 5 rising"),
-        ({"ratios": (0.9, 1.0, 1.1, 1.1, 1.2)}, "at least 5 rising"),
-        ({"ratios": (0.0, 1.0, 1.1, 1.2, 1.3)}, "above 0"),
-        ({"budgets": ()}, "budgets must rise"),
-        ({"budgets": (100, 100)}, "budgets must rise"),
-        ({"budgets": (0, 100)}, "from 1 or more"),
-        ({"dimensions": (1,)}, "a chain has no threshold"),
-    ],
-)
-def test_bad_learnability_is_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        Learnability(**fields)

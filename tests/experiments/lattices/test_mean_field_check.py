@@ -295,19 +295,3 @@ def test_tiny_mean_field_check_end_to_end():
     found = e.conclude(rows)
     assert claim_with(found, "loops per site").measured > 0.0
     check_figures(e, rows)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"dimensions": (1,)}, r"dimensions must be in \[2, 8\]"),
-        ({"size_window": (100.0,)}, "size_window must be two sizes"),
-        ({"size_window": (100.0, 10.0)}, "size_window must be two sizes"),
-        ({"size_window": (0.0, 10.0)}, "size_window must be two sizes"),
-        ({"budget": 1}, r"budget must be in \[10000"),
-        ({"n_balls": 0}, r"n_balls must be in \[1"),
-    ],
-)
-def test_bad_mean_field_checks_are_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        MeanFieldCheck(**fields)

@@ -232,24 +232,6 @@ def test_tiny_regimes_end_to_end():
     check_figures(e, rows)
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"ratios": (0.8, 0.9, 1.1)}, r"ratios must hold 1 \(p_c\)"),
-        ({"ratios": (0.9, 1.0, 1.0)}, "each ratio once"),
-        ({"ratios": (0.01, 1.0)}, "ratios must be finite and in"),
-        ({"dimensions": (1,)}, "a chain has no threshold below p = 1; take 2 to 8, or 0"),
-        ({"dimensions": (9,)}, r"dimensions \(0 is the Bethe lattice\) must be in \[0, 8\]; got 9"),
-        ({"dimensions": (2, 3, 2)}, "names one twice"),
-        ({"n_seeds": 0}, r"n_seeds must be in \[1"),
-        ({"per_decade": 1}, r"per_decade must be in \[2, 20\]"),
-    ],
-)
-def test_bad_regimes_are_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        Regimes(**fields)
-
-
 def test_windows_of_regimes_are_judged_alone():
     """Units are named without them, so `measure` must not read them."""
     e = Regimes(dimensions=(2,), ratios=(1.0,), n_seeds=1, boxes=SMALL)

@@ -269,22 +269,3 @@ def test_sampling_verdicts_follow_the_curves(monkeypatch):
     claim = claim_with(better, "mean field, 1-NN: exponent of optimal + greedy less")
     assert claim.verdict == "disagrees"
     assert claim.measured > 0.05
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"n_pruned": 9}, r"n_pruned must be in \[10"),
-        ({"n_clusters": 100}, r"n_clusters \(n_pruned at least\) must be in \[3000"),
-        ({"tree_size": 50_000}, r"tree_size \(10 n_random at least\)"),
-        ({"n_random": 500}, r"n_random must be in \[1000"),
-        ({"n_field": 500}, r"n_field must be in \[1000, 20000\]"),
-        ({"n_design": 50}, r"n_design must be in \[100"),
-        ({"largest": 100.0}, r"largest must be finite and in"),
-        ({"decades": 0.5}, "decades must be finite and in"),
-        ({"coordination_number": 2}, "coordination_number"),
-    ],
-)
-def test_bad_sampling_is_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        Sampling(**fields)

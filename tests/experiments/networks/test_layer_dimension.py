@@ -78,9 +78,6 @@ def layer_rows(e, factor=1.0, gone=lambda row: False, **more):
     return rows
 
 
-# --- figures ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agrees"), (0.8, "disagrees")])
 def test_dimension_of_the_last_layer_before_its_nonlinearity(factor, verdict):
     found = LAYERS.conclude(layer_rows(LAYERS, factor))
