@@ -1,4 +1,4 @@
-"""Common paths of sites, and whether points have their covariance."""
+"""Squared distances between points, and lengths of paths between sites."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Small boxes and sampling curves for tests of lattices."""
+"""Small boxes, and moments of clusters of the Bethe lattice."""
 
 import dataclasses
 

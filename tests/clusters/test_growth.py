@@ -1,4 +1,4 @@
-"""Growth that stops at a size: the branching law, conditioned on reaching it, breadth first."""
+"""Growth: free, against exact laws of sizes and shapes; stopped at a size, breadth first."""
 
 import math
 from itertools import pairwise
