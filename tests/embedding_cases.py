@@ -1,4 +1,4 @@
-"""Squared distances between points, and lengths of paths between sites."""
+"""Squared distances between points, and forests of chains."""
 
 import numpy as np
 

@@ -60,6 +60,7 @@ def test_log_of_a_killed_run_is_read_where_nobody_may_write(tmp_path, without):
     before = {p: p.read_bytes() for p in folder.iterdir()}
     code = (
         "import os, sys\n"
+        "import encodings.unicode_escape  # that user may not read where Python lies\n"
         "from percolaw.runs.folders import export, status\n"
         f"sys.path.insert(0, {str(TESTS)!r}); import fault_toy as t; t.register()\n"
         "from percolaw.cli.control import _known\n"
