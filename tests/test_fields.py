@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import pytest
 
-from percolaw.cli.experiments import configure
+from percolaw.cli.measuring import configure
 from percolaw.datasets.sources import Cube, InfiniteCluster, Source
 from percolaw.errors import PercolawError
 from percolaw.experiments import fields
