@@ -48,7 +48,7 @@ def shades(n: int) -> list[str]:
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    return [to_hex(colormaps["plasma"](0.9 * i / max(1, n - 1))) for i in range(n)]
+    return [to_hex(colormaps["plasma"](0.82 * i / max(1, n - 1))) for i in range(n)]
 
 
 @contextmanager
