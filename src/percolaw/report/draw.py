@@ -10,7 +10,7 @@ import numpy as np
 
 from percolaw.experiments.plots import Plot, Series
 from percolaw.nulls import floats
-from percolaw.report.style import BLACK, CYCLE, GREY, new, shades, window
+from percolaw.report.style import BLACK, CYCLE, GREY, new, plain_numbers, shades, window
 
 #: Markers of measured series, in order.
 MARKERS = "os^Dv<>phX*P"
@@ -140,7 +140,7 @@ def panel(axis: Any, plot: Plot, letters: int = 60) -> None:
         ylim=plot.y_limits,
     )
     for one in (axis.xaxis, axis.yaxis):
-        _plain_numbers(one)
+        plain_numbers(one)
     if not plot.x_log and all(x is not None and x == int(x) for one in plot.series for x in one.x):
         axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(fontsize=8)
@@ -223,18 +223,6 @@ def _series(
         axis.plot(x[full], y[full], marker, color=color, ms=size, markevery=every)
     style = ("-" if one.joined else "") + (marker if few or marked else "")
     axis.plot([], [], style or marker, color=color, ms=size, lw=1.5, label=text or None)
-
-
-def _plain_numbers(axis: Any) -> None:
-    """Label a logarithmic axis of less than two decades by plain numbers, few enough to be read."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    low, high = axis.get_view_interval()
-    if axis.get_scale() != "log" or not 0.0 < low < high < 100.0 * low:
-        return
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 10.0 * low else range(1, 10)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _positive(plot: Plot) -> bool:
