@@ -332,6 +332,7 @@ def loaded_by(code: str) -> set[str]:
         "import percolaw; dir(percolaw); percolaw.__version__",
         "from percolaw.cli import main; assert main(['--help']) == 0",
         "from percolaw.cli import main; assert main(['lst']) == 2",
+        "from percolaw.cli import main; assert main(['list']) == 0",
     ],
 )
 def test_importing_loads_nothing_heavy(code):
