@@ -10,7 +10,7 @@ from _timing import cpu_seconds, header, peak_gib, report
 
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.kernels.tree import bernoulli_sites
-from percolaw.laws.scaling_laws import mean_nearest_distance_at_rate
+from percolaw.laws.single_cluster import mean_nearest_distance_at_rate
 from percolaw.learners.observations import observe
 from percolaw.learners.tree_posterior import TreePosterior
 

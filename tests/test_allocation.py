@@ -19,9 +19,9 @@ from percolaw.laws.scaling_laws import (
     model_break_rank,
     model_scaling_loss,
     optimal_break_capacity,
-    single_cluster_loss,
     zipf_weights,
 )
+from percolaw.laws.single_cluster import single_cluster_loss
 
 
 def curve_table(size, gamma, n_clusters):

@@ -332,6 +332,7 @@ def loaded_by(code: str) -> set[str]:
         "import percolaw; dir(percolaw); percolaw.__version__",
         "from percolaw.cli import main; assert main(['--help']) == 0",
         "from percolaw.cli import main; assert main(['lst']) == 2",
+        "from percolaw.cli import main; assert main(['list']) == 0",
     ],
 )
 def test_importing_loads_nothing_heavy(code):
@@ -357,3 +358,46 @@ def test_public_list_resolves_and_matches_what_type_checkers_see():
     assert seen == {name: f"percolaw.{module}" for name, module in percolaw.PUBLIC.items()}
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = percolaw.nonsense
+
+
+# --- sizes: what is longer stands in a list that may only shrink ------------------------------------
+
+#: Lines of a file, docstrings included, and of a function's body without its docstring.
+LONGEST_FILE, LONGEST_BODY = 400, 60
+LONG_FILES = {
+    "percolaw.experiments.networks.effective_dof": "one experiment: its fields with texts fill half",
+    "percolaw.experiments.plots": "every maker of plots in one place, half docstrings",
+    "percolaw.runs.store": "the run folder, one class",
+}
+LONG_BODIES = {
+    "percolaw.experiments.brill2024.scaling_law.conclude_law": "the claims of both laws, in order",
+    "percolaw.experiments.brill2024.scaling_law._plots": "the panels of both laws, in order",
+    "percolaw.experiments.embedding.embedded_1nn.Embedded1nn._panels": "six panels, in order",
+    "percolaw.report.figures.cluster_points.draw": "one picture with insets, drawn in order",
+    "percolaw.cli.experiments.run_reproduce": "what the command does, step by step",
+    "percolaw.numerics.neighbors.nearest_neighbors": "checks, blocks and the search, in order",
+}
+
+
+def bodies(tree, prefix=""):
+    """Every function with its name and the lines of its body, without the docstring."""
+    for node in ast.iter_child_nodes(tree):
+        name = f"{prefix}{getattr(node, 'name', '')}"
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            start = min([first.lineno, *(d.lineno for d in getattr(first, "decorator_list", []))])
+            yield name, node.end_lineno - start + 1
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield from bodies(node, f"{name}.")
+
+
+def test_files_and_functions_are_short():
+    files = {module_name(f): len(f.read_text().splitlines()) for f in FILES}
+    assert {m for m, n in files.items() if n > LONGEST_FILE} == set(LONG_FILES)
+    long = {
+        f"{module}.{name}"
+        for module, tree in trees()
+        for name, n in bodies(tree)
+        if n > LONGEST_BODY
+    }
+    assert long == set(LONG_BODIES)

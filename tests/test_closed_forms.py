@@ -36,7 +36,6 @@ from percolaw.numerics.covariance import (
 from percolaw.scaling.diagnose import diagnose
 from percolaw.scaling.fit import (
     aggregate,
-    bootstrap_interval,
     fit_power_law,
     fit_scale_factor,
     geometric,
@@ -44,6 +43,7 @@ from percolaw.scaling.fit import (
     log_slopes,
 )
 from percolaw.scaling.forms import compare_forms
+from percolaw.scaling.intervals import bootstrap_interval
 
 ENDS = (0.0, 5e-324, 1e-300, 1e-160, 1e-17, 0.5, 1.0, 50.0, 1e15, 1e150, 1e300, 1.7e308)
 

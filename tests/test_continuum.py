@@ -21,7 +21,7 @@ from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.embedding.skeleton import embed_sampled
 from percolaw.errors import ResourceError
 from percolaw.kernels import continuum as kernel
-from percolaw.laws.scaling_laws import mean_nearest_distance
+from percolaw.laws.single_cluster import mean_nearest_distance
 from percolaw.learners.neighbors import nearest_neighbors
 from percolaw.rng import Streams
 from percolaw.tree import Tree

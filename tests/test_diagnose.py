@@ -9,12 +9,8 @@ from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters
 from percolaw.laws.allocation import optimal_allocation
 from percolaw.laws.bethe import BetheLattice
-from percolaw.laws.scaling_laws import (
-    data_scaling_loss,
-    model_scaling_loss,
-    nearest_neighbor_loss,
-    zipf_weights,
-)
+from percolaw.laws.scaling_laws import data_scaling_loss, model_scaling_loss, zipf_weights
+from percolaw.laws.single_cluster import nearest_neighbor_loss
 from percolaw.learners.tree_nearest import TreeNearest
 from percolaw.scaling.diagnose import diagnose
 from percolaw.scaling.fit import geometric

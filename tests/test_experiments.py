@@ -21,6 +21,7 @@ from percolaw.experiments.base import (
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import REPRODUCTIONS
 from percolaw.laws import scaling_laws as theory
+from percolaw.laws import single_cluster
 from percolaw.runs.store import RunFolder, read_record, strict_json
 
 NAMES = list(EXPERIMENTS)
@@ -210,7 +211,7 @@ def test_measured_losses_times_two_disagree(name, smoke):
 
 def cluster_rows(rows, change=lambda n: 1.0, gain=None):
     """Measured bins of one cluster replaced by the exact curve, 1% scatter, times change(n)."""
-    gain = theory.posterior_constant() if gain is None else gain
+    gain = single_cluster.posterior_constant() if gain is None else gain
     rng = np.random.default_rng(2)
     out = []
     for row in copy.deepcopy(rows):

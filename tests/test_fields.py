@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import pytest
 
-from percolaw.cli.experiments import configure
+from percolaw.cli.measuring import configure
 from percolaw.datasets.sources import Cube, InfiniteCluster, Source
 from percolaw.errors import PercolawError
 from percolaw.experiments import fields
@@ -131,6 +131,6 @@ class Marked:
 
 def test_marks_are_read_from_annotations_alone():
     assert fields.judged(Marked) == {"plain"}
-    assert fields.range_of(Marked, "plain") is None
+    assert fields.range_of(fields.hints(Marked)["plain"]) is None
     assert str(Range(None, 2)) == "at most 2"
     assert str(Range()) == "any number"

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 from statistical import assert_close, assert_far, mean_and_error
 
-from percolaw.laws.scaling_laws import data_scaling_loss, nearest_neighbor_loss, single_cluster_loss
+from percolaw.laws.scaling_laws import data_scaling_loss
+from percolaw.laws.single_cluster import nearest_neighbor_loss, single_cluster_loss
 from percolaw.scaling.fit import (
     aggregate,
-    bootstrap_interval,
     fit_power_law,
     fit_scale_factor,
     geometric,
     local_exponents,
-    parabola_minimum,
 )
 from percolaw.scaling.forms import compare_forms
+from percolaw.scaling.intervals import bootstrap_interval
+from percolaw.scaling.minimum import parabola_minimum
 
 SIZE = np.geomspace(10, 1e4, 13)
 

@@ -18,7 +18,8 @@ import pytest
 from small_graphs import distances
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
 
-from percolaw.cli.experiments import configure, member_config
+from percolaw.cli.experiments import member_config
+from percolaw.cli.measuring import configure
 from percolaw.clusters import growth
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.growth import grow_stopped
@@ -30,7 +31,7 @@ from percolaw.datasets.sources import LatticeCluster, parse_source
 from percolaw.experiments import fields, labelled
 from percolaw.experiments.base import canonical_json, plain
 from percolaw.experiments.kernels.kernel_scaling import KernelScaling
-from percolaw.experiments.lattices import boxes, pruning, sampling, strategies
+from percolaw.experiments.lattices import box_curves, boxes, pruning, sampling, strategies
 from percolaw.experiments.lattices.boxes import BETHE, Boxes
 from percolaw.experiments.lattices.dimension_table import DimensionTable
 from percolaw.experiments.lattices.lattice_exponents import FIELD, LINEAR
@@ -55,9 +56,9 @@ from percolaw.laws.scaling_laws import zipf_weights
 from percolaw.learners.tree_nearest import TreeNearest
 from percolaw.rng import Streams
 from percolaw.runs.store import strict_json
-from percolaw.scaling import fit, sharing
+from percolaw.scaling import fit, minimum, sharing
 from percolaw.scaling.crossing import crossing, mean_crossing
-from percolaw.scaling.fit import smoothed
+from percolaw.scaling.minimum import smoothed
 from percolaw.targets.tree_walk import TreeWalk, expected_variance
 
 
@@ -680,46 +681,48 @@ def test_bethe_boxes_with_all_bonds_open():
 def test_rates_of_clusters():
     data, *_ = boxes.draw(SMALL, 2, 0.5, 0)[:2]
     sizes, total = data.tree.sizes, 0.05 * data.tree.n_sites
-    rate = boxes.random_rates(data, total)
+    rate = box_curves.random_rates(data, total)
     assert rate @ sizes == pytest.approx(total)
     assert np.ptp(rate) == 0
-    assert set(boxes.random_rates(data, 10.0 * data.tree.n_sites)) == {labelled.RATE_CAP}
+    assert set(box_curves.random_rates(data, 10.0 * data.tree.n_sites)) == {labelled.RATE_CAP}
     for gamma, factor in ((0.5, 1.0), (0.95, 4.0)):
-        rate = boxes.placed_rates(data, total, gamma, factor)
+        rate = box_curves.placed_rates(data, total, gamma, factor)
         assert rate.max() < labelled.RATE_CAP
         assert rate @ sizes == pytest.approx(total)
         assert np.all(np.diff(rate * sizes) <= 1e-9)
-        predicted = boxes.predicted_loss(data, rate, gamma, factor)
+        predicted = box_curves.predicted_loss(data, rate, gamma, factor)
         losses = np.maximum(rate * sizes / factor, 1.0) ** -gamma
         assert predicted == pytest.approx(float(losses @ sizes) / sizes.sum())
-        at_random = boxes.predicted_loss(data, boxes.random_rates(data, total), gamma, factor)
+        at_random = box_curves.predicted_loss(
+            data, box_curves.random_rates(data, total), gamma, factor
+        )
         assert predicted < 0.99 * at_random
-        few = boxes.placed_rates(data, 3.0 * factor, gamma, factor) * sizes
+        few = box_curves.placed_rates(data, 3.0 * factor, gamma, factor) * sizes
         assert few.sum() == pytest.approx(3.0 * factor)
         assert few[-1] == 0.0, "the smallest get nothing"
         assert few[few > 0].min() >= factor * (1 - 1e-9)
-    assert boxes.placed_rates(data, 1e9, 0.5, 1.0).max() == labelled.RATE_CAP
-    assert boxes.predicted_loss(data, rate, 0.0, 1.0) == pytest.approx(1.0)
+    assert box_curves.placed_rates(data, 1e9, 0.5, 1.0).max() == labelled.RATE_CAP
+    assert box_curves.predicted_loss(data, rate, 0.0, 1.0) == pytest.approx(1.0)
 
 
 def test_single_curves_see_the_first_cluster_alone():
     data, *_ = boxes.draw(SMALL, 2, 0.5, 1)[:2]
-    n = boxes.grid(10.0, 0.3 * data.tree.sizes[0], 3)
-    curve = boxes.single_curve(data, n, 0, 500)
+    n = box_curves.grid(10.0, 0.3 * data.tree.sizes[0], 3)
+    curve = box_curves.single_curve(data, n, 0, 500)
     assert np.all(np.diff(np.log(curve)) < 0.3)
     assert curve[-1] < 0.5 * curve[0]
     other = data.value.copy()
     other[data.tree.sizes[0] :] = 7.0
     changed = labelled.LabelledClusters(data.tree, other, data.variance, data.streams)
-    np.testing.assert_array_equal(boxes.single_curve(changed, n, 0, 500), curve)
-    assert np.any(boxes.single_curve(data, n, 100, 500) != curve)
+    np.testing.assert_array_equal(box_curves.single_curve(changed, n, 0, 500), curve)
+    assert np.any(box_curves.single_curve(data, n, 100, 500) != curve)
 
 
 def test_curves_in_space_are_brute_force():
     data, _, coordinates = boxes.draw(SMALL, 2, 0.5, 1)
     size = int(data.tree.sizes[0])
     n = np.array([1.0, 9.6, 40.0])
-    curve = boxes.euclidean_curve(data, coordinates[:size], n, 300)
+    curve = box_curves.euclidean_curve(data, coordinates[:size], n, 300)
     order = data.streams.generator("split").permutation(size)
     test = data.streams.generator("evaluation").integers(0, size, 300)
     for count, loss in zip((1, 10, 40), curve, strict=True):
@@ -731,19 +734,21 @@ def test_curves_in_space_are_brute_force():
         assert low - 1e-12 <= loss <= np.where(tied, gap, 0.0).max(axis=1).mean() + 1e-12
     # Blind to bonds: nearest in space is nearer than nearest along them.
     n = np.array([300.0])
-    assert boxes.euclidean_curve(data, coordinates[:size], n) < boxes.single_curve(data, n, 0)
+    assert box_curves.euclidean_curve(data, coordinates[:size], n) < box_curves.single_curve(
+        data, n, 0
+    )
 
 
 def test_grids_are_nested():
-    whole = boxes.grid(10.0, 1e6, 4)
+    whole = box_curves.grid(10.0, 1e6, 4)
     assert whole[0] == 10.0
     assert whole[-1] == pytest.approx(1e6)
     assert whole.size == 21
     for stop in (10.0, 17.0, 17.8, 1234.5, 99_999.0, 1e5):
-        part = boxes.grid(10.0, stop, 4)
+        part = box_curves.grid(10.0, stop, 4)
         np.testing.assert_array_equal(part, whole[: part.size])
         assert part[-1] <= stop * (1 + 1e-9) < whole[part.size]
-    assert boxes.grid(10.0, 9.9, 4).size == 0
+    assert box_curves.grid(10.0, 9.9, 4).size == 0
 
 
 def test_lattices_have_names_and_exponents():
@@ -797,7 +802,7 @@ def regime_rows(e=REGIMES, largest=1_000_000, change=None):
         def off(at):
             return at ** (0.003 * rng.standard_normal())
 
-        n = boxes.grid(10.0, 0.1 * size, e.per_decade)
+        n = box_curves.grid(10.0, 0.1 * size, e.per_decade)
         part = "full" if ratio == FULL else "giant" if above else "critical"
         slope = boxes.cluster_exponent(d, above) + extra[part]
         s = boxes.SURVIVAL_SIZES.astype(float)
@@ -821,7 +826,7 @@ def regime_rows(e=REGIMES, largest=1_000_000, change=None):
             row["space"] = 1.5 * n ** -(slope + in_space) * off(n)
             row["space"] = row["space"][n <= SPACE_SHARE * size]
         if ratio != FULL:
-            t = boxes.grid(10.0, 0.8 * largest, e.per_decade)
+            t = box_curves.grid(10.0, 0.8 * largest, e.per_decade)
             row |= {"gamma": slope, "factor": 1.0, "t": t}
             for name, power in zip(LAWS, (0.4, 0.6), strict=True):
                 factor, bend = extra.get(name, (1.0, 0.0))
@@ -1023,8 +1028,8 @@ def table_rows(e=TABLE, change=None):
             power = off * (1 / known.cutoff_exponent + extra["1/sigma"])
             found = {f"cutoff_{i}": 3.0 * gap**-power for i, gap in enumerate(e.below)}
         elif kind == "learning":
-            n = boxes.grid(10.0, 0.1 * e.field_size, e.per_decade)
-            mass = boxes.grid(100.0, e.field_size, e.per_decade)
+            n = box_curves.grid(10.0, 0.1 * e.field_size, e.per_decade)
+            mass = box_curves.grid(100.0, e.field_size, e.per_decade)
             radius = 0.2 * mass ** (off * 2 / (known.fractal_dimension + extra["D"]))
             found = {"n": n, "loops": 0.1, "mass": mass, "radius": radius}
             path = known.shortest_path_dimension + extra["d_min"]
@@ -1365,7 +1370,7 @@ def mean_field_rows(e=MEAN_FIELD, change=None):
         ]
         for b in bins:
             b["radius"] *= math.exp(0.01 * rng.standard_normal())
-        grid = boxes.grid(10.0, 0.1 * e.field_size, 4)
+        grid = box_curves.grid(10.0, 0.1 * e.field_size, 4)
         tree = 2.0 * grid**-0.5
         off = np.exp(0.01 * rng.standard_normal(grid.size))
         lattice = extra["loss"] * tree * (grid / 500.0) ** -extra["exponent"] * off
@@ -1812,7 +1817,7 @@ def test_tiny_sampling_end_to_end():
         assert case.limits["uniform"] == pytest.approx(min(alpha / (1 + alpha), gamma))
         assert case.limits["optimal allocation"] == pytest.approx(min(alpha, gamma))
         (plot,) = [p for p in found.plots if p.title.startswith(case.name)]
-        assert plot.series[0].x[:5] == tuple(boxes.grid(10.0, 1e2, 4))
+        assert plot.series[0].x[:5] == tuple(box_curves.grid(10.0, 1e2, 4))
         assert len(plot.series) == 2 + len(SHARED) + (2 if case.learner == "nearest" else 0)
         assert found.tables["scale_factors"][case.name] >= 1.0
     check_figures(e, rows)
@@ -1904,18 +1909,18 @@ def test_best_ratio_is_the_vertex_of_a_parabola():
     ratios = np.array([0.9, 1.0, 1.1, 1.3, 1.6])
     for best in (0.99, 1.07, 1.2):
         loss = np.exp(3.0 * np.log(ratios / best) ** 2 - 1.0)
-        assert fit.least_at(ratios, loss) == pytest.approx(best, rel=1e-9)
-    assert fit.least_at(ratios, ratios**2.0) == pytest.approx(0.9)
-    assert fit.least_at(ratios, ratios**-2.0) == pytest.approx(1.6)
-    assert math.isnan(fit.least_at(ratios, np.full(5, np.nan)))
+        assert minimum.least_at(ratios, loss) == pytest.approx(best, rel=1e-9)
+    assert minimum.least_at(ratios, ratios**2.0) == pytest.approx(0.9)
+    assert minimum.least_at(ratios, ratios**-2.0) == pytest.approx(1.6)
+    assert math.isnan(minimum.least_at(ratios, np.full(5, np.nan)))
     # What could not be learned does not count: not as least, not as a neighbour.
     loss = np.array([np.nan, np.nan, 0.5, 0.4, 0.6])
-    assert 1.1 < fit.least_at(ratios, loss) < 1.6
-    assert fit.least_at(ratios, np.array([np.nan, 0.3, 0.4, 0.5, 0.6])) == pytest.approx(1.0)
-    assert fit.least_at(ratios, np.array([np.nan, np.nan, 0.4, np.nan, np.nan])) == pytest.approx(
-        1.1
-    )
-    assert 1.0 <= fit.least_at(ratios, np.array([1.0, 0.5, 0.5, 0.5, 1.0])) <= 1.1
+    assert 1.1 < minimum.least_at(ratios, loss) < 1.6
+    assert minimum.least_at(ratios, np.array([np.nan, 0.3, 0.4, 0.5, 0.6])) == pytest.approx(1.0)
+    assert minimum.least_at(
+        ratios, np.array([np.nan, np.nan, 0.4, np.nan, np.nan])
+    ) == pytest.approx(1.1)
+    assert 1.0 <= minimum.least_at(ratios, np.array([1.0, 0.5, 0.5, 0.5, 1.0])) <= 1.1
 
 
 LEARNABLE = Learnability(

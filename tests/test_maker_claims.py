@@ -10,7 +10,7 @@ import percolaw as pl
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import yule_process
 from percolaw.dimension.mle import MLE
-from percolaw.laws.scaling_laws import mean_nearest_distance, nearest_neighbor_loss
+from percolaw.laws.single_cluster import mean_nearest_distance, nearest_neighbor_loss
 from percolaw.learners.neighbors import nearest_neighbors
 from percolaw.targets.tree_walk import TreeWalk
 

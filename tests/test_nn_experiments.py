@@ -36,8 +36,8 @@ from percolaw.experiments.base import (
     preset,
 )
 from percolaw.experiments.fields import judged
+from percolaw.experiments.networks import convergence, neural
 from percolaw.experiments.networks import effective_dof as freedom
-from percolaw.experiments.networks import neural
 from percolaw.experiments.networks import nn_model_scaling as neural_model
 from percolaw.experiments.networks.effective_dof import EffectiveDof, matched_smoother
 from percolaw.experiments.networks.layer_dimension import MEDIAN, TWO_NN, LayerDimension
@@ -128,24 +128,24 @@ def doubled_rows(gaps, seed=0):
 
 
 def curve_of(rows, gaps, allowed=0.1):
-    return neural.learning_curve(rows, doubled_rows(gaps), "n", allowed)
+    return convergence.learning_curve(rows, doubled_rows(gaps), "n", allowed)
 
 
 def test_everything_converged():
     rows, doubled = law_rows(), doubled_rows({300: 0.01, 3000: 0.05})
-    found = neural.learning_curve(rows, doubled, "n", 0.1)
+    found = convergence.learning_curve(rows, doubled, "n", 0.1)
     assert found.usable.tolist() == [True] * 5
     assert found.size.tolist() == SIZES
     expected = [[n**-0.5 * (1 + 0.01 * seed) for n in SIZES] for seed in range(5)]
     np.testing.assert_array_equal(found.loss, expected)
-    gaps = neural.gaps(rows, doubled, "n")
+    gaps = convergence.gaps(rows, doubled, "n")
     np.testing.assert_allclose(gaps, [np.nan, np.nan, 0.01, np.nan, 0.05])
 
 
 def test_rows_may_come_in_any_order():
     rows, doubled = law_rows(diverged={(2, 300)}), doubled_rows({300: 0.2, 3000: 0.0})
-    first = neural.learning_curve(rows, doubled, "n", 0.1)
-    again = neural.learning_curve(rows[::-1], doubled[::-1], "n", 0.1)
+    first = convergence.learning_curve(rows, doubled, "n", 0.1)
+    again = convergence.learning_curve(rows[::-1], doubled[::-1], "n", 0.1)
     for key in ("size", "loss", "usable"):
         np.testing.assert_array_equal(getattr(first, key), getattr(again, key))
 
@@ -157,14 +157,14 @@ def test_diverged_students_enter_no_average():
     assert np.isfinite(found.loss).sum() == 24
     others = [300**-0.5 * (1 + 0.01 * seed) for seed in range(4)]
     assert found.mean()[2] == pytest.approx(np.exp(np.mean(np.log(others))), rel=1e-12)
-    assert neural.rough_exponent(found) == pytest.approx(0.5, abs=0.01)
+    assert convergence.rough_exponent(found) == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize(("n_seeds", "n_bad"), [(5, 1), (10, 2), (15, 3), (5, 2), (10, 3), (3, 1)])
 def test_share_that_must_not_diverge(n_seeds, n_bad):
     bad = {(seed, 300) for seed in range(n_seeds - n_bad, n_seeds)}
     found = curve_of(law_rows(n_seeds, diverged=bad), {300: 0.0, 3000: 0.0})
-    enough = n_seeds - n_bad >= neural.LEAST_FINITE * n_seeds - 1e-9
+    enough = n_seeds - n_bad >= convergence.LEAST_FINITE * n_seeds - 1e-9
     assert found.usable.tolist() == [True, True, enough, True, True]
 
 
@@ -200,13 +200,13 @@ def test_gap_tolerance():
 @pytest.mark.parametrize("shift", [0.01, 0.1, 0.5])
 @pytest.mark.parametrize("first", [30, 300])
 def test_allowed_gap_moves_an_exponent_by_half_the_shift(shift, first):
-    allowed = neural.allowed_gap(SIZES[-1], first, shift)
+    allowed = convergence.allowed_gap(SIZES[-1], first, shift)
     ends = np.array([first, 3000.0])
     loss = ends**-0.5
     moved = loss / [1.0, 1.0 + allowed]
     slope = -np.diff(np.log(moved)) / np.diff(np.log(ends))
     assert slope[0] == pytest.approx(0.5 + 0.5 * shift)
-    assert neural.allowed_gap(SIZES[-1], first, 0.0) == 0.0
+    assert convergence.allowed_gap(SIZES[-1], first, 0.0) == 0.0
     # So a gap that is allowed leaves the fit over all sizes within the shift.
     full = power(0.5, scatter=0.0)
     full[:, -1] /= 1.0 + allowed
@@ -231,7 +231,7 @@ def test_convergence_is_judged_by_what_it_does_to_the_exponent(e):
 
 def test_a_doubled_budget_that_diverged_decides_nothing():
     doubled = [*doubled_rows({300: 0.0}), trained_row(0, None, n=3000)]
-    found = neural.learning_curve(law_rows(), doubled, "n", 0.1)
+    found = convergence.learning_curve(law_rows(), doubled, "n", 0.1)
     assert found.usable.tolist() == [True, True, True, False, False]
     # Nor does one beside a student that diverged.
     rows = law_rows(diverged={(0, 3000)})
@@ -244,7 +244,7 @@ def test_gap_is_of_the_validation_loss():
     doubled = doubled_rows({300: 0.0, 3000: 0.0})
     for row in doubled:
         row["loss"] = 0.1 * row["loss"]
-    assert neural.learning_curve(rows, doubled, "n", 0.1).usable.all()
+    assert convergence.learning_curve(rows, doubled, "n", 0.1).usable.all()
 
 
 # --- exponents -------------------------------------------------------------------------------------
@@ -259,21 +259,21 @@ def power(exponent, sizes=SIZES, n_seeds=5, scatter=0.02):
 def test_rough_exponent():
     loss = power(0.5, scatter=0.0)
     curve = LearningCurve(np.array(SIZES), loss)
-    assert neural.rough_exponent(curve) == pytest.approx(0.5, rel=1e-12)
+    assert convergence.rough_exponent(curve) == pytest.approx(0.5, rel=1e-12)
     loss[1:, 2] = np.nan
     loss[:, 3] = np.nan
-    assert neural.rough_exponent(curve) == pytest.approx(0.5, rel=1e-12)
+    assert convergence.rough_exponent(curve) == pytest.approx(0.5, rel=1e-12)
     loss[:, 1:] = np.nan
-    assert neural.rough_exponent(curve) == 0.0
+    assert convergence.rough_exponent(curve) == 0.0
     loss[:] = np.nan
-    assert neural.rough_exponent(curve) == 0.0
+    assert convergence.rough_exponent(curve) == 0.0
 
 
 def test_what_is_said_of_a_fit():
-    assert neural.fit_note(None, "why") == "less than a decade of converged points; why"
-    assert neural.fit_note(None) == "less than a decade of converged points"
-    assert neural.fit_note(line_of(0.5)) == "1.5 decades, 5 seeds"
-    assert neural.fit_note(line_of(0.5), "why") == "1.5 decades, 5 seeds; why"
+    assert convergence.fit_note(None, "why") == "less than a decade of converged points; why"
+    assert convergence.fit_note(None) == "less than a decade of converged points"
+    assert convergence.fit_note(line_of(0.5)) == "1.5 decades, 5 seeds"
+    assert convergence.fit_note(line_of(0.5), "why") == "1.5 decades, 5 seeds; why"
 
 
 # --- causes ----------------------------------------------------------------------------------------
@@ -357,7 +357,7 @@ CAUSES = {
 @pytest.mark.parametrize("name", CAUSES)
 def test_cause(name):
     line, wide, apart, local, expected = CAUSES[name]
-    found = neural.cause(0.5, line, wide, apart, np.array(local, dtype=float), 0.05)
+    found = convergence.cause(0.5, line, wide, apart, np.array(local, dtype=float), 0.05)
     if not expected:
         assert found == ""
         return
@@ -366,7 +366,7 @@ def test_cause(name):
 
 @pytest.mark.parametrize("local", [[0.2, 0.3, 0.4], [0.2, 0.3, 0.4, 0.5]])
 def test_cause_does_not_say_that_few_sizes_stand_still(local):
-    found = neural.cause(0.5, line_of(0.3), line_of(0.3), line_of(0), np.array(local), 0.05)
+    found = convergence.cause(0.5, line_of(0.3), line_of(0.3), line_of(0), np.array(local), 0.05)
     assert "does not move" not in found
 
 

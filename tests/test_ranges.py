@@ -18,14 +18,11 @@ from percolaw.errors import ResourceError
 from percolaw.laws import scaling_laws as theory
 from percolaw.laws.allocation import optimal_allocation, weighted_allocation
 from percolaw.laws.bethe import BetheLattice
-from percolaw.laws.scaling_laws import (
-    data_scaling_loss,
-    mean_nearest_distance,
-    model_scaling_loss,
-    nearest_neighbor_loss,
-)
+from percolaw.laws.scaling_laws import data_scaling_loss, model_scaling_loss
+from percolaw.laws.single_cluster import mean_nearest_distance, nearest_neighbor_loss
 from percolaw.scaling import fit
-from percolaw.scaling.fit import bootstrap_interval, fit_power_law
+from percolaw.scaling.fit import fit_power_law
+from percolaw.scaling.intervals import bootstrap_interval
 
 HOSTILE = (
     0,

@@ -21,15 +21,15 @@ import pytest
 from toy_experiment import shared_root, smoke_run
 
 from percolaw.cli import main
-from percolaw.cli.experiments import configure
+from percolaw.cli.measuring import configure
 from percolaw.errors import PercolawError, RunError
 from percolaw.experiments import plots as plots_of
 from percolaw.experiments.base import plain, preset
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
-from percolaw.report import html as page_of
-from percolaw.report import records, write_figures
-from percolaw.report.html import build, citation, embedded_json, read_run, text, write_report
+from percolaw.report import records, redo, write_figures
+from percolaw.report.html import build, citation, read_run, write_report
+from percolaw.report.markup import embedded_json, text
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
 
@@ -435,7 +435,7 @@ def test_commands_give_the_config_again(name):
     cls = experiment_class(name)
     for label in cls.presets:
         config = preset(cls, label)
-        words = shlex.split(page_of.redo_command({"config": plain(config)}, cls))
+        words = shlex.split(redo.redo_command({"config": plain(config)}, cls))
         assert words[:3] == ["percolaw", "run", name]
         assert configure(cls, words[4], words[5:]) == config
         changed = replace(config, n_seeds=17) if hasattr(config, "n_seeds") else config
@@ -445,9 +445,9 @@ def test_commands_give_the_config_again(name):
                     changed = replace(changed, **{field: value[:-1] or value})
         if hasattr(changed, "clusters") and hasattr(changed.clusters, "n_clusters"):
             changed = replace(changed, clusters=replace(changed.clusters, n_clusters=123))
-        words = shlex.split(page_of.redo_command({"config": plain(changed)}, cls))
+        words = shlex.split(redo.redo_command({"config": plain(changed)}, cls))
         assert configure(cls, words[4], words[5:]) == changed
-    assert page_of.redo_command({"config": {"unknown": 1}}, cls) is None
+    assert redo.redo_command({"config": {"unknown": 1}}, cls) is None
 
 
 def test_a_reproduction_stands_for_its_runs(tmp_path):

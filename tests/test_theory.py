@@ -11,26 +11,28 @@ from scipy.special import zeta
 
 from percolaw.laws.ensembles import ensemble_nearest_neighbor_loss
 from percolaw.laws.scaling_laws import (
-    ASYMPTOTIC_SCALE_FACTOR,
     allocation_shape,
     data_break_rank,
     data_exponent,
     data_scaling_loss,
-    finite_rate_factor,
     manifold_exponents,
-    mean_nearest_distance,
-    mean_nearest_distance_at_rate,
     model_break_rank,
     model_exponent,
     model_scaling_loss,
+    optimal_break_capacity,
+    quanta_exponents,
+    zipf_weights,
+)
+from percolaw.laws.single_cluster import (
+    ASYMPTOTIC_SCALE_FACTOR,
+    finite_rate_factor,
+    mean_nearest_distance,
+    mean_nearest_distance_at_rate,
     nearest_distance_survival,
     nearest_neighbor_loss,
     offspring_variance,
-    optimal_break_capacity,
     posterior_constant,
-    quanta_exponents,
     single_cluster_loss,
-    zipf_weights,
 )
 
 PAIRS = [(1.0, 0.5), (0.5, 0.5), (1.0, 1.0), (2.0, 0.3), (0.4, 2.0), (3.0, 0.75), (0.2, 0.1)]

@@ -11,7 +11,7 @@ from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_a
 
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.laws.ensembles import ensemble_nearest_neighbor_loss
-from percolaw.laws.scaling_laws import (
+from percolaw.laws.single_cluster import (
     ASYMPTOTIC_SCALE_FACTOR,
     mean_nearest_distance,
     mean_nearest_distance_at_rate,

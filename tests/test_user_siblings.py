@@ -28,7 +28,7 @@ from percolaw.laws.allocation import (
 from percolaw.learners.designs import greedy_kernel_variance
 from percolaw.numerics.covariance import Gaussian, Matern, NeuralTangent
 from percolaw.numerics.degrees_of_freedom import smoother_trace, stein_divergence
-from percolaw.scaling.fit import bootstrap_interval
+from percolaw.scaling.intervals import bootstrap_interval
 
 torch = pytest.importorskip("torch")
 

@@ -39,11 +39,8 @@ if TYPE_CHECKING:
     from percolaw.laws.allocation import numerical_allocation, optimal_allocation
     from percolaw.laws.bethe import BetheLattice, bethe_threshold
     from percolaw.laws.hypercubic import critical_exponents, hypercubic_threshold
-    from percolaw.laws.scaling_laws import (
-        data_scaling_loss,
-        model_scaling_loss,
-        nearest_neighbor_loss,
-    )
+    from percolaw.laws.scaling_laws import data_scaling_loss, model_scaling_loss
+    from percolaw.laws.single_cluster import nearest_neighbor_loss
     from percolaw.learners.kernel import KernelRegression
     from percolaw.learners.neighbors import NearestNeighbors
     from percolaw.learners.random_features import RandomFeatures

@@ -63,7 +63,7 @@ PUBLIC = {
     "numerical_allocation": "laws.allocation",
     "model_scaling_loss": "laws.scaling_laws",
     "data_scaling_loss": "laws.scaling_laws",
-    "nearest_neighbor_loss": "laws.scaling_laws",
+    "nearest_neighbor_loss": "laws.single_cluster",
     "fit_power_law": "scaling.fit",
     "local_exponents": "scaling.fit",
     "geometric": "scaling.fit",

@@ -21,7 +21,7 @@ RUNS = "runs"
 
 def add(commands: Any) -> None:
     """Add the commands to the parser."""
-    from percolaw.cli.experiments import add_common
+    from percolaw.cli.measuring import add_common
 
     def command(name: str, text: str, handler: Any, *, run: bool = True) -> Any:
         parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
@@ -151,7 +151,8 @@ def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
     int
         Exit code 0.
     """
-    from percolaw.cli.experiments import check_options, executor_of, run_one, show
+    from percolaw.cli.experiments import show
+    from percolaw.cli.measuring import check_options, executor_of, run_one
     from percolaw.runs.folders import reopen
 
     experiment = reopen(options.run, _known)
@@ -177,7 +178,7 @@ def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
     int
         Exit code 0.
     """
-    from percolaw.cli.experiments import check_options
+    from percolaw.cli.measuring import check_options
     from percolaw.runs.folders import opened, reopen
 
     reopen(options.run, _known)

@@ -41,10 +41,16 @@ def registry(experiment: type[Any]) -> ConstructorRegistry:
     def config(info: StructTypeInfo) -> StructConstructorSpec | None:
         if info.type is not experiment:
             return None
+        texts, types = fields.documentation(experiment), fields.hints(experiment)
         return StructConstructorSpec(
             instantiate=experiment,
             fields=tuple(
-                _field(experiment, field.name, getattr(info.default, field.name))
+                StructFieldSpec(
+                    name=field.name,
+                    type=types[field.name],
+                    default=getattr(info.default, field.name),
+                    helptext=_with_range(texts.get(field.name, ""), types[field.name]),
+                )
                 for field in dataclasses.fields(experiment)
             ),
         )
@@ -60,12 +66,6 @@ def _read(parse: Callable[[str], Worded], word: str) -> Worded:
         raise PercolawError(str(error)) from None
 
 
-def _field(experiment: type[Any], name: str, default: Any) -> StructFieldSpec:
-    limits = fields.range_of(experiment, name)
-    text = fields.documentation(experiment).get(name, "")
-    return StructFieldSpec(
-        name=name,
-        type=fields.hints(experiment)[name],
-        default=default,
-        helptext=text if limits is None else f"{text} ({limits})",
-    )
+def _with_range(text: str, hint: Any) -> str:
+    limits = fields.range_of(hint)
+    return text if limits is None else f"{text} ({limits})"

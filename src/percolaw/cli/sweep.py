@@ -64,7 +64,7 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
     ValueError
         If a flag is both fixed and searched over.
     """
-    from percolaw.cli.experiments import configure
+    from percolaw.cli.measuring import configure
     from percolaw.runs.search import run_search
     from percolaw.runs.search_space import Search, parse_axis
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.scaling import fit
+from percolaw.scaling import fit, intervals
 
 FloatArray = npt.NDArray[np.float64]
 Verdict: TypeAlias = Literal["agrees", "disagrees", "inconclusive"]
@@ -153,7 +153,7 @@ def mean(
     """
     x = np.asarray(values, dtype=np.float64)
     return judge(
-        name, source, predicted, float(x.mean()), fit.seed_interval(x), tolerance, note, about
+        name, source, predicted, float(x.mean()), intervals.seed_interval(x), tolerance, note, about
     )
 
 
@@ -210,7 +210,9 @@ def ratio(
     Claim
     """
     x = np.asarray(values, dtype=np.float64)
-    low, high = np.exp(fit.seed_interval(np.log(x))) if by_logs else fit.seed_interval(x)
+    low, high = (
+        np.exp(intervals.seed_interval(np.log(x))) if by_logs else intervals.seed_interval(x)
+    )
     centre = float(np.exp(np.log(x).mean()))
     return judge(name, source, predicted, centre, (low, high), tolerance, note, about)
 

@@ -71,35 +71,24 @@ def hints(config: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(config, include_extras=True)
 
 
-def _marks(config: type[Any], name: str) -> tuple[Any, ...]:
-    return getattr(hints(config)[name], "__metadata__", ())
+def _marks(hint: Any) -> tuple[Any, ...]:
+    return getattr(hint, "__metadata__", ())
 
 
-def range_of(config: type[Any], name: str) -> Range | None:
-    """Return the range that a field declares.
-
-    Parameters
-    ----------
-    config : type
-        Class of the config.
-    name : str
-        Of the field.
-
-    Returns
-    -------
-    Range or None
-    """
-    return next((m for m in _marks(config, name) if isinstance(m, Range)), None)
+def range_of(hint: Any) -> Range | None:
+    """Return the range that a field's annotation declares."""
+    return next((m for m in _marks(hint) if isinstance(m, Range)), None)
 
 
 def judged(config: type[Any]) -> frozenset[str]:
     """Return the names of the fields that `measure` does not see."""
     if not dataclasses.is_dataclass(config):
         return frozenset()
+    types = hints(config)
     return frozenset(
         field.name
         for field in dataclasses.fields(config)
-        if any(isinstance(m, _Judged) for m in _marks(config, field.name))
+        if any(isinstance(m, _Judged) for m in _marks(types[field.name]))
     )
 
 
@@ -135,11 +124,12 @@ def check(config: Any) -> None:
     TypeError, ValueError
         Naming the field, what it is and what is allowed.
     """
+    types = hints(type(config))
     for field in dataclasses.fields(config):
-        limits = range_of(type(config), field.name)
+        limits = range_of(types[field.name])
         if limits is None:
             continue
-        whole = "float" not in str(hints(type(config))[field.name].__origin__)
+        whole = "float" not in str(types[field.name].__origin__)
         for value in _flat(getattr(config, field.name)):
             if whole:
                 low, high = _whole(limits.minimum), _whole(limits.maximum)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.laws import scaling_laws as theory
+from percolaw.laws import single_cluster
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 
@@ -338,5 +338,5 @@ def finite_ensemble_loss(
     -------
     array of float64, shape (...)
     """
-    loss = theory.single_cluster_loss(np.minimum(rate, RATE_CAP) * sizes, 0.5, factor)
+    loss = single_cluster.single_cluster_loss(np.minimum(rate, RATE_CAP) * sizes, 0.5, factor)
     return np.asarray(loss @ (sizes / sizes.sum()))

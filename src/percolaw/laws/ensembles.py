@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.laws import scaling_laws as theory
+from percolaw.laws import single_cluster
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def _factor_table(coordination_number: float) -> FloatArray:
     grid = np.geomspace(1e-9, 1.0, 200)
     out = np.ones(grid.size)
     usable = (grid >= 1e-6) & (grid < 1.0)
-    out[usable] = theory.finite_rate_factor(grid[usable], coordination_number)
+    out[usable] = single_cluster.finite_rate_factor(grid[usable], coordination_number)
     out[grid >= 1.0] = 0.0
     # 1 - factor is proportional to sqrt(rate) for small rates.
     first = int(np.argmax(usable))

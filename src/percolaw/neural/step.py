@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from percolaw.kernels.optimize import adamw
 from percolaw.neural.config import Training
 from percolaw.neural.device import autocast
 from percolaw.neural.losses import Loss
@@ -289,6 +288,8 @@ class AdamW:
         """
         beta, gamma = self.training.momentum, self.training.second_moment
         if rows.device.type == "cpu":
+            from percolaw.kernels.optimize import adamw  # Numba is loaded when a step is made
+
             arrays = [t.numpy() for t in (rows, gradient, first, second)]
             adamw(*arrays, rate, factor, remaining, beta, gamma, step, EPSILON)  # type: ignore[call-arg]
             return

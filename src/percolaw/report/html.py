@@ -9,27 +9,25 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-import html
 import io
-import json
 import math
 import os
-import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
-from percolaw.experiments.base import plain, preset
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.plots import Numbers, Plot, Series, slug
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.report.citations import SOURCES
 from percolaw.report.claims import VERDICT_RULE, measured, number, predicted, tally
-from percolaw.report.reading import VERDICTS, Paper, Picture, Run, expand, read_run, readable
+from percolaw.report.markup import _details, _flat, _table, badge, duration, embedded_json, text
+from percolaw.report.reading import Paper, Picture, Run, expand, read_run, readable
 from percolaw.report.records import number as json_number
+from percolaw.report.redo import _config_table, _redo
 from percolaw.runs.files import write_atomic
 from percolaw.version import __version__
 
@@ -131,62 +129,6 @@ def _reduced(picture: Picture, width: int) -> Picture:
 
 
 # --- text ----------------------------------------------------------------------------------------
-
-# Control characters and marks that turn the direction of text would make a page lie.
-_STRANGE = dict.fromkeys(
-    [*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
-    "\ufffd",
-)
-
-
-def text(value: Any) -> str:
-    """Return any value as text that is safe anywhere in HTML, attributes in quotes included."""
-    clean = str(value).translate(_STRANGE).encode("utf-8", "replace").decode("utf-8")
-    return html.escape(clean, quote=True)
-
-
-def embedded_json(value: Any) -> str:
-    """Return strict JSON that cannot end the script element it stands in."""
-    body = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return body.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds in words."""
-    if seconds is None or seconds < 0:
-        return "unknown"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{seconds / 3600:.1f} h"
-
-
-def _table(rows: Sequence[Sequence[str]], header: Sequence[str], name: str, kind: str = "") -> str:
-    """A table of cells that are safe already, in a box that scrolls and can have the focus."""
-    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>'
-        + "".join(f"<td>{cell}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll {kind}" tabindex="0" role="region" aria-label="{text(name)}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _details(summary: str, body: str) -> str:
-    return f"<details><summary>{text(summary)}</summary>{body}</details>"
-
-
-def _flat(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Dotted names and values of nested objects."""
-    if isinstance(value, Mapping) and value and depth < 5:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else str(key), depth + 1)
-    else:
-        yield name, value if isinstance(value, str) else json.dumps(plain(value))
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -299,14 +241,6 @@ def _claims(runs: Sequence[Run], places: Sequence[str]) -> str:
     )
 
 
-def badge(verdict: str) -> str:
-    """Return a verdict as colour, shape, sign and word."""
-    return (
-        f'<span class="badge {text(verdict)}"><span class="sign" aria-hidden="true">'
-        f"<span>{VERDICTS[verdict]}</span></span>{text(verdict)}</span>"
-    )
-
-
 def _strip(claim: Claim) -> str:
     """The interval against predicted +- tolerance, drawn; 4 tolerances to each side."""
     low, high = claim.interval
@@ -384,73 +318,6 @@ def _reused(record: dict[str, Any]) -> str:
 
 def _many_units(n: Any) -> str:
     return f"{text(n)} {'unit' if n == 1 else 'units'}"
-
-
-def _config_table(config: dict[str, Any], cls: type[Any] | None) -> str:
-    default = dict(_flat(plain(cls()))) if cls else {}
-    rows = [
-        (text(k), f"<code>{text(v)}</code>", f"<code>{text(default.get(k, ''))}</code>")
-        for k, v in _flat(config)
-    ]
-    return _table(rows, ("field", "value", "default"), "Config")
-
-
-def _redo(record: dict[str, Any], cls: type[Any] | None) -> str:
-    lines = []
-    origin = record.get("provenance")
-    origin = origin if isinstance(origin, dict) else {}
-    commit = origin.get("git_commit")
-    if isinstance(commit, str) and commit.isalnum():
-        dirty = "  # there were changes not committed" if origin.get("git_dirty") else ""
-        lines.append(f"git checkout {commit}{dirty}")
-    command = redo_command(record, cls)
-    if command is None:
-        return (
-            "<p>The config does not fit this version of percolaw; use the version named under "
-            "provenance, with the config below.</p>"
-        )
-    lines.append(command)
-    return (
-        f"<pre>{text(chr(10).join(lines))}</pre>"
-        f"<p>The same config has the same id, <code>{text(record.get('id', '?'))}</code>, and the same "
-        "folder name everywhere; results do not depend on the number of workers.</p>"
-    )
-
-
-def redo_command(record: dict[str, Any], cls: type[Any] | None) -> str | None:
-    """Return the command line of a config: the nearest preset and flags for the rest.
-
-    None if a field is unknown to this version or cannot be written as a flag.
-    """
-    if cls is None:
-        return None
-    wanted = dict(_leaves(record["config"]))
-    best: list[str] | None = None
-    for name in cls.presets:
-        given = dict(_leaves(plain(preset(cls, name))))
-        if set(given) != set(wanted):
-            return None
-        words = ["percolaw", "run", cls.name, "--preset", name]
-        for key, value in wanted.items():
-            if value == given[key] and type(value) is type(given[key]):
-                continue
-            values = value if isinstance(value, list) else [value]
-            if isinstance(value, bool) or not all(
-                isinstance(v, (int, float, str)) and not isinstance(v, bool) for v in values
-            ):
-                return None
-            words += [f"--{key.replace('_', '-')}", *map(str, values)]
-        if best is None or len(words) < len(best):
-            best = words
-    return None if best is None else shlex.join(best)
-
-
-def _leaves(config: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{name}{key}.")
-        else:
-            yield f"{name}{key}", value
 
 
 def citation(run: Run) -> str:

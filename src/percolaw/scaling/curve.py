@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.scaling import fit
+from percolaw.scaling import fit, minimum
 from percolaw.scaling.fit import Aggregate
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -144,8 +144,8 @@ class LearningCurve:
         return -fit.log_slopes(self.size[chosen], self.loss[:, chosen])
 
     def least_at(self) -> FloatArray:
-        """Return where the curve of each seed is least, as `percolaw.scaling.fit.least_at` finds it."""
-        return np.array([fit.least_at(self.size, loss) for loss in self.loss])
+        """Return where the curve of each seed is least; see `minimum.least_at`."""
+        return np.array([minimum.least_at(self.size, loss) for loss in self.loss])
 
     def predicted_slope(self, window: tuple[float, float] | None = None) -> float:
         """Return the exponent of the predicted curve, fitted as that of a seed is.
@@ -166,7 +166,7 @@ class LearningCurve:
         how : {"geometric", "mean", "median"}
             How seeds become one curve.
         smooth : bool
-            Whether that curve is first averaged with its neighbours, see `percolaw.scaling.fit.smoothed`.
+            Whether that curve is first averaged with its neighbours; see `minimum.smoothed`.
 
         Returns
         -------
@@ -176,7 +176,7 @@ class LearningCurve:
         good = np.isfinite(mean)
         local = np.full(mean.size, np.nan)
         if good.sum() > 2:
-            curve = fit.smoothed(mean[good]) if smooth else mean[good]
+            curve = minimum.smoothed(mean[good]) if smooth else mean[good]
             local[good] = fit.local_exponents(self.size[good], curve)
         return local
 

@@ -10,13 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.rng import RandomLike, as_streams
+from percolaw.rng import RandomLike
+from percolaw.scaling.intervals import _interval, _level, _refuse_huge, _resampled
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Aggregate: TypeAlias = Literal["geometric", "mean", "median"]
-
-#: Largest size, loss or other value here: sums of a few stay below the largest float64.
-LARGEST = 1e300
 
 
 def geometric(start: float, stop: float, n: int = 20) -> npt.NDArray[np.int64]:
@@ -59,40 +57,6 @@ def local_exponents(size: npt.ArrayLike, loss: npt.ArrayLike) -> FloatArray:
     return np.asarray(slope[0] if np.ndim(loss) == 1 else slope)
 
 
-def smoothed(curve: FloatArray) -> FloatArray:
-    """Return a positive curve averaged geometrically with its neighbours, weights 1, 2, 1; ends stay."""
-    logs = np.log(curve)
-    out = logs.copy()
-    out[1:-1] = 0.25 * logs[:-2] + 0.5 * logs[1:-1] + 0.25 * logs[2:]
-    return np.asarray(np.exp(out))
-
-
-def least_at(size: FloatArray, loss: FloatArray) -> float:
-    """Return where a curve is least: the vertex of the parabola through its lowest point and neighbours.
-
-    Parameters
-    ----------
-    size : array, shape (n,), rising, positive
-    loss : array, shape (n,)
-        Positive; those that are NaN do not count.
-
-    Returns
-    -------
-    float
-        Between the neighbours of the lowest point; at the ends the end itself, NaN if all losses are.
-    """
-    usable = np.isfinite(loss)
-    if not usable.any():
-        return float("nan")
-    x, y = np.log(size[usable]), np.log(loss[usable])
-    i = int(np.argmin(y))
-    if i in (0, x.size - 1):
-        return float(np.exp(x[i]))
-    curve = np.polyfit(x[i - 1 : i + 2], y[i - 1 : i + 2], 2)
-    vertex = -curve[1] / (2.0 * curve[0]) if curve[0] > 0.0 else x[i]
-    return float(np.exp(np.clip(vertex, x[i - 1], x[i + 1])))
-
-
 def log_slopes(size: npt.ArrayLike, curves: npt.ArrayLike) -> FloatArray:
     """Return d log curve / d log size of each curve by least squares: one a seed, before any average.
 
@@ -132,32 +96,6 @@ def log_slopes(size: npt.ArrayLike, curves: npt.ArrayLike) -> FloatArray:
     return np.asarray((y - y.mean(axis=1, keepdims=True)) @ x / (x @ x))
 
 
-def parabola_minimum(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Return where a curve is least: by the parabola through its lowest point and the two beside it.
-
-    Parameters
-    ----------
-    x : array, shape (n,), rising
-        Usually a logarithm.
-    y : array, shape (n,)
-        Values, with no NaN; infinite where there is none.
-
-    Returns
-    -------
-    float
-        Between the two points beside the lowest one; the lowest one itself at an end, beside a value
-        that is not finite, and among equal ones.
-    """
-    place, value = checks.float_array("x", x), checks.float_array("y", y)
-    i = int(np.argmin(value))
-    beside = slice(i - 1, i + 2)
-    if not 0 < i < place.size - 1 or not np.all(np.isfinite(value[beside])):
-        return float(place[i])
-    curvature, slope, _ = np.polyfit(place[beside], value[beside], 2)
-    vertex = -slope / (2.0 * curvature) if curvature > 0.0 else place[i]
-    return float(np.clip(vertex, place[i - 1], place[i + 1]))
-
-
 def aggregate(loss: npt.ArrayLike, how: Aggregate = "geometric") -> FloatArray:
     """Return one curve from seeds: geometric mean (default), mean or median over axis 0.
 
@@ -190,84 +128,6 @@ def aggregate(loss: npt.ArrayLike, how: Aggregate = "geometric") -> FloatArray:
         with np.errstate(divide="ignore"):  # a loss of 0 makes the mean 0
             return np.asarray(np.exp(np.log(y).mean(axis=0)))
     return np.asarray(y.mean(axis=0) if how == "mean" else np.median(y, axis=0))
-
-
-def bootstrap_interval(
-    values: npt.ArrayLike,
-    statistic: str = "mean",
-    *,
-    level: float = 0.95,
-    n_bootstrap: int = 2000,
-    rng: RandomLike = 0,
-) -> tuple[float, float]:
-    """Return a bootstrap interval over seeds for the mean or median of scalars.
-
-    The percentile interval is widened about the estimate by sqrt(n/(n-1)) t_(n-1)/z, which
-    corrects its known shortness for few seeds. `level` lies strictly between 0 and 1.
-
-    Parameters
-    ----------
-    values : array, shape (n_seeds,)
-        At least 2, finite.
-    statistic : {"mean", "median"}
-    level : float
-        Strictly between 0 and 1.
-    n_bootstrap : int
-        Replicates, at least 1.
-    rng : int, Generator or Streams
-
-    Returns
-    -------
-    low, high : float
-
-    Raises
-    ------
-    ValueError
-        With fewer than 2 seeds, and for a level outside (0, 1).
-    """
-    x = checks.finite_array("values", values, ndim=1)
-    _refuse_huge("values", x)
-    checks.choice("statistic", statistic, ("mean", "median"))
-    _level(level)
-    if x.size < 2:
-        raise ValueError(f"an interval needs at least 2 seeds; got {x.size}.")
-    draw = _resampled(x.size, n_bootstrap, rng)
-    reduce = np.mean if statistic == "mean" else np.median
-    return _interval(float(reduce(x)), reduce(x[draw], axis=1), x.size, level)
-
-
-def seed_interval(values: npt.ArrayLike) -> tuple[float, float]:
-    """Return the 95% bootstrap interval of a mean over seeds; (-inf, inf) below 3 seeds."""
-    x = checks.finite_array("values", values, ndim=1)
-    return bootstrap_interval(x) if x.size >= 3 else (-np.inf, np.inf)
-
-
-def _level(level: float) -> float:
-    """Return the level of an interval, strictly between 0 and 1, or raise."""
-    number = checks.real("level", level)
-    if not 1e-9 <= number <= 1.0 - 1e-9:
-        raise ValueError(
-            f"level must lie between 0 and 1, ends excluded; got {level!r}. 0.95 is a 95% interval."
-        )
-    return number
-
-
-def _resampled(n_seeds: int, n_bootstrap: int, rng: RandomLike) -> npt.NDArray[np.int64]:
-    """Draw the seeds of every replicate, (n_bootstrap, n_seeds). Stream ``bootstrap``."""
-    n = checks.integer("n_bootstrap", n_bootstrap, minimum=1, maximum=1 << 40)
-    checks.memory(24.0 * n * n_seeds + 32.0 * n, f"{n} bootstrap replicates", "Lower n_bootstrap.")
-    return as_streams(rng).generator("bootstrap").integers(0, n_seeds, (n, n_seeds))
-
-
-def _interval(
-    centre: float, replicate: FloatArray, n_seeds: int, level: float
-) -> tuple[float, float]:
-    from scipy.special import ndtri, stdtrit
-
-    tail = 0.5 * (1.0 - level)
-    low, high = np.quantile(replicate, [tail, 1.0 - tail])
-    widen = np.sqrt(n_seeds / (n_seeds - 1)) * stdtrit(n_seeds - 1, 1 - tail) / ndtri(1 - tail)
-    return float(centre - widen * (centre - low)), float(centre + widen * (high - centre))
 
 
 @dataclass(frozen=True)
@@ -424,14 +284,6 @@ def exponential(name: str, logarithm: float) -> float:
             "sizes and losses by their largest first."
         )
     return float(np.exp(logarithm))
-
-
-def _refuse_huge(name: str, values: FloatArray) -> None:
-    """Refuse values of which sums are beyond float64; NaN passes."""
-    if np.any(np.abs(values) > LARGEST):
-        raise ValueError(
-            f"{name} must be at most {LARGEST:g}; got {np.nanmax(np.abs(values)):.3g}. Rescale it."
-        )
 
 
 def _line(log_x: FloatArray, log_y: FloatArray) -> tuple[tuple[float, float], float]:

@@ -7,8 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.laws import allocation
-from percolaw.laws import scaling_laws as theory
+from percolaw.laws import allocation, single_cluster
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -65,9 +64,9 @@ def discrete_laws(
         Labels in proportion to weight, and by the optimal allocation.
     """
     gamma, mass = cluster_exponent, weight * count
-    data = [float(mass @ theory.single_cluster_loss(t * weight, gamma)) for t in budgets]
+    data = [float(mass @ single_cluster.single_cluster_loss(t * weight, gamma)) for t in budgets]
     best = [allocation.weighted_allocation(t, weight, gamma, count) for t in budgets]
-    model = [float(mass @ theory.single_cluster_loss(n, gamma)) for n in best]
+    model = [float(mass @ single_cluster.single_cluster_loss(n, gamma)) for n in best]
     return np.array(data), np.array(model)
 
 

@@ -14,7 +14,7 @@ from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.laws import allocation
 from percolaw.laws import scaling_laws as theory
 from percolaw.rng import Streams
-from percolaw.scaling import fit
+from percolaw.scaling import intervals
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class DofScan:
                     self.source + "; docs/theory.md",
                     float(predicted),
                     float(measured[:, axis].mean()),
-                    fit.seed_interval(measured[:, axis] - expected[:, axis] + predicted),
+                    intervals.seed_interval(measured[:, axis] - expected[:, axis] + predicted),
                     self.position_tolerance,
                     about={"learner": "adjusted", "quantity": f"{label} of the valley"},
                 )

@@ -18,9 +18,9 @@ from percolaw.experiments.brill2024.single_cluster_plots import (
 )
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import Range, Seeds, Tolerance
-from percolaw.laws import scaling_laws as theory
+from percolaw.laws import single_cluster
 from percolaw.laws.ensembles import ensemble_nearest_neighbor_loss
-from percolaw.scaling import fit
+from percolaw.scaling import fit, intervals
 from percolaw.scaling.curve import LearningCurve
 
 #: What the 2024 paper's program prints for its seed 0 (percolation.ipynb, cell 14), and the standard
@@ -100,7 +100,7 @@ class SingleCluster:
         sizes = data.tree.sizes
         rows: list[Row] = []
         # Units in which the loss of plain 1-NN has an exact mean: see docs/theory.md.
-        s2 = theory.offspring_variance(self.clusters.coordination_number)
+        s2 = single_cluster.offspring_variance(self.clusters.coordination_number)
         unit = np.sqrt(math.pi / 8.0 * sizes / s2)
         expected = _exact_curve(grid, sizes, self.clusters.coordination_number)
         large = sizes >= self.exact_min_size
@@ -173,7 +173,7 @@ class SingleCluster:
             "docs/theory.md (derived here)",
             1.0,
             float(np.exp(ratio.mean())),
-            fit.seed_interval(np.exp(ratio.mean(axis=1))),
+            intervals.seed_interval(np.exp(ratio.mean(axis=1))),
             self.curve_tolerance,
             about={"learner": "nearest", "quantity": "loss over prediction"},
         )
@@ -196,7 +196,7 @@ class SingleCluster:
         return claims.mean(
             "exact posterior loss over 1-NN loss",
             "docs/theory.md (boundary-value problem)",
-            theory.posterior_constant(),
+            single_cluster.posterior_constant(),
             np.exp(np.log(over.loss).mean(axis=1)),
             self.curve_tolerance,
             about={"learner": "posterior", "quantity": "loss over 1-NN"},

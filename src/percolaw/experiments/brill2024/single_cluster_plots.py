@@ -8,7 +8,7 @@ import numpy as np
 
 from percolaw.experiments import labelled, plots
 from percolaw.experiments.claims import Claim
-from percolaw.laws import scaling_laws as theory
+from percolaw.laws import single_cluster
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
 
@@ -56,7 +56,7 @@ def curve_plot(
         )
         for learner, curve in measured.items()
     ]
-    limit = theory.nearest_neighbor_loss(n)
+    limit = single_cluster.nearest_neighbor_loss(n)
     return plots.log_log(
         "single-cluster",
         "One cluster, mean over large clusters",
@@ -109,7 +109,7 @@ def residual_plot(measured: dict[str, LearningCurve], exact: LearningCurve) -> p
     """
     plain, n = measured["nearest"], exact.size
     gain = "posterior / plain 1-NN"
-    constant = np.full(n.size, theory.posterior_constant())
+    constant = np.full(n.size, single_cluster.posterior_constant())
     return plots.log_linear(
         "single-cluster-residual",
         "Single cluster: residual to the exact prediction",

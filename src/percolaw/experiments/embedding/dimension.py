@@ -20,7 +20,7 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.rng import Streams
-from percolaw.scaling import fit
+from percolaw.scaling import intervals
 from percolaw.scaling.curve import LearningCurve
 
 #: Reference manifolds by name.
@@ -256,7 +256,7 @@ class Dimension:
             "docs/theory.md",
             self.coverage,
             float(share.mean()) if share.size else math.nan,
-            fit.seed_interval(share) if share.size else claims.UNKNOWN,
+            intervals.seed_interval(share) if share.size else claims.UNKNOWN,
             self.coverage_tolerance,
             about={"source": which, "learner": name, "quantity": "coverage"},
         )
@@ -325,7 +325,7 @@ def _entry(shape: Shape, n: int, estimator: str, rows: list[Row]) -> dict[str, A
         "truth": truth,
         "dimension": float(values.mean()),
         "values": values.tolist(),
-        "interval": list(fit.seed_interval(values)),
+        "interval": list(intervals.seed_interval(values)),
         "mean_interval": np.mean(known, axis=0).tolist() if known else [None, None],
         "inside": None
         if truth is None or not known

@@ -15,7 +15,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
-from percolaw.laws import scaling_laws as theory
+from percolaw.laws import single_cluster
 from percolaw.rng import Streams
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
@@ -213,7 +213,9 @@ class Embedded1nn:
         key = "infinite", max(self.dims), 1
         loss = np.array([np.array(r["loss"]) / r["unit"] for r in rows if of(r) == key])
         n = self.sizes()
-        return LearningCurve(n, loss, predicted=theory.mean_nearest_distance(n.astype(np.float64)))
+        return LearningCurve(
+            n, loss, predicted=single_cluster.mean_nearest_distance(n.astype(np.float64))
+        )
 
     def _limit_claims(self, limit: LearningCurve) -> list[Claim]:
         values = limit.against().mean(axis=1)

@@ -13,7 +13,7 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.rng import Streams
-from percolaw.scaling import fit
+from percolaw.scaling import intervals
 from percolaw.targets.fourier import FourierTeacher
 from percolaw.targets.linear import LinearTeacher
 from percolaw.targets.matern import MaternTeacher
@@ -192,7 +192,7 @@ class Teachers:
             "family": name,
             "passed": float(np.mean(score <= self.threshold)),
             "score": score.mean(),
-            "score_interval": fit.seed_interval(score),
+            "score_interval": intervals.seed_interval(score),
         }
 
     def _linear(self, rows: list[Row]) -> Claim:
@@ -276,7 +276,7 @@ def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) 
     Series
     """
     values = [[r[key] for r in of_size[size]] for size in sorted(of_size)]
-    low, high = zip(*(fit.seed_interval(v) for v in values), strict=True)
+    low, high = zip(*(intervals.seed_interval(v) for v in values), strict=True)
     middle = [float(np.mean(v)) for v in values]
     text = plots.CONFIDENCE
     seeds = len(values[0])

@@ -13,7 +13,7 @@ from percolaw.experiments import fields, labelled
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
-from percolaw.experiments.lattices import boxes
+from percolaw.experiments.lattices import box_curves, boxes
 from percolaw.experiments.lattices.boxes import about
 from percolaw.experiments.lattices.lattice_exponents import (
     FIELD,
@@ -218,8 +218,8 @@ class DimensionTable:
         from percolaw.kernels.tree import standardize
         from percolaw.targets.free_field import FreeField
 
-        n = boxes.grid(10.0, 0.1 * self.field_size, self.per_decade)
-        mass = boxes.grid(100.0, self.field_size, self.per_decade).astype(np.int64)
+        n = box_curves.grid(10.0, 0.1 * self.field_size, self.per_decade)
+        mass = box_curves.grid(100.0, self.field_size, self.per_decade).astype(np.int64)
         radius, depth = np.zeros(mass.size), np.zeros(mass.size)
         loops = 0.0
         curves: dict[str, list[FloatArray]] = {LINEAR: [], FIELD: []}
@@ -243,7 +243,7 @@ class DimensionTable:
             field = FreeField().sample(grown.graph, own).value
             for name, value in ((LINEAR, linear), (FIELD, field)):
                 data = labelled.LabelledClusters(grown.graph, value, np.ones(1), own)
-                curves[name].append(boxes.single_curve(data, n, 0, self.n_test))
+                curves[name].append(box_curves.single_curve(data, n, 0, self.n_test))
         out: Row = {"n": n, "loops": loops, "mass": mass}
         out |= {"radius": np.exp(radius), "depth": np.exp(depth)}
         return out | {name: fit.aggregate(found) for name, found in curves.items()}

@@ -11,9 +11,9 @@ from percolaw.experiments import claims, fields, labelled, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Seeds, Tolerance
-from percolaw.experiments.lattices import boxes
+from percolaw.experiments.lattices import box_curves, boxes
 from percolaw.experiments.lattices.boxes import BETHE, about, label
-from percolaw.scaling import fit
+from percolaw.scaling import intervals
 from percolaw.scaling.curve import LearningCurve
 
 #: Learners compared, by their names in `toy`, and what they are called.
@@ -101,7 +101,7 @@ class Learnability:
                 for name in LEARNERS:
                     losses[name].append(None)
                 continue
-            rate = boxes.random_rates(data, budget)
+            rate = box_curves.random_rates(data, budget)
             learned = labelled.ensemble_loss(data, rate, i, tuple(LEARNERS))
             for name, loss in zip(LEARNERS, learned, strict=True):
                 losses[name].append(float(loss))
@@ -203,7 +203,7 @@ class Learnability:
         """The best p of one lattice against the budget; lattices stand side by side."""
         best = [scan.least_at() for scan in scans]
         ends = np.array(
-            [fit.seed_interval(b) if np.isfinite(b).all() else claims.UNKNOWN for b in best]
+            [intervals.seed_interval(b) if np.isfinite(b).all() else claims.UNKNOWN for b in best]
         ).T
         # The best p lies between the ends of what was scanned.
         inside = np.clip(ends, scans[0].size[0], scans[0].size[-1])

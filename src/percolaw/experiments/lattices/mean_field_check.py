@@ -13,7 +13,7 @@ from percolaw.experiments import claims, fields, labelled, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
-from percolaw.experiments.lattices import boxes
+from percolaw.experiments.lattices import box_curves
 from percolaw.experiments.lattices.boxes import about
 from percolaw.laws.bethe import BetheLattice
 from percolaw.laws.hypercubic import hypercubic_threshold, threshold_source
@@ -143,7 +143,7 @@ class MeanFieldCheck:
         from percolaw.clusters.growth import grow_stopped
         from percolaw.clusters.hypercubic.grown import grow_from_origin
 
-        grid = boxes.grid(10.0, 0.1 * self.field_size, 4).astype(np.int64)
+        grid = box_curves.grid(10.0, 0.1 * self.field_size, 4).astype(np.int64)
         total = {name: np.zeros(grid.size) for name in ("lattice", "tree")}
         variance = dict.fromkeys(total, 0.0)
         for i in range(self.n_balls):

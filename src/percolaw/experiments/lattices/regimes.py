@@ -11,12 +11,12 @@ from percolaw.experiments import claims, fields, labelled
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
-from percolaw.experiments.lattices import boxes, regime_plots
+from percolaw.experiments.lattices import box_curves, boxes, regime_plots
 from percolaw.experiments.lattices.boxes import BETHE, about, common_curve, label
 from percolaw.experiments.lattices.regime_plots import FULL, ByRatio
 from percolaw.laws.bethe import BetheLattice
 from percolaw.laws.hypercubic import critical_exponents
-from percolaw.scaling import fit
+from percolaw.scaling import intervals
 from percolaw.scaling.curve import LearningCurve
 
 #: Where the whole box is learned: its data law and its model law.
@@ -120,29 +120,31 @@ class Regimes:
         above = ratio == FULL or ratio > 1.0
         data, row, coordinates = boxes.draw(self.boxes, d, probability, cell["seed"])
         sizes = data.tree.sizes
-        n = boxes.grid(10.0, 0.1 * sizes[0], self.per_decade)
-        single = boxes.single_curve(data, n, _SINGLE)
+        n = box_curves.grid(10.0, 0.1 * sizes[0], self.per_decade)
+        single = box_curves.single_curve(data, n, _SINGLE)
         row |= {**cell, "probability": probability, "n_clusters": int(sizes.size)}
         row |= {"largest": int(sizes[0]), "total": int(sizes.sum()), "n": n, "single": single}
         if d != BETHE:
             inside = n[n <= SPACE_SHARE * sizes[0]]
-            row["space"] = boxes.euclidean_curve(data, coordinates[: sizes[0]], inside)
+            row["space"] = box_curves.euclidean_curve(data, coordinates[: sizes[0]], inside)
         if ratio == FULL:
             return [row]
         gamma = boxes.cluster_exponent(d, above)
-        factor = boxes.scale_factor(n, single, gamma)
-        total = boxes.grid(10.0, 0.2 * sizes.sum(), self.per_decade)
+        factor = box_curves.scale_factor(n, single, gamma)
+        total = box_curves.grid(10.0, 0.2 * sizes.sum(), self.per_decade)
         laws: dict[str, list[float]] = {
             name: [] for name in ("random", "placed", "random_predicted", "placed_predicted")
         }
         for i, t in enumerate(total):
             for name, rate, item in (
-                ("random", boxes.random_rates(data, t), _RANDOM + i),
-                ("placed", boxes.placed_rates(data, t, gamma or 0.5, factor), _PLACED + i),
+                ("random", box_curves.random_rates(data, t), _RANDOM + i),
+                ("placed", box_curves.placed_rates(data, t, gamma or 0.5, factor), _PLACED + i),
             ):
                 loss = labelled.ensemble_loss(data, rate, item, ("nearest",))[0]
                 laws[name].append(float(loss))
-                laws[f"{name}_predicted"].append(boxes.predicted_loss(data, rate, gamma, factor))
+                laws[f"{name}_predicted"].append(
+                    box_curves.predicted_loss(data, rate, gamma, factor)
+                )
         return [{**row, "gamma": gamma, "factor": factor, "t": total, **laws}]
 
     def conclude(self, rows: list[Row]) -> Conclusion:
@@ -190,7 +192,7 @@ class Regimes:
                 known.source,
                 known.fisher_exponent,
                 2.0 + float(slopes.mean()),
-                fit.seed_interval(2.0 + slopes),
+                intervals.seed_interval(2.0 + slopes),
                 self.tau_tolerance,
                 about=about(d, "tau"),
             )

@@ -14,7 +14,7 @@ from percolaw.experiments import claims, fields, labelled, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
-from percolaw.experiments.lattices import boxes
+from percolaw.experiments.lattices import box_curves
 from percolaw.experiments.lattices.pruning import pruned_losses
 from percolaw.experiments.lattices.strategies import (
     CASES,
@@ -35,7 +35,7 @@ from percolaw.experiments.lattices.strategies import (
 )
 from percolaw.learners import designs
 from percolaw.rng import Streams
-from percolaw.scaling import fit, sharing
+from percolaw.scaling import fit, intervals, sharing
 from percolaw.scaling.curve import LearningCurve
 from percolaw.targets.tree_walk import expected_variance
 
@@ -155,9 +155,9 @@ class Sampling:
         array of float64, shape (n_budgets,)
         """
         if design == RANDOM and learner not in FIELDS:
-            return boxes.grid(10.0, self.largest, 4)
+            return box_curves.grid(10.0, self.largest, 4)
         most = self.n_field if design == RANDOM else self.n_design
-        return boxes.grid(10.0, most / sharing.binned_weights(alpha, self.n_clusters)[0][0], 4)
+        return box_curves.grid(10.0, most / sharing.binned_weights(alpha, self.n_clusters)[0][0], 4)
 
     def measure(self, cell: Cell) -> list[Row]:
         """Do one unit."""
@@ -235,7 +235,7 @@ class Sampling:
             drawn.append(loss_plot(case, curves, laws, self.decades))
             for s, curve in curves.items():
                 slopes = curve.slopes(curve.upper(self.decades))
-                estimate = number, float(slopes.mean()), fit.seed_interval(slopes)
+                estimate = number, float(slopes.mean()), intervals.seed_interval(slopes)
                 exponents.setdefault(s, []).append(estimate)
             for s, claim in {OPTIMAL: laws["gained"], **gains}.items():
                 gained.setdefault(s, []).append((number, claim.measured, claim.interval))

@@ -15,13 +15,13 @@ from percolaw.experiments import claims, plots
 from percolaw.experiments.base import SCRATCH, Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
-from percolaw.experiments.networks import neural
+from percolaw.experiments.networks import convergence, neural
 from percolaw.neural.config import Student, Training
 from percolaw.neural.network import n_parameters
 from percolaw.neural.tangent_kernel import tangent_kernel
 from percolaw.neural.training import train
 from percolaw.numerics.degrees_of_freedom import divergence, random_signs
-from percolaw.scaling import fit
+from percolaw.scaling import intervals
 from percolaw.scaling.curve import LearningCurve
 from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.teacher import TeacherFamily
@@ -312,15 +312,15 @@ class EffectiveDof:
                 name, self.source, predicted, None, tolerance, note, about, rough=rough
             )
 
-        if loss.shape[0] < neural.LEAST_FINITE * self.n_seeds:
+        if loss.shape[0] < convergence.LEAST_FINITE * self.n_seeds:
             lost = self.n_seeds - loss.shape[0]
             return undecided(f"{lost} of {self.n_seeds} seeds diverged", 0.0)
         mean = freedom.mean(axis=0)
         note = f"degrees of freedom from {mean.min():.0f} to {mean.max():.0f}"
         if np.any(freedom <= 0) or mean.max() < 10.0 * mean.min():
-            rough = -neural.log_slope(np.maximum(mean, 1e-3), loss.mean(axis=0))
+            rough = -convergence.log_slope(np.maximum(mean, 1e-3), loss.mean(axis=0))
             return undecided(f"{note}, not a decade above 0", rough)
-        slope = [-neural.log_slope(f, v) for f, v in zip(freedom, loss, strict=True)]
+        slope = [-convergence.log_slope(f, v) for f, v in zip(freedom, loss, strict=True)]
         return claims.mean(name, self.source, predicted, slope, tolerance, note, about)
 
     def _trace(self, source: Source, rows: list[Row]) -> Claim:
@@ -335,13 +335,13 @@ class EffectiveDof:
             total = sum(r["divergence"] for r in part)
             if total > 0.0:
                 ratio.append(sum(r["trace"] for r in part) / total)
-        enough = len(ratio) >= neural.LEAST_FINITE * self.n_seeds
+        enough = len(ratio) >= convergence.LEAST_FINITE * self.n_seeds
         return claims.judge(
             f"{source}: trace of the tangent smoother over the divergence, no dropout",
             self.source,
             1.0,
             float(np.mean(ratio)) if ratio else 0.0,
-            fit.seed_interval(ratio) if enough else claims.UNKNOWN,
+            intervals.seed_interval(ratio) if enough else claims.UNKNOWN,
             self.trace_tolerance,
             "ridge such that the kernel fit has the network's training loss",
             self._about(source, "trace over divergence"),

@@ -13,12 +13,12 @@ from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
-from percolaw.experiments.networks import neural
+from percolaw.experiments.networks import convergence, neural
 from percolaw.neural.activations import layer_activations
 from percolaw.neural.config import Training
 from percolaw.neural.training import train
 from percolaw.rng import Streams
-from percolaw.scaling import fit
+from percolaw.scaling import intervals
 from percolaw.targets.linear import LinearTeacher
 from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.relu import ReluTeacher
@@ -179,8 +179,8 @@ class LayerDimension:
         value = [r[estimator] for r in rows if r.get("stopped") != "diverged"]
         known = np.array(value, dtype=np.float64)
         known = known[np.isfinite(known)]
-        enough = known.size >= neural.LEAST_FINITE * self.n_seeds
-        return known, fit.seed_interval(known) if enough else claims.UNKNOWN
+        enough = known.size >= convergence.LEAST_FINITE * self.n_seeds
+        return known, intervals.seed_interval(known) if enough else claims.UNKNOWN
 
     def _claim(self, source: Source, teacher: str, layer: str, rows: list[Row]) -> Claim:
         """Hold the median of the estimators on a layer against the dimension of the data."""

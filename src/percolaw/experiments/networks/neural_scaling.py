@@ -36,7 +36,7 @@ class Scaling:
     claims : tuple of Claim
         The first of quantity "exponent" stands beside the curve.
     gap : array of float64, shape (n_sizes,)
-        Of `neural.gaps`.
+        Of `convergence.gaps`.
     kernels : mapping of str to LearningCurve
         By the keys of `neural.KERNELS`.
     limit : PowerLawFit or None

@@ -25,7 +25,7 @@ from percolaw.datasets.sources import (
 from percolaw.experiments import claims
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
-from percolaw.experiments.networks import neural, neural_scaling
+from percolaw.experiments.networks import convergence, neural, neural_scaling
 from percolaw.experiments.networks.neural_scaling import Scaling
 from percolaw.neural.config import Training
 from percolaw.numerics.covariance import Covariance
@@ -222,10 +222,10 @@ class NnDataScaling:
 
     def _scaling(self, source: Source, target: TeacherFamily, rows: list[Row]) -> Scaling:
         """Claims on one curve: its exponent, and what it is less those of the kernels."""
-        measured, doubled = neural.trained_and_doubled(rows, source, target)
+        measured, doubled = convergence.trained_and_doubled(rows, source, target)
         window = (float(self.fit_from), math.inf)
         kernels = {
-            key: neural.losses(measured, "n", key)
+            key: convergence.losses(measured, "n", key)
             for key in neural.KERNELS
             if all(key in r for r in measured)
         }
@@ -234,8 +234,8 @@ class NnDataScaling:
         most = neural.known_dimension(source) + 2.0
         predicted = neural.predicted_exponent(source, target, most)
         shift = self.tolerance * abs(predicted or (wide.exponent if wide else 0.0))
-        allowed = neural.allowed_gap(self.sizes()[-1], self.fit_from, shift)
-        curve = neural.learning_curve(measured, doubled, "n", allowed)
+        allowed = convergence.allowed_gap(self.sizes()[-1], self.fit_from, shift)
+        curve = convergence.learning_curve(measured, doubled, "n", allowed)
         line = curve.fit(window)
         about = {"source": source.label, "target": target.label, "learner": self.architecture}
         found = []
@@ -249,11 +249,11 @@ class NnDataScaling:
                     predicted,
                     line,
                     tolerance,
-                    neural.fit_note(
-                        line, neural.cause(predicted, line, wide, over, local, tolerance)
+                    convergence.fit_note(
+                        line, convergence.cause(predicted, line, wide, over, local, tolerance)
                     ),
                     about,
-                    rough=neural.rough_exponent(curve),
+                    rough=convergence.rough_exponent(curve),
                 )
             )
         found += [
@@ -262,7 +262,7 @@ class NnDataScaling:
         ]
         return Scaling(
             *(source, target, curve, line, predicted, tuple(found)),
-            gap=neural.gaps(measured, doubled, "n"),
+            gap=convergence.gaps(measured, doubled, "n"),
             kernels=kernels,
             limit=wide,
         )
@@ -291,7 +291,7 @@ class NnDataScaling:
             0.0,
             over,
             self.tolerance * abs(predicted or (line.exponent if line else 1.0)),
-            neural.fit_note(over, more),
+            convergence.fit_note(over, more),
             {**about, "quantity": f"exponent less {key}"},
-            rough=neural.rough_exponent(ratio),
+            rough=convergence.rough_exponent(ratio),
         )

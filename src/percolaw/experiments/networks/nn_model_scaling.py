@@ -11,7 +11,7 @@ from percolaw.datasets.sources import Cube, FiniteCluster, InfiniteCluster, Sour
 from percolaw.experiments import claims
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
-from percolaw.experiments.networks import neural, neural_scaling
+from percolaw.experiments.networks import convergence, neural, neural_scaling
 from percolaw.experiments.networks.neural_scaling import Scaling
 from percolaw.experiments.networks.sharma_kaplan import SHARMA_KAPLAN
 from percolaw.neural.config import Training
@@ -192,15 +192,15 @@ class NnModelScaling:
 
     def _scaling(self, source: Source, target: TeacherFamily, rows: list[Row]) -> Scaling:
         """Claims on one curve: c/D, and of ReLU teachers 4/D."""
-        measured, doubled = neural.trained_and_doubled(rows, source, target)
+        measured, doubled = convergence.trained_and_doubled(rows, source, target)
         predicted = neural.predicted_exponent(source, target, PIECEWISE_LINEAR)
         fastest = PIECEWISE_LINEAR / neural.known_dimension(source)
         shift = self.tolerance * (predicted or fastest)
         largest = max(r["n_inner"] for r in measured)
-        allowed = neural.allowed_gap(largest, self.fit_from, shift)
+        allowed = convergence.allowed_gap(largest, self.fit_from, shift)
         # Below this a field of waves is a handful of them, and smooth.
         waves = LEAST_WAVES / N_WAVES if isinstance(target, MaternTeacher) else 0.0
-        curve = neural.learning_curve(measured, doubled, "n_inner", allowed, waves)
+        curve = convergence.learning_curve(measured, doubled, "n_inner", allowed, waves)
         line = curve.fit((float(self.fit_from), math.inf))
         local = ", ".join(f"{v:.2f}" for v in curve.local() if math.isfinite(v))
         orders = [] if predicted is None else [("c/D", "docs/theory.md, 9", predicted)]
@@ -213,13 +213,13 @@ class NnModelScaling:
                 value,
                 line,
                 self.tolerance * value,
-                neural.fit_note(line, f"local exponents {local}"),
+                convergence.fit_note(line, f"local exponents {local}"),
                 {"source": source.label, "target": target.label, "learner": self.architecture},
-                rough=neural.rough_exponent(curve),
+                rough=convergence.rough_exponent(curve),
             )
             for text, origin, value in orders
         ]
-        gap = neural.gaps(measured, doubled, "n_inner")
+        gap = convergence.gaps(measured, doubled, "n_inner")
         return Scaling(source, target, curve, line, predicted, tuple(said), gap)
 
 

@@ -1,0 +1,207 @@
+"""What commands that measure share: flags, where units are measured, progress, pictures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from percolaw import checks
+from percolaw.cli.terminal import help_style
+from percolaw.errors import MissingExtraError, RunError
+from percolaw.runs.progress import progress
+from percolaw.runs.signals import deaf_to_interrupts
+from percolaw.text import printable
+
+
+def add_common(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
+    """Add the flags of every command that measures.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Changed.
+    out : bool
+        With ``--out``.
+    """
+    if out:
+        parser.add_argument("--out", default="runs", help="folder for results (default: runs)")
+    parser.add_argument(
+        "--workers", type=int, default=None, help="processes (default: all cores; 1: this one)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=None, help="seconds after which a unit is given up"
+    )
+    parser.add_argument(
+        "--scheduler",
+        default=None,
+        help="measure on a Dask scheduler: tls://host:port, or local (default: own processes)",
+    )
+    for flag, what in (("ca-file", "authority"), ("cert", "certificate"), ("key", "its key")):
+        parser.add_argument(
+            f"--tls-{flag}", default=None, metavar="FILE", help=f"of a tls:// scheduler: {what}"
+        )
+    parser.add_argument("--no-figures", action="store_true", help="claims and data only")
+    parser.add_argument("--quiet", action="store_true", help="no progress, results only")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def draw(result: Any, options: argparse.Namespace) -> None:
+    """Draw the figures of a run; a failure is said and takes nothing from the results.
+
+    Parameters
+    ----------
+    result : Result
+    options : argparse.Namespace
+        ``no_figures``.
+    """
+    if options.no_figures:
+        return
+    try:
+        from percolaw.report import draw_figures
+
+        draw_figures(result.folder)
+    except Exception as error:
+        print(
+            f"percolaw: the figures of {printable(result.folder)} could not be drawn "
+            f"({type(error).__name__}: {printable(error)}); claims and data are whole.",
+            file=sys.stderr,
+        )
+
+
+def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
+    """The preset's config, changed by the flags left on the command line.
+
+    Parameters
+    ----------
+    cls : type
+        Class of the experiment.
+    preset : str
+    rest : list of str
+        Flags of the experiment.
+
+    Returns
+    -------
+    Experiment
+    """
+    from percolaw.experiments.base import preset as preset_config
+
+    default = preset_config(cls, preset)
+    if not rest:
+        return default
+    import tyro
+
+    from percolaw.cli.flags import registry
+
+    with help_style():
+        return tyro.cli(
+            cls,
+            prog=f"percolaw run {cls.name}",
+            description=f"{cls.title}\n\nFlags shared by all experiments: --preset, --out, --workers, "
+            "--timeout, --scheduler, --no-figures, --quiet, --json.",
+            default=default,
+            args=rest,
+            registry=registry(cls),
+        )
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Refuse what would fail late.
+
+    Raises
+    ------
+    MissingExtraError
+        If figures are wanted and cannot be drawn.
+    ValueError
+        For fewer than one worker, a timeout below 0.1 s, and ``--out`` that is a file.
+    """
+    if options.workers is not None:
+        checks.integer("--workers", options.workers, minimum=1)
+    if options.timeout is not None:
+        checks.real("--timeout", options.timeout, minimum=0.1)
+    if not options.no_figures:
+        try:
+            checks.extra("matplotlib", "report")
+        except MissingExtraError as error:
+            raise MissingExtraError(f"{error} Or measure without pictures: --no-figures.") from None
+    out = Path(getattr(options, "out", "."))
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; name a folder.")
+
+
+@contextmanager
+def executor_of(options: argparse.Namespace) -> Iterator[Any]:
+    """Where units are measured: None for this process, local workers, or a Dask scheduler.
+
+    Raises
+    ------
+    ValueError
+        For ``--timeout`` with ``--scheduler``.
+    RunError
+        If workers that were asked for cannot be started.
+    """
+    from percolaw.runs.workers import WorkerPool, default_workers
+
+    if options.scheduler is not None:
+        if options.timeout is not None:
+            raise ValueError("--timeout is for local workers; Dask cannot stop a running unit.")
+        from percolaw.runs.scheduler import dask_executor, tls_security
+
+        security = tls_security(options.tls_ca_file, options.tls_cert, options.tls_key)
+        with dask_executor(options.scheduler, options.workers, security) as executor:
+            yield executor
+        return
+    workers = options.workers or default_workers()
+    if workers == 1 and options.timeout is None:
+        yield None
+        return
+    try:
+        pool = WorkerPool(workers, options.timeout)
+    except RunError as error:
+        if options.workers is not None or options.timeout is not None:
+            raise
+        print(f"percolaw: {error} Going on so.", file=sys.stderr)
+        yield None
+        return
+    try:
+        yield pool
+    except BaseException:
+        with deaf_to_interrupts():
+            pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def run_one(
+    experiment: Any, options: argparse.Namespace, executor: Any, folder: str | None = None
+) -> Any:
+    """Run an experiment with progress.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    options : argparse.Namespace
+        ``out``, ``quiet``, ``timeout``.
+    executor : Executor or None
+        Not used for a single unit without a timeout.
+    folder : path, optional
+        The run folder itself, in place of one in ``out``.
+
+    Returns
+    -------
+    Result
+    """
+    from percolaw.runs.run import run
+
+    with progress(experiment.name, options.quiet) as update:
+        return run(
+            experiment,
+            out=options.out if folder is None else "",
+            folder=folder,
+            executor=executor if len(experiment.cells()) > 1 or options.timeout else None,
+            progress=update,
+            waiting=lambda message: print(message, file=sys.stderr),
+        )

@@ -1,0 +1,237 @@
+"""Whether students converged: doubled budgets, what they gain, and what that could do to an exponent."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw.datasets.sources import Source
+from percolaw.experiments.base import Row
+from percolaw.experiments.networks.neural import WIDE
+from percolaw.scaling.curve import LearningCurve
+from percolaw.scaling.fit import PowerLawFit
+from percolaw.targets.teacher import TeacherFamily
+
+FloatArray = npt.NDArray[np.float64]
+
+
+#: Share of students that must not diverge for a point to count.
+LEAST_FINITE = 0.8
+
+
+def allowed_gap(largest: float, first: float, shift: float) -> float:
+    """Return the relative change in loss at one end of the sizes from `first` on that moves an exponent
+    by half of `shift`: what a doubled budget may gain at most where training has converged.
+
+    Parameters
+    ----------
+    largest, first : float
+        Ends of the sizes.
+    shift : float
+        Of the exponent.
+
+    Returns
+    -------
+    float
+    """
+    return float((largest / first) ** (0.5 * shift) - 1.0)
+
+
+def trained_and_doubled(
+    rows: list[Row], source: Source, target: TeacherFamily
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows of a setting and teacher: of all seeds, and of doubled budgets.
+
+    Parameters
+    ----------
+    rows : list of dict
+    source : Source
+    target : TeacherFamily
+
+    Returns
+    -------
+    measured, doubled : list of dict
+    """
+    mine = [r for r in rows if (r["points"], r["teacher"]) == (source.word, target.word)]
+    measured, doubled = ([r for r in mine if r["kind"] == k] for k in ("train", "doubled"))
+    return measured, doubled
+
+
+def losses(rows: list[Row], size: str, loss: str = "loss") -> LearningCurve:
+    """Return one number a row as a curve over sizes and seeds; NaN where students diverged.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Rows of one setting and teacher, in any order.
+    size, loss : str
+        What sizes and losses are called in them.
+
+    Returns
+    -------
+    LearningCurve
+    """
+    seeds, sizes = (sorted({r[key] for r in rows}) for key in ("seed", size))
+    value = np.full((len(seeds), len(sizes)), np.nan)
+    for r in rows:
+        if r[loss] is not None:
+            value[seeds.index(r["seed"]), sizes.index(r[size])] = r[loss]
+    return LearningCurve(np.array(sizes), value)
+
+
+def gaps(rows: list[Row], doubled: list[Row], size: str) -> FloatArray:
+    """Return what a doubled budget gains in validation loss, (n_sizes,); NaN where it is not known.
+
+    Parameters
+    ----------
+    rows, doubled : list of dict
+        Rows of one setting and teacher.
+    size : str
+        What sizes are called in them.
+
+    Returns
+    -------
+    array of float64, shape (n_sizes,)
+    """
+    place = {(r["seed"], r[size]): r["validation"] for r in rows}
+    sizes = sorted({r[size] for r in rows})
+    gap = np.full(len(sizes), np.nan)
+    for row in doubled:
+        before = place.get((row["seed"], row[size]))
+        if before and row["validation"]:
+            gap[sizes.index(row[size])] = before / row["validation"] - 1.0
+    return gap
+
+
+def learning_curve(
+    rows: list[Row], doubled: list[Row], size: str, allowed: float, least: float = 0.0
+) -> LearningCurve:
+    """Return the test losses of students; usable are the sizes at which training converged.
+
+    A size has converged if at least `LEAST_FINITE` of its students did not diverge, and a doubled
+    budget improved the validation loss by no more than `allowed` (relative), at this size or at
+    the next larger one that was tried. Students that diverged are left out.
+
+    Parameters
+    ----------
+    rows, doubled : list of dict
+        Rows of one setting and teacher, with ``seed``, ``loss``, ``validation`` and the size under the
+        name `size`.
+    size : str
+        What sizes are called in the rows.
+    allowed : float
+    least : float
+        Mean loss at and below which a size is not usable either.
+
+    Returns
+    -------
+    LearningCurve
+    """
+    curve, gap = losses(rows, size), gaps(rows, doubled, size)
+    known = np.flatnonzero(np.isfinite(gap))
+    steady = [
+        bool(np.any(known >= j)) and gap[known[known >= j][0]] <= allowed for j in range(gap.size)
+    ]
+    finite = np.isfinite(curve.loss).mean(axis=0) >= LEAST_FINITE
+    usable = finite & np.array(steady) & (curve.mean() > least)
+    return LearningCurve(curve.size, curve.loss, usable)
+
+
+def rough_exponent(curve: LearningCurve) -> float:
+    """Return the slope over all sizes, converged or not, for claims that nothing can decide; 0 for
+    fewer than two."""
+    mean = curve.mean()
+    good = np.isfinite(mean)
+    if good.sum() < 2:
+        return 0.0
+    return -log_slope(curve.size[good], mean[good])
+
+
+def log_slope(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Return d log y / d log x by least squares, through two points or more.
+
+    Parameters
+    ----------
+    x, y : array, shape (n,), positive
+
+    Returns
+    -------
+    float
+    """
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def fit_note(line: PowerLawFit | None, more: str = "") -> str:
+    """Say on how much an exponent rests, and `more`.
+
+    Parameters
+    ----------
+    line : PowerLawFit or None
+    more : str
+    """
+    if line is None:
+        text = "less than a decade of converged points"
+    else:
+        decades = math.log10(line.window[1] / line.window[0])
+        text = f"{decades:.1f} decades, {line.n_seeds} seeds"
+    return "; ".join(part for part in (text, more) if part)
+
+
+def cause(
+    predicted: float,
+    line: PowerLawFit | None,
+    wide: PowerLawFit | None,
+    apart: PowerLawFit | None,
+    wide_local: FloatArray,
+    tolerance: float,
+) -> str:
+    """Say what the evidence supports where a network misses the prediction.
+
+    The tangent kernel of an infinitely wide MLP (NTK parametrisation, trained unit biases), on the
+    same data, has no optimiser, no width and learns no features: what it shares is due to teacher, sizes
+    or theory, the rest to these three or to the students' own parametrisation and architecture.
+
+    Parameters
+    ----------
+    predicted, tolerance : float
+        Exponent, and what counts as equal.
+    line, wide, apart : PowerLawFit or None
+        Of the network, of the tangent kernel, and of the ratio of their losses, seed by seed.
+    wide_local : array, shape (n_sizes,)
+        Local exponents of the tangent kernel, NaN where they are not known.
+    """
+    if line is None:
+        return "optimisation: too few points converged"
+    if _near(line.interval, predicted, tolerance):
+        return ""
+    if wide is None or apart is None:
+        return "open: no limit to compare with"
+    if not _near(apart.interval, 0.0, tolerance):
+        return (
+            f"width, training, features or parametrisation: the {WIDE} has {wide.exponent:.2f} on "
+            "the same data, and these points converged"
+        )
+    if _near(wide.interval, predicted, tolerance):
+        return f"small: the {WIDE} has {wide.exponent:.2f}, which agrees with both"
+    local = wide_local[np.isfinite(wide_local)]
+    if local.size < 4:
+        return (
+            f"open: the {WIDE} misses it as much ({wide.exponent:.2f}); too few sizes to say more"
+        )
+    first, last = local[1], local[-2]
+    seen = f"(local {first:.2f}, then {last:.2f})"
+    # Moving means by a tenth of what is missing, at least.
+    if abs(first - predicted) - abs(last - predicted) > 0.1 * abs(first - predicted):
+        return (
+            f"sizes: the {WIDE} misses it as much ({wide.exponent:.2f}) and moves towards it {seen}"
+        )
+    return (
+        f"teacher or theory: the {WIDE} misses it as much ({wide.exponent:.2f}) and does not move "
+        f"towards it {seen}"
+    )
+
+
+def _near(interval: tuple[float, float], value: float, tolerance: float) -> bool:
+    return interval[0] <= value + tolerance and interval[1] >= value - tolerance
