@@ -92,7 +92,7 @@ MUTANTS = (
         'total["tree"][j] += float(bethe.nearest(order[:n], own)[0].mean())',
         'total["tree"][j] += float(bethe.nearest(order[:n], own)[0].mean()) / 2.0',
     ),
-    Mutant(f"{LATTICES}/boxes.py", "train = order[: round(count)]", "train = order"),
+    Mutant(f"{LATTICES}/box_curves.py", "train = order[: round(count)]", "train = order"),
     Mutant(
         f"{LATTICES}/boxes.py",
         "value = np.asarray(coordinates @ (direction / np.linalg.norm(direction)))",
@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant("scaling/curve.py", "last / 10.0**decades", "last / np.e**decades"),
     Mutant("scaling/curve.py", "np.quantile(values, 0.16)", "np.quantile(values, 0.25)"),
-    Mutant("scaling/fit.py", "np.sqrt(n_seeds / (n_seeds - 1)) * stdtrit", "1.0 * stdtrit"),
+    Mutant("scaling/intervals.py", "np.sqrt(n_seeds / (n_seeds - 1)) * stdtrit", "1.0 * stdtrit"),
     Mutant("scaling/fit.py", "power * np.maximum(log_x - log_f, 0.0)", "power * (log_x - log_f)"),
     Mutant("scaling/fit.py", "curvature=float(-2.0 * bend", "curvature=float(2.0 * bend"),
     Mutant(

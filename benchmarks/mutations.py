@@ -29,6 +29,8 @@ PACKAGE = ROOT / "src" / "percolaw"
 ALL_AT_ONCE = """    if name in REPRODUCTIONS["brill2024"][1]:
         reproduced(root)
 """
+#: Test files of all experiments.
+OF_ALL = ("test_experiments", "test_wrong_measurements", "test_smoke_verdicts")
 
 
 def test_files(file: str) -> list[str]:
@@ -41,7 +43,7 @@ def test_files(file: str) -> list[str]:
         rf"|from {re.escape(within)} import \([^)]*\b{stem}\b"
     )
     found = [f for f in (ROOT / "tests").rglob("test_*.py") if named.search(f.read_text())]
-    found = [f for f in found if f.parent.name != "experiments" or "smoke" not in f.name]
+    found = [f for f in found if f.stem not in OF_ALL]
     found.sort(key=lambda f: (f.stem != f"test_{stem}", f.stat().st_size))
     return [str(f.relative_to(ROOT)) for f in found]
 
@@ -64,8 +66,8 @@ def commands(mutant: Mutant) -> list[list[str]]:
     runs = []
     if mutant.file.startswith("experiments/") and (names := experiments_of(mutant.file)):
         # Others first: a recorded number sees every change, a check of what is right says more.
-        generic = ["test_experiments.py", "test_wrong_measurements.py", "test_smoke_verdicts.py"]
-        files = [str(f.relative_to(ROOT)) for g in generic for f in (ROOT / "tests").rglob(g)]
+        found = [f for name in OF_ALL for f in (ROOT / "tests").rglob(f"{name}.py")]
+        files = [str(f.relative_to(ROOT)) for f in found]
         parts = [(f"[{name}]", f"[{name}:", f"test_{name.replace('-', '_')}") for name in names]
         chosen = " or ".join(part for each in parts for part in each)
         runs.append([*files, "-k", chosen])
@@ -126,6 +128,12 @@ def verdict(copy: Path, mutant: Mutant, seconds: float, sound: set[str]) -> tupl
         if how != "passed":
             return f"survived ({how})", ""
     return "survived", ""
+
+
+def times_in_file(mutant: Mutant) -> int:
+    """How often the right text stands in its file; 0 if there is no such file."""
+    path = PACKAGE / mutant.file
+    return path.read_text().count(mutant.right) if path.exists() else 0
 
 
 def left_out(folder: str, names: list[str]) -> list[str]:

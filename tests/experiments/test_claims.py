@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binomtest
 
 from percolaw.experiments import claims
-from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
+from percolaw.scaling.intervals import seed_interval
 
 VALUES = np.array([0.5, 1.0, 4.0, 2.5])
 
@@ -28,7 +28,7 @@ def test_an_interval_on_either_side_disagrees(interval):
 def test_mean_and_difference():
     claim = claims.mean("m", "s", 2.0, VALUES, 0.1, "n", {"learner": "1-NN"})
     assert claim.measured == pytest.approx(2.0)
-    assert claim.interval == fit.seed_interval(VALUES)
+    assert claim.interval == seed_interval(VALUES)
     assert (claim.name, claim.source, claim.note) == ("m", "s", "n")
     assert claim.about == {"learner": "1-NN"}
     assert claims.difference("", "", VALUES, 0.1).predicted == 0.0
@@ -38,9 +38,9 @@ def test_ratio_is_a_geometric_mean():
     """(1/2)(1)(4)(5/2) = 5, whose fourth root is not the mean 2."""
     claim = claims.ratio("", "", VALUES, 0.1)
     assert claim.measured == pytest.approx(5.0**0.25)
-    assert (claim.predicted, claim.interval) == (1.0, fit.seed_interval(VALUES))
+    assert (claim.predicted, claim.interval) == (1.0, seed_interval(VALUES))
     logs = claims.ratio("", "", VALUES, 0.1, by_logs=True, predicted=3.0)
-    np.testing.assert_allclose(logs.interval, np.exp(fit.seed_interval(np.log(VALUES))))
+    np.testing.assert_allclose(logs.interval, np.exp(seed_interval(np.log(VALUES))))
     assert logs.predicted == 3.0
 
 

@@ -319,7 +319,7 @@ MISTAKES = (
     Mistake(
         "regimes",
         "root of the mean square",
-        changed(f"{EXPERIMENT}.lattices.boxes:single_curve", root_of),
+        changed(f"{EXPERIMENT}.lattices.box_curves:single_curve", root_of),
         {"d = 2, full box: exponent": "disagrees"},
         {"dimension": 2, "ratio": 0.0},
     ),
