@@ -78,3 +78,43 @@ def test_seeds_that_diverged_at_a_size_used_are_left_out_whole():
     loss[4] = 1.0
     loss[4, 0] = np.nan
     assert fit_of(SIZES, loss, YES, 100).n_seeds == 5, "diverged below the window"
+
+
+# --- what is made of a curve ------------------------------------------------------------------------
+
+
+def scattered():
+    """Five seeds at three sizes."""
+    loss = np.array([[1.0, 2.0, 3.0, 4.0, 10.0], [1.0] * 5, [5.0, 4.0, 3.0, 2.0, 1.0]]).T
+    return LearningCurve(np.array([1.0, 10.0, 1000.0]), loss)
+
+
+def test_a_band_reaches_from_the_16_to_the_84_percentile():
+    """Of five seeds 0.64 of the way from the first to the second, and from the last but one down."""
+    band = scattered().band("mean")
+    np.testing.assert_allclose(band.middle, [4.0, 1.0, 3.0])
+    np.testing.assert_allclose(band.low, [1.64, 1.0, 1.64])
+    np.testing.assert_allclose(band.high, [4.0 + 6.0 * 0.36, 1.0, 4.36])
+
+
+def test_the_upper_decades_end_at_the_largest_size():
+    assert scattered().upper(1.0) == (100.0, 1000.0)
+    assert scattered().upper(9.0) == (1.0, 1000.0)
+
+
+def test_a_ratio_is_of_the_curve_to_the_other_seed_by_seed():
+    curve = scattered()
+    twice = LearningCurve(curve.size, 2.0 * curve.loss, np.array([True, False, True]))
+    np.testing.assert_array_equal(twice.over(curve).loss, np.full((5, 3), 2.0))
+    np.testing.assert_array_equal(twice.over(curve).usable, [True, False, True])
+    with pytest.raises(ValueError, match="not of the same seeds"):
+        curve.over(curve.within((1.0, 10.0)))
+
+
+def test_a_prediction_is_held_against_every_seed():
+    curve = LearningCurve(
+        *(scattered().size, scattered().loss), predicted=np.array([1.0, 2.0, 4.0])
+    )
+    np.testing.assert_allclose(curve.against(), curve.loss / [1.0, 2.0, 4.0])
+    with pytest.raises(ValueError, match="no prediction"):
+        scattered().against()
