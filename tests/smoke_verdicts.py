@@ -3,7 +3,7 @@
 Write the file anew, after a change that is meant to move numbers, and read the difference before it is
 committed (about 90 s on one core)::
 
-    PYTHONPATH=src:tests python tests/experiments/smoke_verdicts.py
+    PYTHONPATH=src:tests python tests/smoke_verdicts.py
 """
 
 import json
@@ -18,7 +18,7 @@ from percolaw.experiments.base import config_dict
 from percolaw.experiments.registry import EXPERIMENTS
 from percolaw.runs.store import RunFolder
 
-FILE = Path(__file__).with_name("smoke_verdicts.json")
+FILE = Path(__file__).parent / "data" / "smoke_verdicts.json"
 #: Experiments that show their rows as they are: no claim holds what they show.
 PICTURES = ("cluster-drawings", "cluster-points", "teacher-gallery")
 #: Fields of rows that are not kept: igraph relaxes layouts step by step, which other processors follow
