@@ -1,0 +1,56 @@
+"""What plots hold of a curve: its middle, band, fit, prediction, and the ratio of both."""
+
+import math
+
+import numpy as np
+import pytest
+
+from percolaw.experiments import claims, plots
+from percolaw.scaling.curve import LearningCurve
+
+SIZE = np.array([10.0, 100.0, 1000.0])
+LOSS = np.array([[1.0, 0.1, 0.01], [2.0, 0.2, 0.02], [4.0, 0.4, 0.04]])
+CURVE = LearningCurve(SIZE, LOSS)
+
+
+def test_a_predicted_slope_meets_the_fit_in_the_middle_of_its_window():
+    """The fit is 20/n: 0.2 at n = 100, from where n^(-1/2) leads to 0.2 sqrt(10) and 0.2/sqrt(10)."""
+    drawn = plots.slope("slope 1/2", CURVE.fit(), 0.5)
+    assert drawn.kind == "theory"
+    np.testing.assert_allclose(drawn.x, [10.0, 1000.0])
+    np.testing.assert_allclose(drawn.y, [0.2 * math.sqrt(10.0), 0.2 / math.sqrt(10.0)])
+
+
+def test_a_curve_is_its_middle_with_the_band_of_seeds():
+    series = plots.curve("loss", CURVE, fitted=CURVE.fit(), predicted=0.5)
+    band = CURVE.band()
+    for drawn, right in ((series.x, SIZE), (series.y, LOSS[1]), (series.low, band.low)):
+        np.testing.assert_allclose(drawn, right)
+    np.testing.assert_allclose(series.high, band.high)
+    assert (series.n_seeds, series.kind) == (3, "measured")
+    (stored,) = series.stored
+    assert (stored.measured, stored.predicted) == (pytest.approx(1.0), 0.5)
+    assert stored.window == (10.0, 1000.0)
+
+
+def test_a_claim_stands_beside_its_curve_with_the_window_of_the_fit():
+    claim = claims.exponent("c", "", 1.0, CURVE.fit(), 0.01)
+    (stored,) = plots.curve("loss", CURVE, claims=[claim], fitted=CURVE.fit()).stored
+    assert (stored.name, stored.verdict, stored.predicted) == ("c", "agrees", 1.0)
+    assert stored.interval == claim.interval
+    assert stored.window == (10.0, 1000.0)
+    unknown = plots.beside(claims.exponent("c", "", 1.0, None, 0.01, rough=2.0))
+    assert unknown.interval == (None, None)
+    assert unknown.window is None
+
+
+def test_a_residual_is_measured_over_the_prediction_at_the_same_sizes():
+    law = plots.line("law", "theory", SIZE[1:], [0.1, 0.02])
+    series = plots.curve("loss", CURVE, prediction="law")
+    alone = plots.curve("no prediction", CURVE)
+    panel = plots.residual(plots.log_log("id", "t", "a", ("x", "y"), [series, law, alone]))
+    assert [one.name for one in panel.series] == ["loss", "1"]
+    assert panel.series[0].y[0] is None
+    np.testing.assert_allclose(panel.series[0].y[1:], [2.0, 1.0])
+    assert set(panel.series[1].y) == {1.0}
+    assert not panel.y_log
