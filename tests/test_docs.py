@@ -32,6 +32,11 @@ def text_of(file: Path) -> str:
     return unescape(re.sub(r"<[^>]+>", "", file.read_text(encoding="utf-8")))
 
 
+def test_the_example_of_the_readme_is_the_one_that_can_be_run():
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert (ROOT / "examples" / "readme.py").read_text().endswith(f"\n\n{block}")
+
+
 def test_every_experiment_has_a_page_with_its_config(site):
     from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 

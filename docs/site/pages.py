@@ -17,36 +17,44 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 #: Modules of the reference, by part of the house.
 REFERENCE = {
-    "Laws and trees": ("bethe", "hypercubic", "structure", "tree", "graph", "rng"),
+    "Learning curves": ("learning", "scaling.curve", "scaling.losses", "scaling.fit"),
+    "Laws": (
+        *("laws.bethe", "laws.hypercubic", "laws.single_cluster", "laws.scaling_laws"),
+        *("laws.allocation", "laws.ensembles"),
+    ),
+    "Trees and graphs": ("structure", "tree", "graph", "rng"),
     "Clusters": (
-        "clusters.conditioned",
-        "clusters.growth",
-        "clusters.ensembles",
-        "clusters.continuum",
+        *("clusters.conditioned", "clusters.growth", "clusters.ensembles", "clusters.brownian"),
+        *("clusters.hypercubic.box", "clusters.hypercubic.grown"),
     ),
     "Embedding": ("embedding.walk", "embedding.skeleton", "embedding.faithfulness"),
+    "Sources and datasets": (
+        *("datasets.source", "datasets.sources", "datasets.dataset", "datasets.make"),
+        *("datasets.manifolds", "datasets.formats"),
+    ),
     "Targets": (
         *("targets.tree_walk", "targets.teacher", "targets.linear", "targets.relu"),
         *("targets.fourier", "targets.matern", "targets.combined", "targets.nonlinearity"),
-        *("targets.slices", "covariance"),
+        *("targets.slices", "targets.families"),
     ),
-    "Datasets": ("datasets.dataset", "datasets.make", "datasets.manifolds", "datasets.formats"),
     "Learners": (
         *("learners.tree_nearest", "learners.tree_posterior", "learners.neighbors"),
-        *("learners.kernel", "learners.random_features", "learners.degrees_of_freedom"),
+        *("learners.kernel", "learners.random_features", "numerics.covariance"),
+        *("numerics.neighbors", "numerics.degrees_of_freedom"),
     ),
     "Neural students": (
-        *("learners.neural.config", "learners.neural.training", "learners.neural.trained"),
-        *("learners.neural.network", "learners.neural.mlp", "learners.neural.transformer"),
-        *("learners.neural.losses", "learners.neural.stream", "learners.neural.regression"),
-        *("learners.neural.activations", "learners.neural.tangent_kernel", "learners.neural.limit"),
+        *("neural.config", "neural.training", "neural.trained", "neural.network", "neural.mlp"),
+        *("neural.transformer", "neural.losses", "neural.stream", "neural.regression"),
+        *("neural.activations", "neural.tangent_kernel", "neural.limit"),
     ),
     "Dimension": (
-        *("dimension.report", "dimension.two_nn", "dimension.mle", "dimension.correlation"),
+        *("dimension.estimate", "dimension.two_nn", "dimension.mle", "dimension.correlation"),
         "dimension.mass_radius",
     ),
-    "Scaling": ("scaling.theory", "scaling.allocation", "scaling.fit", "scaling.curve"),
-    "Experiments and runs": ("experiments.base", "runs.run", "runs.workers", "runs.search"),
+    "Experiments and runs": (
+        *("experiments.base", "experiments.fields", "experiments.claims", "experiments.plots"),
+        *("runs.run", "runs.workers", "runs.search"),
+    ),
 }
 
 
@@ -105,7 +113,7 @@ def experiment_page(name):
     lines += [f"| {label} | {p.time} | {p.memory} |" for label, p in cls.presets.items()]
     for place, summary in summaries():
         claims = [c for c in summary["claims"] if c["experiment"] == name]
-        module = EXPERIMENTS[name].split(":")[0]
+        module = EXPERIMENTS[name].split(":")[0].rpartition(".")[2]
         if name not in summary["runs"]:
             continue
         first = summary["provenance"].get("git_commit") or "unknown"
