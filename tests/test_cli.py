@@ -498,7 +498,11 @@ MISTAKES = [
     (lambda: pl.BetheLattice(200, 1.5), ValueError, r"bond_probability .*\[0, 1\]; got 1\.5"),
     (lambda: pl.BetheLattice(200, -0.1), ValueError, r"bond_probability .*\[0, 1\]; got -0\.1"),
     (lambda: pl.BetheLattice(200, "a"), TypeError, r"bond_probability .*number; got 'a' \(str\)"),
-    (lambda: pl.BetheLattice(200, np.nan), ValueError, "bond_probability must be finite.*nan"),
+    (
+        lambda: pl.BetheLattice(200, np.nan),
+        ValueError,
+        "bond_probability must be a finite number.*nan",
+    ),
     (lambda: pl.BetheLattice(2), ValueError, r"coordination_number .*>= 3.*got 2\. z = 2 is"),
     (lambda: pl.BetheLattice(3.5), ValueError, r"coordination_number .*integer >= 3.*got 3\.5"),
     (

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from percolaw.critical import critical_exponents
-from percolaw.lattice import BetheLattice
 
 from percolaw import checks
 from percolaw.errors import ResourceError
@@ -23,7 +21,9 @@ from percolaw.laws.allocation import (
     shared_curve_losses,
     weighted_allocation,
 )
+from percolaw.laws.bethe import BetheLattice
 from percolaw.laws.ensembles import ensemble_nearest_neighbor_loss
+from percolaw.laws.hypercubic import critical_exponents
 from percolaw.laws.size_law import yule_size_law
 from percolaw.numerics.covariance import (
     Gaussian,

@@ -128,3 +128,16 @@ def test_own_classes_hash_their_file_and_the_package(tmp_path, monkeypatch, edit
     assert other != first
     file.write_text(text.replace('"mine"', '"ours"'))
     assert code.experiment_code(mine.Mine) not in (first, other)
+
+
+def test_bytes_are_a_fast_answer(edited):
+    cls = experiment_class("embedded-1nn")
+    first, before = code.source_bytes(cls), code.experiment_code(cls)
+    edited("targets/fourier.py", '"""', '"""A sentence. ')
+    assert code.source_bytes(cls) != first
+    assert code.experiment_code(cls) == before
+    edited("report/draw.py", '"""', '"""A sentence. ')
+    second = code.source_bytes(cls)
+    (code._PACKAGE / "report" / "new.py").write_text("x = 1\n")
+    code.forget()
+    assert code.source_bytes(cls) == second

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ from percolaw.cli import main
 from percolaw.errors import RunError
 from percolaw.experiments.base import Conclusion, Preset, config_dict
 from percolaw.experiments.claims import judge
+from percolaw.experiments.fields import JUDGED
 from percolaw.experiments.registry import EXPERIMENTS
 from percolaw.runs.activity import active, working
 from percolaw.runs.folders import status
@@ -45,14 +46,13 @@ class FaultToy:
     name: ClassVar[str] = "fault-toy"
     title: ClassVar[str] = "The mean is 2"
     source: ClassVar[str] = "tests"
-    judged: ClassVar[tuple[str, ...]] = ("n_units", "tolerance")
     presets: ClassVar[dict[str, Preset]] = {"smoke": Preset({}, "1 s", "0.1 GiB")}
 
-    n_units: int = 12
+    n_units: Annotated[int, JUDGED] = 12
     """Units."""
     level: float = 2.0
     """Mean; measure reads it."""
-    tolerance: float = 0.5
+    tolerance: Annotated[float, JUDGED] = 0.5
     """Of the claim; measure does not read it."""
     seconds: float = 0.0
     """Time of a unit."""

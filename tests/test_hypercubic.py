@@ -977,7 +977,7 @@ def test_wrong_input_messages():
             grow_from_origin(2, p)
         with pytest.raises(ValueError, match=r"probability must lie in \[0, 1\]; got"):
             grow_statistics(2, p, 5, 100)
-    with pytest.raises(ValueError, match="probability must be finite"):
+    with pytest.raises(ValueError, match="probability must be a finite number"):
         percolate(box, float("nan"))
     with pytest.raises(TypeError, match="rng must be an integer seed"):
         percolate(box, 0.5, rng="0")

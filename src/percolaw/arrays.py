@@ -111,7 +111,23 @@ def _from_tensor(name: str, values: Any, torch: Any) -> Any:
 
 
 def float_array(name: str, values: Any) -> npt.NDArray[np.float64]:
-    """Return `values` as float64, or refuse integers and long floats that it cannot hold."""
+    """Return `values` as float64, or refuse integers and long floats that it cannot hold.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    values : array-like
+
+    Returns
+    -------
+    array of float64
+
+    Raises
+    ------
+    ValueError
+        For values beyond float64, or integers that it cannot tell apart.
+    """
     found = array(name, values)
     if found.dtype.kind in "iu" and found.dtype.itemsize == 8 and found.size:
         low, high = int(found.min()), int(found.max())

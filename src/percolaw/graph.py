@@ -58,6 +58,18 @@ class Graph(ClusterStructure):
     ) -> Graph:
         """Return the graph of bonds low[i] - high[i], checked.
 
+        Parameters
+        ----------
+        n_sites : int
+        low, high : array-like of int, shape (n_bonds,)
+            Ends of each bond.
+        start : array-like of int, optional
+            First site of each cluster, then the number of sites.
+
+        Returns
+        -------
+        Graph
+
         Raises
         ------
         ValueError
@@ -88,7 +100,19 @@ class Graph(ClusterStructure):
 
     @classmethod
     def trusted(cls, low: IntArray, high: IntArray, start: Ids) -> Graph:
-        """Return the graph of bonds that need no check. O(n_sites + n_bonds)."""
+        """Return the graph of bonds that need no check. O(n_sites + n_bonds).
+
+        Parameters
+        ----------
+        low, high : array of int, shape (n_bonds,)
+            Ends of each bond.
+        start : array of int64
+            First site of each cluster, then the number of sites.
+
+        Returns
+        -------
+        Graph
+        """
         from percolaw.kernels import graph as kernels
 
         n = int(start[-1])
@@ -100,7 +124,13 @@ class Graph(ClusterStructure):
 
     @classmethod
     def from_tree(cls, tree: Tree) -> Graph:
-        """Return the graph of a tree with edges of length one."""
+        """Return the graph of a tree with edges of length one.
+
+        Raises
+        ------
+        ValueError
+            If the tree has edge lengths.
+        """
         if tree.length is not None:
             raise ValueError("a Graph has bonds of length one; this tree has lengths.")
         child = np.flatnonzero(tree.parent >= 0)
@@ -144,7 +174,22 @@ class Graph(ClusterStructure):
     def nearest_labelled(
         self, observed: Ids, key: np.uint64, label: Ids
     ) -> tuple[npt.NDArray[Any], IntArray]:
-        """`nearest` with the tie key and the ids that are hashed (none: its own). One search from all."""
+        """`nearest` with the tie key and the ids that are hashed (none: its own). One search from all.
+
+        Parameters
+        ----------
+        observed : array of int64
+            Ids of the observed sites.
+        key : uint64
+            Decides ties.
+        label : array of int64
+            Ids that are hashed with the key; empty for the sites' own.
+
+        Returns
+        -------
+        tuple of arrays
+            As `nearest` returns.
+        """
         from percolaw.kernels import graph as kernels
 
         distance = np.empty(self.n_sites, dtype=index_dtype(self.n_sites))
@@ -208,6 +253,17 @@ class Graph(ClusterStructure):
         As `Tree.span` of the spanning tree, with ``site`` in this graph's numbers. The tree's own on
         a graph without loops; where there are loops, distances between two of the sites can be
         shorter in the graph than in the part.
+
+        Parameters
+        ----------
+        sites : array-like of int
+            Sites to keep.
+        collapse : bool
+            Merge every unbranched run into one edge, as `Tree.span` does.
+
+        Returns
+        -------
+        Span
         """
         order, tree = self._search
         ids = checks.site_ids("sites", sites, self.n_sites)

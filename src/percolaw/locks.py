@@ -13,6 +13,17 @@ def locked(descriptor: int, shared: bool = False) -> bool | None:
     """Lock an open file and return True, or return False if another one holds it.
 
     None where there are no such locks: work that others do at once is then not noticed.
+
+    Parameters
+    ----------
+    descriptor : int
+        Descriptor of the open file.
+    shared : bool
+        Ask for a shared lock rather than an exclusive one.
+
+    Returns
+    -------
+    bool or None
     """
     try:
         import fcntl

@@ -31,7 +31,18 @@ def to_null(value: Any) -> Any:
 
 
 def from_null(value: float | None, instead: float = math.nan) -> float:
-    """Return a number, and for None what stands for it: NaN, or a given end of an interval."""
+    """Return a number, and for None what stands for it: NaN, or a given end of an interval.
+
+    Parameters
+    ----------
+    value : float or None
+    instead : float
+        What stands for None.
+
+    Returns
+    -------
+    float
+    """
     return instead if value is None else float(value)
 
 

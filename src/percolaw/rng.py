@@ -81,7 +81,13 @@ class Streams:
         return Streams(self.seed, self.path + tuple(_item(item) for item in items))
 
     def sequence(self, stream: str, *items: int) -> np.random.SeedSequence:
-        """Return the seed sequence of a stream and its items."""
+        """Return the seed sequence of a stream and its items.
+
+        Raises
+        ------
+        ValueError
+            For an unknown stream.
+        """
         if stream not in STREAMS:
             raise ValueError(f"unknown stream {stream!r}; choose from {', '.join(STREAMS)}.")
         # The length of the path separates child(1).generator(s) from generator(s, 1).
@@ -120,6 +126,11 @@ def as_streams(rng: RandomLike) -> Streams:
 
     An integer is a seed and gives the same result in every call; a NumPy generator is asked for
     one number, so it advances and two calls differ; None takes fresh entropy from the system.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
     """
     if isinstance(rng, Streams):
         return rng
@@ -159,6 +170,11 @@ def normal_rows(
         Filled in place. Row i of `out` is row ``first_row + i`` of the endless array.
     first_row : int
         First row; a start inside a block costs the drawing of the rows before it.
+
+    Raises
+    ------
+    ValueError
+        If `out` is not C-contiguous.
     """
     if not out.flags.c_contiguous:
         raise ValueError("out must be C-contiguous; pass np.ascontiguousarray(out).")

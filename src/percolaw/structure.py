@@ -104,7 +104,22 @@ class ClusterStructure(ABC):
     def nearest_labelled(
         self, observed: Ids, key: np.uint64, label: Ids
     ) -> tuple[npt.NDArray[Any], IntArray]:
-        """`nearest` with the tie key and, for parts of larger clusters, the ids that are hashed."""
+        """`nearest` with the tie key and, for parts of larger clusters, the ids that are hashed.
+
+        Parameters
+        ----------
+        observed : array of int64
+            Ids of the observed sites.
+        key : uint64
+            Decides ties.
+        label : array of int64
+            Ids that are hashed with the key; empty for the sites' own.
+
+        Returns
+        -------
+        tuple of arrays
+            As `nearest` returns.
+        """
 
     def distances_from(self, source: int) -> FloatArray:
         """Return the path length of every site from one, infinity in other clusters: float64. O(n)."""

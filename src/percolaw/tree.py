@@ -58,6 +58,19 @@ class Tree(ClusterStructure):
     ) -> Tree:
         """Check arrays and return the tree they describe.
 
+        Parameters
+        ----------
+        parent : array-like of int, shape (n_sites,)
+            Parent of each site, an earlier one; -1 at a root.
+        start : array-like of int, optional
+            First site of each cluster, then the number of sites.
+        length : array-like of float, optional
+            Length of the edge to the parent, positive.
+
+        Returns
+        -------
+        Tree
+
         Raises
         ------
         TypeError, ValueError
@@ -185,7 +198,22 @@ class Tree(ClusterStructure):
     def nearest_labelled(
         self, observed: Ids, key: np.uint64, label: Ids
     ) -> tuple[npt.NDArray[Any], IntArray]:
-        """`nearest` with the tie key and the ids that are hashed (none: its own). Two passes, O(n)."""
+        """`nearest` with the tie key and the ids that are hashed (none: its own). Two passes, O(n).
+
+        Parameters
+        ----------
+        observed : array of int64
+            Ids of the observed sites.
+        key : uint64
+            Decides ties.
+        label : array of int64
+            Ids that are hashed with the key; empty for the sites' own.
+
+        Returns
+        -------
+        tuple of arrays
+            As `nearest` returns.
+        """
         from percolaw.kernels import tree as kernels
 
         distance = np.empty(self.n_sites, dtype=self._distance_dtype)
@@ -211,6 +239,11 @@ class Tree(ClusterStructure):
         Span
             The smaller tree, which sites it holds and where the asked ones are. Clusters without
             an asked site are left out.
+
+        Raises
+        ------
+        ValueError
+            If `sites` is empty.
 
         Notes
         -----

@@ -22,7 +22,10 @@ class Worded(ABC):
     @property
     @abstractmethod
     def word(self) -> str:
-        """The word; equal objects have equal words, different ones different words."""
+        """The word; equal objects have equal words, different ones different words.
+
+        (Of a target the number of outputs is no part of it: the first ones are the same functions.)
+        """
 
     @property
     def label(self) -> str:

@@ -153,6 +153,10 @@ def draw_cluster(n: int, sites: float, streams: Streams) -> SampledCluster:
     sites : float
         Infinity, or a whole number.
     streams : Streams
+
+    Returns
+    -------
+    SampledCluster
     """
     from percolaw.kernels import continuum as kernels
 

@@ -25,7 +25,17 @@ Ensemble: TypeAlias = Literal["site", "cluster", "yule"]
 
 
 def size_law(ensemble: Ensemble, lattice: BetheLattice | None = None) -> SizeLaw:
-    """Return the size law of an ensemble; `lattice` (critical z = 200 if None) for the first two."""
+    """Return the size law of an ensemble; `lattice` (critical z = 200 if None) for the first two.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    lattice : BetheLattice or None
+
+    Returns
+    -------
+    SizeLaw
+    """
     checks.choice("ensemble", ensemble, ("site", "cluster", "yule"))
     if ensemble == "yule":
         return yule_size_law()
@@ -78,6 +88,15 @@ def sample_clusters(
     The same law as growing clusters and keeping those inside the window, without the discards:
     sizes from the exact law, shapes conditioned on them. Parameters as in `sample_sizes`.
     Yule clusters are uniform Cayley trees unless `lattice` says otherwise.
+
+    Parameters
+    ----------
+    ensemble, n_clusters, lattice, min_size, max_size, rng
+        As in `sample_sizes`.
+
+    Returns
+    -------
+    Tree
     """
     streams = as_streams(rng)
     sizes = sample_sizes(ensemble, n_clusters, lattice, min_size, max_size, streams)
@@ -90,6 +109,12 @@ def yule_process(
     n_sites: int, new_cluster_probability: float = 1.0 / 3.0, rng: RandomLike = 0
 ) -> npt.NDArray[np.int32]:
     """Grow clusters site by site: found one with the given probability, or join a random site's.
+
+    Parameters
+    ----------
+    n_sites : int
+    new_cluster_probability : float
+    rng : int, Generator or Streams
 
     Returns
     -------

@@ -136,6 +136,10 @@ def grow_stopped(
         Stream ``clusters``, keyed by try.
     max_tries : int
 
+    Returns
+    -------
+    Tree
+
     Raises
     ------
     ValueError

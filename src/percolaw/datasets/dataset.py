@@ -135,7 +135,13 @@ class Dataset:
         return np.asarray(weight / (weight.sum() or 1.0))
 
     def take(self, rows: npt.ArrayLike) -> Dataset:
-        """Return the dataset of the given rows (copied into memory)."""
+        """Return the dataset of the given rows (copied into memory).
+
+        Raises
+        ------
+        TypeError
+            If rows are neither integers nor a mask.
+        """
         index = checks.array("rows", rows)
         if index.size and index.dtype.kind not in "iub":
             raise TypeError(f"rows must be integers or a mask; got dtype {index.dtype}.")
@@ -165,6 +171,15 @@ class Dataset:
             Whether points are dealt out, or whole clusters.
         rng : int, Generator or Streams
             Stream ``split``.
+
+        Returns
+        -------
+        tuple of Dataset
+
+        Raises
+        ------
+        ValueError
+            If fractions are not positive or exceed 1 in sum, or a part is empty.
         """
         checks.choice("by", by, ("point", "cluster"))
         shares = checks.finite_array("fractions", fractions, ndim=1)
@@ -193,6 +208,11 @@ class Dataset:
 
         In order, or shuffled with the stream ``batch``: blocks of consecutive rows (of a chunk's
         size) are visited in random order and shuffled inside, so that data on disk are read once.
+
+        Parameters
+        ----------
+        batch_size : int
+        rng : int, Generator, Streams or "in order"
         """
         size = checks.integer("batch_size", batch_size, minimum=1)
         n = len(self)
@@ -227,6 +247,10 @@ class Dataset:
             For instance `percolaw.ReluTeacher()`; it sees standardised inputs.
         rng : int, Generator or Streams
             Draws the teacher.
+
+        Returns
+        -------
+        Dataset
 
         Notes
         -----

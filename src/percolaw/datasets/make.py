@@ -67,6 +67,11 @@ def make_cluster(
         Points in exchangeable order. For infinite z the first m points are the same for every
         `n_samples` (labels up to their standardisation).
 
+    Raises
+    ------
+    ValueError
+        If a finite z or other than Gaussian steps come without a finite size.
+
     Notes
     -----
     Cost: as `sample_large_cluster` and `embed_sampled`; for finite z the tree (5 bytes a site) as well.
@@ -115,7 +120,19 @@ def cluster_description(
     steps: Steps = "gaussian",
     labels: Labels = "linear",
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return truth and provenance of `make_cluster`; ValueError if float32 would blur the points."""
+    """Return truth and provenance of `make_cluster`; ValueError if float32 would blur the points.
+
+    Parameters
+    ----------
+    streams : Streams
+    n_samples, dim, size, coordination_number, steps, labels
+        As in `make_cluster`.
+
+    Returns
+    -------
+    tuple of dict
+        Truth and provenance.
+    """
     dimension = min(4, dim)
     # In units of the cluster's extent, of which the points fill some three.
     gap = max(1.0, min(n_samples, size)) ** (-1.0 / dimension)

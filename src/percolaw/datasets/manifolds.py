@@ -75,7 +75,18 @@ _COLUMNS = {"torus": 2.0, "graph": 2.5}
 
 
 def isometry(low: int, high: int, streams: Streams) -> npt.NDArray[np.float64]:
-    """Return a random isometry of R^low into R^high: float64, (high, low). Stream ``embedding``."""
+    """Return a random isometry of R^low into R^high: float64, (high, low). Stream ``embedding``.
+
+    Parameters
+    ----------
+    low, high : int
+        Dimensions.
+    streams : Streams
+
+    Returns
+    -------
+    array of float64, shape (high, low)
+    """
     basis = streams.generator("embedding").standard_normal((high, low))
     return np.asarray(np.linalg.qr(basis)[0])
 

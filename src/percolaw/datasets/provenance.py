@@ -13,6 +13,17 @@ def provenance(maker: str, streams: Streams, **arguments: Any) -> dict[str, Any]
     """Return maker, arguments, random streams and versions as plain values; infinity is "inf".
 
     Data with equal provenance are equal: `arguments` must hold all that the data depend on.
+
+    Parameters
+    ----------
+    maker : str
+    streams : Streams
+    **arguments
+        Arguments of the maker.
+
+    Returns
+    -------
+    dict
     """
     plain = {k: ("inf" if v == math.inf else v) for k, v in arguments.items()}
     return {

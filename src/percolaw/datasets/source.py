@@ -36,7 +36,17 @@ class Source(Worded):
         """Return points in exchangeable order; what labels they have depends on the source."""
 
     def inputs(self, n_samples: int, rng: RandomLike = 0) -> npt.NDArray[np.float64]:
-        """Return points as learners are given them: float64, (n, d), see `standardized_inputs`."""
+        """Return points as learners are given them: float64, (n, d), see `standardized_inputs`.
+
+        Parameters
+        ----------
+        n_samples : int
+        rng : int, Generator or Streams
+
+        Returns
+        -------
+        array of float64, shape (n, d)
+        """
         return standardized_inputs(self.sample(n_samples, rng).X)
 
     def sized_for(self, n_samples: int) -> Source:
@@ -108,7 +118,21 @@ class PointFile(Source):
 def unlabelled(
     points: npt.NDArray[Any], truth: dict[str, Any], origin: dict[str, Any], size: int = 0
 ) -> Dataset:
-    """Return points of one cluster of `size` sites (0: not known) without labels."""
+    """Return points of one cluster of `size` sites (0: not known) without labels.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+    truth : dict
+    origin : dict
+        Provenance.
+    size : int
+        Sites of the cluster.
+
+    Returns
+    -------
+    Dataset
+    """
     n = points.shape[0]
     return Dataset(
         X=points,

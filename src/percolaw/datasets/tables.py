@@ -50,6 +50,10 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
         numbers that count up (0, 1, 2, ...) over columns that are not whole numbers too; what could
         be either is refused. Numbers in quotation marks over numbers without are names.
 
+    Returns
+    -------
+    array of float64
+
     Raises
     ------
     DatasetError

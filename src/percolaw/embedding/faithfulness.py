@@ -72,6 +72,15 @@ def faithfulness(
     n_pairs, n_centres : int
         Random pairs for distances; random sites for neighbours and mass-radius.
 
+    Returns
+    -------
+    Faithfulness
+
+    Raises
+    ------
+    ValueError
+        If there is not one cluster with a point for each site, or points hold NaN or infinity.
+
     Notes
     -----
     O(n_centres n_sites d) time.

@@ -93,6 +93,11 @@ def embed_sampled(
     -------
     array of float32, shape (n_points, d) or `out`
 
+    Raises
+    ------
+    ValueError
+        If `out` has another dtype or number of rows.
+
     Notes
     -----
     O(n d) time, two normals a coordinate; besides the output it holds 20 bytes a point and the
@@ -134,7 +139,14 @@ def embed_sampled(
 
 
 def column_blocks(n_points: int, dim: int, n_bytes: float) -> Iterator[tuple[int, int]]:
-    """Split the columns so that one block of all points takes at most `n_bytes`."""
+    """Split the columns so that one block of all points takes at most `n_bytes`.
+
+    Parameters
+    ----------
+    n_points, dim : int
+    n_bytes : float
+        Bytes of one block.
+    """
     width = max(1, min(dim, int(n_bytes // (4 * max(1, n_points)))))
     for low in range(0, dim, width):
         yield low, min(low + width, dim)

@@ -61,6 +61,10 @@ def two_level_cloud(
         Stretch the coarse level by N^(1/4), the extent of the fine trees, so that the whole has the
         radius of a tree of N^2 sites; the published scheme uses one step size.
 
+    Returns
+    -------
+    TwoLevelCloud
+
     Notes
     -----
     It is not a sample of one tree: sampled sites are treated as leaves, fine trees do not compete for

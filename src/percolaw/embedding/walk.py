@@ -40,6 +40,11 @@ def embed_tree(
     -------
     array of float32, shape (n_sites, d)
         O(n_sites d) time; no memory beyond the output.
+
+    Raises
+    ------
+    ValueError
+        For a lattice walk on a tree with edge lengths.
     """
     from percolaw.kernels import walk as kernels
 

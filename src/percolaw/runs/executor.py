@@ -26,7 +26,7 @@ from percolaw.errors import RunError
 from percolaw.experiments.base import SCRATCH, Cell, from_config
 from percolaw.experiments.fields import as_measured
 from percolaw.runs.activity import Activity
-from percolaw.runs.code import experiment_code
+from percolaw.runs.code import experiment_code, source_bytes
 from percolaw.runs.scheduler import same_code
 from percolaw.runs.store import Outcome, RunFolder
 from percolaw.runs.threads import one_thread
@@ -49,7 +49,13 @@ MOST_RESTARTS = 10
 
 
 def measure_unit(
-    module: str, name: str, fields: dict[str, Any], code: str, cell: Cell, scratch: str = ""
+    module: str,
+    name: str,
+    fields: dict[str, Any],
+    code: str,
+    cell: Cell,
+    scratch: str = "",
+    source: str = "",
 ) -> Outcome:
     """Measure one cell in a worker; states of long units go to `scratch`, if it is within reach.
 
@@ -64,6 +70,8 @@ def measure_unit(
     cell : Cell
     scratch : str
         Folder for states of long units; none if empty.
+    source : str
+        Hash of the bytes of that code; where they are the same, the code is not read.
 
     Returns
     -------
@@ -80,11 +88,12 @@ def measure_unit(
     rows, error = None, ""
     try:
         cls = getattr(importlib.import_module(module), name)
-        own = experiment_code(cls)
-        if own != code:
-            raise RunError(
-                f"{place} runs other code ({own}) than this run ({code}); install the same there."
-            )
+        if source_bytes(cls) != source:
+            own = experiment_code(cls)
+            if own != code:
+                raise RunError(
+                    f"{place} runs other code ({own}) than this run ({code}); install the same there."
+                )
         experiment = from_config(cls, fields)
         within_reach = bool(scratch) and Path(scratch).parents[1].is_dir()
         token = SCRATCH.set(Path(scratch) if within_reach else None)
@@ -147,7 +156,7 @@ def run_units(
     done, failed = len(cells) - len(todo), 0
     cls = type(experiment)
     job = (cls.__module__, cls.__name__, folder.config["config"], folder.code)
-    scratch = str(folder.path / "scratch" / folder.code)
+    more = (str(folder.path / "scratch" / folder.code), source_bytes(cls))
 
     def report() -> None:
         progress(done, len(cells))
@@ -168,11 +177,11 @@ def run_units(
     report()
     if executor is None:
         for cell in todo:
-            keep([(cell, measure_unit(*job, cell, scratch))])
+            keep([(cell, measure_unit(*job, cell, *more))])
             report()
         return
     check_reachable(executor, cls)
-    queue = _Queue(executor, todo, lambda cell: executor.submit(measure_unit, *job, cell, scratch))
+    queue = _Queue(executor, todo, lambda cell: executor.submit(measure_unit, *job, cell, *more))
     try:
         with same_code(executor, cls, folder.code):
             queue.fill()

@@ -21,7 +21,7 @@ from percolaw.experiments.base import (
 )
 from percolaw.experiments.claims import Claim
 from percolaw.runs.activity import working
-from percolaw.runs.code import experiment_code, forget
+from percolaw.runs.code import experiment_code, forget, forget_bytes, source_bytes
 from percolaw.runs.executor import run_units
 from percolaw.runs.files import MALFORMED
 from percolaw.runs.provenance import provenance
@@ -112,6 +112,7 @@ def run(
     if missing:
         raise MissingExtraError(missing)
     path = Path(folder) if folder is not None else default_folder(experiment, out)
+    before = source_bytes(type(experiment))
     store = RunFolder(path, config_dict(experiment), type(experiment))
     if store.read_only:
         raise RunError(f"{path} is not writable. Choose another folder with --out.")
@@ -122,8 +123,7 @@ def run(
         store.reuse(experiment.cells())
         with _progress(experiment.name, progress) as update, store.held_open():
             run_units(experiment, store, executor, update, activity)
-        forget()
-        if experiment_code(type(experiment)) != store.code:
+        if _changed(type(experiment), before, store.code):
             raise RunError(
                 "the source of percolaw or of the experiment changed while this run was measured; "
                 "what was measured is kept under the name of the old code. Start it again."
@@ -142,6 +142,15 @@ def _progress(
     from percolaw.runs.progress import progress
 
     return progress(name, quiet=False)
+
+
+def _changed(experiment: type[Any], source: str, code: str) -> bool:
+    """Whether the code of an experiment, with this hash of its bytes before, is another one now."""
+    forget_bytes()
+    if source_bytes(experiment) == source:
+        return False
+    forget()
+    return experiment_code(experiment) != code
 
 
 def _conclude(experiment: Any, store: RunFolder) -> Result:

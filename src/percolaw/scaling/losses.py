@@ -55,7 +55,7 @@ def scaling_curve(
     learner : object with fit(points, values), or function that makes one
         `fit` returns something with `predict`, or the learner has it. Every fit is made by a fresh
         copy, so that nothing learned in one is known to the next, and the object given stays as it
-        is: `sklearn.base.clone` of scikit-learn's estimators, `copy.deepcopy` of others, a call of a
+        is: `sklearn.base.clone` of what it can clone, `copy.deepcopy` of others, a call of a
         function. What a learner keeps outside of itself (a global, a file) is not copied.
     points : array, shape (n, d) or (n, ...)
     values : array, shape (n,), (n, 1) or (n, n_outputs)
@@ -234,7 +234,12 @@ def fresh_learners(learner: Any) -> Callable[[], Any]:
         except ImportError:
             pass
         else:
-            return lambda: clone(learner)
+            try:
+                clone(learner)
+            except (TypeError, RuntimeError):
+                pass  # its get_params is not scikit-learn's
+            else:
+                return lambda: clone(learner)
 
     def copied() -> Any:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,23 @@ FAMILIES: dict[str, type[Any]] = {
 
 
 def family_from(name: str, parameters: Mapping[str, Any]) -> TeacherFamily:
-    """Return a family by its name and parameters, as they stand in a description."""
+    """Return a family by its name and parameters, as they stand in a description.
+
+    Parameters
+    ----------
+    name : str
+    parameters : mapping
+        Plain values of its fields.
+
+    Returns
+    -------
+    TeacherFamily
+
+    Raises
+    ------
+    ValueError
+        For a parameter that the family does not have.
+    """
     checks.choice("family", name, FAMILIES)
     known = {field.name for field in dataclasses.fields(FAMILIES[name])}
     unknown = sorted(set(parameters) - known)
@@ -52,6 +69,11 @@ def family_from(name: str, parameters: Mapping[str, Any]) -> TeacherFamily:
 
 def from_description(description: Mapping[str, Any]) -> Teacher:
     """Make a teacher again from its description (plain JSON values).
+
+    Raises
+    ------
+    ValueError
+        If the description lacks a part.
 
     Examples
     --------
@@ -94,17 +116,23 @@ def parse_target(word: str) -> TeacherFamily:
     >>> parse_target("Matérn 0.5").approximation_order, parse_target("linear").word
     (1.0, 'linear')
     """
+    tail = re.search(r"(?:, \w+ = [-+.\w]+)*$", word)
+    options = tail[0] if tail else ""
     for pattern, make in _PATTERNS.items():
-        match = re.fullmatch(pattern, word)
+        match = re.fullmatch(pattern, word.removesuffix(options))
         if match is not None:
+            changes = {}
+            for option in options.split(", ")[1:]:
+                name, _, value = option.partition(" = ")
+                changes[name] = ast.literal_eval(value)
             try:
-                return make(match)
+                return dataclasses.replace(make(match), **changes)  # type: ignore[type-var]
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{word!r} names no teacher: {error}") from None
     raise ValueError(
         f"unknown teacher {word!r}; there are 'linear', 'Fourier', 'ReLU 8 x 16' (depth and width), "
         "'ReLU 2 x 600, no biases' (as Sharma and Kaplan's) and 'Matérn 0.5' (nu), each with numbers of "
-        "your choice."
+        "your choice, and further parameters after commas: 'Matérn 0.5, length_scale = 2.0'."
     )
 
 

@@ -79,7 +79,7 @@ class MaternTeacher(TeacherFamily):
     @property
     def word(self) -> str:
         number = np.format_float_positional(self.smoothness, trim="-")
-        return f"Matérn {number}" + changed_parameters(self, "length_scale")
+        return f"Matérn {number}" + changed_parameters(self, "length_scale", "n_features")
 
     @property
     def approximation_order(self) -> float:
@@ -153,6 +153,11 @@ class MaternTeacher(TeacherFamily):
         -------
         Field
             With its error against the exact covariance, measured on 16 rows.
+
+        Raises
+        ------
+        ValueError
+            For points of another shape.
         """
         x = checks.finite_array("points", points, ndim=2)
         if x.shape[0] == 0 or x.shape[1] == 0:
@@ -187,6 +192,19 @@ def feature_error(
 
     The root mean square deviation over random pairs, and the relative deviation of the variance of
     increments to the nearest point, in the mean over up to 256 points.
+
+    Parameters
+    ----------
+    family : MaternTeacher
+    points : array, shape (n, d)
+    rng : int, Generator or Streams
+    n_pairs : int
+        Random pairs.
+
+    Returns
+    -------
+    tuple of float
+        The two errors.
     """
     from percolaw.numerics.neighbors import nearest_neighbors
 
@@ -262,7 +280,17 @@ def _values(kernel: Matern, square: FloatArray, dim: int) -> FloatArray:
 
 
 def earlier_neighbors(x: FloatArray, k: int) -> npt.NDArray[np.int64]:
-    """Return the k nearest earlier rows of every row, nearest first, -1 where there are fewer."""
+    """Return the k nearest earlier rows of every row, nearest first, -1 where there are fewer.
+
+    Parameters
+    ----------
+    x : array of float64, shape (n, d)
+    k : int
+
+    Returns
+    -------
+    array of int64, shape (n, k)
+    """
     from percolaw.numerics.neighbors import nearest_neighbors
 
     n = x.shape[0]

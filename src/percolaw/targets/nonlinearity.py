@@ -60,6 +60,12 @@ def nonlinearity(
     -------
     Nonlinearity
         One evaluation of n_repeats * dim * n_points points, in blocks of one repeat.
+
+    Raises
+    ------
+    ValueError
+        If `high` is not above `low`, or the function returns another number of values, NaN or
+        infinity.
     """
     d = checks.integer("dim", dim, minimum=1)
     repeats = checks.integer("n_repeats", n_repeats, minimum=2)
@@ -118,6 +124,20 @@ def vet(
     """Sample teachers until one scores at most `threshold` (nonlinear enough).
 
     Teacher i is keyed by i: the result does not depend on how many are looked at afterwards.
+
+    Parameters
+    ----------
+    family : TeacherFamily
+    dim : int
+    threshold : float
+        Largest score accepted.
+    rng : int, Generator or Streams
+    most, n_repeats : int
+        Teachers at most, and slices of every axis.
+
+    Returns
+    -------
+    Vetted
 
     Raises
     ------

@@ -68,7 +68,18 @@ class ReluTeacher(TeacherFamily):
         return 3.0
 
     def layers(self, dim: int, rng: RandomLike = 0) -> list[tuple[FloatArray, FloatArray]]:
-        """Return weights (fan_in, fan_out) and biases of all layers. Stream ``target``."""
+        """Return weights (fan_in, fan_out) and biases of all layers. Stream ``target``.
+
+        Parameters
+        ----------
+        dim : int
+            Input dimension.
+        rng : int, Generator or Streams
+
+        Returns
+        -------
+        list of (weights, biases)
+        """
         streams = as_streams(rng)
         d = checks.integer("dim", dim, minimum=1)
         checks.memory(
@@ -119,6 +130,21 @@ def linear_pieces(
     Layer by layer: on each piece known so far every unit is an affine function of the position, and
     changes sign at most once. Pieces are counted by activation pattern, so two neighbouring ones
     may by chance have one slope.
+
+    Parameters
+    ----------
+    layers : list of (weights, biases)
+        As `ReluTeacher.layers` returns.
+    start, end : array, shape (d,)
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If `start` has another number of coordinates than the first layer.
     """
     a = checks.finite_array("start", start, ndim=1)
     b = checks.finite_array("end", end, ndim=1, length=a.size)
@@ -169,6 +195,10 @@ def expected_linear_pieces(
     start, end : array, shape (d,)
     n_nodes : int
         Points of the integration along the segment (midpoint rule).
+
+    Returns
+    -------
+    float
     """
     a = checks.finite_array("start", start, ndim=1)
     v = checks.finite_array("end", end, ndim=1, length=a.size) - a
@@ -190,7 +220,18 @@ def expected_linear_pieces(
 
 
 def n_parameters(family: ReluTeacher, dim: int) -> int:
-    """Return the weights and (unless they are all zero) biases of a network on R^dim."""
+    """Return the weights and (unless they are all zero) biases of a network on R^dim.
+
+    Parameters
+    ----------
+    family : ReluTeacher
+    dim : int
+        Input dimension.
+
+    Returns
+    -------
+    int
+    """
     sizes = [dim, *[family.width] * family.depth, family.n_outputs]
     weights = sum(before * after for before, after in pairwise(sizes))
     return weights + (sum(sizes[1:]) if family.bias_scale else 0)

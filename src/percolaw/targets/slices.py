@@ -37,6 +37,11 @@ class Slice:
         """Return values of a function (n, d) -> (n,) on the slice, shape (n_pixels, n_pixels).
 
         Pass a teacher, or the ``predict`` of a learner.
+
+        Raises
+        ------
+        ValueError
+            If the function returns another shape, NaN or infinity.
         """
         value = checks.float_array("what the function returned", function(self.points.copy()))
         value = value[:, 0] if value.shape[1:] == (1,) else value
@@ -53,7 +58,21 @@ class Slice:
 def origin_slice(
     dim: int, half_width: float = 1.0, n_pixels: int = 64, rng: RandomLike = 0
 ) -> Slice:
-    """Return a random plane through the origin. Stream ``evaluation``."""
+    """Return a random plane through the origin. Stream ``evaluation``.
+
+    Parameters
+    ----------
+    dim : int
+    half_width : float
+        Half the side of the square.
+    n_pixels : int
+        Pixels a side.
+    rng : int, Generator or Streams
+
+    Returns
+    -------
+    Slice
+    """
     d = checks.integer("dim", dim, minimum=2)
     width = checks.real("half_width", half_width, minimum=1e-300)
     basis = np.linalg.qr(as_streams(rng).generator("evaluation").standard_normal((d, 2)))[0]
@@ -69,6 +88,15 @@ def data_slice(points: npt.ArrayLike, n_pixels: int = 64, margin: float = 0.25) 
         Not on one line.
     margin : float
         Room around them, as a share of the side.
+
+    Returns
+    -------
+    Slice
+
+    Raises
+    ------
+    ValueError
+        If the points lie on one line.
     """
     x = checks.finite_array("points", points, ndim=2, length=3)
     checks.integer("dim", x.shape[1], minimum=2)

@@ -84,7 +84,23 @@ class TeacherFamily(Worded):
 
 
 def describe(family: str, parameters: Any, dim: int, streams: Streams) -> dict[str, Any]:
-    """Return the description of a teacher: plain values that make it again."""
+    """Return the description of a teacher: plain values that make it again.
+
+    Parameters
+    ----------
+    family : str
+        Its name.
+    parameters : Any
+        Its parameters.
+    dim : int
+        Input dimension.
+    streams : Streams
+        Draws the teacher.
+
+    Returns
+    -------
+    dict
+    """
     return {
         "family": family,
         "parameters": asdict(parameters),
@@ -108,6 +124,11 @@ def standardized_inputs(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
     The rule for inputs of all teachers here: coordinates then vary by about 1, and distances keep
     their proportions (no coordinate is stretched against another).
+
+    Raises
+    ------
+    ValueError
+        If all points coincide.
     """
     x = checks.finite_array("points", points, ndim=2)
     checks.memory(16.0 * x.size, f"two copies of {x.shape[0]} points", "Pass fewer points.")

@@ -152,6 +152,21 @@ class Percolation:
 
         The ensemble *by site*: a cluster is met with a probability in proportion to its size. Stream
         ``clusters``.
+
+        Parameters
+        ----------
+        n : int
+        rng : int, Generator or Streams
+
+        Returns
+        -------
+        array of int64
+            Numbers of the clusters.
+
+        Raises
+        ------
+        ValueError
+            If no site is open.
         """
         count = checks.integer("n", n, minimum=1)
         if not self.n_open:
@@ -168,6 +183,11 @@ class Percolation:
         clusters : array of int, optional
             Their numbers, no repeats; in this order they become clusters 0, 1, ... of the graph. The
             largest one if left out.
+
+        Raises
+        ------
+        ValueError
+            If no site is open, or `clusters` is empty or names one twice.
 
         Notes
         -----
@@ -239,6 +259,10 @@ def percolate(lattice: HypercubicLattice, probability: float, rng: RandomLike = 
         p in [0, 1].
     rng : int, Generator or Streams
         Stream ``clusters``.
+
+    Returns
+    -------
+    Percolation
 
     Raises
     ------

@@ -76,6 +76,10 @@ def grow_from_origin(
     min_size : int
         Clusters below it are grown again, up to `max_tries` times.
 
+    Returns
+    -------
+    GrownCluster
+
     Raises
     ------
     ValueError
@@ -169,6 +173,15 @@ def grow_statistics(
     dimension, probability, max_size, kind, rng
         As in `grow_from_origin`; cluster i depends on the seed and ``first + i`` alone.
     n_clusters : int
+
+    Returns
+    -------
+    GrowthStatistics
+
+    Raises
+    ------
+    ValueError
+        If a cluster left the sites that have a number, see `grow_from_origin`.
 
     Notes
     -----

@@ -106,6 +106,12 @@ def sweep(
     -------
     Sweep
 
+    Raises
+    ------
+    ValueError
+        If edges are not periodic, there are 2^31 bonds (sites) or more, or `n_open` does not rise
+        strictly.
+
     Notes
     -----
     Newman and Ziff (2001). 10 s for 10^7 sites in two dimensions, 30 s in six; 4 d bytes a site for the

@@ -64,6 +64,10 @@ def save(data: Dataset, path: str | os.PathLike[str], *, overwrite: bool = False
         Replace a file, or a folder that holds a dataset and nothing else. The old one is removed
         when the new one is in its place.
 
+    Returns
+    -------
+    Path
+
     Raises
     ------
     FileExistsError, ResourceError, ValueError
@@ -91,6 +95,15 @@ def make_and_save(
         As in `save`.
     n_bytes : float
         Disk space needed, estimated.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        If truth or provenance hold other than plain values.
     """
     place, suffix = checked_target(path, n_bytes, overwrite), suffix_of(path)
     with claimed(place, suffix in FOLDERS, overwrite) as claim:
@@ -125,6 +138,10 @@ def load(
         a time when it is read (then a damaged one raises ValueError), the others here. Datasets
         written before there were checksums are checked for shape and completeness; only their .npz
         notices a changed number.
+
+    Returns
+    -------
+    Dataset
 
     Raises
     ------
@@ -162,6 +179,13 @@ def reading(source: Path) -> Iterator[Path]:
     ------
     Path
         The file, or where an interrupted replacement has left it.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such file, or it cannot be read.
+    ResourceError
+        If memory does not suffice.
     """
     real = Path(os.path.realpath(source))
     place = present(real)

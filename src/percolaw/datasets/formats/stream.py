@@ -50,6 +50,10 @@ def stream_cluster(
     progress : callable
         Called with blocks done and in all.
 
+    Returns
+    -------
+    Path
+
     Raises
     ------
     FileExistsError

@@ -43,6 +43,10 @@ def checked_target(path: str | os.PathLike[str], n_bytes: float, overwrite: bool
     overwrite : bool
         Whether a file, or a folder that holds a dataset and nothing else, may be replaced.
 
+    Returns
+    -------
+    Path
+
     Raises
     ------
     FileExistsError, FileNotFoundError, PermissionError, ResourceError, ValueError

@@ -65,7 +65,13 @@ def write(data: Dataset, part: Path) -> None:
 
 
 def read(source: Path) -> Dataset:
-    """Read a dataset; chunks of X are checked when they are read."""
+    """Read a dataset; chunks of X are checked when they are read.
+
+    Raises
+    ------
+    DatasetError
+        If it is no Zarr group.
+    """
     zarr = checks.extra("zarr", "store")
     try:
         group = zarr.open_group(source, mode="r")
