@@ -165,12 +165,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="for the tests of one mutant")
     parser.add_argument("--check", action="store_true", help="only look for the texts")
     options = parser.parse_args()
-    for mutant in MUTANTS:
-        times = (PACKAGE / mutant.file).read_text().count(mutant.right)
-        assert times == 1, (
-            f"{mutant.file} has {mutant.right!r} {times} times, not once: mend the list"
-        )
-        assert mutant.right != mutant.wrong, mutant
+    lost = [m for m in MUTANTS if times_in_file(m) != 1 or m.right == m.wrong]
+    assert not lost, f"each text must stand once in its file: mend _mutants.py, {lost}"
     chosen = [m for m in MUTANTS if options.only in m.file + m.right]
     print(f"{len(chosen)} mutants, each text stands once in its file.", flush=True)
     if options.check:
