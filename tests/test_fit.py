@@ -241,6 +241,13 @@ def test_bootstrap_interval_of_scalars():
         bootstrap_interval([1.0, np.nan])
 
 
+def test_the_interval_of_three_seeds_by_hand():
+    """All three draws are the least with probability 1/27 > 2.5%: quantiles -1 and 1, then widened."""
+    widened = math.sqrt(3.0 / 2.0) * 4.30265273 / 1.95996398  # t with 2 degrees of freedom, and z
+    found = bootstrap_interval([-1.0, 0.0, 1.0], n_bootstrap=50_000)
+    np.testing.assert_allclose(found, (-widened, widened), rtol=1e-7)
+
+
 def test_fit_is_reproducible_and_does_not_touch_its_input():
     loss = noisy(np.random.default_rng(0), 0.5, 9)
     before = loss.copy()
