@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from test_faults import workers_of
+from fault_toy import workers_of
 
 from percolaw.runs.store import read_record
 
@@ -70,7 +70,7 @@ def damage(before: dict, now: dict) -> tuple[int, int]:
 def complaints(text: str) -> dict[str, int]:
     """What a command said when it ended: kinds of end, and units that were lost with a worker.
 
-    tests/test_reliability_counts.py provokes each of them.
+    tests/runs/test_reliability_counts.py provokes each of them.
     """
     last = text.split("percolaw: ")[-1]  # tracebacks of failed units come before the message
     return {

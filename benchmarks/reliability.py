@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from _kills import BAR, Campaign, table
-from test_faults import FaultToy, register
+from fault_toy import FaultToy, register
 
 import percolaw
 from percolaw.experiments.base import config_dict

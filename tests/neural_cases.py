@@ -104,15 +104,11 @@ MLPS = [
     MLP(3, 6, residual=True),
     MLP(3, 5, "tanh", "standard"),
 ]
-
-
 POINTS = [  # groups of 4 do not divide 10; of 5 they do
     Transformer(2, 8, 2, group=4),
     Transformer(1, 8, 4, group=5, causal=True, parametrization="standard"),
     Transformer(2, 12, 3, group=3, base_width=6),
 ]
-
-
 TOKENS = [
     Transformer(2, 8, 2, vocabulary=7),
     Transformer(1, 8, 1, vocabulary=5, causal=True, base_width=16),

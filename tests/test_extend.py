@@ -26,7 +26,12 @@ def skeletons(tmp_path, monkeypatch):
     """The blocks as modules in files, as the page asks."""
     monkeypatch.syspath_prepend(tmp_path)
     names = {"Depth": "x_target", "ClusterMean": "x_learner", "MeanDepth": "x_experiment"}
-    names |= {"Radial": "x_teacher", "Averaged": "x_point_learner", "Waves": "x_network"}
+    names |= {
+        "Radial": "x_teacher",
+        "Spiral": "x_source",
+        "Averaged": "x_point_learner",
+        "Waves": "x_network",
+    }
     names |= {"RoughFields": "x_curves"}
     names |= {"Huber": "x_loss", "Walkers": "x_stream"}
     out = {}
@@ -40,7 +45,7 @@ def skeletons(tmp_path, monkeypatch):
 
 
 def test_page_has_the_blocks():
-    assert len(BLOCKS) == 9
+    assert len(BLOCKS) == 10
 
 
 def test_network(skeletons):
@@ -90,6 +95,16 @@ def test_target_on_points(skeletons):
     assert pl.nonlinearity(teacher, 4, low=-4, high=4).score < 0.8
     data = pl.make_manifold("cube", 50, 4).with_teacher(family, 3)
     np.testing.assert_array_equal(data.y, teacher(pl.standardized_inputs(data.X)))
+
+
+def test_source_and_target_of_learning_curve(skeletons):
+    spiral, radial = skeletons["Spiral"](), skeletons["Radial"]()
+    sizes = [30, 60, 120, 240, 480]
+    curve = pl.learning_curve(spiral, radial, pl.NearestNeighbors(), sizes, 3, n_test=200)
+    assert curve.predicted_exponent == 2.0
+    assert abs(curve.fit().exponent - 2.0) < 0.5
+    wider = skeletons["Radial"](2.0)
+    assert wider.key != radial.key
 
 
 def _peak(teacher):

@@ -374,7 +374,7 @@ def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, No
     return replace(
         plot,
         id=f"{plot.id}-residual",
-        title=f"{plot.title}: over the prediction",
+        title=f"{plot.title}, over the prediction",
         alt="Measured over predicted.",
         y_label="measured / predicted",
         y_log=False,

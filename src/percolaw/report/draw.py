@@ -10,7 +10,7 @@ import numpy as np
 
 from percolaw.experiments.plots import Plot, Series
 from percolaw.nulls import floats
-from percolaw.report.style import BLACK, CYCLE, GREY, new, shades, window
+from percolaw.report.style import BLACK, CYCLE, GREY, new, plain_numbers, shades, window
 
 #: Markers of measured series, in order.
 MARKERS = "os^Dv<>phX*P"
@@ -23,8 +23,8 @@ COLUMNS = 3
 COVERED = 0.16
 #: Height of a line of a legend, width of a character and of what stands before them, in inches.
 _LEGEND = (0.165, 0.06, 0.5)
-#: Letters in a line of a title or an axis.
-LINE = 60
+#: Letters in an inch of a title or of the label of an axis.
+LETTERS = 11
 
 
 def figures(plots: Sequence[Plot]) -> dict[str, Any]:
@@ -41,24 +41,63 @@ def _figure(panels: list[Plot]) -> Any:
     height = 0.76 * wide
     figure, axes = new(columns, -(-len(panels) // columns), width=wide, height=height)
     for axis, plot in zip(axes, panels, strict=False):
-        panel(axis, plot)
+        panel(axis, plot, int(LETTERS * wide))
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
+    shown = axes[: len(panels)]
     line, character, handle = _LEGEND
-    names = [axis.get_legend_handles_labels()[1] for axis in axes]
+    names = [axis.get_legend_handles_labels()[1] for axis in shown]
     areas = [len(n) * line * (handle + character * max(map(len, n), default=0)) for n in names]
-    if max(areas) > COVERED * wide * height:
-        more = max(axis.get_xlabel().count("\n") for axis in axes)  # further lines of a label
-        below = -0.2 - 0.05 * more
-        for axis in axes[: len(panels)]:
-            axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.0, below), borderaxespad=0)
-        rows = [max(map(len, names[i : i + columns])) for i in range(0, len(axes), columns)]
-        figure.set_figheight(figure.get_figheight() + (sum(rows) + more * len(rows)) * line)
-        figure.draw_without_rendering()  # legends move with their axes: the second layout holds them
+    large = max(areas) > COVERED * wide * height
+    if not large:
+        figure.draw_without_rendering()  # only now legends have chosen their places
+    if large or any(_over_data(axis) for axis in shown):
+        _legends_below(figure, shown, columns, int((wide - handle) / character))
     return figure
 
 
-def panel(axis: Any, plot: Plot) -> None:
+def _over_data(axis: Any) -> bool:
+    """Whether a legend lies over curves, points or intervals."""
+    box = axis.get_legend().get_window_extent()
+    paths = []
+    for one in axis.lines:
+        path = one.get_transform().transform_path(one.get_path())
+        if one.get_linestyle() == "None":
+            if any(box.contains(x, y) for x, y in path.vertices):
+                return True
+        elif len(path.vertices):
+            paths.append((path, False))
+    for one in axis.collections:
+        move = one.get_transform()
+        filled = bool(one.get_facecolor().size)
+        paths += [(move.transform_path(path), filled) for path in one.get_paths()]
+    return any(path.intersects_bbox(box, filled=filled) for path, filled in paths)
+
+
+def _legends_below(figure: Any, axes: Sequence[Any], columns: int, letters: int) -> None:
+    """Move legends below their panels; below all of them, once, where they say the same."""
+    line = _LEGEND[0]
+    drawn = [axis.get_legend_handles_labels() for axis in axes]
+    labels = [[textwrap.fill(name, letters) for name in names] for _, names in drawn]
+    if len(axes) > 1 and all(names == labels[0] for names in labels):
+        for axis in axes:
+            axis.get_legend().remove()
+        across = min(len(labels[0]), 2 * columns)
+        figure.legend(drawn[0][0], labels[0], loc="outside lower center", ncols=across, fontsize=8)
+        rows = [-(-len(labels[0]) // across)]
+        more = 0
+    else:
+        more = max(axis.get_xlabel().count("\n") for axis in axes)  # further lines of a label
+        place = {"loc": "upper left", "bbox_to_anchor": (-0.12, -0.2 - 0.05 * more)}
+        for axis, (handles, _), names in zip(axes, drawn, labels, strict=True):
+            axis.legend(handles, names, fontsize=8, borderaxespad=0, **place)
+        lines = [sum(name.count("\n") + 1 for name in names) for names in labels]
+        rows = [max(lines[i : i + columns]) for i in range(0, len(axes), columns)]
+    figure.set_figheight(figure.get_figheight() + (sum(rows) + more * len(rows)) * line)
+    figure.draw_without_rendering()  # legends move with their axes: the second layout holds them
+
+
+def panel(axis: Any, plot: Plot, letters: int = 60) -> None:
     """Draw one plot into Matplotlib axes.
 
     In a group only the first series has a line in the legend; what stands for the others (a prediction, a
@@ -69,36 +108,41 @@ def panel(axis: Any, plot: Plot) -> None:
     axis : matplotlib.axes.Axes
         Changed.
     plot : Plot
+    letters : int
+        In a line of the title and of the label of x.
     """
     if plot.window is not None:
         window(axis, *plot.window)
     color = colors(plot.series, plot.ordered)
-    turn, seen = 0, set()
+    groups = list(dict.fromkeys(one.group or one.name for one in plot.series))
+    marks = {group: MARKERS[i % len(MARKERS)] for i, group in enumerate(groups)}
+    measured = {one.group or one.name for one in plot.series if one.kind == "measured"}
+    marked = len(measured) >= len(CYCLE) and not plot.ordered  # colours repeat: marks tell curves
+    seen: set[str] = set()
     told: dict[str, str] = {}
     for one in plot.series:
-        marker = MARKERS[turn % len(MARKERS)]
-        turn += one.kind == "measured"
         follows = bool(one.group) and one.group in seen
         seen.add(one.group)
+        marker = "*" if follows else marks[one.group or one.name]
+        _series(axis, one, color[one.name], marker, "" if follows else label(one), marked)
         if follows:
-            marker = "o"
-        _series(axis, one, color[one.name], marker, "" if follows else label(one))
-        if follows:
-            alone = "o" if one.kind == "measured" else "_"
+            alone = "*" if one.kind == "measured" else "_"
             line = _STYLE[one.kind] if one.joined else alone
             told.setdefault(line, one.name.removeprefix(f"{one.group}, "))
     for style, name in told.items():
-        axis.plot([], [], style, color=BLACK, ms=5 if style == "o" else 10, lw=1.3, label=name)
+        axis.plot([], [], style, color=BLACK, ms=10, lw=1.3, label=name)
     axis.set(
         xscale="log" if plot.x_log else "linear",
         yscale="log" if plot.y_log and _positive(plot) else "linear",
-        xlabel=textwrap.fill(plot.x_label, LINE),
+        xlabel=textwrap.fill(plot.x_label, letters),
         ylabel=plot.y_label,
-        title=textwrap.fill(plot.title, LINE),
+        title=textwrap.fill(plot.title, letters),
         ylim=plot.y_limits,
     )
     for one in (axis.xaxis, axis.yaxis):
-        _plain_numbers(one)
+        plain_numbers(one)
+    if not plot.x_log and all(x is not None and x == int(x) for one in plot.series for x in one.x):
+        axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(fontsize=8)
 
 
@@ -146,11 +190,14 @@ def label(one: Series) -> str:
         text = f"{one.name}: {stored.measured:.3g}"
         if low is not None and high is not None and high > low:
             text += f" [{low:.3g}, {high:.3g}]"
-        return text + (f" of {stored.predicted:.3g}" if stored.predicted is not None else "")
+        known = stored.predicted is not None
+        return text + (f", predicted {stored.predicted:.3g}" if known else "")
     return one.name
 
 
-def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
+def _series(
+    axis: Any, one: Series, color: str, marker: str, text: str, marked: bool = False
+) -> None:
     x, y = floats(one.x), floats(one.y)
     if one.kind != "measured":
         if one.joined:
@@ -169,23 +216,13 @@ def _series(axis: Any, one: Series, color: str, marker: str, text: str) -> None:
             axis.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
     if one.joined:
         axis.plot(x, y, "-", color=color, lw=1.5)
-    if few or not full.all():
-        axis.plot(x[~full], y[~full], marker, color=color, mfc="white", ms=5)
-        axis.plot(x[full], y[full], marker, color=color, ms=5)
-    style = ("-" if one.joined else "") + (marker if few else "")
-    axis.plot([], [], style or marker, color=color, ms=5, lw=1.5, label=text or None)
-
-
-def _plain_numbers(axis: Any) -> None:
-    """Label a logarithmic axis of less than two decades by plain numbers, few enough to be read."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    low, high = axis.get_view_interval()
-    if axis.get_scale() != "log" or not 0.0 < low < high < 100.0 * low:
-        return
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 10.0 * low else range(1, 10)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
+    size = 9 if marker == "*" else 5 if one.joined or x.size < 3 * MANY else 3
+    if few or marked or not full.all():
+        every = 1 if few or not full.all() else -(-x.size // MANY)
+        axis.plot(x[~full], y[~full], marker, color=color, mfc="white", ms=size)
+        axis.plot(x[full], y[full], marker, color=color, ms=size, markevery=every)
+    style = ("-" if one.joined else "") + (marker if few or marked else "")
+    axis.plot([], [], style or marker, color=color, ms=size, lw=1.5, label=text or None)
 
 
 def _positive(plot: Plot) -> bool:

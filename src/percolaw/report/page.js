@@ -38,11 +38,11 @@
 
   // --- numbers -------------------------------------------------------------------------------
 
-  // Least squares of log y on log x inside the window; null for fewer than 3 points.
-  const fitLine = (x, y, [low, high]) => {
+  // Least squares of log y on log x of usable points inside the window; null for fewer than 3 points.
+  const fitLine = (x, y, [low, high], usable) => {
     const u = [], v = [];
     x.forEach((value, i) => {
-      if (known(value) && known(y[i]) && value > 0 && y[i] > 0
+      if ((!usable || usable[i]) && known(value) && known(y[i]) && value > 0 && y[i] > 0
         && value >= low * (1 - 1e-12) && value <= high * (1 + 1e-12)) {
         u.push(Math.log(value));
         v.push(Math.log(y[i]));
@@ -147,22 +147,35 @@
     const state = { view: "values", seeds: false, theory: true, hidden: new Set(), window: first && [...first], at: null };
     const number = (made += 1);
 
-    // Colours: one a curve; where there are several predictions, one for each with all it predicts.
+    // Colours as in the pictures (report/draw.py): one a group, ink and grey for a theory and references
+    // that stand alone; shades where the curves follow one another.
     const measured = all.filter((s) => s.kind === "measured");
-    const looks = new Map();
-    const groups = [...new Set(measured.map((s) => s.prediction).filter((name) => byName.has(name)))];
-    const color = (s, i) => {
-      const group = groups.indexOf(s.kind === "measured" ? s.prediction : s.name);
-      return groups.length > 1 && group >= 0 ? `k${group % 7}` : `k${i % 7}`;
-    };
-    const turn = measured.length ? measured : all;
-    turn.forEach((s, i) => looks.set(s, { color: color(s, i), shape: SHAPES[i % 7] }));
-    let others = 0;
+    const groupOf = (s) => s.group || s.name;
+    const groups = [...new Set(all.map(groupOf))];
+    const withPoints = new Set(measured.map(groupOf));
+    const colors = new Map();
     for (const s of all) {
-      if (looks.has(s)) continue;
-      const paired = groups.length > 1 && groups.includes(s.name);
-      looks.set(s, { color: paired ? color(s, 0) : others ? `k${(measured.length + others - 1) % 7}` : "ink", shape: "circle" });
-      if (!paired) others += 1;
+      const alone = !s.group && !withPoints.has(s.name);
+      if (alone && s.kind === "reference") colors.set(s, "grey");
+      else if (alone && s.kind === "theory" && ![...colors.values()].includes("ink")) colors.set(s, "ink");
+    }
+    const palette = [...new Set(all.filter((s) => !colors.has(s)).map(groupOf))];
+    const shade = (i) => {
+      const at = palette.length > 1 ? 2 * i / (palette.length - 1) : 0;
+      const [from, to, part] = at < 1 ? ["c0", "c3", at] : ["c3", "c1", at - 1];
+      return `--c: color-mix(in oklab, var(--${to}) ${Math.round(100 * part)}%, var(--${from}))`;
+    };
+    const looks = new Map();
+    const seen = new Set();
+    for (const s of all) {
+      const i = palette.indexOf(groupOf(s)), turn = groups.indexOf(groupOf(s));
+      const follows = Boolean(s.group) && seen.has(s.group);
+      seen.add(s.group);
+      const shaded = plot.ordered && !colors.has(s);
+      looks.set(s, {
+        color: colors.get(s) || `k${i % 7}`, style: shaded ? shade(i) : "",
+        shape: follows ? "plus" : SHAPES[(turn + Math.floor(turn / 7)) % 7],
+      });
     }
 
     // --- controls
@@ -217,8 +230,9 @@
     const legend = element("div", { class: "legend", role: "group", "aria-label": `Curves of ${plot.title}` });
     for (const s of all) {
       const look = looks.get(s);
-      const sample = shape("svg", { width: 30, height: 14, viewBox: "0 0 30 14", class: look.color, "aria-hidden": "true" });
-      shape("path", { d: "M1 7H29", class: `curve ${s.kind}` }, sample);
+      const sample = shape("svg", { width: 30, height: 14, viewBox: "0 0 30 14", class: look.color, style: look.style, "aria-hidden": "true" });
+      if (s.joined) shape("path", { d: "M1 7H29", class: `curve ${s.kind}` }, sample);
+      else if (s.kind !== "measured") shape("path", { d: "M9 7H21", class: "curve" }, sample);
       if (s.kind === "measured") mark(sample, look.shape, 15, 7, 4);
       const node = button(sample, true, () => {
         if (state.hidden.has(s)) state.hidden.delete(s); else state.hidden.add(s);
@@ -382,10 +396,10 @@
         return out;
       };
       for (const c of curves) {
-        const { color, shape: form } = looks.get(c.series);
-        const group = shape("g", { class: color }, body);
+        const { color, style, shape: form } = looks.get(c.series);
+        const group = shape("g", { class: color, style }, body);
         group.dataset.series = c.series.name;
-        const few = c.x.length <= 12 && c.series.kind === "measured";
+        const few = (c.x.length <= 12 || !c.series.joined) && c.series.kind === "measured";
         if (c.low && c.high) {
           const floor = logY ? 10 ** y0 : null;
           const known3 = c.x.map((x, i) => i).filter((i) => fine(c.x[i], plot.x_log) && fine(c.y[i], logY)
@@ -402,16 +416,19 @@
           }
         }
         for (const seed of c.seeds) shape("path", { class: "seed", d: path(c.x, seed) }, group);
-        shape("path", { class: `curve ${c.series.kind}`, d: path(c.x, c.y) }, group);
+        if (c.series.joined) shape("path", { class: `curve ${c.series.kind}`, d: path(c.x, c.y) }, group);
         const list = [];
         let lastMark = -Infinity;
         c.x.forEach((x, i) => {
           if (!fine(x, plot.x_log) || !fine(c.y[i], logY)) return;
           const q = { x: px(x), y: py(c.y[i]), i, curve: c };
           list.push(q);
-          if (c.series.kind === "measured" && q.x - lastMark >= 11) {
-            mark(group, form, q.x, q.y, 3.2);
+          const hollow = c.series.usable && !c.series.usable[i];
+          if (c.series.kind === "measured" && (hollow || !c.series.joined || q.x - lastMark >= 11)) {
+            mark(group, form, q.x, q.y, 3.2, hollow);
             lastMark = q.x;
+          } else if (c.series.kind !== "measured" && !c.series.joined) {
+            shape("path", { class: "curve", d: `M${(q.x - 6).toFixed(1)} ${q.y.toFixed(1)}h12` }, group);
           }
         });
         if (list.length) points.push(list);
@@ -464,7 +481,7 @@
       const listed = all.filter((s) => s.kind !== "reference" && !state.hidden.has(s)
         && (state.theory || s.kind === "measured" || !measured.length));
       for (const s of listed) {
-        const line = fitLine(s.x, s.y, state.window);
+        const line = fitLine(s.x, s.y, state.window, s.usable);
         const value = line.slope === null ? null : sign * line.slope;
         const cell = element("td", {}, value === null ? "fewer than 3 points" : `${format(value)} (${line.n} points)`);
         cell.className = "recomputed";
@@ -586,6 +603,7 @@
       }
       if (known(s.n_seeds)) lines.push(`${s.n_seeds} seed${s.n_seeds === 1 ? "" : "s"}`);
       else lines.push(s.kind === "measured" ? "number of seeds not stored" : s.kind);
+      if (s.usable && !s.usable[i]) lines.push("not used in fits");
       tip.replaceChildren(element("b", {}, s.name), ...lines.map((l) => element("span", {}, l)));
       tip.hidden = false;
       const scale = stage.clientWidth / frame.width;
@@ -649,9 +667,10 @@
     }).observe(stage);
   };
 
-  const mark = (parent, form, x, y, r) => {
+  const mark = (parent, form, x, y, r, hollow = false) => {
     const [a, b] = [x.toFixed(1), y.toFixed(1)];
-    if (form === "circle") { shape("circle", { class: "mark", cx: a, cy: b, r }, parent); return; }
+    const kind = hollow ? "mark hollow" : "mark";
+    if (form === "circle") { shape("circle", { class: kind, cx: a, cy: b, r }, parent); return; }
     const t = r / 3;
     const paths = {
       square: `m${-r} ${-r}h${2 * r}v${2 * r}h${-2 * r}z`,
@@ -661,7 +680,7 @@
       plus: `m${-t} ${-1.2 * r}h${2 * t}v${1.2 * r - t}h${1.2 * r - t}v${2 * t}h${t - 1.2 * r}v${1.2 * r - t}h${-2 * t}v${t - 1.2 * r}h${t - 1.2 * r}v${-2 * t}h${1.2 * r - t}z`,
       cross: `m${-r} ${-r + t}l${t} ${-t}l${r - t} ${r - t}l${r - t} ${t - r}l${t} ${t}l${t - r} ${r - t}l${r - t} ${r - t}l${-t} ${t}l${t - r} ${t - r}l${t - r} ${r - t}l${-t} ${-t}l${r - t} ${t - r}z`,
     };
-    shape("path", { class: "mark", d: `M${a} ${b}${paths[form]}` }, parent);
+    shape("path", { class: kind, d: `M${a} ${b}${paths[form]}` }, parent);
   };
 
   // --- the page ------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def shades(n: int) -> list[str]:
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    return [to_hex(colormaps["plasma"](0.9 * i / max(1, n - 1))) for i in range(n)]
+    return [to_hex(colormaps["plasma"](0.82 * i / max(1, n - 1))) for i in range(n)]
 
 
 @contextmanager
@@ -133,3 +133,15 @@ def window(axis: Any, low: float, high: float) -> None:
         Ends, in units of the axis.
     """
     axis.axvspan(low, high, color="#999999", alpha=0.10, linewidth=0)
+
+
+def plain_numbers(axis: Any) -> None:
+    """Label a logarithmic axis of less than two decades by plain numbers, few enough to be read."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if axis.get_scale() != "log" or not 0.0 < low < high < 100.0 * low:
+        return
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 10.0 * low else range(1, 10)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())

@@ -102,7 +102,8 @@ def forget() -> None:
 def closure(module: str) -> frozenset[str]:
     """Return the names of a module of the package and of all modules of it that it may import."""
     found: set[str] = set()
-    waiting = [module]
+    parts = module.split(".")
+    waiting = [".".join(parts[:k]) for k in range(2, len(parts) + 1)]
     while waiting:
         name = waiting.pop()
         if name not in found and _measures(name):
@@ -172,7 +173,7 @@ def _read(name: str) -> tuple[str, tuple[str, ...]]:
 def _imports(name: str, file: Path, tree: ast.Module) -> tuple[str, ...]:
     """Modules of the package that a module may import, packages on the way to them included."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    found: set[str] = set()
+    found = {name}  # for the packages it lies in
     for node in _run(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}

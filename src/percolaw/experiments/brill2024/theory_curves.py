@@ -72,13 +72,14 @@ class TheoryCurves:
                     plots.line(name, "theory", n, curve.local(), group=name),
                     plots.line(f"{name}, limit", "reference", n, np.full(n.size, end), group=name),
                 ]
+            axis = {"N": "degrees of freedom N", "T": "training points T"}[symbol]
             title = f"{law.capitalize()} scaling, alpha = {self.rank_exponent:g}"
             panels.append(
                 plots.log_log(
                     f"theory-curves-{law}",
                     title,
                     f"Predicted loss against {symbol}: the larger c/D, the steeper, up to a limit.",
-                    (symbol, f"L({symbol}) / L(1)"),
+                    (axis, f"loss L({symbol}) / L(1)"),
                     curves,
                     figure="theory-curves",
                 )
@@ -88,7 +89,7 @@ class TheoryCurves:
                     f"theory-curves-{law}-local",
                     f"{law.capitalize()} scaling: local exponents and their limits (dotted)",
                     f"Local exponents of the {law} laws tend to their limits, slowly near a boundary.",
-                    (symbol, "local exponent"),
+                    (axis, "local exponent"),
                     locals_,
                     figure="theory-curves",
                 )

@@ -273,6 +273,7 @@ class Dimension:
         ]
         manifolds = [s for s in self.settings() if s.name in MANIFOLDS]
         drawn, neighbors = [], []
+        truths: dict[str, float | None] = {}
         for shape in (*clusters[:5], *manifolds[-1:]):
             mine = {name: found.get((shape.name, max(self.sizes), name), []) for name in estimators}
             mine = {name: part for name, part in mine.items() if part}
@@ -280,8 +281,7 @@ class Dimension:
                 continue
             series = [plots.curve(name, by_size(part), how="mean") for name, part in mine.items()]
             n, truth = series[0].x, shape.truth or shape.source.dimension
-            reference = "truth" if shape.truth else "of infinite clusters"
-            series.append(plots.line(reference, "theory", n, [truth] * len(n)))
+            series.append(plots.line("D", "theory", n, [truth] * len(n)))
             alt = f"Estimates of the dimension of {shape.name} against the number of points."
             labels = ("points (subsets of one sample)", "estimated dimension")
             name = f"dimension-{plots.slug(shape.name)}"
@@ -293,7 +293,10 @@ class Dimension:
                 np.array(told[0]["k"]), np.array([t["likelihood"] for t in told])
             )
             neighbors.append(plots.curve(shape.name, likelihood, how="mean"))
+            truths.setdefault(f"D = {truth:g}", truth)
         if neighbors:
+            k = neighbors[0].x
+            neighbors += [plots.line(d, "theory", k, [v] * len(k)) for d, v in truths.items()]
             drawn.append(
                 plots.log_linear(
                     "dimension-neighbors",

@@ -288,22 +288,26 @@ class Embedded1nn:
         labels = ("training points n", "mean squared error / variance")
         found = []
         for name, (title, keys, label) in shown.items():
-            series = [
-                plots.curve(
-                    label(key),
-                    curves[key],
-                    how="median",
-                    claims=[said[key]] if key in said else [],
-                    fitted=lines[key],
-                    predicted=0.5,
+            series = []
+            for key in keys:
+                if key not in curves:
+                    continue
+                line, text = lines[key], label(key)
+                series.append(
+                    plots.curve(
+                        text,
+                        curves[key],
+                        how="median",
+                        claims=[said[key]] if key in said else [],
+                        fitted=line,
+                        predicted=0.5,
+                        group=text,
+                    )
                 )
-                for key in keys
-                if key in curves
-            ]
+                if line is not None:
+                    series.append(plots.slope(f"{text}, slope 1/2", line, 0.5, group=text))
             windows = {line.window for key in keys if (line := lines.get(key)) is not None}
-            alt = (
-                f"Loss against training points, {len(series)} curves, median over seeds; slope 1/2."
-            )
+            alt = "Loss against training points, median over seeds, beside power laws of exponent 1/2."
             found.append(
                 plots.log_log(
                     f"embedded-1nn-{name}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -86,7 +87,7 @@ def series_of(one: Learned) -> plots.Series:
 def with_slope(one: Learned) -> Iterable[plots.Series]:
     """Return a learning curve, and the power law that is predicted beside its fit."""
     yield series_of(one)
-    if one.line is not None:
+    if one.line is not None and math.isfinite(one.predicted):
         name = f"{one.label}, predicted slope"
         yield plots.slope(name, one.line, one.predicted, group=one.label)
 
@@ -133,7 +134,7 @@ def teacher_plots(
             f"{source}: every teacher, {student}",
             "Loss of an infinitely wide network on each kind of teacher against training points.",
             (N_TRAIN, "mean squared error / variance"),
-            map(series_of, laws),
+            [series for law in laws for series in with_slope(law)],
             windows(laws),
             figure="kernel-scaling-teachers",
         )

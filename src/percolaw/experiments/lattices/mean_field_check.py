@@ -289,7 +289,16 @@ class MeanFieldCheck:
                 plots.curve(name, survival, how="mean", claims=stored("survival"), group=name),
                 plots.line(f"{name}, tree, z = 2d, exact", "theory", s, exact, group=name),
             ],
-            "radius": [plots.curve(name, radius, claims=stored("squared radius"))],
+            "radius": [
+                plots.curve(name, radius, claims=stored("squared radius"), group=name),
+                plots.line(
+                    f"{name}, d/(d - 1)",
+                    "theory",
+                    size,
+                    np.full(size.size, d / (d - 1)),
+                    group=name,
+                ),
+            ],
             "loops": [plots.curve(name, loops, how="mean", claims=stored("loops"))],
             "learning": [
                 plots.curve(name, lattice, group=name),
@@ -310,6 +319,9 @@ class MeanFieldCheck:
         size, n = "cluster size s", "mean number of observed sites n"
         sizes, learned = self.size_window, self._learn_window()
         one, two = "mean-field-check", "mean-field-check-learning"
+        if series["ratio"]:
+            x = series["ratio"][0].x
+            series["ratio"].append(plots.line("tree", "theory", x, [1.0] * len(x)))
         made = {
             "sizes": (plots.log_linear, (size, "P(S >= s) s^(1/2)"), sizes, one),
             "radius": (plots.log_linear, (size, "R^2 lattice / R^2 tree"), sizes, one),

@@ -46,16 +46,18 @@ def size_plot(
     -------
     Plot
     """
-    series = [
-        plots.curve(
-            _name(ratio),
-            survival(rows).within(None),
-            how="mean",
-            claims=[tau] if tau is not None and ratio == 1.0 else [],
-        )
-        for ratio, rows in sorted(by_ratio.items())
-        if ratio != FULL
-    ]
+    series = []
+    for ratio, rows in sorted(by_ratio.items()):
+        if ratio == FULL:
+            continue
+        name, curve = _name(ratio), survival(rows).within(None)
+        on_slope = tau if ratio == 1.0 else None
+        said = [] if on_slope is None else [on_slope]
+        series.append(plots.curve(name, curve, how="mean", claims=said, group=name))
+        if on_slope is not None:
+            law = curve.beside_power_law(on_slope.predicted - 2.0, window)
+            power = f"{name}, the literature's power law"
+            series.append(plots.line(power, "theory", law.size, law.predicted, group=name))
     return plots.log_log(
         f"regimes-sizes-{dimension}",
         f"{label(dimension)}: cluster of a random site",

@@ -49,5 +49,8 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         axis.axis("off")
         axis.autoscale_view()
         more = "" if n == item["size"] else f" (tree spanned by a sample: {n} nodes)"
-        axis.set_title(f"{item['size']:,} sites{more}")
+        axis.set_title(f"{item['size']:,} sites{more}", fontsize=9)
+    figure.suptitle(
+        "Colour: values of a walk along the edges, from low (blue) to high (red)", fontsize=10.5
+    )
     return {"cluster-drawings": figure}

@@ -70,6 +70,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         )
         axis.set_aspect("equal")
         axis.axis("off")
+    figure.suptitle("Colour: a linear function, from low (blue) to high (red)", fontsize=10.5)
     last = drawn[-1]
     place = np.array(last["place"])
     view = Figure(figsize=(5.2, 4.8))
@@ -86,5 +87,6 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         linewidths=0,
     )
     axis.set_title(f"{last['n']:,} points of the infinite cluster, 3 of {t['dim']} dimensions")
+    axis.set_box_aspect(None, zoom=1.35)
     axis.set_axis_off()
     return {"cluster-points": figure, "cluster-points-3d": view}

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.style import BLACK, BLUE, RED, new
+from percolaw.report.style import BLACK, BLUE, RED, new, plain_numbers
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
     """Return the figure of a dof-scan record."""
     t = record["tables"]
-    figure, (axis, right) = new(2, width=5.6, height=4.4)
+    figure, (axis, right) = new(2, width=5.6, height=4.9)
     loss = np.array(t["loss"])
     order = np.argsort(-loss)
     points = axis.scatter(
@@ -37,7 +37,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         title=f"Loss of random allocations at N = {t['degrees_of_freedom']:g}, "
         f"{t['n_seeds']} seeds",
     )
-    axis.legend(loc="upper left", framealpha=0.8, frameon=True)
+    axis.legend(loc="upper left", bbox_to_anchor=(0.0, -0.14), borderaxespad=0)
     right.scatter(t["theory"], loss, s=8, linewidths=0, color=BLUE, alpha=0.6)
     ends = [0.9 * loss.min(), 1.1 * loss.max()]
     right.plot(ends, ends, "--", color=BLACK, lw=1, label="measured = theory, nothing fitted")
@@ -48,5 +48,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         ylabel="measured loss",
         title="Every allocation tried",
     )
+    for one in (right.xaxis, right.yaxis):
+        plain_numbers(one)
     right.legend()
     return {"dof-scan": figure}

@@ -24,6 +24,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     beside, axes = new(4, (len(other) + 3) // 4, width=2.4, height=2.6)
     for axis, picture in zip(axes, other, strict=False):
         _show(axis, picture)
+    beside.suptitle(f"Other families of teachers\nplane through the origin, d = {t['dim']}")
     for axis in axes[len(other) :]:
         axis.set_visible(False)
     learners, axes = new(len(learned), width=2.6, height=2.8)

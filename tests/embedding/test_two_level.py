@@ -1,0 +1,81 @@
+"""The published two-level scheme: radii, shapes, grafts."""
+
+import math
+
+import numpy as np
+import pytest
+from statistical import assert_close, assert_far, mean_and_error
+
+from percolaw.embedding.two_level import two_level_cloud
+
+
+def mean_distance(n):
+    """Mean distance of two iid sites of a uniform tree: the first repeat of n birthdays."""
+    return float(np.cumprod(1 - np.arange(1, n + 1) / n).sum())
+
+
+def radii(n_coarse, n_fine, size, repeats, **options):
+    """Mean squared radius of many clouds, d = 6."""
+    out = []
+    for seed in range(repeats):
+        cloud = two_level_cloud(n_coarse, n_fine, size, 6, seed, **options)
+        out.append((cloud.points.astype(float) ** 2).sum(axis=1).mean())
+    return out
+
+
+def test_two_level_radius():
+    # Each level contributes the mean distance of a random site from the root, a random site too:
+    # sqrt(pi N/2), so that E |x|^2 = 2 sqrt(pi N/2) without rescaling, not the sqrt(pi/2) N of
+    # one tree of N^2 sites; rescaled the coarse level alone has that.
+    size = 400
+    level = mean_distance(size)
+    assert level == pytest.approx(math.sqrt(math.pi * size / 2) - 4 / 3, rel=1e-3)
+    mean, error = mean_and_error(radii(6, 4, size, 250, steps="sphere"))
+    assert_close(mean, 2 * level, error)
+    assert_far(mean, level, error)
+    assert_far(mean, mean_distance(size**2), error)
+    mean, error = mean_and_error(radii(6, 4, size, 250, steps="sphere", rescaled=True))
+    assert_close(mean, (1 + math.sqrt(size)) * level, error)
+    assert_far(mean, 2 * level, error)
+    assert mean == pytest.approx(mean_distance(size**2), rel=0.25)
+
+
+def test_two_level_radius_with_gaussian_steps():
+    size = 400
+    mean, error = mean_and_error(radii(6, 4, size, 250))
+    assert_close(mean, 2 * mean_distance(size), error)
+
+
+def test_two_level_cloud_of_single_points_is_spread():
+    # One point a fine tree: each is still a random distance away from where its tree was grafted.
+    cloud = two_level_cloud(1, 1, 100, 6, 0)
+    assert cloud.points.any()
+
+
+def test_two_level_shapes_and_grafts():
+    cloud = two_level_cloud(7, 5, 300, 3, 1)
+    assert cloud.points.shape == (35, 3)
+    assert cloud.points.dtype == np.float32
+    np.testing.assert_array_equal(cloud.graft, np.repeat(np.arange(7), 5))
+    again = two_level_cloud(7, 5, 300, 3, 1)
+    np.testing.assert_array_equal(cloud.points, again.points)
+    lattice = two_level_cloud(4, 5, 300, 3, 1, coordination_number=6, steps="lattice")
+    assert (lattice.points == np.rint(lattice.points)).all()
+    stretched = two_level_cloud(7, 5, 10_000, 3, 1, rescaled=True)
+    centres = stretched.points.reshape(7, 5, 3).mean(axis=1)
+    within = stretched.points.reshape(7, 5, 3).std(axis=1).mean()
+    assert centres.std() > 3 * within  # the coarse level is 10 times wider
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 1, 10, 3), "n_coarse_points must be in"),
+        ((1, 0, 10, 3), "n_fine_points must be in"),
+        ((1, 1, 0, 3), "level_size must be in"),
+        ((1, 1, 10, 0), "dim must be in"),
+    ],
+)
+def test_what_the_two_level_scheme_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        two_level_cloud(*arguments)

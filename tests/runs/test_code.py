@@ -1,0 +1,143 @@
+"""Which code measured a unit: what a change of the source makes stale, and what it does not."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import percolaw
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.runs import code
+
+PACKAGE = Path(percolaw.__file__).parent
+
+
+@pytest.fixture
+def edited(tmp_path, monkeypatch):
+    """A copy of the package's sources that may be edited, and what its experiments hash to."""
+    copy = tmp_path / "percolaw"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "_PACKAGE", copy)
+    code.forget()
+
+    def change(file, old, new):
+        text = (copy / file).read_text(encoding="utf-8")
+        assert old in text
+        (copy / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+        code.forget()
+
+    yield change
+    code.forget()
+
+
+def hashes(*names):
+    return [code.experiment_code(experiment_class(name)) for name in names]
+
+
+def test_what_explains_does_not_count(edited):
+    before, package = hashes(*EXPERIMENTS), code.package_code()
+    edited("targets/fourier.py", '"""', '"""  Two blanks, and a sentence.  ')
+    edited("targets/fourier.py", "import math\n", "\n\nimport math  # a comment\n\n# another\n")
+    edited("kernels/tree.py", "\n\n\n", "\n\n\n\n   \n")
+    assert hashes(*EXPERIMENTS) == before
+    assert code.package_code() == package
+
+
+def test_a_kernel_that_is_used_counts_and_another_does_not(edited):
+    before = hashes("kernel-scaling", "theory-curves")
+    edited("kernels/random.py", "uint64", "int64")
+    after = hashes("kernel-scaling", "theory-curves")
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+@pytest.mark.parametrize("part", ["report/draw.py", "cli/run.py", "runs/store.py"])
+def test_parts_that_measure_nothing_do_not_count(edited, part):
+    before, package = hashes("embedded-1nn"), code.package_code()
+    file = code._PACKAGE / part
+    file.write_text("x = 1\n")
+    code.forget()
+    assert hashes("embedded-1nn") == before
+    assert code.package_code() == package
+
+
+@pytest.mark.parametrize("name", ["embedded-1nn", "nn-data-scaling", "regimes"])
+def test_everything_that_measuring_loads_counts(name):
+    """In a fresh process: every module of the package that a unit loads is in the closure."""
+    pytest.importorskip("torch")
+    closure = code.closure(experiment_class(name).__module__)
+    script = (
+        "import sys\n"
+        "from percolaw.experiments.base import preset\n"
+        "from percolaw.experiments.registry import experiment_class\n"
+        "before = set(sys.modules)\n"
+        f"e = preset(experiment_class({name!r}), 'smoke')\n"
+        "e.measure(e.cells()[0])\n"
+        "print(*[m for m in set(sys.modules) - before if m.startswith('percolaw.')])\n"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+    ).stdout.split()
+    measured = [m for m in loaded if m.split(".")[1] not in code._OUTSIDE]
+    measured = [m for m in measured if m not in code._PROTOCOL]
+    assert len(measured) > 8
+    assert set(measured) <= closure
+    assert len(closure) < 0.5 * len(list(PACKAGE.rglob("*.py")))  # not simply everything
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "equal"),
+    [
+        ('"""Doc."""\nx = 1\n', "x = 1\n", True),
+        ("def f():\n    '''Doc.'''\n    return 1\n", "def f():\n    return 1\n", True),
+        ("x = 1  # one\n\n\n# two\ny = 2\n", "x = 1\ny = 2\n", True),
+        ("x = 'a # b'\n", "x = 'a # c'\n", False),
+        ("x = '''a\n\nb'''\n", "x = '''a\n\nc'''\n", False),
+        ("x = 1\n", "x = 2\n", False),
+        ("if x:\n    y = 1\n", "if x:\n    pass\ny = 1\n", False),
+        ("x = (1,\n     2)\n", "x = (1, 2)\n", True),
+    ],
+)
+def test_essence(one, two, equal):
+    assert (code.essence(one) == code.essence(two)) == equal
+
+
+def test_lines_of_a_text_are_not_taken_for_blank_ones():
+    assert code.essence("x = '''a\n\nb'''\n") != code.essence("x = '''a\nb'''\n")
+
+
+def test_own_classes_hash_their_file_and_the_package(tmp_path, monkeypatch, edited):
+    file = tmp_path / "mine.py"
+    text = '"""Mine."""\n\n\nclass Mine:\n    name = "mine"\n'
+    file.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    import mine
+
+    first = code.experiment_code(mine.Mine)
+    file.write_text(text.replace("Mine.", "Mine, explained."))
+    assert code.experiment_code(mine.Mine) == first
+    edited("numerics/neighbors.py", "import numpy", "import numpy as _unused\nimport numpy")
+    other = code.experiment_code(mine.Mine)
+    assert other != first
+    file.write_text(text.replace('"mine"', '"ours"'))
+    assert code.experiment_code(mine.Mine) not in (first, other)
+
+
+def test_bytes_are_a_fast_answer(edited):
+    cls = experiment_class("embedded-1nn")
+    first, before = code.source_bytes(cls), code.experiment_code(cls)
+    edited("targets/fourier.py", '"""', '"""A sentence. ')
+    assert code.source_bytes(cls) != first
+    assert code.experiment_code(cls) == before
+    edited("report/draw.py", '"""', '"""A sentence. ')
+    second = code.source_bytes(cls)
+    (code._PACKAGE / "report" / "new.py").write_text("x = 1\n")
+    code.forget()
+    assert code.source_bytes(cls) == second
