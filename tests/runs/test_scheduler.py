@@ -155,8 +155,8 @@ def test_failed_units_are_reported_and_retried(tmp_path, shared):
 def test_worker_of_other_code_refuses(tmp_path, shared, monkeypatch):
     experiment = toy(tmp_path, n_units=3)
 
-    def other(module, name, fields, code, cell, scratch):
-        return measure_unit(module, name, fields, "0123456789abcdef", cell, scratch)
+    def other(module, name, fields, code, cell, *more):
+        return measure_unit(module, name, fields, "0123456789abcdef", cell)
 
     job = ("fault_toy", "FaultToy", config_dict(experiment)["config"])
     with dask_executor(shared.address) as executor:
@@ -460,13 +460,13 @@ def test_incomplete_credentials(given, text):
 
 
 def other_code(tmp_path: Path) -> str:
-    """Where Python finds a percolaw that differs in a comment."""
+    """Where Python finds a percolaw that differs in a statement."""
     import shutil
 
     copy = tmp_path / "other" / "percolaw"
     shutil.copytree(Path(percolaw.__file__).parent, copy)
     with (copy / "rng.py").open("a") as file:
-        file.write("# other\n")
+        file.write("_OTHER = 1\n")
     return str(copy.parent)
 
 

@@ -242,6 +242,21 @@ def test_bootstrap_interval_of_scalars():
         bootstrap_interval([1.0, np.nan])
 
 
+def test_curvature_on_sizes_that_are_not_geometric():
+    """log y = 1 - x/2 - x^2/10, x = log n: the local exponent grows by log(10)/5 a decade."""
+    size = np.array([1.0, 2.0, 3.0, 5.0, 40.0, 1000.0])
+    x = np.log(size)
+    fitted = fit_power_law(size, np.exp(1.0 - 0.5 * x - 0.1 * x**2))
+    assert fitted.curvature == pytest.approx(0.2 * math.log(10.0), rel=1e-9)
+
+
+def test_the_interval_of_three_seeds_by_hand():
+    """All three draws are the least with probability 1/27 > 2.5%: quantiles -1 and 1, then widened."""
+    widened = math.sqrt(3.0 / 2.0) * 4.30265273 / 1.95996398  # t with 2 degrees of freedom, and z
+    found = bootstrap_interval([-1.0, 0.0, 1.0], n_bootstrap=50_000)
+    np.testing.assert_allclose(found, (-widened, widened), rtol=1e-7)
+
+
 def test_fit_is_reproducible_and_does_not_touch_its_input():
     loss = noisy(np.random.default_rng(0), 0.5, 9)
     before = loss.copy()

@@ -173,7 +173,7 @@ def _read(name: str) -> tuple[str, tuple[str, ...]]:
 def _imports(name: str, file: Path, tree: ast.Module) -> tuple[str, ...]:
     """Modules of the package that a module may import, packages on the way to them included."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    found = {name}  # for the packages it lies in
+    found: set[str] = set()
     for node in _run(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
