@@ -140,10 +140,8 @@ def cloud_truth(
         Lattice that the sizes are of, if any.
     dim : int
         Dimension of the space.
-    labels, standardize, centres : str
+    labels, standardize, centres, spacing
         As in `percolaw.datasets.make`.
-    spacing : float
-        Distance of neighbouring centres.
 
     Returns
     -------
