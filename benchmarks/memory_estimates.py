@@ -250,12 +250,12 @@ PROGRAM = """
 import json, sys, warnings
 import numpy as np
 import percolaw as pl
-from percolaw import checks
+from percolaw import resources
 warnings.simplefilter("ignore")
 RNG = np.random.default_rng(0)
 
 def field(name):
-    return 1024 * checks._field("/proc/self/status", name)
+    return 1024 * resources._field("/proc/self/status", name)
 
 prepare, work, small, large = json.loads(sys.argv[1])
 def run(n):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from percolaw import checks
+from percolaw import checks, resources
 from percolaw.clusters.hypercubic.box import HypercubicLattice
 from percolaw.clusters.hypercubic.newman_ziff import Sweep
 from percolaw.errors import ResourceError
@@ -275,11 +275,11 @@ def test_file_cache_of_a_container_counts_as_free(tmp_path, monkeypatch):
     }.items():
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(
-        checks,
+        resources,
         "_CONTROL_GROUPS",
         ((str(tmp_path), "memory.max", "memory.current", "inactive_file"),),
     )
-    assert checks._container_memory() == 17179869184 - 17127440384 + 15500000000
+    assert resources._container_memory() == 17179869184 - 17127440384 + 15500000000
 
 
 def test_a_limit_on_the_address_space_is_seen():

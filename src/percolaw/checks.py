@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,10 +13,22 @@ import numpy.typing as npt
 from percolaw.arrays import array as array
 from percolaw.arrays import float_array as float_array
 from percolaw.errors import MissingExtraError, ResourceError
+from percolaw.resources import available_memory as available_memory  # part of the checks
+from percolaw.resources import human_bytes as human_bytes
 
 
 def probability(name: str, value: float) -> float:
-    """Return `value` as a float in [0, 1] or raise ValueError."""
+    """Return `value` as a float in [0, 1] or raise ValueError.
+
+    Parameters
+    ----------
+    name, value : str and float
+        As in `real`.
+
+    Returns
+    -------
+    float
+    """
     number = real(name, value)
     if not 0.0 <= number <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1]; got {value!r}. Pass a probability.")
@@ -29,7 +40,20 @@ def real(
 ) -> float:
     """Return `value` as a finite float inside [minimum, maximum] or raise.
 
-    Text and complex numbers are none, though `float` takes the one and NumPy's cast the other.
+    TypeError if it is no number, ValueError if it is not finite or outside. Text
+    and complex numbers are none, though `float` takes the one and NumPy's cast the other.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    value : float
+    minimum, maximum : float
+        Allowed range, both ends included.
+
+    Returns
+    -------
+    float
     """
     try:
         if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
@@ -53,7 +77,19 @@ def integer(
 ) -> int:
     """Return `value` as an int inside [minimum, maximum] or raise; 3.0 and 1e6 count as integers.
 
-    Of 64 bits at most, which is what arrays hold.
+    TypeError if it is no number, ValueError if it is not whole, outside, or of more than the 64 bits
+    that arrays hold.
+
+    Parameters
+    ----------
+    name, value : str and number
+        As in `real`.
+    minimum, maximum : int or None
+        Allowed range, both ends included; None sets no bound.
+
+    Returns
+    -------
+    int
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be an integer; got {value!r} ({type(value).__name__}).")
@@ -70,7 +106,14 @@ def integer(
 
 
 def set_integer(instance: Any, name: str, *, minimum: int = 1, maximum: int | None = None) -> None:
-    """Check a field of a frozen dataclass to be an integer, and store it as one (2.0 becomes 2)."""
+    """Check a field of a frozen dataclass to be an integer, and store it as one (2.0 becomes 2).
+
+    Parameters
+    ----------
+    instance, name : frozen dataclass and its field
+    minimum, maximum : int or None
+        As in `integer`.
+    """
     value = integer(name, getattr(instance, name), minimum=minimum, maximum=maximum)
     object.__setattr__(instance, name, value)
 
@@ -78,7 +121,14 @@ def set_integer(instance: Any, name: str, *, minimum: int = 1, maximum: int | No
 def set_real(
     instance: Any, name: str, *, minimum: float = -math.inf, maximum: float = math.inf
 ) -> None:
-    """Check a field of a frozen dataclass to be a finite number, and store it as a float."""
+    """Check a field of a frozen dataclass to be a finite number, and store it as a float.
+
+    Parameters
+    ----------
+    instance, name : frozen dataclass and its field
+    minimum, maximum : float
+        As in `real`.
+    """
     value = real(name, getattr(instance, name), minimum=minimum, maximum=maximum)
     object.__setattr__(instance, name, value)
 
@@ -88,7 +138,10 @@ LARGEST_COORDINATION = 1 << 31
 
 
 def coordination_number(value: float) -> float:
-    """Return z as a float: an integer from 3 to 2^31, or infinity for the Poisson limit."""
+    """Return z as a float: an integer from 3 to 2^31, or infinity for the Poisson limit.
+
+    Raises ValueError for any other.
+    """
     number = value
     if isinstance(number, (float, np.floating)) and math.isinf(number) and number > 0:
         return math.inf
@@ -106,7 +159,14 @@ def coordination_number(value: float) -> float:
 
 
 def choice(name: str, value: str, allowed: Iterable[str]) -> str:
-    """Return `value` if it is one of `allowed`, else raise naming the nearest match."""
+    """Return `value` if it is one of `allowed`, else raise ValueError naming the nearest.
+
+    Parameters
+    ----------
+    name : str
+    value : str
+    allowed : iterable of str
+    """
     options = list(allowed)
     if value in options:
         return value
@@ -118,7 +178,19 @@ def choice(name: str, value: str, allowed: Iterable[str]) -> str:
 def finite_array(
     name: str, values: Any, *, ndim: int | None = None, length: int | None = None
 ) -> npt.NDArray[np.float64]:
-    """Return `values` as float64 of the asked shape with no NaN or infinity, or raise."""
+    """Return `values` as float64 of the asked shape with no NaN or infinity, or raise ValueError.
+
+    Parameters
+    ----------
+    name : str
+    values : array-like
+    ndim, length : int or None
+        Number of dimensions and of rows; None allows any.
+
+    Returns
+    -------
+    array of float64
+    """
     found = float_array(name, values)
     if ndim is not None and found.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimension(s); got shape {found.shape}.")
@@ -136,7 +208,16 @@ def finite_array(
 def point_array(name: str, points: Any) -> npt.NDArray[Any]:
     """Return points as float32 or float64 of shape (n, d), neither 0; what is float32 stays so.
 
-    Whether they are finite is left to the caller.
+    Raises ValueError for another shape; whether they are finite is left to the caller.
+
+    Parameters
+    ----------
+    name : str
+    points : array-like, shape (n, d)
+
+    Returns
+    -------
+    array of float32 or float64, shape (n, d)
     """
     found = array(name, points)
     if found.ndim != 2 or found.shape[0] == 0 or found.shape[1] == 0:
@@ -148,7 +229,19 @@ def point_array(name: str, points: Any) -> npt.NDArray[Any]:
 
 
 def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
-    """Return values of n points as finite float64, shape (n,) or (n, n_outputs), or raise."""
+    """Return values of n points as finite float64, shape (n,) or (n, n_outputs), or raise ValueError.
+
+    Parameters
+    ----------
+    name : str
+    values : array-like, shape (n,) or (n, n_outputs)
+    n : int
+        Number of points.
+
+    Returns
+    -------
+    array of float64
+    """
     found = finite_array(name, values, length=n)
     if found.ndim > 2 or 0 in found.shape[1:]:
         raise ValueError(f"{name} must have shape (n,) or (n, n_outputs); got {found.shape}.")
@@ -158,9 +251,20 @@ def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
 def returned(
     what: str, result: Any, shape: tuple[int, ...], remedy: str = ""
 ) -> npt.NDArray[np.float64]:
-    """Return what a user's function gave as finite float64 of exactly `shape`, or raise.
+    """Return what a user's function gave as finite float64 of exactly `shape`, or raise ValueError.
 
     A column (n, 1) is taken where (n,) is expected, and the other way round; nothing is broadcast.
+
+    Parameters
+    ----------
+    what, remedy : str
+        Beginning and last sentence of the message.
+    result : array-like
+    shape : tuple of int
+
+    Returns
+    -------
+    array of float64, of that shape
     """
     found = float_array(what, result)
     column = shape[:1] if shape[1:] == (1,) else (*shape, 1) if len(shape) == 1 else shape
@@ -175,7 +279,16 @@ def returned(
 def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return points as float32, or refuse where its rounding would move them noticeably.
 
-    Noticeably: by more than 1% of the standard deviation of a column that varies.
+    Raises ValueError where one moves by more than 1% of the standard deviation of a column that varies.
+
+    Parameters
+    ----------
+    name : str
+    values : array, shape (n, d)
+
+    Returns
+    -------
+    array of float32
     """
     with np.errstate(over="ignore"):
         narrow = np.asarray(values, dtype=np.float32)
@@ -193,7 +306,18 @@ def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def site_ids(name: str, sites: Any, n_sites: int) -> npt.NDArray[np.int64]:
-    """Return `sites` as int64 ids inside [0, n_sites), or raise."""
+    """Return `sites` as int64 ids inside [0, n_sites), or raise TypeError or ValueError.
+
+    Parameters
+    ----------
+    name : str
+    sites : array-like of int, shape (m,)
+    n_sites : int
+
+    Returns
+    -------
+    array of int64, shape (m,)
+    """
     found = array(name, sites)
     if found.size == 0:
         return np.zeros(0, dtype=np.int64)
@@ -209,7 +333,17 @@ def site_ids(name: str, sites: Any, n_sites: int) -> npt.NDArray[np.int64]:
 
 
 def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:
-    """Return `values` as int64, or raise; 3.0 and 1e6 count as integers."""
+    """Return `values` as int64, or raise ValueError; 3.0 and 1e6 count as integers.
+
+    Parameters
+    ----------
+    name : str
+    values : array-like
+
+    Returns
+    -------
+    array of int64
+    """
     found = array(name, values)
     if found.dtype.kind == "b" or np.any(found != np.floor(found)) or np.any(np.isinf(found)):
         raise ValueError(
@@ -221,86 +355,15 @@ def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:
     return found.astype(np.int64)
 
 
-#: Bytes where nothing limits them.
-_UNLIMITED = 1 << 62
-
-
-def available_memory() -> int:
-    """Return the bytes of memory that this process could use now.
-
-    The least of what the machine has free or can reclaim, what its container or batch job may still
-    take, and what a limit on the process leaves.
-    """
-    return max(0, min(_machine_memory(), _container_memory(), _process_memory()))
-
-
-#: Control groups of version 2 and 1: folder, limit, use, and what of the use is file cache that the
-#: kernel gives back on demand.
-_CONTROL_GROUPS = (
-    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-    (
-        "/sys/fs/cgroup/memory",
-        "memory.limit_in_bytes",
-        "memory.usage_in_bytes",
-        "total_inactive_file",
-    ),
-)
-
-
-def _container_memory() -> int:
-    """What control groups (containers, batch jobs) leave; unlimited where there are none."""
-    for folder, limit, used, cache in _CONTROL_GROUPS:
-        try:
-            with open(f"{folder}/{limit}", encoding="ascii") as most:
-                total = int(most.read())
-            with open(f"{folder}/{used}", encoding="ascii") as now:
-                taken = int(now.read())
-        except (OSError, ValueError):
-            continue
-        return total - max(0, taken - _field(f"{folder}/memory.stat", cache))
-    return _UNLIMITED
-
-
-def _process_memory() -> int:
-    """What the limits on this process's data and address space leave; unlimited without any."""
-    try:
-        import resource
-    except ImportError:
-        return _UNLIMITED
-    left = _UNLIMITED
-    for kind, used in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
-        limit, _ = resource.getrlimit(kind)
-        if limit != resource.RLIM_INFINITY:
-            left = min(left, limit - 1024 * _field("/proc/self/status", f"{used}:"))
-    return left
-
-
-def _field(path: str, name: str) -> int:
-    """The number after `name` in a file of names and numbers; 0 where there is none."""
-    try:
-        with open(path, encoding="ascii") as lines:
-            for line in lines:
-                words = line.split()
-                if words and words[0] == name:
-                    return int(words[1])
-    except (OSError, ValueError, IndexError):
-        pass
-    return 0
-
-
-def _machine_memory() -> int:
-    """What the machine has free or can reclaim."""
-    free = _field("/proc/meminfo", "MemAvailable:")
-    if free:
-        return 1024 * free
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return _UNLIMITED
-
-
 def memory(n_bytes: float, what: str, remedy: str) -> None:
-    """Refuse work that needs more memory than is available, before it starts."""
+    """Raise ResourceError for work that needs more memory than is available, before it starts.
+
+    Parameters
+    ----------
+    n_bytes : float
+    what, remedy : str
+        Beginning and last sentence of the message.
+    """
     free = available_memory()
     if n_bytes > free:
         raise ResourceError(
@@ -309,17 +372,18 @@ def memory(n_bytes: float, what: str, remedy: str) -> None:
         )
 
 
-def human_bytes(n_bytes: float) -> str:
-    """Return a byte count as text with a binary unit."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if n_bytes < 1024:
-            return f"{n_bytes:.3g} {unit}"
-        n_bytes /= 1024
-    return f"{n_bytes:.3g} TiB"
-
-
 def extra(module: str, name: str) -> Any:
-    """Import an optional module or say which extra brings it."""
+    """Import an optional module, or raise MissingExtraError saying which extra brings it.
+
+    Parameters
+    ----------
+    module, name : str
+        Module to import, and the extra of percolaw that brings it.
+
+    Returns
+    -------
+    module
+    """
     import importlib
 
     try:

@@ -130,7 +130,24 @@ def cloud_truth(
     centres: Centres,
     spacing: float,
 ) -> dict[str, Any]:
-    """Return what is known of a cloud; of exponents, those that its labels have."""
+    """Return what is known of a cloud; of exponents, those that its labels have.
+
+    Parameters
+    ----------
+    ensemble : str
+        Law of the cluster sizes.
+    lattice : BetheLattice or None
+        Lattice that the sizes are of, if any.
+    dim : int
+        Dimension of the space.
+    labels, standardize, centres, spacing
+        As in `percolaw.datasets.make`.
+
+    Returns
+    -------
+    dict
+        Plain values; None where an exponent is not known.
+    """
     truth: dict[str, Any] = {
         "dimension": min(4, dim),
         "fisher_exponent": 2.5,

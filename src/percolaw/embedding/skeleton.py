@@ -86,6 +86,8 @@ def embed_sampled(
         coordinates for every number of points, and columns can be made apart.
     out : array of float32, shape (n_points, w), optional
         Where to write columns ``first_column .. first_column + w - 1``; all of them if None.
+    first_column : int
+        The first column written to `out`.
     branch_points : array of float32, shape (n_points, w), optional
         Filled with the starts of the segments (row 0 and 1: the origin).
 

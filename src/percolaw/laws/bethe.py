@@ -287,7 +287,18 @@ class BetheLattice:
         return self.window_probability(size, math.inf)
 
     def window_probability(self, min_size: int, max_size: float) -> float:
-        """Return P(min_size <= S <= max_size) for a given site's cluster, infinite ones aside."""
+        """Return P(min_size <= S <= max_size) for a given site's cluster, infinite ones aside.
+
+        Parameters
+        ----------
+        min_size : int
+        max_size : int or inf
+            Both included.
+
+        Returns
+        -------
+        float
+        """
         return window_probability(self.log_site_cluster_size, min_size, max_size, self.cutoff_size)
 
     def site_size_law(self) -> SizeLaw:
@@ -295,7 +306,13 @@ class BetheLattice:
         return SizeLaw("site", self.log_site_cluster_size, 1.5, self.cutoff_size)
 
     def cluster_size_law(self) -> SizeLaw:
-        """Return the law of a random **cluster**, each counted once (n_s, normalised)."""
+        """Return the law of a random **cluster**, each counted once (n_s, normalised).
+
+        Raises
+        ------
+        ValueError
+            At bond_probability 1, where there are no finite clusters.
+        """
         if self.clusters_per_site <= 0.0:
             raise ValueError("there are no finite clusters at bond_probability 1; take p < 1.")
         per_site = math.log(self.clusters_per_site)

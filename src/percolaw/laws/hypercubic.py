@@ -126,6 +126,15 @@ WRAPPING_BOTH = 0.351642853927475
 def hypercubic_threshold(dimension: int, kind: Kind = "bond") -> float:
     """Return p_c of the hypercubic lattice in 1 to 8 dimensions, from the literature.
 
+    Parameters
+    ----------
+    dimension : int
+    kind : {"bond", "site"}
+
+    Returns
+    -------
+    float
+
     >>> hypercubic_threshold(2), hypercubic_threshold(3, "site")
     (0.5, 0.31160768)
     """

@@ -27,6 +27,11 @@ def yule_size_law(new_cluster_probability: float = 1.0 / 3.0) -> SizeLaw:
     Every new site founds a cluster with probability a, or joins a present site's cluster;
     rho = 1/(1 - a). With a = 1/3 the tail exponent is 5/2, as for the Bethe number law, with
     other amplitudes: .6, .171, .0762, ...; mean 3.
+
+    Raises
+    ------
+    ValueError
+        If a is not strictly between 0 and 1.
     """
     a = checks.real("new_cluster_probability", new_cluster_probability, minimum=0.0, maximum=1.0)
     if not 0.0 < a < 1.0:
@@ -67,7 +72,18 @@ class SizeLaw:
         return np.exp(self.log_probability(size))
 
     def window_probability(self, min_size: int, max_size: float) -> float:
-        """Return the probability of min_size <= size <= max_size."""
+        """Return the probability of min_size <= size <= max_size.
+
+        Parameters
+        ----------
+        min_size : int
+        max_size : int or inf
+            Both included.
+
+        Returns
+        -------
+        float
+        """
         return window_probability(self.log_probability, min_size, max_size, self.cutoff_size)
 
     def sample(
@@ -133,7 +149,22 @@ def _log_pareto(size: FloatArray, power: float) -> FloatArray:
 def window_probability(
     log_probability: Any, min_size: int, max_size: float, cutoff: float
 ) -> float:
-    """Return the probability of min_size <= size <= max_size; the first 16384 sizes are summed."""
+    """Return the probability of min_size <= size <= max_size; the first 16384 sizes are summed.
+
+    Parameters
+    ----------
+    log_probability : callable
+        Maps sizes to log P(size).
+    min_size : int
+    max_size : int or inf
+        Both included.
+    cutoff : float
+        Size beyond which the law falls exponentially; inf for a power law.
+
+    Returns
+    -------
+    float
+    """
     low = checks.integer("min_size", min_size, minimum=1)
     _check_end(low)
     if max_size != math.inf:
@@ -175,7 +206,13 @@ def _continuous(log_probability: Any, size: FloatArray) -> FloatArray:
 
 
 def checked_sizes(size: npt.ArrayLike) -> FloatArray:
-    """Return sizes as float64, integers >= 1, or raise."""
+    """Return sizes as float64, integers >= 1, or raise.
+
+    Raises
+    ------
+    ValueError
+        For any other numbers.
+    """
     s = checks.float_array("size", size)
     if not np.all((s >= 1) & (s == np.floor(s)) & np.isfinite(s)):
         raise ValueError("size must hold integers >= 1.")

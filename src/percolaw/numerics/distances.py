@@ -21,6 +21,15 @@ def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
     A matrix product about the mean of y; pairs that are near each other, where it cancels, are summed
     from their differences.
 
+    Parameters
+    ----------
+    x : array, shape (n, d)
+    y : array, shape (m, d)
+
+    Returns
+    -------
+    array of float64, shape (n, m)
+
     Raises
     ------
     ValueError
@@ -38,7 +47,22 @@ def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def matrix_inputs(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return points (n, d) and (m, d) as contiguous float64, if memory holds a matrix (n, m)."""
+    """Return points (n, d) and (m, d) as contiguous float64, if memory holds a matrix (n, m).
+
+    Parameters
+    ----------
+    x : array-like, shape (n, d)
+    y : array-like, shape (m, d)
+
+    Returns
+    -------
+    x, y : arrays of float64
+
+    Raises
+    ------
+    ValueError, ResourceError
+        For other shapes; if the matrix does not fit into memory.
+    """
     x, y = (np.ascontiguousarray(checks.float_array("inputs of a kernel", z)) for z in (x, y))
     if x.ndim != 2 or y.ndim != 2 or x.shape[1:] != y.shape[1:] or x.shape[1] == 0:
         raise ValueError(

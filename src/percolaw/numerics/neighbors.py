@@ -125,7 +125,22 @@ def nearest_neighbors(
 def checked_points(
     points: npt.ArrayLike, queries: npt.ArrayLike
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return points and queries as float arrays of one width, or raise."""
+    """Return points and queries as float arrays of one width, or raise.
+
+    Parameters
+    ----------
+    points : array-like, shape (n, d)
+    queries : array-like, shape (m, d)
+
+    Returns
+    -------
+    points, queries : arrays of float32 or float64
+
+    Raises
+    ------
+    ValueError
+        For other shapes, NaN or infinity.
+    """
     pair = []
     for name, given in (("points", points), ("queries", queries)):
         found = checks.point_array(name, given)

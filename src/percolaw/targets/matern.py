@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.numerics.covariance import Matern, cholesky, matern
+from percolaw.numerics.covariance import Matern, cholesky
+from percolaw.numerics.matern import matern
 from percolaw.rng import RandomLike, as_streams, normal_rows
 from percolaw.targets.teacher import Teacher, TeacherFamily, changed_parameters, describe
 
@@ -142,6 +143,7 @@ class MaternTeacher(TeacherFamily):
         ----------
         points : array, shape (n, d)
             Standardised inputs; points must be distinct.
+        rng : int, Generator or Streams
         method : {"auto", "cholesky", "neighbors"}
             ``cholesky`` is exact: O(n^3) time, 8 n^2 bytes. ``neighbors`` draws each point given its
             n_neighbors nearest earlier ones (Vecchia 1988): O(n^2 d) for the search, O(n k^3) for the

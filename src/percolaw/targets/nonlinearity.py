@@ -51,6 +51,8 @@ def nonlinearity(
     function : callable
         Maps (n, dim) to (n,); several outputs are averaged.
     dim : int
+    rng : int, Generator or Streams
+        Stream ``evaluation``.
     n_repeats, n_points : int
         Slices of every axis, and points on each.
     low, high : float

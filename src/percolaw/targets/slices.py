@@ -86,6 +86,8 @@ def data_slice(points: npt.ArrayLike, n_pixels: int = 64, margin: float = 0.25) 
     ----------
     points : array, shape (3, d)
         Not on one line.
+    n_pixels : int
+        Pixels on a side.
     margin : float
         Room around them, as a share of the side.
 

@@ -73,8 +73,8 @@ def grow_from_origin(
         In site percolation the origin is open.
     rng : int, Generator or Streams
         Stream ``clusters``, keyed by try.
-    min_size : int
-        Clusters below it are grown again, up to `max_tries` times.
+    min_size, max_tries : int
+        Clusters below `min_size` are grown again, up to `max_tries` times.
 
     Returns
     -------

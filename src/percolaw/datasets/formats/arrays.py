@@ -43,6 +43,19 @@ class Header:
 def read_header(file: IO[bytes], name: str, n_stored: int) -> Header:
     """Read the header of an array and hold it against the bytes that are there.
 
+    Parameters
+    ----------
+    file : binary file
+        Open where the array begins.
+    name : str
+        What the message calls it.
+    n_stored : int
+        Bytes of the array with its header.
+
+    Returns
+    -------
+    Header
+
     Raises
     ------
     DatasetError
@@ -68,7 +81,21 @@ def read_header(file: IO[bytes], name: str, n_stored: int) -> Header:
 
 
 def check_numbers(name: str, dtype: npt.DTypeLike, kinds: str = "buif") -> None:
-    """Refuse what is no array of real numbers, saying what it is."""
+    """Refuse what is no array of real numbers, saying what it is.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    dtype : dtype
+    kinds : str
+        Kinds of dtype allowed, in NumPy's letters.
+
+    Raises
+    ------
+    DatasetError
+        If it holds objects or is of another kind.
+    """
     found = np.dtype(dtype)
     if found.hasobject:
         raise DatasetError(f"{name} holds Python objects, not numbers.")
@@ -82,7 +109,20 @@ def check_numbers(name: str, dtype: npt.DTypeLike, kinds: str = "buif") -> None:
 
 
 def check_unfolding(name: str, n_bytes: float, n_stored: float) -> None:
-    """Refuse content that a small file promises to unfold to an unlikely size."""
+    """Refuse content that a small file promises to unfold to an unlikely size.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    n_bytes, n_stored : float
+        Bytes unfolded and bytes in the file.
+
+    Raises
+    ------
+    DatasetError
+        If it takes more than `UNFOLDED` bytes and `FOLD` times what is stored.
+    """
     if n_bytes > UNFOLDED and n_bytes > FOLD * max(1.0, n_stored):
         raise DatasetError(
             f"{name} would unfold from {checks.human_bytes(n_stored)} to "
@@ -101,7 +141,21 @@ def blocks(values: Any) -> Iterator[npt.NDArray[Any]]:
 def write_array(
     file: IO[bytes], shape: Iterable[int], dtype: npt.DTypeLike, parts: Iterable[npt.NDArray[Any]]
 ) -> int:
-    """Write an array given in blocks; return the CRC-32 of its numbers."""
+    """Write an array given in blocks; return the CRC-32 of its numbers.
+
+    Parameters
+    ----------
+    file : binary file, open for writing
+    shape : iterable of int
+    dtype : dtype
+        Written little-endian.
+    parts : iterable of array
+        C-ordered, little-endian blocks of rows, in order.
+
+    Returns
+    -------
+    int
+    """
     header = {
         "shape": tuple(int(v) for v in shape),
         "fortran_order": False,

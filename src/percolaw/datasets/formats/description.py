@@ -47,6 +47,16 @@ def crc32(values: npt.NDArray[Any], start: int = 0) -> int:
     """Return the CRC-32 of the numbers of an array in C order, little-endian, continuing `start`.
 
     Memory maps are read in parts; about 4 GB/s.
+
+    Parameters
+    ----------
+    values : array
+    start : int
+        Checksum of the numbers before.
+
+    Returns
+    -------
+    int
     """
     if values.ndim == 0:
         values = values.reshape(1)
@@ -60,7 +70,19 @@ def crc32(values: npt.NDArray[Any], start: int = 0) -> int:
 
 
 def record(shape: Iterable[int], dtype: npt.DTypeLike, crc: int | None = None) -> dict[str, Any]:
-    """Return the description of one array; `crc` None leaves the checksum to the format."""
+    """Return the description of one array; `crc` None leaves the checksum to the format.
+
+    Parameters
+    ----------
+    shape : iterable of int
+    dtype : dtype
+    crc : int or None
+
+    Returns
+    -------
+    dict
+        Plain values, for JSON.
+    """
     entry = {"shape": [int(v) for v in shape], "dtype": np.dtype(dtype).newbyteorder("<").str}
     return entry if crc is None else {**entry, "crc32": crc}
 
@@ -68,7 +90,19 @@ def record(shape: Iterable[int], dtype: npt.DTypeLike, crc: int | None = None) -
 def described(
     truth: Mapping[str, Any], provenance: Mapping[str, Any], arrays: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the description of a dataset; `arrays` maps names to what `record` returns."""
+    """Return the description of a dataset; `arrays` maps names to what `record` returns.
+
+    Parameters
+    ----------
+    truth, provenance : dict
+        Plain values.
+    arrays : dict
+
+    Returns
+    -------
+    dict
+        With the checksum of itself.
+    """
     meta = {
         "format": "percolaw dataset",
         "format_version": FORMAT_VERSION,
@@ -85,7 +119,13 @@ def _own_crc(meta: Mapping[str, Any]) -> int:
 
 
 def checked_description(meta: Any) -> dict[str, Any]:
-    """Return a description that is ours, of a known version, and undamaged; or raise."""
+    """Return a description that is ours, of a known version, and undamaged; or raise.
+
+    Raises
+    ------
+    DatasetError
+        If it is another thing, of an unknown version, or does not fit its checksum.
+    """
     if not isinstance(meta, dict) or meta.get("format") != "percolaw dataset":
         raise DatasetError("this is no percolaw dataset (its description is missing).")
     version = meta["format_version"]
@@ -104,7 +144,24 @@ def checked_description(meta: Any) -> dict[str, Any]:
 
 
 def array_names(meta: Mapping[str, Any], available: Iterable[str]) -> list[str]:
-    """Return the names of the arrays to read: those described, or (version 1) those known."""
+    """Return the names of the arrays to read: those described, or (version 1) those known.
+
+    Parameters
+    ----------
+    meta : dict
+        Description of the dataset.
+    available : iterable of str
+        Names of the arrays that are there.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    DatasetError
+        If an array described, or one that every dataset has, is missing.
+    """
     there = set(available)
     names = [n for n in meta.get("arrays", sorted(there)) if is_array_name(n)]
     missing = [name for name in {*ARRAYS, *names} if name not in there]
@@ -114,7 +171,22 @@ def array_names(meta: Mapping[str, Any], available: Iterable[str]) -> list[str]:
 
 
 def check_array(meta: Mapping[str, Any], name: str, array: Any, *, numbers: bool = True) -> None:
-    """Refuse an array whose shape, dtype or (`numbers`) checksum is not the one described."""
+    """Refuse an array whose shape, dtype or (`numbers`) checksum is not the one described.
+
+    Parameters
+    ----------
+    meta : dict
+        Description of the dataset; one of version 1 that lists no arrays checks nothing.
+    name : str
+    array : array, of NumPy or Zarr
+    numbers : bool
+        Compare the checksum, which reads the numbers.
+
+    Raises
+    ------
+    DatasetError
+        If it is not the one described.
+    """
     if "arrays" not in meta:
         return
     wanted, found = meta["arrays"][name], record(array.shape, array.dtype)
@@ -126,7 +198,19 @@ def check_array(meta: Mapping[str, Any], name: str, array: Any, *, numbers: bool
 
 
 def assembled(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Dataset:
-    """Return the dataset of checked arrays, or raise DatasetError if they do not fit each other."""
+    """Return the dataset of checked arrays, or raise DatasetError if they do not fit each other.
+
+    Parameters
+    ----------
+    arrays : dict
+        By their names in the file.
+    meta : dict
+        Checked description.
+
+    Returns
+    -------
+    Dataset
+    """
     kinds = {"X": "f", "y": "f", "cluster": "i", "cluster_size": "i"}
     for name, kind in kinds.items():
         if np.dtype(arrays[name].dtype).kind != kind:
@@ -154,7 +238,26 @@ def assembled(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Dataset:
 
 
 def sparse_rows(parts: Mapping[str, npt.NDArray[Any]], n_rows: int, layout: str = "csr") -> Any:
-    """Return the CSR matrix of `n_rows` rows whose parts are given ("csr" or "csc"), checked."""
+    """Return the CSR matrix of `n_rows` rows whose parts are given ("csr" or "csc"), checked.
+
+    Parameters
+    ----------
+    parts : dict
+        data, indices, indptr and shape.
+    n_rows : int
+        Rows expected.
+    layout : {"csr", "csc"}
+        How the parts are laid out.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+
+    Raises
+    ------
+    DatasetError, ValueError
+        If it has another number of rows; if the parts do not fit each other.
+    """
     from scipy import sparse
 
     maker = {"csr": sparse.csr_array, "csc": sparse.csc_array}[layout]
@@ -167,7 +270,14 @@ def sparse_rows(parts: Mapping[str, npt.NDArray[Any]], n_rows: int, layout: str 
 
 
 def side_arrays(data: Dataset) -> dict[str, npt.NDArray[Any]]:
-    """Return everything but X as named little-endian arrays of the promised dtypes, or raise."""
+    """Return everything but X as named little-endian arrays of the promised dtypes, or raise.
+
+    Raises
+    ------
+    ValueError
+        If an array has masked entries, is not of numbers or does not fit its dtype, X is not float32,
+        or a column has no plain name.
+    """
     for name, given in {"X": data.X, "y": data.y, "cluster": data.cluster, **data.columns}.items():
         if np.ma.is_masked(given):
             raise ValueError(
@@ -227,7 +337,13 @@ def is_dataset_folder(folder: Path) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file of a size that fits into memory."""
+    """Return the content of a JSON file of a size that fits into memory.
+
+    Raises
+    ------
+    DatasetError, ResourceError
+        If there is no such file; if it does not fit into memory.
+    """
     if not path.is_file():
         raise DatasetError(f"there is no file {path.name}.")
     checks.memory(20.0 * path.stat().st_size, f"reading {path}", "It is no description of ours.")
@@ -235,7 +351,13 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON beside its name and move it in."""
+    """Write JSON beside its name and move it in.
+
+    Parameters
+    ----------
+    path : Path
+    value : plain values
+    """
     part = path.with_suffix(".part")
     part.write_text(json.dumps(value, indent=1), encoding="utf-8")
     os.replace(part, path)

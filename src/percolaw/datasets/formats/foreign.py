@@ -29,6 +29,24 @@ def read(source: Path, archive: npz.Archive) -> Dataset:
     """Read X and y, cluster ids and sizes, sparse features and further columns, where they are.
 
     Columns are one-dimensional arrays of numbers with an entry for each point. Nothing else is read.
+
+    Parameters
+    ----------
+    source : Path
+        Its name, for messages and provenance; a file of features is looked for beside it.
+    archive : Archive
+        The same, opened.
+
+    Returns
+    -------
+    Dataset
+        X as float32; clusters numbered from 0.
+
+    Raises
+    ------
+    DatasetError, ResourceError
+        If X or y is missing, an array is not of the form its name promises or fits no dataset; if
+        the arrays do not fit into memory.
     """
     names = archive.names
     if "X" not in names or "y" not in names:
@@ -67,7 +85,22 @@ def read(source: Path, archive: npz.Archive) -> Dataset:
 
 
 def with_features(data: Dataset, path: Path) -> Dataset:
-    """Return the dataset with the ground-truth features of a file of SciPy's ``save_npz``."""
+    """Return the dataset with the ground-truth features of a file of SciPy's ``save_npz``.
+
+    Parameters
+    ----------
+    data : Dataset
+    path : Path
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DatasetError, ResourceError
+        If the file holds no CSR or CSC matrix with a row for each point; if memory does not suffice.
+    """
     with npz.opened(path) as archive:
         missing = {*SPARSE, "format"} - {*archive.names}
         if missing:

@@ -23,7 +23,13 @@ from percolaw.datasets.formats.description import DatasetError
 
 
 def header_of(file: Path) -> Header:
-    """Return shape and dtype of a .npy file that holds an array of numbers, or raise."""
+    """Return shape and dtype of a .npy file that holds an array of numbers, or raise.
+
+    Raises
+    ------
+    DatasetError
+        If it is no file, or holds anything else.
+    """
     if not file.is_file():
         raise DatasetError(f"{file.name} is no file.")
     with open(file, "rb") as opened:
@@ -33,7 +39,14 @@ def header_of(file: Path) -> Header:
 
 
 def write(data: Dataset, part: Path) -> None:
-    """Write a dataset as a folder of arrays, a block of rows at a time."""
+    """Write a dataset as a folder of arrays, a block of rows at a time.
+
+    Parameters
+    ----------
+    data : Dataset
+    part : Path
+        Folder to make.
+    """
     part.mkdir()
     records = {}
     for name, values in {"X": data.X, **about.side_arrays(data)}.items():
@@ -44,7 +57,24 @@ def write(data: Dataset, part: Path) -> None:
 
 
 def read(source: Path, verify: bool) -> Dataset:
-    """Read a dataset; `verify` reads X once to compare its checksum."""
+    """Read a dataset; `verify` reads X once to compare its checksum.
+
+    Parameters
+    ----------
+    source : Path
+        Folder.
+    verify : bool
+
+    Returns
+    -------
+    Dataset
+        X as a memory map.
+
+    Raises
+    ------
+    DatasetError, ResourceError
+        If it is no folder, incomplete or damaged; if all but X does not fit into memory.
+    """
     if not source.is_dir():
         raise DatasetError(
             f"{source} is a single array. A dataset in .npy form is a folder of arrays; wrap the array "

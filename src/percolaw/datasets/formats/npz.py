@@ -57,6 +57,16 @@ class Archive:
     def read(self, names: list[str], kinds: str = "buif") -> dict[str, npt.NDArray[Any]]:
         """Read arrays of numbers, after a look at how much memory all of them take.
 
+        Parameters
+        ----------
+        names : list of str
+        kinds : str
+            Kinds of dtype allowed, in NumPy's letters.
+
+        Returns
+        -------
+        dict of str to array
+
         Raises
         ------
         DatasetError
@@ -83,7 +93,17 @@ class Archive:
 
 @contextmanager
 def opened(source: Path) -> Iterator[Archive]:
-    """Open an .npz file."""
+    """Open an .npz file.
+
+    Yields
+    ------
+    Archive
+
+    Raises
+    ------
+    DatasetError
+        If it is no file, or its table of contents lacks a member.
+    """
     if not source.is_file():
         raise DatasetError(f"{source} is no file.")
     with zipfile.ZipFile(source) as file:
@@ -105,7 +125,14 @@ def _entries(source: Path) -> int | None:
 
 
 def write(data: Dataset, part: Path) -> None:
-    """Write a dataset as one uncompressed .npz."""
+    """Write a dataset as one uncompressed .npz.
+
+    Parameters
+    ----------
+    data : Dataset
+    part : Path
+        File to write.
+    """
     side, records = about.side_arrays(data), {}
     with zipfile.ZipFile(part, "w", allowZip64=True) as archive:
         for name, values in {"X": data.X, **side}.items():

@@ -17,7 +17,19 @@ from percolaw.datasets.formats.description import DatasetError
 
 
 def write(data: Dataset, part: Path) -> None:
-    """Write a dataset as a table with columns y, cluster, size, rank, x0, x1, ..."""
+    """Write a dataset as a table with columns y, cluster, size, rank, x0, x1, ...
+
+    Parameters
+    ----------
+    data : Dataset
+    part : Path
+        File to write.
+
+    Raises
+    ------
+    ValueError
+        If it has sparse features, or more than one label a row.
+    """
     arrow = checks.extra("pyarrow", "store")
     parquet = checks.extra("pyarrow.parquet", "store")
     side = about.side_arrays(data)
@@ -54,7 +66,13 @@ def write(data: Dataset, part: Path) -> None:
 
 
 def opened(source: Path) -> Any:
-    """Open a Parquet file: the footer is read, and checked against the memory there is."""
+    """Open a Parquet file: the footer is read, and checked against the memory there is.
+
+    Raises
+    ------
+    DatasetError
+        If it is no Parquet file, or unfolds from next to nothing to gigabytes.
+    """
     parquet = checks.extra("pyarrow.parquet", "store")
     arrow = checks.extra("pyarrow", "store")
     if not source.is_file():
@@ -79,7 +97,13 @@ def is_dataset(source: Path) -> bool:
 
 
 def read(source: Path) -> Dataset:
-    """Read a dataset, a group of rows at a time."""
+    """Read a dataset, a group of rows at a time.
+
+    Raises
+    ------
+    DatasetError, ResourceError
+        If it is no dataset of ours, incomplete or damaged; if it does not fit into memory.
+    """
     file = opened(source)
     raw = _description(file)
     if raw is None:

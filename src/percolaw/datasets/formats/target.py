@@ -139,7 +139,21 @@ class Claim:
 
 @contextmanager
 def claimed(place: Path, as_folder: bool, overwrite: bool) -> Iterator[Claim]:
-    """Be the only one who writes `place`; others are refused with FileExistsError."""
+    """Be the only one who writes `place`; others are refused with FileExistsError.
+
+    Parameters
+    ----------
+    place : Path
+        Where links lead, from `checked_target`.
+    as_folder : bool
+        Whether the format is a folder.
+    overwrite : bool
+        Whether what lies there may be replaced.
+
+    Yields
+    ------
+    Claim
+    """
     busy = (
         f"another process writes {_shown(place)} now. Wait for it to end, or choose another name; the "
         "lock goes with that process."
@@ -151,7 +165,14 @@ def claimed(place: Path, as_folder: bool, overwrite: bool) -> Iterator[Claim]:
 
 
 def write_whole(claim: Claim, write: Callable[[Path], None]) -> None:
-    """Call `write` with a name of its own; what it writes becomes the target if nothing failed."""
+    """Call `write` with a name of its own; what it writes becomes the target if nothing failed.
+
+    Parameters
+    ----------
+    claim : Claim
+    write : callable
+        Takes the path to write to.
+    """
     claim.clean()
     part = claim.part(os.urandom(8).hex())
     try:

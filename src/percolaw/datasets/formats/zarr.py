@@ -22,7 +22,19 @@ _COMPRESSORS = {None, "zstd", "gzip", "zlib", "blosc", "lz4", "bz2", "lzma"}
 
 
 def create(group: Any, name: str, shape: tuple[int, ...], chunks: Any, dtype: Any) -> Any:
-    """Make an array of plain checksummed chunks, zeros written too, so that none can be missed."""
+    """Make an array of plain checksummed chunks, zeros written too, so that none can be missed.
+
+    Parameters
+    ----------
+    group : zarr.Group
+    name : str
+    shape, chunks : tuple of int
+    dtype : dtype
+
+    Returns
+    -------
+    zarr.Array
+    """
     codecs = checks.extra("zarr.codecs", "store")
     return group.create_array(
         name,
@@ -36,7 +48,14 @@ def create(group: Any, name: str, shape: tuple[int, ...], chunks: Any, dtype: An
 
 
 def write_side(group: Any, name: str, values: npt.NDArray[Any]) -> None:
-    """Write an array that is small beside X."""
+    """Write an array that is small beside X.
+
+    Parameters
+    ----------
+    group : zarr.Group
+    name : str
+    values : array
+    """
     chunks = (min(max(1, values.shape[0]), 8 * layout.CHUNK_ROWS), *values.shape[1:])
     create(group, name, values.shape, chunks, values.dtype)[...] = values
 
@@ -44,13 +63,29 @@ def write_side(group: Any, name: str, values: npt.NDArray[Any]) -> None:
 def describe(
     group: Any, names: Iterable[str], truth: dict[str, Any], provenance: dict[str, Any]
 ) -> None:
-    """Write the description of a group whose arrays are complete; the last thing to be written."""
+    """Write the description of a group whose arrays are complete; the last thing to be written.
+
+    Parameters
+    ----------
+    group : zarr.Group
+    names : iterable of str
+        Its arrays.
+    truth, provenance : dict
+        Plain values.
+    """
     records = {name: about.record(group[name].shape, group[name].dtype) for name in names}
     group.attrs.update(about.described(truth, provenance, records))
 
 
 def write(data: Dataset, part: Path) -> None:
-    """Write a dataset as a Zarr group."""
+    """Write a dataset as a Zarr group.
+
+    Parameters
+    ----------
+    data : Dataset
+    part : Path
+        Folder to write.
+    """
     zarr = checks.extra("zarr", "store")
     side = about.side_arrays(data)
     group = zarr.open_group(part, mode="w")
@@ -134,7 +169,25 @@ def is_dataset(source: Path) -> bool:
 
 
 def open_table(source: Path, name: str | None) -> Any:
-    """Return a Zarr array of numbers of any maker: the root, the one named, or X."""
+    """Return a Zarr array of numbers of any maker: the root, the one named, or X.
+
+    Parameters
+    ----------
+    source : Path
+        File or folder that Zarr opens.
+    name : str or None
+        Array of a group; None takes X.
+
+    Returns
+    -------
+    zarr.Array
+
+    Raises
+    ------
+    DatasetError, ResourceError
+        If there is no such array of numbers, or it needs codecs that are not known; if a chunk does
+        not fit into memory.
+    """
     zarr = checks.extra("zarr", "store")
     node = zarr.open(str(source), mode="r")
     if isinstance(node, zarr.Group):
