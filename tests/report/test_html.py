@@ -25,7 +25,15 @@ from percolaw.report.html import build, citation, read_run, write_report
 from percolaw.report.markup import embedded_json, text
 
 #: Experiments with plots too; tests/experiments/networks looks at them.
-NEURAL = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
+NEURAL = ("kernel-tuning", "nn-tuning", "nn-data-scaling", "nn-model-scaling")
+NEURAL += ("effective-dof", "layer-dimension")
+    "kernel-tuning",
+    "nn-tuning",
+    "nn-data-scaling",
+    "nn-model-scaling",
+    "effective-dof",
+    "layer-dimension",
+)
 
 
 # --- text ----------------------------------------------------------------------------------------

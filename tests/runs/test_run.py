@@ -19,6 +19,7 @@ import pytest
 from toy_experiment import Shape, ToyExperiment, percolaw_command
 
 import percolaw
+from percolaw.datasets.sources import LatticeCluster
 from percolaw.errors import RunError
 from percolaw.experiments.base import canonical_json, config_dict, from_config, run_id
 from percolaw.experiments.claims import Claim, judge
@@ -27,6 +28,7 @@ from percolaw.runs import code, store
 from percolaw.runs.executor import process_pool
 from percolaw.runs.run import default_folder
 from percolaw.runs.store import RunFolder, read_record, write_atomic
+from percolaw.words import Worded
 
 
 def toy(tmp_path, **fields) -> ToyExperiment:
@@ -240,6 +242,7 @@ def test_killed_command_continues_and_ends_in_the_same_record(tmp_path):
         code, errors = stopped_at(n_done, delay, send, workers, out)
         if send == signal.SIGINT:
             assert code == 130
+            Path("/tmp/sp/errors.txt").write_text(errors)
             assert errors.strip() == (
                 "interrupted; every finished unit is kept, the same command continues."
             )
@@ -315,7 +318,7 @@ class HalfBroken(Immediate):
     """As after the death of a worker: some futures are done, the others raise."""
 
     def submit(self, function, /, *arguments, **keywords):
-        if arguments[-2]["seed"] % 2:
+        if arguments[4]["seed"] % 2:
             future = Future()
             future.set_exception(BrokenExecutor("a worker died"))
             return future
@@ -523,8 +526,20 @@ def test_run_id_is_the_same_in_every_process():
         assert done.stdout.split() == here, done.stderr
 
 
+def parts_changed(value):
+    """A dataclass with one field changed, as far as it accepts that."""
+    found = []
+    for f in dataclasses.fields(value):
+        for other in changed(getattr(value, f.name)):
+            with contextlib.suppress(ValueError, TypeError):
+                found.append(dataclasses.replace(value, **{f.name: other}))
+    return found
+
+
 def changed(value):
     """Other values of the same kind, some of which a config may refuse."""
+    if isinstance(value, Worded):
+        return [other for other in parts_changed(value) if other.word != value.word]
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
@@ -534,17 +549,12 @@ def changed(value):
     if isinstance(value, str):
         return [value + "x", value + "1"]
     if value == ():
-        return [("lattice d = 3, p_c",)]
+        return [(LatticeCluster(3),), ("lattice d = 3, p_c",)]
     if isinstance(value, tuple):
         last = [(*value[:-1], other) for other in changed(value[-1])]
         return [value[:-1], value + value[-1:], *last]
     if dataclasses.is_dataclass(value):
-        found = []
-        for f in dataclasses.fields(value):
-            for other in changed(getattr(value, f.name)):
-                with contextlib.suppress(ValueError, TypeError):
-                    found.append(dataclasses.replace(value, **{f.name: other}))
-        return found
+        return parts_changed(value)
     return []
 
 
@@ -557,7 +567,7 @@ def test_every_field_counts_in_the_run_id(name):
         for value in changed(getattr(experiment, field.name)):
             try:
                 other = dataclasses.replace(experiment, **{field.name: value})
-            except (ValueError, TypeError):
+            except (AttributeError, ValueError, TypeError):
                 continue
             if other == experiment:  # infinity, and a quarter more of it
                 continue

@@ -37,6 +37,22 @@ def _terminate(number: int, frame: Any) -> NoReturn:
 
 
 @contextmanager
+def children_deaf_to_interrupts() -> Iterator[None]:
+    """Processes and threads started inside are not interrupted by Ctrl-C while they start.
+
+    They inherit that the signal is held back; this thread gets it at the end.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
     """Further signals do not interrupt the tidying up."""
     if threading.current_thread() is not threading.main_thread():

@@ -21,6 +21,7 @@ from typing import Any
 
 from percolaw import checks
 from percolaw.errors import RunError
+from percolaw.runs.signals import children_deaf_to_interrupts
 from percolaw.runs.threads import THREAD_VARIABLES, one_thread
 
 #: What a script needs that starts processes.
@@ -206,9 +207,10 @@ class WorkerPool(Executor):
         """
         for attempt in range(2):
             try:
-                future: Future[Any] = self._pool.schedule(
-                    function, args=arguments, kwargs=keywords, timeout=self.timeout
-                )
+                with children_deaf_to_interrupts():  # the first call starts them
+                    future: Future[Any] = self._pool.schedule(
+                        function, args=arguments, kwargs=keywords, timeout=self.timeout
+                    )
                 return future
             except (RuntimeError, BrokenProcessPool):
                 # An idle worker that dies breaks the pool; it is then empty, and starts anew.
