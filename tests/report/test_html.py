@@ -27,13 +27,6 @@ from percolaw.report.markup import embedded_json, text
 #: Experiments with plots too; tests/experiments/networks looks at them.
 NEURAL = ("kernel-tuning", "nn-tuning", "nn-data-scaling", "nn-model-scaling")
 NEURAL += ("effective-dof", "layer-dimension")
-    "kernel-tuning",
-    "nn-tuning",
-    "nn-data-scaling",
-    "nn-model-scaling",
-    "effective-dof",
-    "layer-dimension",
-)
 
 
 # --- text ----------------------------------------------------------------------------------------
