@@ -242,7 +242,6 @@ def test_killed_command_continues_and_ends_in_the_same_record(tmp_path):
         code, errors = stopped_at(n_done, delay, send, workers, out)
         if send == signal.SIGINT:
             assert code == 130
-            Path("/tmp/sp/errors.txt").write_text(errors)
             assert errors.strip() == (
                 "interrupted; every finished unit is kept, the same command continues."
             )
