@@ -24,12 +24,12 @@ from percolaw.laws import hypercubic
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "published.md").read_text()
+BRILL = ("cluster_sizes", "single_cluster", "model_scaling", "data_scaling", "dof_scan")
+BRILL += ("theory_curves", "parameters_vs_dof", "exponents_by_dimension")
 MODULES = [
-    *("bethe", "hypercubic", "targets.relu", "targets.nonlinearity"),
-    *("experiments.toy", "experiments.tasks", "experiments.cluster_sizes"),
-    *("experiments.single_cluster", "experiments.model_scaling", "experiments.data_scaling"),
-    *("experiments.dof_scan", "experiments.theory_curves", "experiments.parameters_vs_dof"),
-    *("experiments.exponents_by_dimension", "experiments.nn_model_scaling"),
+    *("laws.bethe", "laws.hypercubic", "laws.size_law", "targets.relu", "targets.nonlinearity"),
+    *("datasets.sources", "experiments.labelled", "experiments.networks.nn_model_scaling"),
+    *(f"experiments.brill2024.{name}" for name in BRILL),
 ]
 
 

@@ -178,7 +178,7 @@ def test_random_orders_are_uniform():
 def test_wrong_designs_are_refused():
     tree = conditioned_clusters([20, 10], 3, rng=0)
     one = conditioned_clusters(20, 3, rng=0)
-    message = r"a design is for one cluster; got 2.*\.cluster\(k\).*percolaw\.scaling\.allocation"
+    message = r"a design is for one cluster; got 2.*\.cluster\(k\).*percolaw\.laws\.allocation"
     for make in (designs.farthest_first, designs.greedy_variance):
         with pytest.raises(ValueError, match=message):
             make(tree, 3)
