@@ -21,6 +21,7 @@ from fault_toy import (
     content,
     done,
     flags,
+    last_line,
     lines,
     register,
     start,
@@ -302,7 +303,7 @@ def interrupted(tmp_path, pauses):
 
 
 def test_ctrl_c(tmp_path):
-    assert interrupted(tmp_path, [0.0]).strip() == (
+    assert last_line(interrupted(tmp_path, [0.0])) == (
         "interrupted; every finished unit is kept, the same command continues."
     )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fault_toy import last_line
 from toy_experiment import Shape, ToyExperiment, percolaw_command
 
 import percolaw
@@ -243,7 +244,7 @@ def test_killed_command_continues_and_ends_in_the_same_record(tmp_path):
         code, errors = stopped_at(n_done, delay, send, workers, out)
         if send == signal.SIGINT:
             assert code == 130
-            assert errors.strip() == (
+            assert last_line(errors) == (
                 "interrupted; every finished unit is kept, the same command continues."
             )
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -37,19 +38,28 @@ def _terminate(number: int, frame: Any) -> NoReturn:
 
 
 @contextmanager
-def children_deaf_to_interrupts() -> Iterator[None]:
-    """Processes and threads started inside are not interrupted by Ctrl-C while they start.
+def starting_children() -> Iterator[None]:
+    """Processes that are started inside are started whole, before a signal ends this one.
 
-    They inherit that the signal is held back; this thread gets it at the end.
+    Ctrl-C, which the terminal sends to all of them, is held back; they inherit that. SIGTERM is noted and
+    sent again at the end: it must still end them, so it is not held back.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    held = None
+    if hasattr(signal, "pthread_sigmask"):
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    noted: list[int] = []
+    handler = None
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.signal(signal.SIGTERM, lambda number, frame: noted.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
+        if noted:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if held is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 @contextmanager

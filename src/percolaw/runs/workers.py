@@ -21,7 +21,7 @@ from typing import Any
 
 from percolaw import checks
 from percolaw.errors import RunError
-from percolaw.runs.signals import children_deaf_to_interrupts
+from percolaw.runs.signals import starting_children
 from percolaw.runs.threads import THREAD_VARIABLES, one_thread
 
 #: What a script needs that starts processes.
@@ -127,6 +127,13 @@ class _Context(SpawnContext):
         self._made.append(SpawnProcess(*arguments, **keywords))
         return self._made[-1]
 
+    def kill(self) -> None:
+        """End processes that the pool has left: one that was starting is not known to it."""
+        for process in self._made:
+            if process.is_alive():
+                process.kill()
+                process.join(1.0)
+
     def check(self) -> None:
         """Raise RunError if a process ended because its script has no guard."""
         codes = [process.exitcode for process in self._made]
@@ -207,7 +214,7 @@ class WorkerPool(Executor):
         """
         for attempt in range(2):
             try:
-                with children_deaf_to_interrupts():  # the first call starts them
+                with starting_children():  # the first call starts them
                     future: Future[Any] = self._pool.schedule(
                         function, args=arguments, kwargs=keywords, timeout=self.timeout
                     )
@@ -237,6 +244,8 @@ class WorkerPool(Executor):
             pool.close()
         if wait or cancel_futures:
             pool.join()
+        if cancel_futures:
+            self._context.kill()
 
 
 def process_pool(
