@@ -127,12 +127,9 @@ class _Context(SpawnContext):
         self._made.append(SpawnProcess(*arguments, **keywords))
         return self._made[-1]
 
-    def kill(self) -> None:
-        """End processes that the pool has left: one that was starting is not known to it."""
-        for process in self._made:
-            if process.is_alive():
-                process.kill()
-                process.join(1.0)
+    def alive(self) -> list[SpawnProcess]:
+        """Return the processes that have been started and have not ended."""
+        return [process for process in self._made if process.is_alive()]
 
     def check(self) -> None:
         """Raise RunError if a process ended because its script has no guard."""
@@ -199,7 +196,8 @@ class WorkerPool(Executor):
         unit takes the unit with it, and nobody is told. RunError if new ones would end likewise.
         """
         self._context.check()
-        threading.Thread(target=_stop, args=(self._pool,), daemon=True).start()
+        old = self._context.alive()  # not those of the new pool
+        threading.Thread(target=_stop, args=(self._pool, lambda: old), daemon=True).start()
         self._pool = self._start()
 
     def submit(
@@ -236,16 +234,13 @@ class WorkerPool(Executor):
         cancel_futures : bool
             Stop what runs and give up what is queued; this always waits.
         """
-        pool: Any = self._pool
         self._closed = True
         if cancel_futures:
-            pool.stop()
-        else:
-            pool.close()
-        if wait or cancel_futures:
-            pool.join()
-        if cancel_futures:
-            self._context.kill()
+            _stop(self._pool, self._context.alive)
+            return
+        self._pool.close()
+        if wait:
+            self._pool.join()
 
 
 def process_pool(
@@ -268,8 +263,19 @@ def process_pool(
     return WorkerPool(workers, timeout, memory)
 
 
-def _stop(pool: Any) -> None:
+def _stop(pool: Any, alive: Callable[[], list[SpawnProcess]]) -> None:
+    """Stop a pool at once, its processes first.
+
+    Pebble itself takes the semaphores away before the processes, so that one which is just starting finds
+    none and prints a traceback. Its thread that makes processes is waited for: no new ones follow.
+    """
     pool.stop()
+    manager = pool._pool_manager_loop
+    if manager is not None:
+        manager.join()
+    for process in alive():
+        process.kill()
+        process.join()
     pool.join()
 
 
