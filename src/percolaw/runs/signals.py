@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -39,27 +38,19 @@ def _terminate(number: int, frame: Any) -> NoReturn:
 
 @contextmanager
 def starting_children() -> Iterator[None]:
-    """Processes that are started inside are started whole, before a signal ends this one.
+    """Processes started inside do not see the Ctrl-C that the terminal sends to all of them.
 
-    Ctrl-C, which the terminal sends to all of them, is held back; they inherit that. SIGTERM is noted and
-    sent again at the end: it must still end them, so it is not held back.
+    They inherit that it is held back, and so end without a traceback of their first imports; this process
+    gets it at the end of the block.
     """
-    held = None
-    if hasattr(signal, "pthread_sigmask"):
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    noted: list[int] = []
-    handler = None
-    if threading.current_thread() is threading.main_thread():
-        handler = signal.signal(signal.SIGTERM, lambda number, frame: noted.append(number))
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        if handler is not None:
-            signal.signal(signal.SIGTERM, handler)
-        if noted:
-            os.kill(os.getpid(), signal.SIGTERM)
-        if held is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
