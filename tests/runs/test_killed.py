@@ -317,6 +317,29 @@ def test_ctrl_c_many_times_prints_no_traceback(tmp_path):
     assert clean(interrupted(tmp_path, [0.004] * 250))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("pause", [0.05, 0.15])
+def test_stopped_while_its_workers_start(tmp_path, number, pause):
+    """Workers that have not come to their first unit end without a word."""
+    experiment = toy(tmp_path, n_units=2000, seconds=0.01)
+    process = subprocess.Popen(
+        command(*flags(experiment, tmp_path / "runs")),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until(lambda: len(workers_of(process.pid)) == 2)
+    time.sleep(pause)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    assert errors.strip() == f"{word}; every finished unit is kept, the same command continues."
+
+
 @pytest.mark.slow
 def test_terminated_command_continues(tmp_path):
     experiment = toy(tmp_path, n_units=40, seconds=0.02)

@@ -195,3 +195,33 @@ def test_progress_without_standard_error(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with progress("toy", quiet=False) as update:
         update(1, 3)
+
+
+def held_back():
+    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+
+
+def test_workers_start_with_ctrl_c_held_back():
+    with WorkerPool(1) as pool:
+        assert int(signal.SIGINT) in pool.submit(held_back).result(60)
+        assert int(signal.SIGTERM) not in pool.submit(held_back).result(60)
+    assert int(signal.SIGINT) not in held_back()
+
+
+def test_processes_end_before_what_they_wait_for(monkeypatch):
+    """Pebble takes the semaphores away first; a worker that is starting then finds none."""
+    from pebble.pool.process import WorkerManager
+
+    alive = []
+    close = WorkerManager.close_channels
+    pool = WorkerPool(2)
+
+    def closing(manager):
+        alive.append([p.pid for p in pool._context.alive()])
+        close(manager)
+
+    monkeypatch.setattr(WorkerManager, "close_channels", closing)
+    pool.submit(held_back)  # its workers have only begun to start
+    assert len(pool._context.alive()) == 2
+    pool.shutdown(cancel_futures=True)
+    assert alive == [[]]
