@@ -225,7 +225,6 @@ def test_unit_that_kills_three_workers_is_reported(tmp_path):
     assert not set(begun(experiment)[-(10 - len(kept)) :]) & kept
 
 
-@pytest.mark.slow
 def test_killed_scheduler_is_a_clear_error(tmp_path):
     experiment = toy(tmp_path, n_units=100, seconds=0.1)
     folder = default_folder(experiment, tmp_path / "runs")
