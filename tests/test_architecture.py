@@ -281,8 +281,9 @@ def undocumented(kernels: bool) -> list[str]:
     return missing
 
 
-#: What the interfaces of sources, targets, networks and losses document, and every one of them answers.
+#: What the interfaces of clusters, sources, targets, networks and losses document, and each one answers.
 INTERFACES = (
+    "nearest_labelled",
     *("word", "label", "dimension", "sample", "sized_for", "approximation_order"),
     *("parameters", "forward", "flops", "input_flops", "value", "value_and_gradient"),
 )

@@ -104,21 +104,21 @@ class ClusterStructure(ABC):
     def nearest_labelled(
         self, observed: Ids, key: np.uint64, label: Ids
     ) -> tuple[npt.NDArray[Any], IntArray]:
-        """`nearest` with the tie key and, for parts of larger clusters, the ids that are hashed.
+        """`nearest` with the key that decides ties; of parts of larger clusters with the ids there.
 
         Parameters
         ----------
         observed : array of int64
             Ids of the observed sites.
         key : uint64
-            Decides ties.
-        label : array of int64
-            Ids that are hashed with the key; empty for the sites' own.
+            Decides ties: of equally near sites the one whose id has the least hash is taken.
+        label : array of int64, shape (n_sites,) or (0,)
+            Ids that are hashed, so that a part decides as the whole does; empty: the sites' own.
 
         Returns
         -------
-        tuple of arrays
-            As `nearest` returns.
+        distance, nearest : array, shape (n_sites,)
+            As `nearest` returns them.
         """
 
     def distances_from(self, source: int) -> FloatArray:

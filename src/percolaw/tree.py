@@ -198,22 +198,6 @@ class Tree(ClusterStructure):
     def nearest_labelled(
         self, observed: Ids, key: np.uint64, label: Ids
     ) -> tuple[npt.NDArray[Any], IntArray]:
-        """`nearest` with the tie key and the ids that are hashed (none: its own). Two passes, O(n).
-
-        Parameters
-        ----------
-        observed : array of int64
-            Ids of the observed sites.
-        key : uint64
-            Decides ties.
-        label : array of int64
-            Ids that are hashed with the key; empty for the sites' own.
-
-        Returns
-        -------
-        tuple of arrays
-            As `nearest` returns.
-        """
         from percolaw.kernels import tree as kernels
 
         distance = np.empty(self.n_sites, dtype=self._distance_dtype)

@@ -326,23 +326,15 @@ def log_linear(
 
     Parameters
     ----------
-    identity, title, alt : str
-        As in `Plot`, where the first is `id`.
-    labels : (str, str)
-        Of the axes x and y.
-    series : iterable of Series
-    window : (low, high), optional
-        Sizes on which exponents were fitted.
-    more
-        Further fields of `Plot`.
+    identity, title, alt, labels, series, window, more
+        As in `log_log`.
 
     Returns
     -------
     Plot
     """
-    return Plot(
-        identity, title, alt, *labels, True, False, tuple(series), window, fit=False, **more
-    )
+    plot = log_log(identity, title, alt, labels, series, window, fit=False, **more)
+    return replace(plot, y_log=False)
 
 
 def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, None)) -> Plot:
