@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import percolaw
+from percolaw.experiments import fields
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.runs import code
 
@@ -141,3 +142,15 @@ def test_bytes_are_a_fast_answer(edited):
     (code._PACKAGE / "report" / "new.py").write_text("x = 1\n")
     code.forget()
     assert code.source_bytes(cls) == second
+
+
+def test_what_words_may_name_counts():
+    """A field may hold any source or target: all of them are code of the experiment."""
+    seen = 0
+    for name in EXPERIMENTS:
+        cls = experiment_class(name)
+        parsers = map(fields.parser_of, fields.hints(cls).values())
+        modules = {parse.__module__ for parse in parsers if parse is not None}
+        assert modules <= code.closure(cls.__module__), name
+        seen += len(modules)
+    assert seen > 8
