@@ -53,6 +53,8 @@ def test_the_prediction_is_what_is_measured(source, target, learner, exponent):
         (pl.Cube(1), pl.LinearTeacher(), pl.KernelRegression(Matern(0.5)), 3.0),
         (pl.Cube(3), pl.LinearTeacher(), pl.KernelRegression(Gaussian()), None),
         (pl.Cube(3), pl.LinearTeacher(), object(), None),
+        (pl.Cube(3), pl.MaternTeacher(), pl.KernelRegression(Matern(0.5), ridge=0.1), None),
+        (pl.Cube(3), pl.MaternTeacher(), pl.KernelRegression(Matern(0.5), ridge=[0.0, 0.1]), None),
     ],
 )
 def test_predictions_know_the_learner(source, target, learner, expected):

@@ -133,6 +133,9 @@ def order_limit(learner: Any, dimension: float) -> float | None:
     tangent kernels, networks     D + 2, as their kernels have smoothness 1/2
     ============================= =======================================================
 
+    Kernels without a ridge; of networks what their tangent kernels do (docs/neural.md), if trained to
+    the end.
+
     Parameters
     ----------
     learner : object
@@ -151,7 +154,8 @@ def order_limit(learner: Any, dimension: float) -> float | None:
 
     if isinstance(learner, NearestNeighbors):
         return 2.0
-    kernel = learner.kernel if isinstance(learner, KernelRegression) else None
+    interpolates = isinstance(learner, KernelRegression) and learner.ridge == 0.0
+    kernel = learner.kernel if interpolates else None
     if isinstance(kernel, Matern):
         return 2.0 * kernel.smoothness + dimension + 1.0
     if isinstance(kernel, NeuralTangent) or isinstance(learner, NeuralRegression):
