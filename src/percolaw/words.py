@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
 
 
 def key(word: str) -> tuple[int, ...]:
@@ -39,3 +44,59 @@ class Worded(ABC):
 
     def __str__(self) -> str:
         return self.label
+
+
+def changed(named: Any, *names: str) -> str:
+    """Return ", name = value" for each of these fields of a dataclass that is not at its default."""
+    values = {f.name: getattr(named, f.name) for f in dataclasses.fields(named) if f.name in names}
+    defaults = {f.name: f.default for f in dataclasses.fields(named)}
+    return "".join(f", {n} = {v}" for n, v in values.items() if v != defaults[n])
+
+
+def read_word(
+    word: str, patterns: Mapping[str, Callable[[re.Match[str]], Any]], what: str
+) -> Any | None:
+    """Return what a word names: what the first fitting pattern makes, with fields changed as it says.
+
+    Parameters
+    ----------
+    word : str
+        May end in fields, as `changed` writes them.
+    patterns : mapping of str to function
+        Regular expressions of whole words, and what each stands for: a frozen dataclass.
+    what : str
+        Points, a teacher: for errors.
+
+    Returns
+    -------
+    object or None
+        None if no pattern fits.
+
+    Raises
+    ------
+    ValueError
+        If one fits and its numbers, or the fields, are refused.
+    """
+    tail = re.search(r"(?:, \w+ = [-+.\w]+)*$", word)
+    options = tail[0] if tail else ""
+    for beginning, fields in ((word, ""), (word.removesuffix(options), options)):
+        for pattern, make in patterns.items():
+            match = re.fullmatch(pattern, beginning)
+            if match is None:
+                continue
+            changes = dict(option.split(" = ") for option in fields.split(", ")[1:])
+            try:
+                return dataclasses.replace(
+                    make(match), **{n: _value(v) for n, v in changes.items()}
+                )
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{word!r} names no {what}: {error}") from None
+    return None
+
+
+def _value(text: str) -> Any:
+    """A number, or the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text

@@ -26,6 +26,7 @@ from percolaw.embedding.skeleton import embed_sites
 from percolaw.embedding.walk import Steps, embed_tree
 from percolaw.laws.hypercubic import critical_exponents, hypercubic_threshold
 from percolaw.rng import RandomLike, as_streams
+from percolaw.words import changed, read_word
 
 #: Sites of a finite cluster for each point taken of it, unless told.
 SITES_PER_POINT = 100
@@ -93,12 +94,8 @@ class FiniteCluster(Source):
 
     @property
     def word(self) -> str:
-        word = f"finite cluster d = {self.dim}"
-        for part in dataclasses.fields(self)[1:]:
-            value = getattr(self, part.name)
-            if value != part.default:
-                word += f", {part.name} = {value}"
-        return word
+        options = changed(self, "n_sites", "coordination_number", "steps")
+        return f"finite cluster d = {self.dim}{options}"
 
     def sample(self, n_samples: int, rng: RandomLike = 0) -> Dataset:
         """Sites are drawn without replacement.
@@ -271,14 +268,6 @@ class LatticeCluster(Source):
         return unlabelled(place[chosen].astype(np.float64), truth, origin, size=place.shape[0])
 
 
-def _finite(match: re.Match[str]) -> Source:
-    options: dict[str, Any] = {}
-    for part in filter(None, (match[2] or "").split(", ")):
-        name, _, value = part.partition(" = ")
-        options[name] = value if name == "steps" else int(value)
-    return FiniteCluster(int(match[1]), **options)
-
-
 def _product(match: re.Match[str]) -> Source:
     words = [part.rsplit(" ", 1) for part in match[1].split(" x ")]
     return Manifold(tuple((name, int(dim)) for name, dim in words))
@@ -289,7 +278,7 @@ _FACTOR = rf"(?:{'|'.join(MANIFOLDS)}) \d+"
 #: What every word looks like, and what it stands for.
 _PATTERNS: dict[str, Callable[[re.Match[str]], Source]] = {
     r"cluster d = (\d+)": lambda m: InfiniteCluster(int(m[1])),
-    r"finite cluster d = (\d+)((?:, \w+ = \w+)*)": _finite,
+    r"finite cluster d = (\d+)": lambda m: FiniteCluster(int(m[1])),
     r"cube (\d+)": lambda m: Cube(int(m[1])),
     r"masked cube (\d+)(?: in (\d+))?": lambda m: Cube(int(m[1]), int(m[2] or MASKED_DIM)),
     rf"lattice d = (\d+), (?:{_NUMBER} )?p_c": lambda m: LatticeCluster(
@@ -314,13 +303,9 @@ def parse_source(word: str) -> Source:
     >>> parse_source("cluster d = 16"), parse_source("lattice d = 2, 1.3 p_c").dimension
     (InfiniteCluster(dim=16), 2.0)
     """
-    for pattern, make in _PATTERNS.items():
-        match = re.fullmatch(pattern, word)
-        if match is not None:
-            try:
-                return make(match)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{word!r} names no points: {error}") from None
+    source: Source | None = read_word(word, _PATTERNS, "points")
+    if source is not None:
+        return source
     if os.path.exists(word):
         return PointFile(word)
     raise ValueError(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, Streams, as_streams
-from percolaw.targets.teacher import Teacher, TeacherFamily, changed_parameters
+from percolaw.targets.teacher import Teacher, TeacherFamily
+from percolaw.words import changed
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,7 +37,7 @@ class SumTeacher(TeacherFamily):
 
     @property
     def word(self) -> str:
-        return _word("sum", self) + changed_parameters(self, "weights", "groups")
+        return _word("sum", self) + changed(self, "weights", "groups")
 
     @property
     def approximation_order(self) -> float:
@@ -62,7 +63,7 @@ class ProductTeacher(TeacherFamily):
 
     @property
     def word(self) -> str:
-        return _word("product", self) + changed_parameters(self, "groups")
+        return _word("product", self) + changed(self, "groups")
 
     @property
     def approximation_order(self) -> float:

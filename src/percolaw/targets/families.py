@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from percolaw.targets.linear import LinearTeacher
 from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.relu import ReluTeacher, sharma_kaplan_teacher
 from percolaw.targets.teacher import Teacher, TeacherFamily
+from percolaw.words import read_word
 
 FAMILIES: dict[str, type[Any]] = {
     "linear": LinearTeacher,
@@ -116,19 +116,9 @@ def parse_target(word: str) -> TeacherFamily:
     >>> parse_target("Matérn 0.5").approximation_order, parse_target("linear").word
     (1.0, 'linear')
     """
-    tail = re.search(r"(?:, \w+ = [-+.\w]+)*$", word)
-    options = tail[0] if tail else ""
-    for pattern, make in _PATTERNS.items():
-        match = re.fullmatch(pattern, word.removesuffix(options))
-        if match is not None:
-            changes = {}
-            for option in options.split(", ")[1:]:
-                name, _, value = option.partition(" = ")
-                changes[name] = ast.literal_eval(value)
-            try:
-                return dataclasses.replace(make(match), **changes)  # type: ignore[type-var]
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{word!r} names no teacher: {error}") from None
+    family: TeacherFamily | None = read_word(word, _PATTERNS, "teacher")
+    if family is not None:
+        return family
     raise ValueError(
         f"unknown teacher {word!r}; there are 'linear', 'Fourier', 'ReLU 8 x 16' (depth and width), "
         "'ReLU 2 x 600, no biases' (as Sharma and Kaplan's) and 'Matérn 0.5' (nu), each with numbers of "

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.targets.teacher import Teacher, TeacherFamily, changed_parameters, describe
+from percolaw.targets.teacher import Teacher, TeacherFamily, describe
+from percolaw.words import changed
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class FourierTeacher(TeacherFamily):
 
     @property
     def word(self) -> str:
-        return "Fourier" + changed_parameters(self, "n_waves", "low", "high")
+        return "Fourier" + changed(self, "n_waves", "low", "high")
 
     @property
     def approximation_order(self) -> float:

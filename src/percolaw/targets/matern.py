@@ -17,7 +17,8 @@ from percolaw import checks
 from percolaw.numerics.covariance import Matern, cholesky
 from percolaw.numerics.matern import matern
 from percolaw.rng import RandomLike, as_streams, normal_rows
-from percolaw.targets.teacher import Teacher, TeacherFamily, changed_parameters, describe
+from percolaw.targets.teacher import Teacher, TeacherFamily, describe
+from percolaw.words import changed
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -80,7 +81,7 @@ class MaternTeacher(TeacherFamily):
     @property
     def word(self) -> str:
         number = np.format_float_positional(self.smoothness, trim="-")
-        return f"Matérn {number}" + changed_parameters(self, "length_scale", "n_features")
+        return f"Matérn {number}" + changed(self, "length_scale", "n_features")
 
     @property
     def approximation_order(self) -> float:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
-from percolaw.targets.teacher import Teacher, TeacherFamily, changed_parameters, describe
+from percolaw.targets.teacher import Teacher, TeacherFamily, describe
+from percolaw.words import changed
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -60,7 +61,7 @@ class ReluTeacher(TeacherFamily):
             sharma_kaplan_teacher(), depth=self.depth, width=self.width
         ):
             return word + ", no biases"
-        return word + changed_parameters(self, "weight_scale", "bias_scale", "output_scale")
+        return word + changed(self, "weight_scale", "bias_scale", "output_scale")
 
     @property
     def approximation_order(self) -> float:

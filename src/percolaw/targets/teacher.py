@@ -110,15 +110,6 @@ def describe(family: str, parameters: Any, dim: int, streams: Streams) -> dict[s
     }
 
 
-def changed_parameters(family: Any, *names: str) -> str:
-    """Return ", name = value" for each of these fields of a dataclass that is not at its default."""
-    import dataclasses
-
-    defaults = {field.name: field.default for field in dataclasses.fields(family)}
-    values = {name: getattr(family, name) for name in names}
-    return "".join(f", {n} = {v!r}" for n, v in values.items() if v != defaults[n])
-
-
 def standardized_inputs(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return points shifted to mean 0 and scaled by one factor to mean squared norm d.
 
