@@ -98,8 +98,8 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
         draw_report(report.as_dict(), plot, title=source.name)
     except OSError as error:
         print(
-            f"percolaw: no plot: {printable(plot)} cannot be written ({error.strerror or error}). Name another "
-            "place with --plot, or none with --no-plot.",
+            f"percolaw: no plot: {printable(plot)} cannot be written ({error.strerror or error}). Name "
+            "another place with --plot, or none with --no-plot.",
             file=sys.stderr,
         )
         return 1 if options.plot else 0

@@ -129,6 +129,12 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
+    except OSError as error:
+        if error.filename != str(part):
+            raise
+        raise OSError(
+            error.errno, error.strerror, str(path)
+        ) from error  # the name that was asked for
     finally:
         part.unlink(missing_ok=True)
 
