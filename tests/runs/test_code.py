@@ -84,7 +84,7 @@ def test_everything_that_measuring_loads_counts(name):
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"},
     ).stdout.split()
     measured = [m for m in loaded if m.split(".")[1] not in code._OUTSIDE]
     measured = [m for m in measured if m not in code._PROTOCOL]
