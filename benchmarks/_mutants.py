@@ -154,8 +154,8 @@ MUTANTS = (
     ),
     Mutant(
         "experiments/brill2024/parameters_vs_dof.py",
-        "from scipy.special import stdtrit",
-        "from scipy.special import ndtri as stdtrit",
+        "stdtrit(n_models - 2, 0.975)",
+        "stdtrit(n_models, 0.975)",
     ),
     Mutant(
         "experiments/networks/nn_tuning.py",

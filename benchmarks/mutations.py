@@ -34,7 +34,7 @@ OF_ALL = ("test_experiments", "test_wrong_measurements", "test_smoke_verdicts")
 
 
 def test_files(file: str) -> list[str]:
-    """Test files that name a module of the package: those called after it first, then the short ones."""
+    """Test files that name a module: those called after it, then of its package, then the short ones."""
     module = file.removesuffix(".py").replace("/", ".")
     package, _, stem = module.rpartition(".")
     within = f"percolaw.{package}" if package else "percolaw"
@@ -44,7 +44,8 @@ def test_files(file: str) -> list[str]:
     )
     found = [f for f in (ROOT / "tests").rglob("test_*.py") if named.search(f.read_text())]
     found = [f for f in found if f.stem not in OF_ALL]
-    found.sort(key=lambda f: (f.stem != f"test_{stem}", f.stat().st_size))
+    room = ROOT / "tests" / Path(file).parent
+    found.sort(key=lambda f: (f.stem != f"test_{stem}", f.parent != room, f.stat().st_size))
     return [str(f.relative_to(ROOT)) for f in found]
 
 

@@ -7,7 +7,9 @@ from percolaw.experiments.embedding.embedded_1nn import Embedded1nn
 
 
 def test_losses_are_drawn_in_units_of_the_variance():
-    e = Embedded1nn(n_seeds=3, largest=3000, neighbors=(1, 5), dims=(32,), coordination_numbers=(3,))
+    e = Embedded1nn(
+        n_seeds=3, largest=3000, neighbors=(1, 5), dims=(32,), coordination_numbers=(3,)
+    )
     law = e.sizes() ** -0.5
     rows = [
         {**cell, "k": k, "loss": ((2.0 + cell["seed"]) * law).tolist(), "unit": 1.0}
