@@ -7,17 +7,29 @@ import dataclasses
 import json
 import os
 import sys
+import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
 from percolaw.cli.measuring import add_common, check_options, configure, draw, executor_of, run_one
-from percolaw.cli.terminal import has_colors
+from percolaw.cli.terminal import has_colors, table_width
 from percolaw.errors import MissingExtraError
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
 from percolaw.text import printable
+
+if TYPE_CHECKING:
+    from percolaw.experiments.claims import Claim
+
+
+#: Said under the disagreements of a preset that is made to be quick.
+SMOKE = (
+    "The smoke preset shows in seconds that everything works. Its sizes are too small for the limits "
+    "that claims speak of, so a disagreement here says little: --preset laptop is made to judge."
+)
 
 
 def add(commands: Any) -> None:
@@ -145,20 +157,41 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
     int
         Exit code 0, whatever the claims say.
     """
-    from percolaw.report.claims import claims_table, tally
-
     if options.json:
         print((result.folder / "record.json").read_text(encoding="utf-8"), end="", flush=True)
         draw(result, options)
         return 0
     if result.claims:
-        print(claims_table(result.claims, color=has_colors(sys.stdout)))
-        print(f"\n{tally(result.claims)}; {seconds:.1f} s")
+        smoke = vars(options).get("preset") == "smoke"
+        print_claims(result.claims, f"{seconds:.1f} s", smoke)
     for folder, n in result.reused.items():
         print(f"{n} units were measured by another run, {printable(folder)}")
     print(f"results: {printable(result.folder)}", flush=True)
     draw(result, options)
     return 0
+
+
+def print_claims(claims: Sequence[Claim], seconds: str, smoke: bool = False) -> None:
+    """Print a table of claims, how many agree, and those that disagree once more.
+
+    Parameters
+    ----------
+    claims : sequence of Claim
+    seconds : str
+        How long it took.
+    smoke : bool
+        Whether the preset is made to be quick, so that a disagreement says little.
+    """
+    from percolaw.report.claims import claims_table, disagreements, tally
+
+    style = {"color": has_colors(sys.stdout), "width": table_width()}
+    print(claims_table(claims, **style))
+    again = disagreements(claims, **style)
+    if again and len(claims) > 1:
+        print(f"\n{again}")
+        if smoke:
+            print(textwrap.fill(SMOKE, min(style["width"], 100)))
+    print(f"\n{tally(claims)}; {seconds}")
 
 
 def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
@@ -182,7 +215,7 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
         If none of the experiments can be run here.
     """
     from percolaw.experiments.base import content_id, run_id
-    from percolaw.report.claims import VERDICT_RULE, claims_markdown, claims_table, tally
+    from percolaw.report.claims import VERDICT_RULE, claims_markdown
     from percolaw.runs.provenance import provenance
     from percolaw.runs.store import strict_json, write_atomic
 
@@ -239,8 +272,7 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     if options.json:
         print(json.dumps(summary, indent=1), flush=True)
     else:
-        print(claims_table(claims, color=has_colors(sys.stdout)))
-        print(f"\n{tally(claims)}; {seconds:.0f} s")
+        print_claims(claims, f"{seconds:.0f} s", options.preset == "smoke")
         for text in missing:
             print(f"left out: {text}")
         print(f"results: {folder}", flush=True)
