@@ -170,9 +170,26 @@ def choice(name: str, value: str, allowed: Iterable[str]) -> str:
     options = list(allowed)
     if value in options:
         return value
-    near = difflib.get_close_matches(str(value), options, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(options)}.{hint}")
+    raise ValueError(f"unknown {name} {value!r}{suggestion(str(value), options)}.")
+
+
+def suggestion(value: str, options: list[str]) -> str:
+    """Return the end of a sentence on an unknown word: what it was perhaps meant to be, and all there is.
+
+    Parameters
+    ----------
+    value : str
+    options : list of str
+
+    Examples
+    --------
+    >>> suggestion("yul", ["site", "yule"]), suggestion("x", ["site", "yule"])
+    (". Did you mean 'yule'? There are site, yule", '; choose from site, yule')
+    """
+    begun = [option for option in options if len(value) > 2 and option.startswith(value)]
+    near = [*begun, *difflib.get_close_matches(value, options, n=1, cutoff=0.5)]
+    hint = f". Did you mean {near[0]!r}? There are" if near else "; choose from"
+    return f"{hint} {', '.join(options)}"
 
 
 def finite_array(

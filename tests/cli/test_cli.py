@@ -135,6 +135,7 @@ USAGE = [
     ("run", "usage: percolaw run EXPERIMENT"),
     ("run --preset smoke", "usage: percolaw run EXPERIMENT"),
     ("run singl-cluster", "unknown experiment 'singl-cluster'.*Did you mean 'single-cluster'"),
+    ("run singl", "unknown experiment 'singl'. Did you mean 'single-cluster'. There are"),
     ("run single_cluster", "Did you mean 'single-cluster'"),
     ("run zzz", "unknown experiment 'zzz'; choose from cluster-sizes"),
     ("run theory-curves --preset smok", "unknown preset 'smok'.*Did you mean 'smoke'"),
@@ -297,6 +298,20 @@ def test_interruption_gives_its_exit_code_and_the_way_on(toy_command, monkeypatc
     assert "every finished unit is kept, the same command continues" in err
     assert toy_command("--log", log)[0] == 0
     assert log.read_text().split() == list("012345")
+
+
+def test_ctrl_c_has_its_exit_code_before_any_command_is_imported(command, monkeypatch):
+    def interrupted(given):
+        raise KeyboardInterrupt
+
+    commands = types.SimpleNamespace(execute=interrupted)
+    monkeypatch.setitem(sys.modules, "percolaw.cli.commands", commands)
+    assert command("list") == (130, "", "\ninterrupted.\n")
+    script = (
+        "import sys, percolaw.cli; print([m for m in ('numpy', 'argparse') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n", "until these are loaded, nobody would catch it"
 
 
 def test_one_seed_is_inconclusive_and_json_stays_json(command):
@@ -532,7 +547,7 @@ MISTAKES = [
     (
         lambda: pl.sample_clusters("sites", 5),
         ValueError,
-        "unknown ensemble 'sites'; choose from site, cluster, yule. Did you mean 'site'",
+        "unknown ensemble 'sites'. Did you mean 'site'. There are site, cluster, yule",
     ),
     (lambda: pl.yule_process(10, 2.0), ValueError, r"new_cluster_probability .*\[0, 1\]; got 2"),
     (lambda: pl.TreeWalk(steps="gausian"), ValueError, "unknown steps.*Did you mean 'gaussian'"),
