@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +14,7 @@ from percolaw.arrays import float_array as float_array
 from percolaw.errors import MissingExtraError, ResourceError
 from percolaw.resources import available_memory as available_memory  # part of the checks
 from percolaw.resources import human_bytes as human_bytes
+from percolaw.text import suggestion
 
 
 def probability(name: str, value: float) -> float:
@@ -171,25 +171,6 @@ def choice(name: str, value: str, allowed: Iterable[str]) -> str:
     if value in options:
         return value
     raise ValueError(f"unknown {name} {value!r}{suggestion(str(value), options)}.")
-
-
-def suggestion(value: str, options: list[str]) -> str:
-    """Return the end of a sentence on an unknown word: what it was perhaps meant to be, and all there is.
-
-    Parameters
-    ----------
-    value : str
-    options : list of str
-
-    Examples
-    --------
-    >>> suggestion("yul", ["site", "yule"]), suggestion("x", ["site", "yule"])
-    (". Did you mean 'yule'? There are site, yule", '; choose from site, yule')
-    """
-    begun = [option for option in options if len(value) > 2 and option.startswith(value)]
-    near = [*begun, *difflib.get_close_matches(value, options, n=1, cutoff=0.5)]
-    hint = f". Did you mean {near[0]!r}? There are" if near else "; choose from"
-    return f"{hint} {', '.join(options)}"
 
 
 def finite_array(

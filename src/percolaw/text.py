@@ -1,6 +1,8 @@
-"""Text that came from elsewhere, made safe to print."""
+"""Text that came from elsewhere: made safe to print, and what it was perhaps meant to be."""
 
 from __future__ import annotations
+
+import difflib
 
 
 def printable(text: object) -> str:
@@ -25,3 +27,22 @@ def printable(text: object) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
     )
+
+
+def suggestion(value: str, options: list[str]) -> str:
+    """Return the end of a sentence on an unknown word: what it was perhaps meant to be, and all there is.
+
+    Parameters
+    ----------
+    value : str
+    options : list of str
+
+    Examples
+    --------
+    >>> suggestion("yul", ["site", "yule"]), suggestion("x", ["site", "yule"])
+    (". Did you mean 'yule'? There are site, yule", '; choose from site, yule')
+    """
+    begun = [option for option in options if len(value) > 2 and option.startswith(value)]
+    near = [*begun, *difflib.get_close_matches(value, options, n=1, cutoff=0.5)]
+    hint = f". Did you mean {near[0]!r}? There are" if near else "; choose from"
+    return f"{hint} {', '.join(options)}"

@@ -9,13 +9,12 @@ import sys
 from typing import NoReturn
 
 import percolaw
-from percolaw import checks
-from percolaw.cli import control, dimension, experiments, generate, report, sweep
+from percolaw.cli import control, dimension, experiments, generate, listing, report, sweep
 from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.runs.signals import Terminated, terminable
-from percolaw.text import printable
+from percolaw.text import printable, suggestion
 
 _FAILED, _USAGE = 1, 2
 
@@ -29,7 +28,7 @@ class _Parser(argparse.ArgumentParser):
         found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if found:
             options = [o.strip(" '") for o in found.group(2).split(",")]
-            message = message[: found.start(2) - 14] + checks.suggestion(found.group(1), options)
+            message = message[: found.start(2) - 14] + suggestion(found.group(1), options)
         self.exit(_USAGE, f"percolaw: {message}\nTry: {self.prog} --help\n")
 
 
@@ -43,7 +42,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for module in (experiments, sweep, control, report, generate, dimension):
+    for module in (listing, experiments, sweep, control, report, generate, dimension):
         module.add(commands)
     return parser
 
