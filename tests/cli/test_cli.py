@@ -141,6 +141,9 @@ USAGE = [
         "run data-scaling --largest 100",
         r"largest must be finite and in \[10000, 1e\+08\]; got 100",
     ),
+    ("run embedded-1nn --n-test 0", r"n_test must be in \[2, inf\]; got 0"),
+    ("run embedded-1nn --n-sizes 1", r"n_sizes must be in \[3, inf\]; got 1"),
+    ("run embedded-1nn --tolerance -1", r"tolerance must be finite and in \[0, inf\]; got -1"),
     ("run theory-curves --workers 0", r"--workers must be in \[1, inf\]; got 0"),
     ("run theory-curves --workers -3", r"--workers must be in \[1, inf\]; got -3"),
     ("run theory-curves --workers two", "--workers: invalid integer value: 'two'"),
@@ -162,6 +165,16 @@ def test_bad_usage(command, tmp_path, line, message):
     assert re.search(message, said), said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == [], "nothing may be written"
+
+
+def test_what_cannot_fit_is_refused_before_the_first_unit(command, tmp_path):
+    words = ("run", "embedded-1nn", "--workers", 1, "--no-figures", "--quiet")
+    code, out, err = command(*words, "--largest", "1e15")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(
+        r"percolaw: --largest 10{15} needs .* TiB of memory and .* Lower it\.\n", err
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

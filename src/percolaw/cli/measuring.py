@@ -112,8 +112,8 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
         return tyro.cli(
             cls,
             prog=f"percolaw run {cls.name}",
-            description=f"{cls.title}\n\nDefaults are those of the preset {preset}; others are told where "
-            "they differ.",
+            description=f"{cls.title}\n\nDefaults are those of the preset {preset}; others are told "
+            "where they differ.",
             default=default,
             args=rest,
             registry=registry(cls),
