@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import sys
 from typing import NoReturn
 
 import percolaw
-from percolaw.cli import control, dimension, experiments, generate, listing, report, sweep
+from percolaw.cli import (
+    completion,
+    control,
+    dimension,
+    experiments,
+    generate,
+    listing,
+    report,
+    sweep,
+)
 from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
@@ -42,7 +50,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for module in (listing, experiments, sweep, control, report, generate, dimension):
+    for module in (listing, experiments, sweep, control, report, generate, dimension, completion):
         module.add(commands)
     return parser
 
@@ -95,8 +103,7 @@ def _near_flag(rest: list[str], parser: _Parser, options: argparse.Namespace) ->
     known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
     own: set[str] = set()
     if command in ("run", "sweep") and options.experiment in EXPERIMENTS:
-        fields = dataclasses.fields(experiment_class(options.experiment))
-        own = {"--" + field.name.replace("_", "-") for field in fields}
+        own = {flag for flag, _ in completion.field_flags(experiment_class(options.experiment))}
     for word in rest:
         flag = word.split("=")[0]
         near = difflib.get_close_matches(

@@ -34,64 +34,27 @@ def add(commands: Any) -> None:
     generate.add_argument("--dim", type=count, default=64, help="dimension (default: 64)")
     generate.add_argument("--out", required=True, help="file or folder; the suffix is the format")
     generate.add_argument("--seed", type=count, default=0, help="seed (default: 0)")
-    generate.add_argument(
+    labels = generate.add_argument_group("labels")
+    labels.add_argument(
         "--labels",
         default=None,
         help="cluster: linear, none; distribution: walk, linear, none (default: the first)",
     )
-    generate.add_argument(
+    labels.add_argument(
         "--target",
         default=None,
         metavar="WORDS",
         help="a function of the points as labels: 'Matérn 0.5', 'ReLU 8 x 16', 'Fourier', ...",
     )
-    generate.add_argument(
+    labels.add_argument(
         "--noise",
         type=float,
         default=0.0,
         help="standard deviation of noise in the labels, in units of theirs (default: 0)",
     )
-    generate.add_argument(
-        "--size", type=float, default=float("inf"), help="cluster: sites (default: infinite)"
-    )
-    generate.add_argument(
-        "--z",
-        type=float,
-        default=float("inf"),
-        help="cluster: coordination number (default: infinite)",
-    )
-    generate.add_argument("--steps", default="gaussian", help="cluster: gaussian, sphere, lattice")
-    generate.add_argument("--ensemble", default="site", help="distribution: site, cluster, yule")
-    generate.add_argument("--clusters", type=count, default=316, help="distribution: clusters")
-    generate.add_argument(
-        "--standardize", default="cluster", help="distribution: labels by cluster, or over all"
-    )
-    generate.add_argument(
-        "--centres", default="random", help="distribution: random, grid, rotated (default: random)"
-    )
-    generate.add_argument(
-        "--spacing",
-        type=float,
-        default=2.0,
-        help="distribution: distance of clusters in extents of the largest (default: 2)",
-    )
-    generate.add_argument(
-        "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll, graph"
-    )
-    generate.add_argument("--intrinsic-dim", type=count, default=2, help="manifold: dimension")
-    generate.add_argument("--lattice-dim", type=count, default=3, help="lattice: dimension")
-    generate.add_argument(
-        "--probability", type=float, default=None, help="lattice: p (default: the threshold)"
-    )
-    generate.add_argument("--percolation", default="bond", help="lattice: bond, site")
-    generate.add_argument(
-        "--sites", type=count, default=None, help="lattice: sites of the box (default: 20 a point)"
-    )
-    generate.add_argument(
-        "--memory", type=float, default=2.0, help="GiB of one block when streaming (default: 2)"
-    )
     generate.add_argument("--overwrite", action="store_true", help="replace what is there")
     generate.add_argument("--quiet", action="store_true", help="no progress")
+    _add_kinds(generate)
     generate.set_defaults(handler=run_generate)
 
 
@@ -101,6 +64,53 @@ _KIND_FLAGS = {
     "manifold": ("manifold", "intrinsic_dim"),
     "lattice": ("lattice_dim", "probability", "percolation", "sites"),
 }
+
+
+def _add_kinds(generate: argparse.ArgumentParser) -> None:
+    """Add the flags that one kind of data has."""
+    cluster, distribution, manifold, lattice = (
+        generate.add_argument_group(f"of a {kind}") for kind in _KIND_FLAGS
+    )
+    cluster.add_argument(
+        "--size", type=float, default=float("inf"), help="sites (default: infinite)"
+    )
+    cluster.add_argument(
+        "--z",
+        type=float,
+        default=float("inf"),
+        help="coordination number (default: infinite)",
+    )
+    cluster.add_argument("--steps", default="gaussian", help="gaussian, sphere, lattice")
+    distribution.add_argument("--ensemble", default="site", help="site, cluster, yule")
+    distribution.add_argument("--clusters", type=count, default=316, help="clusters")
+    distribution.add_argument(
+        "--standardize", default="cluster", help="labels by cluster, or over all"
+    )
+    distribution.add_argument(
+        "--centres", default="random", help="random, grid, rotated (default: random)"
+    )
+    distribution.add_argument(
+        "--spacing",
+        type=float,
+        default=2.0,
+        help="distance of clusters in extents of the largest (default: 2)",
+    )
+    manifold.add_argument(
+        "--manifold", default="cube", help="cube, ball, sphere, torus, swiss-roll, graph"
+    )
+    manifold.add_argument("--intrinsic-dim", type=count, default=2, help="dimension")
+    lattice.add_argument("--lattice-dim", type=count, default=3, help="dimension")
+    lattice.add_argument(
+        "--probability", type=float, default=None, help="p (default: the threshold)"
+    )
+    lattice.add_argument("--percolation", default="bond", help="bond, site")
+    lattice.add_argument(
+        "--sites", type=count, default=None, help="sites of the box (default: 20 a point)"
+    )
+    cluster.add_argument(
+        "--memory", type=float, default=2.0, help="GiB of one block when streaming (default: 2)"
+    )
+
 
 #: What labels a kind of data can have, beside those of ``--target``; the first is the default.
 _LABELS = {
