@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
+from percolaw.cli.measuring import say_if_kernels_are_new
 from percolaw.cli.numbers import count
 from percolaw.runs.progress import progress
 
@@ -159,6 +160,8 @@ def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
     n, dim = options.n, options.dim
     _check(options)
     started = time.perf_counter()
+    if not options.quiet:
+        say_if_kernels_are_new()
     plain = options.z == float("inf") and options.steps == "gaussian"
     plain = plain and not (options.labels or options.target or options.noise)
     target = Path(options.out)

@@ -208,7 +208,16 @@ def run_one(
     """
     from percolaw.runs.run import run
 
-    with progress(experiment.name, options.quiet) as update:
+    with progress(experiment.name, options.quiet) as shown:
+        begun = options.quiet
+
+        def update(done: int, total: int) -> None:
+            nonlocal begun
+            if not begun and done < total:
+                begun = True
+                say_if_kernels_are_new()
+            shown(done, total)
+
         return run(
             experiment,
             out=options.out if folder is None else "",
@@ -216,4 +225,17 @@ def run_one(
             executor=executor if len(experiment.cells()) > 1 or options.timeout else None,
             progress=update,
             waiting=lambda message: print(message, file=sys.stderr),
+        )
+
+
+def say_if_kernels_are_new() -> None:
+    """Say on stderr that what is asked for takes longer this time, if no kernel was compiled before."""
+    from percolaw.kernels.compile import cache_folder
+
+    folder = cache_folder()
+    if folder is None or not any(folder.glob("*.nbc")):
+        kept = "in every process: no folder for them can be written" if folder is None else "once"
+        print(
+            f"percolaw: kernels are compiled at their first use, {kept}; this takes up to a minute.",
+            file=sys.stderr,
         )
