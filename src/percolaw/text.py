@@ -42,7 +42,18 @@ def suggestion(value: str, options: list[str]) -> str:
     >>> suggestion("yul", ["site", "yule"]), suggestion("x", ["site", "yule"])
     (". Did you mean 'yule'? There are site, yule", '; choose from site, yule')
     """
-    begun = [option for option in options if len(value) > 2 and option.startswith(value)]
-    near = [*begun, *difflib.get_close_matches(value, options, n=1, cutoff=0.5)]
-    hint = f". Did you mean {near[0]!r}? There are" if near else "; choose from"
+    near = nearest(value, options)
+    hint = f". Did you mean {near!r}? There are" if near is not None else "; choose from"
     return f"{hint} {', '.join(options)}"
+
+
+def nearest(value: str, options: list[str]) -> str | None:
+    """Return what an unknown word was perhaps meant to be: one that begins with it, or one like it.
+
+    Parameters
+    ----------
+    value : str
+    options : list of str
+    """
+    begun = [option for option in options if len(value) > 2 and option.startswith(value)]
+    return next(iter([*begun, *difflib.get_close_matches(value, options, n=1, cutoff=0.5)]), None)

@@ -150,13 +150,13 @@ def print_claims(claims: Sequence[Claim], seconds: str, smoke: bool = False) -> 
     """
     from percolaw.report.claims import claims_table, disagreements, tally
 
-    style = {"color": has_colors(sys.stdout), "width": table_width()}
-    print(claims_table(claims, **style))
-    again = disagreements(claims, **style)
+    color, width = has_colors(sys.stdout), table_width()
+    print(claims_table(claims, color=color, width=width))
+    again = disagreements(claims, color=color, width=width)
     if again and len(claims) > 1:
         print(f"\n{again}")
         if smoke:
-            print(textwrap.fill(SMOKE, min(style["width"], 100)))
+            print(textwrap.fill(SMOKE, min(width, 100)))
     print(f"\n{tally(claims)}; {seconds}")
 
 
