@@ -37,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
         if found:
             options = [o.strip(" '") for o in found.group(2).split(",")]
             message = message[: found.start(2) - 14] + suggestion(found.group(1), options)
-        self.exit(_USAGE, f"percolaw: {message}\nTry: {self.prog} --help\n")
+        self.exit(_USAGE, f"percolaw: {printable(message)}\nTry: {self.prog} --help\n")
 
 
 def _parser() -> _Parser:
