@@ -54,6 +54,10 @@ def nearest(value: str, options: list[str]) -> str | None:
     ----------
     value : str
     options : list of str
+
+    Returns
+    -------
+    str or None
     """
     begun = [option for option in options if len(value) > 2 and option.startswith(value)]
     return next(iter([*begun, *difflib.get_close_matches(value, options, n=1, cutoff=0.5)]), None)
