@@ -23,7 +23,7 @@ ALLOWED = {
     "text": set(),
     "nulls": set(),
     "resources": set(),
-    "checks": {"arrays", "errors", "resources"},
+    "checks": {"arrays", "errors", "resources", "text"},
     "rng": {"checks", "errors"},
     "locks": set(),
     "words": set(),

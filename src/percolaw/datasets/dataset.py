@@ -264,6 +264,30 @@ class Dataset:
         kept = {name: known for name, known in self.truth.items() if name not in TARGET_KEYS}
         return dataclasses.replace(self, y=y, truth={**kept, "target": drawn.description})
 
+    def with_noise(self, noise: float, rng: RandomLike = 0) -> Dataset:
+        """Return the dataset with independent Gaussian noise added to its labels.
+
+        Parameters
+        ----------
+        noise : float
+            Standard deviation, in units of that of each column of labels.
+        rng : int, Generator or Streams
+            Stream ``evaluation`` draws it.
+
+        Returns
+        -------
+        Dataset
+            ``provenance["noise"]`` tells the level; `truth` no longer gives exponents, which noise hides.
+        """
+        level = checks.real("noise", noise, minimum=0.0)
+        drawn = as_streams(rng).generator("evaluation").standard_normal(self.y.shape)
+        y = self.y + level * self.y.std(axis=0) * drawn
+        truth = {
+            k: known for k, known in self.truth.items() if k not in TARGET_KEYS or k == "target"
+        }
+        provenance = {**self.provenance, "noise": level}
+        return dataclasses.replace(self, y=y, truth=truth, provenance=provenance)
+
     def to_torch(self) -> Any:
         """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors."""
         from percolaw.datasets.torch_view import TorchView

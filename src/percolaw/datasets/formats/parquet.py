@@ -107,7 +107,10 @@ def read(source: Path) -> Dataset:
     file = opened(source)
     raw = _description(file)
     if raw is None:
-        raise DatasetError(f"{source} is a table without a dataset's description.")
+        raise DatasetError(
+            f"{source} is a table without a dataset's description. Its columns are read where a file of "
+            "points is asked for: percolaw.PointFile, percolaw estimate-dimension."
+        )
     meta = json.loads(raw)
     sizes = np.array(meta.pop("cluster_size", None), dtype=np.int64)
     meta = about.checked_description(meta)
