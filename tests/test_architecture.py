@@ -52,7 +52,7 @@ ALLOWED = {
     | {"experiments.base", "experiments.claims", "experiments.fields", "experiments.registry"}
     | {"locks", "public"},
     "report": _BASE
-    | {"text", "runs.store", "runs.files"}
+    | {"text", "runs.store", "runs.files", "runs.description"}
     | {"experiments.registry", "experiments.base", "experiments.claims", "experiments.plots"},
     "cli": None,
     "__main__": {"cli"},

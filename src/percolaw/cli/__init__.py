@@ -17,7 +17,7 @@ import percolaw
 from percolaw.cli import control, dimension, experiments, generate, report, sweep
 from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.registry import experiment_class
 from percolaw.runs.signals import Terminated, terminable
 from percolaw.text import printable
 
@@ -103,8 +103,9 @@ def _near_flag(rest: list[str], parser: _Parser, options: argparse.Namespace) ->
     command = options.command
     known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
     own: set[str] = set()
-    if command in ("run", "sweep") and options.experiment in EXPERIMENTS:
-        fields = dataclasses.fields(experiment_class(options.experiment))
+    named = getattr(options, "experiment", None)
+    if rest and named and not named.startswith("-"):
+        fields = dataclasses.fields(experiment_class(named))
         own = {"--" + field.name.replace("_", "-") for field in fields}
     for word in rest:
         flag = word.split("=")[0]

@@ -12,7 +12,7 @@ from typing import Any
 from percolaw import checks
 from percolaw.cli.terminal import has_colors
 from percolaw.errors import PercolawError
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.registry import known_class
 from percolaw.text import printable
 
 #: Where runs are if nothing else is said.
@@ -51,10 +51,6 @@ def add(commands: Any) -> None:
     gc.add_argument("--apply", action="store_true", help="remove; without it only say what")
 
 
-def _known(name: str) -> Any:
-    return experiment_class(name) if name in EXPERIMENTS else None
-
-
 def run_path(text: str) -> str:
     """Return a run's folder: the path, or where there is none the run of that name in ``runs``."""
     inside = Path(RUNS) / text
@@ -85,7 +81,7 @@ def run_status(options: argparse.Namespace, rest: list[str]) -> int:
     while True:
         found = []
         if options.out != RUNS or Path(RUNS).exists():
-            found = [status(path, _known) for path in run_folders(options.out)]
+            found = [status(path, known_class) for path in run_folders(options.out)]
             found += [sweep_status(path) for path in sweep_folders(options.out)]
         for item in found:
             if item.state == "damaged":
@@ -155,7 +151,7 @@ def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.cli.measuring import check_options, executor_of, run_one
     from percolaw.runs.folders import reopen
 
-    experiment = reopen(options.run, _known)
+    experiment = reopen(options.run, known_class)
     check_options(options)
     started = time.perf_counter()
     with executor_of(options) as executor:
@@ -181,7 +177,7 @@ def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.cli.measuring import check_options
     from percolaw.runs.folders import opened, reopen
 
-    reopen(options.run, _known)
+    reopen(options.run, known_class)
     check_options(options)
     n = opened(options.run)[0].forget_failures()
     if not options.json:

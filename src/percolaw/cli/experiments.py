@@ -29,14 +29,17 @@ def add(commands: Any) -> None:
     listing.set_defaults(handler=run_list)
     run = commands.add_parser(
         "run",
-        help="run one experiment",
-        description="Run one experiment. Further flags are fields of its config: "
+        help="run one experiment, of percolaw or your own",
+        description="Run one experiment: a name from percolaw list, or your own, my_file.py:MyExperiment "
+        "or my_package.module:MyExperiment. Further flags are fields of its config: "
         "percolaw run EXPERIMENT --help lists them.",
         add_help=False,
         allow_abbrev=False,
     )
     run.add_argument("experiment", nargs="?", metavar="EXPERIMENT")
-    run.add_argument("--preset", default="laptop", help="smoke, laptop (default), paper or gpu")
+    run.add_argument(
+        "--preset", default=None, help="smoke, laptop (default, else the first), paper or gpu"
+    )
     add_common(run)
     run.set_defaults(handler=run_run)
     reproduce = commands.add_parser(

@@ -72,14 +72,15 @@ def draw(result: Any, options: argparse.Namespace) -> None:
         )
 
 
-def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
+def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
     """The preset's config, changed by the flags left on the command line.
 
     Parameters
     ----------
     cls : type
         Class of the experiment.
-    preset : str
+    preset : str or None
+        None for the usual one.
     rest : list of str
         Flags of the experiment.
 
@@ -88,6 +89,7 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
     Experiment
     """
     from percolaw.experiments.base import preset as preset_config
+    from percolaw.experiments.registry import place_of
 
     default = preset_config(cls, preset)
     if not rest:
@@ -99,7 +101,7 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
     with help_style():
         return tyro.cli(
             cls,
-            prog=f"percolaw run {cls.name}",
+            prog=f"percolaw run {place_of(cls)}",
             description=f"{cls.title}\n\nFlags shared by all experiments: --preset, --out, --workers, "
             "--timeout, --scheduler, --no-figures, --quiet, --json.",
             default=default,

@@ -19,6 +19,7 @@ from percolaw.experiments.registry import EXPERIMENTS
 from percolaw.nulls import from_null
 from percolaw.report.records import number as json_number
 from percolaw.report.records import numbers, read_plots
+from percolaw.runs.description import Description, description_of
 from percolaw.runs.files import MALFORMED, read_json, well_formed
 from percolaw.runs.store import read_record
 
@@ -50,6 +51,8 @@ class Run:
     claims : tuple of Claim
     plots : tuple of Plot
     pictures : tuple of Picture
+    description : Description
+        What is known of the experiment; its code is not asked, unless it is percolaw's.
     notes : tuple of str
         What could not be drawn, and why.
     """
@@ -59,6 +62,7 @@ class Run:
     claims: tuple[Claim, ...]
     plots: tuple[Plot, ...]
     pictures: tuple[Picture, ...]
+    description: Description
     notes: tuple[str, ...] = ()
 
     @property
@@ -156,7 +160,8 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
             pictures = _pictures(where, record)
     except RunError as error:
         notes.append(str(error))
-    return Run(where, record, claims, plots, pictures, tuple(notes))
+    said = description_of(where, record["experiment"])
+    return Run(where, record, claims, plots, pictures, said, tuple(notes))
 
 
 def read_record_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -281,7 +286,7 @@ def _pictures(folder: Path, record: dict[str, Any]) -> tuple[Picture, ...]:
         found = tuple(Picture(p.stem, p.read_bytes()) for p in kept)
         if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
             return found
-    if record["experiment"] not in EXPERIMENTS and not record.get("plots"):
+    if not record.get("plots") and figures_of(record["experiment"]) is None:
         return ()
     from percolaw.report.style import styled
 

@@ -2,6 +2,8 @@
 
 The code of an experiment is the closure of what its module imports inside the package, at the top, in
 functions, and under the short names of ``import percolaw``; the protocol that runs units is left out.
+Of a user's experiment it is the whole package, the file of its class, and what that file imports from
+beside it.
 Docstrings, comments and layout do not count, so that a better explanation does not make six hours of
 measuring stale; everything else does.
 """
@@ -34,8 +36,10 @@ def experiment_code(experiment: type[Any]) -> str:
     Parameters
     ----------
     experiment : type
-        Of this package: the closure of its module's imports counts. A user's own: all of the package
-        that measures, and the file the class stands in (not what that file imports from elsewhere).
+        Of this package: the closure of its module's imports counts. A user's: all of the package that
+        measures, the file the class stands in, and what that file imports, directly or not, from its
+        folder (of a package: from the package). What is imported by a name made up while it runs, data
+        files, and other installed packages do not count.
 
     Returns
     -------
@@ -44,31 +48,80 @@ def experiment_code(experiment: type[Any]) -> str:
     """
     if experiment.__module__.split(".")[0] == "percolaw":
         return closure_code(experiment.__module__)
+    file = _file_of(experiment)
+    if file is None:
+        return _digest([package_code(), experiment.__qualname__])
+    _, *beside = _users(file, experiment.__module__)
+    texts = (f"{name}\n{_users_text(other)}" for name, other in beside)
+    return _digest([package_code(), _users_text(file), *texts])
+
+
+def _file_of(experiment: type[Any]) -> Path | None:
+    """The file in which a user's class stands; None in a notebook."""
     try:
-        own = essence(Path(inspect.getsourcefile(experiment) or "").read_text(encoding="utf-8"))
-    except (OSError, TypeError, ValueError, SyntaxError):
-        own = experiment.__qualname__
-    return _digest([package_code(), own])
+        return Path(inspect.getsourcefile(experiment) or "").resolve(strict=True)
+    except (OSError, TypeError):
+        return None
+
+
+@lru_cache(maxsize=16)
+def _users(file: Path, module: str) -> tuple[tuple[str, Path], ...]:
+    """A user's file and those it imports from beside it: names and files, the first one first."""
+    parts = module.split(".")
+    up = len(parts) - (file.name != "__init__.py")
+    root = file.parents[up]
+    whole = not any(p.name in ("site-packages", "dist-packages") for p in (root, *root.parents))
+    found = {module: file}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        for other in _names(name, found[name], _users_tree(found[name])):
+            place = _place(root, other)
+            if place is None or other in found or place == file:
+                continue
+            if whole or other.split(".")[0] == parts[0]:
+                found[other] = place
+                waiting.append(other)
+    return ((module, file), *sorted((n, f) for n, f in found.items() if n != module))
+
+
+def _users_tree(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_bytes())
+    except (OSError, ValueError, SyntaxError):
+        return ast.Module([], [])
+
+
+def _users_text(file: Path) -> str:
+    """The essence of a user's file; its bytes if it is no Python, nothing if it is gone."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return ""
+    try:
+        return essence(content.decode("utf-8"))
+    except (ValueError, SyntaxError):
+        return repr(content)
 
 
 def source_bytes(experiment: type[Any]) -> str:
-    """Return a hash of all bytes of the package, and of the file of a user's own experiment.
+    """Return a hash of all bytes of the package, and of the files of a user's experiment.
 
     Fast, where `experiment_code` has to parse: where these bytes are equal, so is the code.
     """
-    own = ""
+    file = None
     if experiment.__module__.split(".")[0] != "percolaw":
-        with contextlib.suppress(OSError, TypeError):
-            own = inspect.getsourcefile(experiment) or ""
-    return _bytes(experiment.__qualname__, own)
+        file = _file_of(experiment)
+    files = () if file is None else tuple(f for _, f in _users(file, experiment.__module__))
+    return _bytes(experiment.__qualname__, files)
 
 
 @lru_cache(maxsize=64)
-def _bytes(name: str, own: str) -> str:
+def _bytes(name: str, users: tuple[Path, ...]) -> str:
     every = sorted(_PACKAGE.rglob("*.py"))
     files = [f for f in every if f.relative_to(_PACKAGE).parts[0] not in _OUTSIDE]
     digest = hashlib.sha256(name.encode())
-    for file in [*files, *([Path(own)] if own else [])]:
+    for file in (*files, *users):
         with contextlib.suppress(OSError):
             digest.update(str(file.name).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
@@ -91,6 +144,7 @@ def package_code() -> str:
 def forget_bytes() -> None:
     """Read the bytes again at the next call of `source_bytes`."""
     _bytes.cache_clear()
+    _users.cache_clear()
 
 
 def forget() -> None:
@@ -153,7 +207,12 @@ def _measures(name: str) -> bool:
 
 def _file(name: str) -> Path | None:
     """The source of a module of the package, None if there is no such module."""
-    place = _PACKAGE.joinpath(*name.split(".")[1:])
+    return _place(_PACKAGE, name.partition(".")[2])
+
+
+def _place(root: Path, name: str) -> Path | None:
+    """The source of a module in a folder, None if there is none."""
+    place = root.joinpath(*name.split(".")) if name else root
     for file in (place.with_suffix(".py"), place / "__init__.py"):
         if file.is_file():
             return file
@@ -172,6 +231,12 @@ def _read(name: str) -> tuple[str, tuple[str, ...]]:
 
 def _imports(name: str, file: Path, tree: ast.Module) -> tuple[str, ...]:
     """Modules of the package that a module may import, packages on the way to them included."""
+    mine = (n for n in _names(name, file, tree) if n.startswith("percolaw."))
+    return tuple(sorted(n for n in mine if _file(n) is not None))
+
+
+def _names(name: str, file: Path, tree: ast.Module) -> set[str]:
+    """All names that a module may import, of modules or of what is in them, and the packages above."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     found: set[str] = set()
     for node in _run(tree):
@@ -188,9 +253,7 @@ def _imports(name: str, file: Path, tree: ast.Module) -> tuple[str, ...]:
                 }
         elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "percolaw":
             found.add(_public(node.attr))
-    own = [n for n in found if n.split(".")[0] == "percolaw"]
-    whole = {".".join(n.split(".")[:k]) for n in own for k in range(2, n.count(".") + 2)}
-    return tuple(sorted(n for n in whole if _file(n) is not None))
+    return {".".join(n.split(".")[:k]) for n in found for k in range(1, n.count(".") + 2)}
 
 
 def _public(name: str) -> str:
@@ -213,4 +276,4 @@ def _run(tree: ast.AST) -> list[ast.AST]:
 
 
 #: What is read once, until told to forget.
-_KEPT = (closure_code, package_code, _bytes, _read)
+_KEPT = (closure_code, package_code, _bytes, _read, _users)

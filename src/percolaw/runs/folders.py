@@ -13,6 +13,7 @@ from percolaw import checks
 from percolaw.errors import PercolawError, RunError
 from percolaw.experiments.base import Experiment, from_config
 from percolaw.runs.activity import active, idle
+from percolaw.runs.description import continuing, description_of
 from percolaw.runs.files import MALFORMED, read_json, replacing, well_formed
 from percolaw.runs.store import RunFolder, read_record
 
@@ -105,7 +106,10 @@ def status(path: Path, experiment_of: Lookup) -> RunStatus:
         folder, experiment = opened(path, experiment_of)
         counts = folder.counts()
         with well_formed(f"{path}/config.json does not fit its experiment", _OTHER_CONFIG):
-            units = None if experiment is None else len(experiment.cells())
+            if experiment is None:
+                units = description_of(path, folder.config["experiment"]).units
+            else:
+                units = len(experiment.cells())
     except (OSError, PercolawError) as error:
         return RunStatus(str(path), "", "damaged", note=str(error))
     now = active(path)
@@ -211,8 +215,8 @@ def reopen(path: str | Path, experiment_of: Lookup) -> Experiment:
     folder, experiment = opened(path, experiment_of)
     if experiment is None:
         raise RunError(
-            f"{path} is a run of {folder.config['experiment']!r}, which this percolaw does not know. Run "
-            "it from Python with percolaw.run(experiment, folder=...)."
+            f"{path} is a run of {folder.config['experiment']!r}, an experiment of a user's. Code that "
+            f"a run folder names is never imported. {continuing(Path(path), folder.config)}"
         )
     return experiment
 

@@ -22,6 +22,7 @@ from percolaw.experiments.base import (
 from percolaw.experiments.claims import Claim
 from percolaw.runs.activity import working
 from percolaw.runs.code import experiment_code, forget, forget_bytes, source_bytes
+from percolaw.runs.description import keep_description
 from percolaw.runs.executor import run_units
 from percolaw.runs.files import MALFORMED
 from percolaw.runs.provenance import provenance
@@ -120,7 +121,9 @@ def run(
         damaged = store.forget_damaged()
         if damaged:
             waiting(f"{damaged} unit(s) kept in {path} were damaged; they are measured again.")
-        store.reuse(experiment.cells())
+        cells = experiment.cells()
+        keep_description(path, experiment, len(cells))
+        store.reuse(cells)
         with _progress(experiment.name, progress) as update, store.held_open():
             run_units(experiment, store, executor, update, activity)
         if _changed(type(experiment), before, store.code):
