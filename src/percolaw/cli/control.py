@@ -44,8 +44,13 @@ def add(commands: Any) -> None:
     diff = command("diff", "how two finished runs differ: config, claims, code", run_diff)
     diff.add_argument("other", metavar="OTHER", type=run_path, help="another run folder")
     diff.add_argument("--json", action="store_true", help="print JSON")
-    export = command("export", "write the rows of a run as .csv, .jsonl or .parquet", run_export)
-    export.add_argument("--out", required=True, help="file; the suffix is the format")
+    export = command(
+        "export", "write the rows of a run as one table, one number a cell", run_export
+    )
+    export.add_argument(
+        "--out", required=True, help="file; the suffix is the format: .csv, .jsonl or .parquet"
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     gc = command("gc", "remove units of other code and leftovers of killed runs", run_gc, run=False)
     gc.add_argument("--out", default=RUNS, help="folder of runs (default: runs)")
     gc.add_argument("--apply", action="store_true", help="remove; without it only say what")
@@ -275,7 +280,7 @@ def run_export(options: argparse.Namespace, rest: list[str]) -> int:
     Parameters
     ----------
     options : argparse.Namespace
-        ``run``, ``out``.
+        ``run``, ``out``, ``overwrite``.
     rest : list of str
         Not used.
 
@@ -286,8 +291,8 @@ def run_export(options: argparse.Namespace, rest: list[str]) -> int:
     """
     from percolaw.runs.folders import damaged_units, export
 
-    n = export(options.run, options.out)
-    print(f"{n} rows in {printable(options.out)}")
+    n = export(options.run, options.out, overwrite=options.overwrite)
+    print(f"{n} lines in {printable(options.out)}")
     damaged = damaged_units(options.run)
     if damaged:
         print(

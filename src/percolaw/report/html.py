@@ -33,6 +33,8 @@ from percolaw.version import __version__
 #: Bytes of pictures per run before they are made smaller; nine runs stay under 5 MB in all.
 _PICTURE_BYTES = 320_000
 _FEW_RUNS = 1_500_000
+#: Numbers of a curve's seeds that the page holds.
+_SEED_NUMBERS = 3000
 
 
 def write_report(
@@ -352,8 +354,13 @@ def _plot(plot: Plot, place: str) -> str:
 
 
 def plot_data(plot: Plot) -> dict[str, Any]:
-    """Return a plot as JSON values for the script of the page."""
-    return dataclasses.asdict(plot)
+    """Return a plot as JSON values for the script of the page; many seeds are left to the record."""
+    series = []
+    for one in plot.series:
+        few = one.seeds if one.seeds and len(one.seeds) * len(one.x) <= _SEED_NUMBERS else ()
+        seeds = tuple(tuple(None if v is None else float(f"{v:.6g}") for v in s) for s in few)
+        series.append(dataclasses.replace(one, seeds=seeds or None))
+    return dataclasses.asdict(dataclasses.replace(plot, series=tuple(series)))
 
 
 def _cell(value: float | None) -> str:

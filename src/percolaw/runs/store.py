@@ -296,13 +296,13 @@ class RunFolder:
             ).fetchall()
         return [(json.loads(cell), str(error)) for cell, error in found]
 
-    def kept(self) -> list[list[Row]]:
-        """Return the rows of every finished unit of the present code."""
+    def kept(self, code: str = "") -> list[tuple[Cell, list[Row]]]:
+        """Return every finished unit, its cell and rows, of a code; of the present one by default."""
         with self._connect() as connection:
             found = connection.execute(
-                f"SELECT rows FROM units WHERE {_DONE} ORDER BY rowid", (self.code,)
+                f"SELECT cell, rows FROM units WHERE {_DONE} ORDER BY rowid", (code or self.code,)
             ).fetchall()
-        return [self._rows(text) for (text,) in found]
+        return [(json.loads(cell), self._rows(text)) for cell, text in found]
 
     def _rows(self, text: str) -> list[Row]:
         """Rows from the table."""
