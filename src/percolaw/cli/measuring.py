@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ def add_common(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
 
 
 def draw(result: Any, options: argparse.Namespace) -> None:
-    """Draw the figures of a run; a failure is said and takes nothing from the results.
+    """Draw the figures of a run; a failure is said with its traceback and takes nothing from the results.
 
     Parameters
     ----------
@@ -65,11 +66,15 @@ def draw(result: Any, options: argparse.Namespace) -> None:
 
         draw_figures(result.folder)
     except Exception as error:
+        cause = error.__cause__ or error
         print(
-            f"percolaw: the figures of {printable(result.folder)} could not be drawn "
-            f"({type(error).__name__}: {printable(error)}); claims and data are whole.",
+            f"percolaw: warning: the figures of {printable(result.folder)} could not be drawn: "
+            f"{type(cause).__name__}: {printable(cause)}. Claims and data are whole; "
+            "what the drawing did:",
             file=sys.stderr,
         )
+        for line in traceback.format_tb(cause.__traceback__):
+            print(line, end="", file=sys.stderr)
 
 
 def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
