@@ -66,7 +66,7 @@ def lab(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(TEXT)
     (tmp_path / "constants.py").write_text("POWER = 0.5\n")
-    code.forget_bytes()
+    code.forget()
     yield tmp_path
     for name in ("mine", "constants"):
         sys.modules.pop(name, None)
@@ -78,7 +78,7 @@ def fresh(lab):
     for name in ("mine", "constants"):
         sys.modules.pop(name, None)
     sys.path[:] = [p for p in sys.path if p != str(lab)]
-    code.forget_bytes()
+    code.forget()
 
 
 def test_run_status_resume_and_report(lab, capsys):

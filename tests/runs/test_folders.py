@@ -32,7 +32,7 @@ def litter(tmp_path, monkeypatch):
     """A run with units of other code and leftovers of killed writes."""
     out = tmp_path / "runs"
     with monkeypatch.context() as patch:
-        patch.setattr(source_code, "package_code", lambda: "older")
+        patch.setattr(source_code, "_digest", lambda texts: "older")
         percolaw.run(FaultToy(padding=20_000), out=out)
     folder = percolaw.run(FaultToy(padding=20_000), out=out).folder
     (folder / "figures").mkdir()

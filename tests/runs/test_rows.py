@@ -221,7 +221,7 @@ def test_units_are_those_of_the_record(tmp_path, monkeypatch):
     """A finished run is exported whole after the code has changed; an unfinished one has the present."""
     folder = percolaw.run(FaultToy(), out=tmp_path / "one").folder
     begun = interrupted_run(FaultToy(), tmp_path / "two", 3)
-    monkeypatch.setattr(source_code, "package_code", lambda: "another")
+    monkeypatch.setattr(source_code, "_digest", lambda texts: "another")
     assert export(folder, tmp_path / "rows.csv") > 0
     with pytest.raises(RunError, match="no finished units of this code"):
         export(begun, tmp_path / "begun.csv")
