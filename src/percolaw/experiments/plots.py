@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from percolaw import frames, shown
-from percolaw.nulls import floats
 
 if TYPE_CHECKING:
     from percolaw.experiments.claims import Claim
@@ -258,6 +257,7 @@ def learning_curve(one: Series, beside: Mapping[str, Series]) -> LearningCurve:
     -------
     LearningCurve
     """
+    from percolaw.nulls import floats
     from percolaw.scaling.curve import LearningCurve
 
     by = beside.get(one.prediction or "")

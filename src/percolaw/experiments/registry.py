@@ -8,7 +8,6 @@ looks up the names that run folders hold, knows this package's alone.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import sys
 import sysconfig
@@ -160,16 +159,16 @@ def _class_at(place: str) -> type[Any]:
 
 def missing_members(cls: Any) -> str:
     """Return what keeps a class from being an experiment, in words; empty if nothing does."""
-    if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
+    if not (isinstance(cls, type) and hasattr(cls, "__dataclass_fields__")):
         return "it is no dataclass"
     missing = [member for member in _MEMBERS if not hasattr(cls, member)]
     if missing:
         return f"it has no {', '.join(missing)}"
-    letters = isinstance(cls.name, str) and cls.name.replace("-", "").replace("_", "")
-    if not letters or not letters.isalnum():
-        return f"its name must be of letters, digits and hyphens, not {cls.name!r}"
-    if not isinstance(cls.presets, Mapping):
-        return f"its presets must be a dict of Preset by name, not {type(cls.presets).__name__}"
+    name, presets = (getattr(cls, member) for member in ("name", "presets"))
+    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
+        return f"its name must be of letters, digits and hyphens, not {name!r}"
+    if not isinstance(presets, Mapping):
+        return f"its presets must be a dict of Preset by name, not {type(presets).__name__}"
     return ""
 
 

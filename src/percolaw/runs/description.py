@@ -122,19 +122,18 @@ def description_of(folder: Path, name: str) -> Description:
         return nothing
     if not isinstance(said, dict) or said.get("name") != name:
         return nothing
-    texts = {key: said.get(key) for key in ("name", "title", "source", "place")}
+    texts: list[Any] = [said.get(key) for key in ("title", "source", "place")]
     presets, defaults, units = (said.get(key) for key in ("presets", "defaults", "units"))
-    whole = isinstance(presets, dict) and all(isinstance(p, dict) for p in presets.values())
     if not (
-        all(isinstance(t, str) for t in texts.values()) and whole and isinstance(defaults, dict)
+        all(isinstance(text, str) for text in texts)
+        and isinstance(presets, dict)
+        and all(isinstance(fields, dict) for fields in presets.values())
+        and isinstance(defaults, dict)
     ):
         return nothing
-    return Description(
-        **texts,  # type: ignore[arg-type]
-        presets=presets,
-        defaults=defaults,
-        units=units if type(units) is int and units >= 0 else None,
-    )
+    known = units if type(units) is int and units >= 0 else None
+    title, source, place = texts
+    return Description(name, title, source, place, presets, defaults, known)
 
 
 def run_command(said: Description, config: Mapping[str, Any]) -> str | None:

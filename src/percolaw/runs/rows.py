@@ -53,8 +53,10 @@ def long_rows(units: Units) -> dict[str, list[Any]]:
 
 def _order(unit: tuple[Cell, list[Row]]) -> list[Any]:
     """By the fields of the cell: the order in which units ended does not show."""
-    known = {True: lambda v: (0, float(v), ""), False: lambda v: (1, 0.0, json.dumps(v))}
-    return [(key, *known[type(v) in (int, float)](v)) for key, v in sorted(unit[0].items())]
+    return [
+        (key, 0, float(v), "") if type(v) in (int, float) else (key, 1, 0.0, json.dumps(v))
+        for key, v in sorted(unit[0].items())
+    ]
 
 
 def _lines(row: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
