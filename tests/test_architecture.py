@@ -14,7 +14,7 @@ import percolaw
 PACKAGE = Path(percolaw.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-_BASE = {"checks", "errors", "nulls", "rng", "version", "words"}
+_BASE = {"checks", "errors", "nulls", "rng", "version", "words", "frames", "shown"}
 _TREES = _BASE | {"structure", "tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
@@ -22,6 +22,8 @@ ALLOWED = {
     "arrays": set(),
     "text": set(),
     "nulls": set(),
+    "frames": set(),
+    "shown": set(),
     "resources": set(),
     "checks": {"arrays", "errors", "resources", "text"},
     "rng": {"checks", "errors"},
@@ -50,10 +52,12 @@ ALLOWED = {
     | {"learning", "scaling", "dimension"},
     "runs": _BASE
     | {"experiments.base", "experiments.claims", "experiments.fields", "experiments.registry"}
+    | {"experiments.plots", "scaling.curve"}
     | {"locks", "public"},
     "report": _BASE
-    | {"text", "runs.store", "runs.files"}
-    | {"experiments.registry", "experiments.base", "experiments.claims", "experiments.plots"},
+    | {"text", "runs.store", "runs.files", "runs.description", "runs.folders", "runs.run"}
+    | {"experiments.registry", "experiments.base", "experiments.claims", "experiments.plots"}
+    | {"scaling.curve", "dimension.estimate", "datasets.dataset"},  # what objects' plot draws
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,

@@ -20,7 +20,7 @@ from percolaw.cli import (
 )
 from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.registry import experiment_class
 from percolaw.runs.signals import Terminated, terminable
 from percolaw.text import printable, suggestion
 
@@ -102,7 +102,7 @@ def _near_flag(rest: list[str], parser: _Parser, options: argparse.Namespace) ->
     command = options.command
     known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
     own: set[str] = set()
-    if command in ("run", "sweep") and options.experiment in EXPERIMENTS:
+    if rest and command in ("run", "sweep") and options.experiment:
         own = {flag for flag, _ in completion.field_flags(experiment_class(options.experiment))}
     for word in rest:
         flag = word.split("=")[0]

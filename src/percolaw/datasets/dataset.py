@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks
+from percolaw import checks, frames, shown
 from percolaw.rng import RandomLike, as_streams
 
 #: What `truth` says of the labels; new labels make it void.
@@ -287,6 +287,39 @@ class Dataset:
         }
         provenance = {**self.provenance, "noise": level}
         return dataclasses.replace(self, y=y, truth=truth, provenance=provenance)
+
+    def to_frame(self) -> frames.Frame:
+        """Return the points as a table, a line each; X is read into memory.
+
+        Returns
+        -------
+        pandas.DataFrame or dict of array
+            Columns ``x0``, ``x1``, ...; ``y``, or ``y0``, ``y1``, ... of several outputs; ``cluster``,
+            ``size`` of the cluster (0: infinite); and those of `columns` with one value a point. See
+            `percolaw.frames.frame`.
+        """
+        x, y = np.asarray(self.X), self.y.reshape(len(self), -1)
+        labels = ["y"] if y.shape[1] == 1 else [f"y{i}" for i in range(y.shape[1])]
+        return frames.frame(
+            {f"x{i}": x[:, i] for i in range(self.dim)}
+            | dict(zip(labels, y.T, strict=True))
+            | {"cluster": self.cluster, "size": self.size}
+            | {name: values for name, values in self.columns.items() if values.ndim == 1}
+        )
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw up to 5000 points in the plane of their largest variance, coloured by the first label.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Drawn into; a new figure if None.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        return shown.draw("dataset", self, ax)
 
     def to_torch(self) -> Any:
         """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors."""

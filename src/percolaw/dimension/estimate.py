@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks
+from percolaw import checks, frames, shown
 from percolaw.dimension.correlation import CorrelationDimension, bytes_needed
 from percolaw.dimension.mle import MLE, local_dimension
 from percolaw.dimension.sample import (
@@ -87,6 +87,49 @@ class DimensionReport:
     def __str__(self) -> str:
         lines = [f"{name:<34} {estimate}" for name, estimate in self.estimates.items()]
         return "\n".join([*lines, self.sentence])
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return (
+            f"DimensionReport({self.dimension:.3g} [{low:.3g}, {high:.3g}], {self.trust}; "
+            f"{self.n_points} points in {self.embedding_dimension} dimensions)"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [[name, str(estimate)] for name, estimate in self.estimates.items()]
+        return frames.html_table(["estimator", "dimension [95% interval]"], rows, self.sentence)
+
+    def to_frame(self) -> frames.Frame:
+        """Return the estimates in long form, a line for each estimator and number of points.
+
+        Returns
+        -------
+        pandas.DataFrame or dict of array
+            Columns ``estimator``, ``n_points``, ``level`` (the estimate with so many points), and, the
+            same on every line of an estimator, what it states for all points: ``dimension``, ``low``,
+            ``high``, ``standard_error``; see `percolaw.frames.frame`.
+        """
+        lines = [
+            (name, int(n), float(level), e.dimension, *e.interval, e.standard_error)
+            for name, e in self.estimates.items()
+            for n, level in zip(e.n_points, e.level, strict=True)
+        ]
+        names = ("estimator", "n_points", "level", "dimension", "low", "high", "standard_error")
+        return frames.frame({name: [line[i] for line in lines] for i, name in enumerate(names)})
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the estimates against the number of points: one dimension is flat.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Drawn into; a new figure if None.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        return shown.draw("dimension report", self, ax)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values; None for unknown errors and ends of intervals."""

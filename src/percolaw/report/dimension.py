@@ -28,18 +28,7 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
     """
     with styled():
         figure, (scale, neighbors, intervals) = new(3, width=4.4, height=4.0)
-        for (name, e), color in zip(report["estimates"].items(), CYCLE, strict=False):
-            scale.plot(e["n_points"], e["level"], "o-", color=color, ms=4, lw=1.4, label=name)
-        scale.set(
-            xscale="log",
-            xlabel="points: all, and random subsets",
-            ylabel="estimated dimension",
-            title="Dependence on scale",
-        )
-        ticks = next(iter(report["estimates"].values()))["n_points"]
-        scale.set_xticks(ticks, [str(tick) for tick in ticks])
-        scale.set_xticks([], minor=True)
-        scale.legend(fontsize=7)
+        by_scale(scale, report)
         k = report["by_neighbors"]
         neighbors.plot(k["k"], k["likelihood"], "o-", color=CYCLE[0], ms=4, label="MLE")
         neighbors.plot(k["k"], k["ratio"], "s-", color=CYCLE[1], ms=4, label="ratio regression")
@@ -59,3 +48,26 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
         title = title.replace("$", r"\$")  # no formula
         figure.suptitle("\n".join(textwrap.wrap(f"{title}: {report['sentence']}", 140)), fontsize=9)
         return save(figure, Path(path))
+
+
+def by_scale(axis: Any, report: dict[str, Any]) -> None:
+    """Draw the estimates with all points and with random subsets into axes.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    report : dict
+        `percolaw.dimension.estimate.DimensionReport.as_dict`.
+    """
+    for (name, e), color in zip(report["estimates"].items(), CYCLE, strict=False):
+        axis.plot(e["n_points"], e["level"], "o-", color=color, ms=4, lw=1.4, label=name)
+    axis.set(
+        xscale="log",
+        xlabel="points: all, and random subsets",
+        ylabel="estimated dimension",
+        title="Dependence on scale",
+    )
+    ticks = next(iter(report["estimates"].values()))["n_points"]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.set_xticks([], minor=True)
+    axis.legend(fontsize=7)

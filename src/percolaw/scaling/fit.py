@@ -159,6 +159,9 @@ class PowerLawFit:
     curvature: float
     level: float = 0.95
 
+    def __repr__(self) -> str:
+        return f"PowerLawFit({self})"
+
     def __str__(self) -> str:
         low, high = self.interval
         interval = f"[{low:.3f}, {high:.3f}]"
