@@ -14,7 +14,7 @@ import percolaw
 PACKAGE = Path(percolaw.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-_BASE = {"checks", "errors", "nulls", "rng", "version", "words"}
+_BASE = {"checks", "errors", "estimator", "nulls", "rng", "version", "words"}
 _TREES = _BASE | {"structure", "tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
@@ -24,6 +24,7 @@ ALLOWED = {
     "nulls": set(),
     "resources": set(),
     "checks": {"arrays", "errors", "resources"},
+    "estimator": {"checks"},
     "rng": {"checks", "errors"},
     "locks": set(),
     "words": set(),
