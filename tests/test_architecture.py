@@ -14,7 +14,7 @@ import percolaw
 PACKAGE = Path(percolaw.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-_BASE = {"checks", "errors", "estimator", "nulls", "rng", "version", "words"}
+_BASE = {"checks", "errors", "estimator", "nulls", "progress", "rng", "version", "words"}
 _TREES = _BASE | {"structure", "tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
@@ -29,6 +29,7 @@ ALLOWED = {
     "locks": set(),
     "words": set(),
     "version": set(),
+    "progress": set(),
     "public": set(),
     "kernels": set(),
     "laws": _BASE,

@@ -55,9 +55,10 @@ if TYPE_CHECKING:
     from percolaw.learners.random_features import RandomFeatures
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
-    from percolaw.learning import learning_curve
+    from percolaw.learning import learning_curve, predicted_exponent
     from percolaw.neural.config import Student, Training
     from percolaw.neural.mlp import MLP
+    from percolaw.neural.module import ModuleLearner
     from percolaw.neural.regression import NeuralRegression
     from percolaw.neural.training import train
     from percolaw.neural.transformer import Transformer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
 from percolaw.cli.numbers import count
-from percolaw.runs.progress import progress
+from percolaw.progress import progress
 
 if TYPE_CHECKING:
     from percolaw.datasets.dataset import Dataset

@@ -12,7 +12,7 @@ from typing import Any
 from percolaw import checks
 from percolaw.cli.terminal import help_style
 from percolaw.errors import MissingExtraError, RunError
-from percolaw.runs.progress import progress
+from percolaw.progress import progress
 from percolaw.runs.signals import deaf_to_interrupts
 from percolaw.text import printable
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.numerics.covariance import Linear
 from percolaw.rng import RandomLike, as_streams
 from percolaw.targets.teacher import Teacher, TeacherFamily, describe
 
@@ -29,6 +30,11 @@ class LinearTeacher(TeacherFamily):
     @property
     def approximation_order(self) -> float:
         return math.inf
+
+    @property
+    def covariance(self) -> Linear:
+        """Covariance x.y / d."""
+        return Linear()
 
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw the weights. Stream ``target``."""

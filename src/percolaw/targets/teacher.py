@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.numerics.covariance import Covariance
 from percolaw.rng import RandomLike, Streams
 from percolaw.words import Worded
 
@@ -77,6 +78,11 @@ class TeacherFamily(Worded):
         Infinite for analytic functions, NaN if no power is known. A learner that stops at some order,
         as nearest neighbours do at 2, has the smaller of both.
         """
+
+    @property
+    def covariance(self) -> Covariance | None:
+        """Covariance of the functions, up to a factor, where it is known; their mean is 0."""
+        return None
 
     @abstractmethod
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
