@@ -7,6 +7,8 @@ torch = pytest.importorskip("torch")
 
 import percolaw as pl  # noqa: E402
 
+torch.set_num_threads(1)
+
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((500, 2))
 Y = np.sin(2.0 * X[:, 0])

@@ -50,7 +50,7 @@ class Sample:
     share: float = 1.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """An estimated dimension, its interval, and how it depends on scale.
 
@@ -80,6 +80,9 @@ class Estimate:
     interval: tuple[float, float]
     n_points: npt.NDArray[np.int64]
     level: FloatArray
+
+    def __repr__(self) -> str:
+        return f"Estimate({self})"
 
     def __str__(self) -> str:
         low, high = self.interval

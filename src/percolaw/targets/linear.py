@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +45,10 @@ class LinearTeacher(TeacherFamily):
         streams = as_streams(rng)
         weights = streams.generator("target").standard_normal((d, k)) / math.sqrt(d)
 
-        def function(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-            return np.asarray(x @ weights)
+        return Teacher(d, k, describe("linear", self, d, streams), partial(_values, weights))
 
-        return Teacher(d, k, describe("linear", self, d, streams), function)
+
+def _values(
+    weights: npt.NDArray[np.float64], x: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    return np.asarray(x @ weights)

@@ -19,7 +19,7 @@ from percolaw.words import Worded
 Function = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Teacher:
     """A function on R^d, drawn once.
 
@@ -32,13 +32,18 @@ class Teacher:
         Family, parameters, dim, seed and path as plain values;
         `percolaw.targets.families.from_description` makes the same function again.
     function : callable
-        Maps (n, d) float64 to (n, n_outputs) float64.
+        Maps (n, d) float64 to (n, n_outputs) float64. If it is a function of a module (not one inside
+        of another function), or `functools.partial` of one, the teacher can be pickled.
     """
 
     dim: int
     n_outputs: int
     description: dict[str, Any]
     function: Function
+
+    def __repr__(self) -> str:
+        family, seed = self.description.get("family", "teacher"), self.description.get("seed")
+        return f"Teacher({family}, R^{self.dim} to R^{self.n_outputs}, seed {seed})"
 
     def __call__(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return values at points (n, d): shape (n,), or (n, n_outputs) for several outputs.
