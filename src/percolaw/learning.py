@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -18,7 +19,7 @@ from percolaw.scaling.criteria import OF_LABELS, Loss, as_given, checked_loss
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fresh import fresh_learners
 from percolaw.scaling.losses import checked_sizes, counted, losses, scaling_curve
-from percolaw.targets.families import standardized_values
+from percolaw.targets.families import drawn_values
 from percolaw.targets.teacher import TeacherFamily
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -127,11 +128,12 @@ def learning_curve(
         for seed in range(repeats):
             own = streams.child(seed, *source.key)
             x = source.inputs(n + tests, own)
-            y = standardized_values([target], x, own)[:, 0]
+            f = drawn_values(target, x, own)
+            y = (f - f.mean()) / f.std()
             train, test = (x[tests:], y[tests:]), (x[:tests], y[:tests])
             found[seed] = losses(fresh, train, test, size, f"seed {seed}", chosen, done)
             if predict is not None:
-                predicted[seed] = predict(train[0], test[0], size)
+                predicted[seed] = predict(train[0], test[0], size, float(f[:tests].var()))
     exponent = predicted_exponent(source, target, learner) if chosen == "squared" else None
     theory = None if predict is None else predicted.mean(axis=0)
     return LearningCurve(size, found, predicted=theory, predicted_exponent=exponent)
@@ -139,7 +141,7 @@ def learning_curve(
 
 def predicted_losses(
     target: TeacherFamily, learner: Any
-) -> Callable[[FloatArray, FloatArray, npt.NDArray[np.int64]], FloatArray] | None:
+) -> Callable[[FloatArray, FloatArray, npt.NDArray[np.int64], float], FloatArray] | None:
     """Return the function that predicts a learner's squared losses; None where theory has none.
 
     ============================ ========================================================
@@ -158,8 +160,9 @@ def predicted_losses(
     Returns
     -------
     function or None
-        Of training points (n, d), test points (m, d) and sizes; gives the losses that are expected over
-        all functions of the law, at these points.
+        Of training points (n, d), test points (m, d), sizes, and the variance of the function drawn over
+        the test points; gives the losses expected at these points over all functions of the law that
+        vary as much.
     """
     from percolaw.learners import expected
     from percolaw.learners.kernel import KernelRegression
@@ -169,12 +172,10 @@ def predicted_losses(
     if covariance is None:
         return None
     if isinstance(learner, NearestNeighbors):
-        return lambda x, q, sizes: expected.neighbors_loss(covariance, x, q, sizes, learner.k)
+        return partial(expected.neighbors_loss, covariance, k=learner.k)
     if isinstance(learner, KernelRegression) and np.size(learner.ridge) == 1:
         ridge = float(np.ravel(learner.ridge)[0])
-        return lambda x, q, sizes: expected.kernel_loss(
-            covariance, x, q, sizes, learner.kernel, ridge
-        )
+        return partial(expected.kernel_loss, covariance, learner=(learner.kernel, ridge))
     return None
 
 

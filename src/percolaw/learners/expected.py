@@ -1,9 +1,13 @@
-"""Losses that linear learners are expected to have on random functions of known covariance, exactly.
+"""Losses that linear learners are expected to have on random functions of known covariance.
 
 A learner is linear if its predictions are A y for the values y of its training points, with A made of
-the points alone: neighbours and kernels are. On a function f of mean 0 and covariance C its error at a
-query q has the mean square E (f(q) - sum_i A_i f(x_i))^2, which C alone gives. It is divided by the
-expected variance of f over the queries: a ratio of means, where a measured loss is a mean of ratios.
+the points alone: neighbours and kernels are. On a Gaussian function f of mean 0 and covariance C its
+error at a query q has the mean square E (f(q) - sum_i A_i f(x_i))^2, which C alone gives.
+
+A loss is that error over the variance V of f among the queries, and of few functions V scatters. So the
+mean square is taken given V, to first order: E[error] + slope (V - E[V]), slope = Cov(error, V) / Var(V),
+where both follow from C: Cov(a^2, b^2) = 2 Cov(a, b)^2. Where nothing is learned the slope is 1 and the
+loss too, and where only the finest scales are left it is 0.
 """
 
 from __future__ import annotations
@@ -16,8 +20,8 @@ from percolaw.numerics.neighbors import nearest_neighbors
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Queries over which is averaged, at most.
-MOST_QUERIES = 1000
+#: Queries over which the error is averaged, and of which pairs give the slope, at most.
+MOST_QUERIES, MOST_PAIRED = 1000, 300
 
 
 def neighbors_loss(
@@ -25,6 +29,7 @@ def neighbors_loss(
     points: FloatArray,
     queries: FloatArray,
     sizes: npt.NDArray[np.int64],
+    variance: float,
     k: int,
 ) -> FloatArray:
     """Return the expected loss of k nearest neighbours among the first n points, for every n.
@@ -35,6 +40,8 @@ def neighbors_loss(
         Of the random functions.
     points, queries : array of float64, shapes (n, d) and (m, d)
     sizes : array of int64
+    variance : float
+        Of the function drawn, over the queries.
     k : int
 
     Returns
@@ -43,14 +50,16 @@ def neighbors_loss(
 
     Notes
     -----
-    A search a size, and O(m k^2) covariances.
+    A search a size, and O(m k^2 + 300^2 k) covariances.
     """
-    q = queries[:MOST_QUERIES]
+    q, weight = queries[:MOST_QUERIES], np.full(k + 1, -1.0 / k)
+    paired = q[:MOST_PAIRED]
+    weight[0] = 1.0
     step = max(1, 64 // (k + 1))
-    loss = np.empty(len(sizes))
+    error, slope = np.empty(len(sizes)), np.empty(len(sizes))
     for j, n in enumerate(sizes):
         index = nearest_neighbors(points[:n], q, k)[1]
-        total = 0.0
+        total, common = 0.0, np.empty((paired.shape[0], paired.shape[0]))
         for low in range(0, q.shape[0], step):
             near = points[index[low : low + step]]
             ends = np.concatenate([q[low : low + step, None], near], axis=1)
@@ -59,11 +68,13 @@ def neighbors_loss(
             matrix = covariance(flat, flat)
             matrix[np.diag_indices(flat.shape[0])] = covariance.diagonal(flat)
             own = matrix.reshape(count, k + 1, count, k + 1)[np.arange(count), :, np.arange(count)]
-            weight = np.full(k + 1, -1.0 / k)
-            weight[0] = 1.0
             total += float(np.einsum("iab,a,b->", own, weight, weight))
-        loss[j] = total / q.shape[0]
-    return loss / _variance(covariance, q)
+            rows = common[low : low + step]
+            if rows.size:
+                beside = covariance(flat, paired).reshape(count, k + 1, -1)
+                rows[:] = np.einsum("iaj,a->ij", beside, weight)[: rows.shape[0]]
+        error[j], slope[j] = total / q.shape[0], _square(common)
+    return _given_variance(covariance, q, error, slope, variance)
 
 
 def kernel_loss(
@@ -71,8 +82,8 @@ def kernel_loss(
     points: FloatArray,
     queries: FloatArray,
     sizes: npt.NDArray[np.int64],
-    kernel: Covariance,
-    ridge: float,
+    variance: float,
+    learner: tuple[Covariance, float],
 ) -> FloatArray:
     """Return the expected loss of a kernel regression on the first n points, for every n.
 
@@ -84,9 +95,10 @@ def kernel_loss(
         Of the random functions.
     points, queries : array of float64, shapes (n, d) and (m, d)
     sizes : array of int64
-    kernel : Covariance
-        Of the learner.
-    ridge : float
+    variance : float
+        Of the function drawn, over the queries.
+    learner : tuple of Covariance and float
+        Its kernel and its ridge.
 
     Returns
     -------
@@ -103,13 +115,13 @@ def kernel_loss(
     """
     from scipy.linalg import cho_solve
 
-    q, largest = queries[:MOST_QUERIES], int(sizes[-1])
-    x = points[:largest]
+    (kernel, ridge), q = learner, queries[:MOST_QUERIES]
+    x, paired = points[: int(sizes[-1])], q[:MOST_PAIRED]
     everything = np.concatenate([x, queries])
     mean_x, mean_q = (_means(covariance, part, everything) for part in (x, q))
     mean = float(_means(covariance, everything, everything).mean())
     factor, _ = cholesky(kernel, x, ridge)
-    loss = np.empty(len(sizes))
+    error, slope = np.empty(len(sizes)), np.empty(len(sizes))
     for j, n in enumerate(sizes):
         known = x[:n]
         weight = cho_solve((factor[:n, :n], True), kernel(known, q), check_finite=False)
@@ -120,13 +132,27 @@ def kernel_loss(
             part = weight[rows]
             square += np.einsum("ij,ij->j", part, covariance(known[rows], known) @ weight)
             square -= 2.0 * np.einsum("ij,ij->j", part, covariance(known[rows], q))
-        loss[j] = square.mean()
-    return loss / _variance(covariance, q)
+        count = paired.shape[0]
+        common = covariance(paired, paired) - weight[:, :count].T @ covariance(known, paired)
+        common -= rest[:count, None] * mean_q[:count]
+        error[j], slope[j] = square.mean(), _square(common)
+    return _given_variance(covariance, q, error, slope, variance)
 
 
-def _variance(covariance: Covariance, q: FloatArray) -> float:
-    """Expected variance over the queries."""
-    return float(covariance.diagonal(q).mean() - _means(covariance, q, q).mean())
+def _given_variance(
+    covariance: Covariance, q: FloatArray, error: FloatArray, square: FloatArray, variance: float
+) -> FloatArray:
+    """Errors given the variance, over it; `square` is half of their covariance with it."""
+    paired = q[:MOST_PAIRED]
+    own = covariance(paired, paired)
+    slope = square / _square(own - own.mean(axis=0))
+    expected = float(covariance.diagonal(q).mean() - _means(covariance, q, q).mean())
+    return np.asarray(np.maximum(error + slope * (variance - expected), 0.0) / variance)
+
+
+def _square(common: FloatArray) -> float:
+    """Mean square of covariances with values, after these were centred."""
+    return float(np.mean((common - common.mean(axis=1, keepdims=True)) ** 2))
 
 
 def _means(covariance: Covariance, x: FloatArray, y: FloatArray) -> FloatArray:

@@ -143,7 +143,13 @@ class ModuleLearner(Estimator):
 
     @property
     def predict_proba(self) -> Callable[[npt.ArrayLike], npt.NDArray[np.float64]]:
-        """Of loss ``log``: maps points to probabilities (n, n_classes) in the order of ``classes_``."""
+        """Of loss ``log``: maps points to probabilities (n, n_classes) in the order of ``classes_``.
+
+        Raises
+        ------
+        AttributeError
+            Of loss ``squared``, as scikit-learn's tools expect where there are no probabilities.
+        """
         if self.loss != "log":
             raise AttributeError("a module trained with loss='squared' gives no probabilities.")
         return self._probabilities
