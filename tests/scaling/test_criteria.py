@@ -67,6 +67,9 @@ def test_losses_of_labels_are_those_of_scikit_learn():
     nearest = pl.NearestNeighbors().fit(X[TRAIN], rows[TRAIN])
     label = KNeighborsClassifier(1).fit(X[TRAIN], LABELS[TRAIN])
     assert loss_of("0-1", nearest, rows) == pytest.approx(loss_of("0-1", label, LABELS))
+    np.testing.assert_allclose(
+        curve(pl.NearestNeighbors(), rows, "0-1"), curve(KNeighborsClassifier(1), LABELS, "0-1")
+    )
 
 
 def test_a_class_that_was_not_seen_costs_the_least_probability():

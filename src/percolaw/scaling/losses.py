@@ -191,10 +191,8 @@ def losses(
     TypeError, ValueError
         For what cannot predict, and predictions of another shape or not finite.
     """
-    labels = [train[1], test[1]] if loss in OF_LABELS else []
-    classes = (
-        np.unique(np.concatenate([v for v in labels if v.ndim == 1])) if labels else np.empty(0)
-    )
+    labels = loss in OF_LABELS and train[1].ndim == 1
+    classes = np.unique(np.concatenate([train[1], test[1]])) if labels else np.empty(0)
     found = np.empty(sizes.size)
     for j, n in enumerate(sizes):
         name = f"for n = {n}, {what}"
