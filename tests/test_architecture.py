@@ -14,7 +14,18 @@ import percolaw
 PACKAGE = Path(percolaw.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-_BASE = {"checks", "errors", "nulls", "rng", "version", "words", "frames", "shown"}
+_BASE = {
+    "checks",
+    "errors",
+    "estimator",
+    "frames",
+    "nulls",
+    "progress",
+    "rng",
+    "shown",
+    "version",
+    "words",
+}
 _TREES = _BASE | {"structure", "tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
@@ -26,10 +37,12 @@ ALLOWED = {
     "shown": set(),
     "resources": set(),
     "checks": {"arrays", "errors", "resources", "text"},
+    "estimator": {"checks"},
     "rng": {"checks", "errors"},
     "locks": set(),
     "words": set(),
     "version": set(),
+    "progress": set(),
     "public": set(),
     "kernels": set(),
     "laws": _BASE,

@@ -198,7 +198,8 @@ def finite_array(
     bad = found.size - int(np.count_nonzero(np.isfinite(found)))
     if bad:
         raise ValueError(
-            f"{name} has {bad} non-finite value(s) of {found.size}. Remove or impute them first."
+            f"{name} has {bad} non-finite value(s) of {found.size} (NaN or inf). Remove or impute them "
+            "first."
         )
     return found
 

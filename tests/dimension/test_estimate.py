@@ -67,8 +67,8 @@ def test_report_tables_are_the_estimators():
         ratio, one = report.by_neighbors["ratio"][i], report.by_neighbors["likelihood"][i]
         assert ratio == pytest.approx(ratio_regression(distance, k), rel=1e-9)
         assert one == pytest.approx(likelihood(distance, k, "inverse"), rel=1e-9)
-        assert ratio == pytest.approx(TwoNN(k).fit(x).dimension, rel=1e-12)
-        assert one == pytest.approx(MLE(k).fit(x).dimension, rel=1e-12)
+        assert ratio == pytest.approx(TwoNN(k).fit(x).dimension_, rel=1e-12)
+        assert one == pytest.approx(MLE(k).fit(x).dimension_, rel=1e-12)
     local = local_dimension(x, 50)
     assert report.local == pytest.approx(tuple(np.quantile(local, [0.05, 0.25, 0.5, 0.75, 0.95])))
     assert (report.n_points, report.embedding_dimension, report.n_constant) == (600, 5, 0)

@@ -380,9 +380,9 @@ def test_what_fit_refuses():
     points = cloud(10, 3)
     with pytest.raises(ValueError, match="k = 11 needs at least as many points; got 10"):
         NearestNeighbors(11).fit(points, np.zeros(10))
-    with pytest.raises(ValueError, match="values must have 10 rows; got 9"):
+    with pytest.raises(ValueError, match="y must have 10 rows; got 9"):
         NearestNeighbors().fit(points, np.zeros(9))
-    with pytest.raises(ValueError, match="values has 1 non-finite"):
+    with pytest.raises(ValueError, match="y has 1 non-finite"):
         NearestNeighbors().fit(points, np.append(np.zeros(9), np.nan))
-    with pytest.raises(ValueError, match="points have 3 columns and queries 2"):
+    with pytest.raises(ValueError, match="X has 2 features, but NearestNeighbors is expecting 3"):
         NearestNeighbors().fit(points, np.zeros(10)).predict(np.zeros((1, 2)))

@@ -48,7 +48,8 @@ def add(commands: Any) -> None:
         usage="percolaw run EXPERIMENT [flags of every experiment] [flags of its own]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Run one experiment: a name from percolaw list, or your own,\n"
-        "my_file.py:MyExperiment or my_package.module:MyExperiment. Flags of its own are the fields of its config:\n"
+        "my_file.py:MyExperiment or my_package.module:MyExperiment. Flags of its own are\n"
+        "the fields of its config, and "
         "percolaw run EXPERIMENT --help lists them.",
         epilog=textwrap.fill(f"experiments: {', '.join(EXPERIMENTS)}", 78, break_on_hyphens=False),
         parents=[shared],

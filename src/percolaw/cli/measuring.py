@@ -14,7 +14,7 @@ from percolaw import checks
 from percolaw.cli.numbers import count
 from percolaw.cli.terminal import help_style
 from percolaw.errors import MissingExtraError, RunError
-from percolaw.runs.progress import progress
+from percolaw.progress import progress
 from percolaw.runs.signals import deaf_to_interrupts
 from percolaw.text import printable
 
@@ -119,8 +119,8 @@ def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
         return tyro.cli(
             cls,
             prog=f"percolaw run {place_of(cls)}",
-            description=f"{cls.title}\n\nDefaults are those of the preset {preset or 'laptop'}; others are "
-            "told where they differ.",
+            description=f"{cls.title}\n\nDefaults are those of the preset "
+            f"{preset or 'laptop'}; others are told where they differ.",
             default=default,
             args=rest,
             registry=registry(cls),

@@ -46,6 +46,9 @@ class TorchView(torch.utils.data.Dataset):  # type: ignore[misc, name-defined]
     def __len__(self) -> int:
         return len(self.data)
 
+    def __repr__(self) -> str:
+        return f"TorchView({self.data!r})"
+
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         return self.__getitems__([index])[0]
 

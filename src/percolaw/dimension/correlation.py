@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.dimension.sample import Estimate, Sample, fit
+from percolaw.dimension.sample import DimensionEstimator, Sample
 from percolaw.numerics.distances import squared_distances
 from percolaw.rng import RandomLike
 
@@ -20,8 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 PILOT = 100
 
 
-@dataclass(frozen=True)
-class CorrelationDimension:
+@dataclass(eq=False)
+class CorrelationDimension(DimensionEstimator):
     """Slope of log C(r) against log r (Grassberger and Procaccia 1983).
 
     C(r) is the mean number of other points within r of a point. The window is set by C, so that it
@@ -35,12 +35,15 @@ class CorrelationDimension:
         Radii in the window, geometric.
     max_centres : int
         Points of each level whose neighbours are counted.
+    rng : int, Generator or Streams
+        Stream ``split``: deals the points of a fit into subsets.
     """
 
     lowest: float = 0.5
     highest: float = 20.0
     n_radii: int = 12
     max_centres: int = 2000
+    rng: RandomLike = 0
 
     def __post_init__(self) -> None:
         checks.set_real(self, "lowest", minimum=1e-3)
@@ -107,22 +110,6 @@ class CorrelationDimension:
             near = square[square <= edges[-1]]
             count += np.searchsorted(np.sort(near), edges, side="right")
         return np.sqrt(edges) * scale, count / centres.size
-
-    def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
-        """Estimate the dimension of points (n, d), with interval and scale dependence.
-
-        Parameters
-        ----------
-        points : array, shape (n, d)
-            Distinct, finite.
-        rng : int, Generator or Streams
-            Stream ``split``: deals the points into subsets.
-
-        Returns
-        -------
-        Estimate
-        """
-        return fit(self, points, rng)
 
 
 def bytes_needed(n: int, d: int) -> float:

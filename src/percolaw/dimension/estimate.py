@@ -13,8 +13,8 @@ from percolaw import checks, frames, shown
 from percolaw.dimension.correlation import CorrelationDimension, bytes_needed
 from percolaw.dimension.mle import MLE, local_dimension
 from percolaw.dimension.sample import (
+    DimensionEstimator,
     Estimate,
-    Estimator,
     checked_cloud,
     decimate,
     estimate,
@@ -26,7 +26,7 @@ from percolaw.nulls import to_null
 from percolaw.rng import RandomLike
 
 #: The estimators of a report.
-ESTIMATORS: dict[str, Estimator] = {
+ESTIMATORS: dict[str, DimensionEstimator] = {
     "TwoNN": TwoNN(),
     "ratio regression, k = 5": TwoNN(5),
     "MLE, k = 5": MLE(5),

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.dimension.sample import Estimate, Sample, fit, make_sample
+from percolaw.dimension.sample import DimensionEstimator, Sample, make_sample
 from percolaw.rng import RandomLike
 
 FloatArray = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class MLE:
+@dataclass(eq=False)
+class MLE(DimensionEstimator):
     """Levina and Bickel's (2004) estimator: D_i = (k - 2) / sum_{j<k} log(r_k / r_j), averaged.
 
     Parameters
@@ -27,10 +27,13 @@ class MLE:
         ``inverse`` averages 1/D_i, with k - 1 in place of k - 2 (MacKay and Ghahramani 2005): the
         likelihood of one dimension for all points. ``dimension`` averages D_i as first published:
         heavier tails for small k. Each normalisation is unbiased for uniform density.
+    rng : int, Generator or Streams
+        Stream ``split``: deals the points of a fit into subsets.
     """
 
     k: int = 20
     average: Literal["inverse", "dimension"] = "inverse"
+    rng: RandomLike = 0
 
     def __post_init__(self) -> None:
         checks.choice("average", self.average, ("inverse", "dimension"))
@@ -49,22 +52,6 @@ class MLE:
             return 1.0 / mean if mean > 0.0 else np.inf
         with np.errstate(divide="ignore"):
             return float(np.mean((self.k - 2) / total))
-
-    def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
-        """Estimate the dimension of points (n, d), with interval and scale dependence.
-
-        Parameters
-        ----------
-        points : array, shape (n, d)
-            Distinct, finite.
-        rng : int, Generator or Streams
-            Stream ``split``: deals the points into subsets.
-
-        Returns
-        -------
-        Estimate
-        """
-        return fit(self, points, rng)
 
 
 def local_dimension(

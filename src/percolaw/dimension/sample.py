@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.estimator import Estimator
 from percolaw.numerics.neighbors import nearest_neighbors
 from percolaw.rng import RandomLike, as_streams
 
@@ -49,20 +50,7 @@ class Sample:
     share: float = 1.0
 
 
-class Estimator(Protocol):
-    """An estimator of intrinsic dimension."""
-
-    @property
-    def n_neighbors(self) -> int:
-        """Neighbours it needs of every query."""
-        ...
-
-    def value(self, sample: Sample) -> float:
-        """Return the estimate on one sample."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """An estimated dimension, its interval, and how it depends on scale.
 
@@ -92,6 +80,9 @@ class Estimate:
     interval: tuple[float, float]
     n_points: npt.NDArray[np.int64]
     level: FloatArray
+
+    def __repr__(self) -> str:
+        return f"Estimate({self})"
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -255,7 +246,7 @@ def level_counts(n: int, k: int) -> list[int]:
     return [count for count in counts if count == 1 or n // count >= smallest]
 
 
-def estimate(estimator: Estimator, levels: list[list[Sample]]) -> Estimate:
+def estimate(estimator: DimensionEstimator, levels: list[list[Sample]]) -> Estimate:
     """Return an estimate with its interval from the samples of all levels.
 
     The standard error is the scatter among the subsets of the last level over the root of their
@@ -263,7 +254,7 @@ def estimate(estimator: Estimator, levels: list[list[Sample]]) -> Estimate:
 
     Parameters
     ----------
-    estimator : Estimator
+    estimator : DimensionEstimator
     levels : list of list of Sample
         As `decimate` returns them.
 
@@ -337,19 +328,43 @@ def _turning(x: FloatArray, mean: FloatArray) -> float:
     return float(np.clip(1.0 - slope[0] / steepest, 0.0, 1.0)) if steepest != 0.0 else 0.0
 
 
-def fit(estimator: Estimator, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
-    """Estimate on given points, with levels; what the `fit` of every estimator does.
+class DimensionEstimator(Estimator):
+    """What the estimators of a dimension share: `fit`, as scikit-learn's estimators have it.
 
-    Parameters
+    Attributes
     ----------
-    estimator : Estimator
-    points : array, shape (n, d)
-        Distinct, finite.
-    rng : int, Generator or Streams
-        Stream ``split``: deals the points into subsets.
-
-    Returns
-    -------
-    Estimate
+    dimension_ : float
+    estimate_ : Estimate
+        With interval and scale dependence.
     """
-    return estimate(estimator, decimate(points, estimator.n_neighbors, rng))
+
+    rng: RandomLike
+
+    @property
+    def n_neighbors(self) -> int:
+        """Neighbours needed of every query."""
+        raise NotImplementedError
+
+    def value(self, sample: Sample) -> float:
+        """Return the estimate on one sample."""
+        raise NotImplementedError
+
+    def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
+        """Estimate the dimension of points.
+
+        Parameters
+        ----------
+        X : array, shape (n, d)
+            Distinct, finite.
+        y : Any
+            Not used: pipelines pass it.
+
+        Returns
+        -------
+        DimensionEstimator
+            Itself.
+        """
+        self.estimate_ = estimate(self, decimate(X, self.n_neighbors, self.rng))
+        self.dimension_ = self.estimate_.dimension
+        self.n_features_in_ = checks.array("X", X).shape[1]
+        return self

@@ -212,7 +212,7 @@ def _progress(
         return nullcontext(wanted)
     if not wanted:
         return nullcontext(lambda done, total: None)
-    from percolaw.runs.progress import progress
+    from percolaw.progress import progress
 
     return progress(name, quiet=False)
 
