@@ -181,16 +181,6 @@ def test_more_copies_than_are_asked_for():
     x[1] = -0.0
     assert_exact(x, x[:40], 3)
     assert_exact(x, x[:5], 700)
-    rows = neighbors._without_late_copies(x, 7)
-    first = {}
-    for row, point in enumerate(map(tuple, x)):
-        first.setdefault(point, []).append(row)
-    np.testing.assert_array_equal(rows, sorted(r for group in first.values() for r in group[:7]))
-
-
-def test_points_of_one_key_need_not_be_copies(monkeypatch):
-    monkeypatch.setattr(np, "cos", np.zeros_like)
-    np.testing.assert_array_equal(neighbors._without_late_copies(cloud(50, 3), 2), np.arange(50))
 
 
 # ---- what float32 cannot tell apart

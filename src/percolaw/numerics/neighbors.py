@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.numerics.copies import copy_number
 
 #: Candidates beyond k that are ranked again in float64.
 EXTRA_CANDIDATES = 8
@@ -234,7 +235,7 @@ def _search_in_double(
 
     n, k = x.shape[0], distance.shape[1]
     keep = min(n, k + EXTRA_CANDIDATES)
-    rows = _without_late_copies(x, keep)
+    rows = np.flatnonzero(copy_number(x) < keep)  # later copies come after all that are wanted
     columns = _tile_columns(n, x.shape[1])
     unit = _rounding(np.float64, x.shape[1])
     for low in range(0, queries.size, TILE_ROWS):
@@ -265,22 +266,6 @@ def _tile_columns(n: int, dim: int) -> int:
 def _rounding(dtype: type[np.floating[Any]], dim: int) -> float:
     """Rounding of |a|^2 - 2ab + |b|^2 over |a|^2 + |b|^2: a few units in the last place of its terms."""
     return float(4.0 * np.finfo(dtype).eps * np.sqrt(dim))
-
-
-def _without_late_copies(x: npt.NDArray[Any], most: int) -> npt.NDArray[np.int64]:
-    """Rows of x, rising, but those that repeat a point which `most` earlier rows hold."""
-    weight = np.cos(np.arange(x.shape[1])).astype(x.dtype)
-    with np.errstate(invalid="ignore", over="ignore"):
-        key = np.einsum("ij,j->i", x, weight)  # equal rows have equal keys
-    order = np.argsort(key, kind="stable")
-    start = np.flatnonzero(np.append(True, key[order[1:]] != key[order[:-1]]))
-    end = np.append(start[1:], order.size)
-    late = [np.empty(0, dtype=np.int64)]
-    for low, high in zip(start[end - start > most], end[end - start > most], strict=True):
-        first = x[order[low]]
-        if all((x[order[i : min(i + 1024, high)]] == first).all() for i in range(low, high, 1024)):
-            late.append(order[low + most : high])
-    return np.setdiff1d(np.arange(x.shape[0]), np.concatenate(late))
 
 
 def _rank(
