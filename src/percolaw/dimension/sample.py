@@ -9,6 +9,7 @@ move apart. All correlations between overlapping neighbourhoods are inside the s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.numerics.copies import copy_number
 from percolaw.numerics.neighbors import nearest_neighbors
 from percolaw.rng import RandomLike, as_streams
 
@@ -25,6 +27,14 @@ FloatArray = npt.NDArray[np.float64]
 MOST_SUBSETS = 16
 #: Points of the smallest subset.
 FEWEST_POINTS = 100
+#: Queries between two calls of `progress`.
+QUERIES_AT_ONCE = 2048
+
+Progress = Callable[[int], None]
+
+
+def silent(work: int) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +151,43 @@ def checked_cloud(points: npt.ArrayLike, k: int) -> npt.NDArray[Any]:
     return x
 
 
+def refuse_copies(points: npt.NDArray[Any]) -> None:
+    """Refuse points of which some coincide: their distance 0 has no logarithm.
+
+    Raises
+    ------
+    ValueError
+        With their number and the remedy.
+    """
+    number = copy_number(points)
+    coinciding = int(np.sum(number > 0) + np.sum(number == 1))  # each second one stands for a first
+    if coinciding:
+        raise copies_refused(coinciding, points.shape[0])
+
+
+def copies_refused(n_coinciding: int, n_points: int) -> ValueError:
+    """Return the error that says how many points coincide with another one.
+
+    Parameters
+    ----------
+    n_coinciding, n_points : int
+
+    Returns
+    -------
+    ValueError
+    """
+    return ValueError(
+        f"{n_coinciding} of {n_points} points coincide with another one, at distance 0. "
+        "Remove duplicates first: np.unique(X, axis=0), or --drop-duplicates of the command."
+    )
+
+
 def make_sample(
     points: npt.NDArray[Any],
     k: int,
     query: npt.NDArray[np.int64] | None = None,
     share: float = 1.0,
+    progress: Progress = silent,
 ) -> Sample:
     """Find the k nearest other points of the queries (of all points if None), exactly.
 
@@ -158,6 +200,8 @@ def make_sample(
         Rows of `points`.
     share : float
         As in `Sample`.
+    progress : callable
+        Called with the number of distances that were compared since the last call.
 
     Returns
     -------
@@ -173,17 +217,19 @@ def make_sample(
     checks.memory(
         28.0 * rows.size * (k + 1), f"{k} neighbours of {rows.size} points", "Use fewer neighbours."
     )
-    distance, index = nearest_neighbors(x, x[rows], k + 1)
+    distance = np.empty((rows.size, k + 1))
+    index = np.empty((rows.size, k + 1), dtype=np.int64)
+    for low in range(0, rows.size, QUERIES_AT_ONCE):
+        some = slice(low, low + QUERIES_AT_ONCE)
+        distance[some], index[some] = nearest_neighbors(x, x[rows[some]], k + 1)
+        progress(x.shape[0] * distance[some].shape[0])
     # Each query is its own nearest point; by position, for duplicates may come before it.
     own = index == rows[:, None]
     own[~own.any(axis=1), -1] = True
     others = distance[~own].reshape(rows.size, k)
     zero = int(np.sum(others[:, 0] <= 0.0))
     if zero:
-        raise ValueError(
-            f"{zero} of {rows.size} points coincide with another one, at distance 0. "
-            "Remove duplicates first: np.unique(X, axis=0), or --drop-duplicates of the command."
-        )
+        raise copies_refused(zero, rows.size)
     if k > 1 and np.mean(others[:, -1] <= (1.0 + 1e-6) * others[:, 0]) > 0.95:
         raise ValueError(
             f"for most points the nearest {k} neighbours are equally far: a lattice, one-hot codes or "
@@ -198,6 +244,7 @@ def decimate(
     rng: RandomLike = 0,
     *,
     max_queries: int = 20_000,
+    progress: Progress = silent,
 ) -> list[list[Sample]]:
     """Return the samples of all levels: the whole, then 2, 4, 8, 16 disjoint random subsets.
 
@@ -210,11 +257,18 @@ def decimate(
         Stream ``split``.
     max_queries : int
         Points of each level whose neighbours are searched.
+    progress : callable
+        Called with the number of distances that were compared since the last call.
 
     Returns
     -------
     list of list of Sample
         One list a level, of 1, 2, 4, 8, 16 samples as far as the points suffice.
+
+    Raises
+    ------
+    ValueError
+        If some points coincide, before any search.
 
     Notes
     -----
@@ -229,12 +283,13 @@ def decimate(
         f"{n} points and {len(counts) - 1} decimations of them",
         "Use fewer points.",
     )
+    refuse_copies(x)
     order = as_streams(rng).generator("split").permutation(n)
     levels = []
     for count in counts:
         queries = np.arange(max(min(limit, n) // count, min(k + 2, n // count)))
         subsets = [order[j::count] for j in range(count)]
-        levels.append([make_sample(x[rows], k, queries, 1.0 / count) for rows in subsets])
+        levels.append([make_sample(x[rows], k, queries, 1.0 / count, progress) for rows in subsets])
     return levels
 
 
