@@ -14,8 +14,8 @@ from percolaw.rng import RandomLike
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Probability that the mean of dimensions bounds any point of a sample of one dimension.
-RARE = 1e-3
+#: Probability of a D_i, if there is one dimension, from which on the mean of dimensions bounds it.
+RARE = 1e-18
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class MLE:
     average : {"inverse", "dimension"}
         ``inverse`` averages 1/D_i, with k - 1 in place of k - 2 (MacKay and Ghahramani 2005): the
         likelihood of one dimension for all points. ``dimension`` averages D_i as first published:
-        heavier tails for small k. Each normalisation is unbiased for uniform density. D_i so far above
-        their median that one dimension would give such a one in a thousand samples of this size are set
-        to that bound: a point whose neighbours are all equally far (a text without a known word) has
-        D_i of any size, and would alone decide the mean.
+        heavier tails for small k. Each normalisation is unbiased for uniform density. A D_i so far above
+        their median that one dimension gives such a one once in 10^18 points (20 times the median for
+        k = 20) counts as that bound: a point whose neighbours are all equally far, as from a text
+        without a known word, has D_i of any size and would alone decide the mean.
     """
 
     k: int = 20
@@ -55,7 +55,7 @@ class MLE:
             return 1.0 / mean if mean > 0.0 else np.inf
         with np.errstate(divide="ignore"):
             local = (self.k - 2) / total
-        return float(np.mean(np.minimum(local, np.median(local) * _largest(self.k, local.size))))
+        return float(np.mean(np.minimum(local, np.median(local) * _largest(self.k))))
 
     def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
         """Estimate the dimension of points (n, d), with interval and scale dependence.
@@ -117,12 +117,11 @@ def local_from_distances(distance: FloatArray) -> FloatArray:
         return np.asarray((k - 2) / _log_sums(distance, k))
 
 
-def _largest(k: int, n: int) -> float:
-    """D_i over their median that the largest of n exceeds with probability `RARE`, for one dimension."""
+def _largest(k: int) -> float:
+    """Bound of D_i, over their median: where the sum of logs, Gamma(k - 1) / D, is below with `RARE`."""
     from scipy.special import gammaincinv
 
-    # The sum of logs is Gamma(k - 1) / D.
-    return float(gammaincinv(k - 1, 0.5) / gammaincinv(k - 1, RARE / n))
+    return float(gammaincinv(k - 1, 0.5) / gammaincinv(k - 1, RARE))
 
 
 def _log_sums(distance: FloatArray, k: int) -> FloatArray:
