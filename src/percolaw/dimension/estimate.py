@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.dimension.cloud import checked_cloud
 from percolaw.dimension.correlation import CorrelationDimension, bytes_needed
 from percolaw.dimension.mle import MLE, local_from_distances
 from percolaw.dimension.sample import (
     Estimate,
     Estimator,
-    checked_cloud,
     decimate,
     estimate,
     level_counts,
