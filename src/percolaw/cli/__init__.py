@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import percolaw
-from percolaw.cli import control, dimension, experiments, generate, report, sweep
+from percolaw.cli import control, dimension, experiments, generate, report, sweep, warmup
 from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
@@ -50,7 +50,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for module in (experiments, sweep, control, report, generate, dimension):
+    for module in (experiments, sweep, control, report, generate, dimension, warmup):
         module.add(commands)
     return parser
 
