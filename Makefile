@@ -17,7 +17,7 @@ demo: $(STAMP)
 	$(BIN) -m percolaw reproduce brill2024 --preset laptop
 
 test: $(STAMP) $(TORCH) lint
-	OPENBLAS_NUM_THREADS=1 $(BIN) -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN) -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP) $(TORCH)
 	$(BIN) -m ruff check .
