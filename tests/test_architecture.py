@@ -394,7 +394,6 @@ LONG_BODIES = {
     "percolaw.experiments.embedding.embedded_1nn.Embedded1nn._panels": "six panels, in order",
     "percolaw.report.figures.cluster_points.draw": "one picture with insets, drawn in order",
     "percolaw.cli.experiments.run_reproduce": "what the command does, step by step",
-    "percolaw.numerics.neighbors.nearest_neighbors": "checks, blocks and the search, in order",
 }
 
 

@@ -17,6 +17,7 @@ from percolaw.cli import (
     listing,
     report,
     sweep,
+    warmup,
 )
 from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
@@ -50,7 +51,9 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for module in (listing, experiments, sweep, control, report, generate, dimension, completion):
+    for module in (
+        *(listing, experiments, sweep, control, report, generate, dimension, warmup, completion),
+    ):
         module.add(commands)
     return parser
 

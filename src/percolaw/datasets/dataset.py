@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks, frames, shown
+from percolaw.datasets.stored_rows import stored_rows
 from percolaw.rng import RandomLike, as_streams
 
 #: What `truth` says of the labels; new labels make it void.
@@ -366,7 +367,14 @@ class Dataset:
         return shown.draw("dataset", self, ax)
 
     def to_torch(self) -> Any:
-        """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors."""
+        """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors.
+
+        Notes
+        -----
+        Shuffled batches of a dataset on disk are quick: chunks of a Zarr array are read whole once, to
+        check them, and then only the rows that are asked for. `batches` reads nothing twice, and
+        shuffles inside blocks.
+        """
         from percolaw.datasets.torch_view import TorchView
 
         return TorchView(self)
@@ -382,4 +390,5 @@ def _rows(array: Any, index: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return array[index]
     if index.dtype == np.bool_:
         index = np.flatnonzero(index)
-    return np.asarray(array.oindex[index, :])
+    stored = stored_rows(array)
+    return np.asarray(array.oindex[index, :] if stored is None else stored.take(index))
