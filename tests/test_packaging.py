@@ -1,4 +1,4 @@
-"""The wheel and the sdist: whole, installed without network, working where nothing beside them can be written."""
+"""The wheel and the sdist: whole, installed without network, working from a place that is read-only."""
 
 import os
 import shutil
@@ -85,7 +85,9 @@ def test_sdist_makes_the_same_wheel(built, tmp_path):
 def test_installed_wheel_has_its_command_and_types(installed, tmp_path):
     assert call([installed / "bin" / "percolaw", "--version"], tmp_path).strip() == pl.__version__
     where = "import percolaw; print(percolaw.__file__)"
-    assert Path(call([installed / "bin" / "python", "-c", where], tmp_path)).is_relative_to(installed)
+    assert Path(call([installed / "bin" / "python", "-c", where], tmp_path)).is_relative_to(
+        installed
+    )
 
 
 @pytest.mark.slow
