@@ -73,6 +73,27 @@ def test_tables_of_lattices_hold_the_committed_numbers():
             assert cells.strip("| ").split(" | ") == expected
 
 
+#: Numbers of findings.md with an interval that no claim prints: D = 1 / exponent of three claims, and the
+#: exponent of a kernel that is compared with networks by its difference.
+DERIVED = {
+    *("4.00 [3.88, 4.09]", "4.11 [3.87, 4.39]", "4.25 [3.99, 4.51]", "0.98 [0.89, 1.05]"),
+}
+
+
+@pytest.mark.parametrize("page", ["findings", "lattices"])
+def test_measured_values_in_the_text_are_those_of_a_committed_claim(page):
+    known = set()
+    for summary in (ROOT / "docs" / "results").glob("*/summary.json"):
+        for claim in json.loads(summary.read_text(encoding="utf-8"))["claims"]:
+            numbers = claim["measured"], *claim["interval"]
+            if None not in numbers:
+                known |= {"{} [{}, {}]".format(*(f"{v:.{k}f}" for v in numbers)) for k in range(6)}
+    text = " ".join((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").split())
+    measured = set(re.findall(r"-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+\]", text))
+    assert len(measured) > 10
+    assert measured - known <= DERIVED
+
+
 def test_counts_of_the_readme_are_those_of_the_committed_claims():
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     summary = ROOT / "docs" / "results" / "brill2024-paper" / "summary.json"
