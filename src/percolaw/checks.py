@@ -389,5 +389,6 @@ def extra(module: str, name: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"{module} is not installed. Install it with: pip install 'percolaw[{name}]'"
+            f"{module} is not installed. Install it with: pip install -e '.[{name}]' "
+            "(in a clone of percolaw)"
         ) from error

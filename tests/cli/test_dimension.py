@@ -569,7 +569,7 @@ def test_the_plot_is_checked_before_the_file_is_read(command, monkeypatch):
         return real("no_such_module" if module == "matplotlib" else module, name)
 
     monkeypatch.setattr(checks, "extra", no_matplotlib)
-    refused(command("x.npy"), r"pip install 'percolaw\[report\]'", 1)
+    refused(command("x.npy"), r"pip install -e '.\[report\]'", 1)
 
 
 def test_help(command):
