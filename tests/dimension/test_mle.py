@@ -40,11 +40,11 @@ def test_one_point_with_equally_far_neighbours_does_not_decide_the_mean(gap):
     ring = rng.standard_normal((20, 6))
     ring *= (1.0 + gap * rng.random((20, 1))) / np.linalg.norm(ring, axis=1, keepdims=True)
     moved = MLE(20, "dimension").fit(np.concatenate([x, far, ring]))
-    assert abs(moved.dimension / plain.dimension - 1.0) < 0.02
+    assert abs(moved.dimension_ / plain.dimension_ - 1.0) < 0.02
     # Control: the mean as it stands.
     distance = neighbour_distances(np.concatenate([x, far, ring]), 20)
     local = 18 / np.maximum(np.log(distance[:, 19:] / distance[:, :19]).sum(axis=1), 1e-12)
-    assert local.mean() > 1.5 * plain.dimension
+    assert local.mean() > 1.5 * plain.dimension_
 
 
 # ---- local dimension ----
