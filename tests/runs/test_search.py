@@ -241,5 +241,5 @@ def test_integers_may_be_written_as_1e3():
     (few, many) = (search.trial({"n_train": n}) for n in search.axes[0].choices)
     assert (few, many) == (KernelTuning(n_train=100), KernelTuning(n_train=1000))
     assert type(many.n_train) is int, "1000.0 would be another run"
-    with pytest.raises(ValueError, match="n_train must be an integer; got 100.5"):
+    with pytest.raises(ValueError, match=r"n_train must be an integer; got 100\.5"):
         Search(KernelTuning(), (parse_axis("n_train=100,100.5"),), "grid")
