@@ -101,7 +101,7 @@ def learning_curve(
     >>> curve.predicted_exponent, abs(curve.fit().exponent - 0.5) < 0.1
     (0.5, True)
     >>> round(curve.predicted_slope(), 2), curve.predicted.shape
-    (0.5, (8,))
+    (0.49, (8,))
     """
     if not isinstance(source, Source):
         options: dict[str, Any] = {"loss": loss, "groups": groups, "n_test": n_test, "rng": rng}
