@@ -89,7 +89,7 @@ def learning_curve(
 
     Notes
     -----
-    Cost: one fit and one prediction a size and seed, and about as much again for a predicted curve.
+    Cost: one fit and one prediction a size and seed, and for a predicted curve as much again, or 0.1 s a size.
 
     Examples
     --------
