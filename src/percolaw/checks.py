@@ -198,7 +198,8 @@ def finite_array(
     bad = found.size - int(np.count_nonzero(np.isfinite(found)))
     if bad:
         raise ValueError(
-            f"{name} has {bad} non-finite value(s) of {found.size}. Remove or impute them first."
+            f"{name} has {bad} non-finite value(s) of {found.size} (NaN or inf). Remove or impute them "
+            "first."
         )
     return found
 
@@ -388,5 +389,6 @@ def extra(module: str, name: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"{module} is not installed. Install it with: pip install 'percolaw[{name}]'"
+            f"{module} is not installed. Install it with: pip install -e '.[{name}]' "
+            "(in a clone of percolaw)"
         ) from error

@@ -211,7 +211,7 @@ def test_missing_extra_is_named(command, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, err = command("run", "theory-curves")
     assert code == 1
-    assert "matplotlib is not installed. Install it with: pip install 'percolaw[report]'" in err
+    assert "matplotlib is not installed. Install it with: pip install -e '.[report]'" in err
     assert list(tmp_path.iterdir()) == []
     assert command("run", "theory-curves", "--no-figures", "--workers", 1)[0] == 0
 
@@ -665,7 +665,7 @@ def test_memory_is_counted_in_units():
 
 def test_missing_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "igraph", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'percolaw\[report\]'") as caught:
+    with pytest.raises(MissingExtraError, match=r"pip install -e '.\[report\]'") as caught:
         checks.extra("igraph", "report")
     assert isinstance(caught.value, ImportError)
     assert isinstance(checks.extra("json", "report"), types.ModuleType)

@@ -243,7 +243,7 @@ def test_resume_of_an_unknown_experiment_says_how(tmp_path, monkeypatch, capsys)
     folder = percolaw.run(FaultToy(), out=tmp_path).folder
     monkeypatch.delitem(EXPERIMENTS, "fault-toy")
     assert cli("resume", folder, *QUIET) == 1
-    assert "which this percolaw does not know. Run it from Python" in capsys.readouterr().err
+    assert "Run it from Python: percolaw.run(experiment, folder=...)" in capsys.readouterr().err
 
 
 def test_retry_measures_the_failed_units_only(tmp_path, capsys):

@@ -17,10 +17,11 @@ from percolaw.cli import (
     listing,
     report,
     sweep,
+    warmup,
 )
 from percolaw.cli.terminal import prepare_streams
 from percolaw.errors import PercolawError
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.registry import experiment_class
 from percolaw.runs.signals import Terminated, terminable
 from percolaw.text import printable, suggestion
 
@@ -50,7 +51,9 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for module in (listing, experiments, sweep, control, report, generate, dimension, completion):
+    for module in (
+        *(listing, experiments, sweep, control, report, generate, dimension, warmup, completion),
+    ):
         module.add(commands)
     return parser
 
@@ -102,7 +105,7 @@ def _near_flag(rest: list[str], parser: _Parser, options: argparse.Namespace) ->
     command = options.command
     known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
     own: set[str] = set()
-    if command in ("run", "sweep") and options.experiment in EXPERIMENTS:
+    if rest and command in ("run", "sweep") and options.experiment:
         own = {flag for flag, _ in completion.field_flags(experiment_class(options.experiment))}
     for word in rest:
         flag = word.split("=")[0]

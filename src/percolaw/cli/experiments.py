@@ -38,14 +38,18 @@ def add(commands: Any) -> None:
     """Add the commands to the parser."""
     shared = argparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
     flags = shared.add_argument_group("flags of every experiment")
-    flags.add_argument("--preset", default="laptop", help="smoke, laptop (default), paper or gpu")
+    flags.add_argument(
+        "--preset", default=None, help="smoke, laptop (default, else the first), paper or gpu"
+    )
     add_common(flags)
     run = commands.add_parser(
         "run",
-        help="run one experiment",
+        help="run one experiment, of percolaw or your own",
         usage="percolaw run EXPERIMENT [flags of every experiment] [flags of its own]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Run one experiment. Flags of its own are the fields of its config:\n"
+        description="Run one experiment: a name from percolaw list, or your own,\n"
+        "my_file.py:MyExperiment or my_package.module:MyExperiment. Flags of its own are\n"
+        "the fields of its config, and "
         "percolaw run EXPERIMENT --help lists them.",
         epilog=textwrap.fill(f"experiments: {', '.join(EXPERIMENTS)}", 78, break_on_hyphens=False),
         parents=[shared],

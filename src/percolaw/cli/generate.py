@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from percolaw import checks
 from percolaw.cli.measuring import say_if_kernels_are_new
 from percolaw.cli.numbers import count
-from percolaw.runs.progress import progress
+from percolaw.progress import progress
 from percolaw.text import printable
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from percolaw import checks
 from percolaw.cli.numbers import count
 from percolaw.cli.terminal import help_style
 from percolaw.errors import MissingExtraError, RunError
-from percolaw.runs.progress import progress
+from percolaw.progress import progress
 from percolaw.runs.signals import deaf_to_interrupts
 from percolaw.text import printable
 
@@ -62,7 +63,7 @@ def add_common(parser: argparse._ActionsContainer, *, out: bool = True) -> None:
 
 
 def draw(result: Any, options: argparse.Namespace) -> None:
-    """Draw the figures of a run; a failure is said and takes nothing from the results.
+    """Draw the figures of a run; a failure is said with its traceback and takes nothing from the results.
 
     Parameters
     ----------
@@ -77,21 +78,26 @@ def draw(result: Any, options: argparse.Namespace) -> None:
 
         draw_figures(result.folder)
     except Exception as error:
+        cause = error.__cause__ or error
         print(
-            f"percolaw: the figures of {printable(result.folder)} could not be drawn "
-            f"({type(error).__name__}: {printable(error)}); claims and data are whole.",
+            f"percolaw: warning: the figures of {printable(result.folder)} could not be drawn: "
+            f"{type(cause).__name__}: {printable(cause)}. Claims and data are whole; "
+            "what the drawing did:",
             file=sys.stderr,
         )
+        for line in traceback.format_tb(cause.__traceback__):
+            print(line, end="", file=sys.stderr)
 
 
-def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
+def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
     """The preset's config, changed by the flags left on the command line.
 
     Parameters
     ----------
     cls : type
         Class of the experiment.
-    preset : str
+    preset : str or None
+        None for the usual one.
     rest : list of str
         Flags of the experiment.
 
@@ -100,6 +106,7 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
     Experiment
     """
     from percolaw.experiments.base import preset as preset_config
+    from percolaw.experiments.registry import place_of
 
     default = preset_config(cls, preset)
     if not rest:
@@ -111,9 +118,9 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
     with help_style():
         return tyro.cli(
             cls,
-            prog=f"percolaw run {cls.name}",
-            description=f"{cls.title}\n\nDefaults are those of the preset {preset}; others are told "
-            "where they differ.",
+            prog=f"percolaw run {place_of(cls)}",
+            description=f"{cls.title}\n\nDefaults are those of the preset "
+            f"{preset or 'laptop'}; others are told where they differ.",
             default=default,
             args=rest,
             registry=registry(cls),

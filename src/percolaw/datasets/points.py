@@ -12,9 +12,10 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.datasets.formats import load, npy, npz, parquet, reading, zarr
 from percolaw.datasets.formats.arrays import check_numbers
-from percolaw.datasets.formats.description import SPARSE, DatasetError
+from percolaw.datasets.formats.description import SPARSE
 from percolaw.datasets.formats.target import suffix_of
 from percolaw.datasets.tables import SEPARATORS, Header, read_parquet, read_text
+from percolaw.errors import DatasetError
 from percolaw.rng import RandomLike, as_streams
 
 SUFFIXES = (".npy", ".npz", ".zarr", ".parquet", ".csv", ".tsv", ".txt")

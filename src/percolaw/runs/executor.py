@@ -24,9 +24,9 @@ from typing import Any
 from percolaw.errors import RunError
 from percolaw.experiments.base import SCRATCH, Cell, from_config
 from percolaw.experiments.fields import as_measured
+from percolaw.progress import Failures
 from percolaw.runs.activity import Activity
 from percolaw.runs.code import experiment_code, source_bytes
-from percolaw.runs.progress import Failures
 from percolaw.runs.scheduler import same_code
 from percolaw.runs.store import Outcome, RunFolder
 from percolaw.runs.threads import one_thread

@@ -216,9 +216,9 @@ def test_missing_libraries_are_named(tmp_path, data, suffix, module, monkeypatch
     for name in [m for m in sys.modules if m.split(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'percolaw\[store\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '.\[store\]'"):
         load(path)
-    with pytest.raises(MissingExtraError, match=r"pip install 'percolaw\[store\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '.\[store\]'"):
         save(data, tmp_path / f"other{suffix}")
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats import foreign, npy, npz, parquet, zarr
 from percolaw.datasets.formats.arrays import CHUNK_ROWS
-from percolaw.datasets.formats.description import FORMAT_VERSION, DatasetError, side_arrays
+from percolaw.datasets.formats.description import FORMAT_VERSION, side_arrays
 from percolaw.datasets.formats.stream import stream_cluster
 from percolaw.datasets.formats.target import (
     FOLDERS,
@@ -29,7 +29,7 @@ from percolaw.datasets.formats.target import (
     unfinished,
     write_whole,
 )
-from percolaw.errors import PercolawError, ResourceError
+from percolaw.errors import DatasetError, PercolawError, ResourceError
 
 __all__ = [
     "CHUNK_ROWS",

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.dataset import Dataset
-from percolaw.errors import PercolawError
+from percolaw.errors import DatasetError
 
 #: Version 1 had no checksums.
 FORMAT_VERSION = 2
@@ -32,10 +32,6 @@ COLUMN = "column_"
 
 #: Bytes read at once for a checksum.
 _BLOCK = 1 << 26
-
-
-class DatasetError(PercolawError, ValueError):
-    """A dataset file that is missing, incomplete, damaged or of another kind."""
 
 
 #: What Zarr writes into the folder of an array: its description and chunks by number.

@@ -22,7 +22,7 @@ from percolaw.datasets.formats.arrays import (
     read_header,
     write_array,
 )
-from percolaw.datasets.formats.description import DatasetError
+from percolaw.errors import DatasetError
 
 
 def header_of(file: Path) -> tuple[Header, bool]:

@@ -26,7 +26,7 @@ from percolaw.datasets.formats.arrays import (
     read_header,
     write_array,
 )
-from percolaw.datasets.formats.description import DatasetError
+from percolaw.errors import DatasetError
 
 #: The end of a zip file: signature, disks, members here and in all, table of contents, comment.
 _END = struct.Struct("<4sHHHHIIH")

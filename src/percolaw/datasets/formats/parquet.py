@@ -13,7 +13,7 @@ from percolaw import checks
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats import arrays as layout
 from percolaw.datasets.formats import description as about
-from percolaw.datasets.formats.description import DatasetError
+from percolaw.errors import DatasetError
 
 
 def write(data: Dataset, part: Path) -> None:

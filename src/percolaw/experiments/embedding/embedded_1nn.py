@@ -164,6 +164,7 @@ class Embedded1nn:
                 "dim": dim,
                 "seed": cell["seed"],
                 "k": k,
+                "n": [int(n) for n in sizes],
                 "loss": losses,
                 "variance": float(target.var()),
                 "unit": unit,

@@ -171,6 +171,7 @@ class KernelScaling:
         source = parse_source(cell["points"])
         streams = Streams(cell["seed"]).child(*source.key)
         train, test = self.points(source, streams)
+        cell = {**cell, "n": self.sizes().tolist()}
         if cell["kind"] == "expected":
             return [{**cell, "nu": nu, **self._expected(train, test, nu)} for nu in self.smoothness]
         return [{**cell, **row} for row in self._drawn(train, test, streams)]

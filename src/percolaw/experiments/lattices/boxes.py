@@ -221,6 +221,7 @@ def _draw_bethe(boxes: Boxes, probability: float, streams: Streams) -> tuple[Lab
         "largest_share": float(tree.sizes.max() / boxes.n_sites),
         "loops_per_site": 0.0,
         "cutoff": bethe_cutoff(lattice, boxes.n_sites),
+        "s": [int(s) for s in SURVIVAL_SIZES],
         "survival": [float(lattice.survival(int(s)) + infinite) for s in SURVIVAL_SIZES],
         "kept_share": float(lattice.survival(boxes.min_size) + infinite),
     }
@@ -290,6 +291,7 @@ def _size_moments(size: Any, above: bool) -> Row:
     finite = s[:-1] if above and s.size > 1 else s
     return {
         "cutoff": float(np.sum(finite**3) / np.sum(finite**2)),
+        "s": [int(v) for v in SURVIVAL_SIZES],
         "survival": (1.0 - below / mass[-1]).tolist(),
     }
 

@@ -104,6 +104,7 @@ class Learnability:
             learned = labelled.ensemble_loss(data, rate, i, tuple(LEARNERS))
             for name, loss in zip(LEARNERS, learned, strict=True):
                 losses[name].append(float(loss))
+        losses["n"] = list(self.budgets)
         return [{**cell, **losses, "total": data.tree.n_sites, "kept_share": info["kept_share"]}]
 
     def conclude(self, rows: list[Row]) -> Conclusion:
