@@ -174,12 +174,12 @@ def test_interruption_while_storing_keeps_the_other_finished_units(tmp_path, mon
 
 
 CLI_FLAGS = (
-    *("run", "dof-scan", "--preset", "smoke", "--n-settings", 400, "--chunk", 1),
+    *("run", "dof-scan", "--preset", "smoke", "--n-settings", 150, "--chunk", 1),
     *("--clusters.n-clusters", 40, "--clusters.max-size", 100_000),
     *("--no-figures", "--quiet"),
 )
 # Seconds of work behind the last stop below, so that a stalled machine cannot finish it first.
-CLI_UNITS = 3 * 400
+CLI_UNITS = 3 * 150
 
 
 def children(pid: int) -> list[int]:
