@@ -12,14 +12,13 @@ import percolaw as pl
 from percolaw import checks
 from percolaw.clusters.brownian import sample_large_cluster
 from percolaw.datasets.dataset import Dataset
-from percolaw.datasets.formats.description import DatasetError
 from percolaw.datasets.points import read_points
 from percolaw.dimension.correlation import CorrelationDimension
 from percolaw.dimension.mle import MLE
 from percolaw.dimension.two_nn import TwoNN
 from percolaw.embedding.faithfulness import faithfulness
 from percolaw.embedding.two_level import two_level_cloud
-from percolaw.errors import ResourceError
+from percolaw.errors import DatasetError, ResourceError
 from percolaw.laws.allocation import (
     shared_curve_allocation,
     shared_curve_losses,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from percolaw import shown
 from percolaw.public import PUBLIC
 from percolaw.version import __version__
 
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         NeuralTangent,
     )
     from percolaw.numerics.neighbors import nearest_neighbors
+    from percolaw.report.reading import open_run
     from percolaw.rng import Streams
     from percolaw.runs.run import run
     from percolaw.scaling.curve import LearningCurve
@@ -85,6 +87,15 @@ if TYPE_CHECKING:
     from percolaw.targets.teacher import standardized_inputs
     from percolaw.targets.tree_walk import TreeWalk
     from percolaw.tree import Tree
+
+
+def _draw(kind: str, thing: Any, ax: Any) -> Any:
+    from percolaw.report.shown import draw
+
+    return draw(kind, thing, ax)
+
+
+shown.painter = _draw
 
 
 def __getattr__(name: str) -> Any:

@@ -78,4 +78,5 @@ PUBLIC = {
     "geometric": "scaling.fit",
     "diagnose": "scaling.diagnose",
     "run": "runs.run",
+    "open_run": "report.reading",
 }

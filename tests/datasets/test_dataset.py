@@ -185,7 +185,7 @@ def test_torch_view_says_what_to_install(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtraError, match=r"pip install 'percolaw\[nn\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '.\[nn\]'"):
         small().to_torch()
 
 

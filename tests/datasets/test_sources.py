@@ -176,7 +176,7 @@ def test_own_files_are_sources(tmp_path):
 def test_own_folders_are_sources(tmp_path):
     import percolaw as pl
 
-    folder = tmp_path / "cloud.npy"
+    folder = tmp_path / "cloud.zarr"
     pl.save(pl.make_cluster(40, 5), folder)
     source = parse_source(str(folder))
     assert source.sample(20).X.shape == (20, 5)

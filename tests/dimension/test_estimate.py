@@ -157,6 +157,17 @@ def test_report_on_the_fewest_points_uses_what_it_can():
     assert report.interval == (0.0, math.inf)
 
 
+def test_progress_rises_to_its_end():
+    seen = []
+    x = np.random.default_rng(0).random((2500, 2))
+    estimate_dimension(x, progress=lambda done, total: seen.append((done, total)))
+    done, total = zip(*seen, strict=True)
+    assert set(total) == {int(1.4 * 2500**2 * (2 - 1 / 16)) // 1_000_000}
+    assert list(done) == sorted(done)
+    assert done[-1] == total[-1]
+    assert done[-2] > 0.6 * total[-1]  # what is left when all searches are done
+
+
 # ---- known faults ----
 
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks
+from percolaw import checks, frames, shown
+from percolaw.datasets.stored_rows import stored_rows
 from percolaw.rng import RandomLike, as_streams
 
 #: What `truth` says of the labels; new labels make it void.
@@ -308,8 +309,72 @@ class Dataset:
         kept = {name: known for name, known in self.truth.items() if name not in TARGET_KEYS}
         return dataclasses.replace(self, y=y, truth={**kept, "target": drawn.description})
 
+    def with_noise(self, noise: float, rng: RandomLike = 0) -> Dataset:
+        """Return the dataset with independent Gaussian noise added to its labels.
+
+        Parameters
+        ----------
+        noise : float
+            Standard deviation, in units of that of each column of labels.
+        rng : int, Generator or Streams
+            Stream ``evaluation`` draws it.
+
+        Returns
+        -------
+        Dataset
+            ``provenance["noise"]`` tells the level; `truth` no longer gives exponents, which noise hides.
+        """
+        level = checks.real("noise", noise, minimum=0.0)
+        drawn = as_streams(rng).generator("evaluation").standard_normal(self.y.shape)
+        y = self.y + level * self.y.std(axis=0) * drawn
+        truth = {
+            k: known for k, known in self.truth.items() if k not in TARGET_KEYS or k == "target"
+        }
+        provenance = {**self.provenance, "noise": level}
+        return dataclasses.replace(self, y=y, truth=truth, provenance=provenance)
+
+    def to_frame(self) -> frames.Frame:
+        """Return the points as a table, a line each; X is read into memory.
+
+        Returns
+        -------
+        pandas.DataFrame or dict of array
+            Columns ``x0``, ``x1``, ...; ``y``, or ``y0``, ``y1``, ... of several outputs; ``cluster``,
+            ``size`` of the cluster (0: infinite); and those of `columns` with one value a point. See
+            `percolaw.frames.frame`.
+        """
+        x, y = np.asarray(self.X), self.y.reshape(len(self), -1)
+        labels = ["y"] if y.shape[1] == 1 else [f"y{i}" for i in range(y.shape[1])]
+        return frames.frame(
+            {f"x{i}": x[:, i] for i in range(self.dim)}
+            | dict(zip(labels, y.T, strict=True))
+            | {"cluster": self.cluster, "size": self.size}
+            | {name: values for name, values in self.columns.items() if values.ndim == 1}
+        )
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw up to 5000 points in the plane of their largest variance, coloured by the first label.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Drawn into; a new figure if None.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        return shown.draw("dataset", self, ax)
+
     def to_torch(self) -> Any:
-        """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors."""
+        """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors.
+
+        Notes
+        -----
+        Shuffled batches of a dataset on disk are quick: chunks of a Zarr array are read whole once, to
+        check them, and then only the rows that are asked for. `batches` reads nothing twice, and
+        shuffles inside blocks.
+        """
         from percolaw.datasets.torch_view import TorchView
 
         return TorchView(self)
@@ -325,4 +390,5 @@ def _rows(array: Any, index: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return array[index]
     if index.dtype == np.bool_:
         index = np.flatnonzero(index)
-    return np.asarray(array.oindex[index, :])
+    stored = stored_rows(array)
+    return np.asarray(array.oindex[index, :] if stored is None else stored.take(index))

@@ -92,7 +92,7 @@ class CorrelationDimension(DimensionEstimator):
         x = x - x.mean(axis=0)
         scale = 2.0 ** np.rint(np.log2(np.abs(x).max()))
         x /= scale
-        pilot = _squares(x, centres[:PILOT], exact=True).reshape(-1)
+        pilot = _squares(x, centres[:PILOT]).reshape(-1)
         pilot.sort()
         quantile = np.array([self.lowest, self.highest]) * min(PILOT, centres.size)
         ends = pilot[np.clip(quantile.astype(np.int64), 0, pilot.size - 1)]
@@ -100,13 +100,10 @@ class CorrelationDimension(DimensionEstimator):
         low, high = np.sqrt(np.maximum(ends, pilot[0]))
         # A hair apart from the distances of the pilot, so that rounding decides nothing.
         edges = np.geomspace(low * (1.0 + 1e-9), high * (1.0 + 1e-9), self.n_radii) ** 2
-        # The matrix product loses differences much smaller than the cloud.
-        largest = float(np.einsum("ij,ij->i", x, x).max())
-        exact = bool(edges[0] < 1e-9 * largest)
         count = np.zeros(self.n_radii)
         step = max(1, (1 << 21) // n)
         for first in range(0, centres.size, step):
-            square = _squares(x, centres[first : first + step], exact)
+            square = _squares(x, centres[first : first + step])
             near = square[square <= edges[-1]]
             count += np.searchsorted(np.sort(near), edges, side="right")
         return np.sqrt(edges) * scale, count / centres.size
@@ -126,14 +123,8 @@ def bytes_needed(n: int, d: int) -> float:
     return 24.0 * n * d + 8.0 * PILOT * n
 
 
-def _squares(x: FloatArray, rows: npt.NDArray[np.int64], exact: bool) -> FloatArray:
-    """Squared distances from some rows to all, infinite to themselves; from differences if exact."""
-    if exact:
-        square = np.empty((rows.size, x.shape[0]))
-        for i, row in enumerate(rows):
-            gap = x - x[row]
-            np.einsum("ij,ij->i", gap, gap, out=square[i])
-    else:
-        square = squared_distances(x[rows], x)
+def _squares(x: FloatArray, rows: npt.NDArray[np.int64]) -> FloatArray:
+    """Squared distances from some rows to all, infinite to themselves."""
+    square = squared_distances(x[rows], x)
     square[np.arange(rows.size), rows] = np.inf
     return square
