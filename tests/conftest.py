@@ -6,9 +6,8 @@ import pytest
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-
-#: Files that take longest, in the order in which processes begin with them: first one that mostly waits and
-#: one that computes. Without it a process would be left with one of them at the end.
+#: Files that take longest, in the order in which processes begin with them: one that mostly waits and one
+#: that computes, and so on. Without it a process would be left with one of them at the end.
 LONGEST = (
     *("runs/test_killed.py", "experiments/test_experiments.py", "runs/test_workers.py"),
     *("test_docs.py", "report/test_figures.py", "cli/test_cli.py", "runs/test_scheduler.py"),
