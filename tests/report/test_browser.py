@@ -14,7 +14,7 @@ from report_cases import HOSTILE, claim, kept_plots, png, record, write_run
 
 from percolaw.report import draw, style
 from percolaw.report.compare import lighter
-from percolaw.report.html import write_report
+from percolaw.report.html import build, write_report
 from percolaw.report.records import read_plots
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import fit_power_law
@@ -449,6 +449,25 @@ def test_print_has_claims_and_plots_and_leaves_the_data_folded(opened):
     page.emulate_media(media="null")
     pages = len(re.findall(rb"/Type\s*/Page[^s]", page.pdf(format="A4")))
     assert 2 < pages <= 9, "four runs and a comparison"
+
+
+def test_a_page_of_runs_that_go_on_loads_itself_anew_until_it_is_touched(opened, tmp_path):
+    file = tmp_path / "live.html"
+
+    def write(done):
+        content = build([], running=[f"{done} of 3 units"])
+        file.write_text(content.replace('data-reload="5"', 'data-reload="0.1"'), "utf-8")
+
+    write(1)
+    page = opened(file)
+    write(2)
+    page.get_by_text("2 of 3 units").wait_for()
+    page.locator("h1").click()
+    write(3)
+    page.wait_for_timeout(250)
+    assert page.get_by_text("2 of 3 units").is_visible()
+    page.get_by_role("button", name="load anew").click()
+    page.get_by_text("3 of 3 units").wait_for()
 
 
 def test_without_scripts_pictures_and_tables_remain(opened):

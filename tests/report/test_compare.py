@@ -29,7 +29,7 @@ def test_runs_are_told_apart_by_what_differs_in_their_configs(runs):
     assert differing(runs[:3]) == ["clusters.n_clusters", "n_seeds"]
     three = labels(runs[:3])
     assert len(set(three)) == 3
-    assert three[1] == "clusters.n_clusters = 60, n_seeds = 17"
+    assert three[1] == "clusters.n_clusters = 100, n_seeds = 17"
 
 
 def test_runs_of_one_config_are_told_apart_by_their_folders(runs, tmp_path):

@@ -23,6 +23,7 @@ from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.report import records, redo, write_figures
 from percolaw.report.html import build, read_run, write_report
 from percolaw.report.markup import embedded_json, text
+from percolaw.runs import folders
 
 #: Experiments with plots too; tests/experiments/networks looks at them.
 NEURAL = ("kernel-tuning", "nn-tuning", "nn-data-scaling", "nn-model-scaling")
@@ -332,6 +333,45 @@ def test_command(tmp_path, capsys):
     with pytest.raises(RunError, match="no folder"):
         write_figures([tmp_path / "nothing"], tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_watching_writes_the_page_again_until_nothing_goes_on(tmp_path, monkeypatch, capsys):
+    """One run has finished, the other does while the page is watched."""
+    root, out = tmp_path / "runs", tmp_path / "out.html"
+    done = write_run(root / "done", record("teachers"))
+    going = root / "going"
+    going.mkdir()
+    (going / "config.json").write_text("{}")
+    for folder in (done, going):
+        (folder / "units.sqlite").touch()
+    state = {"done": 1, "state": "running", "units": 3}
+    monkeypatch.setattr(
+        folders, "status", lambda path, _: folders.RunStatus(str(path), "model-scaling", **state)
+    )
+    pages = []
+
+    def pause(seconds):
+        assert seconds > 1
+        pages.append(out.read_text("utf-8"))
+        state["done"] += 1
+        if state["done"] == 3:
+            write_run(going, record())
+
+    monkeypatch.setattr("percolaw.cli.report.time.sleep", pause)
+    monkeypatch.setattr(folders, "damaged_units", lambda run: 0)
+    assert main(["report", str(root), "--watch", "--out", str(out)]) == 0
+    assert [page.count('class="run"') for page in pages] == [1, 1]
+    assert [re.findall("running  ([123])/3 units", page) for page in pages] == [["1"], ["2"]]
+    last = out.read_text("utf-8")
+    assert last.count('class="run"') == 2
+    assert 'class="live"' not in last
+    assert "Ctrl-C ends" in capsys.readouterr().out
+
+
+def test_a_page_of_runs_that_go_on_needs_no_finished_one():
+    seen = check_page(build([], running=["model-scaling <b>"]))
+    assert "model-scaling <b>" in seen.text
+    assert ("aside", {"class": "live", "data-reload": "5"}) in seen.tags
 
 
 def test_plot_data_is_checked():

@@ -32,10 +32,12 @@ def labels(runs: Sequence[Run]) -> list[str]:
         words = ", ".join(f"{field} = {config.get(field, 'none')}" for field in fields)
         number = f"run {run.record.get('id', '?')}"
         found.append(words if words and len(words) <= _LONGEST else number)
-    for i, label in enumerate(found):  # two runs of one config, in different folders
-        if label and found.count(label) > 1:
-            found[i] = f"{label}, {runs[i].folder.parent.name}/{runs[i].folder.name}"
-    return found
+    return [  # two runs of one config lie in different folders
+        f"{label}, {run.folder.parent.name}/{run.folder.name}"
+        if found.count(label) > 1 and label
+        else label
+        for run, label in zip(runs, found, strict=True)
+    ]
 
 
 def differing(group: Sequence[Run]) -> list[str]:

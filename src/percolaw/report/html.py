@@ -39,6 +39,9 @@ def write_report(
     folders: Sequence[str | os.PathLike[str]],
     path: str | os.PathLike[str],
     complain: Callable[[str], None] = lambda message: None,
+    *,
+    running: Sequence[str] = (),
+    read: Callable[[Path], Run] = read_run,
 ) -> tuple[Path, int]:
     """Write one HTML file of finished runs, whole or not at all; return its path and size in bytes.
 
@@ -50,6 +53,8 @@ def write_report(
         The file to write, .html or .htm; its folder is made if missing.
     complain : callable
         Called with a message for every run whose figures cannot be drawn; the page says so too.
+    running, read
+        As for `build`.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def write_report(
         raise RunError(f"{target} is a folder. Name a file with --out, for instance report.html.")
     if target.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--out must end in .html or .htm; got {target}, which would be replaced.")
-    text = build(folders, complain)
+    text = build(folders, complain, running=running, read=read)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(target, text)
     return target, target.stat().st_size
@@ -76,6 +81,9 @@ def write_report(
 def build(
     folders: Sequence[str | os.PathLike[str]],
     complain: Callable[[str], None] = lambda message: None,
+    *,
+    running: Sequence[str] = (),
+    read: Callable[[Path], Run] = read_run,
 ) -> str:
     """Return the page of finished runs as text; see `write_report`. Same records, same text.
 
@@ -85,13 +93,18 @@ def build(
         Run folders, or folders of `percolaw reproduce`.
     complain : callable
         Called with a message for every run whose figures cannot be drawn.
+    running : sequence of str
+        What goes on, in words. If there is anything, the page loads itself anew while nobody touches it,
+        and there need not be finished runs.
+    read : callable
+        Folder of a run to what the page shows of it.
     """
-    members, papers = expand(folders)
-    runs = [read_run(folder) for folder in members]
+    members, papers = expand(folders) if folders or not running else ([], [])
+    runs = [read(folder) for folder in members]
     for run in runs:
         for note in run.notes:
             complain(note)
-    return page(_smaller(runs), papers)
+    return page(_smaller(runs), papers, running)
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -130,7 +143,7 @@ def _reduced(picture: Picture, width: int) -> Picture:
 # --- the page ------------------------------------------------------------------------------------
 
 
-def page(runs: Sequence[Run], papers: Sequence[Paper] = ()) -> str:
+def page(runs: Sequence[Run], papers: Sequence[Paper] = (), running: Sequence[str] = ()) -> str:
     """Return the page of runs that were read.
 
     Parameters
@@ -138,6 +151,8 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = ()) -> str:
     runs : sequence of Run
     papers : sequence of Paper
         Reproductions that the runs are of; the title is that of a single one.
+    running : sequence of str
+        What goes on, in words.
     """
     style, script = _asset("page.css"), _script()
     places = [f"run-{i}-{slug(run.name)[:60]}" for i, run in enumerate(runs, 1)]
@@ -175,6 +190,7 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = ()) -> str:
 <body>
 <a class="skip" href="#claims">To the claims</a>
 {overview.navigation(*told)}
+{overview.going_on(running)}
 <header id="top">
 <h1>{text(title)}</h1>
 {overview.headline(every, len(runs))}

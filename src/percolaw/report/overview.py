@@ -46,6 +46,21 @@ def navigation(runs: Sequence[Run], places: Sequence[str], labels: Sequence[str]
     return f'<nav aria-label="Experiments"><ul>{first}{"".join(links)}</ul></nav>'
 
 
+#: Seconds after which a page of runs that go on loads itself anew.
+RELOAD = 5
+
+
+def going_on(running: Sequence[str]) -> str:
+    """Return what is still measured; the script loads the page anew as long as this stands there."""
+    if not running:
+        return ""
+    items = "".join(f"<li>{text(words)}</li>" for words in running)
+    return (
+        f'<aside class="live" data-reload="{RELOAD}"><p>{_many(len(running), "run")} going on when this '
+        f"was written:</p><ul>{items}</ul></aside>"
+    )
+
+
 def headline(claims: Sequence[Claim], n_runs: int) -> str:
     """Return how many claims have each verdict, in words and as a bar.
 

@@ -97,3 +97,20 @@ window.addEventListener("beforeprint", () => {
   if (opened) claims.open = true;
 });
 window.addEventListener("afterprint", () => { if (opened) claims.open = false; });
+
+// While runs go on the file is written anew, and loaded anew until somebody works with the page.
+const live = document.querySelector(".live");
+if (live) {
+  let touched = false;
+  const said = element("p", { class: "note" }, "This page loads itself anew until you touch it.");
+  const again = element("button", { type: "button" }, "load anew");
+  again.addEventListener("click", () => location.reload());
+  live.append(said);
+  const touch = () => {
+    if (touched) return;
+    touched = true;
+    said.replaceChildren("It stays as it is since you touched it. ", again);
+  };
+  for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, touch);
+  setInterval(() => { if (!touched && !document.hidden) location.reload(); }, 1000 * Number(live.dataset.reload));
+}
