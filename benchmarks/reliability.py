@@ -22,7 +22,7 @@ from fault_toy import FaultToy, register
 
 import percolaw
 from percolaw.experiments.base import config_dict
-from percolaw.runs.code import package_code
+from percolaw.runs.code import experiment_code
 from percolaw.runs.folders import status
 from percolaw.runs.run import default_folder
 from percolaw.runs.scheduler import dask_executor
@@ -167,8 +167,8 @@ def main() -> None:
     register()
     place = Path(tempfile.mkdtemp(prefix="reliability-"))
     print(
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, code {package_code()}, load "
-        f"{statistics.mean(os.getloadavg()):.1f} at the start.\n"
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, code {experiment_code(FaultToy)}, "
+        f"load {statistics.mean(os.getloadavg()):.1f} at the start.\n"
     )
 
     def kills(name: str, number: int) -> None:

@@ -1,5 +1,7 @@
 """Whatever kind of array a user has: every public function gives the right value or refuses it."""
 
+import sys
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -225,6 +227,12 @@ def test_control_without_the_door_masks_are_lost():
     assert np.asarray(masked(X)).flat[-1] == -9999
     with pytest.raises(ValueError, match="1 masked value"):
         checks.array("points", masked(X))
+
+
+@pytest.mark.parametrize("name", ["scipy.sparse", "torch"])
+def test_a_library_that_another_thread_is_importing_is_not_asked(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    np.testing.assert_array_equal(checks.array("points", [X[:, 0], X[:, 1]]), X[:, :2].T)
 
 
 def test_float32_of_points_far_from_the_origin_is_refused():

@@ -269,18 +269,25 @@ def test_memory_of_one_large_cluster(monkeypatch):
     made(int(2.5 * points))
 
 
-def test_file_cache_of_a_container_counts_as_free(tmp_path, monkeypatch):
-    for name, text in {
-        "memory.max": "17179869184",
-        "memory.current": "17127440384",
-        "memory.stat": "anon 1\ninactive_file 15500000000\n",
-    }.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(
-        resources,
-        "_CONTROL_GROUPS",
-        ((str(tmp_path), "memory.max", "memory.current", "inactive_file"),),
+@pytest.mark.parametrize("group", ["", "job", "job/step", "job/step/task"])
+@pytest.mark.parametrize("version", [2, 1])
+def test_limits_of_containers_and_batch_jobs_are_seen(tmp_path, monkeypatch, version, group):
+    """The limit is that of the process's group or of one around it; file cache counts as free."""
+    (tmp_path / "job/step/task").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (own := tmp_path / "own").write_text(
+        f"3:cpu,memory:/{group}\n1:name=systemd:/other\n0::/{group if version == 2 else 'other'}\n"
     )
+    _, _, limit, used, cache = resources._CONTROL_GROUPS[2 - version]
+    limited = "" if group == "" else "job/step" if "step" in group else "job"
+    for place in (limited, "other", "job/step/task"):
+        few = "1" if place == "other" else "max" if place != limited else None
+        (tmp_path / place / limit).write_text(few or "17179869184")
+        (tmp_path / place / used).write_text("17127440384")
+        (tmp_path / place / "memory.stat").write_text(f"anon 1\n{cache} 15500000000\n")
+    monkeypatch.setattr(resources, "_OWN_GROUPS", own)
+    kinds = [(str(tmp_path), *kind[1:]) for kind in resources._CONTROL_GROUPS]
+    monkeypatch.setattr(resources, "_CONTROL_GROUPS", [kinds[2 - version]])
     assert resources._container_memory() == 17179869184 - 17127440384 + 15500000000
 
 

@@ -74,13 +74,15 @@ def array(name: str, values: Any) -> npt.NDArray[Any]:
 def _plain(name: str, values: Any) -> Any:
     """Return `values` for np.asarray, which would drop masks and fails on some tensors."""
     _refuse_masked(name, values)
-    sparse, torch = sys.modules.get("scipy.sparse"), sys.modules.get("torch")
-    if sparse is not None and sparse.issparse(values):
+    # Another thread may be importing these: what a module does not have yet, no value can be.
+    is_sparse = getattr(sys.modules.get("scipy.sparse"), "issparse", None)
+    if is_sparse is not None and is_sparse(values):
         raise TypeError(
             f"{name} is sparse ({type(values).__name__}); an ordinary array is needed. Pass "
             "values.toarray()."
         )
-    if torch is not None and isinstance(values, torch.Tensor):
+    torch: Any = sys.modules.get("torch")
+    if hasattr(torch, "Tensor") and isinstance(values, torch.Tensor):
         return _from_tensor(name, values, torch)
     if isinstance(values, (list, tuple)) and not {type(v) for v in values} <= {float, int, bool}:
         return [_plain(name, item) for item in values]

@@ -5,7 +5,9 @@ The refusal of what takes more is `percolaw.checks.memory`.
 
 from __future__ import annotations
 
+import functools
 import os
+from pathlib import Path
 
 #: Bytes where nothing limits them.
 _UNLIMITED = 1 << 62
@@ -20,31 +22,48 @@ def available_memory() -> int:
     return max(0, min(_machine_memory(), _container_memory(), _process_memory()))
 
 
-#: Control groups of version 2 and 1: folder, limit, use, and what of the use is file cache that the
-#: kernel gives back on demand.
+#: Control groups of version 2 and 1: folder, controller, limit, use, and what of the use is file cache
+#: that the kernel gives back on demand.
 _CONTROL_GROUPS = (
-    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup", "", "memory.max", "memory.current", "inactive_file"),
     (
         "/sys/fs/cgroup/memory",
+        "memory",
         "memory.limit_in_bytes",
         "memory.usage_in_bytes",
         "total_inactive_file",
     ),
 )
+#: The groups of this process: a line ID:CONTROLLERS:PATH for each hierarchy.
+_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def _container_memory() -> int:
     """What control groups (containers, batch jobs) leave; unlimited where there are none."""
-    for folder, limit, used, cache in _CONTROL_GROUPS:
-        try:
-            with open(f"{folder}/{limit}", encoding="ascii") as most:
-                total = int(most.read())
-            with open(f"{folder}/{used}", encoding="ascii") as now:
-                taken = int(now.read())
-        except (OSError, ValueError):
-            continue
-        return total - max(0, taken - _field(f"{folder}/memory.stat", cache))
-    return _UNLIMITED
+    left = _UNLIMITED
+    for folder, controller, limit, used, cache in _CONTROL_GROUPS:
+        for group in _groups(Path(folder), controller):
+            try:
+                total, taken = (int((group / name).read_text("ascii")) for name in (limit, used))
+            except (OSError, ValueError):
+                continue
+            left = min(left, total - max(0, taken - _field(f"{group}/memory.stat", cache)))
+    return left
+
+
+@functools.cache
+def _groups(root: Path, controller: str) -> list[Path]:
+    """Folders of this process's group and of those around it: each may have the limit that counts.
+
+    Within a container the group is often the root itself; that of a batch job stands below.
+    """
+    try:
+        lines = [line.split(":", 2) for line in _OWN_GROUPS.read_text("utf-8").splitlines()]
+    except (OSError, ValueError):
+        return [root]
+    paths = [line[2] for line in lines if controller in line[1].split(",")]
+    inner = root / paths[0].lstrip("/") if paths else root
+    return [group for group in (inner, *inner.parents) if group.is_relative_to(root)]
 
 
 def _process_memory() -> int:

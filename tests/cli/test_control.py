@@ -179,7 +179,7 @@ def test_status_while_a_command_runs(tmp_path, capsys):
 
 def test_run_of_older_code_that_is_measured_anew_is_not_concluded(tmp_path, monkeypatch):
     folder = percolaw.run(FaultToy(), out=tmp_path).folder
-    monkeypatch.setattr(source_code, "package_code", lambda: "another")
+    monkeypatch.setattr(source_code, "_digest", lambda texts: "another")
     interrupted_run(FaultToy(), tmp_path, 3)
     assert status(folder, known).done == 3
     assert status(folder, known).state == "outdated"

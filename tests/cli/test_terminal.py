@@ -89,6 +89,19 @@ def test_no_escape_sequences_in_a_terminal_that_wants_none(tmp_path, variables):
     assert b"\x1b[32m" in shown, "a terminal that can is coloured"
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_names_of_files_cannot_steer_the_terminal(tmp_path, capsys):
+    name = "a\x1b[2J\x9b1m\u202eb\n9 points"
+    data, points = tmp_path / f"{name}.npz", tmp_path / f"{name}.npy"
+    assert main(["generate", "cluster", "--n", "9", "--dim", "2", "--out", str(data)]) == 0
+    np.save(points, np.random.default_rng(0).random((100, 2)))
+    assert main(["estimate-dimension", str(points)]) == 0
+    assert main(["status", f"--{name}"]) == 2
+    said = capsys.readouterr()
+    assert all(c.isprintable() or c == "\n" for c in said.out + said.err.replace("\r", ""))
+    assert not any(line.startswith("9 points") for line in said.out.splitlines())
+
+
 def in_terminal(arguments, folder, variables):
     """What a pseudo-terminal shows, and the exit code."""
     names = ("NO_COLOR", "TERM", "COLUMNS")

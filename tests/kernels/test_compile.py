@@ -13,14 +13,16 @@ import percolaw
 from percolaw.kernels import compile as compiling
 
 PACKAGE = Path(percolaw.__file__).parent
-#: Prints the largest cluster, and how often kernels came from the cache and were compiled.
+#: Prints a random number, and how often kernels came from the cache and were compiled: in a kernel that
+#: inlines those of `random.py` and is compiled in a second.
 ASK = """
-import percolaw
-print(percolaw.percolate(percolaw.HypercubicLattice(2, 50), 0.5, 0).size.max())
-import sys
+import numpy as np
+from percolaw.kernels import random, walk
 from percolaw.kernels.compile import cache_folder
-kernels = {k for m in list(sys.modules.values()) if m.__name__.startswith("percolaw.kernels.")
-           for k in vars(m).values() if hasattr(k, "signatures")}
+centre = np.empty((1, 1))
+walk.uniform_centres(np.zeros(1, np.int64), np.uint64(1), 1.0, centre)
+kernels = [k for m in (random, walk) for k in vars(m).values() if hasattr(k, "signatures")]
+print(centre[0, 0])
 print(sum(sum(k.stats.cache_hits.values()) for k in kernels))
 print(sum(sum(k.stats.cache_misses.values()) for k in kernels))
 print(cache_folder())
@@ -36,16 +38,16 @@ def installation(tmp_path):
     return tmp_path / "site"
 
 
-def ask(site: Path, *before: str, **variables: str) -> tuple[int, int, int, str]:
-    """Largest cluster, kernels from the cache, kernels compiled, place of the cache."""
+def ask(site: Path, *before: str, **variables: str) -> tuple[float, int, int, str]:
+    """Random number, kernels from the cache, kernels compiled, place of the cache."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA")}
     environment |= {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1", **variables}
     done = subprocess.run(
         [*before, sys.executable, "-c", ASK], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    size, hits, misses, place = done.stdout.splitlines()
-    return int(size), int(hits), int(misses), place
+    drawn, hits, misses, place = done.stdout.splitlines()
+    return float(drawn), int(hits), int(misses), place
 
 
 def edit(site: Path, number: int) -> None:

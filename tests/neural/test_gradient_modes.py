@@ -1,4 +1,4 @@
-"""Training and measuring where the caller has switched gradients off."""
+"""Training and measuring whatever the caller has switched: gradients, precision, the default device."""
 
 import contextlib
 
@@ -66,3 +66,19 @@ def test_a_caller_that_computes_in_half_precision_changes_nothing(student):
     assert not torch.is_autocast_enabled("cpu")
     np.testing.assert_array_equal(found.weights, expected.weights)
     np.testing.assert_array_equal(kernel, tangent_kernel(expected, X[:5]))
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_a_caller_s_default_device_changes_nothing(student, tmp_path):
+    """The device is that of `Training`; nothing computes on "meta", so whatever strays there fails."""
+    network, options = STUDENTS[student]
+    training = pl.Training(steps=10, learning_rate=0.01, **options)
+    half = [pl.Student(seed, np.arange(40), np.arange(40, 60)) for seed in (0, 1)]
+    expected = pl.train(network, X, Y, half, training)
+    with torch.device("meta"):
+        trained = pl.train(network, X, Y, half, training, checkpoint=tmp_path)
+        kernel = tangent_kernel(trained, X[:5])
+        predicted = trained.predict(X)
+    np.testing.assert_array_equal(trained.weights, expected.weights)
+    np.testing.assert_array_equal(kernel, tangent_kernel(expected, X[:5]))
+    np.testing.assert_array_equal(predicted, expected.predict(X))

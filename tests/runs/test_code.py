@@ -55,11 +55,10 @@ def test_a_kernel_that_is_used_counts_and_another_does_not(edited):
     assert after[1] == before[1]
 
 
-@pytest.mark.parametrize("part", ["report/draw.py", "cli/run.py", "runs/store.py"])
-def test_parts_that_measure_nothing_do_not_count(edited, part):
+def test_parts_that_measure_nothing_do_not_count(edited):
     before, package = hashes("embedded-1nn"), code.package_code()
-    file = code._PACKAGE / part
-    file.write_text("x = 1\n")
+    for part in ("report/draw.py", "cli/run.py", "runs/store.py"):
+        (code._PACKAGE / part).write_text("x = 1\n")
     code.forget()
     assert hashes("embedded-1nn") == before
     assert code.package_code() == package
@@ -84,7 +83,7 @@ def test_everything_that_measuring_loads_counts(name):
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"},
     ).stdout.split()
     measured = [m for m in loaded if m.split(".")[1] not in code._OUTSIDE]
     measured = [m for m in measured if m not in code._PROTOCOL]
@@ -114,21 +113,101 @@ def test_lines_of_a_text_are_not_taken_for_blank_ones():
     assert code.essence("x = '''a\n\nb'''\n") != code.essence("x = '''a\nb'''\n")
 
 
-def test_own_classes_hash_their_file_and_the_package(tmp_path, monkeypatch, edited):
-    file = tmp_path / "mine.py"
-    text = '"""Mine."""\n\n\nclass Mine:\n    name = "mine"\n'
-    file.write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
-    import mine
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A user's own file with a helper beside it; writes either, and imports the class."""
+    place = tmp_path / "mine"
+    place.mkdir()
+    monkeypatch.syspath_prepend(place)
 
-    first = code.experiment_code(mine.Mine)
-    file.write_text(text.replace("Mine.", "Mine, explained."))
-    assert code.experiment_code(mine.Mine) == first
+    def write(name, text):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text(text)
+        code.forget()
+
+    write("beside.py", "SCALE = 1\n")
+    write("stranger.py", "SCALE = 1\n")
+    yield write
+    for name in [m for m in sys.modules if m.split(".")[0] in ("own_toy", "own_package")]:
+        del sys.modules[name]
+
+
+OWN = '''"""Mine."""
+
+import beside
+import percolaw as pl
+
+
+class Mine:
+    name = "mine"
+
+    def measure(self, cell):
+        return pl.nearest_neighbors(cell["x"], cell["x"], beside.SCALE)
+'''
+
+
+def test_own_classes_hash_their_file_and_what_it_imports(mine, edited):
+    mine("own_toy.py", OWN)
+    import own_toy
+
+    first = code.experiment_code(own_toy.Mine)
+    mine("own_toy.py", OWN.replace("Mine.", "Mine, explained."))
+    mine("stranger.py", "SCALE = 2\n")
+    edited("clusters/growth.py", "import numpy", "import numpy as _unused\nimport numpy")
+    assert code.experiment_code(own_toy.Mine) == first
+    seen = {first}
+    mine("beside.py", "SCALE = 2\n")
+    seen.add(code.experiment_code(own_toy.Mine))
+    mine("own_toy.py", OWN.replace('"mine"', '"ours"'))
+    seen.add(code.experiment_code(own_toy.Mine))
     edited("numerics/neighbors.py", "import numpy", "import numpy as _unused\nimport numpy")
-    other = code.experiment_code(mine.Mine)
-    assert other != first
-    file.write_text(text.replace('"mine"', '"ours"'))
-    assert code.experiment_code(mine.Mine) not in (first, other)
+    seen.add(code.experiment_code(own_toy.Mine))
+    assert len(seen) == 4
+
+
+def test_own_packages_count_and_what_is_installed_beside_them_does_not(mine, edited):
+    mine("own_package/__init__.py", "")
+    mine("own_package/helper.py", "import stranger\n")
+    mine("own_package/toy.py", "from . import helper\n\n\nclass Mine:\n    name = 'mine'\n")
+    from own_package import toy
+
+    first = code.experiment_code(toy.Mine)
+    mine("stranger.py", "SCALE = 2\n")
+    assert code.experiment_code(toy.Mine) == first
+    bytes_before = code.source_bytes(toy.Mine)
+    mine("own_package/helper.py", "import stranger as _\n")
+    assert code.experiment_code(toy.Mine) != first
+    assert code.source_bytes(toy.Mine) != bytes_before
+
+
+@pytest.mark.parametrize(
+    ("line", "counts"),
+    [
+        ("x = getattr(pl, 'estimate_dimension')", True),
+        ("x = pl.estimate_dimension", True),
+        ("x = pl.nearest_neighbors", False),
+        ("from percolaw.datasets.source import Source; source: Source = None", True),
+    ],
+    ids=["by name", "attribute", "another", "words of a field"],
+)
+def test_what_is_asked_of_the_package_counts(mine, edited, line, counts):
+    """Dimensions, or for a field the lattices that its words may name."""
+    text = OWN.replace("import beside\n", "").replace("beside.SCALE", "1")
+    mine("own_toy.py", text.replace("class Mine:\n", f"class Mine:\n    {line}\n"))
+    import own_toy
+
+    first = code.experiment_code(own_toy.Mine)
+    file = "datasets/sources.py" if "source" in line else "dimension/estimate.py"
+    edited(file, "import numpy", "import numpy as _unused\nimport numpy")
+    assert (code.experiment_code(own_toy.Mine) != first) == counts
+
+
+def test_where_there_is_no_file_the_whole_package_counts(edited):
+    scope: dict[str, object] = {"__name__": "cell_of_a_notebook"}
+    exec("class Mine:\n    name = 'mine'\n", scope)
+    first = code.experiment_code(scope["Mine"])
+    edited("clusters/growth.py", "import numpy", "import numpy as _unused\nimport numpy")
+    assert code.experiment_code(scope["Mine"]) != first
 
 
 def test_bytes_are_a_fast_answer(edited):

@@ -28,6 +28,7 @@ import percolaw
 from percolaw.cli import main
 from percolaw.errors import RunError
 from percolaw.experiments.base import Conclusion
+from percolaw.runs.files import write_atomic
 from percolaw.runs.run import default_folder
 from percolaw.runs.store import read_record
 
@@ -206,3 +207,9 @@ def test_runs_in_a_read_only_archive_can_be_read(tmp_path, capsys, words):
         assert main(given) == 0
         if words[0] == "status":
             assert json.loads(capsys.readouterr().out)[0]["state"] == "concluded"
+
+
+def test_a_file_that_cannot_be_written_is_called_by_the_name_that_was_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        write_atomic(tmp_path / "none" / "report.html", "text")
+    assert caught.value.filename == str(tmp_path / "none" / "report.html")

@@ -164,7 +164,7 @@ def test_export_is_whole_or_not_at_all(tmp_path, monkeypatch, suffix):
 def test_export_does_not_depend_on_figures_or_other_code(tmp_path, monkeypatch):
     folder = percolaw.run(FaultToy(), out=tmp_path / "runs").folder
     with monkeypatch.context() as patch:
-        patch.setattr(source_code, "package_code", lambda: "another")
+        patch.setattr(source_code, "_digest", lambda texts: "another")
         with pytest.raises(RunError, match="no finished units of this code"):
             export(folder, tmp_path / "rows.csv")
 
@@ -174,7 +174,7 @@ def litter(tmp_path, monkeypatch):
     """A run with units of other code and leftovers of killed writes."""
     out = tmp_path / "runs"
     with monkeypatch.context() as patch:
-        patch.setattr(source_code, "package_code", lambda: "older")
+        patch.setattr(source_code, "_digest", lambda texts: "older")
         percolaw.run(FaultToy(padding=20_000), out=out)
     folder = percolaw.run(FaultToy(padding=20_000), out=out).folder
     (folder / "figures").mkdir()

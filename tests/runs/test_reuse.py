@@ -98,7 +98,7 @@ def test_failed_units_are_not_shared(tmp_path):
 def test_units_of_other_code_are_not_shared(tmp_path, monkeypatch):
     experiment = toy(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(source_code, "package_code", lambda: "another")
+        patch.setattr(source_code, "_digest", lambda texts: "another")
         percolaw.run(experiment, out=tmp_path / "runs")
     percolaw.run(dataclasses.replace(experiment, tolerance=0.4), out=tmp_path / "runs")
     assert len(begun(experiment)) == 24

@@ -416,7 +416,7 @@ def test_other_code_measures_anew_and_keeps_the_old_rows(tmp_path, monkeypatch):
     folder = go(experiment, tmp_path).folder
     old = units(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(code, "package_code", lambda: "another")
+        patch.setattr(code, "_digest", lambda texts: "another")
         go(experiment, tmp_path)
         assert read_record(folder)["code"] not in {code for _, code in old}
     assert measured(experiment) == [*range(6), *range(6)]

@@ -172,13 +172,14 @@ def test_ctrl_c_has_its_own_exit_code(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="mounts, as root")
-@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("given", ["--workers 2", "--scheduler local", ""])
 def test_system_without_semaphores(tmp_path, given):
+    if "scheduler" in given:
+        pytest.importorskip("distributed")
     experiment = toy(tmp_path, n_units=4)
     words = flags(experiment, tmp_path / "runs")
-    if not given:
-        at = words.index("--workers")
-        del words[at : at + 2]
+    at = words.index("--workers")
+    words[at : at + 2] = given.split()
     mount = 'mount -t tmpfs -o ro tmpfs /dev/shm && exec "$@"'
     if subprocess.run(["unshare", "-m", "sh", "-c", mount, "-", "true"]).returncode:
         pytest.skip("file systems cannot be mounted here")

@@ -37,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(found.group(1), options, n=1)
             if near:
                 message += f". Did you mean {near[0]!r}?"
-        self.exit(_USAGE, f"percolaw: {message}\nTry: {self.prog} --help\n")
+        self.exit(_USAGE, f"percolaw: {printable(message)}\nTry: {self.prog} --help\n")
 
 
 def _parser() -> _Parser:

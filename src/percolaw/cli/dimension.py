@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
 from percolaw.cli.numbers import count
+from percolaw.text import printable
 
 if TYPE_CHECKING:
     from percolaw.dimension.estimate import DimensionReport
@@ -77,7 +78,7 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
         warnings.simplefilter("always", UserWarning)
         points, n_rows = read_points(source, most, options.seed, options.array, options.header)
     for note in notes:
-        print(f"note: {note.message}", file=sys.stderr)
+        print(f"note: {printable(note.message)}", file=sys.stderr)
     n_read = points.shape[0]
     if options.drop_duplicates:
         import numpy as np
@@ -97,13 +98,13 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
         draw_report(report.as_dict(), plot, title=source.name)
     except OSError as error:
         print(
-            f"percolaw: no plot: {plot} cannot be written ({error.strerror or error}). Name another "
-            "place with --plot, or none with --no-plot.",
+            f"percolaw: no plot: {printable(plot)} cannot be written ({error.strerror or error}). Name "
+            "another place with --plot, or none with --no-plot.",
             file=sys.stderr,
         )
         return 1 if options.plot else 0
     if not options.json:
-        print(f"plot: {plot}")
+        print(f"plot: {printable(plot)}")
     return 0
 
 
@@ -153,7 +154,9 @@ def print_report(
     """
     used = "" if n_read == n_rows else f", {n_read} of them used (--max-points)"
     constant = f", {report.n_constant} columns constant" if report.n_constant else ""
-    print(f"{source}: {n_rows} points in {report.embedding_dimension} dimensions{used}{constant}")
+    print(
+        f"{printable(source)}: {n_rows} points in {report.embedding_dimension} dimensions{used}{constant}"
+    )
     if n_used < n_read:
         print(f"{n_read - n_used} duplicates dropped")
     print(f"\n{'estimator':<34} {'estimate':>8}  {'stated interval':<17} smallest subsets")

@@ -243,7 +243,7 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
         print(f"\n{tally(claims)}; {seconds:.0f} s")
         for text in missing:
             print(f"left out: {text}")
-        print(f"results: {folder}", flush=True)
+        print(f"results: {printable(folder)}", flush=True)
     if not options.no_figures:
         draw_all(results, folder, options)
     return 0
@@ -276,8 +276,8 @@ def draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> N
         print(f"percolaw: no report ({type(error).__name__}: {error}).", file=sys.stderr)
         return
     if not options.json:
-        print(f"figures: {target}")
-        print(f"report:  {page}  (open it in a browser)")
+        print(f"figures: {printable(target)}")
+        print(f"report:  {printable(page)}  (open it in a browser)")
 
 
 def reason_to_leave_out(name: str, label: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from percolaw import checks
 from percolaw.cli.numbers import count
 from percolaw.runs.progress import progress
+from percolaw.text import printable
 
 if TYPE_CHECKING:
     from percolaw.datasets.dataset import Dataset
@@ -157,7 +158,7 @@ def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
         n_bytes = 4.0 * n * dim + 24.0 * n
         make_and_save(lambda: _made(options), target, n_bytes, overwrite=options.overwrite)
     if not options.quiet:
-        print(f"{load(target)} in {target}; {time.perf_counter() - started:.1f} s")
+        print(f"{load(target)} in {printable(target)}; {time.perf_counter() - started:.1f} s")
     return 0
 
 

@@ -203,5 +203,5 @@ def run_one(
             folder=folder,
             executor=executor if len(experiment.cells()) > 1 or options.timeout else None,
             progress=update,
-            waiting=lambda message: print(message, file=sys.stderr),
+            waiting=lambda message: print(printable(message), file=sys.stderr),
         )

@@ -13,6 +13,7 @@ from percolaw import checks
 from percolaw.cli.numbers import count
 from percolaw.experiments.registry import experiment_class
 from percolaw.runs.progress import progress
+from percolaw.text import printable
 
 
 def add(commands: Any) -> None:
@@ -87,7 +88,7 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
             out=options.out,
             workers=checks.integer("--workers", options.workers, minimum=1),
             progress=update,
-            waiting=lambda message: print(message, file=sys.stderr),
+            waiting=lambda message: print(printable(message), file=sys.stderr),
         )
     if options.json:
         print(json.dumps({"folder": str(found.folder), "trials": found.trials}, indent=1))
@@ -106,7 +107,7 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
     fixed = [shlex.quote(word) for word in rest]
     words = " ".join([experiment.name, "--preset", options.preset, *fixed, *flags])
     print(f"best: percolaw run {words}")
-    print(f"results: {found.folder}")
+    print(f"results: {printable(found.folder)}")
     return 0
 
 

@@ -71,7 +71,7 @@ def _values_at_some_outputs(job: TrainingJob) -> npt.NDArray[np.float64]:
     import torch
 
     shape = (2, 1, 64, job.n_outputs)
-    count = torch.arange(128 * job.n_outputs, dtype=torch.float64).reshape(shape)
+    count = torch.arange(128 * job.n_outputs, dtype=torch.float64, device="cpu").reshape(shape)
     output, target = 2.0 * count.sin()
     return np.asarray(job.loss.value(output, target).numpy())
 

@@ -139,9 +139,9 @@ class DeviceData:
         dtype = torch.int64 if network.takes_tokens else like.dtype
         columns = np.array(targets)[:, None] + np.arange(n_outputs)
         return cls(
-            torch.as_tensor(x).to(device=like.device, dtype=dtype),
-            torch.as_tensor(y).to(device=like.device, dtype=like.dtype),
-            torch.as_tensor(columns).to(device=like.device),
+            torch.as_tensor(x, device=like.device, dtype=dtype),
+            torch.as_tensor(y, device=like.device, dtype=like.dtype),
+            torch.as_tensor(columns, device=like.device),
         )
 
     def select(self, index: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -238,7 +238,7 @@ class RowMinibatches:
     def _on_device(self, array: npt.NDArray[Any]) -> Tensor:
         import torch
 
-        return torch.as_tensor(array).to(device=self.data.y.device)
+        return torch.as_tensor(array, device=self.data.y.device)
 
 
 @dataclass
@@ -330,8 +330,8 @@ class StreamMinibatches:
                     f"validation values; got {y.shape[1]} at step {step}."
                 )
             self._drawn[key] = (
-                torch.as_tensor(x).to(device=self.data.x.device, dtype=self.data.x.dtype),
-                torch.as_tensor(y).to(device=self.data.y.device, dtype=self.data.y.dtype),
+                torch.as_tensor(x, device=self.data.x.device, dtype=self.data.x.dtype),
+                torch.as_tensor(y, device=self.data.y.device, dtype=self.data.y.dtype),
             )
         return self._drawn[key]
 

@@ -287,7 +287,7 @@ class Ensemble:
     def _tensor(self, array: npt.NDArray[Any], dtype: Any = None) -> Tensor:
         import torch
 
-        return torch.as_tensor(array).to(device=self.device, dtype=dtype)
+        return torch.as_tensor(array, device=self.device, dtype=dtype)
 
 
 def _minibatches(job: TrainingJob, data: DeviceData) -> Minibatches:

@@ -1,9 +1,10 @@
 """Which code measured a unit: a hash of the source that measuring may depend on.
 
-The code of an experiment is the closure of what its module imports inside the package, at the top, in
-functions, and under the short names of ``import percolaw``; the protocol that runs units is left out.
-Docstrings, comments and layout do not count, so that a better explanation does not make six hours of
-measuring stale; everything else does.
+The code of an experiment is the closure of what its module imports, at the top, in functions, and under
+the short names of ``import percolaw``: inside the package, and of a user's own experiment also what
+stands beside its file, or in its package. The protocol that runs units is left out. Docstrings, comments
+and layout do not count, so that a better explanation does not make six hours of measuring stale; all
+else does. What is imported by a name made at run time is not seen.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import hashlib
 import inspect
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from percolaw.experiments import fields
 from percolaw.public import PUBLIC
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -28,14 +30,27 @@ _PROTOCOL = tuple(
 )
 
 
+#: What reading a user's file, or the annotations of a class in it, may raise.
+_UNREADABLE = (OSError, TypeError, ValueError, SyntaxError, NameError, AttributeError)
+
+
+class _Own(NamedTuple):
+    """Where modules of a user's own stand that count."""
+
+    root: Path
+    """Folder that their names begin at."""
+    top: str
+    """The one package, or module, that counts; empty for all beside it."""
+
+
 def experiment_code(experiment: type[Any]) -> str:
     """Return the hash of the code that measures an experiment.
 
     Parameters
     ----------
     experiment : type
-        Of this package: the closure of its module's imports counts. A user's own: all of the package
-        that measures, and the file the class stands in (not what that file imports from elsewhere).
+        The closure of its module's imports counts. Where the file of a user's own cannot be read, as in
+        a notebook: all of the package that measures, and the name of the class.
 
     Returns
     -------
@@ -45,30 +60,32 @@ def experiment_code(experiment: type[Any]) -> str:
     if experiment.__module__.split(".")[0] == "percolaw":
         return closure_code(experiment.__module__)
     try:
-        own = essence(Path(inspect.getsourcefile(experiment) or "").read_text(encoding="utf-8"))
-    except (OSError, TypeError, ValueError, SyntaxError):
-        own = experiment.__qualname__
-    return _digest([package_code(), own])
+        names, own = _own_closure(experiment)
+        return _digest([f"{name}\n{_read(name, own)[0]}" for name in names])
+    except _UNREADABLE:
+        return _digest([package_code(), experiment.__qualname__])
 
 
 def source_bytes(experiment: type[Any]) -> str:
-    """Return a hash of all bytes of the package, and of the file of a user's own experiment.
+    """Return a hash of all bytes of the package, and of the files of a user's own experiment.
 
     Fast, where `experiment_code` has to parse: where these bytes are equal, so is the code.
     """
-    own = ""
+    files: list[Path] = []
     if experiment.__module__.split(".")[0] != "percolaw":
-        with contextlib.suppress(OSError, TypeError):
-            own = inspect.getsourcefile(experiment) or ""
-    return _bytes(experiment.__qualname__, own)
+        with contextlib.suppress(*_UNREADABLE):
+            names, own = _own_closure(experiment)
+            mine = [_file(name, own) for name in names if name.split(".")[0] != "percolaw"]
+            files = [file for file in mine if file is not None]
+    return _bytes(experiment.__qualname__, *files)
 
 
 @lru_cache(maxsize=64)
-def _bytes(name: str, own: str) -> str:
+def _bytes(name: str, *more: Path) -> str:
     every = sorted(_PACKAGE.rglob("*.py"))
     files = [f for f in every if f.relative_to(_PACKAGE).parts[0] not in _OUTSIDE]
     digest = hashlib.sha256(name.encode())
-    for file in [*files, *([Path(own)] if own else [])]:
+    for file in [*files, *more]:
         with contextlib.suppress(OSError):
             digest.update(str(file.name).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
@@ -101,15 +118,35 @@ def forget() -> None:
 
 def closure(module: str) -> frozenset[str]:
     """Return the names of a module of the package and of all modules of it that it may import."""
+    return _reached([module])
+
+
+def _reached(modules: list[str], own: _Own | None = None) -> frozenset[str]:
+    """Names of modules, of the packages on the way to them, and of all that these may import."""
     found: set[str] = set()
-    parts = module.split(".")
-    waiting = [".".join(parts[:k]) for k in range(2, len(parts) + 1)]
+    waiting = [".".join(m.split(".")[:k]) for m in modules for k in range(1, m.count(".") + 2)]
     while waiting:
         name = waiting.pop()
-        if name not in found and _measures(name):
+        if name not in found and _measures(name, own):
             found.add(name)
-            waiting += _read(name)[1]
+            waiting += _read(name, own)[1]
     return frozenset(found)
+
+
+def _own_closure(experiment: type[Any]) -> tuple[list[str], _Own]:
+    """Modules that a user's own experiment may import, those that its fields' words name included."""
+    file = Path(inspect.getsourcefile(experiment) or "").resolve(strict=True)
+    parts = experiment.__module__.split(".")
+    path = file.parent.parts if file.name == "__init__.py" else (*file.parent.parts, file.stem)
+    if path[-len(parts) :] != tuple(parts):  # run as a script, or loaded from a path
+        parts, path = [file.stem], (*file.parent.parts, file.stem)
+    root = Path(*path[: -len(parts)])
+    alone = len(parts) == 1 and file.name != "__init__.py"
+    installed = root.name in ("site-packages", "dist-packages")
+    own = _Own(root, "" if alone and not installed else parts[0])
+    parsers = map(fields.parser_of, fields.hints(experiment).values())
+    words = [parse.__module__ for parse in parsers if parse is not None]
+    return sorted(_reached([".".join(parts), *words], own)), own
 
 
 def essence(source: str) -> str:
@@ -141,19 +178,22 @@ def _digest(texts: list[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
-def _measures(name: str) -> bool:
+def _measures(name: str, own: _Own | None = None) -> bool:
     parts = name.split(".")
-    return (
-        len(parts) > 1
-        and parts[1] not in _OUTSIDE
-        and name not in _PROTOCOL
-        and _file(name) is not None
-    )
+    if parts[0] == "percolaw" and (len(parts) == 1 or parts[1] in _OUTSIDE or name in _PROTOCOL):
+        return False
+    return _file(name, own) is not None
 
 
-def _file(name: str) -> Path | None:
-    """The source of a module of the package, None if there is no such module."""
-    place = _PACKAGE.joinpath(*name.split(".")[1:])
+def _file(name: str, own: _Own | None = None) -> Path | None:
+    """The source of a module of the package, or of the user's own; None if there is no such module."""
+    parts = name.split(".")
+    if parts[0] == "percolaw":
+        place = _PACKAGE.joinpath(*parts[1:])
+    elif own is not None and own.top in ("", parts[0]):
+        place = own.root.joinpath(*parts)
+    else:
+        return None
     for file in (place.with_suffix(".py"), place / "__init__.py"):
         if file.is_file():
             return file
@@ -161,22 +201,25 @@ def _file(name: str) -> Path | None:
 
 
 @cache
-def _read(name: str) -> tuple[str, tuple[str, ...]]:
-    """The essence of a module of the package, and the modules of it that it may import."""
-    file = _file(name)
+def _read(name: str, own: _Own | None = None) -> tuple[str, tuple[str, ...]]:
+    """The essence of a module, and the modules that may count which it may import."""
+    file = _file(name, own)
     if file is None:
         return "", ()
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    return _essence(tree), _imports(name, file, tree)
+    return _essence(tree), _imports(name, file, tree, own)
 
 
-def _imports(name: str, file: Path, tree: ast.Module) -> tuple[str, ...]:
-    """Modules of the package that a module may import, packages on the way to them included."""
+def _imports(name: str, file: Path, tree: ast.Module, own: _Own | None) -> tuple[str, ...]:
+    """Modules that a module may import, packages on the way to them included."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    nodes = _run(tree)
     found: set[str] = set()
-    for node in _run(tree):
+    short = {"percolaw"}  # names of the package itself
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
+            short |= {a.asname for a in node.names if a.name == "percolaw" and a.asname}
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) + 1 - node.level]
             base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
@@ -186,11 +229,13 @@ def _imports(name: str, file: Path, tree: ast.Module) -> tuple[str, ...]:
                     f"{base}.{alias.name}",
                     _public(alias.name) if base == "percolaw" else base,
                 }
-        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "percolaw":
-            found.add(_public(node.attr))
-    own = [n for n in found if n.split(".")[0] == "percolaw"]
-    whole = {".".join(n.split(".")[:k]) for n in own for k in range(2, n.count(".") + 2)}
-    return tuple(sorted(n for n in whole if _file(n) is not None))
+    used = {n for n in nodes if isinstance(n, ast.Name) and n.id in short}
+    asked = [n for n in nodes if isinstance(n, ast.Attribute) and n.value in used]
+    found |= {_public(node.attr) for node in asked}
+    if len(used) > len(asked):  # handed on as a whole: any name may be asked of it
+        found |= {_public(name) for name in PUBLIC}
+    whole = {".".join(n.split(".")[:k]) for n in found for k in range(1, n.count(".") + 2)}
+    return tuple(sorted(n for n in whole if _file(n, own) is not None))
 
 
 def _public(name: str) -> str:

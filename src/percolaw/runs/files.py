@@ -124,11 +124,22 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give the name of a new file beside `path` that takes its place at the end, or is removed.
 
     The name is nobody else's; a link is replaced, not followed.
+
+    Raises
+    ------
+    OSError
+        If the new file cannot be written, naming `path`.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         yield part
         os.replace(part, path)
+    except OSError as error:
+        if error.filename != str(part):
+            raise
+        raise OSError(
+            error.errno, error.strerror, str(path)
+        ) from error  # the name that was asked for
     finally:
         part.unlink(missing_ok=True)
 

@@ -21,6 +21,7 @@ from percolaw.runs.code import experiment_code
 from percolaw.runs.workers import (
     GUARD,
     check_main_file,
+    check_semaphores,
     default_workers,
     refuse_in_starting_process,
 )
@@ -206,8 +207,8 @@ def dask_executor(
     Raises
     ------
     RunError
-        If no scheduler answers within 10 seconds, it has no workers within 30, or no certificates can
-        be made for a local one.
+        If no scheduler answers within 10 seconds, it has no workers within 30, or no certificates or
+        processes can be made for a local one.
 
     Notes
     -----
@@ -227,6 +228,7 @@ def dask_executor(
     if address == "local":
         refuse_in_starting_process()
         check_main_file()
+        check_semaphores()
         # Their pages ask nobody who he is.
         settings |= {
             f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker", "nanny")

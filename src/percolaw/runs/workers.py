@@ -103,9 +103,16 @@ def check_main_file() -> None:
         )
 
 
-def _check_semaphores(context: SpawnContext) -> None:
+def check_semaphores() -> None:
+    """Refuse to start processes where there is nothing by which they could wait for each other.
+
+    Raises
+    ------
+    RunError
+        With what the system says.
+    """
     try:
-        context.RLock()
+        multiprocessing.get_context("spawn").RLock()
     except (OSError, ImportError) as error:
         raise RunError(
             f"this system gives no semaphores ({error}), which worker processes need: on Linux they "
@@ -174,7 +181,7 @@ class WorkerPool(Executor):
         check_main_file()
         self._closed = False
         self._context = _Context()
-        _check_semaphores(self._context)
+        check_semaphores()
         self._pool = self._start()
 
     def _start(self) -> Any:

@@ -1,4 +1,5 @@
-"""Loaders meet ten thousand damaged files: a dataset, or a clear error; nothing else, and no code run."""
+"""Loaders meet damaged files, ten thousand with --slow: a dataset, or a clear error; nothing else, and no
+code run."""
 
 import shutil
 import warnings
@@ -56,8 +57,17 @@ def opens_or_refuses(action) -> bool:
     return True
 
 
+def few_and_many(*cases):
+    """A sixth of the cases, and all of them with --slow."""
+    few = [pytest.param(name, n // 6, id=name) for name, n in cases]
+    return few + [
+        pytest.param(name, n, id=f"{name}-{n}", marks=pytest.mark.slow) for name, n in cases
+    ]
+
+
 @pytest.mark.parametrize(
-    ("name", "cases"), [("data.npz", 2400), ("data.parquet", 1600), ("data.npy", 1500)]
+    ("name", "cases"),
+    few_and_many(("data.npz", 2400), ("data.parquet", 1600), ("data.npy", 1500)),
 )
 def test_damaged_datasets(originals, tmp_path, name, cases):
     generator = np.random.default_rng(SEED)
@@ -83,7 +93,7 @@ def test_damaged_zarr(originals, tmp_path):
     source, target = originals / "data.zarr", tmp_path / "data.zarr"
     shutil.copytree(source, target)
     inside = sorted(p for p in source.rglob("*") if p.is_file())
-    for case in range(300):
+    for case in range(100):
         file = inside[case % len(inside)]
         place = target / file.relative_to(source)
         place.write_bytes(damaged(file.read_bytes(), generator))
@@ -93,7 +103,8 @@ def test_damaged_zarr(originals, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "cases"), [("table.npy", 2000), ("table.npz", 1500), ("table.csv", 1200)]
+    ("name", "cases"),
+    few_and_many(("table.npy", 2000), ("table.npz", 1500), ("table.csv", 1200)),
 )
 def test_damaged_tables(originals, tmp_path, name, cases):
     generator = np.random.default_rng(SEED)

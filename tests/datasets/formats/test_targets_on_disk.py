@@ -75,10 +75,10 @@ def test_folders_that_are_no_dataset_are_kept(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".zarr"])
-@pytest.mark.parametrize("extra", ["notes.txt", "more/notes.txt", "mine.npy"])
+@pytest.mark.parametrize("extra", ["notes.txt", "more/notes.txt", "mine.npy", "X/c/notes"])
 def test_datasets_with_other_things_in_them_are_kept(tmp_path, suffix, extra):
     path = save(OLD, tmp_path / f"work{suffix}")
-    (path / extra).parent.mkdir(exist_ok=True)
+    (path / extra).parent.mkdir(exist_ok=True, parents=True)
     (path / extra).write_text("mine")
     before = everything(tmp_path)
     with pytest.raises(FileExistsError, match="holds other things"):

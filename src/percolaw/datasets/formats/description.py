@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -35,6 +36,10 @@ _BLOCK = 1 << 26
 
 class DatasetError(PercolawError, ValueError):
     """A dataset file that is missing, incomplete, damaged or of another kind."""
+
+
+#: What Zarr writes into the folder of an array: its description and chunks by number.
+_OF_ZARR = re.compile(r"[^/]+/(zarr\.json|c(/[0-9]+)*)")
 
 
 def is_array_name(name: str) -> bool:
@@ -329,7 +334,9 @@ def is_dataset_folder(folder: Path) -> bool:
             others = len(names) - 1 - len(rest)
         else:
             meta = read_json(folder / "zarr.json")["attributes"]
-            rest, others = names - {"zarr.json"}, 0
+            rest = names - {"zarr.json"}
+            inside = (path.relative_to(folder).as_posix() for path in folder.rglob("*/*"))
+            others = sum(not _OF_ZARR.fullmatch(path) for path in inside)
         ours = isinstance(meta, dict) and meta.get("format") == "percolaw dataset"
         return ours and others == 0 and all(is_array_name(name) for name in rest)
     except (OSError, ValueError, KeyError, TypeError, MemoryError, RecursionError):
