@@ -65,8 +65,9 @@ def compared(runs: Sequence[Run], places: Sequence[str], names: Sequence[str]) -
     for name in dict.fromkeys(run.name for run in runs):
         group = [i for i, run in enumerate(runs) if run.name == name]
         if len(group) > 1:
-            members, where, told = ([values[i] for i in group] for values in (runs, places, names))
-            found[places[group[0]]] = _section(members, where, told)
+            found[places[group[0]]] = _section(
+                [runs[i] for i in group], [places[i] for i in group], [names[i] for i in group]
+            )
     return found
 
 

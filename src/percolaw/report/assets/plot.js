@@ -381,7 +381,9 @@ const draw = (figure) => {
       + `${sameWindow(plot.window, state.window) ? ", as in the record" : ""}`
       + `${high / low < 10 * (1 - 1e-9) ? "; less than a decade, such an exponent means little" : ""}.`);
     const how = element("p", { class: "how" }, `Exponents are ${sign < 0 ? "\u2212" : ""}d log y / d log x by least squares, the mean over seeds `
-      + "with its 95% bootstrap interval where seeds are stored, else of the drawn curve.");
+      + "with its 95% bootstrap interval where seeds are stored, else of the drawn curve."
+      + (state.view === "local" ? " Local exponents are centred differences between neighbouring points, so they show what is "
+        + "peculiar to each; a prediction that is evaluated on the clusters drawn, or at rounded sizes, wiggles with them." : ""));
     const listed = all.filter((s) => s.kind !== "reference" && s.x.length >= 3 && !state.hidden.has(s)
       && (state.theory || s.kind === "measured" || !measured.length));
     if (!listed.length) return;

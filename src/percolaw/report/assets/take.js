@@ -45,6 +45,7 @@ const csvOf = (figure, plot) => {
   return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 };
 
+const MARGIN = 10; // of a picture, in pixels
 const LOOKS = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity",
   "stroke-linejoin", "opacity", "font-size", "font-family", "visibility"];
 // A copy that looks the same away from the page's style sheet.
@@ -66,18 +67,19 @@ const pictureOf = (figure, plot) => {
   try {
     const drawn = figure.querySelector(".stage > svg");
     const [, , width, height] = drawn.getAttribute("viewBox").split(" ").map(Number);
-    const whole = shape("svg", { width, "font-family": "sans-serif" });
+    const wide = width + 2 * MARGIN;
+    const whole = shape("svg", { width: wide, "font-family": "sans-serif" });
     const paper = shape("rect", { width: "100%", height: "100%", fill: "#ffffff" }, whole);
-    const title = shape("text", { x: 8, y: 20, "font-size": 14, fill: "#1b2126" }, whole);
+    const title = shape("text", { x: MARGIN, y: 20, "font-size": 14, fill: "#1b2126" }, whole);
     typesetSVG(title, plot.title);
     const inner = standing(drawn);
-    for (const [key, value] of Object.entries({ x: 0, y: 30, width, height })) inner.setAttribute(key, value);
+    for (const [key, value] of Object.entries({ x: MARGIN, y: 30, width, height })) inner.setAttribute(key, value);
     whole.append(inner);
-    let x = 8, y = height + 40;
+    let x = MARGIN, y = height + 40;
     for (const button of figure.querySelectorAll('.legend button[aria-pressed="true"]')) {
       const words = button.querySelector("span");
       const long = 44 + 7 * words.textContent.length;
-      if (x > 8 && x + long > width) { x = 8; y += 20; }
+      if (x > MARGIN && x + long > wide) { x = MARGIN; y += 20; }
       const sample = standing(button.querySelector("svg"));
       sample.setAttribute("x", x);
       sample.setAttribute("y", y);
@@ -87,9 +89,9 @@ const pictureOf = (figure, plot) => {
     }
     const tall = y + 24;
     whole.setAttribute("height", tall);
-    whole.setAttribute("viewBox", `0 0 ${width} ${tall}`);
+    whole.setAttribute("viewBox", `0 0 ${wide} ${tall}`);
     paper.setAttribute("height", tall);
-    return { text: new XMLSerializer().serializeToString(whole), width, height: tall };
+    return { text: new XMLSerializer().serializeToString(whole), width: wide, height: tall };
   } finally {
     delete root.dataset.paper;
   }
