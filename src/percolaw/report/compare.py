@@ -169,6 +169,18 @@ def _shared(one: Series, plots: Sequence[Plot]) -> bool:
 
 
 def lighter(color: str, share: float) -> str:
-    """Return a hexadecimal colour mixed with a share of white."""
+    """Return a colour mixed with white.
+
+    Parameters
+    ----------
+    color : str
+        Hexadecimal, as in "#0072b2".
+    share : float
+        Of white, from 0 to 1.
+
+    Returns
+    -------
+    str
+    """
     parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(part + (255 - part) * share):02x}" for part in parts)
