@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from percolaw.experiments.plots import Plot, Series
-from percolaw.report import draw
 from percolaw.report.claims import measured
 from percolaw.report.markup import _flat, _table, badge, text
 from percolaw.report.reading import Run
-from percolaw.report.section import plot_figure, title_of
+from percolaw.report.section import palette, plot_figure, title_of
 
 #: Letters of a label that says how configs differ; the run's id stands for longer ones.
 _LONGEST = 44
@@ -144,7 +143,7 @@ def _overlay(plots: Sequence[Plot], names: Sequence[str]) -> tuple[Plot, list[st
     series: list[Series] = []
     colors: list[str] = []
     for step, (plot, name) in enumerate(zip(plots, names, strict=True)):
-        palette = draw.colors(plot.series, plot.ordered)
+        shown = palette(plot)
         new = {
             one.name: one.name if _shared(one, plots) else f"{one.name} ({name})"
             for one in plot.series
@@ -154,7 +153,7 @@ def _overlay(plots: Sequence[Plot], names: Sequence[str]) -> tuple[Plot, list[st
                 continue
             prediction = new.get(one.prediction or "")
             series.append(replace(one, name=new[one.name], prediction=prediction, group=""))
-            colors.append(lighter(palette[one.name], 0.62 * step / (len(plots) - 1)))
+            colors.append(lighter(shown[one.name], 0.62 * step / (len(plots) - 1)))
     windows = {plot.window for plot in plots}
     window = windows.pop() if len(windows) == 1 else None
     return replace(plots[0], series=tuple(series), window=window), colors

@@ -138,6 +138,17 @@ def plot_figure(plot: Plot, place: str, run: str, colors: Sequence[str] | None =
     )
 
 
+def palette(plot: Plot) -> dict[str, str]:
+    """Return the colour of each series by name, as pictures have it.
+
+    Shades need Matplotlib; without it there are no pictures, and no shades.
+    """
+    try:
+        return draw.colors(plot.series, plot.ordered)
+    except ImportError:
+        return draw.colors(plot.series)
+
+
 def plot_data(plot: Plot, colors: Sequence[str] | None = None) -> dict[str, Any]:
     """Return a plot as JSON values for the script of the page, with the colour of each series.
 
@@ -152,8 +163,8 @@ def plot_data(plot: Plot, colors: Sequence[str] | None = None) -> dict[str, Any]
     dict
     """
     if colors is None:
-        palette = draw.colors(plot.series, plot.ordered)
-        colors = [palette[one.name] for one in plot.series]
+        mine = palette(plot)
+        colors = [mine[one.name] for one in plot.series]
     names = {BLACK: "ink", GREY: "grey"}
     return dataclasses.asdict(plot) | {"colors": [names.get(color, color) for color in colors]}
 
