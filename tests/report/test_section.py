@@ -44,3 +44,9 @@ def test_a_section_names_its_run_and_what_tells_it_from_others(run):
         in words
     )
     assert "<details><summary>How to redo it</summary>" in words
+
+
+def test_very_many_seeds_are_left_to_the_record(run, monkeypatch):
+    assert len(plot_data(run.plots[0])["series"][0]["seeds"]) == 3
+    monkeypatch.setattr("percolaw.report.section.SEED_NUMBERS", 3 * 9 - 1)
+    assert plot_data(run.plots[0])["series"][0]["seeds"] is None

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from percolaw import checks
-from percolaw.cli.control import _known, _line, run_path
+from percolaw.cli.control import _line, run_path
+from percolaw.experiments.registry import known_class
 from percolaw.text import printable
 
 #: Seconds between two looks at runs that go on.
@@ -114,7 +115,7 @@ def _members(named: list[str]) -> tuple[list[Path], list[Any]]:
         alone = any((place / n).exists() for n in ("config.json", "record.json", "summary.json"))
         inside = [] if alone or not place.is_dir() else list(run_folders(place))
         done = [run for run in inside if (run / "record.json").exists()]
-        unfinished += [status(run, _known) for run in inside if run not in done]
+        unfinished += [status(run, known_class) for run in inside if run not in done]
         finished += done if inside else [place]
     return finished, unfinished
 

@@ -9,7 +9,7 @@ from percolaw.experiments.plots import Plot, Series
 from percolaw.report.claims import measured
 from percolaw.report.markup import _flat, _table, badge, text
 from percolaw.report.reading import Run
-from percolaw.report.section import palette, plot_figure, title_of
+from percolaw.report.section import palette, plot_figure
 
 #: Letters of a label that says how configs differ; the run's id stands for longer ones.
 _LONGEST = 44
@@ -101,7 +101,7 @@ def _section(group: Sequence[Run], places: Sequence[str], names: Sequence[str]) 
     )
     return f"""
 <section id="{place}" class="run">
-<h2><span data-formulas>{text(title_of(group[0]))}</span>
+<h2><span data-formulas>{text(group[0].description.title)}</span>
 <span class="which">{len(group)} runs</span></h2>
 {fields}{both}
 {f'<div class="plots">{curves}</div>' if curves else ""}

@@ -24,7 +24,7 @@ from percolaw.report.citations import bibtex
 from percolaw.report.compare import compared, labels
 from percolaw.report.markup import duration, text
 from percolaw.report.reading import Paper, Picture, Run, expand, read_run, readable
-from percolaw.report.section import section, source_of
+from percolaw.report.section import section
 from percolaw.runs.files import write_atomic
 from percolaw.version import __version__
 
@@ -173,7 +173,7 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = (), running: Sequence[st
     )
     told = (runs, places, names)
     every = [claim for run in runs for claim in run.claims]
-    sources = [claim.source for claim in every] + [source_of(run) for run in runs]
+    sources = [claim.source for claim in every] + [run.description.source for run in runs]
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

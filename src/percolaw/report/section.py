@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from percolaw.experiments.plots import Numbers, Plot, Series
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.report import draw
 from percolaw.report.citations import linked
 from percolaw.report.claims import number, tally
@@ -18,17 +17,8 @@ from percolaw.report.records import number as json_number
 from percolaw.report.redo import _config_table, _redo, commit_of
 from percolaw.report.style import BLACK, GREY
 
-
-def title_of(run: Run) -> str:
-    """Return what an experiment is called, by its name if this version does not know it."""
-    return experiment_class(run.name).title if run.name in EXPERIMENTS else run.name
-
-
-def source_of(run: Run) -> str:
-    """Return where an experiment comes from."""
-    if run.name in EXPERIMENTS:
-        return experiment_class(run.name).source
-    return "not an experiment of this version of percolaw"
+#: Numbers of a curve's seeds that the page holds at most.
+SEED_NUMBERS = 6000
 
 
 def section(run: Run, place: str, label: str = "") -> str:
@@ -47,11 +37,11 @@ def section(run: Run, place: str, label: str = "") -> str:
     str
     """
     record = run.record
-    cls = experiment_class(run.name) if run.name in EXPERIMENTS else None
+    title, source = run.description.title, run.description.source
     curves = "".join(
         plot_figure(plot, f"{place}-plot-{i}", place) for i, plot in enumerate(run.plots, 1)
     )
-    pictures = "".join(_picture(p, title_of(run)) for p in run.pictures)
+    pictures = "".join(_picture(p, title) for p in run.pictures)
     try:
         seconds = json_number(record.get("unit_seconds"))
     except ValueError:
@@ -60,16 +50,16 @@ def section(run: Run, place: str, label: str = "") -> str:
     told = f' <span class="which">{text(label)}</span>' if label else ""
     return f"""
 <section id="{place}" class="run">
-<h2><span data-formulas>{text(title_of(run))}</span>{told}</h2>
+<h2><span data-formulas>{text(title)}</span>{told}</h2>
 <p class="source"><code>{text(run.name)}</code> &middot; run <code>{text(record.get("id", "?"))}</code>
-&middot; {linked(source_of(run), commit_of(record))} &middot;
+&middot; {linked(source, commit_of(record))} &middot;
 computing time {duration(seconds)} over {text(record.get("units", "?"))} units</p>
 <p>{said}<a href="#claims">To the claims</a></p>
 {_reused(record)}{"".join(f'<p class="note">{text(note)}</p>' for note in run.notes)}
 {f'<div class="plots">{curves}</div>' if curves else ""}
 {f'<div class="pictures">{pictures}</div>' if pictures else ""}
-<div class="folds">{_details("How to redo it", _redo(record, cls))}
-{_details("Config, defaults expanded", _config_table(record["config"], cls))}
+<div class="folds">{_details("How to redo it", _redo(record, run.description))}
+{_details("Config, defaults expanded", _config_table(record["config"], run.description))}
 {_details("Provenance", _provenance(run))}</div>
 </section>"""
 
@@ -152,6 +142,8 @@ def palette(plot: Plot) -> dict[str, str]:
 def plot_data(plot: Plot, colors: Sequence[str] | None = None) -> dict[str, Any]:
     """Return a plot as JSON values for the script of the page, with the colour of each series.
 
+    Seeds are held with six digits, and left to the record where they are very many.
+
     Parameters
     ----------
     plot : Plot
@@ -166,7 +158,13 @@ def plot_data(plot: Plot, colors: Sequence[str] | None = None) -> dict[str, Any]
         mine = palette(plot)
         colors = [mine[one.name] for one in plot.series]
     names = {BLACK: "ink", GREY: "grey"}
-    return dataclasses.asdict(plot) | {"colors": [names.get(color, color) for color in colors]}
+    series = []
+    for one in plot.series:
+        few = one.seeds if one.seeds and len(one.seeds) * len(one.x) <= SEED_NUMBERS else ()
+        seeds = tuple(tuple(None if v is None else float(f"{v:.6g}") for v in s) for s in few)
+        series.append(dataclasses.replace(one, seeds=seeds or None))
+    held = dataclasses.replace(plot, series=tuple(series))
+    return dataclasses.asdict(held) | {"colors": [names.get(color, color) for color in colors]}
 
 
 def _cell(value: float | None) -> str:

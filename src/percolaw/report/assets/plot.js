@@ -359,9 +359,9 @@ const draw = (figure) => {
         const words = `${format(claim.window[0])} to ${format(claim.window[1])}`;
         const here = sameWindow(claim.window, state.window);
         item.append(" on ", element("span", { class: "number" }, words), here ? ", this window" : " ");
-        if (here && line.value !== null && Math.abs(line.value - claim.measured) > 1e-6 * Math.abs(claim.measured)) {
+        if (here && line.value !== null && Math.abs(line.value - claim.measured) > 1e-4 * Math.abs(claim.measured)) {
           item.append(element("span", { class: "note" }, line.seeds ? "the record's fit takes other points, or another mean over seeds"
-            : "the record fits each seed; seeds are not stored, so the drawn curve is fitted here"));
+            : "the record fits each seed; the page holds none, so the drawn curve is fitted here"));
         }
         if (!here) {
           const use = element("button", { type: "button", "aria-label": `Use the window ${words} of ${claim.name}` }, "use");
@@ -381,7 +381,7 @@ const draw = (figure) => {
       + `${sameWindow(plot.window, state.window) ? ", as in the record" : ""}`
       + `${high / low < 10 * (1 - 1e-9) ? "; less than a decade, such an exponent means little" : ""}.`);
     const how = element("p", { class: "how" }, `Exponents are ${sign < 0 ? "\u2212" : ""}d log y / d log x by least squares, the mean over seeds `
-      + "with its 95% bootstrap interval where seeds are stored, else of the drawn curve."
+      + "with its 95% bootstrap interval where the page holds seeds, else of the drawn curve."
       + (state.view === "local" ? " Local exponents are centred differences between neighbouring points, so they show what is "
         + "peculiar to each; a prediction that is evaluated on the clusters drawn, or at rounded sizes, wiggles with them." : ""));
     const listed = all.filter((s) => s.kind !== "reference" && s.x.length >= 3 && !state.hidden.has(s)
