@@ -36,7 +36,8 @@ bench: $(STAMP) $(TORCH)
 	for script in benchmarks/bench_*.py; do $(BIN) $$script || exit 1; done
 
 docs: $(STAMP) $(TORCH)
-	$(BIN) -m mkdocs build --strict --quiet
+	@echo "tutorials are executed, which takes a minute or two"
+	NO_MKDOCS_2_WARNING=1 $(BIN) -m mkdocs build --strict --quiet
 	@echo "open site/index.html"
 
 $(STAMP):

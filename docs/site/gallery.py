@@ -54,9 +54,9 @@ def figures_of(name, folder):
 
 
 def face(name):
-    """The first committed picture of an experiment, that of its own name if there is one."""
+    """The committed picture of an experiment that shows most, of its own name if there is one."""
     figures = [f for _, folder in summaries() for f in figures_of(name, folder / "figures")]
-    return min(figures, key=lambda f: len(f.stem), default=None)
+    return min(figures, key=lambda f: (len(f.stem), -f.stat().st_size), default=None)
 
 
 def thumbnail(file):

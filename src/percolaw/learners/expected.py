@@ -20,8 +20,8 @@ from percolaw.numerics.neighbors import nearest_neighbors
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Queries over which the error is averaged, and of which pairs give the slope, at most.
-MOST_QUERIES, MOST_PAIRED = 1000, 300
+#: Queries over which is averaged, at most: a few per cent of scatter, and less work than the fits.
+MOST_QUERIES = 300
 
 
 def neighbors_loss(
@@ -50,16 +50,15 @@ def neighbors_loss(
 
     Notes
     -----
-    A search a size, and O(m k^2 + 300^2 k) covariances.
+    A search a size, and O(m k^2 + m^2 k) covariances; of m = 300 queries at most.
     """
     q, weight = queries[:MOST_QUERIES], np.full(k + 1, -1.0 / k)
-    paired = q[:MOST_PAIRED]
     weight[0] = 1.0
     step = max(1, 64 // (k + 1))
     error, slope = np.empty(len(sizes)), np.empty(len(sizes))
     for j, n in enumerate(sizes):
         index = nearest_neighbors(points[:n], q, k)[1]
-        total, common = 0.0, np.empty((paired.shape[0], paired.shape[0]))
+        total, common = 0.0, np.empty((q.shape[0], q.shape[0]))
         for low in range(0, q.shape[0], step):
             near = points[index[low : low + step]]
             ends = np.concatenate([q[low : low + step, None], near], axis=1)
@@ -69,10 +68,8 @@ def neighbors_loss(
             matrix[np.diag_indices(flat.shape[0])] = covariance.diagonal(flat)
             own = matrix.reshape(count, k + 1, count, k + 1)[np.arange(count), :, np.arange(count)]
             total += float(np.einsum("iab,a,b->", own, weight, weight))
-            rows = common[low : low + step]
-            if rows.size:
-                beside = covariance(flat, paired).reshape(count, k + 1, -1)
-                rows[:] = np.einsum("iaj,a->ij", beside, weight)[: rows.shape[0]]
+            beside = covariance(flat, q).reshape(count, k + 1, -1)
+            common[low : low + step] = np.einsum("iaj,a->ij", beside, weight)
         error[j], slope[j] = total / q.shape[0], _square(common)
     return _given_variance(covariance, q, error, slope, variance)
 
@@ -111,30 +108,30 @@ def kernel_loss(
 
     Notes
     -----
-    A factorisation, and for every size n^2 m multiplications and n^2 covariances.
+    A factorisation, and for every size 2 n^2 m multiplications and n^2 covariances, of m = 300 queries
+    at most.
     """
     from scipy.linalg import cho_solve
 
     (kernel, ridge), q = learner, queries[:MOST_QUERIES]
-    x, paired = points[: int(sizes[-1])], q[:MOST_PAIRED]
+    x = points[: int(sizes[-1])]
     everything = np.concatenate([x, queries])
     mean_x, mean_q = (_means(covariance, part, everything) for part in (x, q))
     mean = float(_means(covariance, everything, everything).mean())
     factor, _ = cholesky(kernel, x, ridge)
+    across, own = covariance(x, q), covariance(q, q)
     error, slope = np.empty(len(sizes)), np.empty(len(sizes))
     for j, n in enumerate(sizes):
-        known = x[:n]
+        known, beside = x[:n], across[:n]
         weight = cho_solve((factor[:n, :n], True), kernel(known, q), check_finite=False)
         rest = 1.0 - weight.sum(axis=0)
         square = covariance.diagonal(q) - 2.0 * rest * mean_q + rest**2 * mean
         square += 2.0 * rest * (mean_x[:n] @ weight)
+        square -= 2.0 * np.einsum("ij,ij->j", weight, beside)
         for rows in row_blocks(int(n), int(n)):
             part = weight[rows]
             square += np.einsum("ij,ij->j", part, covariance(known[rows], known) @ weight)
-            square -= 2.0 * np.einsum("ij,ij->j", part, covariance(known[rows], q))
-        count = paired.shape[0]
-        common = covariance(paired, paired) - weight[:, :count].T @ covariance(known, paired)
-        common -= rest[:count, None] * mean_q[:count]
+        common = own - weight.T @ beside - rest[:, None] * mean_q
         error[j], slope[j] = square.mean(), _square(common)
     return _given_variance(covariance, q, error, slope, variance)
 
@@ -143,8 +140,7 @@ def _given_variance(
     covariance: Covariance, q: FloatArray, error: FloatArray, square: FloatArray, variance: float
 ) -> FloatArray:
     """Errors given the variance, over it; `square` is half of their covariance with it."""
-    paired = q[:MOST_PAIRED]
-    own = covariance(paired, paired)
+    own = covariance(q, q)
     slope = square / _square(own - own.mean(axis=0))
     expected = float(covariance.diagonal(q).mean() - _means(covariance, q, q).mean())
     return np.asarray(np.maximum(error + slope * (variance - expected), 0.0) / variance)

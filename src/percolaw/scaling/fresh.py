@@ -60,7 +60,7 @@ def fresh_learners(learner: Any) -> Callable[[], Any]:
         seen: list[Any] = []
         return lambda: _made(learner, seen)
     # Whoever has an estimator of scikit-learn has imported it.
-    if callable(getattr(learner, "get_params", None)) and "sklearn" in sys.modules:
+    if callable(getattr(learner, "get_params", None)) and "sklearn.base" in sys.modules:
         from sklearn.base import clone
 
         try:
