@@ -340,6 +340,9 @@ def test_watching_writes_the_page_again_until_nothing_goes_on(tmp_path, monkeypa
 
     monkeypatch.setattr("percolaw.cli.report.time.sleep", pause)
     monkeypatch.setattr(folders, "damaged_units", lambda run: 0)
+    assert main(["report", str(root), "--out", str(out)]) == 0
+    assert f"{going} has not finished and is left out" in capsys.readouterr().err
+    assert out.read_text("utf-8").count('class="run"') == 1
     assert main(["report", str(root), "--watch", "--out", str(out)]) == 0
     assert [page.count('class="run"') for page in pages] == [1, 1]
     assert [re.findall("running  ([123])/3 units", page) for page in pages] == [["1"], ["2"]]

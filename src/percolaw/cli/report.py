@@ -88,7 +88,9 @@ def run_report(options: argparse.Namespace, rest: list[str]) -> int:
         raise ValueError(f"--figures-dir {folder} is a file; name a folder.")
     if options.watch:
         _watch(options.runs, out)
-    folders, _ = _members(options.runs)
+    folders, unfinished = _members(options.runs)
+    for item in unfinished:
+        _complain(f"{item.folder} has not finished and is left out.")
     path, size = write_report(folders, out, _complain)
     print(f"report: {printable(path)}  ({size / 1e6:.2f} MB)", flush=True)
     for run in expand(folders)[0]:
