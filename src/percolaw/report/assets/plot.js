@@ -354,7 +354,8 @@ const draw = (figure) => {
     for (const claim of s.stored) {
       const item = element("div", { title: claim.name }, element("span", { class: "number" }, withInterval(claim.measured, claim.interval)),
         known(claim.predicted) ? `, predicted ${format(claim.predicted)}` : "", claim.verdict ? `: ${claim.verdict}` : "");
-      if (s.stored.length > 1) item.prepend(element("span", { class: "note" }, ...typeset(claim.name)));
+      // Without a window the claim's name says on which sizes it was measured.
+      if (s.stored.length > 1 || !claim.window) item.prepend(element("span", { class: "note" }, ...typeset(claim.name)));
       if (claim.window) {
         const words = `${format(claim.window[0])} to ${format(claim.window[1])}`;
         const here = sameWindow(claim.window, state.window);
