@@ -14,7 +14,18 @@ import percolaw
 PACKAGE = Path(percolaw.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-_BASE = {"checks", "errors", "nulls", "rng", "version", "words"}
+_BASE = {
+    "checks",
+    "errors",
+    "estimator",
+    "frames",
+    "nulls",
+    "progress",
+    "rng",
+    "shown",
+    "version",
+    "words",
+}
 _TREES = _BASE | {"structure", "tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
@@ -22,12 +33,16 @@ ALLOWED = {
     "arrays": set(),
     "text": set(),
     "nulls": set(),
+    "frames": set(),
+    "shown": set(),
     "resources": set(),
-    "checks": {"arrays", "errors", "resources"},
+    "checks": {"arrays", "errors", "resources", "text"},
+    "estimator": {"checks"},
     "rng": {"checks", "errors"},
     "locks": set(),
     "words": set(),
     "version": set(),
+    "progress": set(),
     "public": set(),
     "kernels": set(),
     "laws": _BASE,
@@ -50,10 +65,12 @@ ALLOWED = {
     | {"learning", "scaling", "dimension"},
     "runs": _BASE
     | {"experiments.base", "experiments.claims", "experiments.fields", "experiments.registry"}
+    | {"experiments.plots", "scaling.curve"}
     | {"locks", "public"},
     "report": _BASE
-    | {"text", "runs.store", "runs.files"}
-    | {"experiments.registry", "experiments.base", "experiments.claims", "experiments.plots"},
+    | {"text", "runs.store", "runs.files", "runs.description", "runs.folders", "runs.run"}
+    | {"experiments.registry", "experiments.base", "experiments.claims", "experiments.plots"}
+    | {"scaling.curve", "dimension.estimate", "datasets.dataset"},  # what objects' plot draws
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,
@@ -377,7 +394,6 @@ LONG_BODIES = {
     "percolaw.experiments.embedding.embedded_1nn.Embedded1nn._panels": "six panels, in order",
     "percolaw.report.figures.cluster_points.draw": "one picture with insets, drawn in order",
     "percolaw.cli.experiments.run_reproduce": "what the command does, step by step",
-    "percolaw.numerics.neighbors.nearest_neighbors": "checks, blocks and the search, in order",
 }
 
 

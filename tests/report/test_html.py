@@ -1,14 +1,12 @@
 """Reports: one file that says what the records say, whatever stands in them."""
 
-import contextlib
 import json
 import math
 import os
 import re
-import shlex
 import shutil
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,11 +14,9 @@ from report_cases import HOSTILE, PLOTTED, check_page, claim, png, record, write
 from toy_experiment import shared_root, smoke_run
 
 from percolaw.cli import main
-from percolaw.cli.measuring import configure
 from percolaw.errors import RunError
-from percolaw.experiments.base import plain, preset
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
-from percolaw.report import records, redo, write_figures
+from percolaw.report import records, write_figures
 from percolaw.report.html import build, citation, read_run, write_report
 from percolaw.report.markup import embedded_json, text
 
@@ -140,26 +136,6 @@ def test_citations(tmp_path):
     articles = [f"@article{{{key}," for key in ("brill2024", "hoffmann2022", "brown2020")]
     for entry in (*articles, "@software{percolaw,"):
         assert entry in citation(run)
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_commands_give_the_config_again(name):
-    cls = experiment_class(name)
-    for label in cls.presets:
-        config = preset(cls, label)
-        words = shlex.split(redo.redo_command({"config": plain(config)}, cls))
-        assert words[:3] == ["percolaw", "run", name]
-        assert configure(cls, words[4], words[5:]) == config
-        changed = replace(config, n_seeds=17) if hasattr(config, "n_seeds") else config
-        for field, value in vars(config).items():
-            if isinstance(value, tuple) and value and isinstance(value[0], int | float):
-                with contextlib.suppress(ValueError):
-                    changed = replace(changed, **{field: value[:-1] or value})
-        if hasattr(changed, "clusters") and hasattr(changed.clusters, "n_clusters"):
-            changed = replace(changed, clusters=replace(changed.clusters, n_clusters=123))
-        words = shlex.split(redo.redo_command({"config": plain(changed)}, cls))
-        assert configure(cls, words[4], words[5:]) == changed
-    assert redo.redo_command({"config": {"unknown": 1}}, cls) is None
 
 
 def test_a_reproduction_stands_for_its_runs(tmp_path):

@@ -12,8 +12,8 @@ from typing import Any
 from percolaw import checks
 from percolaw.cli.terminal import has_colors
 from percolaw.errors import PercolawError
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
-from percolaw.text import printable
+from percolaw.experiments.registry import known_class
+from percolaw.text import nearest, printable
 
 #: Where runs are if nothing else is said.
 RUNS = "runs"
@@ -44,25 +44,38 @@ def add(commands: Any) -> None:
     diff = command("diff", "how two finished runs differ: config, claims, code", run_diff)
     diff.add_argument("other", metavar="OTHER", type=run_path, help="another run folder")
     diff.add_argument("--json", action="store_true", help="print JSON")
-    export = command("export", "write the rows of a run as .csv, .jsonl or .parquet", run_export)
-    export.add_argument("--out", required=True, help="file; the suffix is the format")
+    export = command(
+        "export", "write the rows of a run as one table, one number a cell", run_export
+    )
+    export.add_argument(
+        "--out", required=True, help="file; the suffix is the format: .csv, .jsonl or .parquet"
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     gc = command("gc", "remove units of other code and leftovers of killed runs", run_gc, run=False)
     gc.add_argument("--out", default=RUNS, help="folder of runs (default: runs)")
     gc.add_argument("--apply", action="store_true", help="remove; without it only say what")
 
 
-def _known(name: str) -> Any:
-    return experiment_class(name) if name in EXPERIMENTS else None
-
-
 def run_path(text: str) -> str:
-    """Return a run's folder: the path, or where there is none the run of that name in ``runs``."""
+    """Return a run's folder: the path, or where there is none the run of that name in ``runs``.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If neither is there, and one of nearly that name is.
+    """
     inside = Path(RUNS) / text
     try:
-        named = not Path(text).exists() and inside.is_dir()
+        if Path(text).exists() or inside.is_dir():
+            return text if Path(text).exists() else str(inside)
+        near = nearest(text, [path.name for path in Path(RUNS).iterdir() if path.is_dir()])
     except (OSError, ValueError):
-        named = False
-    return str(inside) if named else text
+        near = None
+    if near is not None:
+        raise argparse.ArgumentTypeError(
+            printable(f"there is no run {text}. Did you mean {near}? percolaw status lists all.")
+        )
+    return text
 
 
 def run_status(options: argparse.Namespace, rest: list[str]) -> int:
@@ -85,7 +98,7 @@ def run_status(options: argparse.Namespace, rest: list[str]) -> int:
     while True:
         found = []
         if options.out != RUNS or Path(RUNS).exists():
-            found = [status(path, _known) for path in run_folders(options.out)]
+            found = [status(path, known_class) for path in run_folders(options.out)]
             found += [sweep_status(path) for path in sweep_folders(options.out)]
         for item in found:
             if item.state == "damaged":
@@ -155,7 +168,7 @@ def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.cli.measuring import check_options, executor_of, run_one
     from percolaw.runs.folders import reopen
 
-    experiment = reopen(options.run, _known)
+    experiment = reopen(options.run, known_class)
     check_options(options)
     started = time.perf_counter()
     with executor_of(options) as executor:
@@ -181,7 +194,7 @@ def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.cli.measuring import check_options
     from percolaw.runs.folders import opened, reopen
 
-    reopen(options.run, _known)
+    reopen(options.run, known_class)
     check_options(options)
     n = opened(options.run)[0].forget_failures()
     if not options.json:
@@ -279,7 +292,7 @@ def run_export(options: argparse.Namespace, rest: list[str]) -> int:
     Parameters
     ----------
     options : argparse.Namespace
-        ``run``, ``out``.
+        ``run``, ``out``, ``overwrite``.
     rest : list of str
         Not used.
 
@@ -290,8 +303,8 @@ def run_export(options: argparse.Namespace, rest: list[str]) -> int:
     """
     from percolaw.runs.folders import damaged_units, export
 
-    n = export(options.run, options.out)
-    print(f"{n} rows in {printable(options.out)}")
+    n = export(options.run, options.out, overwrite=options.overwrite)
+    print(f"{n} lines in {printable(options.out)}")
     damaged = damaged_units(options.run)
     if damaged:
         print(

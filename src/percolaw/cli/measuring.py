@@ -4,40 +4,53 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from percolaw import checks
+from percolaw.cli.numbers import count
 from percolaw.cli.terminal import help_style
 from percolaw.errors import MissingExtraError, RunError
-from percolaw.runs.progress import progress
+from percolaw.progress import progress
 from percolaw.runs.signals import deaf_to_interrupts
 from percolaw.text import printable
 
 
-def add_common(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
+def add_common(parser: argparse._ActionsContainer, *, out: bool = True) -> None:
     """Add the flags of every command that measures.
 
     Parameters
     ----------
-    parser : argparse.ArgumentParser
+    parser : argparse.ArgumentParser, or a group of its arguments
         Changed.
     out : bool
         With ``--out``.
     """
     if out:
-        parser.add_argument("--out", default="runs", help="folder for results (default: runs)")
+        parser.add_argument(
+            "--out", default="runs", metavar="DIR", help="folder for results (default: runs)"
+        )
     parser.add_argument(
-        "--workers", type=int, default=None, help="processes (default: all cores; 1: this one)"
+        "--workers",
+        type=count,
+        default=None,
+        metavar="N",
+        help="processes (default: all cores; 1: this one)",
     )
     parser.add_argument(
-        "--timeout", type=float, default=None, help="seconds after which a unit is given up"
+        "--timeout",
+        type=float,
+        default=None,
+        metavar="S",
+        help="seconds after which a unit is given up",
     )
     parser.add_argument(
         "--scheduler",
         default=None,
+        metavar="ADDRESS",
         help="measure on a Dask scheduler: tls://host:port, or local (default: own processes)",
     )
     for flag, what in (("ca-file", "authority"), ("cert", "certificate"), ("key", "its key")):
@@ -50,7 +63,7 @@ def add_common(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
 
 
 def draw(result: Any, options: argparse.Namespace) -> None:
-    """Draw the figures of a run; a failure is said and takes nothing from the results.
+    """Draw the figures of a run; a failure is said with its traceback and takes nothing from the results.
 
     Parameters
     ----------
@@ -65,21 +78,26 @@ def draw(result: Any, options: argparse.Namespace) -> None:
 
         draw_figures(result.folder)
     except Exception as error:
+        cause = error.__cause__ or error
         print(
-            f"percolaw: the figures of {printable(result.folder)} could not be drawn "
-            f"({type(error).__name__}: {printable(error)}); claims and data are whole.",
+            f"percolaw: warning: the figures of {printable(result.folder)} could not be drawn: "
+            f"{type(cause).__name__}: {printable(cause)}. Claims and data are whole; "
+            "what the drawing did:",
             file=sys.stderr,
         )
+        for line in traceback.format_tb(cause.__traceback__):
+            print(line, end="", file=sys.stderr)
 
 
-def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
+def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
     """The preset's config, changed by the flags left on the command line.
 
     Parameters
     ----------
     cls : type
         Class of the experiment.
-    preset : str
+    preset : str or None
+        None for the usual one.
     rest : list of str
         Flags of the experiment.
 
@@ -88,6 +106,7 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
     Experiment
     """
     from percolaw.experiments.base import preset as preset_config
+    from percolaw.experiments.registry import place_of
 
     default = preset_config(cls, preset)
     if not rest:
@@ -99,9 +118,9 @@ def configure(cls: type[Any], preset: str, rest: list[str]) -> Any:
     with help_style():
         return tyro.cli(
             cls,
-            prog=f"percolaw run {cls.name}",
-            description=f"{cls.title}\n\nFlags shared by all experiments: --preset, --out, --workers, "
-            "--timeout, --scheduler, --no-figures, --quiet, --json.",
+            prog=f"percolaw run {place_of(cls)}",
+            description=f"{cls.title}\n\nDefaults are those of the preset "
+            f"{preset or 'laptop'}; others are told where they differ.",
             default=default,
             args=rest,
             registry=registry(cls),
@@ -196,7 +215,16 @@ def run_one(
     """
     from percolaw.runs.run import run
 
-    with progress(experiment.name, options.quiet) as update:
+    with progress(experiment.name, options.quiet) as shown:
+        begun = options.quiet
+
+        def update(done: int, total: int) -> None:
+            nonlocal begun
+            if not begun and done < total:
+                begun = True
+                say_if_kernels_are_new()
+            shown(done, total)
+
         return run(
             experiment,
             out=options.out if folder is None else "",
@@ -204,4 +232,17 @@ def run_one(
             executor=executor if len(experiment.cells()) > 1 or options.timeout else None,
             progress=update,
             waiting=lambda message: print(printable(message), file=sys.stderr),
+        )
+
+
+def say_if_kernels_are_new() -> None:
+    """Say on stderr that what is asked for takes longer this time, if no kernel was compiled before."""
+    from percolaw.kernels.compile import cache_folder
+
+    folder = cache_folder()
+    if folder is None or not any(folder.glob("*.nbc")):
+        kept = "in every process: no folder for them can be written" if folder is None else "once"
+        print(
+            f"percolaw: kernels are compiled at their first use, {kept}; this takes up to a minute.",
+            file=sys.stderr,
         )

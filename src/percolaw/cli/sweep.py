@@ -12,7 +12,7 @@ from typing import Any
 from percolaw import checks
 from percolaw.cli.numbers import count
 from percolaw.experiments.registry import experiment_class
-from percolaw.runs.progress import progress
+from percolaw.progress import progress
 from percolaw.text import printable
 
 
@@ -27,7 +27,9 @@ def add(commands: Any) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("experiment", metavar="EXPERIMENT")
-    parser.add_argument("--preset", default="laptop", help="smoke, laptop (default) or paper")
+    parser.add_argument(
+        "--preset", default=None, help="smoke, laptop (default, else the first), paper"
+    )
     parser.add_argument(
         "--over",
         action="append",
@@ -105,7 +107,8 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
         for k, v in found.trials[0]["values"].items()
     ]
     fixed = [shlex.quote(word) for word in rest]
-    words = " ".join([experiment.name, "--preset", options.preset, *fixed, *flags])
+    start = [options.experiment, *(["--preset", options.preset] if options.preset else [])]
+    words = " ".join([*start, *fixed, *flags])
     print(f"best: percolaw run {words}")
     print(f"results: {printable(found.folder)}")
     return 0

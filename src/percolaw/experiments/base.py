@@ -132,19 +132,25 @@ def missing_extra(experiment: type[Any]) -> str:
     )
 
 
-def preset(experiment: type[Any], name: str) -> Any:
+def preset(experiment: type[Any], name: str | None) -> Any:
     """Return the config of a preset; raises ValueError naming the nearest one.
 
     Parameters
     ----------
     experiment : type
         Class of the experiment.
-    name : str
+    name : str or None
+        None stands for ``laptop``, where there is none for the first preset, and where there are no
+        presets for the fields' defaults.
 
     Returns
     -------
     Experiment
     """
+    if name is None:
+        if not experiment.presets:
+            return experiment()
+        name = "laptop" if "laptop" in experiment.presets else next(iter(experiment.presets))
     checks.choice("preset", name, experiment.presets)
     return experiment(**experiment.presets[name].config)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks
+from percolaw import checks, frames, shown
 from percolaw.scaling import fit, intervals
 
 FloatArray = npt.NDArray[np.float64]
@@ -53,6 +53,64 @@ class Claim:
     verdict: Verdict
     note: str = ""
     about: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return (
+            f"Claim({self.name}: {self.verdict}, measured {self.measured:.4g} "
+            f"[{low:.4g}, {high:.4g}], predicted {self.predicted:.4g} +- {self.tolerance:.2g})"
+        )
+
+
+class Claims(tuple[Claim, ...]):
+    """Claims in their order, as a tuple that can be looked at: a table, a picture."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self)) or "no claims"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [
+                claim.verdict,
+                claim.name,
+                f"{claim.predicted:.4g} \u00b1 {claim.tolerance:.2g}",
+                f"{claim.measured:.4g} [{claim.interval[0]:.4g}, {claim.interval[1]:.4g}]",
+            ]
+            for claim in self
+        ]
+        return frames.html_table(["verdict", "claim", "predicted", "measured [interval]"], rows)
+
+    def to_frame(self) -> frames.Frame:
+        """Return a table, a line for each claim.
+
+        Returns
+        -------
+        pandas.DataFrame or dict of array
+            Columns ``name``, ``verdict``, ``predicted``, ``tolerance``, ``measured``, ``low`` and
+            ``high`` (the interval), ``source``, ``note``, and those of ``about`` that any claim has; see
+            `percolaw.frames.frame`.
+        """
+        texts = ("name", "verdict", "predicted", "tolerance", "measured")
+        columns: dict[str, list[Any]] = {key: [getattr(c, key) for c in self] for key in texts}
+        columns |= {key: [c.interval[i] for c in self] for i, key in enumerate(("low", "high"))}
+        columns |= {key: [getattr(c, key) for c in self] for key in ("source", "note")}
+        about = dict.fromkeys(f"about {key}" for claim in self for key in claim.about)
+        columns |= {key: [c.about.get(key.removeprefix("about ")) for c in self] for key in about}
+        return frames.frame(columns)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw how far each measured value is from the predicted one, in tolerances.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Drawn into; a new figure if None.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        return shown.draw("claims", self, ax)
 
 
 #: A claim agrees only if its interval stays within this many tolerances of the prediction.

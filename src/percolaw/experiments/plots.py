@@ -8,11 +8,13 @@ of one colour follows from the fields below.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+
+from percolaw import frames, shown
 
 if TYPE_CHECKING:
     from percolaw.experiments.claims import Claim
@@ -141,6 +143,50 @@ class Plot:
     y_limits: tuple[float | None, float | None] = (None, None)
     ordered: bool = False
 
+    def to_frame(self) -> frames.Frame:
+        """Return the curves in long form, a line for each point.
+
+        Returns
+        -------
+        pandas.DataFrame or dict of array
+            Columns ``curve``, ``kind``, ``x``, ``y``, ``low`` and ``high`` (``interval`` says what they
+            are), ``usable``; see `percolaw.frames.frame`.
+        """
+        columns: dict[str, list[Any]] = {
+            name: [] for name in ("curve", "kind", "x", "y", "low", "high", "interval", "usable")
+        }
+        for one in self.series:
+            for name, values in (
+                ("curve", [one.name] * len(one.x)),
+                ("kind", [one.kind] * len(one.x)),
+                ("x", one.x),
+                ("y", one.y),
+                ("low", one.low or [None] * len(one.x)),
+                ("high", one.high or [None] * len(one.x)),
+                ("interval", [one.interval] * len(one.x)),
+                ("usable", one.usable or [True] * len(one.x)),
+            ):
+                columns[name] += values
+        return frames.frame(columns)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw it as the report does.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Drawn into; a new figure if None.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        return shown.draw("plot", self, ax)
+
+    def __repr__(self) -> str:
+        names = ", ".join(one.name for one in self.series)
+        return f"Plot({self.id}: {self.y_label} against {self.x_label}; {names})"
+
 
 # --- making them -----------------------------------------------------------------------------------
 
@@ -182,6 +228,7 @@ def curve(
         low, high = _finite(fitted.interval)
         stored = [Stored("fit in the record", fitted.exponent, (low, high), predicted, "", window)]
     usable = None if measured.usable is None else tuple(bool(v) for v in measured.usable)
+    more.setdefault("seeds", tuple(map(_finite, measured.loss)) if measured.n_seeds > 1 else None)
     return Series(
         name,
         "measured",
@@ -194,6 +241,31 @@ def curve(
         stored=tuple(stored),
         usable=usable,
         **more,
+    )
+
+
+def learning_curve(one: Series, beside: Mapping[str, Series]) -> LearningCurve:
+    """Return the learning curve of a series that keeps its seeds; `curve` the other way round.
+
+    Parameters
+    ----------
+    one : Series
+    beside : dict of Series
+        Those of its plot by name: its prediction is taken where it stands at the same x.
+
+    Returns
+    -------
+    LearningCurve
+    """
+    from percolaw.nulls import floats
+    from percolaw.scaling.curve import LearningCurve
+
+    by = beside.get(one.prediction or "")
+    return LearningCurve(
+        floats(one.x),
+        np.array([floats(seed) for seed in one.seeds or ()]),
+        None if one.usable is None else np.array(one.usable),
+        None if by is None or by.x != one.x else floats(by.y),
     )
 
 

@@ -28,29 +28,23 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
     """
     with styled():
         figure, (scale, neighbors, intervals) = new(3, width=4.4, height=4.0)
-        for (name, e), color in zip(report["estimates"].items(), CYCLE, strict=False):
-            scale.plot(e["n_points"], e["level"], "o-", color=color, ms=4, lw=1.4, label=name)
-        scale.set(
-            xscale="log",
-            xlabel="points: all, and random subsets",
-            ylabel="estimated dimension",
-            title="Dependence on scale",
-        )
-        ticks = next(iter(report["estimates"].values()))["n_points"]
-        scale.set_xticks(ticks, [str(tick) for tick in ticks])
-        scale.set_xticks([], minor=True)
-        scale.legend(fontsize=7)
+        by_scale(scale, report)
         k = report["by_neighbors"]
         neighbors.plot(k["k"], k["likelihood"], "o-", color=CYCLE[0], ms=4, label="MLE")
         neighbors.plot(k["k"], k["ratio"], "s-", color=CYCLE[1], ms=4, label="ratio regression")
         neighbors.set(xscale="log", xlabel="neighbours $k$", title="Dependence on neighbours")
         neighbors.legend(fontsize=8)
         names = list(report["estimates"])
+        # One interval without an end in sight must not hide the others.
+        most = 3.0 * max(e["dimension"] for e in report["estimates"].values())
         for y, (name, color) in enumerate(zip(names, CYCLE, strict=False)):
             e = report["estimates"][name]
             low, high = e["interval"]
             if low is not None and high is not None:
-                intervals.plot([low, high], [y, y], color=color, lw=2, alpha=0.6)
+                intervals.plot([low, min(high, most)], [y, y], color=color, lw=2, alpha=0.6)
+                if high > most:
+                    intervals.plot(most, y, ">", color=color)
+                    intervals.annotate(f"to {high:.3g}", (most, y - 0.15), ha="right", fontsize=7)
             intervals.plot(e["dimension"], y, "o", color=color)
         intervals.axvline(report["dimension"], color=BLACK, ls="--", lw=1)
         intervals.set(yticks=range(len(names)), xlabel="dimension", title="Stated intervals")
@@ -59,3 +53,26 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
         title = title.replace("$", r"\$")  # no formula
         figure.suptitle("\n".join(textwrap.wrap(f"{title}: {report['sentence']}", 140)), fontsize=9)
         return save(figure, Path(path))
+
+
+def by_scale(axis: Any, report: dict[str, Any]) -> None:
+    """Draw the estimates with all points and with random subsets into axes.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    report : dict
+        `percolaw.dimension.estimate.DimensionReport.as_dict`.
+    """
+    for (name, e), color in zip(report["estimates"].items(), CYCLE, strict=False):
+        axis.plot(e["n_points"], e["level"], "o-", color=color, ms=4, lw=1.4, label=name)
+    axis.set(
+        xscale="log",
+        xlabel="points: all, and random subsets",
+        ylabel="estimated dimension",
+        title="Dependence on scale",
+    )
+    ticks = next(iter(report["estimates"].values()))["n_points"]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.set_xticks([], minor=True)
+    axis.legend(fontsize=7)

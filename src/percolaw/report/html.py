@@ -21,7 +21,6 @@ from typing import Any
 from percolaw.errors import RunError
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.plots import Numbers, Plot, Series, slug
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.report.citations import SOURCES
 from percolaw.report.claims import VERDICT_RULE, measured, number, predicted, tally
 from percolaw.report.markup import _details, _flat, _table, badge, duration, embedded_json, text
@@ -34,6 +33,8 @@ from percolaw.version import __version__
 #: Bytes of pictures per run before they are made smaller; nine runs stay under 5 MB in all.
 _PICTURE_BYTES = 320_000
 _FEW_RUNS = 1_500_000
+#: Numbers of a curve's seeds that the page holds.
+_SEED_NUMBERS = 3000
 
 
 def write_report(
@@ -263,18 +264,16 @@ def _strip(claim: Claim) -> str:
 
 def _section(run: Run, place: str) -> str:
     """One experiment."""
-    record, known = run.record, run.name in EXPERIMENTS
-    cls = experiment_class(run.name) if known else None
-    title = cls.title if cls else run.name
-    source = cls.source if cls else "not an experiment of this version of percolaw"
+    record, said = run.record, run.description
+    title = said.title
     curves = "".join(_plot(plot, f"{place}-plot-{i}") for i, plot in enumerate(run.plots, 1))
     pictures = "".join(_picture(p, title) for p in run.pictures)
     try:
         seconds = json_number(record.get("unit_seconds"))
     except ValueError:
         seconds = None
-    said = f"{text(tally(run.claims))}. " if run.claims else "No claims. "
-    config = _config_table(record["config"], cls)
+    verdicts = f"{text(tally(run.claims))}. " if run.claims else "No claims. "
+    config = _config_table(record["config"], said)
     origin = {
         "id": record.get("id"),
         "code": record.get("code"),
@@ -290,14 +289,14 @@ def _section(run: Run, place: str) -> str:
     return f"""
 <section id="{place}" class="run">
 <h2>{text(title)}</h2>
-<p class="source"><code>{text(run.name)}</code> &middot; {text(source)} &middot;
+<p class="source"><code>{text(run.name)}</code> &middot; {text(said.source)} &middot;
 computing time {duration(seconds)} over {text(record.get("units", "?"))} units</p>
-<p>{said}<a href="#claims">To the claims</a></p>
+<p>{verdicts}<a href="#claims">To the claims</a></p>
 {_reused(record)}{"".join(f'<p class="note">{text(note)}</p>' for note in run.notes)}
 {f'<div class="plots">{curves}</div>' if curves else ""}
 {f'<h3>Pictures</h3><div class="pictures">{pictures}</div>' if pictures else ""}
 <h3>How to redo it</h3>
-{_redo(record, cls)}
+{_redo(record, said)}
 {_details("Config, defaults expanded", config)}
 {_details("Provenance", come_from)}
 {_details("Cite", f"<pre>{text(citation(run))}</pre>")}
@@ -322,9 +321,7 @@ def _many_units(n: Any) -> str:
 
 def citation(run: Run) -> str:
     """Return BibTeX of what a run stands on, and of the software."""
-    sources = [claim.source for claim in run.claims]
-    if run.name in EXPERIMENTS:
-        sources.append(experiment_class(run.name).source)
+    sources = [run.description.source, *(claim.source for claim in run.claims)]
     cited = [entry for name, entry in SOURCES.items() if any(name in s for s in sources)]
     software = f"""@software{{percolaw,
   title   = {{percolaw}},
@@ -357,8 +354,13 @@ def _plot(plot: Plot, place: str) -> str:
 
 
 def plot_data(plot: Plot) -> dict[str, Any]:
-    """Return a plot as JSON values for the script of the page."""
-    return dataclasses.asdict(plot)
+    """Return a plot as JSON values for the script of the page; many seeds are left to the record."""
+    series = []
+    for one in plot.series:
+        few = one.seeds if one.seeds and len(one.seeds) * len(one.x) <= _SEED_NUMBERS else ()
+        seeds = tuple(tuple(None if v is None else float(f"{v:.6g}") for v in s) for s in few)
+        series.append(dataclasses.replace(one, seeds=seeds or None))
+    return dataclasses.asdict(dataclasses.replace(plot, series=tuple(series)))
 
 
 def _cell(value: float | None) -> str:

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
-from percolaw.experiments.claims import Claim
+from percolaw.experiments.claims import Claim, Claims
 from percolaw.experiments.plots import Plot
 from percolaw.experiments.registry import EXPERIMENTS
 from percolaw.nulls import from_null
 from percolaw.report.records import number as json_number
 from percolaw.report.records import numbers, read_plots
+from percolaw.runs.description import Description, description_of
 from percolaw.runs.files import MALFORMED, read_json, well_formed
+from percolaw.runs.folders import open_config
+from percolaw.runs.run import Result
 from percolaw.runs.store import read_record
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -50,6 +53,8 @@ class Run:
     claims : tuple of Claim
     plots : tuple of Plot
     pictures : tuple of Picture
+    description : Description
+        What is known of the experiment; its code is not asked, unless it is percolaw's.
     notes : tuple of str
         What could not be drawn, and why.
     """
@@ -59,6 +64,7 @@ class Run:
     claims: tuple[Claim, ...]
     plots: tuple[Plot, ...]
     pictures: tuple[Picture, ...]
+    description: Description
     notes: tuple[str, ...] = ()
 
     @property
@@ -149,14 +155,60 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     notes = []
     try:
         with drawing(where):
-            plots = read_plots(record.get("plots", []))
-            module = figures_of(record["experiment"])
-            if hasattr(module, "plots"):
-                plots += tuple(module.plots(record))
+            plots = plots_of(record)
             pictures = _pictures(where, record)
     except RunError as error:
         notes.append(str(error))
-    return Run(where, record, claims, plots, pictures, tuple(notes))
+    said = description_of(where, record["experiment"])
+    return Run(where, record, claims, plots, pictures, said, tuple(notes))
+
+
+def open_run(folder: str | os.PathLike[str]) -> Result:
+    """Open a run folder: config, claims, rows, curves, plots. No code that it names is imported.
+
+    Parameters
+    ----------
+    folder : path
+        Of a run, finished or not; or its name in ``runs``.
+
+    Returns
+    -------
+    Result
+        What `percolaw.run` returned. Of a run that is not finished the rows so far, no claims and no
+        plots.
+
+    Raises
+    ------
+    RunError
+        If it is no run folder, or damaged.
+
+    Examples
+    --------
+    >>> open_run("nowhere")
+    Traceback (most recent call last):
+    percolaw.errors.RunError: nowhere is no run folder: it has no config.json.
+    """
+    where = Path(folder)
+    if not where.exists() and (Path("runs") / where).is_dir():
+        where = Path("runs") / where
+    config = open_config(where)
+    name, fields = config["experiment"], config["config"]
+    if not (where / "record.json").exists():
+        return Result(where, name, fields, Claims(), {}, finished=False)
+    record = read_record_of(where)
+    with readable(where):
+        claims = Claims(_claim(entry) for entry in _list(record["claims"]))
+        plots = plots_of(record)
+        reused = {str(k): int(v) for k, v in (record.get("reused") or {}).items()}
+    return Result(where, name, fields, claims, record["tables"], plots, reused)
+
+
+def plots_of(record: dict[str, Any]) -> tuple[Plot, ...]:
+    """Return all plots of a record: those it holds, and those made of its tables."""
+    module = figures_of(record["experiment"])
+    return read_plots(record.get("plots", [])) + (
+        tuple(module.plots(record)) if hasattr(module, "plots") else ()
+    )
 
 
 def read_record_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -239,6 +291,7 @@ def _claim(entry: Any) -> Claim:
         tolerance,
         entry["verdict"],
         texts[3],
+        {str(key): str(value) for key, value in (entry.get("about") or {}).items()},
     )
 
 
@@ -281,7 +334,7 @@ def _pictures(folder: Path, record: dict[str, Any]) -> tuple[Picture, ...]:
         found = tuple(Picture(p.stem, p.read_bytes()) for p in kept)
         if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
             return found
-    if record["experiment"] not in EXPERIMENTS and not record.get("plots"):
+    if not record.get("plots") and figures_of(record["experiment"]) is None:
         return ()
     from percolaw.report.style import styled
 

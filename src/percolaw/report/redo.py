@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping
 from typing import Any
 
-from percolaw.experiments.base import plain, preset
 from percolaw.report.markup import _flat, _table, text
+from percolaw.runs.description import Description, run_command
 
 
-def _config_table(config: dict[str, Any], cls: type[Any] | None) -> str:
-    default = dict(_flat(plain(cls()))) if cls else {}
+def _config_table(config: dict[str, Any], said: Description) -> str:
+    default = dict(_flat(said.defaults))
     rows = [
         (text(k), f"<code>{text(v)}</code>", f"<code>{text(default.get(k, ''))}</code>")
         for k, v in _flat(config)
@@ -19,7 +17,7 @@ def _config_table(config: dict[str, Any], cls: type[Any] | None) -> str:
     return _table(rows, ("field", "value", "default"), "Config")
 
 
-def _redo(record: dict[str, Any], cls: type[Any] | None) -> str:
+def _redo(record: dict[str, Any], said: Description) -> str:
     lines = []
     origin = record.get("provenance")
     origin = origin if isinstance(origin, dict) else {}
@@ -27,8 +25,10 @@ def _redo(record: dict[str, Any], cls: type[Any] | None) -> str:
     if isinstance(commit, str) and commit.isalnum():
         dirty = "  # there were changes not committed" if origin.get("git_dirty") else ""
         lines.append(f"git checkout {commit}{dirty}")
-    command = redo_command(record, cls)
+    command = run_command(said, record["config"])
     if command is None:
+        if not said.known:
+            return "<p>In Python: <code>percolaw.run(experiment)</code>, with the config below.</p>"
         return (
             "<p>The config does not fit this version of percolaw; use the version named under "
             "provenance, with the config below.</p>"
@@ -39,39 +39,3 @@ def _redo(record: dict[str, Any], cls: type[Any] | None) -> str:
         f"<p>The same config has the same id, <code>{text(record.get('id', '?'))}</code>, and the same "
         "folder name everywhere; results do not depend on the number of workers.</p>"
     )
-
-
-def redo_command(record: dict[str, Any], cls: type[Any] | None) -> str | None:
-    """Return the command line of a config: the nearest preset and flags for the rest.
-
-    None if a field is unknown to this version or cannot be written as a flag.
-    """
-    if cls is None:
-        return None
-    wanted = dict(_leaves(record["config"]))
-    best: list[str] | None = None
-    for name in cls.presets:
-        given = dict(_leaves(plain(preset(cls, name))))
-        if set(given) != set(wanted):
-            return None
-        words = ["percolaw", "run", cls.name, "--preset", name]
-        for key, value in wanted.items():
-            if value == given[key] and type(value) is type(given[key]):
-                continue
-            values = value if isinstance(value, list) else [value]
-            if isinstance(value, bool) or not all(
-                isinstance(v, (int, float, str)) and not isinstance(v, bool) for v in values
-            ):
-                return None
-            words += [f"--{key.replace('_', '-')}", *map(str, values)]
-        if best is None or len(words) < len(best):
-            best = words
-    return None if best is None else shlex.join(best)
-
-
-def _leaves(config: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{name}{key}.")
-        else:
-            yield f"{name}{key}", value

@@ -22,7 +22,7 @@ from percolaw.public import PUBLIC
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Parts of the package that measure nothing, whoever imports them.
-_OUTSIDE = ("report", "runs", "cli", "__main__", "public", "version")
+_OUTSIDE = ("report", "runs", "cli", "__main__", "public", "version", "shown", "frames")
 #: The protocol, which runs units and does not measure: what only it imports does not count.
 _PROTOCOL = tuple(
     f"percolaw.experiments.{name}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +11,9 @@ from percolaw import checks
 from percolaw.errors import PercolawError, RunError
 from percolaw.experiments.base import Experiment, from_config
 from percolaw.runs.activity import active, idle
-from percolaw.runs.files import MALFORMED, read_json, replacing, well_formed
+from percolaw.runs.description import continuing, description_of
+from percolaw.runs.files import read_json, well_formed
+from percolaw.runs.rows import SUFFIXES, Units, long_rows, write_table
 from percolaw.runs.store import RunFolder, read_record
 
 #: What looks up an experiment's class by its name: None where it is not known.
@@ -105,7 +105,10 @@ def status(path: Path, experiment_of: Lookup) -> RunStatus:
         folder, experiment = opened(path, experiment_of)
         counts = folder.counts()
         with well_formed(f"{path}/config.json does not fit its experiment", _OTHER_CONFIG):
-            units = None if experiment is None else len(experiment.cells())
+            if experiment is None:
+                units = description_of(path, folder.config["experiment"]).units
+            else:
+                units = len(experiment.cells())
     except (OSError, PercolawError) as error:
         return RunStatus(str(path), "", "damaged", note=str(error))
     now = active(path)
@@ -211,8 +214,8 @@ def reopen(path: str | Path, experiment_of: Lookup) -> Experiment:
     folder, experiment = opened(path, experiment_of)
     if experiment is None:
         raise RunError(
-            f"{path} is a run of {folder.config['experiment']!r}, which this percolaw does not know. Run "
-            "it from Python with percolaw.run(experiment, folder=...)."
+            f"{path} is a run of {folder.config['experiment']!r}, an experiment of a user's. Code that "
+            f"a run folder names is never imported. {continuing(Path(path), folder.config)}"
         )
     return experiment
 
@@ -290,18 +293,29 @@ def _flat(fields: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def export(path: str | Path, target: str | Path) -> int:
-    """Write all rows of a run as .csv, .jsonl or .parquet, atomically; return how many.
+def kept_units(path: str | Path) -> Units:
+    """Return what a run has measured: of a finished one by the code of its record, else by the present.
 
-    Lists become JSON text in .csv and lists in .parquet. Rows of an unfinished run are exported as
-    far as they are, without damaged units (see `damaged_units`).
+    Damaged units are left out, see `damaged_units`. RunError if the folder cannot be read.
+    """
+    code = read_record(path).get("code") if (Path(path) / "record.json").exists() else ""
+    return opened(path)[0].kept(code if isinstance(code, str) else "")
+
+
+def export(path: str | Path, target: str | Path, *, overwrite: bool = False) -> int:
+    """Write all rows of a run in long form, see `rows.long_rows`; return how many lines.
+
+    Rows of an unfinished run are exported as far as they are, without damaged units (see
+    `damaged_units`).
 
     Parameters
     ----------
     path : path
         A run folder.
     target : path
-        The file to write, in a folder that exists; replaced if it exists.
+        The file to write, .csv, .jsonl or .parquet, in a folder that exists.
+    overwrite : bool
+        Whether a file of that name is replaced.
 
     Returns
     -------
@@ -310,63 +324,23 @@ def export(path: str | Path, target: str | Path) -> int:
     Raises
     ------
     ValueError
-        For another suffix, a folder that does not exist, and the run's own rows.jsonl.
+        For another suffix, a folder that does not exist, a file that does, and the run's own rows.jsonl.
     RunError
         If the run has no finished units of this code.
     """
     out = Path(target)
-    suffix = checks.choice("export suffix", out.suffix.lower(), (".csv", ".jsonl", ".parquet"))
+    checks.choice("export suffix", out.suffix.lower(), SUFFIXES)
     if not out.parent.is_dir():
         raise ValueError(f"there is no folder {out.parent} to export to; make it first.")
     if out.name == "rows.jsonl" and (out.parent / "config.json").exists():
         raise ValueError(f"{out} belongs to a run; name another file.")
-    folder, _ = opened(path)
-    rows = [row for unit in folder.kept() for row in unit]
-    if not rows:
+    if out.exists() and not overwrite:
+        raise ValueError(f"{out} exists; name another file, or replace it with --overwrite.")
+    columns = long_rows(kept_units(path))
+    if not columns:
         raise RunError(f"{path} has no finished units of this code to export.")
-    with replacing(out) as part:
-        if suffix == ".jsonl":
-            part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        elif suffix == ".csv":
-            _write_csv(rows, part)
-        else:
-            _write_parquet(rows, part)
-    return len(rows)
-
-
-def _columns(rows: list[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(key for row in rows for key in row))
-
-
-def _write_csv(rows: list[dict[str, Any]], part: Path) -> None:
-    with open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.DictWriter(file, _columns(rows))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(
-                {k: json.dumps(v) if isinstance(v, (list, dict)) else v for k, v in row.items()}
-            )
-
-
-def _write_parquet(rows: list[dict[str, Any]], part: Path) -> None:
-    pyarrow = checks.extra("pyarrow", "store")
-    parquet = checks.extra("pyarrow.parquet", "store")
-    try:
-        parquet.write_table(pyarrow.Table.from_pylist(_one_kind(rows)), part)
-    except (pyarrow.ArrowException, *MALFORMED) as error:
-        raise RunError(
-            f"the rows do not fit into the columns of a .parquet file: {str(error)[:200].rstrip('.')}. "
-            "Export them as .jsonl, which takes any rows."
-        ) from error
-
-
-def _one_kind(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with all columns; dictionaries, for which Parquet has no one type, as JSON text."""
-    names = _columns(rows)
-    return [
-        {n: json.dumps(v) if isinstance(v := row.get(n), dict) else v for n in names}
-        for row in rows
-    ]
+    write_table(columns, out)
+    return len(columns["cell"])
 
 
 def garbage(path: Path) -> tuple[int, list[Path]]:

@@ -2,46 +2,112 @@
 
 from __future__ import annotations
 
+import html
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from percolaw.errors import MissingExtraError, RunError
 from percolaw.experiments.base import (
     Experiment,
+    Row,
     check_tolerances,
     config_dict,
     missing_extra,
     run_id,
 )
-from percolaw.experiments.claims import Claim
+from percolaw.experiments.claims import Claims
+from percolaw.experiments.fields import check_memory
+from percolaw.experiments.plots import Plot, learning_curve
+from percolaw.frames import Frame, frame
 from percolaw.runs.activity import working
 from percolaw.runs.code import experiment_code, forget, forget_bytes, source_bytes
+from percolaw.runs.description import keep_description
 from percolaw.runs.executor import run_units
 from percolaw.runs.files import MALFORMED
+from percolaw.runs.folders import kept_units
 from percolaw.runs.provenance import provenance
+from percolaw.runs.rows import long_rows
 from percolaw.runs.store import RunFolder
 from percolaw.runs.threads import one_thread
-from percolaw.runs.workers import refuse_in_starting_process
+from percolaw.runs.workers import WorkerPool, refuse_in_starting_process
+
+if TYPE_CHECKING:
+    from percolaw.scaling.curve import LearningCurve
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
-    """A finished run: its folder, claims and figure data.
+    """What a run has found; `percolaw.open_run` gives that of a folder.
 
-    `percolaw.report.draw_figures(result.folder)` draws its figures. `reused` says how many units were
-    not measured in this run but copied from others beside it: name of their folder to number.
+    `percolaw.report.draw_figures(result.folder)` writes its figures.
+
+    Attributes
+    ----------
+    folder : Path
+    experiment : str
+        Name.
+    config : dict
+        Its fields.
+    claims : Claims
+        A tuple of `Claim` with ``to_frame`` and ``plot``; empty while the run is not finished.
+    tables : dict
+        Further data of the conclusion.
+    plots : tuple of Plot
+        Its curves as they are drawn, each with ``to_frame`` and ``plot``.
+    reused : dict
+        Units not measured in this run but copied from others beside it: name of their folder to number.
+    finished : bool
     """
 
     folder: Path
-    claims: tuple[Claim, ...]
+    experiment: str
+    config: dict[str, Any]
+    claims: Claims
     tables: dict[str, Any]
+    plots: tuple[Plot, ...] = ()
     reused: dict[str, int] = field(default_factory=dict)
+    finished: bool = True
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows that were measured, as `measure` returned them, with the fields of their cell."""
+        return [{**cell, **row} for cell, rows in kept_units(self.folder) for row in rows]
+
+    @property
+    def curves(self) -> dict[str, LearningCurve]:
+        """Measured curves of the plots that keep every seed, by ``plot: curve``."""
+        found = {}
+        for plot in self.plots:
+            by_name = {one.name: one for one in plot.series}
+            for one in plot.series:
+                if one.kind == "measured" and one.seeds:
+                    found[f"{plot.id}: {one.name}"] = learning_curve(one, by_name)
+        return found
+
+    def to_frame(self) -> Frame:
+        """Return the rows in long form, one number a cell.
+
+        Returns
+        -------
+        pandas.DataFrame or dict of array
+            Columns as `percolaw.runs.rows.long_rows` says; see `percolaw.frames.frame`.
+        """
+        return frame(long_rows(kept_units(self.folder)))
+
+    def __repr__(self) -> str:
+        verdicts = [claim.verdict for claim in self.claims]
+        said = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+        state = f"{len(verdicts)} claims: {said}" if verdicts else "no claims"
+        return f"Result({self.folder}, {state if self.finished else 'not finished'})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.claims._repr_html_()}"
 
 
 def default_folder(experiment: Any, out: str | os.PathLike[str]) -> Path:
@@ -100,6 +166,8 @@ def run(
         If `experiment` is no experiment's config.
     MissingExtraError
         If an extra that the experiment needs is not installed.
+    ResourceError
+        If a unit would need more memory than this machine has, where it is measured here.
     """
     if not isinstance(experiment, Experiment):
         raise TypeError(
@@ -112,6 +180,9 @@ def run(
     if missing:
         raise MissingExtraError(missing)
     path = Path(folder) if folder is not None else default_folder(experiment, out)
+    here = executor is None or isinstance(executor, WorkerPool | ProcessPoolExecutor)
+    if here and not (path / "record.json").exists():
+        check_memory(experiment)
     before = source_bytes(type(experiment))
     store = RunFolder(path, config_dict(experiment), type(experiment))
     if store.read_only:
@@ -120,7 +191,9 @@ def run(
         damaged = store.forget_damaged()
         if damaged:
             waiting(f"{damaged} unit(s) kept in {path} were damaged; they are measured again.")
-        store.reuse(experiment.cells())
+        cells = experiment.cells()
+        keep_description(path, experiment, len(cells))
+        store.reuse(cells)
         with _progress(experiment.name, progress) as update, store.held_open():
             run_units(experiment, store, executor, update, activity)
         if _changed(type(experiment), before, store.code):
@@ -139,7 +212,7 @@ def _progress(
         return nullcontext(wanted)
     if not wanted:
         return nullcontext(lambda done, total: None)
-    from percolaw.runs.progress import progress
+    from percolaw.progress import progress
 
     return progress(name, quiet=False)
 
@@ -156,16 +229,20 @@ def _changed(experiment: type[Any], source: str, code: str) -> bool:
 def _conclude(experiment: Any, store: RunFolder) -> Result:
     """Claims and figure data from the kept rows, and the record."""
     path = store.path
-    failures = store.failures()
+    failures, cells = store.failures(), experiment.cells()
     if failures:
         cell, error = failures[0]
+        kept = (
+            f"All others are kept in {path}"
+            if len(failures) < len(cells)
+            else f"No unit was measured in {path}"
+        )
         raise RunError(
             f"{len(failures)} unit(s) of {experiment.name} failed, the first {cell}: "
-            f"{error.strip().splitlines()[-1]} All others are kept in {path}; "
+            f"{error.strip().splitlines()[-1]} {kept} in {path}; "
             "the same command tries the failed ones again."
         )
     shutil.rmtree(path / "scratch", ignore_errors=True)
-    cells = experiment.cells()
     rows = store.rows(cells)
     reused = store.reused()
     try:
@@ -191,7 +268,15 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
         "provenance": provenance(),
     }
     store.write_record(record, rows)
-    return Result(path, conclusion.claims, conclusion.tables, reused)
+    return Result(
+        path,
+        experiment.name,
+        store.config["config"],
+        Claims(conclusion.claims),
+        conclusion.tables,
+        conclusion.plots,
+        reused,
+    )
 
 
 def _suspects(reused: dict[str, int]) -> str:

@@ -9,6 +9,7 @@ same experiment in the same place has measured is copied, and the record says fr
     config.json    name and fields of the config, schema version; fixes the folder's identity
     units.sqlite   one row per unit: cell, status, rows as JSON, checksum, error, seconds, place; and
                    which units were taken from another run
+    experiment.json  title, presets and place of a user's experiment; see `percolaw.runs.description`
     active.json    who works on the run now, and how far it is; removed at the end
     rows.jsonl     the rows of all units in order, written at the end
     record.json    status, claims, figure data, provenance; written last, atomically
@@ -102,6 +103,7 @@ class RunFolder:
         experiment = experiment or known_class(config["experiment"])
         self._measured = canonical_json(measured_config(config, experiment))
         self._knows_names = experiment is not None
+        code = "" if experiment is None else experiment_code(experiment)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -134,9 +136,7 @@ class RunFolder:
             if not self.read_only:
                 prepare(connection, config)
             latest = connection.execute("SELECT code FROM units ORDER BY rowid DESC").fetchone()
-        self.code = (
-            experiment_code(experiment) if experiment else latest[0] if latest else package_code()
-        )
+        self.code = code or (latest[0] if latest else package_code())
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -296,13 +296,13 @@ class RunFolder:
             ).fetchall()
         return [(json.loads(cell), str(error)) for cell, error in found]
 
-    def kept(self) -> list[list[Row]]:
-        """Return the rows of every finished unit of the present code."""
+    def kept(self, code: str = "") -> list[tuple[Cell, list[Row]]]:
+        """Return every finished unit, its cell and rows, of a code; of the present one by default."""
         with self._connect() as connection:
             found = connection.execute(
-                f"SELECT rows FROM units WHERE {_DONE} ORDER BY rowid", (self.code,)
+                f"SELECT cell, rows FROM units WHERE {_DONE} ORDER BY rowid", (code or self.code,)
             ).fetchall()
-        return [self._rows(text) for (text,) in found]
+        return [(json.loads(cell), self._rows(text)) for cell, text in found]
 
     def _rows(self, text: str) -> list[Row]:
         """Rows from the table."""

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from percolaw import frames, shown
 from percolaw.scaling import fit, minimum
 from percolaw.scaling.fit import Aggregate
 
@@ -230,6 +231,61 @@ class LearningCurve:
         if self.predicted is None:
             raise ValueError("this curve has no prediction; give one with predicted=.")
         return LearningCurve(self.size, np.broadcast_to(self.predicted, self.loss.shape))
+
+    def to_frame(self) -> frames.Frame:
+        """Return the losses in long form, a line for each seed and size.
+
+        Returns
+        -------
+        pandas.DataFrame or dict of array
+            Columns ``seed`` (from 0), ``size``, ``loss`` (NaN where nothing was measured), ``usable``,
+            and ``predicted`` where there is a prediction; see `percolaw.frames.frame`.
+        """
+        seeds, sizes = self.loss.shape
+        usable = np.ones(sizes, dtype=bool) if self.usable is None else self.usable
+        columns = {
+            "seed": np.repeat(np.arange(seeds), sizes),
+            "size": np.tile(self.size, seeds),
+            "loss": self.loss.ravel(),
+            "usable": np.tile(usable, seeds),
+        }
+        if self.predicted is not None:
+            columns["predicted"] = np.tile(self.predicted, seeds)
+        return frames.frame(columns)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the losses with their band over seeds, the fitted exponent, and the prediction.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Drawn into; a new figure if None.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        return shown.draw("learning curve", self, ax)
+
+    def __repr__(self) -> str:
+        text = f"LearningCurve({self.n_seeds} seeds, {self.size.size} sizes"
+        if self.size.size:
+            size, loss = self.size, self.mean("median")
+            text += (
+                f" {float(size[0]):g} to {float(size[-1]):g}, loss {loss[0]:.3g} to {loss[-1]:.3g}"
+            )
+        known = self.predicted_exponent is not None
+        return text + (f", predicted exponent {self.predicted_exponent:.3g})" if known else ")")
+
+    def _repr_html_(self) -> str:
+        middle = self.band("median")
+        header = ["size", "loss", "16%", "84%"]
+        values = [self.size, middle.middle, middle.low, middle.high]
+        if self.predicted is not None:
+            header.append("predicted")
+            values.append(self.predicted)
+        rows = [[f"{float(v):.4g}" for v in row] for row in zip(*values, strict=True)]
+        return frames.html_table(header, rows, repr(self))
 
     def _chosen(self, window: tuple[float, float] | None) -> npt.NDArray[np.bool_]:
         """Sizes inside the window that are usable."""

@@ -72,7 +72,6 @@ class Learnability:
     def __post_init__(self) -> None:
         fields.check(self)
         boxes.check_dimensions(self.dimensions)
-        self.boxes.check_memory()
         if len(self.ratios) < 5 or np.any(np.diff(self.ratios) <= 0) or self.ratios[0] <= 0:
             raise ValueError(
                 f"ratios must hold at least 5 rising p/p_c above 0; got {self.ratios}."
@@ -105,6 +104,7 @@ class Learnability:
             learned = labelled.ensemble_loss(data, rate, i, tuple(LEARNERS))
             for name, loss in zip(LEARNERS, learned, strict=True):
                 losses[name].append(float(loss))
+        losses["n"] = list(self.budgets)
         return [{**cell, **losses, "total": data.tree.n_sites, "kept_share": info["kept_share"]}]
 
     def conclude(self, rows: list[Row]) -> Conclusion:

@@ -1,0 +1,158 @@
+"""A user's own experiment on the command line: run, status, resume, report, sweep."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import percolaw
+from percolaw.cli import main
+from percolaw.runs import code
+from percolaw.runs.store import read_record
+
+TEXT = '''
+from dataclasses import dataclass
+from typing import ClassVar
+import numpy as np
+from percolaw import LearningCurve
+from percolaw.experiments import claims, plots
+from percolaw.experiments.base import Conclusion, Preset
+from percolaw.experiments.fields import Seeds
+from constants import POWER
+
+@dataclass(frozen=True)
+class Falling:
+    name: ClassVar[str] = "falling"
+    title: ClassVar[str] = "A loss falls"
+    source: ClassVar[str] = "a note of mine"
+    presets: ClassVar[dict] = {"quick": Preset({"n_seeds": 3}, "1 s", "0.1 GiB")}
+
+    power: float = POWER
+    """Exponent of the loss."""
+    n_seeds: Seeds = 5
+
+    def cells(self):
+        return [{"seed": seed} for seed in range(self.n_seeds)]
+
+    def measure(self, cell):
+        if cell["seed"] == 2 and FAILS:
+            raise ArithmeticError("not yet")
+        n = np.array([10.0, 100.0, 1000.0])
+        return [{"n": n, "loss": n**-self.power}]
+
+    def validate(self, rows):
+        return rows[0]["loss"][-1]
+
+    def conclude(self, rows):
+        curve = LearningCurve(np.array(rows[0]["n"]), np.array([row["loss"] for row in rows]))
+        said = claims.exponent("the exponent", self.source, self.power, curve.fit(), 0.1)
+        drawn = plots.curve("loss", curve, claims=[said])
+        plot = plots.log_log("losses", "Losses", "They fall.", ("n", "loss"), [drawn])
+        return Conclusion((said,), plots=(plot,))
+
+FAILS = False
+'''
+QUIET = ("--quiet", "--workers", "1")
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A working folder with an experiment and what it imports."""
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(TEXT)
+    (tmp_path / "constants.py").write_text("POWER = 0.5\n")
+    code.forget()
+    yield tmp_path
+    for name in ("mine", "constants"):
+        sys.modules.pop(name, None)
+    assert set(sys.modules) >= before
+
+
+def fresh(lab):
+    """As another process would find it."""
+    for name in ("mine", "constants"):
+        sys.modules.pop(name, None)
+    sys.path[:] = [p for p in sys.path if p != str(lab)]
+    code.forget()
+
+
+def test_run_status_resume_and_report(lab, capsys):
+    (lab / "mine.py").write_text(TEXT.replace("FAILS = False", "FAILS = True"))
+    assert main(["run", "mine.py:Falling", "--n-seeds", "4", *QUIET]) == 1
+    assert "1 unit(s) of falling failed" in capsys.readouterr().err
+    (folder,) = (lab / "runs").iterdir()
+    fresh(lab)
+    assert main(["status"]) == 0
+    assert "failed  3/4 units, 1 failed" in capsys.readouterr().out
+    for command in ("resume", "retry"):
+        assert main([command, folder.name]) == 1
+        said = capsys.readouterr().err
+        assert "Code that a run folder names is never imported." in said
+        typed = "percolaw run mine.py:Falling --preset quick --n-seeds 4"
+        assert said.endswith(f"goes on with what is missing: {typed}\n")
+    assert "mine" not in sys.modules
+    (lab / "mine.py").write_text(TEXT)
+    assert main([*typed.split()[1:], *QUIET]) == 0
+    assert capsys.readouterr().out.count("agrees") == 1
+    fresh(lab)
+    (lab / "mine.py").unlink()
+    assert main(["report", folder.name, "--out", "page.html"]) == 0
+    assert "mine" not in sys.modules
+    page = (lab / "page.html").read_text()
+    for text in ("A loss falls", "a note of mine", "the exponent", typed, 'data-plot="losses"'):
+        assert text in page
+    assert "data:image/png" in page
+    assert (folder / "figures" / "losses.png").exists()
+
+
+def test_the_code_is_that_of_the_file_and_what_it_imports_beside_it(lab, capsys):
+    def measured():
+        fresh(lab)
+        assert main(["run", "mine.py:Falling", "--json", "--no-figures", *QUIET]) == 0
+        return json.loads(capsys.readouterr().out)["code"]
+
+    first = measured()
+    (lab / "constants.py").write_text('"""A sentence."""\n\nPOWER = 0.5  # why\n')
+    assert measured() == first
+    (lab / "constants.py").write_text("POWER = 0.5\nfrom more import x\n")
+    (lab / "more.py").write_text("x = 1\n")
+    second = measured()
+    (lab / "more.py").write_text("x = 2\n")
+    assert len({first, second, measured()}) == 3
+    (lab / "not_imported.py").write_text("x = 2\n")
+    fresh(lab)
+    (lab / "more.py").write_text("x = 1\n")
+    assert measured() == second
+
+
+def test_help_and_the_usual_preset(lab, capsys):
+    assert main(["run", "mine.py:Falling", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "percolaw run mine.py:Falling" in said
+    assert "Exponent of the loss." in said
+    assert "default: 3" in said  # of the only preset, which is not called laptop
+    assert main(["run", "mine.py:Falling", "--powr", "1"]) == 2
+
+
+def test_sweep(lab, capsys):
+    pytest.importorskip("optuna")
+    words = ["sweep", "mine.py:Falling", "--over", "power=0.2,0.7", "--sampler", "grid"]
+    assert main([*words, "--quiet"]) == 0
+    assert "best: percolaw run mine.py:Falling --power 0.7" in capsys.readouterr().out
+
+
+def test_worker_processes_find_the_file(lab):
+    command = [sys.executable, "-m", "percolaw", "run", "mine.py:Falling"]
+    flags = ["--workers", "2", "--no-figures", "--quiet"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(percolaw.__file__).parents[1])}
+    done = subprocess.run(
+        [*command, *flags], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    (folder,) = (lab / "runs").iterdir()
+    assert read_record(folder)["status"] == "done"
