@@ -136,7 +136,7 @@ def test_claims_are_drawn_in_tolerances():
     pyplot = pytest.importorskip("matplotlib.pyplot")
     ax = SAID.plot()
     assert [text.get_text() for text in ax.get_yticklabels()][1] == r"far \$x\$"
-    ends = [line.get_xdata() for line in ax.lines if list(line.get_ydata()) == [0, 0]][0]
+    ends = next(line.get_xdata() for line in ax.lines if list(line.get_ydata()) == [0, 0])
     np.testing.assert_allclose(ends, [-1.0, 2.0])
     (edge,) = [line for line in ax.lines if line.get_marker() == ">"]
     assert edge.get_xdata().tolist() == [4.0]
@@ -236,7 +236,7 @@ def test_damage_is_said(result, tmp_path, monkeypatch):
     assert pl.open_run("run").folder.name == "run"
     record = json.loads((folder / "record.json").read_text())
     (folder / "record.json").write_text(json.dumps({**record, "claims": [{"name": 3}]}))
-    with pytest.raises(RunError, match="record.json does not hold what its experiment writes"):
+    with pytest.raises(RunError, match=r"record\.json does not hold what its experiment writes"):
         pl.open_run(folder)
     with pytest.raises(RunError, match="nothing is no run folder"):
         pl.open_run("nothing")

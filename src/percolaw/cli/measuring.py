@@ -68,13 +68,13 @@ def draw(result: Any, options: argparse.Namespace) -> None:
     except Exception as error:
         cause = error.__cause__ or error
         print(
-            f"percolaw: warning: the figures of {printable(result.folder)} could not be drawn: "
-            f"{type(cause).__name__}: {printable(cause)}. Claims and data are whole; "
-            "what the drawing did:",
+            f"percolaw: warning: the figures of {printable(result.folder)} could not be drawn "
+            f"({type(cause).__name__}: {printable(cause)}); claims and data are whole.",
             file=sys.stderr,
         )
-        for line in traceback.format_tb(cause.__traceback__):
-            print(line, end="", file=sys.stderr)
+        if not isinstance(cause, (OSError, MissingExtraError)):  # a mistake in code
+            for line in traceback.format_tb(cause.__traceback__):
+                print(line, end="", file=sys.stderr)
 
 
 def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
