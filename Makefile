@@ -16,8 +16,10 @@ endif
 demo: $(STAMP)
 	$(BIN) -m percolaw reproduce brill2024 --preset laptop
 
+# Bytecode is written even where the environment says not to: hundreds of processes would compile it anew.
 test: $(STAMP) $(TORCH) lint
-	OPENBLAS_NUM_THREADS=1 $(BIN) -m pytest -n 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= HYPOTHESIS_NO_PLUGINS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+	  $(BIN) -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP) $(TORCH)
 	$(BIN) -m ruff check .

@@ -154,8 +154,8 @@ MUTANTS = (
     ),
     Mutant(
         "experiments/brill2024/parameters_vs_dof.py",
-        "from scipy.special import stdtrit",
-        "from scipy.special import ndtri as stdtrit",
+        "stdtrit(n_models - 2, 0.975)",
+        "stdtrit(n_models, 0.975)",
     ),
     Mutant(
         "experiments/networks/nn_tuning.py",
@@ -206,6 +206,27 @@ MUTANTS = (
         "loss = nothing + factor * 4.0 * (i0e(n / 2.0) - nothing)",
         "loss = factor * 4.0 * (i0e(n / 2.0) - nothing)",
     ),
+    Mutant("laws/single_cluster.py", "q = t * math.exp(log_keep)", "q = t"),
+    Mutant(
+        "laws/single_cluster.py",
+        "factor = 1.0 - lost * math.sqrt(rho / _SMALL_RATE)",
+        "factor = 1.0 - lost",
+    ),
+    Mutant("laws/size_law.py", "end = min(float(max_size) + 0.5,", "end = min(float(max_size),"),
+    Mutant(
+        "laws/ensembles.py",
+        "(1.0 - out[first]) * np.sqrt(grid[:first] / grid[first])",
+        "(1.0 - out[first]) * (grid[:first] / grid[first])",
+    ),
+    Mutant("laws/bethe.py", "self.extinction_probability**2", "self.extinction_probability"),
+    Mutant(
+        "laws/scaling_laws.py",
+        "math.exp(math.log1p(gamma) / gamma)",
+        "math.exp(math.log1p(gamma) / (1.0 + gamma))",
+    ),
+    Mutant("laws/ranks.py", "abs(gamma - aa), min(gamma, aa)", "abs(gamma - aa), max(gamma, aa)"),
+    Mutant("laws/allocation.py", "sum(axis=1) / m", "sum(axis=1)"),
+    Mutant("laws/single_cluster.py", "- 3.0 * np.exp(-n)", "- 4.0 * np.exp(-n)"),
     # numbers of points and kernels
     Mutant("numerics/degrees_of_freedom.py", "(2.0 * step)", "step"),
     Mutant(
@@ -273,7 +294,46 @@ MUTANTS = (
     ),
     Mutant("targets/fourier.py", "math.sqrt(2.0 / m)", "math.sqrt(1.0 / m)"),
     Mutant("targets/nonlinearity.py", "ratio = np.where(flat, 1.0,", "ratio = np.where(flat, 0.0,"),
+    Mutant("targets/slices.py", "(1.0 + 2.0 * room)", "(1.0 + room)"),
+    Mutant(
+        "targets/nonlinearity.py", "scores.std(ddof=1) / np.sqrt(repeats)", "scores.std(ddof=1)"
+    ),
+    Mutant(
+        "targets/tree_walk.py",
+        "below * (size - below) / size**2",
+        "below * (size - below) / (size * np.maximum(size - 1.0, 1.0))",
+    ),
+    Mutant("targets/free_field.py", "step -= value[high]", "step += value[high]"),
+    Mutant("targets/combined.py", "end - size, end) for", "0, end) for"),
+    Mutant("targets/matern.py", "np.minimum(k, rows)", "np.minimum(1, rows)"),
+    Mutant(
+        "targets/matern.py",
+        "wanted = 2.0 * (1.0 - exact(some, near))",
+        "wanted = 1.0 - exact(some, near)",
+    ),
     # data
+    Mutant("clusters/brownian.py", 'streams.key("clusters", 1))', 'streams.key("clusters", 0))'),
+    Mutant(
+        "datasets/make.py",
+        "integers(0, sites_total, n)",
+        "integers(0, max(1, sites_total // 2), n)",
+    ),
+    Mutant(
+        "datasets/make.py",
+        "share = np.cumsum(sizes) / float(sizes.sum())",
+        "share = np.arange(1, sizes.size + 1) / sizes.size",
+    ),
+    Mutant("clusters/hypercubic/box.py", "float(self.size.max()) ** 2", "float(self.size.max())"),
+    Mutant("clusters/hypercubic/grown.py", "if n_loops > room:", "if n_loops > 10**9:"),
+    Mutant("clusters/conditioned.py", "else int(z) - 1", "else int(z)"),
+    Mutant(
+        "clusters/growth.py",
+        "bdtr(np.arange(z), z - 1, lattice.p)",
+        "bdtr(np.arange(z), z, lattice.p)",
+    ),
+    Mutant("datasets/labels.py", "y[:reference].std()", "y.std()"),
+    Mutant("datasets/cloud.py", "math.sqrt(width / self.dim)", "math.sqrt(self.dim / width)"),
+    Mutant("embedding/two_level.py", "np.float32(size**0.25)", "np.float32(size**0.5)"),
     Mutant(
         "clusters/growth.py",
         "neighbors = lattice.coordination_number - (level[0] > 0)",

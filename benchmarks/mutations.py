@@ -3,9 +3,10 @@
 python benchmarks/mutations.py [--only TEXT] [--seconds 120] [--check]
 
 The mistakes stand in _mutants.py: a file, a text that stands in it once, and what stands there instead.
-The test files that name the mutated module run on the copy until one test fails (`pytest -x`); for an
-experiment first the tests of all experiments, those that name it. Prints Markdown as it goes: caught, and
-by which test (which must pass without the mutant), or survived. Tests not done in time have not seen it.
+The test files of the mutated module's package and those that name the module run on the copy until one
+test fails (`pytest -x`); for an experiment first the tests of all experiments, those that name it.
+Prints Markdown as it goes: caught, and by which test (which must pass without the mutant), or survived.
+Tests not done in time have not seen it.
 `--check` only asserts that every text is still there, once.
 """
 
@@ -34,7 +35,7 @@ OF_ALL = ("test_experiments", "test_wrong_measurements", "test_smoke_verdicts")
 
 
 def test_files(file: str) -> list[str]:
-    """Test files that name a module of the package: those called after it first, then the short ones."""
+    """Test files of a module: the one called after it, those of its package, those that name it."""
     module = file.removesuffix(".py").replace("/", ".")
     package, _, stem = module.rpartition(".")
     within = f"percolaw.{package}" if package else "percolaw"
@@ -42,9 +43,10 @@ def test_files(file: str) -> list[str]:
         rf"{within}\.{stem}\b|from {re.escape(within)} import [^\n]*\b{stem}\b"
         rf"|from {re.escape(within)} import \([^)]*\b{stem}\b"
     )
-    found = [f for f in (ROOT / "tests").rglob("test_*.py") if named.search(f.read_text())]
-    found = [f for f in found if f.stem not in OF_ALL]
-    found.sort(key=lambda f: (f.stem != f"test_{stem}", f.stat().st_size))
+    room = ROOT / "tests" / Path(file).parent
+    tests = [f for f in (ROOT / "tests").rglob("test_*.py") if f.stem not in OF_ALL]
+    found = [f for f in tests if f.parent == room or named.search(f.read_text())]
+    found.sort(key=lambda f: (f.stem != f"test_{stem}", f.parent != room, f.stat().st_size))
     return [str(f.relative_to(ROOT)) for f in found]
 
 

@@ -76,6 +76,13 @@ def test_cluster_of_finite_coordination_number(z, steps):
     assert_far(gap, 2 * factor * hop, math.hypot(error, factor * other))
 
 
+def test_every_site_of_a_finite_cluster_is_as_likely():
+    data = make_cluster(4000, 7, 3, size=40, coordination_number=6, labels="none")
+    counts = np.unique(data.X, axis=0, return_counts=True)[1]
+    assert counts.size == 40
+    assert chi_squared_p(counts, np.full(40, 1 / 40)) > P_FLOOR
+
+
 def test_what_make_cluster_refuses(monkeypatch):
     with pytest.raises(ValueError, match="need a finite size"):
         make_cluster(10, 3, coordination_number=6)

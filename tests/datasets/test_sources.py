@@ -91,6 +91,10 @@ def test_estimators_find_the_dimension(word):
 
 @pytest.mark.parametrize("d", [1, 3, 20])
 def test_masked_coordinates_are_constant(d):
+    centred, unit = Cube(d, 20).sample(200, Streams(3)).X, Cube(d).sample(200, Streams(3)).X
+    np.testing.assert_array_equal(centred[:, :d], unit - np.float32(0.5))
+    assert not centred[:, d:].any()
+    assert 0.0 <= unit.min() < 0.1 < 0.9 < unit.max() <= 1.0
     x = Cube(d, 20).inputs(200, Streams(3))
     constant = np.ptp(x, axis=0) == 0.0
     assert constant.sum() == 20 - d

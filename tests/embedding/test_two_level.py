@@ -14,13 +14,16 @@ def mean_distance(n):
     return float(np.cumprod(1 - np.arange(1, n + 1) / n).sum())
 
 
-def radii(n_coarse, n_fine, size, repeats, **options):
-    """Mean squared radius of many clouds, d = 6."""
-    out = []
+def squares(n_coarse, n_fine, size, repeats, **options):
+    """Mean square of radii, and of distances from the first graft to others, of clouds in d = 6."""
+    radius, distance = [], []
     for seed in range(repeats):
         cloud = two_level_cloud(n_coarse, n_fine, size, 6, seed, **options)
-        out.append((cloud.points.astype(float) ** 2).sum(axis=1).mean())
-    return out
+        x = cloud.points.astype(float)
+        radius.append((x**2).sum(axis=1).mean())
+        first = x.reshape(n_coarse, n_fine, -1)[:, 0]
+        distance.append(((first[1:] - first[0]) ** 2).sum(axis=1).mean())
+    return radius, distance
 
 
 def test_two_level_radius():
@@ -30,11 +33,17 @@ def test_two_level_radius():
     size = 400
     level = mean_distance(size)
     assert level == pytest.approx(math.sqrt(math.pi * size / 2) - 4 / 3, rel=1e-3)
-    mean, error = mean_and_error(radii(6, 4, size, 250, steps="sphere"))
+    radius, distance = squares(6, 4, size, 250, steps="sphere")
+    mean, error = mean_and_error(radius)
     assert_close(mean, 2 * level, error)
     assert_far(mean, level, error)
     assert_far(mean, mean_distance(size**2), error)
-    mean, error = mean_and_error(radii(6, 4, size, 250, steps="sphere", rescaled=True))
+    # Points of two grafts are as far apart as the grafts' sites, and each as far again from its own.
+    mean, error = mean_and_error(distance)
+    assert_close(mean, 3 * level, error)
+    assert_far(mean, 2 * level, error)
+    radius, _ = squares(6, 4, size, 250, steps="sphere", rescaled=True)
+    mean, error = mean_and_error(radius)
     assert_close(mean, (1 + math.sqrt(size)) * level, error)
     assert_far(mean, 2 * level, error)
     assert mean == pytest.approx(mean_distance(size**2), rel=0.25)
@@ -42,7 +51,7 @@ def test_two_level_radius():
 
 def test_two_level_radius_with_gaussian_steps():
     size = 400
-    mean, error = mean_and_error(radii(6, 4, size, 250))
+    mean, error = mean_and_error(squares(6, 4, size, 250)[0])
     assert_close(mean, 2 * mean_distance(size), error)
 
 

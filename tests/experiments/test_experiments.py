@@ -121,22 +121,21 @@ def test_conclude_is_pure(name, smoke):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_measure_depends_on_config_and_cell_alone(name, smoke):
-    """Last and first unit again, in the other order than the run had them."""
+    """The last unit again, without those that the run measured before it."""
     experiment, _, rows = smoke(name)
     cells = experiment.cells()
     if not cells:
         assert experiment.measure({}) == []
         return
     legacy, python = legacy_state(), random.getstate()
-    for cell in (cells[-1], cells[0]):
-        asked = copy.deepcopy(cell)
-        with threadpool_limits(1):  # as runs do: matrix products depend on it in the last digits
-            again = experiment.measure(cell)
-        assert cell == asked, "measure changed its cell"
-        assert again
-        assert all(isinstance(row, dict) for row in again)
-        stored = rows[-len(again) :] if cell is cells[-1] else rows[: len(again)]
-        assert canonical_json(again) == canonical_json(stored)
+    cell = cells[-1]
+    asked = copy.deepcopy(cell)
+    with threadpool_limits(1):  # as runs do: matrix products depend on it in the last digits
+        again = experiment.measure(cell)
+    assert cell == asked, "measure changed its cell"
+    assert again
+    assert all(isinstance(row, dict) for row in again)
+    assert canonical_json(again) == canonical_json(rows[-len(again) :])
     np.testing.assert_array_equal(legacy_state(), legacy)
     assert random.getstate() == python
 

@@ -9,6 +9,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import zeta
 
+from percolaw.laws import ensembles, single_cluster
 from percolaw.laws.ensembles import ensemble_nearest_neighbor_loss
 from percolaw.laws.scaling_laws import (
     allocation_shape,
@@ -178,6 +179,14 @@ def test_finite_rate_factor_limits():
         np.testing.assert_allclose(gap[1:] / gap[:-1], 0.1, rtol=0.05)  # 1 - O(sqrt(rate))
         assert float(finite_rate_factor(1.0, z)) == 0.0
         assert np.all(np.diff(finite_rate_factor(np.geomspace(1e-4, 1, 30), z)) < 0)
+
+
+@pytest.mark.parametrize("z", [3, math.inf])
+def test_the_expansion_at_tiny_rates_is_the_sum(z, monkeypatch):
+    rate = np.array([3e-7, 1e-6, 3e-6])
+    exact = finite_rate_factor(rate, z)
+    monkeypatch.setattr(single_cluster, "_SMALL_RATE", 1e-5)
+    np.testing.assert_allclose(1 - finite_rate_factor(rate, z), 1 - exact, rtol=0.01)
 
 
 def test_posterior_constant():
@@ -554,3 +563,9 @@ def test_ensemble_factor_table_is_accurate(z):
     np.testing.assert_allclose(got, exact, rtol=2e-3)
     naive = 4 / np.sqrt(math.pi * rate * size)
     assert np.all(np.abs(got[2:] / naive[2:] - 1) > 0.05)  # control: no factor
+    # Below 1e-6 the table is its expansion, 1 - O(sqrt(rate)).
+    gap = 1 - ensembles._factor_table(z)
+    grid = np.geomspace(1e-9, 1.0, gap.size)
+    small = grid < 1e-6
+    slope = 1e4 * (1 - float(finite_rate_factor(1e-8, z)))
+    np.testing.assert_allclose(gap[small], slope * np.sqrt(grid[small]), rtol=0.01)

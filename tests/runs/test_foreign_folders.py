@@ -26,14 +26,20 @@ def _toy_is_known(monkeypatch):
     monkeypatch.setitem(sys.modules, "percolaw.report.figures.fault_toy", figures)
 
 
-@pytest.fixture
-def pair(tmp_path):
-    """A healthy run and one to spoil, which comes first."""
-    out = tmp_path / "runs"
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory):
+    """Two finished runs, to be copied; the second is to be spoiled and comes first."""
+    out = tmp_path_factory.mktemp("healthy") / "runs"
     good = percolaw.run(FaultToy(n_units=3, level=1.0), out=out).folder
-    made = percolaw.run(FaultToy(n_units=3), out=out).folder
-    bad = made.rename(out / "a-spoiled-run")
-    return good, bad
+    other = percolaw.run(FaultToy(n_units=3), out=out).folder
+    return good, other.rename(out / "a-spoiled-run")
+
+
+@pytest.fixture
+def pair(tmp_path, healthy):
+    """A healthy run and one to spoil."""
+    shutil.copytree(healthy[0].parent, tmp_path / "runs")
+    return tuple(tmp_path / "runs" / folder.name for folder in healthy)
 
 
 def commands(good: Path, bad: Path, tmp_path: Path) -> list[list[object]]:

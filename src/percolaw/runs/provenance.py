@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
 import platform
@@ -21,27 +23,40 @@ def provenance() -> dict[str, Any]:
     """Return git commit and dirty flag, lock hash, versions and hardware, as plain JSON values."""
     root = _PACKAGE.parents[1]
     lock = root / "requirements.lock"
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     # A folder above may be somebody's repository that percolaw is no part of.
-    own = _git(root, "ls-files", "--error-unmatch", "--", str(_PACKAGE / "__init__.py"))
-    commit = None if own is None else _git(root, "rev-parse", "HEAD")
-    status = _git(root, "status", "--porcelain")
+    tracked = _git(root, "ls-files", "--error-unmatch", "--", str(_PACKAGE / "__init__.py"))
+    text = None if tracked is None else _git(root, "status", "--porcelain=v2", "--branch")
+    commit, dirty = (None, None) if text is None else _status(text)
     return {
         "percolaw": __version__,
         "git_commit": commit,
-        "git_dirty": None if commit is None else bool(status),
+        "git_dirty": dirty,
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None,
         "python": sys.version.split()[0],
-        "packages": versions,
+        "packages": dict(_versions()),
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
     }
+
+
+@functools.cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Installed packages that results depend on."""
+    versions = []
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions.append((name, metadata.version(name)))
+    return tuple(versions)
+
+
+def _status(text: str) -> tuple[str | None, bool | None]:
+    """Commit, and whether anything differs from it; None before the first commit."""
+    lines = text.splitlines()
+    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), None)
+    if commit in (None, "(initial)"):
+        return None, None
+    return commit, any(not line.startswith("#") for line in lines)
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -297,6 +297,9 @@ def test_growth_at_the_ends(kind):
         assert stopped.radius_squared.tolist() == [-1.0] * 3
     diamond = grow_from_origin(2, 1.0, 2 * 9**2 + 2 * 9 + 1, kind)
     assert np.bincount(diamond.tree.depth()).tolist() == [1] + [4 * r for r in range(1, 10)]
+    # More loops than a cluster of its size first has room for: it grows again.
+    assert diamond.low.size == 2 * 9**2 - 2 * 9 > 181 // 3 + 64
+    assert len(set(joined(diamond))) == 4 * 9**2
     only = grow_from_origin(2, 1.0, 1, kind)
     assert (only.tree.n_sites, only.whole) == (1, False)
 

@@ -25,6 +25,15 @@ def test_budget_width_is_the_largest_within_the_budget(budget, dim):
         Teachers(budget=50, dim=dim)
 
 
+def test_only_networks_without_biases_are_linear_on_rays():
+    e = Teachers(depths=(2,), widths=(30,), n_repeats=2, n_segments=3)
+    (biased,) = e.measure({"family": "ReLU 2 x 30", "seed": 0})
+    (homogeneous,) = e.measure({"family": "ReLU 2 x 30, no biases", "seed": 0})
+    assert homogeneous["ray_pieces"] == 1.0
+    assert homogeneous["pieces"] > 1.0
+    assert biased["ray_pieces"] > 1.0
+
+
 TEACHERS = Teachers(
     n_seeds=3, depths=(1, 4), widths=(10, 100), budget=5000, budget_depths=(1, 2, 4, 8)
 )

@@ -21,7 +21,7 @@ def test_layers_are_measured_on_points_that_no_student_saw(monkeypatch):
     e = LayerDimension(
         n_seeds=1,
         settings=sources("cube 2"),
-        teachers=targets("linear"),
+        teachers=targets("linear", "Matérn 0.5"),
         n_train=60,
         n_validation=20,
         n_points=400,
@@ -34,23 +34,27 @@ def test_layers_are_measured_on_points_that_no_student_saw(monkeypatch):
 
     def spy(network, x, y, students, training, test):
         found.append(SimpleNamespace(**locals()))
-        return real(network, x, y, students, training, test)
+        found[-1].trained, losses = real(network, x, y, students, training, test)
+        return found[-1].trained, losses
 
     monkeypatch.setattr(neural, "train_and_test", spy)
     module = sys.modules[LayerDimension.__module__]
     activations = module.layer_activations
-    monkeypatch.setattr(
-        module, "layer_activations", lambda t, x, i=0: seen.append(x) or activations(t, x, i)
-    )
+    monkeypatch.setattr(module, "layer_activations", lambda *a: seen.append(a) or activations(*a))
     monkeypatch.setattr(module, "_estimates", lambda values, streams: {MEDIAN: 2.0, TWO_NN: 2.0})
     rows = e.measure(e.cells()[0])
     (call,) = found
     assert_no_leak(call)
     assert len(call.test) == 400
-    assert len(seen) == 2, "of an untrained and of a trained student"
-    for x in seen:
+    untrained, *of_students = seen
+    assert untrained[0] is not call.trained
+    assert [student for _, _, student in of_students] == [0, 1]
+    for trained, _, _ in of_students:
+        assert trained is call.trained
+    for _, x, *_ in seen:
         np.testing.assert_array_equal(x, np.float32(call.x[call.test]))
-    assert [r["teacher"] for r in rows] == ["", *["untrained"] * 2, *["linear"] * 2]
+    names = ["", *["untrained"] * 2, *["linear"] * 2, *["Matérn 0.5"] * 2]
+    assert [r["teacher"] for r in rows] == names
 
 
 LAYERS = LayerDimension(
