@@ -63,9 +63,9 @@ def test_log_of_a_killed_run_is_read_where_nobody_may_write(tmp_path, without):
         "import encodings.unicode_escape  # that user may not read where Python lies\n"
         "from percolaw.runs.folders import export, status\n"
         f"sys.path.insert(0, {str(TESTS)!r}); import fault_toy as t; t.register()\n"
-        "from percolaw.cli.control import _known\n"
+        "from percolaw.experiments.registry import known_class\n"
         "os.getuid() or os.setuid(65534); from pathlib import Path\n"
-        "found = status(Path(sys.argv[1]), _known)\n"
+        "found = status(Path(sys.argv[1]), known_class)\n"
         "print(export(sys.argv[1], sys.argv[2]), found.state, found.done, found.note)"
     )
     (tmp_path / "to").mkdir()

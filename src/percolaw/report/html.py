@@ -355,12 +355,12 @@ def _plot(plot: Plot, place: str) -> str:
 
 def plot_data(plot: Plot) -> dict[str, Any]:
     """Return a plot as JSON values for the script of the page; many seeds are left to the record."""
-    series = []
-    for one in plot.series:
-        few = one.seeds if one.seeds and len(one.seeds) * len(one.x) <= _SEED_NUMBERS else ()
-        seeds = tuple(tuple(None if v is None else float(f"{v:.6g}") for v in s) for s in few)
-        series.append(dataclasses.replace(one, seeds=seeds or None))
-    return dataclasses.asdict(dataclasses.replace(plot, series=tuple(series)))
+    few = (len(one.seeds or ()) * len(one.x) <= _SEED_NUMBERS for one in plot.series)
+    series = tuple(
+        one if shown else dataclasses.replace(one, seeds=None)
+        for one, shown in zip(plot.series, few, strict=True)
+    )
+    return dataclasses.asdict(dataclasses.replace(plot, series=series))
 
 
 def _cell(value: float | None) -> str:
