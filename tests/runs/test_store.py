@@ -83,7 +83,7 @@ def test_log_of_a_killed_run_is_read_where_nobody_may_write(tmp_path, without):
         text=True,
         timeout=60,
     )
-    assert done.stdout == "14 unfinished 7 \n", done.stderr
+    assert done.stdout == "21 unfinished 7 \n", done.stderr
     assert {p: p.read_bytes() for p in folder.iterdir()} == before
 
 
@@ -186,7 +186,7 @@ def test_one_damaged_unit_costs_itself_only(tmp_path, capsys, column):
     assert "unfinished  11/12 units, 1 damaged  (percolaw resume)" in capsys.readouterr().out
     assert main(["export", str(folder), "--out", str(tmp_path / "rows.csv")]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith("22 rows in ")
+    assert said.out.startswith("33 lines in ")
     assert "1 unit(s) are damaged and left out" in said.err
     assert main(["resume", str(folder), *QUIET]) == 0
     assert "1 unit(s) kept in" in capsys.readouterr().err
