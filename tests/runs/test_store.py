@@ -192,7 +192,7 @@ def test_one_damaged_unit_costs_itself_only(tmp_path, capsys, column):
     assert "1 unit(s) kept in" in capsys.readouterr().err
     assert begun(experiment) == [*range(12), 4]
     assert content(folder) == undisturbed(experiment, tmp_path)
-    assert export(folder, tmp_path / "rows.csv") == 24
+    assert export(folder, tmp_path / "rows.csv", overwrite=True) == 36
 
 
 # --- units of other runs --------------------------------------------------------------------------
