@@ -10,6 +10,12 @@ ifneq ($(STATE),$(shell cat $(STAMP) 2>/dev/null))
 .PHONY: $(STAMP)
 endif
 
+# What tools remember lies in the environment, so that sources may be read-only: make test VENV=/elsewhere
+CACHES := $(abspath $(VENV))/caches
+export RUFF_CACHE_DIR := $(CACHES)/ruff
+export MYPY_CACHE_DIR := $(CACHES)/mypy
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHES)/hypothesis
+
 .PHONY: demo test lint bench docs lock clean
 .DELETE_ON_ERROR:
 
@@ -19,7 +25,7 @@ demo: $(STAMP)
 # Bytecode is written even where the environment says not to: hundreds of processes would compile it anew.
 test: $(STAMP) $(TORCH) lint
 	PYTHONDONTWRITEBYTECODE= HYPOTHESIS_NO_PLUGINS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-	  $(BIN) -m pytest -n 2 --dist loadfile
+	  $(BIN) -m pytest -n 2 --dist loadfile -o cache_dir=$(CACHES)/pytest
 
 lint: $(STAMP) $(TORCH)
 	$(BIN) -m ruff check .
@@ -30,11 +36,12 @@ bench: $(STAMP) $(TORCH)
 	for script in benchmarks/bench_*.py; do $(BIN) $$script || exit 1; done
 
 docs: $(STAMP) $(TORCH)
-	$(BIN) -m mkdocs build --strict --quiet
+	@echo "tutorials are executed, which takes a minute or two"
+	NO_MKDOCS_2_WARNING=1 $(BIN) -m mkdocs build --strict --quiet
 	@echo "open site/index.html"
 
 $(STAMP):
-	rm -rf $(VENV)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 	$(PYTHON) -m venv $(VENV)
 	$(BIN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	PYTHONDONTWRITEBYTECODE= $(BIN) -m compileall -q -j 2 $(VENV)/lib || true

@@ -273,8 +273,8 @@ MUTANTS = (
     ),
     Mutant(
         "learners/neighbors.py",
-        "self.values[index[rows]].mean(axis=1)",
-        "np.median(self.values[index[rows]], axis=1)",
+        "self.values_[index[rows]].mean(axis=1)",
+        "np.median(self.values_[index[rows]], axis=1)",
     ),
     Mutant(
         "learners/designs.py",
@@ -292,7 +292,7 @@ MUTANTS = (
         "value, mixed, slope = b2 + 0.5 * w2 * value,",
         "value, mixed, slope = b2 + w2 * value,",
     ),
-    Mutant("targets/fourier.py", "math.sqrt(2.0 / m)", "math.sqrt(1.0 / m)"),
+    Mutant("targets/fourier.py", "math.sqrt(2.0 / ph", "math.sqrt(1.0 / ph"),
     Mutant("targets/nonlinearity.py", "ratio = np.where(flat, 1.0,", "ratio = np.where(flat, 0.0,"),
     Mutant("targets/slices.py", "(1.0 + 2.0 * room)", "(1.0 + room)"),
     Mutant(
@@ -388,8 +388,25 @@ MUTANTS = (
     ),
     Mutant(
         "learning.py",
-        "order = min(target.approximation_order, limit)",
-        "order = target.approximation_order",
+        "order = min(order, limit)",
+        "order = float(order)",
+    ),
+    Mutant("learners/expected.py", "slope * (variance - expected)", "0.0 * (variance - expected)"),
+    Mutant("learners/expected.py", " + rest**2 * mean", ""),
+    Mutant(
+        "learners/expected.py", "square += 2.0 * rest * (mean_x", "square += 0.0 * rest * (mean_x"
+    ),
+    Mutant(
+        "scaling/criteria.py",
+        "given = np.where(known[column] == labels, given, 0.0)",
+        "given = given + 0.0",
+    ),
+    Mutant("scaling/criteria.py", "- np.median(values, axis=0)", "- np.mean(values, axis=0)"),
+    Mutant("scaling/losses.py", "count[one] <= to_spare", "True"),
+    Mutant(
+        "scaling/losses.py",
+        "np.concatenate([order[aside][:n_test], order[~aside]])",
+        "np.concatenate([order[aside][:n_test], order[aside][n_test:], order[~aside]])",
     ),
     Mutant(
         "learning.py",

@@ -14,7 +14,18 @@ import percolaw
 PACKAGE = Path(percolaw.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-_BASE = {"checks", "errors", "nulls", "rng", "version", "words", "frames", "shown"}
+_BASE = {
+    "checks",
+    "errors",
+    "estimator",
+    "frames",
+    "nulls",
+    "progress",
+    "rng",
+    "shown",
+    "version",
+    "words",
+}
 _TREES = _BASE | {"structure", "tree", "graph", "kernels"}
 #: What each part may use beside itself; `None` is everything.
 ALLOWED = {
@@ -25,11 +36,13 @@ ALLOWED = {
     "frames": set(),
     "shown": set(),
     "resources": set(),
-    "checks": {"arrays", "errors", "resources"},
+    "checks": {"arrays", "errors", "resources", "text"},
+    "estimator": {"checks"},
     "rng": {"checks", "errors"},
     "locks": set(),
     "words": set(),
     "version": set(),
+    "progress": set(),
     "public": set(),
     "kernels": set(),
     "laws": _BASE,
@@ -381,7 +394,6 @@ LONG_BODIES = {
     "percolaw.experiments.embedding.embedded_1nn.Embedded1nn._panels": "six panels, in order",
     "percolaw.report.figures.cluster_points.draw": "one picture with insets, drawn in order",
     "percolaw.cli.experiments.run_reproduce": "what the command does, step by step",
-    "percolaw.numerics.neighbors.nearest_neighbors": "checks, blocks and the search, in order",
 }
 
 

@@ -267,9 +267,9 @@ def test_long_floats_beyond_float64_are_refused():
 
 def test_learners_name_values_of_another_shape():
     for learner in (pl.NearestNeighbors(), pl.KernelRegression(), pl.RandomFeatures(9)):
-        with pytest.raises(ValueError, match="values must have 130 rows; got the single number"):
+        with pytest.raises(ValueError, match="y must have 130 rows; got the single number"):
             learner.fit(X, np.array(3.0))
-        with pytest.raises(ValueError, match=r"values must have shape \(n,\) or \(n, n_outputs\)"):
+        with pytest.raises(ValueError, match=r"y must have shape \(n,\) or \(n, n_outputs\)"):
             learner.fit(X, np.zeros((130, 2, 2)))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import percolaw as pl
-from percolaw.learning import learning_curve, order_limit, predicted_exponent
+from percolaw.learning import learning_curve, order_limit, predicted_exponent, predicted_losses
 from percolaw.numerics.covariance import Gaussian, Matern, NeuralTangent
 
 SIZES = (30, 100, 300)
@@ -96,3 +96,37 @@ def test_what_does_not_fit_together_is_refused():
         learning_curve(pl.Cube(2), pl.LinearTeacher(), object(), SIZES)
     with pytest.raises(ValueError, match="rise strictly"):
         learning_curve(pl.Cube(2), pl.LinearTeacher(), pl.NearestNeighbors(), (30, 30))
+
+
+def test_a_predicted_curve_stands_beside_the_measured_one():
+    """Where theory has one, given how much the functions drawn vary."""
+    sizes, source = [30, 300], pl.Cube(2)
+    for learner in (pl.NearestNeighbors(2), pl.KernelRegression(pl.Matern(0.5))):
+        curve = learning_curve(source, pl.MaternTeacher(0.5), learner, sizes, 4, n_test=200)
+        np.testing.assert_allclose(curve.mean("mean") / curve.predicted, 1.0, atol=0.35)
+        again = learning_curve(source, pl.MaternTeacher(0.5), learner, sizes, 4, n_test=200)
+        np.testing.assert_array_equal(curve.predicted, again.predicted)
+    none = [
+        learning_curve(source, pl.MaternTeacher(), pl.RandomFeatures(20), sizes, 1, n_test=50),
+        learning_curve(source, pl.FourierTeacher(), pl.NearestNeighbors(), sizes, 1, n_test=50),
+        learning_curve(
+            source, pl.LinearTeacher(), pl.NearestNeighbors(), sizes, 1, loss="absolute"
+        ),
+    ]
+    assert [one.predicted for one in none] == [None] * 3
+    assert none[2].predicted_exponent is None, "the exponent is that of the squared loss"
+    several = pl.KernelRegression(ridge=(0.1, 1.0))
+    assert predicted_losses(pl.MaternTeacher(), several) is None
+    assert predicted_losses(pl.MaternTeacher(), pl.KernelRegression(ridge=[0.1])) is not None
+
+
+def test_exponents_from_numbers_and_reports():
+    x = pl.make_manifold("cube", 1000, intrinsic_dim=2, rng=0).X
+    report = pl.estimate_dimension(x)
+    neighbors = pl.NearestNeighbors()
+    assert pl.predicted_exponent(report, 1.0, neighbors) == 1.0 / report.dimension
+    assert pl.predicted_exponent(4, np.inf, neighbors) == 0.5
+    assert pl.predicted_exponent(4.0, pl.MaternTeacher(0.5), pl.KernelRegression()) == 0.25
+    assert pl.predicted_exponent(4.0, 1.0, object()) is None
+    with pytest.raises(ValueError, match="the dimension must be"):
+        pl.predicted_exponent(0.0, 1.0, neighbors)

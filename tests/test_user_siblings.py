@@ -12,14 +12,13 @@ import percolaw as pl
 from percolaw import checks
 from percolaw.clusters.brownian import sample_large_cluster
 from percolaw.datasets.dataset import Dataset
-from percolaw.datasets.formats.description import DatasetError
 from percolaw.datasets.points import read_points
 from percolaw.dimension.correlation import CorrelationDimension
 from percolaw.dimension.mle import MLE
 from percolaw.dimension.two_nn import TwoNN
 from percolaw.embedding.faithfulness import faithfulness
 from percolaw.embedding.two_level import two_level_cloud
-from percolaw.errors import ResourceError
+from percolaw.errors import DatasetError, ResourceError
 from percolaw.laws.allocation import (
     shared_curve_allocation,
     shared_curve_losses,
@@ -65,9 +64,9 @@ DOORS = {
     "Matern": (lambda a: Matern(0.5)(a, QUERIES), X),
     "Gaussian": (lambda a: Gaussian()(QUERIES, a), X),
     "NeuralTangent": (lambda a: NeuralTangent(2)(a, QUERIES), X),
-    "MLE": (lambda a: MLE(5).fit(a).dimension, X),
-    "TwoNN": (lambda a: TwoNN().fit(a).dimension, X),
-    "CorrelationDimension": (lambda a: CorrelationDimension().fit(a).dimension, X),
+    "MLE": (lambda a: MLE(5).fit(a).dimension_, X),
+    "TwoNN": (lambda a: TwoNN().fit(a).dimension_, X),
+    "CorrelationDimension": (lambda a: CorrelationDimension().fit(a).dimension_, X),
     "greedy_kernel_variance": (lambda a: greedy_kernel_variance(Matern(0.5), a, 5), X),
     "smoother_trace": (lambda a: smoother_trace(a, [0.5]), X.T @ X),
     "stein_divergence": (lambda a: stein_divergence(lambda y: y, a), Y),

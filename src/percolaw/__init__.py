@@ -14,6 +14,12 @@ from percolaw.version import __version__
 
 __all__ = sorted(["__version__", *PUBLIC])
 
+#: Packages that are loaded when first used: ``percolaw.laws.bethe`` after ``import percolaw``.
+PACKAGES = (
+    *("clusters", "datasets", "dimension", "embedding", "experiments", "laws", "learners"),
+    *("neural", "numerics", "report", "runs", "scaling", "targets"),
+)
+
 if TYPE_CHECKING:
     from percolaw.clusters.brownian import sample_large_cluster
     from percolaw.clusters.conditioned import conditioned_clusters
@@ -33,7 +39,10 @@ if TYPE_CHECKING:
         LatticeCluster,
         Manifold,
     )
+    from percolaw.dimension.correlation import CorrelationDimension
     from percolaw.dimension.estimate import estimate_dimension
+    from percolaw.dimension.mle import MLE
+    from percolaw.dimension.two_nn import TwoNN
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
     from percolaw.graph import Graph
@@ -47,12 +56,19 @@ if TYPE_CHECKING:
     from percolaw.learners.random_features import RandomFeatures
     from percolaw.learners.tree_nearest import TreeNearest
     from percolaw.learners.tree_posterior import TreePosterior
-    from percolaw.learning import learning_curve
+    from percolaw.learning import learning_curve, predicted_exponent
     from percolaw.neural.config import Student, Training
     from percolaw.neural.mlp import MLP
+    from percolaw.neural.module import ModuleLearner
     from percolaw.neural.regression import NeuralRegression
     from percolaw.neural.training import train
     from percolaw.neural.transformer import Transformer
+    from percolaw.numerics.covariance import (
+        Gaussian,
+        Matern,
+        NetworkGaussianProcess,
+        NeuralTangent,
+    )
     from percolaw.numerics.neighbors import nearest_neighbors
     from percolaw.report.reading import open_run
     from percolaw.rng import Streams
@@ -87,13 +103,10 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"percolaw.{PUBLIC[name]}"), name)
         globals()[name] = value
         return value
-    if name in (
-        *("clusters", "datasets", "dimension", "embedding", "experiments", "laws", "learners"),
-        *("neural", "numerics", "report", "runs", "scaling", "targets"),
-    ):
+    if name in PACKAGES:
         return importlib.import_module(f"percolaw.{name}")
     raise AttributeError(f"module 'percolaw' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *PUBLIC])
+    return sorted([*__all__, *PACKAGES, *(n for n in globals() if n.startswith("__"))])

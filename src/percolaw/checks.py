@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +14,7 @@ from percolaw.arrays import float_array as float_array
 from percolaw.errors import MissingExtraError, ResourceError
 from percolaw.resources import available_memory as available_memory  # part of the checks
 from percolaw.resources import human_bytes as human_bytes
+from percolaw.text import suggestion
 
 
 def probability(name: str, value: float) -> float:
@@ -170,9 +170,7 @@ def choice(name: str, value: str, allowed: Iterable[str]) -> str:
     options = list(allowed)
     if value in options:
         return value
-    near = difflib.get_close_matches(str(value), options, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(options)}.{hint}")
+    raise ValueError(f"unknown {name} {value!r}{suggestion(str(value), options)}.")
 
 
 def finite_array(
@@ -200,7 +198,8 @@ def finite_array(
     bad = found.size - int(np.count_nonzero(np.isfinite(found)))
     if bad:
         raise ValueError(
-            f"{name} has {bad} non-finite value(s) of {found.size}. Remove or impute them first."
+            f"{name} has {bad} non-finite value(s) of {found.size} (NaN or inf). Remove or impute them "
+            "first."
         )
     return found
 
@@ -390,5 +389,6 @@ def extra(module: str, name: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"{module} is not installed. Install it with: pip install 'percolaw[{name}]'"
+            f"{module} is not installed. Install it with: pip install -e '.[{name}]' "
+            "(in a clone of percolaw)"
         ) from error

@@ -15,6 +15,10 @@ class RunError(PercolawError, RuntimeError):
     """A run folder that cannot be used as asked: other config, unwritable, damaged."""
 
 
+class DatasetError(PercolawError, ValueError):
+    """A dataset file that is missing, incomplete, damaged or of another kind."""
+
+
 class MissingExtraError(PercolawError, ImportError):
     """An optional dependency is needed and not installed."""
 

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.source import PointFile, Source
+from percolaw.progress import progress as progress_bar
 from percolaw.rng import RandomLike, as_streams
+from percolaw.scaling.criteria import OF_LABELS, Loss, as_given, checked_loss
 from percolaw.scaling.curve import LearningCurve
-from percolaw.scaling.losses import checked_sizes, fresh_learners, losses, scaling_curve
-from percolaw.targets.families import standardized_values
+from percolaw.scaling.fresh import fresh_learners
+from percolaw.scaling.losses import checked_sizes, counted, losses, scaling_curve
+from percolaw.targets.families import drawn_values
 from percolaw.targets.teacher import TeacherFamily
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+
+class Dimension(Protocol):
+    """What has a dimension: a source, or a report on points."""
+
+    @property
+    def dimension(self) -> float | None:
+        """D, or None if it is not known."""
+        ...
 
 
 def learning_curve(
@@ -25,12 +41,13 @@ def learning_curve(
     sizes: npt.ArrayLike,
     seeds: int = 5,
     *,
+    loss: Loss | None = None,
+    groups: npt.ArrayLike | None = None,
     n_test: int = 1000,
     rng: RandomLike = 0,
+    progress: bool = False,
 ) -> LearningCurve:
     """Measure how a learner's loss falls with the number of training points.
-
-    The loss is mean((prediction - value)^2) / var(value) over test points never trained on.
 
     Parameters
     ----------
@@ -40,22 +57,29 @@ def learning_curve(
     target : family of teachers, or array, shape (n,) or (n, n_outputs)
         A family (`percolaw.MaternTeacher()`, ...) is drawn anew for every seed, with mean 0 and
         variance 1 on the points. An array holds the labels of an array or file of points.
-    learner : object with fit(points, values), or function that makes one
+    learner : object with fit(points, values), or function
         Every fit is made by a fresh copy; see `percolaw.scaling_curve`.
     sizes : array of int
         Training sizes, rising; each seed draws the largest set and uses its first rows.
     seeds : int
         Repetitions; an interval needs three.
+    loss : {"squared", "absolute", "0-1", "log"} or function, optional
+        See `percolaw.scaling_curve`; squared over variance if None. Class labels are an array's.
+    groups : array, shape (n,), optional
+        Labels of an array's or file's points: no group is on both sides.
     n_test : int
         Test points of each seed, at least 2.
     rng : int, Generator or Streams
         Streams ``child(seed)``, in which each source and target has its own.
+    progress : bool
+        Whether a bar shows how far it is.
 
     Returns
     -------
     LearningCurve
-        With ``predicted_exponent`` min(c, limit of the learner) / D where the dimension D, the order c
-        of the target and the learner's limit (`order_limit`) are known.
+        With ``predicted`` where theory has a curve for target and learner (`predicted_losses`), and
+        ``predicted_exponent`` min(c, limit of the learner) / D where the dimension D, the order c
+        of the target and the learner's limit (`order_limit`) are known; both of the squared loss.
 
     Raises
     ------
@@ -65,7 +89,8 @@ def learning_curve(
 
     Notes
     -----
-    Cost: one fit and one prediction a size and seed.
+    Cost: one fit and one prediction a size and seed, and for a predicted curve as much again, or 0.1 s
+    a size.
 
     Examples
     --------
@@ -76,37 +101,96 @@ def learning_curve(
     ... )
     >>> curve.predicted_exponent, abs(curve.fit().exponent - 0.5) < 0.1
     (0.5, True)
+    >>> round(curve.predicted_slope(), 1), curve.predicted.shape
+    (0.5, (8,))
     """
     if not isinstance(source, Source):
-        return _of_data(source, target, learner, sizes, seeds, n_test, rng)
+        options: dict[str, Any] = {"loss": loss, "groups": groups, "n_test": n_test, "rng": rng}
+        return _of_data(source, target, learner, sizes, seeds, {**options, "progress": progress})
     if not isinstance(target, TeacherFamily):
         raise TypeError(
             f"points of {source.label} are drawn anew for every seed, so their target must be a family "
             f"of teachers such as MaternTeacher(); got {type(target).__name__}. Labels of your own go "
             "with points of your own: pass both as arrays."
         )
-    size = checked_sizes(sizes)
+    if groups is not None or loss in OF_LABELS:
+        raise TypeError(
+            "groups and class labels are those of points of your own: pass points and labels as arrays. "
+            f"{source.label} has none, and a teacher's values are numbers."
+        )
+    size, chosen = checked_sizes(sizes), "squared" if loss is None else checked_loss(loss)
     n, tests = int(size[-1]), checks.integer("n_test", n_test, minimum=2)
     repeats, streams = checks.integer("seeds", seeds, minimum=1), as_streams(rng)
     fresh = fresh_learners(learner)
-    loss = np.empty((repeats, size.size))
-    for seed in range(repeats):
-        own = streams.child(seed, *source.key)
-        x = source.inputs(n + tests, own)
-        y = standardized_values([target], x, own)[:, 0]
-        loss[seed] = losses(fresh, x[tests:], y[tests:], x[:tests], y[:tests], size, f"seed {seed}")
-    return LearningCurve(size, loss, predicted_exponent=predicted_exponent(source, target, learner))
+    predict = predicted_losses(target, learner) if chosen == "squared" else None
+    found, predicted = np.empty((repeats, size.size)), np.empty((repeats, size.size))
+    with progress_bar("learning curve", not progress) as update:
+        done = counted(update, found.size)
+        for seed in range(repeats):
+            own = streams.child(seed, *source.key)
+            x = source.inputs(n + tests, own)
+            f = drawn_values(target, x, own)
+            y = (f - f.mean()) / f.std()
+            train, test = (x[tests:], y[tests:]), (x[:tests], y[:tests])
+            found[seed] = losses(fresh, train, test, size, f"seed {seed}", chosen, done)
+            if predict is not None:
+                predicted[seed] = predict(train[0], test[0], size, float(f[:tests].var()))
+    exponent = predicted_exponent(source, target, learner) if chosen == "squared" else None
+    theory = None if predict is None else predicted.mean(axis=0)
+    return LearningCurve(size, found, predicted=theory, predicted_exponent=exponent)
 
 
-def predicted_exponent(source: Source, target: TeacherFamily, learner: Any) -> float | None:
+def predicted_losses(
+    target: TeacherFamily, learner: Any
+) -> Callable[[FloatArray, FloatArray, npt.NDArray[np.int64], float], FloatArray] | None:
+    """Return the function that predicts a learner's squared losses; None where theory has none.
+
+    ============================ ========================================================
+    `NearestNeighbors`           `percolaw.learners.expected.neighbors_loss`
+    `KernelRegression`           `percolaw.learners.expected.kernel_loss`, of one ridge
+    ============================ ========================================================
+
+    on targets with a `covariance`: `LinearTeacher` and `MaternTeacher`. Learners on trees, and many
+    clusters: docs/predictions.md.
+
+    Parameters
+    ----------
+    target : family of teachers
+    learner : object
+
+    Returns
+    -------
+    function or None
+        Of training points (n, d), test points (m, d), sizes, and the variance of the function drawn over
+        the test points; gives the losses expected at these points over all functions of the law that
+        vary as much.
+    """
+    from percolaw.learners import expected
+    from percolaw.learners.kernel import KernelRegression
+    from percolaw.learners.neighbors import NearestNeighbors
+
+    covariance = target.covariance
+    if covariance is None:
+        return None
+    if isinstance(learner, NearestNeighbors):
+        return partial(expected.neighbors_loss, covariance, k=learner.k)
+    if isinstance(learner, KernelRegression) and np.size(learner.ridge) == 1:
+        ridge = float(np.ravel(learner.ridge)[0])
+        return partial(expected.kernel_loss, covariance, learner=(learner.kernel, ridge))
+    return None
+
+
+def predicted_exponent(
+    source: Source | Dimension | float, target: TeacherFamily | float, learner: Any
+) -> float | None:
     """Return the exponent that theory gives a learning curve; None where it gives none.
 
     Parameters
     ----------
-    source : Source
-        With its dimension D.
-    target : family of teachers
-        With its approximation order c.
+    source : Source, what `estimate_dimension` returns, or float
+        Its dimension D, or D itself.
+    target : family of teachers, or float
+        Its approximation order c, or c itself: 1 for rough labels, 2 for smooth ones and neighbours.
     learner : object
         With the order beyond which it does not profit from smoothness; see `order_limit`.
 
@@ -114,14 +198,26 @@ def predicted_exponent(source: Source, target: TeacherFamily, learner: Any) -> f
     -------
     float or None
         min(c, limit) / D.
+
+    Examples
+    --------
+    >>> import percolaw as pl
+    >>> report = pl.estimate_dimension(np.random.default_rng(0).random((2000, 2)))
+    >>> 0.9 < pl.predicted_exponent(report, math.inf, pl.NearestNeighbors()) < 1.2
+    True
+    >>> pl.predicted_exponent(4.0, pl.MaternTeacher(0.5), pl.KernelRegression())
+    0.25
     """
-    if source.dimension is None:
+    given = source if isinstance(source, (int, float)) else source.dimension
+    if given is None:
         return None
-    limit = order_limit(learner, source.dimension)
+    dimension = checks.real("the dimension", given, minimum=1e-9)
+    limit = order_limit(learner, dimension)
     if limit is None:
         return None
-    order = min(target.approximation_order, limit)
-    return order / source.dimension if math.isfinite(order) else None
+    order = target.approximation_order if isinstance(target, TeacherFamily) else float(target)
+    order = min(order, limit)
+    return order / dimension if math.isfinite(order) else None
 
 
 def order_limit(learner: Any, dimension: float) -> float | None:
@@ -164,7 +260,7 @@ def order_limit(learner: Any, dimension: float) -> float | None:
 
 
 def _of_data(
-    source: Any, target: Any, learner: Any, sizes: Any, seeds: int, n_test: int, rng: RandomLike
+    source: Any, target: Any, learner: Any, sizes: Any, seeds: int, options: dict[str, Any]
 ) -> LearningCurve:
     """The curve of one dataset, over random parts of it."""
     if isinstance(target, TeacherFamily):
@@ -175,8 +271,8 @@ def _of_data(
     if isinstance(source, (str, os.PathLike)):
         from percolaw.datasets.points import read_points
 
-        rows = checks.array("target", target).shape[0]
+        rows = as_given("target", target).shape[0]
         source, n_rows = read_points(PointFile(os.fspath(source)).path, rows)
         if n_rows != rows:
             raise ValueError(f"the file has {n_rows} points and there are {rows} labels.")
-    return scaling_curve(learner, source, target, sizes, n_test=n_test, n_repeats=seeds, rng=rng)
+    return scaling_curve(learner, source, target, sizes, n_repeats=seeds, **options)

@@ -1,6 +1,8 @@
-"""Text that came from elsewhere, made safe to print."""
+"""Text that came from elsewhere: made safe to print, and what it was perhaps meant to be."""
 
 from __future__ import annotations
+
+import difflib
 
 
 def printable(text: object) -> str:
@@ -25,3 +27,37 @@ def printable(text: object) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
     )
+
+
+def suggestion(value: str, options: list[str]) -> str:
+    """Return the end of a sentence on an unknown word: what it was perhaps meant to be, and all there is.
+
+    Parameters
+    ----------
+    value : str
+    options : list of str
+
+    Examples
+    --------
+    >>> suggestion("yul", ["site", "yule"]), suggestion("x", ["site", "yule"])
+    (". Did you mean 'yule'? There are site, yule", '; choose from site, yule')
+    """
+    near = nearest(value, options)
+    hint = f". Did you mean {near!r}? There are" if near is not None else "; choose from"
+    return f"{hint} {', '.join(options)}"
+
+
+def nearest(value: str, options: list[str]) -> str | None:
+    """Return what an unknown word was perhaps meant to be: one that begins with it, or one like it.
+
+    Parameters
+    ----------
+    value : str
+    options : list of str
+
+    Returns
+    -------
+    str or None
+    """
+    begun = [option for option in options if len(value) > 2 and option.startswith(value)]
+    return next(iter([*begun, *difflib.get_close_matches(value, options, n=1, cutoff=0.5)]), None)

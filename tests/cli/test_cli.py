@@ -62,34 +62,7 @@ def strict_json(text: str):
     return json.loads(text, parse_constant=refuse)
 
 
-# --- list and help -------------------------------------------------------------------------------
-
-
-def test_list(command):
-    code, out, err = command("list")
-    assert code == 0
-    assert err == ""
-    for name in EXPERIMENTS:
-        cls = experiment_class(name)
-        assert f"\n{name}\n" in "\n" + out
-        assert cls.title in out
-        assert cls.source in out
-        for label, preset in cls.presets.items():
-            assert re.search(rf"--preset {label} +about {preset.time}, {preset.memory}", out)
-    for name in REPRODUCTIONS:
-        assert f"\n{name}\n" in out
-
-
-def test_list_json(command):
-    code, out, err = command("list", "--json")
-    assert (code, err) == (0, "")
-    found = strict_json(out)
-    assert list(found) == list(EXPERIMENTS)
-    for name, item in found.items():
-        assert item["title"] == experiment_class(name).title
-        assert {"smoke", "laptop"} <= set(item["presets"])
-        assert {"paper", "gpu"} & set(item["presets"])
-        assert all(p["time"] and p["memory"] for p in item["presets"].values())
+# --- help ---------------------------------------------------------------------------------------
 
 
 def test_help(command):
@@ -103,6 +76,7 @@ def test_help(command):
         assert code == 0
         assert all(name in out for name in EXPERIMENTS)
         assert all(f in out for f in ("--preset", "--out", "--workers", "--quiet", "--json"))
+        assert "seconds after which a unit is given up" in out
     for sub in ("list", "reproduce", "status"):
         assert command(sub, "--help")[0] == 0
 
@@ -122,7 +96,14 @@ def test_help_of_an_experiment_shows_its_fields(command, tmp_path, name):
         value = getattr(smoke, field.name)
         if isinstance(value, int) and not isinstance(value, bool):
             assert re.search(rf"\(default: {value}\)", out), f"{flag} does not show the preset"
+    assert "--timeout S seconds after which a unit is given up" in out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_tells_what_other_presets_make_of_a_flag(command):
+    out = re.sub(r"[\s│]+", " ", command("run", "single-cluster", "--help")[1])
+    assert "Independent repetitions. (1 to 100000; smoke: 3; paper: 50) (default: 8)" in out
+    assert "(1 to 1e+09; smoke: 300000; paper: 30000000) (default: 3000000)" in out, "nested"
 
 
 # --- bad usage: exit code 2, a reason, the nearest match, nothing written ---------------------------
@@ -135,6 +116,7 @@ USAGE = [
     ("run", "usage: percolaw run EXPERIMENT"),
     ("run --preset smoke", "usage: percolaw run EXPERIMENT"),
     ("run singl-cluster", "unknown experiment 'singl-cluster'.*Did you mean 'single-cluster'"),
+    ("run singl", "unknown experiment 'singl'. Did you mean 'single-cluster'. There are"),
     ("run single_cluster", "Did you mean 'single-cluster'"),
     ("run zzz", "unknown experiment 'zzz'; choose from cluster-sizes"),
     ("run theory-curves --preset smok", "unknown preset 'smok'.*Did you mean 'smoke'"),
@@ -144,7 +126,8 @@ USAGE = [
     ("run single-cluster extra", "Unrecognized options: extra"),
     ("run single-cluster --n-seeds x", "--n-seeds.*'x'"),
     ("run single-cluster --n-seeds 0", r"n_seeds must be in \[1, 100000\]; got 0"),
-    ("run single-cluster --n-seeds 2.5", "--n-seeds.*'2.5'"),
+    ("run single-cluster --n-seeds 2.5", "--n-seeds: '2.5' is no whole number"),
+    ("run single-cluster --n-seeds 1e6", r"n_seeds must be in \[1, 100000\]; got 1000000"),
     (
         "run single-cluster --clusters.coordination-number 2",
         r"coordination_number must be an integer >= 3.*got 2",
@@ -158,15 +141,18 @@ USAGE = [
         "run data-scaling --largest 100",
         r"largest must be finite and in \[10000, 1e\+08\]; got 100",
     ),
+    ("run embedded-1nn --n-test 0", r"n_test must be in \[2, inf\]; got 0"),
+    ("run embedded-1nn --n-sizes 1", r"n_sizes must be in \[3, inf\]; got 1"),
+    ("run embedded-1nn --tolerance -1", r"tolerance must be finite and in \[0, inf\]; got -1"),
     ("run theory-curves --workers 0", r"--workers must be in \[1, inf\]; got 0"),
     ("run theory-curves --workers -3", r"--workers must be in \[1, inf\]; got -3"),
-    ("run theory-curves --workers two", "--workers: invalid int value: 'two'"),
+    ("run theory-curves --workers two", "--workers: invalid integer value: 'two'"),
     ("reproduce brill2024 --n-seeds 0", r"--n-seeds must be in \[1, inf\]; got 0"),
     ("reproduce brill2024 --workers 0", r"--workers must be in \[1, inf\]; got 0"),
     ("reproduce brill2024 --frobnicate", "unrecognized arguments: --frobnicate"),
     ("reproduce", "PAPER"),
     ("list --jsn", "unrecognized arguments: --jsn"),
-    ("list extra", "unrecognized arguments: extra"),
+    ("list extra", "no experiment is about 'extra'; percolaw list shows all"),
     ("status --out nowhere", r"there is no folder nowhere; name one with --out"),
 ]
 
@@ -179,6 +165,16 @@ def test_bad_usage(command, tmp_path, line, message):
     assert re.search(message, said), said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == [], "nothing may be written"
+
+
+def test_what_cannot_fit_is_refused_before_the_first_unit(command, tmp_path):
+    words = ("run", "embedded-1nn", "--workers", 1, "--no-figures", "--quiet")
+    code, out, err = command(*words, "--largest", "1e15")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(
+        r"percolaw: --largest 10{15} needs .* TiB of memory and .* Lower it\.\n", err
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -215,7 +211,7 @@ def test_missing_extra_is_named(command, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, err = command("run", "theory-curves")
     assert code == 1
-    assert "matplotlib is not installed. Install it with: pip install 'percolaw[report]'" in err
+    assert "matplotlib is not installed. Install it with: pip install -e '.[report]'" in err
     assert list(tmp_path.iterdir()) == []
     assert command("run", "theory-curves", "--no-figures", "--workers", 1)[0] == 0
 
@@ -297,6 +293,20 @@ def test_interruption_gives_its_exit_code_and_the_way_on(toy_command, monkeypatc
     assert "every finished unit is kept, the same command continues" in err
     assert toy_command("--log", log)[0] == 0
     assert log.read_text().split() == list("012345")
+
+
+def test_ctrl_c_has_its_exit_code_before_any_command_is_imported(command, monkeypatch):
+    def interrupted(given):
+        raise KeyboardInterrupt
+
+    commands = types.SimpleNamespace(execute=interrupted)
+    monkeypatch.setitem(sys.modules, "percolaw.cli.commands", commands)
+    assert command("list") == (130, "", "\ninterrupted.\n")
+    script = (
+        "import sys, percolaw.cli; print([m for m in ('numpy', 'argparse') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n", "until these are loaded, nobody would catch it"
 
 
 def test_one_seed_is_inconclusive_and_json_stays_json(command):
@@ -532,7 +542,7 @@ MISTAKES = [
     (
         lambda: pl.sample_clusters("sites", 5),
         ValueError,
-        "unknown ensemble 'sites'; choose from site, cluster, yule. Did you mean 'site'",
+        "unknown ensemble 'sites'. Did you mean 'site'. There are site, cluster, yule",
     ),
     (lambda: pl.yule_process(10, 2.0), ValueError, r"new_cluster_probability .*\[0, 1\]; got 2"),
     (lambda: pl.TreeWalk(steps="gausian"), ValueError, "unknown steps.*Did you mean 'gaussian'"),
@@ -655,7 +665,7 @@ def test_memory_is_counted_in_units():
 
 def test_missing_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "igraph", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'percolaw\[report\]'") as caught:
+    with pytest.raises(MissingExtraError, match=r"pip install -e '.\[report\]'") as caught:
         checks.extra("igraph", "report")
     assert isinstance(caught.value, ImportError)
     assert isinstance(checks.extra("json", "report"), types.ModuleType)

@@ -23,7 +23,7 @@ from fault_toy import (
 from run_commands import OLD, QUIET, cli, interrupted_run, known
 
 import percolaw
-from percolaw.cli import control
+from percolaw.cli import control, main
 from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict, from_config, preset
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
@@ -410,3 +410,11 @@ def test_diff_of_a_malformed_record_is_refused(pair, capsys, text):
     (pair[1] / "record.json").write_text(text)
     assert cli("diff", *pair) == 1
     assert "record.json" in capsys.readouterr().err
+
+
+def test_a_run_of_nearly_the_name_that_was_typed_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "toy-0123abcd").mkdir(parents=True)
+    for command in ("resume", "report"):
+        assert main([command, "toy-0123"]) == 2
+        assert "there is no run toy-0123. Did you mean toy-0123abcd?" in capsys.readouterr().err

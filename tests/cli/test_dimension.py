@@ -367,7 +367,7 @@ def test_missing_files_and_unknown_suffixes(command):
     refused(command("none.npy"), r"there is no none\.npy")
     refused(command("none.parquet"), r"there is no none\.parquet")
     Path("x.mat").write_text("1 2\n")
-    refused(command("x.mat"), r"unknown file suffix '\.mat'; choose from \.npy, \.npz")
+    refused(command("x.mat"), r"unknown file suffix '\.mat'.*There are \.npy, \.npz")
     refused(command("x.cvs"), r"Did you mean '\.csv'")
     refused(command("x"), "unknown file suffix ''")
     assert set(SUFFIXES) == {".npy", ".npz", ".zarr", ".parquet", ".csv", ".tsv", ".txt"}
@@ -414,6 +414,11 @@ def test_duplicates_may_be_dropped(command):
     assert found["n_points"] == 400
     np.save("y.npy", x)
     assert "duplicates" not in command("y.npy", "--no-plot", "--drop-duplicates")[1]
+    twice = np.concatenate([x, x[:30] * (1.0 + 1e-7)]).astype(np.float32)
+    np.save("z.npy", twice)
+    assert np.unique(twice, axis=0).shape[0] > 400
+    text = command("z.npy", "--no-plot", "--drop-duplicates")[1]
+    assert "30 duplicates dropped (equal up to rounding)" in text
 
 
 # --- the numbers
@@ -564,7 +569,7 @@ def test_the_plot_is_checked_before_the_file_is_read(command, monkeypatch):
         return real("no_such_module" if module == "matplotlib" else module, name)
 
     monkeypatch.setattr(checks, "extra", no_matplotlib)
-    refused(command("x.npy"), r"pip install 'percolaw\[report\]'", 1)
+    refused(command("x.npy"), r"pip install -e '.\[report\]'", 1)
 
 
 def test_help(command):
@@ -668,6 +673,20 @@ def test_plot_where_asked(command, tmp_path, name):
     assert_drawing(tmp_path / "out" / name)
     assert os.listdir("out") == [name]
     assert sorted(os.listdir()) == ["out", "x.npy"]
+
+
+def test_one_endless_interval_hides_no_other(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("percolaw.report.dimension.save", lambda figure, _: figures.append(figure))
+    report = estimate_dimension(plane(400, seed=0), 0).as_dict()
+    draw_report(report, tmp_path / "a.png")
+    report["estimates"]["TwoNN"]["interval"][1] = 1e8
+    draw_report(report, tmp_path / "a.png")
+    plain, cut = (figure.axes[2] for figure in figures)
+    assert cut.get_xlim()[1] < 8.0  # three times an estimate of 2
+    assert plain.get_xlim()[1] < cut.get_xlim()[1]
+    assert [text.get_text() for text in cut.texts] == ["to 1e+08"]
+    assert not plain.texts
 
 
 def test_draw_report(tmp_path):

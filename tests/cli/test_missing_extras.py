@@ -77,7 +77,7 @@ def test_networks_are_left_out_loudly_without_torch(no_torch, asked, tmp_path, c
     for name in NETWORKS:
         text = (
             f"left out: {name} needs torch, which is not installed. Install it with: "
-            "pip install 'percolaw[nn]'"
+            "pip install -e '.[nn]'"
         )
         assert text in out
         assert text in err
@@ -99,11 +99,11 @@ def test_nothing_is_left_out_with_torch(asked, tmp_path, capsys):
 
 def test_a_source_of_networks_alone_needs_torch(no_torch, asked, tmp_path, capsys):
     assert reproduce("sharma-kaplan", tmp_path) == 1
-    assert "pip install 'percolaw[nn]'" in capsys.readouterr().err
+    assert "pip install -e '.[nn]'" in capsys.readouterr().err
     assert asked == []
     assert not (tmp_path / "runs").exists()
     options = SimpleNamespace(paper="sharma-kaplan", preset="laptop", n_seeds=None)
-    with pytest.raises(MissingExtraError, match=r"needs torch.*pip install 'percolaw\[nn\]'"):
+    with pytest.raises(MissingExtraError, match=r"needs torch.*pip install -e '.\[nn\]'"):
         commands.run_reproduce(options, [])
 
 
@@ -114,7 +114,7 @@ def test_a_run_without_torch_gives_the_remedy_before_work(name, no_torch, tmp_pa
     out, err = capsys.readouterr()
     assert (
         f"percolaw: {name} needs torch, which is not installed. Install it with: "
-        "pip install 'percolaw[nn]'" in err
+        "pip install -e '.[nn]'" in err
     )
     assert out == ""
     assert not (tmp_path / "runs").exists()
@@ -146,7 +146,7 @@ def test_configs_and_conclusions_do_not_need_torch():
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "0"
-    assert "pip install 'percolaw[nn]'" in lines[1]
+    assert "pip install -e '.[nn]'" in lines[1]
     assert lines[2] == "['torch']"
 
 

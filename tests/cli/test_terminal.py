@@ -194,3 +194,28 @@ def test_memory_that_ends_is_a_sentence(capsys, monkeypatch):
     err = capsys.readouterr().err
     assert "out of memory (Unable to allocate 9.54 GiB)" in err
     assert "Traceback" not in err
+
+
+def test_the_first_use_of_the_kernels_says_that_they_are_compiled(tmp_path, capsys, monkeypatch):
+    from percolaw.cli.measuring import say_if_kernels_are_new
+
+    for folder, said in ((tmp_path, "at their first use, once;"), (None, "in every process: no")):
+        monkeypatch.setattr("percolaw.kernels.compile.cache_folder", lambda folder=folder: folder)
+        say_if_kernels_are_new()
+        assert said in capsys.readouterr().err
+    (tmp_path / "walk.nbc").touch()
+    monkeypatch.setattr("percolaw.kernels.compile.cache_folder", lambda: tmp_path)
+    say_if_kernels_are_new()
+    assert capsys.readouterr().err == ""
+
+
+def test_it_is_said_once_and_only_if_something_is_measured(tmp_path, capsys, monkeypatch):
+    from percolaw.cli import measuring
+
+    monkeypatch.setattr(measuring, "say_if_kernels_are_new", lambda: print("compiled"))
+    words = ["run", "cluster-points", "--preset", "smoke", "--workers", "1", "--no-figures"]
+    words += ["--sizes", "10", "20", "--out"]
+    for more, n in (["--quiet"], 0), ([], 1), ([], 0):  # the last time nothing is left to measure
+        folder = tmp_path / ("quiet" if more else "runs")
+        assert main([*words, str(folder), *more]) == 0
+        assert capsys.readouterr().out.count("compiled\n") == n

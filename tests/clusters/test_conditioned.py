@@ -290,7 +290,7 @@ def test_wrong_input_messages():
         conditioned_clusters(10**14)
     with pytest.raises(TypeError, match="rng must be an integer seed"):
         conditioned_clusters(5, rng="0")
-    with pytest.raises(ValueError, match=r"unknown ensemble 'Site'; choose from site, cluster"):
+    with pytest.raises(ValueError, match=r"unknown ensemble 'Site'.*There are site, cluster"):
         sample_sizes("Site", 5)
     with pytest.raises(ValueError, match=r"n_clusters must be in \[1, inf\]; got -1"):
         sample_sizes("site", -1)

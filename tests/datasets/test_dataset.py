@@ -185,7 +185,7 @@ def test_torch_view_says_what_to_install(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtraError, match=r"pip install 'percolaw\[nn\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '.\[nn\]'"):
         small().to_torch()
 
 
@@ -208,3 +208,32 @@ def test_provenance_and_truth_are_plain():
     assert made[0].provenance["size"] == "inf"
     assert made[0].truth["dimension"] == 3  # all that three dimensions can hold
     assert make_cluster(5, 8).truth["dimension"] == 4
+
+
+def test_points_of_your_own_need_no_clusters():
+    data = Dataset(np.arange(12.0).reshape(6, 2), np.arange(6.0))
+    assert data.cluster.tolist() == [0] * 6
+    assert data.cluster_size.tolist() == [6]
+    assert (data.truth, data.provenance, data.columns) == ({}, {}, {})
+    assert data.truth is not Dataset(data.X, data.y).truth
+    grouped = Dataset(data.X, data.y, [0, 2, 2, 0, 2, 0])
+    assert grouped.cluster_size.tolist() == [3, 0, 3]
+    assert [len(part) for part in grouped.split((0.5, 0.5), by="point")] == [3, 3]
+
+
+def test_rows_slices_and_iteration():
+    data = make_cluster(5000, 3)
+    part = data[10:20:2]
+    np.testing.assert_array_equal(part.X, data.X[10:20:2])
+    np.testing.assert_array_equal(part.cluster, data.cluster[10:20:2])
+    np.testing.assert_array_equal(data[data.y > 0].y, data.y[data.y > 0])
+    np.testing.assert_array_equal(data[[3, 1]].y, data.y[[3, 1]])
+    x, y = data[-1]
+    np.testing.assert_array_equal(x, data.X[-1])
+    assert y == data.y[-1]
+    with pytest.raises(IndexError, match="row 5000 is not there; the dataset has 5000"):
+        data[5000]
+    rows = list(data)
+    assert len(rows) == 5000, "more than one block"
+    np.testing.assert_array_equal([y for _, y in rows], data.y)
+    np.testing.assert_array_equal(rows[4500][0], data.X[4500])

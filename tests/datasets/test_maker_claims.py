@@ -80,7 +80,7 @@ def test_one_cluster_is_learned_as_told(dim, options, bias):
 )
 def test_the_dimension_told_is_the_dimension_measured(data, wrong):
     made = data()
-    low, high = MLE(20).fit(made.X).interval
+    low, high = MLE(20).fit(made.X).estimate_.interval
     assert low <= made.truth["dimension"] <= high
     assert not low <= wrong <= high
 

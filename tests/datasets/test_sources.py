@@ -83,10 +83,10 @@ def test_estimators_find_the_dimension(word):
     source, dimension = SOURCES[word]
     x = source.inputs(1500, Streams(1))
     for estimator in (TwoNN(5), MLE(5)):
-        assert estimator.fit(x).dimension == pytest.approx(dimension, abs=0.5)
+        assert estimator.fit(x).dimension_ == pytest.approx(dimension, abs=0.5)
     if x.shape[1] > dimension:  # points that fill their columns are told from these
         cloud = np.random.default_rng(0).standard_normal(x.shape)
-        assert TwoNN(5).fit(cloud).dimension > dimension + 0.5
+        assert TwoNN(5).fit(cloud).dimension_ > dimension + 0.5
 
 
 @pytest.mark.parametrize("d", [1, 3, 20])
@@ -176,7 +176,7 @@ def test_own_files_are_sources(tmp_path):
 def test_own_folders_are_sources(tmp_path):
     import percolaw as pl
 
-    folder = tmp_path / "cloud.npy"
+    folder = tmp_path / "cloud.zarr"
     pl.save(pl.make_cluster(40, 5), folder)
     source = parse_source(str(folder))
     assert source.sample(20).X.shape == (20, 5)

@@ -71,8 +71,8 @@ def test_correlation_window_beyond_half_of_the_points(highest):
 @pytest.mark.parametrize("far", [1e10, 1e12])
 def test_correlation_with_a_far_point(far):
     x = np.concatenate([plain_points(), [[far, 0, 0, 0, 0]]])
-    assert TwoNN().fit(x).dimension == pytest.approx(plain_numbers()["TwoNN"].dimension, rel=0.02)
-    found = CorrelationDimension().fit(x).dimension
+    assert TwoNN().fit(x).dimension_ == pytest.approx(plain_numbers()["TwoNN"].dimension, rel=0.02)
+    found = CorrelationDimension().fit(x).dimension_
     assert found == pytest.approx(plain_numbers()["correlation dimension"].dimension, rel=0.02)
 
 
@@ -80,8 +80,8 @@ def test_correlation_with_a_far_point(far):
 @pytest.mark.filterwarnings("ignore")
 def test_correlation_at_extreme_scales(scale):
     x = plain_points() * scale
-    assert TwoNN().fit(x).dimension == pytest.approx(plain_numbers()["TwoNN"].dimension, rel=1e-6)
-    found = CorrelationDimension().fit(x).dimension
+    assert TwoNN().fit(x).dimension_ == pytest.approx(plain_numbers()["TwoNN"].dimension, rel=1e-6)
+    found = CorrelationDimension().fit(x).dimension_
     assert found == pytest.approx(plain_numbers()["correlation dimension"].dimension, rel=1e-6)
 
 
@@ -94,7 +94,7 @@ def test_correlation_window_that_starts_at_the_nearest_pair():
 
 def test_correlation_with_a_wide_window():
     x = np.random.default_rng(0).random((1600, 3))
-    assert 2 < CorrelationDimension(0.5, 60.0).fit(x).dimension < 3.2
+    assert 2 < CorrelationDimension(0.5, 60.0).fit(x).dimension_ < 3.2
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])

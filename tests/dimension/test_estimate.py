@@ -67,8 +67,8 @@ def test_report_tables_are_the_estimators():
         ratio, one = report.by_neighbors["ratio"][i], report.by_neighbors["likelihood"][i]
         assert ratio == pytest.approx(ratio_regression(distance, k), rel=1e-9)
         assert one == pytest.approx(likelihood(distance, k, "inverse"), rel=1e-9)
-        assert ratio == pytest.approx(TwoNN(k).fit(x).dimension, rel=1e-12)
-        assert one == pytest.approx(MLE(k).fit(x).dimension, rel=1e-12)
+        assert ratio == pytest.approx(TwoNN(k).fit(x).dimension_, rel=1e-12)
+        assert one == pytest.approx(MLE(k).fit(x).dimension_, rel=1e-12)
     local = local_dimension(x, 50)
     assert report.local == pytest.approx(tuple(np.quantile(local, [0.05, 0.25, 0.5, 0.75, 0.95])))
     assert (report.n_points, report.embedding_dimension, report.n_constant) == (600, 5, 0)
@@ -155,6 +155,17 @@ def test_report_on_the_fewest_points_uses_what_it_can():
     assert "MLE, k = 20" not in report.estimates
     assert math.isfinite(report.dimension)
     assert report.interval == (0.0, math.inf)
+
+
+def test_progress_rises_to_its_end():
+    seen = []
+    x = np.random.default_rng(0).random((2500, 2))
+    estimate_dimension(x, progress=lambda done, total: seen.append((done, total)))
+    done, total = zip(*seen, strict=True)
+    assert set(total) == {int(1.4 * 2500**2 * (2 - 1 / 16)) // 1_000_000}
+    assert list(done) == sorted(done)
+    assert done[-1] == total[-1]
+    assert done[-2] > 0.6 * total[-1]  # what is left when all searches are done
 
 
 # ---- known faults ----

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from dimension_cases import likelihood, plain_points, small_sample
+from dimension_cases import likelihood, neighbour_distances, plain_points, small_sample
 from statistical import assert_close, assert_far, mean_and_error
 
 import percolaw
@@ -29,6 +29,22 @@ def test_likelihood_with_two_neighbours():
     sample = small_sample()
     expected = likelihood(sample.distance, 2, "inverse")
     assert MLE(2).value(sample) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-9, 1e-4])
+def test_one_point_with_equally_far_neighbours_does_not_decide_the_mean(gap):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2000, 6)) + 10.0
+    plain = MLE(20, "dimension").fit(x)
+    far = np.zeros((1, 6))  # beside it 20 points on a sphere
+    ring = rng.standard_normal((20, 6))
+    ring *= (1.0 + gap * rng.random((20, 1))) / np.linalg.norm(ring, axis=1, keepdims=True)
+    moved = MLE(20, "dimension").fit(np.concatenate([x, far, ring]))
+    assert abs(moved.dimension_ / plain.dimension_ - 1.0) < 0.02
+    # Control: the mean as it stands.
+    distance = neighbour_distances(np.concatenate([x, far, ring]), 20)
+    local = 18 / np.maximum(np.log(distance[:, 19:] / distance[:, :19]).sum(axis=1), 1e-12)
+    assert local.mean() > 1.5 * plain.dimension_
 
 
 # ---- local dimension ----

@@ -100,7 +100,7 @@ def test_points_are_not_written_to():
 
 def test_dtypes_agree():
     x = np.round(plain_points() * 2**12)
-    found = [TwoNN().fit(x.astype(t)).dimension for t in (np.float64, np.float32, np.int64)]
+    found = [TwoNN().fit(x.astype(t)).dimension_ for t in (np.float64, np.float32, np.int64)]
     assert found[1:] == pytest.approx([found[0]] * 2, rel=1e-12)
 
 
@@ -159,7 +159,7 @@ def test_duplicate_messages_count_every_copy():
     with pytest.raises(ValueError, match="600 of 600 points coincide"):
         MLE(5).fit(np.repeat(x[:20], 30, axis=0))  # more copies than neighbours
     remedied = np.unique(repeated(x), axis=0)
-    assert TwoNN().fit(remedied).dimension == pytest.approx(TwoNN().fit(x).dimension, rel=1e-12)
+    assert TwoNN().fit(remedied).dimension_ == pytest.approx(TwoNN().fit(x).dimension_, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_too_few_points(call, message):
 def test_fewest_points_are_accepted():
     x = plain_points()
     for estimator, n in ((TwoNN(), 4), (TwoNN(20), 22), (MLE(20), 22), (MLE(2), 4)):
-        assert math.isfinite(estimator.fit(x[:n]).dimension)
-    assert math.isfinite(CorrelationDimension().fit(x[:41]).dimension)
+        assert math.isfinite(estimator.fit(x[:n]).dimension_)
+    assert math.isfinite(CorrelationDimension().fit(x[:41]).dimension_)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_bad_parameters(call, error, message):
     "estimator", [TwoNN(5.0), MLE(5.0), CorrelationDimension(n_radii=12.0, max_centres=600.0)]
 )
 def test_integral_floats_count_as_integers(estimator):
-    assert math.isfinite(estimator.fit(plain_points()).dimension)
+    assert math.isfinite(estimator.fit(plain_points()).dimension_)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,8 +1,12 @@
 """Samples with their neighbours and levels: brute force, and levels that are disjoint."""
 
 import numpy as np
+import pytest
 from dimension_cases import neighbour_distances, small_cloud, small_sample
 
+from percolaw.dimension import sample as module
+from percolaw.dimension.estimate import estimate_dimension
+from percolaw.dimension.mle import MLE
 from percolaw.dimension.sample import decimate, make_sample
 
 
@@ -24,3 +28,22 @@ def test_levels_are_disjoint_and_cover_all_points():
         for s in level:
             expected = neighbour_distances(s.points, 3)[s.query]
             np.testing.assert_allclose(s.distance, expected, rtol=1e-12)
+
+
+def test_blocks_of_queries_change_nothing(monkeypatch):
+    whole, seen = make_sample(small_cloud(), 4), []
+    monkeypatch.setattr(module, "QUERIES_AT_ONCE", 7)
+    parts = make_sample(small_cloud(), 4, progress=seen.append)
+    np.testing.assert_array_equal(parts.distance, whole.distance)
+    n = len(small_cloud())
+    assert sum(seen) == n * n
+    assert len(seen) == -(-n // 7)
+
+
+@pytest.mark.parametrize("fit", [MLE(5).fit, estimate_dimension])
+def test_copies_are_refused_before_any_search(fit, monkeypatch):
+    monkeypatch.setattr(module, "nearest_neighbors", None)
+    x = np.random.default_rng(0).random((500, 3))
+    x[[7, 9, 400]] = x[[8, 8, 21]]
+    with pytest.raises(ValueError, match="5 of 500 points coincide"):
+        fit(x)

@@ -255,13 +255,15 @@ def test_too_few_points_give_infinite_errors_not_nan():
     x = np.random.default_rng(0).random((399, 2))
     for n in (30, 100, 250, 399):
         for estimator in (TwoNN(), MLE(5), CorrelationDimension(0.5, 8.0)):
-            e = estimator.fit(x[:n])
+            e = estimator.fit(x[:n]).estimate_
             assert e.standard_error == math.inf
             assert math.isfinite(e.dimension)
             assert math.isfinite(e.extrapolated)
             assert e.interval == (0.0, math.inf)
-    assert math.isfinite(TwoNN().fit(np.random.default_rng(0).random((400, 2))).standard_error)
-    assert str(TwoNN().fit(x)).startswith("dimension ")
+    assert math.isfinite(
+        TwoNN().fit(np.random.default_rng(0).random((400, 2))).estimate_.standard_error
+    )
+    assert str(TwoNN().fit(x).estimate_).startswith("dimension ")
 
 
 # ---- known faults ----

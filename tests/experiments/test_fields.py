@@ -7,9 +7,10 @@ from typing import Annotated, ClassVar
 
 import pytest
 
+from percolaw import checks
 from percolaw.cli.measuring import configure
 from percolaw.datasets.sources import Cube, InfiniteCluster, Source
-from percolaw.errors import PercolawError
+from percolaw.errors import PercolawError, ResourceError
 from percolaw.experiments import fields
 from percolaw.experiments.base import (
     Preset,
@@ -18,7 +19,7 @@ from percolaw.experiments.base import (
     measured_config,
     run_id,
 )
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.targets.linear import LinearTeacher
 from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.teacher import TeacherFamily
@@ -134,3 +135,29 @@ def test_marks_are_read_from_annotations_alone():
     assert fields.range_of(fields.hints(Marked)["plain"]) is None
     assert str(Range(None, 2)) == "at most 2"
     assert str(Range()) == "any number"
+
+
+@dataclass(frozen=True)
+class Sized:
+    n_sites: Annotated[int, Range(1), Bytes(1024.0)] = 1
+    sizes: Annotated[tuple[int, ...], Bytes(8.0, power=2.0)] = (1, 2)
+
+
+@dataclass(frozen=True)
+class Around:
+    part: Sized = Sized()
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (Sized(n_sites=10_000), r"--part.n-sites 10000 needs 9\.77 MiB .* and 1 MiB are available"),
+        (Sized(sizes=(3, 1000)), r"--part.sizes 1000 needs 7\.63 MiB"),
+    ],
+)
+def test_numbers_that_cannot_fit_are_named_with_their_bytes(monkeypatch, part, message):
+    monkeypatch.setattr(checks, "available_memory", lambda: 1 << 20)
+    with pytest.raises(ResourceError, match=message):
+        fields.check_memory(Around(part))
+    fields.check_memory(Around(Sized(100, (300,))))
+    fields.check_memory(Around(Sized(sizes=())))

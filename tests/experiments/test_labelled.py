@@ -149,7 +149,7 @@ def test_factors_of_small_clusters_are_a_tenth_larger_on_unobserved_sites():
     ("rate", "n_test", "where", "message"),
     [
         (0.9, 200, "unobserved", r"sites cannot have 200 test sites beside .* observed ones; test"),
-        (0.1, 40, "observed", r"unknown test_sites 'observed'; .*unobserved"),
+        (0.1, 40, "observed", r"unknown test_sites 'observed'.*unobserved"),
         (0.1, 40, None, "test_sites"),
     ],
 )

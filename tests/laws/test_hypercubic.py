@@ -40,7 +40,7 @@ def test_thresholds_and_exponents():
         assert e.dimension == d
     with pytest.raises(ValueError, match=r"dimension must be in \[1, 8\]; got 9"):
         literature.hypercubic_threshold(9)
-    with pytest.raises(ValueError, match=r"unknown kind 'bonds'; .*Did you mean 'bond'"):
+    with pytest.raises(ValueError, match=r"unknown kind 'bonds'.*Did you mean 'bond'"):
         literature.hypercubic_threshold(2, "bonds")
     with pytest.raises(ValueError, match=r"dimension must be in \[2, inf\]; got 1"):
         literature.critical_exponents(1)

@@ -81,17 +81,17 @@ STATIONARY = [Matern(0.5), Matern(1.5, 0.7), Matern(0.8, 0.6), Matern(2.5, 0.4),
 def test_against_scikit_learn(kernel, ridge):
     x, y, q = task(1)
     ours = KernelRegression(kernel, ridge).fit(x, y)
-    assert ours.jitter == 0.0
+    assert ours.jitter_ == 0.0
     their_kernel = in_scikit_learn(kernel, x.shape[1])
     process = GaussianProcessRegressor(their_kernel, alpha=ridge, optimizer=None).fit(x, y)
-    scale = np.abs(ours.weights).max()
+    scale = np.abs(ours.weights_).max()
     np.testing.assert_allclose(ours.predict(q), process.predict(q), rtol=0, atol=1e-11 * scale)
     if ridge:
         theirs = KernelRidge(alpha=ridge, kernel="precomputed").fit(their_kernel(x), y)
         np.testing.assert_allclose(
             ours.predict(q), theirs.predict(their_kernel(q, x)), rtol=0, atol=1e-11 * scale
         )
-        np.testing.assert_allclose(ours.weights, theirs.dual_coef_, rtol=1e-7, atol=1e-8 * scale)
+        np.testing.assert_allclose(ours.weights_, theirs.dual_coef_, rtol=1e-7, atol=1e-8 * scale)
     # The unit of length is sqrt(d): with another one the predictions are others.
     wrong = in_scikit_learn(kernel, 1)
     off = GaussianProcessRegressor(wrong, alpha=ridge, optimizer=None).fit(x, y).predict(q)
@@ -104,10 +104,10 @@ def test_against_dense_algebra(kernel, ridge):
     x, y, q = task(2)
     fitted = KernelRegression(kernel, ridge).fit(x, y)
     expected = by_hand(kernel, x, y, q, ridge)[0]
-    scale = max(1.0, float(np.abs(fitted.weights).max()))
+    scale = max(1.0, float(np.abs(fitted.weights_).max()))
     np.testing.assert_allclose(fitted.predict(q), expected, rtol=0, atol=1e-8 * scale)
-    assert (fitted.ridge, fitted.validation) == (ridge, ())
-    assert fitted.weights.shape == y.shape
+    assert (fitted.ridge_, fitted.validation_) == (ridge, ())
+    assert fitted.weights_.shape == y.shape
 
 
 @ids
@@ -115,7 +115,7 @@ def test_interpolates_without_a_ridge(kernel):
     x, y, _ = task(3)
     fitted = KernelRegression(kernel).fit(x, y)
     # A diagonal made from rounded distances is off by 1e-8, for kernels with a kink at 0.
-    scale = np.abs(fitted.weights).max()
+    scale = np.abs(fitted.weights_).max()
     assert np.abs(fitted.predict(x) - y).max() < 3e-7 * scale
     smooth = KernelRegression(kernel, 1.0).fit(x, y)
     assert np.abs(smooth.predict(x) - y).max() > 1e-2, "a ridge smooths"
@@ -155,7 +155,7 @@ def test_order_of_the_training_points_does_not_matter(kernel, ridge):
     order = np.random.default_rng(6).permutation(x.shape[0])
     one = KernelRegression(kernel, ridge).fit(x, y)
     other = KernelRegression(kernel, ridge).fit(x[order], y[order])
-    scale = max(1.0, np.abs(one.weights).max())
+    scale = max(1.0, np.abs(one.weights_).max())
     np.testing.assert_allclose(one.predict(q), other.predict(q), rtol=0, atol=1e-7 * scale)
 
 
@@ -297,7 +297,7 @@ def test_tangent_kernel_without_biases_learns_a_linear_teacher_from_d_pairs():
 def test_tangent_kernel_without_biases_is_homogeneous(depth):
     x, y, q = task(15)
     fitted = KernelRegression(NeuralTangent(depth, bias_scale=0.0)).fit(x, y)
-    scale = np.abs(fitted.weights).max()
+    scale = np.abs(fitted.weights_).max()
     np.testing.assert_allclose(fitted.predict(7 * q), 7 * fitted.predict(q), atol=1e-6 * scale)
 
 
@@ -316,11 +316,11 @@ def test_jitter_is_reported():
     x = np.linspace(-1, 1, 60)[:, None]
     y = np.sin(x[:, 0])
     fitted = KernelRegression(Gaussian(1.0)).fit(x, y)
-    assert fitted.jitter in JITTERS[1:]
-    assert nested_curve(Gaussian(1.0), x, y, x[:5] + 0.01, [10, 60]).jitter == fitted.jitter
+    assert fitted.jitter_ in JITTERS[1:]
+    assert nested_curve(Gaussian(1.0), x, y, x[:5] + 0.01, [10, 60]).jitter == fitted.jitter_
     assert np.abs(fitted.predict(x + 0.003) - np.sin(x[:, 0] + 0.003)).max() < 1e-4
-    assert KernelRegression(Gaussian(1.0), 1e-3).fit(x, y).jitter == 0.0, "the ridge is enough"
-    assert KernelRegression(Gaussian(0.02)).fit(x, y).jitter == 0.0
+    assert KernelRegression(Gaussian(1.0), 1e-3).fit(x, y).jitter_ == 0.0, "the ridge is enough"
+    assert KernelRegression(Gaussian(0.02)).fit(x, y).jitter_ == 0.0
 
 
 def test_duplicates_are_averaged():
@@ -335,7 +335,7 @@ def test_duplicates_are_averaged():
 def test_equal_duplicates_change_nothing():
     x, y, q = task(17, n=30)
     twice = KernelRegression(Matern(1.5)).fit(np.concatenate([x, x]), np.concatenate([y, y]))
-    assert twice.jitter > 0
+    assert twice.jitter_ > 0
     once = KernelRegression(Matern(1.5)).fit(x, y)
     np.testing.assert_allclose(twice.predict(q), once.predict(q), rtol=0, atol=1e-3)
 
@@ -362,15 +362,15 @@ def test_ridge_is_the_best_on_points_held_out(monkeypatch):
     solved = []
     plain = KernelRegression._solve
 
-    def spy(self, points, values, ridge, tried):
+    def spy(self, points, values, ridge):
         solved.append((points.copy(), values.copy(), ridge))
-        return plain(self, points, values, ridge, tried)
+        return plain(self, points, values, ridge)
 
     monkeypatch.setattr(KernelRegression, "_solve", spy)
     model = KernelRegression(Matern(0.5), ridges, validation=0.3, rng=4)
     fitted = model.fit(x, y)
     assert [s[2] for s in solved[:-1]] == list(ridges)
-    assert [r for r, _ in fitted.validation] == list(ridges)
+    assert [r for r, _ in fitted.validation_] == list(ridges)
     (train, seen, _), *rest = solved
     assert train.shape[0] == 150 - 45
     for points, values, _ in rest[:-1]:
@@ -385,25 +385,25 @@ def test_ridge_is_the_best_on_points_held_out(monkeypatch):
     errors = [
         np.mean((by_hand(Matern(0.5), train, seen, x[test], r)[0] - y[test]) ** 2) for r in ridges
     ]
-    np.testing.assert_allclose([e for _, e in fitted.validation], errors, rtol=1e-6)
-    assert fitted.ridge == ridges[int(np.argmin(errors))]
+    np.testing.assert_allclose([e for _, e in fitted.validation_], errors, rtol=1e-6)
+    assert fitted.ridge_ == ridges[int(np.argmin(errors))]
     assert 0 < int(np.argmin(errors)) < 3, "the task has a best ridge inside"
     np.testing.assert_array_equal(solved[-1][0], x)
     np.testing.assert_allclose(
-        fitted.predict(q), by_hand(Matern(0.5), x, y, q, fitted.ridge)[0], rtol=0, atol=1e-6
+        fitted.predict(q), by_hand(Matern(0.5), x, y, q, fitted.ridge_)[0], rtol=0, atol=1e-6
     )
 
 
 def test_split_follows_the_seed():
     x, y, _ = task(20)
     found = [
-        KernelRegression(ridge=(0.1, 1.0), rng=seed).fit(x, y).validation for seed in (1, 1, 2)
+        KernelRegression(ridge=(0.1, 1.0), rng=seed).fit(x, y).validation_ for seed in (1, 1, 2)
     ]
     assert found[0] == found[1] != found[2]
     backwards = KernelRegression(ridge=(1.0, 0.1), rng=1).fit(x, y)
-    assert backwards.validation == found[0][::-1]
+    assert backwards.validation_ == found[0][::-1]
     one = KernelRegression(ridge=[0.1]).fit(x, y)
-    assert (one.ridge, one.validation) == (0.1, ())
+    assert (one.ridge_, one.validation_) == (0.1, ())
 
 
 # --- the whole curve from one factorisation
@@ -420,7 +420,7 @@ def test_nested_curve_is_a_fit_at_every_size(kernel, ridge):
     assert curve.jitter == 0.0
     for i, n in enumerate(sizes):
         fitted = KernelRegression(kernel, ridge).fit(x[:n], y[:n])
-        scale = max(1.0, np.abs(fitted.weights).max())
+        scale = max(1.0, np.abs(fitted.weights_).max())
         expected = fitted.predict(q)
         np.testing.assert_allclose(curve.prediction[i], expected, rtol=0, atol=1e-8 * scale)
         variance = by_hand(kernel, x[:n], y[:n], q, ridge)[1]
@@ -492,14 +492,14 @@ def test_memory_is_checked_before_the_work(monkeypatch, work):
 
 
 FIT = [
-    ({}, (np.full((5, 2), np.nan), np.zeros(5)), "points has 10 non-finite"),
-    ({}, (np.ones((5, 2)), [0, 1, np.inf, 2, 3]), "values has 1 non-finite"),
-    ({}, (np.ones(5), np.zeros(5)), r"points must have 2 dimension.*\(5,\)"),
-    ({}, (np.ones((5, 2)), np.zeros(4)), "values must have 5 rows; got 4"),
+    ({}, (np.full((5, 2), np.nan), np.zeros(5)), "X has 10 non-finite"),
+    ({}, (np.ones((5, 2)), [0, 1, np.inf, 2, 3]), "y has 1 non-finite"),
+    ({}, (np.ones(5), np.zeros(5)), r"X must have 2 dimension.*\(5,\)"),
+    ({}, (np.ones((5, 2)), np.zeros(4)), "y must have 5 rows; got 4"),
     ({}, (np.ones((5, 2)), np.zeros((5, 1, 1))), r"shape \(n,\) or \(n, n_outputs\)"),
     ({}, (np.ones((0, 2)), np.zeros(0)), r"neither 0; got \(0, 2\)"),
     ({}, (np.ones((5, 0)), np.zeros(5)), r"neither 0; got \(5, 0\)"),
-    ({}, (np.array([["a", "b"]] * 5), np.zeros(5)), "points must be numeric"),
+    ({}, (np.array([["a", "b"]] * 5), np.zeros(5)), "X must be numeric"),
     ({"ridge": []}, None, "ridge must be a number or several; got none"),
     ({"ridge": -1.0}, None, r"ridge must be finite and in \[0, inf\]; got -1"),
     ({"ridge": (0.1, -2.0)}, None, "ridge must be .*-2"),
@@ -525,11 +525,11 @@ def test_one_point_cannot_choose_a_ridge():
 def test_bad_queries_are_refused():
     x, y, q = task(37)
     fitted = KernelRegression().fit(x, y)
-    with pytest.raises(ValueError, match="queries have 2 columns; the fit had 3"):
+    with pytest.raises(ValueError, match="X has 2 features, but KernelRegression is expecting 3"):
         fitted.predict(q[:, :2])
-    with pytest.raises(ValueError, match=r"queries must have 2 dimension"):
+    with pytest.raises(ValueError, match=r"X must have 2 dimension"):
         fitted.predict(q[0])
-    with pytest.raises(ValueError, match="queries has 1 non-finite"):
+    with pytest.raises(ValueError, match="X has 1 non-finite"):
         fitted.predict(np.where(q == q.max(), np.nan, q))
 
 

@@ -31,10 +31,10 @@ STUDENTS = {
 def test_the_caller_s_mode_changes_nothing(mode, student):
     network, options = STUDENTS[student]
     learner = pl.NeuralRegression(network, pl.Training(steps=10, learning_rate=0.01, **options))
-    expected = learner.fit(X, Y).trained
+    expected = learner.fit(X, Y).trained_
     with MODES[mode]():
         state = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-        found = learner.fit(X, Y).trained
+        found = learner.fit(X, Y).trained_
         kernel = tangent_kernel(found, X[:5])
         layers = layer_activations(found, X[:5])
         assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == state
@@ -58,9 +58,9 @@ def test_the_mode_survives_an_error(mode):
 def test_a_caller_that_computes_in_half_precision_changes_nothing(student):
     network, options = STUDENTS[student]
     learner = pl.NeuralRegression(network, pl.Training(steps=10, learning_rate=0.01, **options))
-    expected = learner.fit(X, Y).trained
+    expected = learner.fit(X, Y).trained_
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = learner.fit(X, Y).trained
+        found = learner.fit(X, Y).trained_
         kernel = tangent_kernel(found, X[:5])
         assert torch.is_autocast_enabled("cpu")
     assert not torch.is_autocast_enabled("cpu")

@@ -144,9 +144,9 @@ def test_a_device_that_is_not_there():
         ({"clip": 0.0}, "clip must be above 0 (math.inf for none); got 0.0"),
         ({"clip": -1.0}, "clip must be above 0"),
         ({"clip": math.nan}, "clip must be above 0"),
-        ({"schedule": "linear"}, "choose from trapezoid, cosine, constant"),
+        ({"schedule": "linear"}, "unknown schedule 'linear'"),
         ({"keep": "first"}, "unknown keep 'first'; choose from best, last"),
-        ({"loss": "mae"}, "unknown loss 'mae'; choose from mse, kl, cross_entropy"),
+        ({"loss": "mae"}, "Did you mean 'mse'? There are mse, kl, cross_entropy"),
         ({"dtype": "float16"}, "unknown dtype 'float16'"),
     ],
 )

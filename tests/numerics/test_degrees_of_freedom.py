@@ -203,8 +203,8 @@ def test_divergence_refuses(arguments, reason):
 
 def features(fitted, x):
     """The features of a fit, from its weights and biases, written out."""
-    m = fitted.biases.size
-    z = np.array([[row @ fitted.weights[:, j] + fitted.biases[j] for j in range(m)] for row in x])
+    m = fitted.biases_.size
+    z = np.array([[row @ fitted.weights_[:, j] + fitted.biases_[j] for j in range(m)] for row in x])
     return np.where(z > 0.0, z, 0.0) / math.sqrt(m)
 
 
@@ -215,13 +215,13 @@ def test_random_features_against_the_normal_equations(m, ridge):
     fitted = RandomFeatures(m, ridge, rng=2).fit(x, y)
     phi = features(fitted, x)
     a = np.linalg.solve(phi.T @ phi + ridge * np.eye(m), phi.T @ y)
-    np.testing.assert_allclose(fitted.readout, a, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(fitted.readout_, a, rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(fitted.predict(q), features(fitted, q) @ a, atol=1e-9)
     # Not the ridge per point, as others have it.
     wrong = np.linalg.solve(phi.T @ phi + 25 * ridge * np.eye(m), phi.T @ y)
-    assert np.abs(fitted.readout - wrong).max() > 1e-3
+    assert np.abs(fitted.readout_ - wrong).max() > 1e-3
     single = RandomFeatures(m, ridge, rng=2).fit(x, y[:, 1])
-    assert single.readout.shape == (m,)
+    assert single.readout_.shape == (m,)
     np.testing.assert_allclose(single.predict(q), fitted.predict(q)[:, 1], atol=1e-12)
 
 
@@ -231,11 +231,11 @@ def test_random_features_without_a_ridge(m):
     x, y = normal(10, 25, 3), normal(11, 25)
     fitted = RandomFeatures(m, 0.0, rng=2).fit(x, y)
     a = np.linalg.lstsq(features(fitted, x), y, rcond=None)[0]
-    np.testing.assert_allclose(fitted.readout, a, rtol=1e-6, atol=1e-8 * np.abs(a).max())
+    np.testing.assert_allclose(fitted.readout_, a, rtol=1e-6, atol=1e-8 * np.abs(a).max())
     residual = np.abs(fitted.predict(x) - y).max()
     assert residual < 1e-8 if m == 60 else residual > 0.1
     rank = np.linalg.matrix_rank(features(fitted, x))
-    np.testing.assert_allclose(fitted.degrees_of_freedom, rank, rtol=1e-12)
+    np.testing.assert_allclose(fitted.degrees_of_freedom_, rank, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("m", "ridge"), [(8, 1e-2), (60, 0.1), (60, 3.0), (60, 0.0)])
@@ -245,7 +245,7 @@ def test_random_features_degrees_of_freedom(m, ridge):
     model = RandomFeatures(m, ridge, rng=3)
     fitted = model.fit(x, np.eye(n))
     hat = fitted.predict(x)
-    np.testing.assert_allclose(fitted.degrees_of_freedom, np.trace(hat), rtol=1e-9)
+    np.testing.assert_allclose(fitted.degrees_of_freedom_, np.trace(hat), rtol=1e-9)
     phi = features(fitted, x)
     np.testing.assert_allclose(smoother_trace(phi @ phi.T, ridge), np.trace(hat), rtol=1e-6)
     found = stein_divergence(lambda v: model.fit(x, v).predict(x), normal(14, n), n_probes=200)
@@ -262,8 +262,8 @@ def test_random_features_are_drawn_as_said():
         normal(15, 3, 5), np.zeros(3)
     )
     for found, scale, wrong in (
-        (fitted.weights.ravel(), 3.0 / math.sqrt(5), 3.0),
-        (fitted.biases, 0.5, 0.25),
+        (fitted.weights_.ravel(), 3.0 / math.sqrt(5), 3.0),
+        (fitted.biases_, 0.5, 0.25),
     ):
         mean, error = mean_and_error(found)
         assert_close(mean, 0.0, error)
@@ -273,11 +273,11 @@ def test_random_features_are_drawn_as_said():
     again = RandomFeatures(4000, weight_scale=3.0, bias_scale=0.5, rng=1).fit(
         normal(15, 3, 5), np.zeros(3)
     )
-    np.testing.assert_array_equal(again.weights, fitted.weights)
+    np.testing.assert_array_equal(again.weights_, fitted.weights_)
     other = RandomFeatures(4000, weight_scale=3.0, bias_scale=0.5, rng=2).fit(
         normal(15, 3, 5), np.zeros(3)
     )
-    assert not np.any(other.weights == fitted.weights)
+    assert not np.any(other.weights_ == fitted.weights_)
 
 
 class WithoutReadout:
@@ -367,7 +367,7 @@ def test_random_features_refuse_data(monkeypatch):
         with pytest.raises(ValueError, match=re.escape(reason)):
             model.fit(points, values)
     fitted = model.fit(x, np.zeros(6))
-    with pytest.raises(ValueError, match="3 columns; the fit had 2"):
+    with pytest.raises(ValueError, match="X has 3 features, but RandomFeatures is expecting 2"):
         fitted.predict(np.zeros((4, 3)))
     monkeypatch.setattr(checks, "available_memory", lambda: 100)
     with pytest.raises(ResourceError, match="Lower n_features"):
@@ -377,5 +377,5 @@ def test_random_features_refuse_data(monkeypatch):
 def test_dead_features_predict_zero():
     """Where every feature is 0 the fit of least norm is 0, with no degree of freedom."""
     fitted = RandomFeatures(5, 0.0, bias_scale=0.0).fit(np.zeros((4, 2)), np.ones(4))
-    assert fitted.degrees_of_freedom == 0.0
+    assert fitted.degrees_of_freedom_ == 0.0
     np.testing.assert_array_equal(fitted.predict(np.ones((3, 2))), 0.0)

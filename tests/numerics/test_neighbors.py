@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neighbors import NearestNeighbors as Reference
 
-from percolaw.kernels.neighbors import merge_smallest
+from percolaw.kernels.neighbors import measure_near, merge_smallest
 from percolaw.learners.neighbors import NearestNeighbors
 from percolaw.numerics import neighbors
 from percolaw.numerics.neighbors import (
@@ -53,13 +53,13 @@ def assert_exact(points, queries, k=1):
 def fallbacks(monkeypatch):
     """How many queries were done again in float64."""
     counts = []
-    original = neighbors._brute_force
+    original = neighbors._search_in_double
 
-    def counted(x, part, *rest):
-        counts.append(len(part))
-        return original(x, part, *rest)
+    def counted(x, q, frame, queries, *rest):
+        counts.append(len(queries))
+        return original(x, q, frame, queries, *rest)
 
-    monkeypatch.setattr(neighbors, "_brute_force", counted)
+    monkeypatch.setattr(neighbors, "_search_in_double", counted)
     return counts
 
 
@@ -174,6 +174,15 @@ def test_duplicates_beyond_the_extra_candidates():
     assert_exact(points[order], points[::40], 30)
 
 
+def test_more_copies_than_are_asked_for():
+    x = cloud(900, 4)
+    x[np.arange(900) % 3 > 0] = 0.0  # 600 copies of one point
+    x[::90] = x[3]
+    x[1] = -0.0
+    assert_exact(x, x[:40], 3)
+    assert_exact(x, x[:5], 700)
+
+
 # ---- what float32 cannot tell apart
 
 
@@ -199,10 +208,10 @@ def test_without_the_fallback_neighbours_are_lost(monkeypatch):
     # Control: the same search with the doubtful rows done in float32.
     points, queries = two_knots()
 
-    def rounded(x, part, *_):
-        return brute_force(np.float32(x), np.float32(part), 1)
+    def rounded(x, q, frame, rows, distance, index):
+        distance[rows], index[rows] = brute_force(np.float32(x), np.float32(q[rows]), 1)
 
-    monkeypatch.setattr(neighbors, "_brute_force", rounded)
+    monkeypatch.setattr(neighbors, "_search_in_double", rounded)
     right = brute_force(points, queries, 1)[1]
     assert (nearest_neighbors(points, queries)[1] == right).mean() < 0.1
 
@@ -310,6 +319,34 @@ def test_merge_kernel_equals_its_python():
     np.testing.assert_array_equal(*out)
 
 
+def test_measuring_kernel_equals_its_python_and_brute_force():
+    points, queries = np.round(cloud(75, 5) * 3), np.round(cloud(6, 5, 1) * 3)
+    square = ((queries[:, None] - points) ** 2).sum(axis=2)
+    bound = np.sort(square, axis=1)[:, 20] - (queries**2).sum(axis=1)
+    out = []
+    for run in (measure_near, measure_near.py_func):
+        value, candidate = np.full((6, 9), np.inf), np.full((6, 9), -1)
+        for part in (slice(0, 40), slice(40, 75)):
+            product, norm = queries @ points[part].T, (points[part] ** 2).sum(axis=1)
+            rows = 100 + np.arange(75)[part]
+            run(product, norm, bound, rows, points[part], queries, 0.5, value, candidate)
+        out.append(np.sort(candidate, axis=1))
+        nearest = np.argsort(square, axis=1, kind="stable")[:, :9]
+        np.testing.assert_array_equal(out[-1], 100 + np.sort(nearest, axis=1))
+        exact = np.sort(np.take_along_axis(square, nearest, axis=1), axis=1) / 4.0
+        np.testing.assert_array_equal(np.sort(value, axis=1), exact)
+    np.testing.assert_array_equal(*out)
+    # What lies beyond the bound is not measured.
+    value, candidate = np.full((6, 9), np.inf), np.full((6, 9), -1)
+    product, norm = queries @ points.T, (points**2).sum(axis=1)
+    third = np.sort(square, axis=1)[:, 2]
+    rows = np.arange(75)
+    bound = third - (queries**2).sum(axis=1)
+    measure_near(product, norm, bound, rows, points, queries, 1.0, value, candidate)
+    expected = np.minimum((square <= third[:, None]).sum(axis=1), 9)
+    np.testing.assert_array_equal((candidate >= 0).sum(axis=1), expected)
+
+
 # ---- regression
 
 
@@ -380,9 +417,9 @@ def test_what_fit_refuses():
     points = cloud(10, 3)
     with pytest.raises(ValueError, match="k = 11 needs at least as many points; got 10"):
         NearestNeighbors(11).fit(points, np.zeros(10))
-    with pytest.raises(ValueError, match="values must have 10 rows; got 9"):
+    with pytest.raises(ValueError, match="y must have 10 rows; got 9"):
         NearestNeighbors().fit(points, np.zeros(9))
-    with pytest.raises(ValueError, match="values has 1 non-finite"):
+    with pytest.raises(ValueError, match="y has 1 non-finite"):
         NearestNeighbors().fit(points, np.append(np.zeros(9), np.nan))
-    with pytest.raises(ValueError, match="points have 3 columns and queries 2"):
+    with pytest.raises(ValueError, match="X has 2 features, but NearestNeighbors is expecting 3"):
         NearestNeighbors().fit(points, np.zeros(10)).predict(np.zeros((1, 2)))

@@ -13,7 +13,14 @@ from percolaw.errors import RunError
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.report import draw_figures
-from percolaw.report.claims import claims_markdown, claims_table, measured, number, tally
+from percolaw.report.claims import (
+    claims_markdown,
+    claims_table,
+    disagreements,
+    measured,
+    number,
+    tally,
+)
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -179,8 +186,24 @@ def test_empty_table():
     assert tally([]) == "0 agree, 0 disagree, 0 inconclusive"
 
 
-def test_narrow_table():
-    assert "a claim" in claims_table([claim()], width=40)
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 130, 200])
+def test_a_table_fits_its_width_and_says_all_but_the_source(width):
+    said = [claim("loss over the theory " * 5, "disagrees", note="as expected"), claim()]
+    text = claims_table(said, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    words = re.sub(r"[|\s]+", " ", text)
+    for part in ("DISAGREES", "as expected", "1 +- 0.1", "a claim"):
+        assert part in words
+    assert "0.3333" in words
+    assert ("source" in words) == (width >= 130)
+
+
+def test_disagreements_are_repeated_with_their_reason():
+    said = [claim("one", "disagrees", note="too small"), claim("two"), claim("three", "disagrees")]
+    text = disagreements(said, width=60)
+    assert re.findall("one|two|three", text) == ["one", "three"]
+    assert "-- too small" in text
+    assert disagreements(said[1:2]) == ""
 
 
 def test_markdown_escapes_pipes():

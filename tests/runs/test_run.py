@@ -286,7 +286,9 @@ def test_failed_units_stay_visible_and_are_tried_again(tmp_path, capfd):
     with pytest.raises(RunError, match=r"2 unit\(s\) of toy failed.*ArithmeticError: unit [24] is"):
         go(experiment, tmp_path)
     folder = default_folder(experiment, tmp_path / "runs")
-    assert "ArithmeticError" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert said.count("Traceback") == 1, "the same failure is shown once"
+    assert "2 units failed at this place; the first: ArithmeticError: unit" in said
     opened = RunFolder(folder, config_dict(experiment))
     assert opened.counts() == {"done": 4, "failed": 2}
     failures = sorted(opened.failures(), key=lambda f: f[0]["seed"])

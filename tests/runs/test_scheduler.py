@@ -327,7 +327,7 @@ def test_missing_distributed_names_the_extra(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "distributed", None)
     given = [*flags(toy(tmp_path), tmp_path / "runs"), "--scheduler", "local"]
     assert main([str(x) for x in given]) == 1
-    assert "percolaw[scale]" in capsys.readouterr().err
+    assert "pip install -e '.[scale]'" in capsys.readouterr().err
 
 
 # --- who may reach it ----------------------------------------------------------------------

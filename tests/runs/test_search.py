@@ -232,3 +232,14 @@ def test_every_choice_is_checked_and_a_field_is_given_once():
         Search(KernelTuning(), (Axis("ridge", (0.1, -1.0)),), "grid")
     with pytest.raises(ValueError, match="names a field twice"):
         Search(Bowl(), (Axis("x", (1,)), Axis("x", (2,))), "grid")
+
+
+def test_integers_may_be_written_as_1e3():
+    from percolaw.experiments.kernels.kernel_tuning import KernelTuning
+
+    search = Search(KernelTuning(), (parse_axis("n_train=100,1e3"),), "grid")
+    (few, many) = (search.trial({"n_train": n}) for n in search.axes[0].choices)
+    assert (few, many) == (KernelTuning(n_train=100), KernelTuning(n_train=1000))
+    assert type(many.n_train) is int, "1000.0 would be another run"
+    with pytest.raises(ValueError, match=r"n_train must be an integer; got 100\.5"):
+        Search(KernelTuning(), (parse_axis("n_train=100,100.5"),), "grid")

@@ -26,8 +26,8 @@ from fault_toy import (
 
 import percolaw
 from percolaw.errors import RunError
+from percolaw.progress import progress
 from percolaw.runs import executor as executor_module
-from percolaw.runs.progress import progress
 from percolaw.runs.run import default_folder
 from percolaw.runs.workers import WorkerPool, check_reachable
 

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
 
@@ -176,7 +177,7 @@ def test_what_is_no_learner(learner, message):
 
 def test_a_module_without_fit():
     torch = pytest.importorskip("torch")
-    with pytest.raises(TypeError, match="Linear is neither"):
+    with pytest.raises(TypeError, match=r"Linear is a torch module.*ModuleLearner\(module\)"):
         curve(torch.nn.Linear(3, 1))
 
 
@@ -242,14 +243,15 @@ def test_several_outputs():
 
 def test_class_labels_are_said_to_be_taken_as_numbers():
     labels = RNG.integers(0, 8, 600)
-    with pytest.warns(
-        UserWarning, match=r"8 different whole numbers.*numpy.eye\(n_classes\)\[labels\]"
-    ):
+    with pytest.warns(UserWarning, match=r"8 different whole numbers.*pass loss='0-1' or"):
         curve(pl.NearestNeighbors(), y=labels)
+    with pytest.warns(UserWarning, match=r"LogisticRegression predicts classes"):
+        curve(LogisticRegression(), y=labels > 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         curve(pl.NearestNeighbors(), y=np.eye(8)[labels])
         curve(pl.NearestNeighbors(), y=labels > 3)
+        curve(pl.NearestNeighbors(), y=labels, loss="squared")
         curve(pl.NearestNeighbors())
 
 

@@ -244,3 +244,16 @@ def test_dataset_with_teacher():
         assert np.abs(labelled.y - truth(x)).max() > 0.1  # control: raw inputs are others
     np.testing.assert_array_equal(data.y, 0.0)
     assert data.truth["target"] == "old"
+
+
+@pytest.mark.parametrize("family", [LinearTeacher(), MaternTeacher(0.5, n_features=50)], ids=str)
+def test_functions_have_the_covariance_that_is_stated(family):
+    x = normal(3, 5, 2)
+    draws = np.array([family.sample(2, seed)(x) for seed in range(1500)])
+    mean, expected = draws.mean(axis=0), family.covariance(x, x)
+    found = draws.T @ draws / 1500
+    error = np.sqrt((np.outer(np.diag(expected), np.diag(expected)) + expected**2) / 1500)
+    assert (np.abs(found - expected) < 5.0 * error).all()
+    assert (np.abs(mean) < 5.0 * np.sqrt(np.diag(expected) / 1500)).all(), "mean 0"
+    assert not (np.abs(1.5 * found - expected) < 5.0 * error).all(), "control"
+    assert FourierTeacher().covariance is None

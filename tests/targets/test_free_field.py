@@ -290,7 +290,7 @@ def test_missing_pyamg_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyamg", None)
     FreeField().sample(graph, 0)  # small cores need none
     monkeypatch.setattr(free_field, "DIRECT_LIMIT", 10)
-    with pytest.raises(MissingExtraError, match=r"pip install 'percolaw\[lattice\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '.\[lattice\]'"):
         FreeField().sample(graph, 0)
     FreeField().sample(Graph.from_tree(conditioned_clusters(100, 3, rng=0)), 0)  # nor do trees
 

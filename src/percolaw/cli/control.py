@@ -13,7 +13,7 @@ from percolaw import checks
 from percolaw.cli.terminal import has_colors
 from percolaw.errors import PercolawError
 from percolaw.experiments.registry import known_class
-from percolaw.text import printable
+from percolaw.text import nearest, printable
 
 #: Where runs are if nothing else is said.
 RUNS = "runs"
@@ -57,13 +57,25 @@ def add(commands: Any) -> None:
 
 
 def run_path(text: str) -> str:
-    """Return a run's folder: the path, or where there is none the run of that name in ``runs``."""
+    """Return a run's folder: the path, or where there is none the run of that name in ``runs``.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If neither is there, and one of nearly that name is.
+    """
     inside = Path(RUNS) / text
     try:
-        named = not Path(text).exists() and inside.is_dir()
+        if Path(text).exists() or inside.is_dir():
+            return text if Path(text).exists() else str(inside)
+        near = nearest(text, [path.name for path in Path(RUNS).iterdir() if path.is_dir()])
     except (OSError, ValueError):
-        named = False
-    return str(inside) if named else text
+        near = None
+    if near is not None:
+        raise argparse.ArgumentTypeError(
+            printable(f"there is no run {text}. Did you mean {near}? percolaw status lists all.")
+        )
+    return text
 
 
 def run_status(options: argparse.Namespace, rest: list[str]) -> int:

@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
 from percolaw.cli.numbers import count
+from percolaw.progress import progress
 from percolaw.text import printable
 
 if TYPE_CHECKING:
     from percolaw.dimension.estimate import DimensionReport
+
+
+#: Points up to which an estimate takes no time to speak of.
+AT_ONCE = 5000
 
 
 def add(commands: Any) -> None:
@@ -42,7 +47,9 @@ def add(commands: Any) -> None:
         "--max-points", type=count, default=100_000, help="random rows used (default: 100000)"
     )
     parser.add_argument(
-        "--drop-duplicates", action="store_true", help="keep one of points that coincide"
+        "--drop-duplicates",
+        action="store_true",
+        help="keep one of points that coincide, exactly or within the rounding of their numbers",
     )
     parser.add_argument("--seed", type=count, default=0, help="seed (default: 0)")
     parser.add_argument(
@@ -70,6 +77,7 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
     """
     from percolaw.datasets.points import read_points
     from percolaw.dimension.estimate import estimate_dimension
+    from percolaw.numerics.copies import near_copies
 
     most = checks.integer("--max-points", options.max_points, minimum=100)
     source = Path(options.file)
@@ -81,10 +89,9 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
         print(f"note: {printable(note.message)}", file=sys.stderr)
     n_read = points.shape[0]
     if options.drop_duplicates:
-        import numpy as np
-
-        points = points[np.sort(np.unique(points, axis=0, return_index=True)[1])]
-    report = estimate_dimension(points, options.seed)
+        points = points[~near_copies(points)]
+    with progress("estimating", quiet=points.shape[0] < AT_ONCE) as update:
+        report = estimate_dimension(points, options.seed, progress=update)
     if options.json:
         print(json.dumps({"file": str(source), "rows": n_rows, **report.as_dict()}, indent=1))
     else:
@@ -158,7 +165,7 @@ def print_report(
         f"{printable(source)}: {n_rows} points in {report.embedding_dimension} dimensions{used}{constant}"
     )
     if n_used < n_read:
-        print(f"{n_read - n_used} duplicates dropped")
+        print(f"{n_read - n_used} duplicates dropped (equal up to rounding)")
     print(f"\n{'estimator':<34} {'estimate':>8}  {'stated interval':<17} smallest subsets")
     for name, e in report.estimates.items():
         interval = f"[{e.interval[0]:.2f}, {e.interval[1]:.2f}]"

@@ -1,102 +1,81 @@
-"""``percolaw list``, ``run`` and ``reproduce``: experiments and their results."""
+"""``percolaw run`` and ``reproduce``: experiments and their results."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
 import sys
+import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
 from percolaw.cli.measuring import add_common, check_options, configure, draw, executor_of, run_one
-from percolaw.cli.terminal import has_colors
+from percolaw.cli.numbers import count
+from percolaw.cli.terminal import has_colors, table_width
 from percolaw.errors import MissingExtraError
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
 from percolaw.text import printable
 
+if TYPE_CHECKING:
+    from percolaw.experiments.claims import Claim
+
+
+#: Said under the disagreements of a preset that is made to be quick.
+SMOKE = (
+    "The smoke preset shows in seconds that everything works. Its sizes are too small for the limits "
+    "that claims speak of, so a disagreement here says little: --preset laptop is made to judge."
+)
+
 
 def add(commands: Any) -> None:
     """Add the commands to the parser."""
-    listing = commands.add_parser(
-        "list", help="every experiment: claim, source, cost of presets", allow_abbrev=False
+    shared = argparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
+    flags = shared.add_argument_group("flags of every experiment")
+    flags.add_argument(
+        "--preset", default=None, help="smoke, laptop (default, else the first), paper or gpu"
     )
-    listing.add_argument("--json", action="store_true", help="print JSON")
-    listing.set_defaults(handler=run_list)
+    add_common(flags)
     run = commands.add_parser(
         "run",
         help="run one experiment, of percolaw or your own",
-        description="Run one experiment: a name from percolaw list, or your own, my_file.py:MyExperiment "
-        "or my_package.module:MyExperiment. Further flags are fields of its config: "
+        usage="percolaw run EXPERIMENT [flags of every experiment] [flags of its own]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Run one experiment: a name from percolaw list, or your own,\n"
+        "my_file.py:MyExperiment or my_package.module:MyExperiment. Flags of its own are\n"
+        "the fields of its config, and "
         "percolaw run EXPERIMENT --help lists them.",
+        epilog=textwrap.fill(f"experiments: {', '.join(EXPERIMENTS)}", 78, break_on_hyphens=False),
+        parents=[shared],
         add_help=False,
         allow_abbrev=False,
     )
-    run.add_argument("experiment", nargs="?", metavar="EXPERIMENT")
-    run.add_argument(
-        "--preset", default=None, help="smoke, laptop (default, else the first), paper or gpu"
-    )
-    add_common(run)
-    run.set_defaults(handler=run_run)
+    run.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="percolaw list names them")
+    run.set_defaults(handler=run_run, help=run.format_help, shared_help=shared.format_help)
     reproduce = commands.add_parser(
         "reproduce", help="all figures and claims of a paper", allow_abbrev=False
     )
-    reproduce.add_argument("paper", choices=list(REPRODUCTIONS), metavar="PAPER")
+    reproduce.add_argument(
+        "paper", choices=list(REPRODUCTIONS), metavar="PAPER", help=", ".join(REPRODUCTIONS)
+    )
     reproduce.add_argument(
         "--preset", default="laptop", help="smoke, laptop (default), paper or gpu"
     )
     reproduce.add_argument(
-        "--n-seeds", type=int, default=None, help="repetitions, instead of the preset's"
+        "--n-seeds",
+        type=count,
+        default=None,
+        metavar="N",
+        help="repetitions, instead of the preset's",
     )
     add_common(reproduce)
     reproduce.set_defaults(handler=run_reproduce)
-
-
-def run_list(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print every experiment with its claim, source and cost.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``json``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
-    found = {name: experiment_class(name) for name in EXPERIMENTS}
-    if options.json:
-        print(
-            json.dumps(
-                {
-                    name: {
-                        "title": cls.title,
-                        "source": cls.source,
-                        "presets": {
-                            p: {"time": v.time, "memory": v.memory} for p, v in cls.presets.items()
-                        },
-                    }
-                    for name, cls in found.items()
-                },
-                indent=1,
-            )
-        )
-        return 0
-    for name, cls in found.items():
-        print(f"{name}\n    {cls.title}\n    source: {cls.source}")
-        for label, preset in cls.presets.items():
-            print(f"    --preset {label:<7} about {preset.time}, {preset.memory} on 2 cores")
-    print("\npapers: percolaw reproduce NAME")
-    for name, (title, members) in REPRODUCTIONS.items():
-        print(f"{name}\n    {title}: {len(members)} experiments")
-    return 0
 
 
 def run_run(options: argparse.Namespace, rest: list[str]) -> int:
@@ -105,7 +84,8 @@ def run_run(options: argparse.Namespace, rest: list[str]) -> int:
     Parameters
     ----------
     options : argparse.Namespace
-        ``experiment``, ``preset``, and the flags of every command that measures.
+        ``experiment``, ``preset``, ``help`` and ``shared_help`` (which write the help), and the flags of
+        every command that measures.
     rest : list of str
         Flags of the experiment.
 
@@ -114,16 +94,15 @@ def run_run(options: argparse.Namespace, rest: list[str]) -> int:
     int
         Exit code: 2 if no experiment is named. What the claims say does not change it.
     """
-    if options.experiment is None or options.experiment.startswith("-"):
-        if {"-h", "--help"} & set(rest) or options.experiment is None:
-            print(
-                "usage: percolaw run EXPERIMENT [--preset P] [--out DIR] [--workers N] "
-                "[--timeout S] [--scheduler A] [--no-figures] [--quiet] [--json] "
-                "[flags of the experiment]\n\n"
-                f"experiments: {', '.join(EXPERIMENTS)}\n"
-                "percolaw run EXPERIMENT --help lists the flags of an experiment."
-            )
-        return 0 if {"-h", "--help"} & set(rest) else 2
+    asked = bool({"-h", "--help"} & set(rest))
+    if options.experiment is None:
+        print(options.help())
+        return 0 if asked else 2
+    if asked:
+        with contextlib.suppress(SystemExit):
+            configure(experiment_class(options.experiment), options.preset, rest)
+        print(f"\n{options.shared_help()}", end="")
+        return 0
     experiment = configure(experiment_class(options.experiment), options.preset, rest)
     check_options(options)
     started = time.perf_counter()
@@ -148,20 +127,41 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
     int
         Exit code 0, whatever the claims say.
     """
-    from percolaw.report.claims import claims_table, tally
-
     if options.json:
         print((result.folder / "record.json").read_text(encoding="utf-8"), end="", flush=True)
         draw(result, options)
         return 0
     if result.claims:
-        print(claims_table(result.claims, color=has_colors(sys.stdout)))
-        print(f"\n{tally(result.claims)}; {seconds:.1f} s")
+        smoke = vars(options).get("preset") == "smoke"
+        print_claims(result.claims, f"{seconds:.1f} s", smoke)
     for folder, n in result.reused.items():
         print(f"{n} units were measured by another run, {printable(folder)}")
     print(f"results: {printable(result.folder)}", flush=True)
     draw(result, options)
     return 0
+
+
+def print_claims(claims: Sequence[Claim], seconds: str, smoke: bool = False) -> None:
+    """Print a table of claims, how many agree, and those that disagree once more.
+
+    Parameters
+    ----------
+    claims : sequence of Claim
+    seconds : str
+        How long it took.
+    smoke : bool
+        Whether the preset is made to be quick, so that a disagreement says little.
+    """
+    from percolaw.report.claims import claims_table, disagreements, tally
+
+    color, width = has_colors(sys.stdout), table_width()
+    print(claims_table(claims, color=color, width=width))
+    again = disagreements(claims, color=color, width=width)
+    if again and len(claims) > 1:
+        print(f"\n{again}")
+        if smoke:
+            print(textwrap.fill(SMOKE, min(width, 100)))
+    print(f"\n{tally(claims)}; {seconds}")
 
 
 def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
@@ -185,7 +185,7 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
         If none of the experiments can be run here.
     """
     from percolaw.experiments.base import content_id, run_id
-    from percolaw.report.claims import VERDICT_RULE, claims_markdown, claims_table, tally
+    from percolaw.report.claims import VERDICT_RULE, claims_markdown
     from percolaw.runs.provenance import provenance
     from percolaw.runs.store import strict_json, write_atomic
 
@@ -242,8 +242,7 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     if options.json:
         print(json.dumps(summary, indent=1), flush=True)
     else:
-        print(claims_table(claims, color=has_colors(sys.stdout)))
-        print(f"\n{tally(claims)}; {seconds:.0f} s")
+        print_claims(claims, f"{seconds:.0f} s", options.preset == "smoke")
         for text in missing:
             print(f"left out: {text}")
         print(f"results: {printable(folder)}", flush=True)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
+from percolaw.cli.measuring import say_if_kernels_are_new
 from percolaw.cli.numbers import count
-from percolaw.runs.progress import progress
+from percolaw.progress import progress
 from percolaw.text import printable
 
 if TYPE_CHECKING:
@@ -35,56 +36,90 @@ def add(commands: Any) -> None:
     generate.add_argument("--dim", type=count, default=64, help="dimension (default: 64)")
     generate.add_argument("--out", required=True, help="file or folder; the suffix is the format")
     generate.add_argument("--seed", type=count, default=0, help="seed (default: 0)")
-    generate.add_argument(
-        "--size", type=float, default=float("inf"), help="cluster: sites (default: infinite)"
+    labels = generate.add_argument_group("labels")
+    labels.add_argument(
+        "--labels",
+        default=None,
+        help="cluster: linear, none; distribution: walk, linear, none (default: the first)",
     )
-    generate.add_argument(
-        "--z",
+    labels.add_argument(
+        "--target",
+        default=None,
+        metavar="WORDS",
+        help="a function of the points as labels: 'Matérn 0.5', 'ReLU 8 x 16', 'Fourier', ...",
+    )
+    labels.add_argument(
+        "--noise",
         type=float,
-        default=float("inf"),
-        help="cluster: coordination number (default: infinite)",
-    )
-    generate.add_argument("--steps", default="gaussian", help="cluster: gaussian, sphere, lattice")
-    generate.add_argument("--ensemble", default="site", help="distribution: site, cluster, yule")
-    generate.add_argument("--clusters", type=count, default=316, help="distribution: clusters")
-    generate.add_argument("--labels", default="walk", help="distribution: walk, linear, none")
-    generate.add_argument(
-        "--standardize", default="cluster", help="distribution: labels by cluster, or over all"
-    )
-    generate.add_argument(
-        "--centres", default="random", help="distribution: random, grid, rotated (default: random)"
-    )
-    generate.add_argument(
-        "--spacing",
-        type=float,
-        default=2.0,
-        help="distribution: distance of clusters in extents of the largest (default: 2)",
-    )
-    generate.add_argument(
-        "--manifold", default="cube", help="manifold: cube, ball, sphere, torus, swiss-roll, graph"
-    )
-    generate.add_argument("--intrinsic-dim", type=count, default=2, help="manifold: dimension")
-    generate.add_argument("--lattice-dim", type=count, default=3, help="lattice: dimension")
-    generate.add_argument(
-        "--probability", type=float, default=None, help="lattice: p (default: the threshold)"
-    )
-    generate.add_argument("--percolation", default="bond", help="lattice: bond, site")
-    generate.add_argument(
-        "--sites", type=count, default=None, help="lattice: sites of the box (default: 20 a point)"
-    )
-    generate.add_argument(
-        "--memory", type=float, default=2.0, help="GiB of one block when streaming (default: 2)"
+        default=0.0,
+        help="standard deviation of noise in the labels, in units of theirs (default: 0)",
     )
     generate.add_argument("--overwrite", action="store_true", help="replace what is there")
     generate.add_argument("--quiet", action="store_true", help="no progress")
+    _add_kinds(generate)
     generate.set_defaults(handler=run_generate)
 
 
 _KIND_FLAGS = {
     "cluster": ("size", "z", "steps", "memory"),
-    "distribution": ("ensemble", "clusters", "labels", "standardize", "centres", "spacing"),
+    "distribution": ("ensemble", "clusters", "standardize", "centres", "spacing"),
     "manifold": ("manifold", "intrinsic_dim"),
     "lattice": ("lattice_dim", "probability", "percolation", "sites"),
+}
+
+
+def _add_kinds(generate: argparse.ArgumentParser) -> None:
+    """Add the flags that one kind of data has."""
+    cluster, distribution, manifold, lattice = (
+        generate.add_argument_group(f"of a {kind}") for kind in _KIND_FLAGS
+    )
+    cluster.add_argument(
+        "--size", type=float, default=float("inf"), help="sites (default: infinite)"
+    )
+    cluster.add_argument(
+        "--z",
+        type=float,
+        default=float("inf"),
+        help="coordination number (default: infinite)",
+    )
+    cluster.add_argument("--steps", default="gaussian", help="gaussian, sphere, lattice")
+    distribution.add_argument("--ensemble", default="site", help="site, cluster, yule")
+    distribution.add_argument("--clusters", type=count, default=316, help="clusters")
+    distribution.add_argument(
+        "--standardize", default="cluster", help="labels by cluster, or over all"
+    )
+    distribution.add_argument(
+        "--centres", default="random", help="random, grid, rotated (default: random)"
+    )
+    distribution.add_argument(
+        "--spacing",
+        type=float,
+        default=2.0,
+        help="distance of clusters in extents of the largest (default: 2)",
+    )
+    manifold.add_argument(
+        "--manifold", default="cube", help="cube, ball, sphere, torus, swiss-roll, graph"
+    )
+    manifold.add_argument("--intrinsic-dim", type=count, default=2, help="dimension")
+    lattice.add_argument("--lattice-dim", type=count, default=3, help="dimension")
+    lattice.add_argument(
+        "--probability", type=float, default=None, help="p (default: the threshold)"
+    )
+    lattice.add_argument("--percolation", default="bond", help="bond, site")
+    lattice.add_argument(
+        "--sites", type=count, default=None, help="sites of the box (default: 20 a point)"
+    )
+    cluster.add_argument(
+        "--memory", type=float, default=2.0, help="GiB of one block when streaming (default: 2)"
+    )
+
+
+#: What labels a kind of data can have, beside those of ``--target``; the first is the default.
+_LABELS = {
+    "cluster": ("linear", "none"),
+    "distribution": ("walk", "linear", "none"),
+    "manifold": ("linear",),
+    "lattice": ("linear",),
 }
 
 
@@ -124,23 +159,12 @@ def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.datasets.formats.target import suffix_of
 
     n, dim = options.n, options.dim
-    checks.integer("--n", n, minimum=1)
-    checks.integer("--dim", dim, minimum=1)
-    if not 0.0 < options.memory < float("inf"):
-        raise ValueError(f"--memory must be a positive number of GiB; got {options.memory:g}.")
-    _refuse_foreign_flags(options)
-    if options.kind == "cluster":
-        from percolaw.embedding.walk import STEPS
-
-        checks.choice("--steps", options.steps, STEPS)
-        if options.size == float("inf") and (
-            options.z != float("inf") or options.steps != "gaussian"
-        ):
-            raise ValueError(
-                "--z and --steps other than gaussian need a finite cluster: add --size, e.g. 1e7."
-            )
+    _check(options)
     started = time.perf_counter()
+    if not options.quiet:
+        say_if_kernels_are_new()
     plain = options.z == float("inf") and options.steps == "gaussian"
+    plain = plain and not (options.labels or options.target or options.noise)
     target = Path(options.out)
     if options.kind == "cluster" and suffix_of(target) == ".zarr" and plain:
         with progress(target.name, options.quiet) as update:
@@ -156,10 +180,50 @@ def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
             )
     else:
         n_bytes = 4.0 * n * dim + 24.0 * n
-        make_and_save(lambda: _made(options), target, n_bytes, overwrite=options.overwrite)
+        make_and_save(lambda: _labelled(options), target, n_bytes, overwrite=options.overwrite)
     if not options.quiet:
         print(f"{load(target)} in {printable(target)}; {time.perf_counter() - started:.1f} s")
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what cannot be made."""
+    from percolaw.targets.families import parse_target
+
+    checks.integer("--n", options.n, minimum=1)
+    checks.integer("--dim", options.dim, minimum=1)
+    checks.real("--noise", options.noise, minimum=0.0)
+    if not 0.0 < options.memory < float("inf"):
+        raise ValueError(f"--memory must be a positive number of GiB; got {options.memory:g}.")
+    _refuse_foreign_flags(options)
+    if options.target is not None:
+        parse_target(options.target)
+        if options.labels is not None:
+            raise ValueError("--labels and --target both say what the labels are; give one.")
+    elif options.labels is not None:
+        checks.choice(f"--labels of a {options.kind}", options.labels, _LABELS[options.kind])
+    if options.noise and options.labels == "none":
+        raise ValueError("--noise is added to labels, and --labels none asks for none.")
+    if options.kind == "cluster":
+        from percolaw.embedding.walk import STEPS
+
+        checks.choice("--steps", options.steps, STEPS)
+        if options.size == float("inf") and (
+            options.z != float("inf") or options.steps != "gaussian"
+        ):
+            raise ValueError(
+                "--z and --steps other than gaussian need a finite cluster: add --size, e.g. 1e7."
+            )
+
+
+def _labelled(options: argparse.Namespace) -> Dataset:
+    """The dataset that was asked for, in memory: its points, a target of them, noise."""
+    from percolaw.targets.families import parse_target
+
+    data = _made(options)
+    if options.target is not None:
+        data = data.with_teacher(parse_target(options.target), options.seed)
+    return data.with_noise(options.noise, options.seed) if options.noise else data
 
 
 def _made(options: argparse.Namespace) -> Dataset:
@@ -177,6 +241,7 @@ def _made(options: argparse.Namespace) -> Dataset:
             size=options.size,
             coordination_number=options.z,
             steps=options.steps,
+            labels=options.labels or "linear",
         )
     if options.kind == "distribution":
         return make_distribution(
@@ -185,7 +250,7 @@ def _made(options: argparse.Namespace) -> Dataset:
             seed,
             ensemble=options.ensemble,
             n_clusters=options.clusters,
-            labels=options.labels,
+            labels=options.labels or "walk",
             standardize=options.standardize,
             centres=options.centres,
             spacing=options.spacing,

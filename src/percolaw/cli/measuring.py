@@ -11,34 +11,46 @@ from pathlib import Path
 from typing import Any
 
 from percolaw import checks
+from percolaw.cli.numbers import count
 from percolaw.cli.terminal import help_style
 from percolaw.errors import MissingExtraError, RunError
-from percolaw.runs.progress import progress
+from percolaw.progress import progress
 from percolaw.runs.signals import deaf_to_interrupts
 from percolaw.text import printable
 
 
-def add_common(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
+def add_common(parser: argparse._ActionsContainer, *, out: bool = True) -> None:
     """Add the flags of every command that measures.
 
     Parameters
     ----------
-    parser : argparse.ArgumentParser
+    parser : argparse.ArgumentParser, or a group of its arguments
         Changed.
     out : bool
         With ``--out``.
     """
     if out:
-        parser.add_argument("--out", default="runs", help="folder for results (default: runs)")
+        parser.add_argument(
+            "--out", default="runs", metavar="DIR", help="folder for results (default: runs)"
+        )
     parser.add_argument(
-        "--workers", type=int, default=None, help="processes (default: all cores; 1: this one)"
+        "--workers",
+        type=count,
+        default=None,
+        metavar="N",
+        help="processes (default: all cores; 1: this one)",
     )
     parser.add_argument(
-        "--timeout", type=float, default=None, help="seconds after which a unit is given up"
+        "--timeout",
+        type=float,
+        default=None,
+        metavar="S",
+        help="seconds after which a unit is given up",
     )
     parser.add_argument(
         "--scheduler",
         default=None,
+        metavar="ADDRESS",
         help="measure on a Dask scheduler: tls://host:port, or local (default: own processes)",
     )
     for flag, what in (("ca-file", "authority"), ("cert", "certificate"), ("key", "its key")):
@@ -107,8 +119,8 @@ def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
         return tyro.cli(
             cls,
             prog=f"percolaw run {place_of(cls)}",
-            description=f"{cls.title}\n\nFlags shared by all experiments: --preset, --out, --workers, "
-            "--timeout, --scheduler, --no-figures, --quiet, --json.",
+            description=f"{cls.title}\n\nDefaults are those of the preset "
+            f"{preset or 'laptop'}; others are told where they differ.",
             default=default,
             args=rest,
             registry=registry(cls),
@@ -203,7 +215,16 @@ def run_one(
     """
     from percolaw.runs.run import run
 
-    with progress(experiment.name, options.quiet) as update:
+    with progress(experiment.name, options.quiet) as shown:
+        begun = options.quiet
+
+        def update(done: int, total: int) -> None:
+            nonlocal begun
+            if not begun and done < total:
+                begun = True
+                say_if_kernels_are_new()
+            shown(done, total)
+
         return run(
             experiment,
             out=options.out if folder is None else "",
@@ -211,4 +232,17 @@ def run_one(
             executor=executor if len(experiment.cells()) > 1 or options.timeout else None,
             progress=update,
             waiting=lambda message: print(printable(message), file=sys.stderr),
+        )
+
+
+def say_if_kernels_are_new() -> None:
+    """Say on stderr that what is asked for takes longer this time, if no kernel was compiled before."""
+    from percolaw.kernels.compile import cache_folder
+
+    folder = cache_folder()
+    if folder is None or not any(folder.glob("*.nbc")):
+        kept = "in every process: no folder for them can be written" if folder is None else "once"
+        print(
+            f"percolaw: kernels are compiled at their first use, {kept}; this takes up to a minute.",
+            file=sys.stderr,
         )

@@ -14,9 +14,13 @@ def count(text: str) -> int:
     try:
         return int(text)
     except ValueError:
+        pass
+    try:
         value = float(text)
+    except ValueError:
+        value = 0.5
     if not value.is_integer():
-        raise ValueError(text)
+        raise ValueError(f"{text!r} is no whole number, such as 2000 or 2e3.")
     return int(value)
 
 

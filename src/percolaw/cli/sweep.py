@@ -12,7 +12,7 @@ from typing import Any
 from percolaw import checks
 from percolaw.cli.numbers import count
 from percolaw.experiments.registry import experiment_class
-from percolaw.runs.progress import progress
+from percolaw.progress import progress
 from percolaw.text import printable
 
 

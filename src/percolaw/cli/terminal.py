@@ -37,6 +37,11 @@ def has_colors(stream: Any) -> bool:
     )
 
 
+def table_width() -> int:
+    """Return the columns for tables: the terminal's, 130 where nobody says how wide it is."""
+    return max(NARROWEST, shutil.get_terminal_size(fallback=(130, 24)).columns)
+
+
 @contextmanager
 def help_style() -> Iterator[None]:
     """Environment in which tyro writes its help: at least 40 columns wide, coloured as we colour.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks, frames, shown
+from percolaw.datasets.stored_rows import stored_rows
 from percolaw.rng import RandomLike, as_streams
 
 #: What `truth` says of the labels; new labels make it void.
@@ -35,9 +36,10 @@ class Dataset:
     y : array of float64, shape (n,) or (n, n_outputs)
         Labels.
     cluster : array of int64, shape (n,)
-        Cluster of each point.
+        Cluster of each point; all in one if None.
     cluster_size : array of int64, shape (n_clusters,)
-        Sites of each cluster as drawn; 0 stands for infinite. (`size` and `rank` are per point.)
+        Sites of each cluster as drawn; 0 stands for infinite. The points that each cluster has here, if
+        None. (`size` and `rank` are per point.)
     truth : dict
         What is known exactly, plain values. Of the points: ``dimension`` (in this space, above the
         step of a finite cluster), ``law`` and ``fisher_exponent`` of the cluster sizes. Of the
@@ -53,18 +55,26 @@ class Dataset:
         Ground-truth features, where a source has them.
     columns : dict of arrays, each with n rows
         Further values of each point by name, where a source has them.
+
+    Examples
+    --------
+    >>> data = Dataset(np.eye(4), [0.0, 1.0, 2.0, 3.0])
+    >>> data[1:3], [float(label) for _, label in data]
+    (Dataset(2 points, 4 dimensions, 1 clusters), [0.0, 1.0, 2.0, 3.0])
     """
 
     X: Any
     y: npt.NDArray[np.float64]
-    cluster: npt.NDArray[np.int64]
-    cluster_size: npt.NDArray[np.int64]
-    truth: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
+    # None becomes what the docstring says, so that attributes are never None.
+    cluster: npt.NDArray[np.int64] = None  # type: ignore[assignment]
+    cluster_size: npt.NDArray[np.int64] = None  # type: ignore[assignment]
+    truth: dict[str, Any] = None  # type: ignore[assignment]
+    provenance: dict[str, Any] = None  # type: ignore[assignment]
     features: Any = None
-    columns: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    columns: dict[str, npt.NDArray[Any]] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        self._fill_in()
         if not isinstance(self.X, np.memmap) and getattr(self.X, "oindex", None) is None:
             x = checks.array("X", self.X)
             x = x if x.dtype == np.float32 else checks.float_array("X", x)
@@ -100,8 +110,43 @@ class Dataset:
             if values.shape[:1] != shape[:1]:
                 raise ValueError(f"column {name} must have {shape[0]} rows; got {values.shape}.")
 
+    def _fill_in(self) -> None:
+        """Put what is meant in place of None."""
+        for name in ("truth", "provenance", "columns"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, {})
+        if self.cluster is None:
+            object.__setattr__(self, "cluster", np.zeros(np.shape(self.X)[:1], dtype=np.int64))
+        if self.cluster_size is None:
+            cluster = checks.integer_array("cluster", self.cluster)
+            count = np.bincount(cluster.clip(0).ravel())
+            object.__setattr__(self, "cluster_size", count)
+
     def __len__(self) -> int:
         return int(self.X.shape[0])
+
+    def __getitem__(self, rows: Any) -> Any:
+        """Return a row's (point, label) for an integer, and the dataset of these rows for others.
+
+        Raises
+        ------
+        IndexError
+            For a row that is not there.
+        """
+        if isinstance(rows, slice):
+            return self.take(np.arange(len(self))[rows])
+        if isinstance(rows, (int, np.integer)) and not isinstance(rows, bool):
+            n = len(self)
+            if not -n <= rows < n:
+                raise IndexError(f"row {rows} is not there; the dataset has {n}.")
+            row = int(rows) % n
+            return np.asarray(self.X[row]), self.y[row]
+        return self.take(rows)
+
+    def __iter__(self) -> Iterator[tuple[npt.NDArray[Any], Any]]:
+        """Yield (point, label), row by row; of a large dataset on disk see `batches`."""
+        for x, y in self.batches(4096):
+            yield from zip(x, y, strict=True)
 
     @property
     def dim(self) -> int:
@@ -264,6 +309,30 @@ class Dataset:
         kept = {name: known for name, known in self.truth.items() if name not in TARGET_KEYS}
         return dataclasses.replace(self, y=y, truth={**kept, "target": drawn.description})
 
+    def with_noise(self, noise: float, rng: RandomLike = 0) -> Dataset:
+        """Return the dataset with independent Gaussian noise added to its labels.
+
+        Parameters
+        ----------
+        noise : float
+            Standard deviation, in units of that of each column of labels.
+        rng : int, Generator or Streams
+            Stream ``evaluation`` draws it.
+
+        Returns
+        -------
+        Dataset
+            ``provenance["noise"]`` tells the level; `truth` no longer gives exponents, which noise hides.
+        """
+        level = checks.real("noise", noise, minimum=0.0)
+        drawn = as_streams(rng).generator("evaluation").standard_normal(self.y.shape)
+        y = self.y + level * self.y.std(axis=0) * drawn
+        truth = {
+            k: known for k, known in self.truth.items() if k not in TARGET_KEYS or k == "target"
+        }
+        provenance = {**self.provenance, "noise": level}
+        return dataclasses.replace(self, y=y, truth=truth, provenance=provenance)
+
     def to_frame(self) -> frames.Frame:
         """Return the points as a table, a line each; X is read into memory.
 
@@ -298,7 +367,14 @@ class Dataset:
         return shown.draw("dataset", self, ax)
 
     def to_torch(self) -> Any:
-        """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors."""
+        """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors.
+
+        Notes
+        -----
+        Shuffled batches of a dataset on disk are quick: chunks of a Zarr array are read whole once, to
+        check them, and then only the rows that are asked for. `batches` reads nothing twice, and
+        shuffles inside blocks.
+        """
         from percolaw.datasets.torch_view import TorchView
 
         return TorchView(self)
@@ -314,4 +390,5 @@ def _rows(array: Any, index: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return array[index]
     if index.dtype == np.bool_:
         index = np.flatnonzero(index)
-    return np.asarray(array.oindex[index, :])
+    stored = stored_rows(array)
+    return np.asarray(array.oindex[index, :] if stored is None else stored.take(index))

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.datasets.formats import load, npz, parquet, reading, zarr
+from percolaw.datasets.formats import load, npy, npz, parquet, reading, zarr
 from percolaw.datasets.formats.arrays import check_numbers
-from percolaw.datasets.formats.description import SPARSE, DatasetError
-from percolaw.datasets.formats.npy import header_of
+from percolaw.datasets.formats.description import SPARSE
 from percolaw.datasets.formats.target import suffix_of
 from percolaw.datasets.tables import SEPARATORS, Header, read_parquet, read_text
+from percolaw.errors import DatasetError
 from percolaw.rng import RandomLike, as_streams
 
 SUFFIXES = (".npy", ".npz", ".zarr", ".parquet", ".csv", ".tsv", ".txt")
@@ -106,10 +106,8 @@ def _rows(source: Path, table: Any, most: int, rng: RandomLike) -> tuple[npt.NDA
 
 
 def _open_npy(source: Path) -> Any:
-    if source.is_dir():
-        return load(source).X
-    header_of(source)
-    return np.load(source, mmap_mode="r", allow_pickle=False)
+    _, ours = npy.header_of(source)
+    return load(source).X if ours else np.load(source, mmap_mode="r", allow_pickle=False)
 
 
 def _read_npz(source: Path, name: str | None) -> npt.NDArray[Any]:

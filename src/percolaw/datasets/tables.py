@@ -20,7 +20,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.datasets.formats import parquet
 from percolaw.datasets.formats.arrays import REMEDY
-from percolaw.datasets.formats.description import DatasetError
+from percolaw.errors import DatasetError
 
 Header: TypeAlias = Literal["auto", "yes", "no"]
 

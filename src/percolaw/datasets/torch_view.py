@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from percolaw import checks
+from percolaw.datasets.stored_rows import stored_rows
 
 torch = checks.extra("torch", "nn")
 
@@ -42,15 +43,21 @@ class TorchView(torch.utils.data.Dataset):  # type: ignore[misc, name-defined]
             checks.single("X", np.asarray(data.X[:ROWS_CHECKED]))
         checks.single("y", data.y)
         self.data = data
+        self.stored = stored_rows(data.X)
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def __repr__(self) -> str:
+        return f"TorchView({self.data!r})"
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: list[int]) -> list[tuple[Any, Any]]:
-        part = self.data.take(np.asarray(indices))
-        x = torch.from_numpy(np.asarray(part.X, dtype=np.float32))
-        y = torch.from_numpy(np.asarray(part.y, dtype=np.float32))
-        return list(zip(x, y, strict=True))
+        rows = np.asarray(indices, dtype=np.int64)
+        x = self.data.take(rows).X if self.stored is None else self.stored.take(rows)
+        tensors = (
+            torch.from_numpy(np.asarray(a, dtype=np.float32)) for a in (x, self.data.y[rows])
+        )
+        return list(zip(*tensors, strict=True))

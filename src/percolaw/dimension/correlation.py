@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.dimension.sample import Estimate, Sample, fit
+from percolaw.dimension.sample import DimensionEstimator, Sample
 from percolaw.numerics.distances import squared_distances
 from percolaw.rng import RandomLike
 
@@ -20,8 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 PILOT = 100
 
 
-@dataclass(frozen=True)
-class CorrelationDimension:
+@dataclass(eq=False)
+class CorrelationDimension(DimensionEstimator):
     """Slope of log C(r) against log r (Grassberger and Procaccia 1983).
 
     C(r) is the mean number of other points within r of a point. The window is set by C, so that it
@@ -35,12 +35,15 @@ class CorrelationDimension:
         Radii in the window, geometric.
     max_centres : int
         Points of each level whose neighbours are counted.
+    rng : int, Generator or Streams
+        Stream ``split``: deals the points of a fit into subsets.
     """
 
     lowest: float = 0.5
     highest: float = 20.0
     n_radii: int = 12
     max_centres: int = 2000
+    rng: RandomLike = 0
 
     def __post_init__(self) -> None:
         checks.set_real(self, "lowest", minimum=1e-3)
@@ -89,7 +92,7 @@ class CorrelationDimension:
         x = x - x.mean(axis=0)
         scale = 2.0 ** np.rint(np.log2(np.abs(x).max()))
         x /= scale
-        pilot = _squares(x, centres[:PILOT], exact=True).reshape(-1)
+        pilot = _squares(x, centres[:PILOT]).reshape(-1)
         pilot.sort()
         quantile = np.array([self.lowest, self.highest]) * min(PILOT, centres.size)
         ends = pilot[np.clip(quantile.astype(np.int64), 0, pilot.size - 1)]
@@ -97,32 +100,13 @@ class CorrelationDimension:
         low, high = np.sqrt(np.maximum(ends, pilot[0]))
         # A hair apart from the distances of the pilot, so that rounding decides nothing.
         edges = np.geomspace(low * (1.0 + 1e-9), high * (1.0 + 1e-9), self.n_radii) ** 2
-        # The matrix product loses differences much smaller than the cloud.
-        largest = float(np.einsum("ij,ij->i", x, x).max())
-        exact = bool(edges[0] < 1e-9 * largest)
         count = np.zeros(self.n_radii)
         step = max(1, (1 << 21) // n)
         for first in range(0, centres.size, step):
-            square = _squares(x, centres[first : first + step], exact)
+            square = _squares(x, centres[first : first + step])
             near = square[square <= edges[-1]]
             count += np.searchsorted(np.sort(near), edges, side="right")
         return np.sqrt(edges) * scale, count / centres.size
-
-    def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
-        """Estimate the dimension of points (n, d), with interval and scale dependence.
-
-        Parameters
-        ----------
-        points : array, shape (n, d)
-            Distinct, finite.
-        rng : int, Generator or Streams
-            Stream ``split``: deals the points into subsets.
-
-        Returns
-        -------
-        Estimate
-        """
-        return fit(self, points, rng)
 
 
 def bytes_needed(n: int, d: int) -> float:
@@ -139,14 +123,8 @@ def bytes_needed(n: int, d: int) -> float:
     return 24.0 * n * d + 8.0 * PILOT * n
 
 
-def _squares(x: FloatArray, rows: npt.NDArray[np.int64], exact: bool) -> FloatArray:
-    """Squared distances from some rows to all, infinite to themselves; from differences if exact."""
-    if exact:
-        square = np.empty((rows.size, x.shape[0]))
-        for i, row in enumerate(rows):
-            gap = x - x[row]
-            np.einsum("ij,ij->i", gap, gap, out=square[i])
-    else:
-        square = squared_distances(x[rows], x)
+def _squares(x: FloatArray, rows: npt.NDArray[np.int64]) -> FloatArray:
+    """Squared distances from some rows to all, infinite to themselves."""
+    square = squared_distances(x[rows], x)
     square[np.arange(rows.size), rows] = np.inf
     return square

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks, frames, shown
+from percolaw.dimension.cloud import checked_cloud
 from percolaw.dimension.correlation import CorrelationDimension, bytes_needed
-from percolaw.dimension.mle import MLE, local_dimension
+from percolaw.dimension.mle import MLE, local_from_distances
 from percolaw.dimension.sample import (
+    DimensionEstimator,
     Estimate,
-    Estimator,
-    checked_cloud,
     decimate,
     estimate,
     level_counts,
@@ -26,7 +27,7 @@ from percolaw.nulls import to_null
 from percolaw.rng import RandomLike
 
 #: The estimators of a report.
-ESTIMATORS: dict[str, Estimator] = {
+ESTIMATORS: dict[str, DimensionEstimator] = {
     "TwoNN": TwoNN(),
     "ratio regression, k = 5": TwoNN(5),
     "MLE, k = 5": MLE(5),
@@ -34,6 +35,10 @@ ESTIMATORS: dict[str, Estimator] = {
     "MLE, k = 20, mean of dimensions": MLE(20, "dimension"),
     "correlation dimension": CorrelationDimension(),
 }
+#: Points with more neighbours, for the dependence on their number and the local dimension.
+TABLE_QUERIES = 5000
+#: All work over that of the searches of all levels.
+ESTIMATES_WORK = 1.4
 #: Relative change over the scales tested, and relative range of the estimators, up to which there
 #: is one dimension, or a rough one.
 STEADY, ROUGH = (0.06, 0.12), (0.25, 0.35)
@@ -164,7 +169,11 @@ class DimensionReport:
 
 
 def estimate_dimension(
-    points: npt.ArrayLike, rng: RandomLike = 0, *, max_queries: int = 20_000
+    points: npt.ArrayLike,
+    rng: RandomLike = 0,
+    *,
+    max_queries: int = 20_000,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DimensionReport:
     """Estimate the intrinsic dimension of points by all methods, with scale dependence.
 
@@ -176,6 +185,8 @@ def estimate_dimension(
         Stream ``split``: deals the points into subsets.
     max_queries : int
         Points whose neighbours are searched; neighbours come from all points.
+    progress : callable
+        Called with work done and in all, in millions of distances.
 
     Returns
     -------
@@ -216,23 +227,25 @@ def estimate_dimension(
         f"all estimators on {n} points in {x.shape[1]} dimensions",
         "Pass a random part of the points.",
     )
-    levels = decimate(x, most, rng, max_queries=max_queries)
+    work = _Work(x.shape[0], level_counts(n, most), max_queries, progress)
+    levels = decimate(x, most, rng, max_queries=max_queries, progress=work.searched)
+    (whole,) = levels[0]
+    some = whole.query[: min(whole.query.size, TABLE_QUERIES)]
+    table = make_sample(whole.points, max(ks), some, progress=work.searched)
     estimates = {name: estimate(e, levels) for name, e in used.items()}
+    work.finished()
     lost = [name for name, e in estimates.items() if not math.isfinite(e.dimension)]
     if lost:
         raise ValueError(
             f"{lost[0]} gives no number: too many neighbours are equally far, as on a grid of whole "
             "numbers. Such points have no dimension at this scale; add the digits that were rounded off."
         )
-    (whole,) = levels[0]
-    some = whole.query[: min(whole.query.size, 5000)]
-    table = make_sample(whole.points, max(ks), some)
     by_neighbors: dict[str, list[float]] = {
         "k": [float(k) for k in ks],
         "ratio": [TwoNN(k).value(table) for k in ks],
         "likelihood": [MLE(k).value(table) for k in ks],
     }
-    quantiles, expected = _local_spread(whole.points, min(50, max(ks)), some)
+    quantiles, expected = _local_spread(table.distance[:, : min(50, max(ks))])
     values = list(estimates.values())
     dimension = float(np.median([e.dimension for e in values]))
     interval = (
@@ -257,16 +270,36 @@ def estimate_dimension(
     )
 
 
+class _Work:
+    """Work done and in all: distances of the searches, and as much again as the estimates take."""
+
+    def __init__(
+        self, n: int, counts: list[int], max_queries: int, progress: Callable[[int, int], None]
+    ) -> None:
+        self.done, self.progress = 0, progress
+        queries = min(n, max_queries)
+        self.total = int(ESTIMATES_WORK * queries * n * sum(1.0 / count for count in counts))
+
+    def searched(self, distances: int) -> None:
+        """Count distances of a search."""
+        self.done += distances
+        self.progress(min(self.done, self.total) // 1_000_000, self.total // 1_000_000)
+
+    def finished(self) -> None:
+        """All is done."""
+        self.searched(self.total)
+
+
 def _local_spread(
-    points: npt.NDArray[np.float32], n_neighbors: int, query: npt.NDArray[np.int64]
+    distance: npt.NDArray[np.float64],
 ) -> tuple[tuple[float, ...], tuple[float, float]]:
     """Quantiles of the local dimension; 5% and 95% ones of estimation noise about its median."""
     from scipy.special import gammaincinv
 
-    local = local_dimension(points, n_neighbors, query)
+    local = local_from_distances(distance)
     quantiles = tuple(float(q) for q in np.quantile(local, [0.05, 0.25, 0.5, 0.75, 0.95]))
     # (k - 2) / Gamma(k - 1), times the dimension.
-    k = n_neighbors
+    k = distance.shape[1]
     noise = (k - 2) / gammaincinv(k - 1, np.array([0.95, 0.05]))
     expected = quantiles[2] / ((k - 2) / gammaincinv(k - 1, 0.5)) * noise
     return quantiles, (float(expected[0]), float(expected[1]))

@@ -9,13 +9,16 @@ move apart. All correlations between overlapping neighbourhoods are inside the s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.dimension.cloud import checked_cloud, copies_refused, refuse_copies
+from percolaw.estimator import Estimator
 from percolaw.numerics.neighbors import nearest_neighbors
 from percolaw.rng import RandomLike, as_streams
 
@@ -25,6 +28,14 @@ FloatArray = npt.NDArray[np.float64]
 MOST_SUBSETS = 16
 #: Points of the smallest subset.
 FEWEST_POINTS = 100
+#: Queries between two calls of `progress`.
+QUERIES_AT_ONCE = 2048
+
+Progress = Callable[[int], None]
+
+
+def silent(work: int) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,20 +60,7 @@ class Sample:
     share: float = 1.0
 
 
-class Estimator(Protocol):
-    """An estimator of intrinsic dimension."""
-
-    @property
-    def n_neighbors(self) -> int:
-        """Neighbours it needs of every query."""
-        ...
-
-    def value(self, sample: Sample) -> float:
-        """Return the estimate on one sample."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """An estimated dimension, its interval, and how it depends on scale.
 
@@ -93,6 +91,9 @@ class Estimate:
     n_points: npt.NDArray[np.int64]
     level: FloatArray
 
+    def __repr__(self) -> str:
+        return f"Estimate({self})"
+
     def __str__(self) -> str:
         low, high = self.interval
         if not math.isfinite(high):
@@ -100,52 +101,12 @@ class Estimate:
         return f"dimension {self.dimension:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def checked_cloud(points: npt.ArrayLike, k: int) -> npt.NDArray[Any]:
-    """Return points (n, d) as floats, fit for k neighbours, or raise with the remedy.
-
-    Parameters
-    ----------
-    points : array, shape (n, d)
-    k : int
-        Neighbours that each point must have: n is at least k + 2.
-
-    Returns
-    -------
-    array of float32 or float64, shape (n, d)
-        float32 stays; all else becomes float64.
-
-    Raises
-    ------
-    ValueError
-        For another shape, NaN or infinity, too few points, and points that all coincide.
-    """
-    x = checks.array("points", points)
-    if x.ndim != 2 or x.shape[1] == 0:
-        raise ValueError(
-            f"points must have shape (n, d); got {x.shape}. One row a point: X.reshape(len(X), -1)."
-        )
-    if x.dtype != np.float32:
-        x = checks.float_array("points", x)
-    if not np.isfinite(x.sum(dtype=np.float64)) and not np.all(np.isfinite(x)):
-        bad = int(np.sum(~np.isfinite(x).all(axis=1)))
-        raise ValueError(
-            f"{bad} of {x.shape[0]} points hold NaN or infinity. Remove them: "
-            "X[np.isfinite(X).all(axis=1)]."
-        )
-    if x.shape[0] < k + 2:
-        raise ValueError(
-            f"{k} neighbours need at least {k + 2} points; got {x.shape[0]}. Use fewer neighbours."
-        )
-    if np.all(x == x[0]):
-        raise ValueError(f"all {x.shape[0]} points coincide; they have no dimension to estimate.")
-    return x
-
-
 def make_sample(
     points: npt.NDArray[Any],
     k: int,
     query: npt.NDArray[np.int64] | None = None,
     share: float = 1.0,
+    progress: Progress = silent,
 ) -> Sample:
     """Find the k nearest other points of the queries (of all points if None), exactly.
 
@@ -158,6 +119,8 @@ def make_sample(
         Rows of `points`.
     share : float
         As in `Sample`.
+    progress : callable
+        Called with the number of distances that were compared since the last call.
 
     Returns
     -------
@@ -173,17 +136,19 @@ def make_sample(
     checks.memory(
         28.0 * rows.size * (k + 1), f"{k} neighbours of {rows.size} points", "Use fewer neighbours."
     )
-    distance, index = nearest_neighbors(x, x[rows], k + 1)
+    distance = np.empty((rows.size, k + 1))
+    index = np.empty((rows.size, k + 1), dtype=np.int64)
+    for low in range(0, rows.size, QUERIES_AT_ONCE):
+        some = slice(low, low + QUERIES_AT_ONCE)
+        distance[some], index[some] = nearest_neighbors(x, x[rows[some]], k + 1)
+        progress(x.shape[0] * distance[some].shape[0])
     # Each query is its own nearest point; by position, for duplicates may come before it.
     own = index == rows[:, None]
     own[~own.any(axis=1), -1] = True
     others = distance[~own].reshape(rows.size, k)
     zero = int(np.sum(others[:, 0] <= 0.0))
     if zero:
-        raise ValueError(
-            f"{zero} of {rows.size} points coincide with another one, at distance 0. "
-            "Remove duplicates first: np.unique(X, axis=0), or --drop-duplicates of the command."
-        )
+        raise copies_refused(zero, rows.size)
     if k > 1 and np.mean(others[:, -1] <= (1.0 + 1e-6) * others[:, 0]) > 0.95:
         raise ValueError(
             f"for most points the nearest {k} neighbours are equally far: a lattice, one-hot codes or "
@@ -198,6 +163,7 @@ def decimate(
     rng: RandomLike = 0,
     *,
     max_queries: int = 20_000,
+    progress: Progress = silent,
 ) -> list[list[Sample]]:
     """Return the samples of all levels: the whole, then 2, 4, 8, 16 disjoint random subsets.
 
@@ -210,11 +176,18 @@ def decimate(
         Stream ``split``.
     max_queries : int
         Points of each level whose neighbours are searched.
+    progress : callable
+        Called with the number of distances that were compared since the last call.
 
     Returns
     -------
     list of list of Sample
         One list a level, of 1, 2, 4, 8, 16 samples as far as the points suffice.
+
+    Raises
+    ------
+    ValueError
+        If some points coincide, before any search.
 
     Notes
     -----
@@ -225,16 +198,17 @@ def decimate(
     limit = checks.integer("max_queries", max_queries, minimum=FEWEST_POINTS)
     counts = level_counts(n, k)
     checks.memory(
-        float(x.nbytes) * len(counts),
+        (float(x.nbytes) + 8.0 * min(limit, n) * k) * len(counts),
         f"{n} points and {len(counts) - 1} decimations of them",
         "Use fewer points.",
     )
+    refuse_copies(x)
     order = as_streams(rng).generator("split").permutation(n)
     levels = []
     for count in counts:
         queries = np.arange(max(min(limit, n) // count, min(k + 2, n // count)))
         subsets = [order[j::count] for j in range(count)]
-        levels.append([make_sample(x[rows], k, queries, 1.0 / count) for rows in subsets])
+        levels.append([make_sample(x[rows], k, queries, 1.0 / count, progress) for rows in subsets])
     return levels
 
 
@@ -255,7 +229,7 @@ def level_counts(n: int, k: int) -> list[int]:
     return [count for count in counts if count == 1 or n // count >= smallest]
 
 
-def estimate(estimator: Estimator, levels: list[list[Sample]]) -> Estimate:
+def estimate(estimator: DimensionEstimator, levels: list[list[Sample]]) -> Estimate:
     """Return an estimate with its interval from the samples of all levels.
 
     The standard error is the scatter among the subsets of the last level over the root of their
@@ -263,7 +237,7 @@ def estimate(estimator: Estimator, levels: list[list[Sample]]) -> Estimate:
 
     Parameters
     ----------
-    estimator : Estimator
+    estimator : DimensionEstimator
     levels : list of list of Sample
         As `decimate` returns them.
 
@@ -337,19 +311,43 @@ def _turning(x: FloatArray, mean: FloatArray) -> float:
     return float(np.clip(1.0 - slope[0] / steepest, 0.0, 1.0)) if steepest != 0.0 else 0.0
 
 
-def fit(estimator: Estimator, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
-    """Estimate on given points, with levels; what the `fit` of every estimator does.
+class DimensionEstimator(Estimator):
+    """What the estimators of a dimension share: `fit`, as scikit-learn's estimators have it.
 
-    Parameters
+    Attributes
     ----------
-    estimator : Estimator
-    points : array, shape (n, d)
-        Distinct, finite.
-    rng : int, Generator or Streams
-        Stream ``split``: deals the points into subsets.
-
-    Returns
-    -------
-    Estimate
+    dimension_ : float
+    estimate_ : Estimate
+        With interval and scale dependence.
     """
-    return estimate(estimator, decimate(points, estimator.n_neighbors, rng))
+
+    rng: RandomLike
+
+    @property
+    def n_neighbors(self) -> int:
+        """Neighbours needed of every query."""
+        raise NotImplementedError
+
+    def value(self, sample: Sample) -> float:
+        """Return the estimate on one sample."""
+        raise NotImplementedError
+
+    def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
+        """Estimate the dimension of points.
+
+        Parameters
+        ----------
+        X : array, shape (n, d)
+            Distinct, finite.
+        y : Any
+            Not used: pipelines pass it.
+
+        Returns
+        -------
+        DimensionEstimator
+            Itself.
+        """
+        self.estimate_ = estimate(self, decimate(X, self.n_neighbors, self.rng))
+        self.dimension_ = self.estimate_.dimension
+        self.n_features_in_ = checks.array("X", X).shape[1]
+        return self

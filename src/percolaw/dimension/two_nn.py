@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.dimension.sample import Estimate, Sample, fit
+from percolaw.dimension.sample import DimensionEstimator, Sample
 from percolaw.rng import RandomLike
 
 
-@dataclass(frozen=True)
-class TwoNN:
+@dataclass(eq=False)
+class TwoNN(DimensionEstimator):
     """Slope of -log(1 - F^(1/(k-1))) against log(r_k / r_1), through the origin.
 
     With uniform density, r_1^D / r_k^D is the least of k - 1 uniform numbers, so the ratio mu has
@@ -26,17 +25,20 @@ class TwoNN:
         2 is TwoNN (Facco et al. 2017); larger k is the regression of Sharma and Kaplan (2022).
     fraction : float
         Share of the ratios used, smallest first.
+    rng : int, Generator or Streams
+        Stream ``split``: deals the points of a fit into subsets.
 
     Examples
     --------
     >>> import numpy as np
     >>> x = np.random.default_rng(0).random((4000, 3))
-    >>> abs(TwoNN().fit(x).dimension - 3) < 0.2
+    >>> abs(TwoNN().fit(x).dimension_ - 3) < 0.2
     True
     """
 
     k: int = 2
     fraction: float = 0.9
+    rng: RandomLike = 0
 
     def __post_init__(self) -> None:
         checks.set_integer(self, "k", minimum=2)
@@ -56,19 +58,3 @@ class TwoNN:
         x = ratio[:used]
         square = float(x @ x)
         return float(x @ height) / square if square > 0.0 else np.inf
-
-    def fit(self, points: npt.ArrayLike, rng: RandomLike = 0) -> Estimate:
-        """Estimate the dimension of points (n, d), with interval and scale dependence.
-
-        Parameters
-        ----------
-        points : array, shape (n, d)
-            Distinct, finite.
-        rng : int, Generator or Streams
-            Stream ``split``: deals the points into subsets.
-
-        Returns
-        -------
-        Estimate
-        """
-        return fit(self, points, rng)

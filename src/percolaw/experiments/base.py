@@ -128,7 +128,7 @@ def missing_extra(experiment: type[Any]) -> str:
         return ""
     return (
         f"{experiment.name} needs {module}, which is not installed. Install it with: "
-        f"pip install 'percolaw[{extra}]'"
+        f"pip install -e '.[{extra}]' (in a clone of percolaw)"
     )
 
 

@@ -4,10 +4,12 @@ A field says all of this in its annotation::
 
     n_seeds: Seeds = 5
     floor: Annotated[float, Range(0.0), JUDGED] = 1e-9
+    n_sites: Annotated[int, Range(100), Bytes(300.0)] = 10_000
     settings: tuple[Source, ...] = (InfiniteCluster(16), Cube(4))
 
-`check` refuses a config with a number out of range, ``--help`` shows the range, and what is marked
-`JUDGED` does not exist for `measure` (`as_measured`): runs that differ only there share their units.
+`check` refuses a config with a number out of range, ``--help`` shows the range. `check_memory` refuses to
+start a run that cannot fit, by the `Bytes` that a number takes at least. What is marked `JUDGED` does not
+exist for `measure` (`as_measured`): runs that differ only there share their units.
 """
 
 from __future__ import annotations
@@ -45,6 +47,14 @@ class Range:
             if self.minimum is None
             else f"{self.minimum:g} to {self.maximum:g}"
         )
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Memory that a unit takes at least: so much for each one of a number, or of its power."""
+
+    each: float
+    power: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,34 @@ def check(config: Any) -> None:
                 checks.integer(field.name, value, minimum=low, maximum=high)
             else:
                 checks.real(field.name, value, **_given(limits))
+
+
+def check_memory(config: Any, path: str = "") -> None:
+    """Refuse a config with a number whose `Bytes` are more than this machine has available.
+
+    It is asked before a run begins, not of the config itself: a run of a larger machine can be read here.
+
+    Parameters
+    ----------
+    config : dataclass instance
+    path : str
+        Names of the fields around it, for the message.
+
+    Raises
+    ------
+    ResourceError
+        Naming the field, what it needs and what there is.
+    """
+    types = hints(type(config))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, (type, Worded)):
+            check_memory(value, f"{path}{field.name}.")
+        for mark in _marks(types[field.name]):
+            if isinstance(mark, Bytes) and _flat(value):
+                most = max(_flat(value))
+                flag = f"--{path}{field.name}".replace("_", "-")
+                checks.memory(mark.each * float(most) ** mark.power, f"{flag} {most}", "Lower it.")
 
 
 def _whole(limit: float | None) -> int | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.experiments import fields
+from percolaw.experiments.fields import Bytes, Range
 from percolaw.laws import single_cluster
 from percolaw.rng import Streams
 from percolaw.scaling import fit
@@ -34,17 +36,16 @@ class Clusters:
 
     coordination_number: int = 200
     """z; 200 models d = 100 dimensions."""
-    n_clusters: int = 316
+    n_clusters: Annotated[int, Range(1), Bytes(20.0)] = 316
     """Clusters kept; int((max_size / min_size)^(1/2)) in the paper."""
-    min_size: int = 300
+    min_size: Annotated[int, Range(1)] = 300
     """Smallest cluster kept."""
-    max_size: int = 30_000_000
+    max_size: Annotated[int, Range(1, 10**9)] = 30_000_000
     """Largest cluster kept."""
 
     def __post_init__(self) -> None:
+        fields.check(self)
         checks.coordination_number(self.coordination_number)
-        checks.integer("n_clusters", self.n_clusters, minimum=1)
-        checks.integer("min_size", self.min_size, minimum=1)
         checks.integer("max_size", self.max_size, minimum=self.min_size, maximum=10**9)
 
 

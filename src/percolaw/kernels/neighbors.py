@@ -50,36 +50,45 @@ def merge_smallest(product, norm, offset, value, candidate, worst):
 
 
 @compiled
-def nearest_directly(points, queries, inverse, value, candidate):
-    """Fill the rows of least squared distance to each query, by differences times ``inverse``.
+def measure_near(product, least, bound, rows, points, queries, inverse, value, candidate):
+    """Merge a tile into the running nearest points of each query, by differences times ``inverse``.
 
-    ``value`` and ``candidate`` have shape (queries, keep), keep at most the number of points, and are
-    overwritten, in no order. Of equally far points the first rows are kept. A sum that has reached
-    the largest kept value is not finished.
+    ``product[i, j]`` is the scalar product of query i and the point of row ``rows[j]``; measured are
+    the points with least - 2 product up to the ``bound`` of the query. ``value`` and ``candidate``
+    have shape (queries, keep), start at infinity and -1, and are in no order. Of equally far points the
+    first are kept, if rows rise. A sum that has reached the largest kept value is not finished.
     """
     n, d = points.shape
-    keep = candidate.shape[1]
-    for i in range(queries.shape[0]):
-        worst = 0
-        limit = value[i, 0]
-        for row in range(n):
-            square = 0.0
-            column = 0
-            while column < d and (row < keep or square < limit):
-                for c in range(column, min(column + 8, d)):
-                    gap = (points[row, c] - queries[i, c]) * inverse
-                    square += gap * gap
-                column += 8
-            if row >= keep and not square < limit:
-                continue
-            place = row if row < keep else worst
-            value[i, place] = square
-            candidate[i, place] = row
-            if row >= keep - 1:
-                worst = 0
-                for c in range(1, keep):
-                    if value[i, c] > value[i, worst] or (
-                        value[i, c] == value[i, worst] and candidate[i, c] > candidate[i, worst]
-                    ):
-                        worst = c
-                limit = value[i, worst]
+    for i in range(product.shape[0]):
+        worst = _worst(value, candidate, i)
+        low = 0
+        while low < n:
+            high = min(low + _STRIDE, n)
+            if high - low < _STRIDE or _least(product, least, i, low) <= bound[i]:
+                for j in range(low, high):
+                    if least[j] - 2.0 * product[i, j] > bound[i]:
+                        continue
+                    square = 0.0
+                    column = 0
+                    while column < d and square < value[i, worst]:
+                        for c in range(column, min(column + 8, d)):
+                            gap = (points[j, c] - queries[i, c]) * inverse
+                            square += gap * gap
+                        column += 8
+                    if square < value[i, worst]:
+                        value[i, worst] = square
+                        candidate[i, worst] = rows[j]
+                        worst = _worst(value, candidate, i)
+            low = high
+
+
+@compiled
+def _worst(value, candidate, row):
+    """Place of the largest value, of the latest candidate among equal ones."""
+    worst = 0
+    for c in range(1, candidate.shape[1]):
+        if value[row, c] > value[row, worst] or (
+            value[row, c] == value[row, worst] and candidate[row, c] > candidate[row, worst]
+        ):
+            worst = c
+    return worst

@@ -7,20 +7,22 @@ one factorisation, because the leading block of a Cholesky factor is the factor 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.estimator import Regressor, require_fitted
 from percolaw.numerics.covariance import Covariance, Matern, cholesky, row_blocks
 from percolaw.rng import as_streams
 
 FloatArray = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class KernelRegression:
+@dataclass(eq=False)
+class KernelRegression(Regressor):
     """Minimise sum_i (f(x_i) - y_i)^2 + ridge |f|^2 over the kernel's Hilbert space.
 
     The posterior mean of a Gaussian process with noise variance `ridge`; for a tangent kernel the mean
@@ -32,30 +34,42 @@ class KernelRegression:
         From `percolaw.numerics.covariance`; inputs as `standardized_inputs` makes them.
     ridge : float or sequence of float
         In the unit of the kernel. 0 interpolates (with the least jitter that rounding needs, see
-        ``jitter`` of the result). Of several the one with the least error on a validation set is
-        taken, and the fit is done again on all points.
+        ``jitter_``). Of several the one with the least error on a validation set is taken, and the
+        fit is done again on all points.
     validation : float
         Share of the points that chooses among several ridges.
     rng : int
         Stream ``split`` (validation set).
+
+    Attributes
+    ----------
+    kernel_ : Covariance
+    points_ : array of float64, shape (n, d)
+    weights_ : array of float64, shape (n,) or (n, n_outputs)
+        f(x) = sum_i weights_i kernel(x, x_i).
+    ridge_, jitter_ : float
+        Ridge used, and what rounding needed besides.
+    validation_ : tuple of (ridge, error)
+        Mean squared error of every ridge tried; empty if only one was given.
     """
 
-    kernel: Covariance = field(default_factory=Matern)
+    kernel: Covariance = Matern()  # noqa: RUF009
     ridge: float | Sequence[float] = 0.0
     validation: float = 0.2
     rng: int = 0
 
-    def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedKernelRegression:
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Fit the training values; n^3 / 3 multiplications and additions a ridge.
 
         Parameters
         ----------
-        points : array, shape (n, d)
-        values : array, shape (n,) or (n, n_outputs)
+        X : array, shape (n, d)
+        y : array, shape (n,) or (n, n_outputs)
 
         Returns
         -------
-        FittedKernelRegression
+        KernelRegression
+            Itself.
 
         Raises
         ------
@@ -68,78 +82,53 @@ class KernelRegression:
                 f"kernel must be a covariance function; got {self.kernel!r}. For instance "
                 "percolaw.numerics.covariance.Matern(0.5)."
             )
-        x, y = _checked(points, values)
+        x, values = _checked(X, y, "X", "y")
         ridges = np.atleast_1d(checks.float_array("ridge", self.ridge)).tolist()
         if not ridges:
             raise ValueError("ridge must be a number or several; got none.")
         for r in ridges:
             checks.real("ridge", r, minimum=0.0)
-        if len(ridges) == 1:
-            return self._solve(x, y, ridges[0], ())
-        share = checks.real("validation", self.validation, minimum=0.01, maximum=0.9)
-        order = as_streams(self.rng).generator("split").permutation(x.shape[0])
-        held = max(1, round(share * x.shape[0]))
-        if held >= x.shape[0]:
-            raise ValueError(f"{x.shape[0]} points are too few to choose a ridge; give one.")
-        test, train = order[:held], order[held:]
-        errors = []
-        for r in ridges:
-            gap = self._solve(x[train], y[train], r, ()).predict(x[test]) - y[test]
-            errors.append(float(np.mean(gap**2)))
-        best = ridges[int(np.argmin(errors))]
-        return self._solve(x, y, best, tuple(zip(ridges, errors, strict=True)))
+        errors: list[float] = []
+        best = ridges[0]
+        if len(ridges) > 1:
+            share = checks.real("validation", self.validation, minimum=0.01, maximum=0.9)
+            order = as_streams(self.rng).generator("split").permutation(x.shape[0])
+            held = max(1, round(share * x.shape[0]))
+            if held >= x.shape[0]:
+                raise ValueError(f"{x.shape[0]} points are too few to choose a ridge; give one.")
+            test, train = order[:held], order[held:]
+            for r in ridges:
+                gap = self._solve(x[train], values[train], r).predict(x[test]) - values[test]
+                errors.append(float(np.mean(gap**2)))
+            best = ridges[int(np.argmin(errors))]
+        self.validation_ = tuple(zip(ridges, errors, strict=False))
+        return self._solve(x, values, best)
 
-    def _solve(
-        self, x: FloatArray, y: FloatArray, ridge: float, tried: tuple[tuple[float, float], ...]
-    ) -> FittedKernelRegression:
+    def _solve(self, x: FloatArray, y: FloatArray, ridge: float) -> Self:
         from scipy.linalg import cho_solve
 
         if ridge == 0.0:
             _refuse_contradictions(x, y)
-        factor, jitter = cholesky(self.kernel, x, ridge)
-        weights = cho_solve((factor, True), y, check_finite=False)
-        return FittedKernelRegression(self.kernel, x, weights, ridge, jitter, tried)
+        factor, self.jitter_ = cholesky(self.kernel, x, ridge)
+        self.weights_ = cho_solve((factor, True), y, check_finite=False)
+        self.kernel_, self.points_, self.ridge_ = self.kernel, x, ridge
+        self.n_features_in_ = x.shape[1]
+        return self
 
-
-@dataclass(frozen=True, eq=False)
-class FittedKernelRegression:
-    """A kernel regression and how it was found.
-
-    Attributes
-    ----------
-    kernel : Covariance
-    points : array of float64, shape (n, d)
-    weights : array of float64, shape (n,) or (n, n_outputs)
-        f(x) = sum_i weights_i kernel(x, x_i).
-    ridge, jitter : float
-        Ridge used, and what rounding needed besides.
-    validation : tuple of (ridge, error)
-        Mean squared error of every ridge tried; empty if only one was given.
-    """
-
-    kernel: Covariance
-    points: FloatArray
-    weights: FloatArray
-    ridge: float
-    jitter: float
-    validation: tuple[tuple[float, float], ...]
-
-    def predict(self, queries: npt.ArrayLike) -> FloatArray:
-        """Return values at queries (m, d): O(m n d) time in blocks.
+    def predict(self, X: npt.ArrayLike) -> FloatArray:
+        """Return values at queries X (m, d): O(m n d) time in blocks.
 
         Raises
         ------
         ValueError
             For queries of another number of columns.
         """
-        q = checks.finite_array("queries", queries, ndim=2)
-        if q.shape[1] != self.points.shape[1]:
-            raise ValueError(
-                f"queries have {q.shape[1]} columns; the fit had {self.points.shape[1]}."
-            )
-        out = np.empty((q.shape[0], *self.weights.shape[1:]))
-        for rows in row_blocks(q.shape[0], self.points.shape[0]):
-            out[rows] = self.kernel(q[rows], self.points) @ self.weights
+        q = checks.array("X", X)
+        require_fitted(self, q)
+        q = checks.finite_array("X", q, ndim=2)
+        out = np.empty((q.shape[0], *self.weights_.shape[1:]))
+        for rows in row_blocks(q.shape[0], self.points_.shape[0]):
+            out[rows] = self.kernel_(q[rows], self.points_) @ self.weights_
         return out
 
 
@@ -240,11 +229,14 @@ def nested_curve(
     return NestedCurve(size, prediction, np.maximum(variance, 0.0), jitter)
 
 
-def _checked(points: npt.ArrayLike, values: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    x = checks.finite_array("points", points, ndim=2)
+def _checked(
+    points: npt.ArrayLike, values: npt.ArrayLike, first: str = "points", second: str = "values"
+) -> tuple[FloatArray, FloatArray]:
+    """Return points and values as float64; errors call them by the two names."""
+    x = checks.finite_array(first, points, ndim=2)
     if x.shape[0] == 0 or x.shape[1] == 0:
-        raise ValueError(f"points must have shape (n, d), neither 0; got {x.shape}.")
-    return x, checks.target_values("values", values, x.shape[0])
+        raise ValueError(f"{first} must have shape (n, d), neither 0; got {x.shape}.")
+    return x, checks.target_values(second, values, x.shape[0])
 
 
 def _refuse_contradictions(x: FloatArray, y: FloatArray) -> None:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.estimator import Regressor, require_fitted
 from percolaw.numerics.covariance import row_blocks
 from percolaw.numerics.neighbors import checked_points, nearest_neighbors
 
 
-@dataclass(frozen=True)
-class NearestNeighbors:
+@dataclass(eq=False)
+class NearestNeighbors(Regressor):
     """k-nearest-neighbour regression on points, exact.
 
     Parameters
     ----------
     k : int
         Neighbours averaged, with equal weights; 1 is 1-NN.
+
+    Attributes
+    ----------
+    points_, values_ : array
+        Those of the fit.
 
     Examples
     --------
@@ -30,43 +36,39 @@ class NearestNeighbors:
 
     k: int = 1
 
-    def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedNearestNeighbors:
-        """Store points (n, d) and values (n,) or (n, n_outputs).
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+        """Store points and values.
 
         Parameters
         ----------
-        points : array, shape (n, d)
-        values : array, shape (n,) or (n, n_outputs)
+        X : array, shape (n, d)
+        y : array, shape (n,) or (n, n_outputs)
 
         Returns
         -------
-        FittedNearestNeighbors
+        NearestNeighbors
+            Itself.
 
         Raises
         ------
         ValueError
             If there are fewer than k points.
         """
-        x, _ = checked_points(points, points)
-        y = checks.target_values("values", values, x.shape[0])
+        x, _ = checked_points(X, X)
+        values = checks.target_values("y", y, x.shape[0])
         wanted = checks.integer("k", self.k, minimum=1)
         if wanted > x.shape[0]:
             raise ValueError(f"k = {wanted} needs at least as many points; got {x.shape[0]}.")
-        return FittedNearestNeighbors(wanted, x, y)
+        self.points_, self.values_, self.n_features_in_ = x, values, x.shape[1]
+        return self
 
-
-@dataclass(frozen=True, eq=False)
-class FittedNearestNeighbors:
-    """Neighbour regression with its data."""
-
-    k: int
-    points: npt.NDArray[Any]
-    values: npt.NDArray[np.float64]
-
-    def predict(self, queries: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return the mean value of the k nearest points of each query."""
-        _, index = nearest_neighbors(self.points, queries, self.k)
-        mean = np.empty((index.shape[0], *self.values.shape[1:]))
-        for rows in row_blocks(index.shape[0], self.k * (self.values.size // self.values.shape[0])):
-            mean[rows] = self.values[index[rows]].mean(axis=1)
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the mean value of the k nearest points of each query in X."""
+        queries = checks.array("X", X)
+        require_fitted(self, queries)
+        _, index = nearest_neighbors(self.points_, queries, self.k)
+        mean = np.empty((index.shape[0], *self.values_.shape[1:]))
+        width = self.k * (self.values_.size // self.values_.shape[0])
+        for rows in row_blocks(index.shape[0], width):
+            mean[rows] = self.values_[index[rows]].mean(axis=1)
         return mean

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.estimator import Regressor, require_fitted
 from percolaw.rng import RandomLike, as_streams
 
 FloatArray = npt.NDArray[np.float64]
@@ -22,8 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 LARGEST_FEATURE = 1e140
 
 
-@dataclass(frozen=True)
-class RandomFeatures:
+@dataclass(eq=False)
+class RandomFeatures(Regressor):
     """Ridge regression on random ReLU features.
 
     Minimises sum_i (f(x_i) - y_i)^2 + ridge |a|^2.
@@ -37,6 +39,13 @@ class RandomFeatures:
         w ~ N(0, weight_scale^2 / d), b ~ N(0, bias_scale^2).
     rng : int
         Stream ``init``.
+
+    Attributes
+    ----------
+    weights_, biases_ : array of float64, shape (d, m) and (m,)
+    readout_ : array of float64, shape (m,) or (m, n_outputs)
+    degrees_of_freedom_ : float
+        Trace of the smoother, sum s^2 / (s^2 + ridge).
     """
 
     n_features: int = 1000
@@ -51,29 +60,30 @@ class RandomFeatures:
         checks.real("weight_scale", self.weight_scale, minimum=1e-12)
         checks.real("bias_scale", self.bias_scale, minimum=0.0)
 
-    def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedRandomFeatures:
-        """Fit points (n, d) and values (n,) or (n, n_outputs): O(n m min(n, m)).
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+        """Fit points and values: O(n m min(n, m)).
 
         Parameters
         ----------
-        points : array, shape (n, d)
+        X : array, shape (n, d)
             Neither n nor d is 0.
-        values : array, shape (n,) or (n, n_outputs)
+        y : array, shape (n,) or (n, n_outputs)
 
         Returns
         -------
-        FittedRandomFeatures
+        RandomFeatures
+            Itself.
 
         Raises
         ------
         ValueError
             For inputs whose features are too large to be squared, and for no points or columns.
         """
-        x = checks.finite_array("points", points, ndim=2)
-        y = checks.target_values("values", values, x.shape[0])
+        x = checks.finite_array("X", X, ndim=2)
+        values = checks.target_values("y", y, x.shape[0])
         n, d = x.shape
         if n == 0 or d == 0:
-            raise ValueError(f"points must have shape (n, d), neither 0; got {x.shape}.")
+            raise ValueError(f"X must have shape (n, d), neither 0; got {x.shape}.")
         m = self.n_features
         least = min(n, m)
         checks.memory(
@@ -86,45 +96,27 @@ class RandomFeatures:
         live = s > np.finfo(float).eps * max(n, m) * s[0]
         u, s, vt = u[:, live], s[live], vt[live]
         shrunk = s / (s * s + self.ridge)
-        projected = u.T @ y.reshape(n, -1)
+        projected = u.T @ values.reshape(n, -1)
         readout = vt.T @ (shrunk[:, None] * projected)
-        freedom = float(np.sum(s * shrunk))
-        return FittedRandomFeatures(weights, biases, readout.reshape(m, *y.shape[1:]), freedom)
+        self.degrees_of_freedom_ = float(np.sum(s * shrunk))
+        self.weights_, self.biases_ = weights, biases
+        self.readout_, self.n_features_in_ = readout.reshape(m, *values.shape[1:]), d
+        return self
 
-
-@dataclass(frozen=True, eq=False)
-class FittedRandomFeatures:
-    """A fit on random features.
-
-    Attributes
-    ----------
-    weights, biases : array of float64, shape (d, m) and (m,)
-    readout : array of float64, shape (m,) or (m, n_outputs)
-    degrees_of_freedom : float
-        Trace of the smoother, sum s^2 / (s^2 + ridge).
-    """
-
-    weights: FloatArray
-    biases: FloatArray
-    readout: FloatArray
-    degrees_of_freedom: float
-
-    def predict(self, queries: npt.ArrayLike) -> FloatArray:
-        """Return values at queries (n, d).
+    def predict(self, X: npt.ArrayLike) -> FloatArray:
+        """Return values at queries X (n, d).
 
         Raises
         ------
         ValueError
             If the queries have another number of columns than the points of the fit.
         """
-        q = checks.finite_array("queries", queries, ndim=2)
-        if q.shape[1] != self.weights.shape[0]:
-            raise ValueError(
-                f"queries have {q.shape[1]} columns; the fit had {self.weights.shape[0]}."
-            )
-        n, m = q.shape[0], self.biases.size
+        q = checks.array("X", X)
+        require_fitted(self, q)
+        q = checks.finite_array("X", q, ndim=2)
+        n, m = q.shape[0], self.biases_.size
         checks.memory(16.0 * n * m, f"{m} features of {n} queries", "Pass fewer queries at a time.")
-        return np.asarray(_features(q, self.weights, self.biases) @ self.readout)
+        return np.asarray(_features(q, self.weights_, self.biases_) @ self.readout_)
 
 
 def _features(x: FloatArray, weights: FloatArray, biases: FloatArray) -> FloatArray:

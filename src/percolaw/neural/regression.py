@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.estimator import Regressor, require_fitted
 from percolaw.neural.config import Student, Training
 from percolaw.neural.mlp import MLP
 from percolaw.neural.network import Network, checked_inputs
-from percolaw.neural.trained import Trained
 from percolaw.neural.training import train
 from percolaw.rng import RandomLike, as_streams
 
 FloatArray = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class NeuralRegression:
+@dataclass(eq=False)
+class NeuralRegression(Regressor):
     """Train a network, keep the weights of the least loss on a part of the points held back.
 
     For one curve or one prediction; `percolaw.neural.training.train` trains many at once.
@@ -33,6 +34,11 @@ class NeuralRegression:
     rng : int
         Stream ``split``, and the student's seed.
 
+    Attributes
+    ----------
+    trained_ : Trained
+        Weights, curves and how the training ended.
+
     Examples
     --------
     >>> x = np.random.default_rng(0).standard_normal((100, 2))
@@ -42,31 +48,32 @@ class NeuralRegression:
     True
     """
 
-    network: Network = field(default_factory=MLP)
-    training: Training = field(default_factory=lambda: Training(learning_rate=0.01))
+    network: Network = MLP()  # noqa: RUF009
+    training: Training = Training(learning_rate=0.01)  # noqa: RUF009
     validation: float = 0.2
     rng: RandomLike = 0
 
-    def fit(self, points: npt.ArrayLike, values: npt.ArrayLike) -> FittedNeuralRegression:
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Train on most of the points, and stop by the others.
 
         Parameters
         ----------
-        points : array, shape (n, d)
+        X : array, shape (n, d)
             As `standardized_inputs` makes them.
-        values : array, shape (n,) or (n, n_outputs)
+        y : array, shape (n,) or (n, n_outputs)
 
         Returns
         -------
-        FittedNeuralRegression
+        NeuralRegression
+            Itself.
 
         Raises
         ------
         ValueError
             If no point is left to learn from, or as `percolaw.train` says.
         """
-        x = checked_inputs(self.network, points)
-        y = checks.target_values("values", values, x.shape[0] if x.ndim else 0)
+        x = checked_inputs(self.network, X)
+        values = checks.target_values("y", y, x.shape[0] if x.ndim else 0)
         share = checks.real("validation", self.validation, minimum=0.001, maximum=0.9)
         streams = as_streams(self.rng)
         order = streams.generator("split").permutation(x.shape[0])
@@ -75,27 +82,17 @@ class NeuralRegression:
             raise ValueError(f"{x.shape[0]} point(s) leave none to learn from; give 2 at least.")
         seed = int(streams.key("init") >> np.uint64(1))
         student = Student(seed, np.sort(order[held:]), np.sort(order[:held]))
-        n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        trained = train(self.network, x, y, [student], self.training, n_outputs=n_outputs)
-        return FittedNeuralRegression(trained, y.ndim)
+        self._one_output = values.ndim == 1
+        n_outputs = 1 if self._one_output else values.shape[1]
+        self.trained_ = train(
+            self.network, x, values, [student], self.training, n_outputs=n_outputs
+        )
+        self.n_features_in_ = x.shape[1]
+        return self
 
-
-@dataclass(frozen=True, eq=False)
-class FittedNeuralRegression:
-    """A trained network.
-
-    Attributes
-    ----------
-    trained : Trained
-        Weights, curves and how the training ended.
-    values_ndim : int
-        1 where values were numbers, 2 where they were rows.
-    """
-
-    trained: Trained
-    values_ndim: int
-
-    def predict(self, queries: npt.ArrayLike) -> FloatArray:
-        """Return values at queries (n, d): (n,) or (n, n_outputs)."""
-        out = self.trained.predict(queries)[0].astype(np.float64)
-        return np.asarray(out[:, 0] if self.values_ndim == 1 else out)
+    def predict(self, X: npt.ArrayLike) -> FloatArray:
+        """Return values at queries X (n, d): (n,) or (n, n_outputs)."""
+        queries = checks.array("X", X)
+        require_fitted(self, queries)
+        out = self.trained_.predict(queries)[0].astype(np.float64)
+        return np.asarray(out[:, 0] if self._one_output else out)

@@ -76,6 +76,19 @@ class Matern:
 
 
 @dataclass(frozen=True)
+class Linear:
+    """x.y / d: the law of random linear functions, `percolaw.LinearTeacher`."""
+
+    def __call__(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Return the matrix of x against y."""
+        return np.asarray(x @ y.T / x.shape[1])
+
+    def diagonal(self, x: FloatArray) -> FloatArray:
+        """Return squared norms over d."""
+        return squared_norms(x) / x.shape[1]
+
+
+@dataclass(frozen=True)
 class Gaussian:
     """exp(-r^2 / (2 length_scale^2 d)): the limit of Matérn for infinite smoothness."""
 

@@ -2,20 +2,22 @@
 
 Distances come from a matrix product, which is the fastest exact method in many dimensions, and is
 made safe: the data are centred and scaled by medians (a far outlier moves neither), a few more
-candidates than asked are kept, and these are ranked again by direct float64 differences. Queries
-whose candidates cannot be told apart in float32 (an offset that centring does not remove, many equal
-distances) are done again in float64. Measured against faiss and scikit-learn in
-benchmarks/bench_neighbors.py.
+candidates than asked are kept, and these are ranked again by direct float64 differences. Queries whose
+candidates cannot be told apart in float32 (an offset that centring does not remove, many equal
+distances) are done again: a product in float64 tells which points can be near, and those are measured.
+Compared with faiss and scikit-learn in benchmarks/bench_neighbors.py.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.numerics.copies import copy_number
 
 #: Candidates beyond k that are ranked again in float64.
 EXTRA_CANDIDATES = 8
@@ -27,6 +29,8 @@ MOST_TYPICAL = 8191
 BLOCK_ELEMENTS = 1 << 22
 #: Coordinates beyond, in units of the typical distance from the centre, are clipped in float32.
 MOST_ROUGH = 1e15
+#: The same in float64.
+MOST_MOVED = 1e150
 
 
 def nearest_neighbors(
@@ -59,10 +63,8 @@ def nearest_neighbors(
     O(m n d) time in a matrix product; memory one float32 copy of the points, and copies of up to 8191
     of them in float64.
     """
-    from percolaw.kernels import neighbors as kernels
-
     x, q = checked_points(points, queries)
-    n = x.shape[0]
+    n, dim = x.shape
     wanted = checks.integer("k", k, minimum=1)
     if wanted > n:
         raise ValueError(f"k = {wanted} neighbours need at least as many points; got {n}.")
@@ -70,50 +72,20 @@ def nearest_neighbors(
     checks.memory(
         16.0 * q.shape[0] * wanted
         + 4.0 * x.size
-        + 12.0 * min(n, MOST_TYPICAL) * x.shape[1]
-        + TILE_ROWS * (40.0 * keep + 12.0 * x.shape[1])
-        + 8.0 * max(BLOCK_ELEMENTS / 8.0, keep * x.shape[1]) * 2.0,
+        + 12.0 * min(n, MOST_TYPICAL) * dim
+        + TILE_ROWS * (40.0 * keep + 28.0 * dim)
+        + 24.0 * _tile_columns(n, dim) * dim
+        + 8.0 * max(BLOCK_ELEMENTS / 8.0, keep * dim) * 2.0,
         f"{wanted} neighbours of {q.shape[0]} queries",
         "Lower k, or ask for fewer queries at a time.",
     )
     centre = np.median(_some(x), axis=0)
-    scale = _scale(x, centre)
-    rough = _rough(x, centre, scale)
-    norm = np.einsum("ij,ij->i", rough, rough)
+    frame = _Frame(centre, _scale(x, centre))
     distance = np.empty((q.shape[0], wanted))
     index = np.empty((q.shape[0], wanted), dtype=np.int64)
-    buffer = np.empty(TILE_ROWS * TILE_COLUMNS, dtype=np.float32)
-    # float32 rounding of |a|^2 - 2ab: a few units in the last place of the largest terms.
-    unit = 4.0 * np.finfo(np.float32).eps * np.sqrt(x.shape[1])
-    for low in range(0, q.shape[0], TILE_ROWS):
-        part = q[low : low + TILE_ROWS]
-        block = _rough(part, centre, scale)
-        value = np.full((block.shape[0], keep), np.inf, dtype=np.float32)
-        candidate = np.full((block.shape[0], keep), -1, dtype=np.int64)
-        worst = np.zeros(block.shape[0], dtype=np.int64)
-        for first in range(0, n, TILE_COLUMNS):
-            tile = slice(first, first + TILE_COLUMNS)
-            product = buffer[: block.shape[0] * (min(first + TILE_COLUMNS, n) - first)]
-            product = product.reshape(block.shape[0], -1)
-            np.matmul(block, rough[tile].T, out=product)
-            kernels.merge_smallest(product, norm[tile], first, value, candidate, worst)
-        lost = candidate.min(axis=1) < 0
-        candidate[lost] = np.arange(keep)
-        exact, order = _rank(x, part, candidate, wanted, scale)
-        rows = slice(low, low + TILE_ROWS)
-        distance[rows], index[rows] = exact, order
-        if keep < n:
-            own = np.einsum("ij,ij->i", block, block, dtype=np.float64)
-            reach = (exact[:, -1] / scale) ** 2
-            # No neighbour is further from the centre than this, so no rounding of further ones matters.
-            furthest = 1.001 * (np.sqrt(own) + np.sqrt(reach)) ** 2
-            slack = unit * (own + np.minimum(norm.max(), furthest))
-            # Safe if the k-th exact distance is clearly inside the edge of the candidates.
-            safe = reach + slack < value.max(axis=1) + own - slack
-            doubtful = np.flatnonzero(lost | ~safe | (np.abs(block).max(axis=1) >= MOST_ROUGH))
-            if doubtful.size:
-                exact, order = _brute_force(x, part[doubtful], wanted, scale)
-                distance[low + doubtful], index[low + doubtful] = exact, order
+    doubtful = _search_in_single(x, q, frame, distance, index)
+    if doubtful.size:
+        _search_in_double(x, q, frame, doubtful, distance, index)
     if not np.all(np.isfinite(distance)):
         raise ValueError(
             "points and queries are spread over more than 150 orders of magnitude, whose squares leave "
@@ -176,16 +148,124 @@ def _scale(x: npt.NDArray[Any], centre: npt.NDArray[np.float64]) -> float:
     return float(2.0 ** np.clip(np.rint(np.log2(typical)), -1000, 1000))
 
 
-def _rough(
-    x: npt.NDArray[Any], centre: npt.NDArray[np.float64], scale: float
-) -> npt.NDArray[np.float32]:
-    """Centred and scaled points in float32. Clipping brings points that are far nearer, never further."""
-    rough = np.empty(x.shape, dtype=np.float32)
-    rows = max(1, BLOCK_ELEMENTS // (8 * x.shape[1]))
-    for low in range(0, x.shape[0], rows):
-        moved = (x[low : low + rows] - centre) / scale
-        rough[low : low + rows] = np.clip(moved, -MOST_ROUGH, MOST_ROUGH, out=moved)
-    return rough
+@dataclass(frozen=True)
+class _Frame:
+    """Where products are taken: about a centre, in units of the typical distance from it."""
+
+    centre: npt.NDArray[np.float64]
+    scale: float
+
+    def moved(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Points in the frame. Clipping brings points that are far nearer, never further."""
+        moved = (x - self.centre) / self.scale
+        return np.clip(moved, -MOST_MOVED, MOST_MOVED, out=moved)
+
+    def rough(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Points in the frame, in float32."""
+        rough = np.empty(x.shape, dtype=np.float32)
+        rows = max(1, BLOCK_ELEMENTS // (8 * x.shape[1]))
+        for low in range(0, x.shape[0], rows):
+            moved = (x[low : low + rows] - self.centre) / self.scale
+            rough[low : low + rows] = np.clip(moved, -MOST_ROUGH, MOST_ROUGH, out=moved)
+        return rough
+
+
+def _search_in_single(
+    x: npt.NDArray[Any],
+    q: npt.NDArray[Any],
+    frame: _Frame,
+    distance: npt.NDArray[np.float64],
+    index: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Fill distances and rows of candidates by products in float32; return the queries it may get wrong.
+
+    Theirs are distances of some points all the same, no less than those of the nearest.
+    """
+    from percolaw.kernels import neighbors as kernels
+
+    n, k = x.shape[0], distance.shape[1]
+    keep = min(n, k + EXTRA_CANDIDATES)
+    rough = frame.rough(x)
+    norm = np.einsum("ij,ij->i", rough, rough)
+    buffer = np.empty(TILE_ROWS * TILE_COLUMNS, dtype=np.float32)
+    unit = _rounding(np.float32, x.shape[1])
+    doubtful = []
+    for low in range(0, q.shape[0], TILE_ROWS):
+        part = q[low : low + TILE_ROWS]
+        block = frame.rough(part)
+        value = np.full((block.shape[0], keep), np.inf, dtype=np.float32)
+        candidate = np.full((block.shape[0], keep), -1, dtype=np.int64)
+        worst = np.zeros(block.shape[0], dtype=np.int64)
+        for first in range(0, n, TILE_COLUMNS):
+            tile = slice(first, first + TILE_COLUMNS)
+            product = buffer[: block.shape[0] * (min(first + TILE_COLUMNS, n) - first)]
+            product = product.reshape(block.shape[0], -1)
+            np.matmul(block, rough[tile].T, out=product)
+            kernels.merge_smallest(product, norm[tile], first, value, candidate, worst)
+        lost = candidate.min(axis=1) < 0
+        candidate[lost] = np.arange(keep)
+        rows = slice(low, low + TILE_ROWS)
+        distance[rows], index[rows] = _rank(x, part, candidate, k, frame.scale)
+        if keep < n:
+            square = np.einsum("ij,ij->i", block, block, dtype=np.float64)
+            reach = (distance[rows, -1] / frame.scale) ** 2
+            # No neighbour is further from the centre than this, so no rounding of further ones matters.
+            furthest = 1.001 * (np.sqrt(square) + np.sqrt(reach)) ** 2
+            slack = unit * (square + np.minimum(norm.max(), furthest))
+            # Safe if the k-th exact distance is clearly inside the edge of the candidates.
+            safe = reach + slack < value.max(axis=1) + square - slack
+            unsafe = lost | ~safe | (np.abs(block).max(axis=1) >= MOST_ROUGH)
+            doubtful.append(low + np.flatnonzero(unsafe))
+    return np.concatenate(doubtful) if doubtful else np.empty(0, dtype=np.int64)
+
+
+def _search_in_double(
+    x: npt.NDArray[Any],
+    q: npt.NDArray[Any],
+    frame: _Frame,
+    queries: npt.NDArray[np.int64],
+    distance: npt.NDArray[np.float64],
+    index: npt.NDArray[np.int64],
+) -> None:
+    """Replace distances and rows of some queries by direct differences.
+
+    Measured is what a product in float64 does not show to be further than the k points that are known.
+    """
+    from percolaw.kernels import neighbors as kernels
+
+    n, k = x.shape[0], distance.shape[1]
+    keep = min(n, k + EXTRA_CANDIDATES)
+    rows = np.flatnonzero(copy_number(x) < keep)  # later copies come after all that are wanted
+    columns = _tile_columns(n, x.shape[1])
+    unit = _rounding(np.float64, x.shape[1])
+    for low in range(0, queries.size, TILE_ROWS):
+        some = queries[low : low + TILE_ROWS]
+        part = q[some].astype(np.float64)
+        block = frame.moved(part)
+        square = np.einsum("ij,ij->i", block, block)
+        reach = (distance[some, -1] / frame.scale) ** 2
+        bound = (1.0 + unit) * reach - (1.0 - unit) * square
+        value = np.full((some.size, keep), np.inf)
+        candidate = np.full((some.size, keep), -1, dtype=np.int64)
+        for first in range(0, rows.size, columns):
+            here = rows[first : first + columns]
+            tile = x[here].astype(np.float64)
+            moved = frame.moved(tile)
+            least = (1.0 - unit) * np.einsum("ij,ij->i", moved, moved)
+            kernels.measure_near(
+                block @ moved.T, least, bound, here, tile, part, 1.0 / frame.scale, value, candidate
+            )
+        distance[some], index[some] = _rank(x, part, candidate, k, frame.scale)
+
+
+def _tile_columns(n: int, dim: int) -> int:
+    """Points of a tile in float64."""
+    return min(n, TILE_COLUMNS, max(1, BLOCK_ELEMENTS // (2 * dim)))
+
+
+def _rounding(dtype: type[np.floating[Any]], dim: int) -> float:
+    """Rounding of |a|^2 - 2ab + |b|^2 over |a|^2 + |b|^2: a few units in the last place of its terms."""
+    return float(4.0 * np.finfo(dtype).eps * np.sqrt(dim))
 
 
 def _rank(
@@ -204,20 +284,7 @@ def _rank(
         gap -= part[low : low + rows, None, :]
         gap /= scale
         square[low : low + rows] = np.einsum("ijk,ijk->ij", gap, gap)
+    square[candidate < 0] = np.inf  # no candidate
     order = np.argsort(square, axis=1, kind="stable")[:, :k]
     nearest = np.take_along_axis(candidate, order, axis=1)
     return np.sqrt(np.take_along_axis(square, order, axis=1)) * scale, nearest
-
-
-def _brute_force(
-    x: npt.NDArray[Any], part: npt.NDArray[Any], k: int, scale: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Direct float64 differences against every point."""
-    from percolaw.kernels import neighbors as kernels
-
-    keep = min(x.shape[0], k + EXTRA_CANDIDATES)
-    value = np.empty((part.shape[0], keep))
-    candidate = np.empty((part.shape[0], keep), dtype=np.int64)
-    rows, queries = np.ascontiguousarray(x), part.astype(np.float64, order="C")
-    kernels.nearest_directly(rows, queries, 1.0 / scale, value, candidate)
-    return _rank(x, part, candidate, k, scale)

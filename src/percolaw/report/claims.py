@@ -11,7 +11,8 @@ from percolaw.text import printable
 _MARK = {"agrees": "agrees", "disagrees": "DISAGREES", "inconclusive": "inconclusive"}
 _COLOR = {"agrees": "\033[32m", "disagrees": "\033[31m", "inconclusive": "\033[33m"}
 _HEADER = ("claim", "source", "predicted +- tolerance", "measured [95% interval]", "verdict")
-
+#: Columns of sources, and the least that names get in a table.
+_SOURCE, NARROWEST_NAME = 26, 30
 
 #: How verdicts come about; see `percolaw.experiments.base.judge`.
 VERDICT_RULE = (
@@ -46,33 +47,34 @@ def _line(text: str) -> str:
 def claims_table(claims: Iterable[Claim], *, color: bool = False, width: int = 130) -> str:
     """Return the claims as an aligned table; long texts are wrapped.
 
+    The column of sources is left out where it does not fit, and where names would have less than
+    `NARROWEST_NAME` columns without it, each claim stands in lines of its own.
+
     Parameters
     ----------
     claims : iterable of Claim
     color : bool
         Verdicts in the colours of a terminal.
     width : int
-        Columns of the whole, as far as the names leave at least 30.
+        Columns of the whole.
     """
     claims = tuple(claims)
     rows = [
-        (
-            _line(c.name + (f" -- {c.note}" if c.note else "")),
-            _line(c.source),
-            predicted(c),
-            measured(c),
-            _MARK[c.verdict],
-        )
-        for c in claims
+        (_named(c), _line(c.source), predicted(c), measured(c), _MARK[c.verdict]) for c in claims
     ]
     fixed = [max(len(r[i]) for r in [*rows, _HEADER]) for i in (2, 3, 4)]
-    source = 26
-    first = max(30, width - sum(fixed) - source - 4 * 3)
-    widths = (first, source, *fixed)
-    lines = [" | ".join(h.ljust(w) for h, w in zip(_HEADER, widths, strict=True)).rstrip()]
+    left = width - sum(fixed) - 3 * 3
+    if left < NARROWEST_NAME:
+        return _listed(claims, color, width)
+    first = left - _SOURCE - 3
+    shown = (0, 1, 2, 3, 4) if first >= NARROWEST_NAME else (0, 2, 3, 4)
+    widths = (first, _SOURCE, *fixed) if len(shown) == 5 else (left, *fixed)
+    header = [_HEADER[i] for i in shown]
+    lines = [" | ".join(h.ljust(w) for h, w in zip(header, widths, strict=True)).rstrip()]
     lines.append("-+-".join("-" * w for w in widths))
     for row, claim in zip(rows, claims, strict=True):
-        cells = [textwrap.wrap(text, w) or [""] for text, w in zip(row, widths, strict=True)]
+        texts = [row[i] for i in shown]
+        cells = [textwrap.wrap(text, w) or [""] for text, w in zip(texts, widths, strict=True)]
         for i in range(max(map(len, cells))):
             parts = [
                 (cell[i] if i < len(cell) else "").ljust(w)
@@ -82,6 +84,41 @@ def claims_table(claims: Iterable[Claim], *, color: bool = False, width: int = 1
                 parts[-1] = f"{_COLOR[claim.verdict]}{parts[-1]}\033[0m"
             lines.append(" | ".join(parts).rstrip())
     return "\n".join(lines)
+
+
+def _named(claim: Claim) -> str:
+    """Name and note in a line."""
+    return _line(claim.name + (f" -- {claim.note}" if claim.note else ""))
+
+
+def _listed(claims: Iterable[Claim], color: bool, width: int) -> str:
+    """Claims below each other: verdict and name, then the numbers."""
+    indent = max(map(len, _MARK.values())) + 2
+    lines = []
+    for claim in claims:
+        mark = _MARK[claim.verdict].ljust(indent)
+        if color:
+            mark = f"{_COLOR[claim.verdict]}{mark}\033[0m"
+        numbers = f"predicted {predicted(claim)}, measured {measured(claim)}"
+        folded = [
+            line
+            for text in (_named(claim), numbers)
+            for line in textwrap.wrap(text, max(20, width - indent))
+        ]
+        lines += [mark + folded[0], *(" " * indent + line for line in folded[1:])]
+    return "\n".join(lines)
+
+
+def disagreements(claims: Iterable[Claim], *, color: bool = False, width: int = 130) -> str:
+    """Return the claims that disagree again, each with its numbers and note; empty if none does.
+
+    Parameters
+    ----------
+    claims : iterable of Claim
+    color, width
+        As in `claims_table`.
+    """
+    return _listed((c for c in claims if c.verdict == "disagrees"), color, width)
 
 
 def claims_markdown(claims: Iterable[Claim]) -> str:

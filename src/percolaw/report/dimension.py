@@ -35,11 +35,16 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
         neighbors.set(xscale="log", xlabel="neighbours $k$", title="Dependence on neighbours")
         neighbors.legend(fontsize=8)
         names = list(report["estimates"])
+        # One interval without an end in sight must not hide the others.
+        most = 3.0 * max(e["dimension"] for e in report["estimates"].values())
         for y, (name, color) in enumerate(zip(names, CYCLE, strict=False)):
             e = report["estimates"][name]
             low, high = e["interval"]
             if low is not None and high is not None:
-                intervals.plot([low, high], [y, y], color=color, lw=2, alpha=0.6)
+                intervals.plot([low, min(high, most)], [y, y], color=color, lw=2, alpha=0.6)
+                if high > most:
+                    intervals.plot(most, y, ">", color=color)
+                    intervals.annotate(f"to {high:.3g}", (most, y - 0.15), ha="right", fontsize=7)
             intervals.plot(e["dimension"], y, "o", color=color)
         intervals.axvline(report["dimension"], color=BLACK, ls="--", lw=1)
         intervals.set(yticks=range(len(names)), xlabel="dimension", title="Stated intervals")

@@ -6,7 +6,6 @@ import datetime
 import importlib
 import os
 import socket
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from typing import Any
 from percolaw.errors import RunError
 from percolaw.experiments.base import SCRATCH, Cell, from_config
 from percolaw.experiments.fields import as_measured
+from percolaw.progress import Failures
 from percolaw.runs.activity import Activity
 from percolaw.runs.code import experiment_code, source_bytes
 from percolaw.runs.scheduler import same_code
@@ -153,7 +153,7 @@ def run_units(
     cells = experiment.cells()
     kept = folder.finished()
     todo = [cell for cell in cells if folder.key(cell) not in kept]
-    done, failed = len(cells) - len(todo), 0
+    done, failures = len(cells) - len(todo), Failures()
     cls = type(experiment)
     job = (cls.__module__, cls.__name__, folder.config["config"], folder.code)
     more = (str(folder.path / "scratch" / folder.code), source_bytes(cls))
@@ -161,17 +161,15 @@ def run_units(
     def report() -> None:
         progress(done, len(cells))
         if activity is not None:
-            activity.report(done, len(cells), failed)
+            activity.report(done, len(cells), failures.n)
 
     def keep(outcomes: list[tuple[Cell, Outcome]]) -> None:
-        nonlocal done, failed
+        nonlocal done
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         folder.keep(outcomes, now)
         for _, outcome in outcomes:
             if outcome.rows is None:
-                failed += 1
-                if sys.stderr is not None:
-                    print(outcome.error, file=sys.stderr)
+                failures.tell(outcome.error)
         done += len(outcomes)
 
     report()
@@ -179,6 +177,7 @@ def run_units(
         for cell in todo:
             keep([(cell, measure_unit(*job, cell, *more))])
             report()
+        failures.count()
         return
     check_reachable(executor, cls)
     queue = _Queue(executor, todo, lambda cell: executor.submit(measure_unit, *job, cell, *more))
@@ -189,6 +188,7 @@ def run_units(
                 keep(queue.results())
                 report()
                 queue.fill()
+        failures.count()
     except BaseException as error:
         keep(queue.abandon())
         if isinstance(error, (BrokenExecutor, CancelledError)):

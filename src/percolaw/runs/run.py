@@ -6,7 +6,7 @@ import html
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from percolaw.experiments.base import (
     run_id,
 )
 from percolaw.experiments.claims import Claims
+from percolaw.experiments.fields import check_memory
 from percolaw.experiments.plots import Plot, learning_curve
 from percolaw.frames import Frame, frame
 from percolaw.runs.activity import working
@@ -34,7 +35,7 @@ from percolaw.runs.provenance import provenance
 from percolaw.runs.rows import long_rows
 from percolaw.runs.store import RunFolder
 from percolaw.runs.threads import one_thread
-from percolaw.runs.workers import refuse_in_starting_process
+from percolaw.runs.workers import WorkerPool, refuse_in_starting_process
 
 if TYPE_CHECKING:
     from percolaw.scaling.curve import LearningCurve
@@ -165,6 +166,8 @@ def run(
         If `experiment` is no experiment's config.
     MissingExtraError
         If an extra that the experiment needs is not installed.
+    ResourceError
+        If a unit would need more memory than this machine has, where it is measured here.
     """
     if not isinstance(experiment, Experiment):
         raise TypeError(
@@ -177,6 +180,9 @@ def run(
     if missing:
         raise MissingExtraError(missing)
     path = Path(folder) if folder is not None else default_folder(experiment, out)
+    here = executor is None or isinstance(executor, WorkerPool | ProcessPoolExecutor)
+    if here and not (path / "record.json").exists():
+        check_memory(experiment)
     before = source_bytes(type(experiment))
     store = RunFolder(path, config_dict(experiment), type(experiment))
     if store.read_only:
@@ -206,7 +212,7 @@ def _progress(
         return nullcontext(wanted)
     if not wanted:
         return nullcontext(lambda done, total: None)
-    from percolaw.runs.progress import progress
+    from percolaw.progress import progress
 
     return progress(name, quiet=False)
 
@@ -223,16 +229,20 @@ def _changed(experiment: type[Any], source: str, code: str) -> bool:
 def _conclude(experiment: Any, store: RunFolder) -> Result:
     """Claims and figure data from the kept rows, and the record."""
     path = store.path
-    failures = store.failures()
+    failures, cells = store.failures(), experiment.cells()
     if failures:
         cell, error = failures[0]
+        kept = (
+            f"All others are kept in {path}"
+            if len(failures) < len(cells)
+            else f"No unit was measured in {path}"
+        )
         raise RunError(
             f"{len(failures)} unit(s) of {experiment.name} failed, the first {cell}: "
-            f"{error.strip().splitlines()[-1]} All others are kept in {path}; "
+            f"{error.strip().splitlines()[-1]} {kept} in {path}; "
             "the same command tries the failed ones again."
         )
     shutil.rmtree(path / "scratch", ignore_errors=True)
-    cells = experiment.cells()
     rows = store.rows(cells)
     reused = store.reused()
     try:

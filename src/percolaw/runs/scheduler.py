@@ -86,7 +86,7 @@ def temporary_security() -> Any:
         except (OSError, subprocess.SubprocessError) as error:
             raise RunError(
                 "--scheduler local protects its processes by TLS, and certificates cannot be made here: "
-                "install cryptography (pip install 'percolaw[scale]') or openssl. Without Dask, "
+                "install cryptography or openssl. Without Dask, "
                 "--workers measures on this machine."
             ) from error
         text = {"cert": cert.read_text(), "key": key.read_text()}

@@ -154,6 +154,8 @@ def _replaced(value: Any, path: list[str], new: Any) -> Any:
         new = _replaced(getattr(value, path[0]), path[1:], new)
         return dataclasses.replace(value, **{path[0]: new})
     fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if type(fields[path[0]]) is int and isinstance(new, float):  # 1e3, as a person writes it
+        new = checks.integer(path[0], new)
     # Through JSON, as a config on disk would come: lists become tuples, types are checked.
     made = from_config(type(value), {path[0]: plain(new)})
     return dataclasses.replace(value, **{**fields, path[0]: getattr(made, path[0])})

@@ -130,7 +130,7 @@ def aggregate(loss: npt.ArrayLike, how: Aggregate = "geometric") -> FloatArray:
     return np.asarray(y.mean(axis=0) if how == "mean" else np.median(y, axis=0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PowerLawFit:
     """A straight line through log loss against log size inside a window.
 

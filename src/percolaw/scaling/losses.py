@@ -2,71 +2,76 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 import warnings
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.progress import progress as progress_bar
 from percolaw.rng import RandomLike, as_streams
+from percolaw.scaling.criteria import (
+    OF_LABELS,
+    OF_NUMBERS,
+    Loss,
+    as_given,
+    checked_values,
+    measured,
+)
 from percolaw.scaling.curve import LearningCurve
+from percolaw.scaling.fresh import PointLearner, fit_fresh, fresh_learners
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 
-class PointLearner(Protocol):
-    """Anything with scikit-learn's fit and predict."""
-
-    def fit(self, points: Any, values: Any) -> Any:
-        """Return something with ``predict``, or None if the learner itself has it.
-
-        Parameters
-        ----------
-        points : array, shape (n, d) or (n, ...)
-        values : array, shape (n,) or (n, n_outputs)
-
-        Returns
-        -------
-        object
-        """
-        ...
-
-
 def scaling_curve(
-    learner: PointLearner | Callable[[], PointLearner],
+    learner: PointLearner | Callable[..., Any],
     points: npt.ArrayLike,
     values: npt.ArrayLike,
     sizes: npt.ArrayLike,
     *,
+    loss: Loss | None = None,
+    groups: npt.ArrayLike | None = None,
     n_test: int = 1000,
     n_repeats: int = 5,
     rng: RandomLike = 0,
+    progress: bool = False,
 ) -> LearningCurve:
     """Train on growing random parts of the data and test on points never trained on.
 
-    The loss is mean((prediction - value)^2) / var(value) over the test points; of several outputs,
-    the mean over all of them over the mean of their variances.
-
     Parameters
     ----------
-    learner : object with fit(points, values), or function that makes one
+    learner : object with fit(points, values), or function
         `fit` returns something with `predict`, or the learner has it. Every fit is made by a fresh
         copy, so that nothing learned in one is known to the next, and the object given stays as it
-        is: `sklearn.base.clone` of what it can clone, `copy.deepcopy` of others, a call of a
-        function. What a learner keeps outside of itself (a global, a file) is not copied.
+        is: `sklearn.base.clone` of what it can clone, `copy.deepcopy` of others. A function of no
+        arguments makes a learner; a function of (training points, their values, queries) is one. What
+        a learner keeps outside of itself (a global, a file) is not copied.
     points : array, shape (n, d) or (n, ...)
     values : array, shape (n,), (n, 1) or (n, n_outputs)
-        Numbers; class labels as rows of 0 and 1.
+        Numbers; or class labels, numbers or text, for a loss of labels.
     sizes : array of int
         Training sizes, rising; each repeat draws the largest set and uses its first rows.
+    loss : {"squared", "absolute", "0-1", "log"} or function, optional
+        ``squared``, also if None: mean((prediction - value)^2) / var(value) over the test points; of
+        several outputs the mean over all of them over the mean of their variances. ``absolute``:
+        mean|prediction - value| over the mean deviation from the median. ``0-1``: share of wrong
+        labels; of rows of 0 and 1, of rows whose largest output is another one. ``log``: mean
+        -log p(label) in nats, p from `predict_proba`, 2.2e-16 at least. A function is given (values,
+        predictions) as they are and returns a number.
+    groups : array, shape (n,), optional
+        A label of each point, its cluster for instance: no group has points on both sides. A group of
+        which training could not spare the points is never tested.
     n_test, n_repeats : int
-        Test points of each repeat (at least 2), and repeats; repeats share one dataset, so the
-        interval of a fit does not contain the scatter between datasets.
+        Test points of each repeat (at least 2), and repeats, of which an interval needs three. Repeats
+        share one dataset, so the interval of a fit does not contain the scatter between datasets.
     rng : int, Generator or Streams
         Streams ``split`` keyed by repeat.
+    progress : bool
+        Whether a bar shows how far it is.
 
     Returns
     -------
@@ -76,16 +81,29 @@ def scaling_curve(
     Raises
     ------
     TypeError
-        For what is no learner, cannot be copied, or predicts no numbers.
+        For what is no learner, cannot be copied, or predicts nothing that the loss takes.
     ValueError
-        For predictions of another shape or not finite, and for test values that do not vary.
+        For predictions of another shape or not finite, for test values that do not vary, and for
+        groups too large to be kept apart.
 
     Warns
     -----
     UserWarning
-        For values that look like class labels: they are taken as numbers.
+        For values that look like class labels where no loss is named: they are taken as numbers.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((300, 2))
+    >>> nearest = lambda x, y, queries: y[((queries[:, None] - x) ** 2).sum(axis=2).argmin(axis=1)]
+    >>> curve = scaling_curve(nearest, x, x[:, 0] > 0, [10, 100], loss="0-1", n_test=100)
+    >>> bool((curve.mean("mean") < [0.3, 0.1]).all())
+    True
     """
-    x, y = _checked_data(points, values)
+    chosen: Loss = "squared" if loss is None else loss
+    x = _checked_points(points)
+    y = checked_values(values, x.shape[0], chosen)
+    if loss is None:
+        _warn_of_labels(y, learner)
     size = checked_sizes(sizes)
     tests = checks.integer("n_test", n_test, minimum=2)
     repeats = checks.integer("n_repeats", n_repeats, minimum=1)
@@ -96,25 +114,57 @@ def scaling_curve(
             f"got {x.shape[0]}."
         )
     streams = as_streams(rng)
-    orders = [streams.generator("split", r).permutation(x.shape[0]) for r in range(repeats)]
-    for repeat, order in enumerate(orders):
-        _refuse_flat(y[order[:tests]], repeat)
+    generators = [streams.generator("split", repeat) for repeat in range(repeats)]
+    if groups is None:
+        orders = [generator.permutation(x.shape[0]) for generator in generators]
+    else:
+        group = as_given("groups", groups)
+        if group.shape != x.shape[:1]:
+            raise ValueError(
+                f"groups must have shape {x.shape[:1]}, one a point; got {group.shape}."
+            )
+        group = np.unique(group, return_inverse=True)[1]
+        orders = [_grouped(group, tests, largest, generator) for generator in generators]
+    if chosen in OF_NUMBERS:
+        for repeat, order in enumerate(orders):
+            _refuse_flat(y[order[:tests]], repeat)
     fresh = fresh_learners(learner)
-    loss = np.empty((repeats, size.size))
-    for repeat, order in enumerate(orders):
-        test, train = order[:tests], order[tests : tests + largest]
-        loss[repeat] = losses(fresh, x[train], y[train], x[test], y[test], size, f"repeat {repeat}")
-    return LearningCurve(size, loss)
+    found = np.empty((repeats, size.size))
+    with progress_bar("learning curve", not progress) as update:
+        done = counted(update, found.size)
+        for repeat, order in enumerate(orders):
+            test, train = order[:tests], order[tests : tests + largest]
+            sets = (x[train], y[train]), (x[test], y[test])
+            found[repeat] = losses(fresh, *sets, size, f"repeat {repeat}", chosen, done)
+    return LearningCurve(size, found)
+
+
+def counted(update: Callable[[int, int], None], total: int) -> Callable[[], None]:
+    """Return a function that tells a bar of one more fit with every call.
+
+    Parameters
+    ----------
+    update : function
+        Of the fits done, and of all.
+    total : int
+
+    Returns
+    -------
+    function
+    """
+    update(0, total)
+    done = itertools.count(1)
+    return lambda: update(next(done), total)
 
 
 def losses(
     fresh: Callable[[], Any],
-    points: npt.NDArray[Any],
-    values: FloatArray,
-    test_points: npt.NDArray[Any],
-    test_values: FloatArray,
+    train: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    test: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     sizes: npt.NDArray[np.int64],
     what: str,
+    loss: Loss = "squared",
+    done: Callable[[], None] = lambda: None,
 ) -> FloatArray:
     """Return the loss after training on the first n rows, for every n: float64, (n_sizes,).
 
@@ -122,39 +172,63 @@ def losses(
     ----------
     fresh : function
         Makes a learner that has seen no data; see `fresh_learners`.
-    points, values : array, shapes (n, d) and (n,) or (n, n_outputs)
-        Training set.
-    test_points, test_values : array, shapes (m, d) and (m,) or (m, n_outputs)
+    train, test : tuple of array
+        Points (n, d) and values (n,) or (n, n_outputs).
     sizes : array of int64, rising
     what : str
         Names the training set in errors.
+    loss : {"squared", "absolute", "0-1", "log"} or function
+        As in `scaling_curve`.
+    done : function
+        Called after every fit.
 
     Returns
     -------
     array of float64, shape (n_sizes,)
-        mean((prediction - value)^2) over the variance of the test values.
 
     Raises
     ------
     TypeError, ValueError
         For what cannot predict, and predictions of another shape or not finite.
     """
-    variance = float(np.mean(test_values.var(axis=0)))
-    loss = np.empty(sizes.size)
+    labels = loss in OF_LABELS and train[1].ndim == 1
+    classes = np.unique(np.concatenate([train[1], test[1]])) if labels else np.empty(0)
+    found = np.empty(sizes.size)
     for j, n in enumerate(sizes):
-        predict = _fit(fresh(), points[:n], values[:n])
-        predicted = checks.returned(
-            f"the predictions for n = {n}, {what},",
-            predict(test_points),
-            test_values.shape,
-            "One a test point.",
+        name = f"for n = {n}, {what}"
+        fitted = fit_fresh(fresh, train[0][:n], train[1][:n], name)
+        found[j] = measured(loss, fitted, *test, classes, name)
+        done()
+    return found
+
+
+def _grouped(
+    group: npt.NDArray[np.int64], n_test: int, n_train: int, generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Rows in random order, the first n_test of groups that are not among the others.
+
+    Groups are dealt in random order to the test side until it has enough points, but for those without
+    which the other side would have too few.
+    """
+    count = np.bincount(group)
+    tested = np.zeros(count.size, dtype=bool)
+    to_spare, wanted = group.size - n_train, n_test
+    for one in generator.permutation(count.size):
+        if wanted > 0 and count[one] <= to_spare:
+            tested[one] = True
+            to_spare, wanted = to_spare - count[one], wanted - count[one]
+    if wanted > 0:
+        raise ValueError(
+            f"{count.size} groups of {count.min()} to {count.max()} points cannot be divided into "
+            f"{n_test} test points and {n_train} others. Lower n_test or sizes."
         )
-        loss[j] = np.mean((predicted - test_values) ** 2) / variance
-    return loss
+    order = generator.permutation(group.size)
+    aside = tested[group[order]]
+    return np.concatenate([order[aside][:n_test], order[~aside]])
 
 
-def _checked_data(points: Any, values: Any) -> tuple[npt.NDArray[Any], FloatArray]:
-    """Return points in their own dtype (token ids stay integers), and values (n,) or (n, k >= 2)."""
+def _checked_points(points: Any) -> npt.NDArray[Any]:
+    """Return points in their own dtype: token ids stay integers."""
     x = checks.array("points", points)
     if x.ndim < 2 or 0 in x.shape:
         raise ValueError(
@@ -167,18 +241,26 @@ def _checked_data(points: Any, values: Any) -> tuple[npt.NDArray[Any], FloatArra
             raise ValueError(
                 f"{bad} of {x.shape[0]} points hold NaN or infinity. Remove or impute them first."
             )
-    y = checks.target_values("values", values, x.shape[0])
-    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.ndim == 1 and np.all(y == np.floor(y)):
+    return x
+
+
+def _warn_of_labels(y: FloatArray, learner: Any) -> None:
+    """Say that what look like class labels are taken as numbers."""
+    remedy = "If they are class labels, pass loss='0-1' or loss='log'; if not, loss='squared'."
+    if callable(getattr(learner, "predict_proba", None)):
+        warnings.warn(
+            f"{type(learner).__name__} predicts classes, and the loss of its answers is taken as that of "
+            f"numbers, (prediction - value)^2. {remedy}",
+            stacklevel=3,
+        )
+    elif y.ndim == 1 and np.all(y == np.floor(y)):
         kinds = np.unique(y)
         if 3 <= kinds.size <= min(1000, y.size // 10):
             warnings.warn(
                 f"values are {kinds.size} different whole numbers and are taken as numbers: "
-                f"{kinds[-1]:g} is further from {kinds[0]:g} than {kinds[1]:g} is. Of class labels "
-                "pass rows of 0 and 1: numpy.eye(n_classes)[labels].",
+                f"{kinds[-1]:g} is further from {kinds[0]:g} than {kinds[1]:g} is. {remedy}",
                 stacklevel=3,
             )
-    return x, y
 
 
 def checked_sizes(sizes: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -203,94 +285,3 @@ def _refuse_flat(target: FloatArray, repeat: int) -> None:
             f"the test values vary by {float(np.ptp(target)):.3g}, whose square is outside of "
             "float64. Rescale values: (values - values.mean()) / numpy.ptp(values)."
         )
-
-
-def fresh_learners(learner: Any) -> Callable[[], Any]:
-    """Return a function that gives a learner which has seen no data, a new one with every call.
-
-    Raises
-    ------
-    TypeError
-        For what is neither a learner nor a function that makes one. The function returned
-        raises it for a learner that cannot be copied.
-    """
-    kind = type(learner).__name__
-    if isinstance(learner, type):
-        raise TypeError(
-            f"learner must be an object with fit and predict; got the class {learner.__name__}. "
-            f"Pass {learner.__name__}(...), or a function that makes one."
-        )
-    if not callable(getattr(learner, "fit", None)):
-        if not callable(learner):
-            raise TypeError(
-                f"learner must have fit(points, values) and predict(points), as scikit-learn's; got "
-                f"{learner!r:.60} ({kind})."
-            )
-        seen: list[Any] = []
-        return lambda: _made(learner, seen)
-    if callable(getattr(learner, "get_params", None)):
-        try:
-            from sklearn.base import clone
-        except ImportError:
-            pass
-        else:
-            try:
-                clone(learner)
-            except (TypeError, RuntimeError):
-                pass  # its get_params is not scikit-learn's
-            else:
-                return lambda: clone(learner)
-
-    def copied() -> Any:
-        try:
-            fresh = copy.deepcopy(learner)
-        except Exception as error:
-            raise TypeError(
-                f"every fit needs a fresh copy of the learner, and this {kind} cannot be copied "
-                f"({error}). Pass a function that makes one: lambda: {kind}(...)."
-            ) from error
-        if fresh is learner:
-            raise TypeError(
-                f"every fit needs a fresh copy of the learner, and copying this {kind} gives itself. "
-                f"Pass a function that makes one: lambda: {kind}(...)."
-            )
-        return fresh
-
-    return copied
-
-
-def _made(make: Callable[[], Any], seen: list[Any]) -> Any:
-    """Return what a user's function makes, a new object with every call."""
-    name = getattr(make, "__name__", type(make).__name__)
-    try:
-        made = make()
-    except TypeError as error:
-        raise TypeError(
-            "learner must have fit(points, values) and predict(points), or be a function of no "
-            f"arguments that makes such an object; {name} is neither ({error})."
-        ) from error
-    if isinstance(made, type) or not callable(getattr(made, "fit", None)):
-        raise TypeError(
-            f"{name}() must make an object with fit(points, values) and predict(points); it gave "
-            f"{made!r:.60} ({type(made).__name__})."
-        )
-    if any(made is one for one in seen):
-        raise ValueError(
-            f"{name}() gave the same object again, which knows what it learned before. Make a new "
-            "one with every call."
-        )
-    seen[:] = [made]
-    return made
-
-
-def _fit(learner: Any, points: npt.NDArray[Any], values: FloatArray) -> Callable[[Any], Any]:
-    """Fit a fresh learner and return the ``predict`` of what fit returns, or else its own."""
-    fitted = learner.fit(points, values)
-    for one in (fitted, learner):
-        if not isinstance(one, type) and callable(getattr(one, "predict", None)):
-            found: Callable[[Any], Any] = one.predict
-            return found
-    raise TypeError(
-        f"fit must return something with predict(points), or the learner must have it; "
-        f"{type(learner).__name__}.fit returned {fitted!r:.60} ({type(fitted).__name__})."
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -109,14 +110,18 @@ def _combine(
     if len(outputs) != 1:
         raise ValueError(f"members must have one number of outputs; got {sorted(outputs)}.")
 
-    def function(x: FloatArray) -> FloatArray:
-        parts = [t.evaluate(x[:, c]) for t, c in zip(teachers, columns, strict=True)]
-        if how == "product":
-            return np.asarray(np.prod(parts, axis=0))
-        return np.asarray(np.tensordot(weight, np.stack(parts), axes=1))
-
+    function = partial(_values, teachers, columns, how, weight)
     description = _description(how, teachers, family, streams, d, weight)
     return Teacher(d, outputs.pop(), description, function)
+
+
+def _values(
+    teachers: list[Teacher], columns: list[slice], how: str, weight: FloatArray, x: FloatArray
+) -> FloatArray:
+    parts = [t.evaluate(x[:, c]) for t, c in zip(teachers, columns, strict=True)]
+    if how == "product":
+        return np.asarray(np.prod(parts, axis=0))
+    return np.asarray(np.tensordot(weight, np.stack(parts), axes=1))
 
 
 def _description(

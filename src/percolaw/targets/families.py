@@ -126,6 +126,36 @@ def parse_target(word: str) -> TeacherFamily:
     )
 
 
+def drawn_values(
+    target: TeacherFamily,
+    points: npt.NDArray[np.float64],
+    streams: Streams,
+    *,
+    n_waves: int = 0,
+) -> npt.NDArray[np.float64]:
+    """Draw one function of a family and return its values as they are.
+
+    Parameters
+    ----------
+    target : family of one output
+    points : array of float64, shape (n, d)
+    streams : Streams
+        The family draws from ``streams.child(*family.key)``.
+    n_waves : int
+        As in `standardized_values`.
+
+    Returns
+    -------
+    array of float64, shape (n,)
+    """
+    own = streams.child(*target.key)
+    if isinstance(target, MaternTeacher) and not n_waves:
+        return target.on_points(points, own).value
+    if isinstance(target, MaternTeacher):
+        target = dataclasses.replace(target, n_features=n_waves)
+    return target.sample(points.shape[1], own)(points)
+
+
 def standardized_values(
     targets: Sequence[TeacherFamily],
     points: npt.NDArray[np.float64],
@@ -149,14 +179,5 @@ def standardized_values(
     -------
     array of float64, shape (n, n_targets)
     """
-    columns = []
-    for target in targets:
-        own = streams.child(*target.key)
-        if isinstance(target, MaternTeacher) and not n_waves:
-            y = target.on_points(points, own).value
-        elif isinstance(target, MaternTeacher):
-            y = dataclasses.replace(target, n_features=n_waves).sample(points.shape[1], own)(points)
-        else:
-            y = target.sample(points.shape[1], own)(points)
-        columns.append((y - y.mean()) / y.std())
-    return np.stack(columns, axis=1)
+    drawn = (drawn_values(target, points, streams, n_waves=n_waves) for target in targets)
+    return np.stack([(y - y.mean()) / y.std() for y in drawn], axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
 from percolaw.targets.teacher import Teacher, TeacherFamily, describe
 from percolaw.words import changed
+
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,10 @@ class FourierTeacher(TeacherFamily):
             waves.append(k)
             phases.append(generator.uniform(0.0, 2.0 * math.pi, m))
 
-        def function(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-            columns = [
-                np.cos(x @ k + phase).sum(axis=1) for k, phase in zip(waves, phases, strict=True)
-            ]
-            return np.asarray(math.sqrt(2.0 / m) * np.stack(columns, axis=1))
+        description = describe("fourier", self, d, streams)
+        return Teacher(d, len(waves), description, partial(_sum_of_waves, waves, phases))
 
-        return Teacher(d, len(waves), describe("fourier", self, d, streams), function)
+
+def _sum_of_waves(waves: list[FloatArray], phases: list[FloatArray], x: FloatArray) -> FloatArray:
+    columns = [np.cos(x @ k + phase).sum(axis=1) for k, phase in zip(waves, phases, strict=True)]
+    return np.asarray(math.sqrt(2.0 / phases[0].size) * np.stack(columns, axis=1))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.numerics.covariance import Linear
 from percolaw.rng import RandomLike, as_streams
 from percolaw.targets.teacher import Teacher, TeacherFamily, describe
 
@@ -30,6 +32,11 @@ class LinearTeacher(TeacherFamily):
     def approximation_order(self) -> float:
         return math.inf
 
+    @property
+    def covariance(self) -> Linear:
+        """Covariance x.y / d."""
+        return Linear()
+
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw the weights. Stream ``target``."""
         d = checks.integer("dim", dim, minimum=1)
@@ -38,7 +45,10 @@ class LinearTeacher(TeacherFamily):
         streams = as_streams(rng)
         weights = streams.generator("target").standard_normal((d, k)) / math.sqrt(d)
 
-        def function(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-            return np.asarray(x @ weights)
+        return Teacher(d, k, describe("linear", self, d, streams), partial(_values, weights))
 
-        return Teacher(d, k, describe("linear", self, d, streams), function)
+
+def _values(
+    weights: npt.NDArray[np.float64], x: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    return np.asarray(x @ weights)

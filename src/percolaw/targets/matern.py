@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -114,11 +115,8 @@ class MaternTeacher(TeacherFamily):
             waves, phases = self._waves(d, generator)
             parts.append((waves, phases, math.sqrt(2.0 / m) * generator.standard_normal(m)))
 
-        def function(x: FloatArray) -> FloatArray:
-            columns = [np.cos(x @ waves + phases) @ a for waves, phases, a in parts]
-            return np.asarray(np.stack(columns, axis=1))
-
-        return Teacher(d, len(parts), describe("matern", self, d, streams), function)
+        description = describe("matern", self, d, streams)
+        return Teacher(d, len(parts), description, partial(_sum_of_waves, parts))
 
     def _waves(self, d: int, generator: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Wave vectors (d, m) from the spectrum, a multivariate t, and uniform phases (m,)."""
@@ -344,3 +342,10 @@ def _field_errors(
     wanted = 2.0 * (1.0 - exact[nearest, own])
     usable = wanted > 0.0
     return error, float(np.mean(increment[usable] / wanted[usable])) - 1.0 if usable.any() else 0.0
+
+
+def _sum_of_waves(
+    parts: list[tuple[FloatArray, FloatArray, FloatArray]], x: FloatArray
+) -> FloatArray:
+    columns = [np.cos(x @ waves + phases) @ a for waves, phases, a in parts]
+    return np.asarray(np.stack(columns, axis=1))

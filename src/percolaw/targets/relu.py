@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -103,13 +104,17 @@ class ReluTeacher(TeacherFamily):
         streams = as_streams(rng)
         layers = self.layers(d, streams)
 
-        def function(x: FloatArray) -> FloatArray:
-            for weights, bias in layers[:-1]:
-                x = np.maximum(x @ weights + bias, 0.0)
-            weights, bias = layers[-1]
-            return np.asarray(self.output_scale * (x @ weights + bias))
-
+        function = partial(_network, layers, self.output_scale)
         return Teacher(d, self.n_outputs, describe("relu", self, d, streams), function)
+
+
+def _network(
+    layers: list[tuple[FloatArray, FloatArray]], scale: float, x: FloatArray
+) -> FloatArray:
+    for weights, bias in layers[:-1]:
+        x = np.maximum(x @ weights + bias, 0.0)
+    weights, bias = layers[-1]
+    return np.asarray(scale * (x @ weights + bias))
 
 
 def sharma_kaplan_teacher(n_outputs: int = 1) -> ReluTeacher:

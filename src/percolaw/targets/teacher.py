@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.numerics.covariance import Covariance
 from percolaw.rng import RandomLike, Streams
 from percolaw.words import Worded
 
 Function = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Teacher:
     """A function on R^d, drawn once.
 
@@ -31,13 +32,18 @@ class Teacher:
         Family, parameters, dim, seed and path as plain values;
         `percolaw.targets.families.from_description` makes the same function again.
     function : callable
-        Maps (n, d) float64 to (n, n_outputs) float64.
+        Maps (n, d) float64 to (n, n_outputs) float64. If it is a function of a module (not one inside
+        of another function), or `functools.partial` of one, the teacher can be pickled.
     """
 
     dim: int
     n_outputs: int
     description: dict[str, Any]
     function: Function
+
+    def __repr__(self) -> str:
+        family, seed = self.description.get("family", "teacher"), self.description.get("seed")
+        return f"Teacher({family}, R^{self.dim} to R^{self.n_outputs}, seed {seed})"
 
     def __call__(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return values at points (n, d): shape (n,), or (n, n_outputs) for several outputs.
@@ -77,6 +83,11 @@ class TeacherFamily(Worded):
         Infinite for analytic functions, NaN if no power is known. A learner that stops at some order,
         as nearest neighbours do at 2, has the smaller of both.
         """
+
+    @property
+    def covariance(self) -> Covariance | None:
+        """Covariance of the functions, up to a factor, where it is known; their mean is 0."""
+        return None
 
     @abstractmethod
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:

@@ -265,7 +265,7 @@ def test_wrong_input_messages():
         ((9, 4), r"dimension must be in \[1, 8\]; got 9"),
         ((2, 1), r"length must be in \[2, inf\]; got 1"),
         ((2, 2, "bond", True), r"length must be in \[3, inf\]; got 2"),
-        ((2, 4, "Bond"), "unknown kind 'Bond'; choose from bond, site. Did you mean 'bond'"),
+        ((2, 4, "Bond"), "unknown kind 'Bond'. Did you mean 'bond'"),
         ((8, 10**6), "1000000\\^8 sites cannot be numbered; lower length"),
     ):
         with pytest.raises(ValueError, match=message):

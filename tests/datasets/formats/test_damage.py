@@ -1,5 +1,6 @@
 """Damage on disk is noticed: flipped bits, missing parts, files put in each other's place."""
 
+import io
 import json
 import shutil
 import zipfile
@@ -11,6 +12,7 @@ from scipy import sparse
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats import DatasetError, load, save, stream_cluster
 from percolaw.datasets.formats import arrays as layout
+from percolaw.datasets.formats.npz import archive_begin
 from percolaw.datasets.make import make_distribution
 from percolaw.datasets.points import read_points
 
@@ -101,7 +103,7 @@ def test_flipped_bits_are_seen_or_change_nothing(tmp_path, data, suffix, monkeyp
 
 def test_the_campaign_can_fail(tmp_path, data):
     def careless(path):
-        x = np.load(path / "X.npy", allow_pickle=False)
+        x = np.load(path, allow_pickle=False)
         return Dataset(x, data.y, data.cluster, data.cluster_size, data.truth, data.provenance,
                        columns=data.columns)  # fmt: skip
 
@@ -148,12 +150,30 @@ def test_points_of_damaged_datasets(tmp_path, data, suffix):
 
 
 def test_lost_parts(tmp_path, data):
-    for suffix in (".npy", ".zarr"):
-        path = save(data, tmp_path / f"a{suffix}")
-        part = path / ("column_height.npy" if suffix == ".npy" else "column_height")
-        part.unlink() if part.is_file() else shutil.rmtree(part)
-        with pytest.raises(DatasetError, match="column_height is missing"):
-            load(path)
+    path = save(data, tmp_path / "a.zarr")
+    shutil.rmtree(path / "column_height")
+    with pytest.raises(DatasetError, match="column_height is missing"):
+        load(path)
+    file = save(data, tmp_path / "a.npy")
+    whole = file.read_bytes()
+    for end in (100, data.X.nbytes, data.X.nbytes + 128, len(whole) - 10):
+        file.write_bytes(whole[:end])
+        with pytest.raises(DatasetError):
+            load(file)
+
+
+def archived(file):
+    """The array at the beginning of an .npy dataset, and the members of the archive behind it."""
+    begin = archive_begin(file)
+    with zipfile.ZipFile(file) as archive:
+        return file.read_bytes()[:begin], {n: archive.read(n) for n in archive.namelist()}
+
+
+def put_together(file, array, members):
+    file.write_bytes(array)
+    with zipfile.ZipFile(file, "a") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def test_chunks_under_another_name(tmp_path, data, monkeypatch):
@@ -169,35 +189,54 @@ def test_arrays_of_another_dataset(tmp_path, data):
     changed = Dataset(
         data.X + 1, data.y, data.cluster, data.cluster_size, data.truth, data.provenance
     )
-    shutil.copy(save(changed, tmp_path / "b.npy") / "X.npy", ours / "X.npy")
+    array, _ = archived(save(changed, tmp_path / "b.npy"))
+    _, members = archived(ours)
+    put_together(ours, array, members)
     with pytest.raises(DatasetError, match="X do not fit their checksum"):
         load(ours)
     np.testing.assert_array_equal(load(ours, verify=False).X, changed.X)
-    bytes_of_y = (tmp_path / "b.npy" / "y.npy").read_bytes()
-    (ours / "y.npy").write_bytes(bytes_of_y[:-1] + bytes([bytes_of_y[-1] ^ 1]))
-    with pytest.raises(DatasetError, match=r"y .*checksum"):
+    whole = ours.read_bytes()
+    place = whole.rindex(data.y.tobytes())
+    ours.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(DatasetError, match=r"y\.npy"):
         load(ours, verify=False)
 
 
 def test_descriptions_edited_by_hand(tmp_path, data):
     path = save(data, tmp_path / "a.npy")
-    meta = json.loads((path / "meta.json").read_text())
+    array, members = archived(path)
+    meta = json.loads(np.load(io.BytesIO(members["meta.npy"])).tobytes())
+
+    def edit(changed):
+        text = io.BytesIO()
+        np.save(text, np.frombuffer(json.dumps(changed).encode(), np.uint8))
+        put_together(path, array, {**members, "meta.npy": text.getvalue()})
+
+    edit(meta)
+    load(path)
     for change in (
         {"truth": {**meta["truth"], "dimension": 5}},
         {"crc32": None},
         {"format_version": 1},
         {"arrays": {}},
     ):
-        (path / "meta.json").write_text(json.dumps({**meta, **change}))
+        edit({**meta, **change})
         with pytest.raises(DatasetError, match="does not fit its checksum"):
             load(path)
     for version in (True, 0, 1.5, -1, "2", 3):
-        (path / "meta.json").write_text(json.dumps({**meta, "format_version": version}))
+        edit({**meta, "format_version": version})
         with pytest.raises(DatasetError):
             load(path)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".npy", ".zarr"])
+def test_a_folder_as_older_versions_wrote_it_is_explained(tmp_path):
+    (tmp_path / "old.npy").mkdir()
+    for read in (load, lambda path: read_points(path, 10)):
+        with pytest.raises(DatasetError, match=r"is a folder, .*numpy\.load\('old\.npy/X\.npy'\)"):
+            read(tmp_path / "old.npy")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".zarr"])
 def test_datasets_from_before_there_were_checksums(tmp_path, data, suffix):
     import zarr
 
@@ -209,11 +248,6 @@ def test_datasets_from_before_there_were_checksums(tmp_path, data, suffix):
     path = tmp_path / f"old{suffix}"
     if suffix == ".npz":
         np.savez(path, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
-    elif suffix == ".npy":
-        path.mkdir()
-        (path / "meta.json").write_text(json.dumps(meta))
-        for name, values in arrays.items():
-            np.save(path / f"{name}.npy", values)
     else:
         group = zarr.open_group(path, mode="w")
         for name, values in arrays.items():

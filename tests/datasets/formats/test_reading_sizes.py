@@ -242,15 +242,10 @@ def test_declared_shapes_of_zarr(tmp_path, poor):
         read_points(tmp_path / "c.zarr", 10)
 
 
-@pytest.mark.parametrize("name", ["a.npz", "a.parquet", "a.csv", "a.npy", "d.npy"])
+@pytest.mark.parametrize("name", ["a.npz", "a.parquet", "a.csv", "a.npy"])
 def test_pipes_are_refused_and_not_waited_for(tmp_path, name):
     path = tmp_path / name
-    if name == "d.npy":
-        save(DATA, path)
-        (path / "X.npy").unlink()
-        os.mkfifo(path / "X.npy")
-    else:
-        os.mkfifo(path)
+    os.mkfifo(path)
     with pytest.raises(DatasetError):
         read_points(path, 10)
     if not name.endswith(".csv"):
@@ -259,13 +254,11 @@ def test_pipes_are_refused_and_not_waited_for(tmp_path, name):
 
 
 def test_descriptions_of_any_depth(tmp_path):
-    path = save(DATA, tmp_path / "a.npy")
-    (path / "meta.json").write_text("[" * 100_000)
-    with pytest.raises(DatasetError):
-        load(path)
-    (path / "meta.json").write_text('{"format": "percolaw dataset", "format_version": 1e999}')
-    with pytest.raises(DatasetError):
-        load(path)
+    for text in ("[" * 100_000, '{"format": "percolaw dataset", "format_version": 1e999}'):
+        with open(tmp_path / "a.npz", "wb") as file:
+            np.savez(file, X=DATA.X, meta=np.frombuffer(text.encode(), np.uint8))
+        with pytest.raises(DatasetError):
+            load(tmp_path / "a.npz")
 
 
 def test_rows_that_nobody_wrote(tmp_path):

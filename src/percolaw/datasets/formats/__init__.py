@@ -1,4 +1,4 @@
-"""Save and load datasets: .npz, a folder of .npy memory maps, Zarr, Parquet. Never pickle.
+"""Save and load datasets: .npz, .npy, Zarr, Parquet. Never pickle.
 
 Everything is written beside its final name and moved in when whole, by one process at a time: at any
 moment the old one or the new one lies there. Loading looks at the headers first, checks that all
@@ -17,7 +17,7 @@ from pathlib import Path
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats import foreign, npy, npz, parquet, zarr
 from percolaw.datasets.formats.arrays import CHUNK_ROWS
-from percolaw.datasets.formats.description import FORMAT_VERSION, DatasetError, side_arrays
+from percolaw.datasets.formats.description import FORMAT_VERSION, side_arrays
 from percolaw.datasets.formats.stream import stream_cluster
 from percolaw.datasets.formats.target import (
     FOLDERS,
@@ -29,7 +29,7 @@ from percolaw.datasets.formats.target import (
     unfinished,
     write_whole,
 )
-from percolaw.errors import PercolawError, ResourceError
+from percolaw.errors import DatasetError, PercolawError, ResourceError
 
 __all__ = [
     "CHUNK_ROWS",
@@ -58,8 +58,9 @@ def save(data: Dataset, path: str | os.PathLike[str], *, overwrite: bool = False
     ----------
     data : Dataset
     path : path
-        ``.npz`` (one file), ``.npy`` (a folder of memory maps), ``.zarr`` (chunked), ``.parquet``
-        (a table with columns y, cluster, size, rank, x0, x1, ...). A link is followed.
+        ``.npz`` (one file), ``.npy`` (X for every program, behind it all the rest), ``.zarr``
+        (chunked), ``.parquet`` (a table with columns y, cluster, size, rank, x0, x1, ...). A link is
+        followed.
     overwrite : bool
         Replace a file, or a folder that holds a dataset and nothing else. The old one is removed
         when the new one is in its place.

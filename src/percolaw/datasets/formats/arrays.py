@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.datasets.formats.description import DatasetError
+from percolaw.errors import DatasetError
 
 #: Rows written at once, and rows of one Zarr chunk.
 CHUNK_ROWS = 1 << 17

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.dataset import Dataset
-from percolaw.errors import PercolawError
+from percolaw.errors import DatasetError
 
 #: Version 1 had no checksums.
 FORMAT_VERSION = 2
@@ -32,10 +32,6 @@ COLUMN = "column_"
 
 #: Bytes read at once for a checksum.
 _BLOCK = 1 << 26
-
-
-class DatasetError(PercolawError, ValueError):
-    """A dataset file that is missing, incomplete, damaged or of another kind."""
 
 
 #: What Zarr writes into the folder of an array: its description and chunks by number.
@@ -328,17 +324,11 @@ def is_dataset_folder(folder: Path) -> bool:
         names = {entry.name for entry in os.scandir(folder)}
         if not names:
             return True
-        if "meta.json" in names:
-            meta = read_json(folder / "meta.json")
-            rest = {n.removesuffix(".npy") for n in names - {"meta.json"} if n.endswith(".npy")}
-            others = len(names) - 1 - len(rest)
-        else:
-            meta = read_json(folder / "zarr.json")["attributes"]
-            rest = names - {"zarr.json"}
-            inside = (path.relative_to(folder).as_posix() for path in folder.rglob("*/*"))
-            others = sum(not _OF_ZARR.fullmatch(path) for path in inside)
+        meta = read_json(folder / "zarr.json")["attributes"]
+        inside = (path.relative_to(folder).as_posix() for path in folder.rglob("*/*"))
+        others = sum(not _OF_ZARR.fullmatch(path) for path in inside)
         ours = isinstance(meta, dict) and meta.get("format") == "percolaw dataset"
-        return ours and others == 0 and all(is_array_name(name) for name in rest)
+        return ours and others == 0 and all(is_array_name(name) for name in names - {"zarr.json"})
     except (OSError, ValueError, KeyError, TypeError, MemoryError, RecursionError):
         return False
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.datasets.formats.description import DatasetError
+from percolaw.errors import DatasetError
 
 #: Share of points that may come to coincide with others by rounding.
 _LOST = 0.01

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats import npz
-from percolaw.datasets.formats.description import SPARSE, DatasetError, sparse_rows
+from percolaw.datasets.formats.description import SPARSE, sparse_rows
 from percolaw.datasets.formats.float32 import float32_points
+from percolaw.errors import DatasetError
 
 _IDS = ("cluster_ids", "cluster_id", "cluster", "clusters")
 _SIZES = ("cluster_sizes", "cluster_size", "sizes")

@@ -1,59 +1,78 @@
-"""Datasets as a folder of .npy arrays; X stays on disk as a memory map."""
+"""Datasets as one .npy file: X as NumPy reads it, and behind it a zip archive with all the rest.
+
+`numpy.load` reads as many numbers as the header declares and passes over what follows; a zip archive is
+read from its end. So the points are a plain array for every program, and stay on disk as a memory map.
+"""
 
 from __future__ import annotations
 
+import os
+import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from percolaw import checks
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats import description as about
+from percolaw.datasets.formats import npz
 from percolaw.datasets.formats.arrays import (
-    REMEDY,
     Header,
     blocks,
     check_numbers,
     read_header,
     write_array,
 )
-from percolaw.datasets.formats.description import DatasetError
+from percolaw.errors import DatasetError
 
 
-def header_of(file: Path) -> Header:
+def header_of(file: Path) -> tuple[Header, bool]:
     """Return shape and dtype of a .npy file that holds an array of numbers, or raise.
+
+    Parameters
+    ----------
+    file : Path
+
+    Returns
+    -------
+    header : Header
+    more : bool
+        Whether an archive follows the array, as in a dataset of ours.
 
     Raises
     ------
     DatasetError
         If it is no file, or holds anything else.
     """
+    if file.is_dir():
+        raise DatasetError(
+            f"{file.name} is a folder, as percolaw wrote datasets before 0.2. Its parts are plain "
+            f"arrays: numpy.load('{file.name}/X.npy')."
+        )
     if not file.is_file():
         raise DatasetError(f"{file.name} is no file.")
+    begin = npz.archive_begin(file)
     with open(file, "rb") as opened:
-        header = read_header(opened, file.stem, file.stat().st_size)
+        header = read_header(opened, file.stem, begin)
     check_numbers(file.name, header.dtype)
-    return header
+    return header, begin < file.stat().st_size
 
 
 def write(data: Dataset, part: Path) -> None:
-    """Write a dataset as a folder of arrays, a block of rows at a time.
+    """Write a dataset: the points, a block of rows at a time, then the archive.
 
     Parameters
     ----------
     data : Dataset
     part : Path
-        Folder to make.
+        File to write.
     """
-    part.mkdir()
-    records = {}
-    for name, values in {"X": data.X, **about.side_arrays(data)}.items():
-        with open(part / f"{name}.npy", "wb") as file:
-            crc = write_array(file, values.shape, values.dtype, blocks(values))
-        records[name] = about.record(values.shape, values.dtype, crc)
-    about.write_json(part / "meta.json", about.described(data.truth, data.provenance, records))
+    with open(part, "wb") as file:
+        crc = write_array(file, data.X.shape, data.X.dtype, blocks(data.X))
+        described = {"X": about.record(data.X.shape, data.X.dtype, crc)}
+        with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+            npz.write_members(archive, data, about.side_arrays(data), described)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read(source: Path, verify: bool) -> Dataset:
@@ -62,7 +81,6 @@ def read(source: Path, verify: bool) -> Dataset:
     Parameters
     ----------
     source : Path
-        Folder.
     verify : bool
 
     Returns
@@ -73,20 +91,16 @@ def read(source: Path, verify: bool) -> Dataset:
     Raises
     ------
     DatasetError, ResourceError
-        If it is no folder, incomplete or damaged; if all but X does not fit into memory.
+        If it is no file, a lone array, incomplete or damaged; if all but X does not fit into memory.
     """
-    if not source.is_dir():
+    _, more = header_of(source)
+    if not more:
         raise DatasetError(
-            f"{source} is a single array. A dataset in .npy form is a folder of arrays; wrap the array "
-            "with percolaw.datasets.dataset.Dataset."
+            f"{source} is a single array and no dataset. Wrap it with percolaw.datasets.dataset.Dataset, "
+            "or name it where points are asked for."
         )
-    meta = about.checked_description(about.read_json(source / "meta.json"))
-    names = about.array_names(meta, [file.stem for file in source.glob("*.npy")])
-    sizes = {name: header_of(source / f"{name}.npy").n_bytes for name in names}
-    checks.memory(sum(sizes.values()) - sizes["X"], f"reading {source} without X", REMEDY)
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for name in names:
-        mode: Any = "r" if name == "X" else None
-        arrays[name] = np.load(source / f"{name}.npy", mmap_mode=mode, allow_pickle=False)
-        about.check_array(meta, name, arrays[name], numbers=verify or name != "X")
+    with npz.opened(source) as archive:
+        meta, arrays = npz.described_arrays(archive, elsewhere=("X",))
+    arrays["X"] = np.load(source, mmap_mode="r", allow_pickle=False)
+    about.check_array(meta, "X", arrays["X"], numbers=verify)
     return about.assembled(arrays, meta)

@@ -6,7 +6,7 @@ import json
 import os
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from percolaw.datasets.formats.arrays import (
     read_header,
     write_array,
 )
-from percolaw.datasets.formats.description import DatasetError
+from percolaw.errors import DatasetError
 
 #: The end of a zip file: signature, disks, members here and in all, table of contents, comment.
 _END = struct.Struct("<4sHHHHIIH")
@@ -124,6 +124,21 @@ def _entries(source: Path) -> int | None:
     return total if plain else None
 
 
+def archive_begin(source: Path) -> int:
+    """Return where the zip archive at the end of a file begins: 0 in an .npz, the size without one."""
+    size = source.stat().st_size
+    with open(source, "rb") as file:
+        file.seek(max(0, size - _END.size))
+        end = file.read(_END.size)
+    if len(end) < _END.size or not end.startswith(b"PK\5\6"):
+        return size
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return min((info.header_offset for info in archive.infolist()), default=size)
+    except zipfile.BadZipFile:
+        return size
+
+
 def write(data: Dataset, part: Path) -> None:
     """Write a dataset as one uncompressed .npz.
 
@@ -133,25 +148,66 @@ def write(data: Dataset, part: Path) -> None:
     part : Path
         File to write.
     """
-    side, records = about.side_arrays(data), {}
     with zipfile.ZipFile(part, "w", allowZip64=True) as archive:
-        for name, values in {"X": data.X, **side}.items():
-            records[name] = about.record(values.shape, values.dtype)
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                write_array(member, values.shape, values.dtype, blocks(values))
-        text = json.dumps(about.described(data.truth, data.provenance, records)).encode()
-        with archive.open("meta.npy", "w", force_zip64=True) as member:
-            raw = np.frombuffer(text, np.uint8)
-            write_array(member, raw.shape, raw.dtype, [raw])
+        write_members(archive, data, {"X": data.X, **about.side_arrays(data)}, {})
     with open(part, "rb") as file:
         os.fsync(file.fileno())
 
 
+def write_members(
+    archive: zipfile.ZipFile,
+    data: Dataset,
+    arrays: Mapping[str, Any],
+    elsewhere: Mapping[str, Any],
+) -> None:
+    """Write arrays and the description of the dataset they are of.
+
+    Parameters
+    ----------
+    archive : ZipFile, open for writing
+    data : Dataset
+    arrays : mapping of str to array
+        Written, uncompressed.
+    elsewhere : mapping of str to dict
+        Records of arrays that are kept outside of the archive.
+    """
+    records = dict(elsewhere)
+    for name, values in arrays.items():
+        records[name] = about.record(values.shape, values.dtype)
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            write_array(member, values.shape, values.dtype, blocks(values))
+    text = json.dumps(about.described(data.truth, data.provenance, records)).encode()
+    with archive.open("meta.npy", "w", force_zip64=True) as member:
+        raw = np.frombuffer(text, np.uint8)
+        write_array(member, raw.shape, raw.dtype, [raw])
+
+
 def read(archive: Archive) -> Dataset:
     """Read a dataset of ours."""
+    meta, arrays = described_arrays(archive)
+    return about.assembled(arrays, meta)
+
+
+def described_arrays(
+    archive: Archive, elsewhere: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Return the description in an archive and the arrays it names, checked against it.
+
+    Parameters
+    ----------
+    archive : Archive
+    elsewhere : tuple of str
+        Names of arrays that are kept outside of the archive.
+
+    Returns
+    -------
+    meta : dict
+    arrays : dict of str to array
+    """
     text = archive.read(["meta"])["meta"].tobytes().decode()
     meta = about.checked_description(json.loads(text))
-    arrays = archive.read(about.array_names(meta, archive.names))
+    names = about.array_names(meta, [*archive.names, *elsewhere])
+    arrays = archive.read([name for name in names if name not in elsewhere])
     for name, array in arrays.items():
         about.check_array(meta, name, array)
-    return about.assembled(arrays, meta)
+    return meta, arrays

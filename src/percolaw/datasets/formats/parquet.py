@@ -13,7 +13,7 @@ from percolaw import checks
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats import arrays as layout
 from percolaw.datasets.formats import description as about
-from percolaw.datasets.formats.description import DatasetError
+from percolaw.errors import DatasetError
 
 
 def write(data: Dataset, part: Path) -> None:
@@ -107,7 +107,10 @@ def read(source: Path) -> Dataset:
     file = opened(source)
     raw = _description(file)
     if raw is None:
-        raise DatasetError(f"{source} is a table without a dataset's description.")
+        raise DatasetError(
+            f"{source} is a table without a dataset's description. Its columns are read where a file of "
+            "points is asked for: percolaw.PointFile, percolaw estimate-dimension."
+        )
     meta = json.loads(raw)
     sizes = np.array(meta.pop("cluster_size", None), dtype=np.int64)
     meta = about.checked_description(meta)

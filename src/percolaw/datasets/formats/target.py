@@ -23,7 +23,7 @@ from percolaw.locks import only_one
 
 SUFFIXES = (".npz", ".npy", ".zarr", ".parquet")
 #: Formats that are folders.
-FOLDERS = (".npy", ".zarr")
+FOLDERS = (".zarr",)
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:

@@ -14,7 +14,8 @@ from percolaw import checks
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats import arrays as layout
 from percolaw.datasets.formats import description as about
-from percolaw.datasets.formats.description import DatasetError
+from percolaw.datasets.stored_rows import plain_codecs
+from percolaw.errors import DatasetError
 
 #: Codecs that arrays of others may use: numbers in, numbers out, no code.
 _CODECS = {"bytes", "crc32c", "zstd", "gzip", "blosc", "transpose", "sharding_indexed"}
@@ -134,14 +135,10 @@ def _n_bytes(array: Any) -> int:
 def _check_chunks(folder: Path, array: Any, checksums: bool) -> None:
     """Refuse an array that is not stored as ours are, or of which a chunk is missing or short."""
     layout.check_numbers(folder.name, array.dtype)
-    stored = array.metadata.to_dict()
-    codecs = [codec["name"] for codec in stored.get("codecs", ())]
-    plain = codecs == ["bytes", "crc32c"] or (codecs == ["bytes"] and not checksums)
-    if (
-        not plain
-        or stored["codecs"][0].get("configuration", {}).get("endian", "little") != "little"
-    ):
-        raise DatasetError(f"{folder} is stored with codecs {codecs}, which our datasets are not.")
+    codecs = plain_codecs(array)
+    if codecs is None or (checksums and "crc32c" not in codecs):
+        names = [codec["name"] for codec in array.metadata.to_dict().get("codecs", ())]
+        raise DatasetError(f"{folder} is stored with codecs {names}, which our datasets are not.")
     if any(c > max(1, n) for c, n in zip(array.chunks, array.shape, strict=True)):
         raise DatasetError(f"{folder} has chunks {array.chunks} larger than shape {array.shape}.")
     size = int(np.prod(array.chunks)) * np.dtype(array.dtype).itemsize + 4 * (len(codecs) - 1)

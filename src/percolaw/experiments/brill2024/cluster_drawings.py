@@ -10,7 +10,7 @@ import numpy as np
 from percolaw import checks
 from percolaw.experiments import fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import Range
+from percolaw.experiments.fields import Bytes, Range
 from percolaw.rng import Streams
 from percolaw.tree import Tree
 
@@ -28,13 +28,13 @@ class ClusterDrawings:
         "paper": Preset({}, "15 s", "0.6 GiB"),
     }
 
-    sizes: Annotated[tuple[int, ...], Range(2, 10**9)] = (100, 1000, 10_000, 1_000_000)
+    sizes: Annotated[tuple[int, ...], Range(2, 10**9), Bytes(8.0)] = (100, 1000, 10_000, 1_000_000)
     """Sites of each cluster."""
     coordination_number: int = 200
     """z."""
     n_drawn: Annotated[int, Range(10, 5000)] = 1200
     """Sites drawn of a larger cluster, with the tree that spans them."""
-    seed: int = 1
+    seed: Annotated[int, Range(0)] = 1
     """Seed of clusters and targets."""
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from percolaw import checks
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.laws.bethe import BetheLattice
 
 
@@ -35,19 +35,19 @@ class ClusterSizes:
     """z."""
     offspring: Annotated[tuple[float, ...], JUDGED] = (0.9, 1.0, 1.1)
     """Mean offspring (z - 1) p = p / p_c of each lattice."""
-    n_clusters: Annotated[int, Range(100)] = 6664
+    n_clusters: Annotated[int, Range(100), Bytes(8.0)] = 6664
     """Clusters grown at each p and seed; the published run started 6664."""
     max_size: Annotated[int, Range(1000)] = 30_000_000
     """Clusters are stopped above this size and counted."""
-    max_size_above: int = 100_000
+    max_size_above: Annotated[int, Range(1)] = 100_000
     """The same above p_c, where infinite clusters fill any cap."""
     n_seeds: Seeds = 10
     """Independent repetitions."""
-    tail_from: int = 100
+    tail_from: Annotated[int, Range(1)] = 100
     """Smallest size in the fit of tau."""
     tolerance: Tolerance = 0.02
     """Deviation of tau that counts as agreement."""
-    level: Annotated[float, JUDGED] = 0.999
+    level: Annotated[float, Range(0.0, 0.999999), JUDGED] = 0.999
     """Confidence of the band around each empirical distribution."""
 
     def __post_init__(self) -> None:
@@ -55,6 +55,8 @@ class ClusterSizes:
         checks.coordination_number(self.coordination_number)
         if 1.0 not in self.offspring:
             raise ValueError(f"offspring must contain 1.0, the threshold; got {self.offspring}.")
+        for mean in self.offspring:
+            self._lattice(mean)
 
     def cells(self) -> list[Cell]:
         """A unit is a seed and a p."""

@@ -49,15 +49,15 @@ class DofScan:
     """Random allocations tried on each seed; the predicted ones are always added."""
     degrees_of_freedom: Annotated[float, Range(1.0)] = 500.0
     """Total N of every allocation, in units of the scale factors."""
-    shape_range: float = 5.05
+    shape_range: Annotated[float, Range(1e-6)] = 5.05
     """b is uniform in +- this."""
     chunk: Annotated[int, Range(1), JUDGED] = 100
     """Settings in one unit of work."""
-    rank_exponent: float = 1.0
+    rank_exponent: Annotated[float, Range(1e-6)] = 1.0
     """alpha of the prediction."""
-    cluster_exponent: float = 0.5
+    cluster_exponent: Annotated[float, Range(1e-6)] = 0.5
     """gamma = c/D of the prediction."""
-    valley_width: Annotated[float, JUDGED] = 0.1
+    valley_width: Annotated[float, Range(1e-6), JUDGED] = 0.1
     """Settings weigh exp(-log(loss / least loss) / this) in the position of the valley."""
     share_tolerance: Tolerance = 0.02
     """Share of random settings that may beat the predicted one by chance."""

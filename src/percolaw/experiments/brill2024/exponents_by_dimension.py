@@ -27,9 +27,9 @@ class ExponentsByDimension:
 
     dimensions: Annotated[tuple[int, ...], Range(2)] = (2, 3, 4, 5, 6, 7, 8)
     """Lattice dimensions d."""
-    approximation_order: float = 2.0
+    approximation_order: Annotated[float, Range(1e-6)] = 2.0
     """c of the learner."""
-    tolerance: float = 0.02
+    tolerance: Annotated[float, Range(0.0)] = 0.02
     """Deviation of D from the hyperscaling relation that counts as agreement."""
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from percolaw.experiments import fields, labelled
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.brill2024 import scaling_law
-from percolaw.experiments.fields import JUDGED, Seeds
+from percolaw.experiments.fields import JUDGED, Range, Seeds
 from percolaw.laws import allocation
 from percolaw.laws import scaling_laws as theory
 
@@ -31,9 +31,9 @@ class ModelScaling:
     """Points on the curve, geometric from N = 1."""
     largest: float = 3e4
     """Largest number of degrees of freedom N."""
-    rank_exponent: float = 1.0
+    rank_exponent: Annotated[float, Range(1e-6)] = 1.0
     """alpha of the prediction; 1 in mean field."""
-    cluster_exponent: float = 0.5
+    cluster_exponent: Annotated[float, Range(1e-6)] = 0.5
     """gamma = c/D of the prediction; 2/4 in mean field."""
     tolerance: Annotated[scaling_law.Tolerance, JUDGED] = field(
         default_factory=scaling_law.Tolerance

@@ -123,13 +123,13 @@ class ParametersVsDof:
         name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
     }
 
-    prefactor: float = 0.57
+    prefactor: Annotated[float, Range(1e-6)] = 0.57
     """a in the paper's d_model = a P^x, with standard error 0.05."""
-    width_exponent: float = 0.387
+    width_exponent: Annotated[float, Range(1e-6)] = 0.387
     """x in the paper's d_model = a P^x, with standard error 0.004."""
-    rank_exponent: float = 1.0
+    rank_exponent: Annotated[float, Range(1e-6)] = 1.0
     """alpha of the exponents quoted."""
-    cluster_exponent: float = 0.5
+    cluster_exponent: Annotated[float, Range(1e-6)] = 0.5
     """gamma = c/D of the exponents quoted."""
     rounding: Annotated[tuple[float, float], Range(0.0)] = (0.005, 0.0005)
     """Half a unit in the last printed digit of a and of x: the paper's own fit must repeat so well."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from percolaw.experiments import plots
+from percolaw.experiments import fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
+from percolaw.experiments.fields import Range
 from percolaw.laws import scaling_laws as theory
 from percolaw.scaling import fit
 from percolaw.scaling.curve import FloatArray, LearningCurve
@@ -28,16 +29,19 @@ class TheoryCurves:
         name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
     }
 
-    rank_exponent: float = 1.0
+    rank_exponent: Annotated[float, Range(1e-6)] = 1.0
     """alpha."""
-    cluster_exponents: tuple[float, ...] = (0.1, 0.5, 1.0, 2.0, 20.0)
+    cluster_exponents: Annotated[tuple[float, ...], Range(1e-6)] = (0.1, 0.5, 1.0, 2.0, 20.0)
     """c/D of the curves."""
-    largest: float = 1e8
+    largest: Annotated[float, Range(10.0, 1e300)] = 1e8
     """Largest N and T drawn."""
-    limit_from: float = 1e11
+    limit_from: Annotated[float, Range(1.0, 1e300)] = 1e11
     """The decade above this size is held against the limit exponents."""
-    tolerance: float = 0.03
+    tolerance: Annotated[float, Range(0.0)] = 0.03
     """Deviation of an exponent that counts as having reached its limit."""
+
+    def __post_init__(self) -> None:
+        fields.check(self)
 
     def cells(self) -> list[Cell]:
         """Nothing to measure."""

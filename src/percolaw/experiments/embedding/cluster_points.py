@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from percolaw import checks
 from percolaw.experiments import fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import judge
+from percolaw.experiments.fields import Bytes, Range
 from percolaw.rng import Streams
 
 
@@ -27,15 +28,15 @@ class ClusterPoints:
         "paper": Preset({}, "15 s", "0.7 GiB"),
     }
 
-    sizes: tuple[int, ...] = (100, 10_000, 1_000_000)
+    sizes: Annotated[tuple[int, ...], Range(10), Bytes(44.0)] = (100, 10_000, 1_000_000)
     """Numbers of points, rising."""
-    dim: int = 16
+    dim: Annotated[int, Range(3)] = 16
     """Embedding dimension d."""
-    seed: int = 4
+    seed: Annotated[int, Range(0)] = 4
     """Seed of the cluster and its labels."""
-    n_pixels: int = 360
+    n_pixels: Annotated[int, Range(10, 4096)] = 360
     """Side of the picture that stands for more than `n_drawn` points."""
-    n_drawn: int = 10_000
+    n_drawn: Annotated[int, Range(1)] = 10_000
     """Points drawn one by one at most."""
 
     def __post_init__(self) -> None:

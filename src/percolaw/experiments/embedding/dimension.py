@@ -18,7 +18,7 @@ from percolaw.embedding.walk import Steps, embed_tree
 from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance, check
 from percolaw.rng import Streams
 from percolaw.scaling import intervals
 from percolaw.scaling.curve import LearningCurve
@@ -142,7 +142,7 @@ class Dimension:
 
     n_seeds: Seeds = 5
     """Independent samples of each setting."""
-    sizes: Annotated[tuple[int, ...], Range(400), JUDGED] = (1000, 4000)
+    sizes: Annotated[tuple[int, ...], Range(400), Bytes(44.0), JUDGED] = (1000, 4000)
     """Points in a sample."""
     shapes: Annotated[tuple[str, ...], JUDGED] = tuple(MANIFOLDS)
     """Reference manifolds."""

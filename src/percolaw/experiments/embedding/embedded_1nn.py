@@ -14,7 +14,7 @@ from percolaw import checks, words
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.laws import single_cluster
 from percolaw.rng import Streams
 from percolaw.scaling import fit
@@ -55,27 +55,27 @@ class Embedded1nn:
 
     n_seeds: Seeds = 6
     """Independent clusters, teachers and samples of each setting."""
-    smallest: int = 100
+    smallest: Annotated[int, Range(1)] = 100
     """Smallest number of training points."""
-    largest: int = 40_000
+    largest: Annotated[int, Range(1), Bytes(44.0)] = 40_000
     """Largest number of training points."""
-    n_sizes: int = 14
+    n_sizes: Annotated[int, Range(3)] = 14
     """Training sizes, geometric."""
-    n_test: int = 2000
+    n_test: Annotated[int, Range(2), Bytes(44.0)] = 2000
     """Test points."""
-    neighbors: tuple[int, ...] = (1, 5, 20)
+    neighbors: Annotated[tuple[int, ...], Range(1)] = (1, 5, 20)
     """k of the learners."""
     dims: Annotated[tuple[int, ...], Range(1), JUDGED] = (4, 6, 8, 16, 32, 64, 128)
     """Embedding dimensions, on the infinite cluster."""
     coordination_numbers: Annotated[tuple[int, ...], JUDGED] = (3, 6, 12, 200, 0)
     """z of finite clusters, at `ablation_dim`; 0 stands for the Poisson limit."""
-    ablation_dim: Annotated[int, JUDGED] = 32
+    ablation_dim: Annotated[int, Range(1), JUDGED] = 32
     """d at which z is varied."""
-    tree_size: int = 10_000_000
+    tree_size: Annotated[int, Range(1), Bytes(9.0)] = 10_000_000
     """Sites of the finite clusters."""
-    level_size: int = 100_000
+    level_size: Annotated[int, Range(1), Bytes(9.0)] = 100_000
     """Sites of each tree of the two-level scheme."""
-    fit_from_per_neighbor: Annotated[int, JUDGED] = 30
+    fit_from_per_neighbor: Annotated[int, Range(1), JUDGED] = 30
     """Fits start at this many training points per neighbour (and at `smallest`)."""
     tolerance: Tolerance = 0.03
     """Deviation of an exponent from 1/2 that counts as agreement."""

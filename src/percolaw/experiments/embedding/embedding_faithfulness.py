@@ -11,7 +11,7 @@ import numpy as np
 from percolaw import checks
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import JUDGED, Range, Seeds
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds
 from percolaw.rng import Streams
 from percolaw.scaling.curve import LearningCurve
 
@@ -45,17 +45,17 @@ class EmbeddingFaithfulness:
     """Embedding dimensions."""
     steps: Annotated[tuple[str, ...], JUDGED] = ("gaussian", "sphere", "lattice")
     """Step laws."""
-    n_sites: Annotated[int, Range(100)] = 5000
+    n_sites: Annotated[int, Range(100), Bytes(32.0)] = 5000
     """Sites of each cluster."""
     coordination_number: int = 200
     """z."""
     n_seeds: Seeds = 5
     """Independent clusters."""
-    n_centres: int = 500
+    n_centres: Annotated[int, Range(1)] = 500
     """Sites whose neighbourhoods are examined."""
-    threshold: Annotated[float, JUDGED] = 0.99
+    threshold: Annotated[float, Range(0.0, 1.0), JUDGED] = 0.99
     """Share of tree edges that must be nearest for the embedding to be trusted."""
-    claimed_dim: Annotated[int, JUDGED] = 100
+    claimed_dim: Annotated[int, Range(1), JUDGED] = 100
     """d from which on the write-up takes neighbours to be nearest in almost all cases."""
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from percolaw.datasets.sources import Cube, InfiniteCluster, Manifold, Source, p
 from percolaw.experiments import claims, fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.kernels import kernel_curves
 from percolaw.experiments.kernels.kernel_curves import Learned, last_decade, local_exponents
 from percolaw.rng import Streams
@@ -76,15 +76,15 @@ class KernelScaling:
     """Independent samples and teachers of each setting."""
     smallest: Annotated[int, Range(5)] = 30
     """Smallest number of training points."""
-    largest: int = 4000
+    largest: Annotated[int, Range(1), Bytes(16.0, power=2.0)] = 4000
     """Largest number of training points."""
-    n_sizes: int = 18
+    n_sizes: Annotated[int, Range(3)] = 18
     """Training sizes, geometric."""
-    n_test: int = 500
+    n_test: Annotated[int, Range(1)] = 500
     """Test points."""
     smoothness: Annotated[tuple[float, ...], Range(0.01, 100.0)] = (0.5, 1.0, 1.5, 2.5)
     """nu of the Matérn teachers."""
-    length_scale: float = 1.0
+    length_scale: Annotated[float, Range(1e-6)] = 1.0
     """Length scale of the Matérn teachers, in units of the root mean square norm of the inputs."""
     cluster_dims: Annotated[tuple[int, ...], Range(1), JUDGED] = (8, 16, 32, 64)
     """Embedding dimensions of the infinite cluster."""
@@ -94,9 +94,9 @@ class KernelScaling:
     """Clusters of real lattices: 'lattice d = 3, p_c', 'lattice d = 3, 1.3 p_c', ..."""
     teacher_settings: Annotated[tuple[Source, ...], JUDGED] = TEACHER_SETTINGS
     """Settings on which all teachers are learned by the infinitely wide network."""
-    network_depth: int = 2
+    network_depth: Annotated[int, Range(1)] = 2
     """Hidden layers of the infinitely wide student (NTK parametrisation, trained unit biases)."""
-    floor: Annotated[float, JUDGED] = 1e-9
+    floor: Annotated[float, Range(0.0), JUDGED] = 1e-9
     """Losses below this are rounding; they are left out of the fits."""
     tolerance: Tolerance = 0.1
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""
@@ -107,9 +107,6 @@ class KernelScaling:
         fields.check(self)
         checks.integer(
             "largest (10 times smallest at least)", self.largest, minimum=10 * self.smallest
-        )
-        checks.memory(
-            16.0 * self.largest**2, f"kernels of {self.largest} points", "Lower --largest."
         )
         if self.teacher_settings == TEACHER_SETTINGS:  # the default follows the settings there are
             known = tuple(one for one in TEACHER_SETTINGS if one in self.settings())

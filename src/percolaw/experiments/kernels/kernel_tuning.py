@@ -9,7 +9,7 @@ import numpy as np
 
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import Range, Seeds, Tolerance
+from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.rng import Streams
 
 
@@ -32,17 +32,17 @@ class KernelTuning:
 
     n_seeds: Seeds = 5
     """Independent clusters, fields and noise."""
-    n_train: Annotated[int, Range(10)] = 1000
+    n_train: Annotated[int, Range(10), Bytes(16.0, power=2.0)] = 1000
     """Training points."""
     n_test: Annotated[int, Range(10)] = 1000
     """Validation points, and as many test points."""
-    dim: int = 16
+    dim: Annotated[int, Range(1)] = 16
     """Embedding dimension of the cluster."""
     noise: Annotated[float, Range(0.0)] = 0.3
     """Standard deviation of the noise in the values; the field has 1."""
-    teacher_smoothness: float = 0.5
+    teacher_smoothness: Annotated[float, Range(0.01, 100.0)] = 0.5
     """nu of the field."""
-    smoothness: float = 0.5
+    smoothness: Annotated[float, Range(0.01, 100.0)] = 0.5
     """nu of the student."""
     length_scale: Annotated[float, Range(1e-6)] = 1.0
     """Length scale of the student; the field's is 1."""

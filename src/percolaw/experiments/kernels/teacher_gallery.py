@@ -9,7 +9,7 @@ import numpy as np
 
 from percolaw.experiments import fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import Range
+from percolaw.experiments.fields import Bytes, Range
 from percolaw.rng import Streams
 
 
@@ -26,17 +26,17 @@ class TeacherGallery:
         "paper": Preset({"n_pixels": 96}, "30 s, estimated", "0.6 GiB"),
     }
 
-    seed: int = 0
+    seed: Annotated[int, Range(0)] = 0
     """Seed of all functions and planes."""
     dim: Annotated[int, Range(2)] = 16
     """Dimension of the inputs."""
-    depths: tuple[int, ...] = (1, 2, 4, 8)
+    depths: Annotated[tuple[int, ...], Range(1)] = (1, 2, 4, 8)
     """Hidden layers of the ReLU networks."""
-    widths: tuple[int, ...] = (10, 30, 100, 300)
+    widths: Annotated[tuple[int, ...], Range(1), Bytes(8.0, power=2.0)] = (10, 30, 100, 300)
     """Units of each hidden layer."""
     n_pixels: Annotated[int, Range(4, 512)] = 48
     """Pixels of each side."""
-    half_width: float = 4.0
+    half_width: Annotated[float, Range(1e-6)] = 4.0
     """Half side of the squares through the origin; standardised inputs have norm sqrt(dim)."""
     n_train: Annotated[int, Range(10)] = 2000
     """Points on the infinite cluster from which the learners learn."""

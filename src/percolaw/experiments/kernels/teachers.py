@@ -11,7 +11,7 @@ from percolaw import checks
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.rng import Streams
 from percolaw.scaling import intervals
 from percolaw.targets.fourier import FourierTeacher
@@ -62,16 +62,16 @@ class Teachers:
     """Teachers drawn of each shape."""
     dim: Annotated[int, Range(2)] = 20
     """Dimension of the inputs."""
-    depths: tuple[int, ...] = (1, 2, 4, 8)
+    depths: Annotated[tuple[int, ...], Range(1)] = (1, 2, 4, 8)
     """Hidden layers of the ReLU networks."""
-    widths: tuple[int, ...] = (5, 10, 30, 100, 300)
+    widths: Annotated[tuple[int, ...], Range(1), Bytes(8.0)] = (5, 10, 30, 100, 300)
     """Units of each hidden layer."""
-    budget: int = 40_000
+    budget: Annotated[int, Range(1), Bytes(8.0)] = 40_000
     """Parameters of the networks compared at fixed size."""
-    budget_depths: tuple[int, ...] = (1, 2, 4, 8, 16)
+    budget_depths: Annotated[tuple[int, ...], Range(1)] = (1, 2, 4, 8, 16)
     """Their depths; the widths follow. Exponents are fitted from depth 2 on: a single layer has
     its parameters in dim * width, deeper ones in width^2."""
-    n_repeats: int = 20
+    n_repeats: Annotated[int, Range(1)] = 20
     """Slices of every axis in a score."""
     n_segments: Annotated[int, Range(1)] = 10
     """Random segments between two inputs on which linear pieces are counted."""
@@ -79,7 +79,7 @@ class Teachers:
     """Vetting keeps teachers that score at most this."""
     half_width: Annotated[float, Range(1e-6)] = 0.5
     """Inputs are uniform in +- this in every coordinate (as Sharma and Kaplan's)."""
-    wide: Annotated[int, JUDGED] = 100
+    wide: Annotated[int, Range(1), JUDGED] = 100
     """From this width on the pieces are held against the limit of infinite width."""
     piece_tolerance: Tolerance = 0.05
     """Relative deviation of the number of pieces from its limit that counts as agreement."""

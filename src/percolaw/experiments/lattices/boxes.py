@@ -12,7 +12,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.experiments import fields, labelled
 from percolaw.experiments.base import Row
-from percolaw.experiments.fields import Range
+from percolaw.experiments.fields import Bytes, Range
 from percolaw.experiments.labelled import LabelledClusters
 from percolaw.laws.bethe import BetheLattice
 from percolaw.laws.hypercubic import critical_exponents, hypercubic_threshold
@@ -33,7 +33,7 @@ SURVIVAL_SIZES = 2 ** np.arange(24)
 class Boxes:
     """Boxes of hypercubic lattices with free edges, and the clusters of random sites in them."""
 
-    n_sites: Annotated[int, Range(1000, 10**9)] = 1_000_000
+    n_sites: Annotated[int, Range(1000, 10**9), Bytes(300.0)] = 1_000_000
     """Sites of a box, about: its length is the nearest integer to their d-th root."""
     n_draws: Annotated[int, Range(0)] = 2000
     """Random sites whose whole clusters are the data, each cluster once; 0 takes all of the box."""
@@ -45,10 +45,6 @@ class Boxes:
     def __post_init__(self) -> None:
         fields.check(self)
         checks.coordination_number(self.coordination_number)
-
-    def check_memory(self) -> None:
-        """Refuse boxes that do not fit, before work starts."""
-        checks.memory(300.0 * self.n_sites, f"boxes of {self.n_sites} sites", "Lower n_sites.")
 
     def length(self, dimension: int) -> int:
         """Return the length of a box."""

@@ -12,7 +12,7 @@ from percolaw import checks, words
 from percolaw.experiments import fields, labelled
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.lattices import box_curves, boxes
 from percolaw.experiments.lattices.boxes import about
 from percolaw.experiments.lattices.lattice_exponents import (
@@ -90,16 +90,16 @@ class DimensionTable:
     """Sites grown for the sizes of a dimension and seed, about."""
     below: tuple[float, float] = (0.04, 0.08)
     """1 - p/p_c of the two points that 1/sigma is the slope between."""
-    field_size: Annotated[int, Range(10_000)] = 1_000_000
+    field_size: Annotated[int, Range(10_000), Bytes(8.0)] = 1_000_000
     """Sites of balls of the incipient infinite cluster: the first ones, breadth-first, of clusters that
     have as many."""
     n_balls: Annotated[int, Range(1)] = 6
     """Balls of each seed whose radius and depth are measured."""
     n_learned: Annotated[int, Range(1)] = 2
     """How many of them are learned."""
-    per_decade: int = 4
+    per_decade: Annotated[int, Range(2, 20)] = 4
     """Training sizes a decade."""
-    n_test: int = 2000
+    n_test: Annotated[int, Range(1)] = 2000
     """Test sites."""
     sweep_sites: tuple[int, int] = (10_000, 100_000)
     """Sites of the small and the large torus whose wrapping curves cross at p_c, about."""
@@ -107,9 +107,9 @@ class DimensionTable:
     """Sweeps of each torus and seed."""
     size_window: Annotated[tuple[float, float], JUDGED] = (1000.0, 100_000.0)
     """Sizes on which tau (up to max_size), D and d_min (growing balls) are fitted."""
-    learn_from: Annotated[float, JUDGED] = 100.0
+    learn_from: Annotated[float, Range(1.0), JUDGED] = 100.0
     """Smallest number of observed sites in the learning exponents."""
-    learn_share: Annotated[float, JUDGED] = 0.02
+    learn_share: Annotated[float, Range(1e-9, 1.0), JUDGED] = 0.02
     """Largest share of sites observed in the learning exponents."""
     tau_tolerance: Tolerance = 0.01
     """Deviation of tau that counts as agreement."""

@@ -72,7 +72,6 @@ class Learnability:
     def __post_init__(self) -> None:
         fields.check(self)
         boxes.check_dimensions(self.dimensions)
-        self.boxes.check_memory()
         if len(self.ratios) < 5 or np.any(np.diff(self.ratios) <= 0) or self.ratios[0] <= 0:
             raise ValueError(
                 f"ratios must hold at least 5 rising p/p_c above 0; got {self.ratios}."

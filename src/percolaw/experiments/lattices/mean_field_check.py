@@ -12,7 +12,7 @@ import numpy as np
 from percolaw.experiments import claims, fields, labelled, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.lattices import box_curves
 from percolaw.experiments.lattices.boxes import about
 from percolaw.laws.bethe import BetheLattice
@@ -75,15 +75,15 @@ class MeanFieldCheck:
     """Sites grown for the sizes of a dimension and seed, about."""
     max_size: Annotated[int, Range(10_000)] = 1_000_000
     """Clusters are stopped at this size and counted."""
-    field_size: Annotated[int, Range(10_000)] = 300_000
+    field_size: Annotated[int, Range(10_000), Bytes(8.0)] = 300_000
     """Sites of the balls that are learned, on the lattice and on the tree."""
     n_balls: Annotated[int, Range(1)] = 6
     """Balls of each kind learned a seed."""
     size_window: Annotated[tuple[float, float], JUDGED] = (300.0, 30_000.0)
     """Sizes on which both are compared."""
-    learn_from: Annotated[float, JUDGED] = 30.0
+    learn_from: Annotated[float, Range(1.0), JUDGED] = 30.0
     """Smallest number of observed sites compared."""
-    learn_share: Annotated[float, JUDGED] = 0.02
+    learn_share: Annotated[float, Range(1e-9, 1.0), JUDGED] = 0.02
     """Largest share of sites observed compared."""
     tolerance: Tolerance = 0.05
     """Relative deviation from the tree that counts as agreement."""

@@ -32,18 +32,21 @@ _SINGLE, _RANDOM, _PLACED = 0, 1000, 2000
 class Windows:
     """Sizes on which exponents are fitted, fixed before any run; shares are of the sites there are."""
 
-    single_from: float = 20.0
+    single_from: Annotated[float, Range(1.0)] = 20.0
     """Smallest number of observed sites on one cluster."""
-    single_share: float = 0.02
+    single_share: Annotated[float, Range(1e-9, 1.0)] = 0.02
     """Largest share of the cluster observed; beyond it sites lie next to each other."""
-    ensemble_from: float = 300.0
+    ensemble_from: Annotated[float, Range(1.0)] = 300.0
     """Smallest number of training points on all clusters."""
-    ensemble_share: float = 0.05
+    ensemble_share: Annotated[float, Range(1e-9, 1.0)] = 0.05
     """Largest share of all sites observed."""
-    tau_from: int = 64
+    tau_from: Annotated[int, Range(1)] = 64
     """Smallest cluster in the slope of P(S >= s)."""
-    tau_share: float = 0.1
+    tau_share: Annotated[float, Range(1e-9, 1.0)] = 0.1
     """Largest cluster in that slope, as a share of the largest one."""
+
+    def __post_init__(self) -> None:
+        fields.check(self)
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,6 @@ class Regimes:
     def __post_init__(self) -> None:
         fields.check(self)
         boxes.check_dimensions(self.dimensions)
-        self.boxes.check_memory()
         if 1.0 not in self.ratios or len(set(self.ratios)) < len(self.ratios):
             raise ValueError(f"ratios must hold 1 (p_c), each ratio once; got {self.ratios}.")
 

@@ -13,7 +13,7 @@ from percolaw.datasets.sources import Cube, InfiniteCluster, Source
 from percolaw.experiments import claims, fields, labelled, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.lattices import box_curves
 from percolaw.experiments.lattices.pruning import pruned_losses
 from percolaw.experiments.lattices.strategies import (
@@ -110,9 +110,9 @@ class Sampling:
     """Largest budget on trees; curves at random are continued by n^(-1/2), which is exact there."""
     n_trees: Annotated[int, Range(1)] = 4
     """Critical trees a seed on which learning curves are measured; all clusters share their law."""
-    tree_size: int = 1_000_000
+    tree_size: Annotated[int, Range(1), Bytes(9.0)] = 1_000_000
     """Sites of each tree with labels at random; designs are made on trees of 100 n_design sites."""
-    n_random: int = 10_000
+    n_random: Annotated[int, Range(1)] = 10_000
     """Largest number of labels at random on one tree."""
     n_design: Annotated[int, Range(100)] = 1000
     """Largest number of designed labels on one tree or cluster."""

@@ -24,7 +24,7 @@ from percolaw.datasets.sources import (
 )
 from percolaw.experiments import claims
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import convergence, neural, neural_scaling
 from percolaw.experiments.networks.neural_scaling import Scaling
 from percolaw.neural.config import Training
@@ -107,7 +107,7 @@ class NnDataScaling:
     """Independent samples, teachers and students of each setting."""
     smallest: Annotated[int, Range(5)] = 30
     """Smallest number of training points."""
-    largest: int = 3000
+    largest: Annotated[int, Range(1), Bytes(44.0)] = 3000
     """Largest number of training points."""
     n_sizes: Annotated[int, Range(3)] = 5
     """Training sizes, geometric."""
@@ -129,7 +129,7 @@ class NnDataScaling:
     """Units of a layer."""
     training: Training = Training(learning_rate=0.01, steps=6000)  # noqa: RUF009 (frozen)
     """How students are trained."""
-    fit_from: Annotated[int, JUDGED] = 90
+    fit_from: Annotated[int, Range(1), JUDGED] = 90
     """Sizes below are left out of the fits."""
     tolerance: Tolerance = 0.1
     """Deviation of an exponent, relative to the prediction, that counts as agreement."""

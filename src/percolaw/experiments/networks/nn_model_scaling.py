@@ -110,7 +110,7 @@ class NnModelScaling:
         learning_rate=0.01, steps=3000, patience=100_000
     )
     """How students are trained; every step sees points that no step saw before."""
-    fit_from: Annotated[int, JUDGED] = 40
+    fit_from: Annotated[int, Range(1), JUDGED] = 40
     """Numbers of inner parameters (all but the weights of coordinates, which grow with the embedding
     dimension and not with D) below which nothing is fitted."""
     tolerance: Tolerance = 0.15

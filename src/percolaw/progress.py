@@ -1,4 +1,4 @@
-"""Progress on terminals, in notebooks, and in logs."""
+"""Progress and failures on terminals, in notebooks, and in logs."""
 
 from __future__ import annotations
 
@@ -58,3 +58,32 @@ def _bar() -> tuple[Any, bool]:
     from tqdm import tqdm
 
     return tqdm, sys.stderr is not None and sys.stderr.isatty()
+
+
+class Failures:
+    """Tracebacks on stderr: of failures at one place the first, and in the end how many there were."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._kinds: dict[tuple[str, ...], list[str]] = {}
+
+    def tell(self, error: str) -> None:
+        """Count a unit's failure, and print it if none before happened at the same place."""
+        self.n += 1
+        lines = error.strip().splitlines()
+        frames = (line for line in lines if line.startswith("  File "))
+        same = self._kinds.setdefault((*frames, lines[-1].split(":")[0]), [])
+        same.append(lines[-1])
+        if len(same) == 1:
+            _say(error)
+
+    def count(self) -> None:
+        """Print how many failures were not shown."""
+        for said in self._kinds.values():
+            if len(said) > 1:
+                _say(f"{len(said)} units failed at this place; the first: {said[0]}")
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        print(text, file=sys.stderr)

@@ -1,0 +1,117 @@
+"""Every command in one parser, and what its errors are answered with."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import NoReturn
+
+import percolaw
+from percolaw.cli import (
+    completion,
+    control,
+    dimension,
+    experiments,
+    generate,
+    listing,
+    report,
+    sweep,
+    warmup,
+)
+from percolaw.cli.terminal import prepare_streams
+from percolaw.errors import PercolawError
+from percolaw.experiments.registry import experiment_class
+from percolaw.runs.signals import Terminated, terminable
+from percolaw.text import printable, suggestion
+
+_FAILED, _USAGE = 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that names the nearest match of a mistyped command or choice."""
+
+    def error(self, message: str) -> NoReturn:
+        import re
+
+        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if found:
+            options = [o.strip(" '") for o in found.group(2).split(",")]
+            message = message[: found.start(2) - 14] + suggestion(found.group(1), options)
+        self.exit(_USAGE, f"percolaw: {printable(message)}\nTry: {self.prog} --help\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="percolaw",
+        description="How the geometry of data sets the exponents of scaling laws.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=percolaw.__version__)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    for module in (
+        *(listing, experiments, sweep, control, report, generate, dimension, warmup, completion),
+    ):
+        module.add(commands)
+    return parser
+
+
+def execute(given: list[str]) -> int:
+    """Run a command line, without the name of the program, and return its exit code."""
+    prepare_streams()
+    # Nothing is shown in a window, and the backend of a notebook that calls may be missing here.
+    os.environ["MPLBACKEND"] = "agg"
+    parser = _parser()
+    try:
+        options, rest = parser.parse_known_args(given)
+        near = _near_flag(rest, parser, options)
+        if rest and (options.command not in ("run", "sweep") or near):
+            hint = f". Did you mean {near}?" if near else ""
+            parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+        with terminable():
+            return int(options.handler(options, rest))
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else _USAGE
+    except KeyboardInterrupt as stop:
+        word, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
+        print(
+            f"\n{word}; every finished unit is kept, the same command continues.", file=sys.stderr
+        )
+        return code
+    except BrokenPipeError:
+        return _FAILED
+    except (ValueError, TypeError) as error:
+        print(f"percolaw: {printable(error)}", file=sys.stderr)
+        return _USAGE
+    except (PercolawError, OSError) as error:
+        print(f"percolaw: {printable(error)}", file=sys.stderr)
+        return _FAILED
+    except MemoryError as error:
+        print(
+            f"percolaw: out of memory ({error or 'no more could be taken'}); what was finished is kept. "
+            "Ask for less, or use fewer --workers.",
+            file=sys.stderr,
+        )
+        return _FAILED
+
+
+def _near_flag(rest: list[str], parser: _Parser, options: argparse.Namespace) -> str | None:
+    """The flag that an unknown one was probably meant to be (of `run`: a shared one)."""
+    import difflib
+
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    command = options.command
+    known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
+    own: set[str] = set()
+    if rest and command in ("run", "sweep") and options.experiment:
+        own = {flag for flag, _ in completion.field_flags(experiment_class(options.experiment))}
+    for word in rest:
+        flag = word.split("=")[0]
+        near = difflib.get_close_matches(
+            flag, known, n=1, cutoff=0.8 if command in ("run", "sweep") else 0.7
+        )
+        if flag.startswith("--") and flag not in known and flag not in own and near:
+            return near[0]
+    return None

@@ -1,0 +1,103 @@
+"""``percolaw warmup``: compile the kernels before they are waited for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+from percolaw.progress import progress
+
+#: File in the folder of machine code that says that all was compiled.
+DONE = "compiled"
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "warmup",
+        help="compile all kernels now (a minute or two), so that no run waits for it",
+        description="Compile the kernels by measuring the smallest preset of every experiment without "
+        "networks once; results are thrown away. Machine code is kept until percolaw, Numba or Python "
+        "change: in NUMBA_CACHE_DIR if it is set, else beside the package, else, if that is read-only, "
+        "in the user's cache. Networks compile a kernel of their own at their first step.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(handler=run_warmup)
+
+
+def run_warmup(options: argparse.Namespace, rest: list[str]) -> int:
+    """Compile what is not compiled yet; say where it is kept and how long it took.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        ``quiet``.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code: 1 where machine code cannot be kept.
+    """
+    from percolaw.kernels.compile import cache_folder
+
+    folder = cache_folder()
+    if folder is None:
+        print(
+            "percolaw: no place to keep machine code can be written; kernels are compiled in every "
+            "process. Name a folder in NUMBA_CACHE_DIR.",
+            file=sys.stderr,
+        )
+        return 1
+    if (folder / DONE).exists():
+        print(f"all kernels are compiled already: {folder}")
+        return 0
+    started = time.perf_counter()
+    work = smallest_units()
+    with progress("compiling", options.quiet) as update:
+        update(0, len(work))
+        search_among_copies()
+        for index, (experiment, cell) in enumerate(work):
+            experiment.measure(cell)
+            update(index + 1, len(work))
+    (folder / DONE).touch()
+    print(f"all kernels are compiled, in {time.perf_counter() - started:.0f} s: {folder}")
+    return 0
+
+
+def smallest_units() -> list[tuple[Any, dict[str, Any]]]:
+    """Return experiments that need no extra with the units of their smallest preset, one seed each.
+
+    Returns
+    -------
+    list of (experiment, cell)
+    """
+    from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+
+    units = []
+    for name in EXPERIMENTS:
+        kind = experiment_class(name)
+        if getattr(kind, "extra", None) is not None:
+            continue
+        experiment = kind(**kind.presets["smoke"].config)
+        different = {
+            json.dumps({k: v for k, v in cell.items() if k != "seed"}, sort_keys=True): cell
+            for cell in experiment.cells()
+        }
+        units += [(experiment, cell) for cell in different.values()]
+    return units
+
+
+def search_among_copies() -> None:
+    """Search neighbours that float32 cannot tell apart, which none of the experiments has."""
+    import numpy as np
+
+    from percolaw.numerics.neighbors import nearest_neighbors
+
+    for dtype in (np.float32, np.float64):
+        nearest_neighbors(np.zeros((100, 2), dtype), np.ones((1, 2), dtype))

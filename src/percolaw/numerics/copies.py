@@ -1,0 +1,132 @@
+"""Points that occur more than once, exactly or within the rounding of their numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+
+#: Elements of the largest array of rows held at a time.
+BLOCK_ELEMENTS = 1 << 20
+#: Neighbours along a line with which a point is compared at a time.
+MOST_STEPS = 64
+#: Units in the last place, of the length of a point, within which two points count as one.
+ROUNDING = 4.0
+
+
+def copy_number(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return how many earlier rows hold the same point: 0 for points that are new.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+        Finite.
+
+    Returns
+    -------
+    array of int64, shape (n,)
+
+    Notes
+    -----
+    O(n d) time: rows are sorted by a projection, and only rows with equal ones are compared.
+    """
+    x = checks.point_array("points", points)
+    key = _projection(x)
+    order = np.argsort(key, kind="stable")
+    start = np.flatnonzero(np.append(True, key[order[1:]] != key[order[:-1]]))
+    end = np.append(start[1:], order.size)
+    number = np.empty(order.size, dtype=np.int64)
+    number[order] = np.arange(order.size) - np.repeat(start, end - start)
+    same = _equal_rows(x, order[:-1], order[1:], key[order[1:]] == key[order[:-1]])
+    for run in np.unique(np.searchsorted(start, np.flatnonzero(~same) + 1, side="right") - 1):
+        rows = order[start[run] : end[run]]  # different points of one key: rare
+        group = np.unique(x[rows], axis=0, return_inverse=True)[1].reshape(-1)
+        for label in range(int(group.max()) + 1):
+            members = np.flatnonzero(group == label)
+            number[rows[members]] = np.arange(members.size)
+    return number
+
+
+def near_copies(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return which points lie within rounding of an earlier one, such as one text embedded twice.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+        Finite. float64 that float32 holds exactly counts as float32.
+
+    Returns
+    -------
+    array of bool, shape (n,)
+        Distance to an earlier point, that is not marked itself or that leads to such a one, at most
+        four units in the last place of its length.
+
+    Notes
+    -----
+    O(n d) time where few points are near. Points of a line in float32 may be this near by chance.
+    """
+    x = checks.point_array("points", points)
+    single = x.dtype == np.float32 or all(
+        np.array_equal(b, b.astype(np.float32)) for b in _blocks(x)
+    )
+    unit = ROUNDING * float(np.finfo(np.float32 if single else np.float64).eps)
+    key = _projection(x)
+    limit = np.concatenate([unit * np.linalg.norm(b, axis=1) for b in _blocks(x)])
+    copies = copy_number(x) > 0
+    kept = np.flatnonzero(~copies)
+    while True:
+        order = kept[np.argsort(key[kept], kind="stable")]
+        near = np.zeros(x.shape[0], dtype=np.bool_)
+        for step in range(1, min(MOST_STEPS, order.size)):
+            a, b = order[:-step], order[step:]
+            reach = np.maximum(limit[a], limit[b])
+            beside = np.flatnonzero(key[b] - key[a] <= reach)
+            if not beside.size:
+                break
+            a, b, reach = a[beside], b[beside], reach[beside]
+            close = _distances(x, a, b) <= reach
+            near[np.maximum(a, b)[close]] = True
+        if not near.any():
+            return copies
+        copies |= near
+        kept = kept[~near[kept]]
+
+
+def _blocks(x: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    rows = max(1, BLOCK_ELEMENTS // x.shape[1])
+    return [x[low : low + rows] for low in range(0, x.shape[0], rows)]
+
+
+def _projection(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """A coordinate along one direction of length 1, the same for equal points."""
+    direction = np.cos(np.arange(x.shape[1], dtype=np.float64))
+    direction /= np.linalg.norm(direction)
+    parts = [np.einsum("ij,j->i", b.astype(np.float64), direction) for b in _blocks(x)]
+    return np.asarray(np.concatenate(parts))
+
+
+def _equal_rows(
+    x: npt.NDArray[Any],
+    a: npt.NDArray[np.int64],
+    b: npt.NDArray[np.int64],
+    ask: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """Whether the rows a and b of x are equal where asked, True elsewhere."""
+    equal = np.ones(a.size, dtype=np.bool_)
+    asked = np.flatnonzero(ask)
+    for some in np.array_split(asked, 1 + asked.size * x.shape[1] // BLOCK_ELEMENTS):
+        equal[some] = (x[a[some]] == x[b[some]]).all(axis=1)
+    return equal
+
+
+def _distances(
+    x: npt.NDArray[Any], a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Distances between the rows a and b of x."""
+    distance = np.empty(a.size)
+    for some in np.array_split(np.arange(a.size), 1 + a.size * x.shape[1] // BLOCK_ELEMENTS):
+        distance[some] = np.linalg.norm(x[a[some]].astype(np.float64) - x[b[some]], axis=1)
+    return distance

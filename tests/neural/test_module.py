@@ -1,0 +1,91 @@
+"""Modules of PyTorch as learners: regression, classes, probabilities, and nothing shared between fits."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import percolaw as pl  # noqa: E402
+
+torch.set_num_threads(1)
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((500, 2))
+Y = np.sin(2.0 * X[:, 0])
+LABELS = np.array(["low", "middle", "high"])[np.digitize(X[:, 0], [-0.5, 0.5])]
+
+
+def layers(n_outputs):
+    return torch.nn.Sequential(
+        torch.nn.Linear(2, 32), torch.nn.Tanh(), torch.nn.Linear(32, n_outputs)
+    )
+
+
+def learner(n_outputs=1, **options):
+    options = {"steps": 300, "learning_rate": 0.02, **options}
+    return pl.ModuleLearner(lambda: layers(n_outputs), **options)
+
+
+def test_it_learns_what_the_same_module_by_hand_learns_not():
+    curve = pl.scaling_curve(learner(), X, Y, [10, 300], n_test=200, n_repeats=2)
+    assert (curve.loss[:, 1] < 0.2).all()
+    assert (curve.loss[:, 0] > 2.0 * curve.loss[:, 1]).all()
+    untrained = pl.scaling_curve(learner(steps=1), X, Y, [300], n_test=200, n_repeats=2)
+    assert (untrained.loss > 0.3).all(), "control: the steps are what learns"
+
+
+def test_classes_and_their_probabilities():
+    options = {"sizes": [20, 300], "n_test": 200, "n_repeats": 2}
+    model = learner(3, loss="log")
+    wrong = pl.scaling_curve(model, X, LABELS, loss="0-1", **options)
+    nats = pl.scaling_curve(model, X, LABELS, loss="log", **options)
+    assert (wrong.loss[:, 1] < 0.08).all()
+    assert (nats.loss[:, 1] < 0.25).all(), "ln 3 = 1.1 knows nothing"
+    fitted = model.fit(X, LABELS)
+    assert fitted.classes_.tolist() == ["high", "low", "middle"]
+    chances = fitted.predict_proba(X[:50])
+    np.testing.assert_allclose(chances.sum(axis=1), 1.0)
+    assert (fitted.classes_[chances.argmax(axis=1)] == fitted.predict(X[:50])).all()
+
+
+def test_fits_share_nothing_and_leave_the_global_generator():
+    module = layers(1)
+    before = [p.clone() for p in module.parameters()]
+    state = torch.random.get_rng_state()
+    given = pl.ModuleLearner(module, steps=50)
+    with torch.inference_mode():
+        first, again = (given.fit(X, Y).predict(X) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    for p, q in zip(module.parameters(), before, strict=True):
+        assert torch.equal(p, q)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    one, same, other = (learner(rng=seed, steps=5).fit(X, Y).predict(X) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).max() > 1e-3, "a function's module is drawn from the seed"
+    pair = learner(2, steps=5).fit(X, np.stack([Y, Y], axis=1))
+    assert pair.predict(X).shape == (500, 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "message"),
+    [
+        (learner(2), Y, r"must give 1 output\(s\) a point; got \(128, 2\)"),
+        (learner(2, loss="log"), LABELS, r"an output for each of 3 classes; got .*\(128, 2\)"),
+        (pl.ModuleLearner(lambda: 3), Y, r"a function that makes one; got 3 \(int\)"),
+        (learner(learning_rate=1e30, steps=9), Y, "Lower learning_rate"),
+    ],
+)
+def test_what_does_not_fit_together(model, values, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.fit(X, values)
+
+
+def test_scikit_learn_takes_it():
+    selection = pytest.importorskip("sklearn.model_selection")
+    assert (
+        selection.cross_val_score(learner(3, loss="log"), X, LABELS, cv=2, scoring="accuracy").min()
+        > 0.8
+    )
+    assert not hasattr(learner(), "predict_proba")
+    with pytest.raises(ValueError, match="not fitted yet"):
+        learner().predict(X)
