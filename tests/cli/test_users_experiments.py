@@ -148,6 +148,7 @@ def test_help_and_the_usual_preset(lab, capsys):
     assert main(["run", "mine.py:Falling", "--help"]) == 0
     said = capsys.readouterr().out
     assert "percolaw run mine.py:Falling" in said
+    assert "Defaults are those of the preset quick" in said
     assert "Exponent of the loss." in said
     assert "default: 3" in said  # of the only preset, which is not called laptop
     assert main(["run", "mine.py:Falling", "--powr", "1"]) == 2

@@ -106,8 +106,10 @@ def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
     Experiment
     """
     from percolaw.experiments.base import preset as preset_config
+    from percolaw.experiments.base import usual_preset
     from percolaw.experiments.registry import place_of
 
+    preset = preset or usual_preset(cls)
     default = preset_config(cls, preset)
     if not rest:
         return default
@@ -115,12 +117,13 @@ def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
 
     from percolaw.cli.flags import registry
 
+    start = f"the preset {preset}" if preset else "its fields"
     with help_style():
         return tyro.cli(
             cls,
             prog=f"percolaw run {place_of(cls)}",
-            description=f"{cls.title}\n\nDefaults are those of the preset "
-            f"{preset or 'laptop'}; others are told where they differ.",
+            description=f"{cls.title}\n\nDefaults are those of {start}; others are told "
+            "where they differ.",
             default=default,
             args=rest,
             registry=registry(cls),
