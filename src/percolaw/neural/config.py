@@ -62,7 +62,7 @@ class Training:
     dtype : {"float32", "float64", "bfloat16"}
         ``bfloat16`` multiplies matrices in it and keeps weights and sums in float32.
     device : str
-        ``auto`` is an accelerator where there is one.
+        ``cpu``, ``cuda`` or ``cuda:0``; ``auto`` is ``cuda`` where PyTorch can use it, else ``cpu``.
     """
 
     learning_rate: float = 3e-3

@@ -162,7 +162,7 @@ class DeviceData:
 
 
 class RowMinibatches:
-    """Minibatches of rows that are held; students of one seed and one set of rows share their order.
+    """Minibatches of given rows; students with equal seeds and equal training rows share one order.
 
     Parameters
     ----------
@@ -275,13 +275,23 @@ class StreamMinibatches:
         ----------
         students, first, count
             As in `RowMinibatches.steps`.
+
+        Yields
+        ------
+        x, y : tensor
+            As in `RowMinibatches.steps`.
+
+        Raises
+        ------
+        ValueError
+            If a stream gives points or values of another shape.
         """
         self._drawn = {key: drawn for key, drawn in self._drawn.items() if key[1] >= first}
         for step in range(first, first + count):
             yield self._minibatch(students.tolist(), step)
 
     def first_rows(self, student: int, most: int) -> tuple[Tensor, Tensor]:
-        """Return the rows of the first steps of a student's stream.
+        """Return the first rows of a student's stream, on which its final training loss is taken.
 
         Parameters
         ----------

@@ -10,7 +10,13 @@ from percolaw import checks
 
 
 def resolve_device(name: str) -> str:
-    """Return the device meant by a name, or raise ValueError with what there is."""
+    """Return the device meant by a name: ``auto`` is ``cuda`` where PyTorch can use it, else ``cpu``.
+
+    Raises
+    ------
+    ValueError
+        For a device that does not exist here, naming those that do.
+    """
     torch = checks.extra("torch", "nn")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -38,7 +44,7 @@ def autocast(dtype: str, device: str) -> Any:
 
 
 def tensor_dtype(dtype: str) -> Any:
-    """Return torch's type of weights and inputs."""
+    """Return torch's type of weights and inputs; of ``bfloat16`` it is float32."""
     import torch
 
     return torch.float64 if dtype == "float64" else torch.float32

@@ -205,7 +205,10 @@ class Ensemble:
         return np.asarray((total / index.shape[1]).cpu().numpy())  # type: ignore[attr-defined]
 
     def final_loss(self, student: int) -> tuple[float, float]:
-        """Return a student's training loss and the norm of its gradient, at the weights kept."""
+        """Return a student's training loss and the norm of its gradient, at the weights kept.
+
+        Both are taken on its first training rows, at most `FINAL_ROWS`, without dropout.
+        """
         import torch
 
         x, y = self.minibatches.first_rows(student, FINAL_ROWS)

@@ -69,7 +69,7 @@ class TrainingJob:
 def checked_students(
     students: Sequence[Student], n_rows: int, n_columns: int, n_outputs: int
 ) -> list[Student]:
-    """Return the students with int64 rows, or say why they cannot be trained.
+    """Return the students with int64 rows, after checking that they can be trained.
 
     Parameters
     ----------
@@ -86,8 +86,9 @@ def checked_students(
     Raises
     ------
     ValueError
-        For rows or columns that do not exist, rows that are both learned from and validated on, unequal
-        numbers of validation rows, rates below 0, and streams beside rows.
+        For no students, students without rows, rows or columns that do not exist, rows that are both
+        learned from and validated on, unequal numbers of validation rows, rates below 0, and streams
+        beside rows.
     """
     if not students:
         raise ValueError("there are no students; give at least one.")

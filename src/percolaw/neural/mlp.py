@@ -65,7 +65,7 @@ class MLP:
 
     @property
     def width_ratio(self) -> float:
-        """Width over base width, or 1."""
+        """Width over base width; 1 for the standard parametrisation and without hidden layers."""
         narrow = self.parametrization == "standard" or self.depth == 0
         return 1.0 if narrow else self.width / self.base_width
 
@@ -99,12 +99,12 @@ class MLP:
         return affine(weights, self.depth, x)
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
-        """Return 2 (weights, without biases): one multiplication and addition each."""
+        """Return twice the number of weights: a multiplication and an addition each; biases are free."""
         sizes = [dim, *[self.width] * self.depth, n_outputs]
         return 2 * sum(before * after for before, after in pairwise(sizes))
 
     def input_flops(self, dim: int, n_outputs: int = 1) -> int:
-        """Return those of the first layer."""
+        """Return the multiplications and additions of the first layer."""
         return 2 * dim * (self.width if self.depth else n_outputs)
 
 
@@ -116,7 +116,7 @@ def activate(name: str, x: Tensor, in_place: bool = False) -> Tensor:
     name : {"relu", "gelu", "tanh", "identity"}
     x : tensor
     in_place : bool
-        Whether the memory of `x` may be used.
+        Whether the memory of `x` may be used, as ReLU does.
 
     Returns
     -------

@@ -42,9 +42,9 @@ class ModuleLearner(Estimator):
     learning_rate, weight_decay : float
         Of AdamW; the rate falls to 0 as half a cosine.
     rng : int
-        Stream ``init`` (a function's module), ``batch`` (minibatches and dropout).
+        Stream ``init`` seeds PyTorch (a function's module, and dropout), ``batch`` orders the points.
     device : str
-        ``auto`` is an accelerator where there is one.
+        ``cpu``, ``cuda`` or ``cuda:0``; ``auto`` is ``cuda`` where PyTorch can use it, else ``cpu``.
 
     Attributes
     ----------
@@ -95,9 +95,10 @@ class ModuleLearner(Estimator):
         Raises
         ------
         TypeError
-            If the module is none.
+            If `module` is neither a torch.nn.Module nor a function that returns one.
         ValueError
-            If its outputs have another shape than the values, or the loss becomes NaN.
+            If its outputs have another shape than the values, or too few columns for the classes, or
+            the loss of the last step is not finite.
         """
         device, streams = resolve_device(self.device), as_streams(self.rng)
         x = self._tensor(X)

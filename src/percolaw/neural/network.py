@@ -148,7 +148,7 @@ class Network(Protocol):
         ...
 
     def input_flops(self, dim: int, n_outputs: int = 1) -> int:
-        """Return those of the products with the inputs themselves."""
+        """Return the part of `flops` that multiplies the inputs themselves."""
         ...
 
 
@@ -175,10 +175,9 @@ def n_parameters(network: Network, dim: int, n_outputs: int = 1) -> int:
 
 
 def training_flops(network: Network, dim: int, n_outputs: int = 1) -> int:
-    """Return multiplications and additions in the matrix products of a step, per point.
+    """Return multiplications and additions in the matrix products of a training step, for one point.
 
-    Backwards every product costs twice its forward cost, but for the gradient of the inputs, which
-    nobody needs.
+    The backward pass costs twice the forward pass, less the gradient by the inputs, which is not taken.
 
     Parameters
     ----------

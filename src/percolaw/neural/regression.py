@@ -30,9 +30,9 @@ class NeuralRegression(Regressor):
     network : Network
     training : Training
     validation : float
-        Share of the points held back.
+        Share of the points held back, in [0.001, 0.9].
     rng : int
-        Stream ``split``, and the student's seed.
+        Stream ``split`` (points held back), and a key of stream ``init`` as the student's seed.
 
     Attributes
     ----------

@@ -105,7 +105,8 @@ class ReluGradient:
 
         Returns
         -------
-        int or None
+        int
+            At least 1.
         """
         numbers = sum(2 * w[0].numel() + batch_size * w.shape[-1] for w in weights.values())
         size = next(iter(weights.values())).element_size()
@@ -153,12 +154,16 @@ Gradient: TypeAlias = AutogradGradient | ReluGradient
 def gradient_method(network: Network, training: Training, loss: Loss, device: str) -> Gradient:
     """Return the backward pass written out here where it applies, else autograd.
 
+    It applies to an `MLP` of ReLU without residual connections, without dropout, not in bfloat16, on a
+    CPU.
+
     Parameters
     ----------
     network : Network
     training : Training
     loss : Loss
     device : str
+        As `resolve_device` returns it.
 
     Returns
     -------

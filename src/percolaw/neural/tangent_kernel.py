@@ -53,7 +53,8 @@ def tangent_kernel(
     Raises
     ------
     ValueError
-        For students of several outputs, and points of another number of columns.
+        For students of several outputs, a student that does not exist, and points of another number of
+        columns.
     ResourceError
         If the memory is not available.
     """

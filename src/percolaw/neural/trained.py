@@ -72,7 +72,7 @@ class Trained:
         return np.array([stop == "plateau" for stop in self.stopped])
 
     def select(self, student: int) -> Trained:
-        """Return one of the students as an ensemble of its own."""
+        """Return an ensemble of one student alone; ValueError if there is no student of this number."""
         i = checks.integer("student", student, minimum=0, maximum=len(self.stopped) - 1)
         row: dict[str, Any] = {name: getattr(self, name)[i : i + 1] for name in PER_STUDENT}
         row |= {name: getattr(self, name)[:, i : i + 1] for name in CURVES}

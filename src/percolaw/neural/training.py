@@ -44,16 +44,19 @@ def train(
     students : sequence of Student
         With equally many validation rows.
     training : Training, optional
+        ``Training()`` if None.
     n_outputs : int
         Columns each student learns, from its ``target`` on.
     loss : Loss, optional
         A loss of your own (`percolaw.neural.losses`) in place of the one that `training` names.
     checkpoint : path of a folder, optional
         State is written there, whole or not at all, and the same call continues from it, on any device.
+        It is removed when the training has ended.
     checkpoint_seconds : float
-        Time between two states.
+        Least time between two states, in seconds.
     progress : callable
-        Called after every evaluation with the step and the number of students still learning.
+        Called with the step and the number of students still learning after every evaluation but that
+        of the initial weights.
 
     Returns
     -------
@@ -62,9 +65,12 @@ def train(
     Raises
     ------
     ValueError
-        For rows, columns or devices that do not exist, before work starts.
+        Before training starts: for points or values of another shape or not finite, rows, columns or
+        devices that do not exist, rows both learned from and validated on, and a loss that needs more
+        outputs. Later: for rows of a `Stream` of another shape, when they are drawn.
     TypeError
-        For inputs or a loss that are something else.
+        For points or values that are not numbers, token ids that are not integers, and a `loss` that is
+        no `Loss`.
     ResourceError
         If not even one student fits in the device's memory. Before that the ensemble is halved.
 

@@ -33,7 +33,8 @@ class Transformer:
     causal : bool
         Tokens see earlier ones only, and the last one is read out.
     parametrization, base_width
-        As in `MLP`; attention logits are scaled by 1/width per head, relative to the base width.
+        As in `MLP`. Attention logits are divided by sqrt(h r), h the width of a head and r width over
+        base width (1 if standard): under muP they are scaled by 1/width.
     """
 
     depth: int = 2
@@ -64,7 +65,7 @@ class Transformer:
 
     @property
     def width_ratio(self) -> float:
-        """Width over base width, or 1."""
+        """Width over base width; 1 for the standard parametrisation."""
         return 1.0 if self.parametrization == "standard" else self.width / self.base_width
 
     def n_tokens(self, dim: int) -> int:
@@ -146,18 +147,18 @@ class Transformer:
         return _rows(mixed, weights[f"block {block} mix"])
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
-        """Return 2 (weights x tokens + attention's two products)."""
+        """Return twice the weights used at every token, and the two products of attention."""
         t, w = self.n_tokens(dim), self.width
         block = t * 12 * w * w + 2 * t * t * w
         return self.input_flops(dim) + 2 * (self.depth * block + w * n_outputs)
 
     def input_flops(self, dim: int, n_outputs: int = 1) -> int:
-        """Return those that make tokens of coordinates; none where tokens are looked up."""
+        """Return those of the map from coordinates to tokens; 0 for token ids, which are looked up."""
         return 0 if self.takes_tokens else 2 * self.n_tokens(dim) * self.group * self.width
 
 
 def norm(x: Tensor, gain: Tensor) -> Tensor:
-    """Return x over its root mean square along the last axis, times a gain.
+    """Return x over its root mean square along the last axis, times a gain; 1e-6 is added to the square.
 
     Parameters
     ----------
