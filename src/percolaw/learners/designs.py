@@ -53,6 +53,11 @@ def farthest_first(cluster: Tree | Graph, n: int, rng: RandomLike = 0) -> Ids:
     Returns
     -------
     array of int64, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        For several clusters, and n outside of its range.
     """
     from percolaw.kernels import graph as kernels
 
@@ -87,6 +92,8 @@ def greedy_variance(tree: Tree, n: int, rng: RandomLike = 0) -> Ids:
     ------
     TypeError
         For a Graph: the design is exact on a Tree only.
+    ValueError
+        For several clusters, and n outside of its range.
     """
     from percolaw.kernels import tree as kernels
 
@@ -102,8 +109,8 @@ def greedy_variance(tree: Tree, n: int, rng: RandomLike = 0) -> Ids:
 def greedy_kernel_variance(kernel: Covariance, points: npt.ArrayLike, n: int) -> Ids:
     """Return n rows of points, each with the largest posterior variance given all before it.
 
-    Where what is left is rounding, the first rows not yet taken. The pivots of a pivoted Cholesky
-    factorisation: O(n^2 m) time and 8 n m bytes for m points.
+    They are the pivots of a pivoted Cholesky factorisation: O(n^2 m) time and 8 n m bytes for m points.
+    When the variance left is rounding, the first rows not yet taken follow.
 
     Parameters
     ----------
@@ -115,6 +122,11 @@ def greedy_kernel_variance(kernel: Covariance, points: npt.ArrayLike, n: int) ->
     Returns
     -------
     array of int64, shape (n,)
+
+    Raises
+    ------
+    ResourceError
+        If 8 n m bytes are not available.
     """
     x = checks.finite_array("points", points, ndim=2)
     count = checks.integer("n", n, minimum=1, maximum=x.shape[0])
@@ -143,7 +155,7 @@ def greedy_kernel_variance(kernel: Covariance, points: npt.ArrayLike, n: int) ->
 def farthest_points(points: npt.ArrayLike, n: int) -> Ids:
     """Return n rows of points, each farthest from all before it; the first is row 0.
 
-    Gonzalez's 2-approximation of the k-centre problem (1985) in O(n m) time for m points.
+    Gonzalez's 2-approximation of the k-centre problem (1985) in O(n m d) time for m points.
 
     Parameters
     ----------

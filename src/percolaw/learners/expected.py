@@ -84,7 +84,8 @@ def kernel_loss(
 ) -> FloatArray:
     """Return the expected loss of a kernel regression on the first n points, for every n.
 
-    The functions are centred: their mean over all points and queries is 0, as of standardised values.
+    The functions are centred, as standardised values are: their mean over the points used and all
+    queries is 0.
 
     Parameters
     ----------
@@ -92,6 +93,7 @@ def kernel_loss(
         Of the random functions.
     points, queries : array of float64, shapes (n, d) and (m, d)
     sizes : array of int64
+        Rising.
     variance : float
         Of the function drawn, over the queries.
     learner : tuple of Covariance and float

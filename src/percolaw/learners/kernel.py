@@ -76,6 +76,11 @@ class KernelRegression(Regressor):
         ResourceError
             If the matrix, 8 n^2 bytes, does not fit in memory. `percolaw.RandomFeatures` takes
             more points.
+        TypeError
+            If `kernel` is not a covariance function.
+        ValueError
+            For no ridge or one below 0, too few points to choose among several, equal points of
+            different values with a ridge of 0, and a kernel that is singular on the points.
         """
         if not callable(self.kernel) or isinstance(self.kernel, type):
             raise TypeError(
@@ -116,7 +121,7 @@ class KernelRegression(Regressor):
         return self
 
     def predict(self, X: npt.ArrayLike) -> FloatArray:
-        """Return values at queries X (m, d): O(m n d) time in blocks.
+        """Return values (m,) or (m, n_outputs) at queries X (m, d): O(m n d) time in blocks.
 
         Raises
         ------
@@ -144,6 +149,7 @@ class NestedCurve:
         Posterior variance, mean over test points: the expected squared error, over all targets drawn
         from the Gaussian process of this kernel. Noise in the test values is not included.
     jitter : float
+        What rounding needed on the diagonal besides the ridge.
     """
 
     size: npt.NDArray[np.int64]
@@ -179,13 +185,13 @@ def nested_curve(
     Returns
     -------
     NestedCurve
-        n^3 / 3 + n^2 m multiplications, 8 n (n + m) bytes.
+        n^3 / 3 + n^2 m multiplications and additions, 8 n (n + m) bytes, n the largest size.
 
     Raises
     ------
     ValueError
-        For test points of other columns, sizes that do not rise or have too few points, and equal points
-        of different values without a ridge.
+        For no test points or other columns, sizes that do not rise or have too few points, equal points
+        of different values without a ridge, and a kernel that is singular on the points.
     ResourceError
         If 8 n (n + m) bytes are not available.
     """

@@ -63,7 +63,7 @@ class NearestNeighbors(Regressor):
         return self
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return the mean value of the k nearest points of each query in X."""
+        """Return the mean value of the k nearest points of each query: (m,) or (m, n_outputs)."""
         queries = checks.array("X", X)
         require_fitted(self, queries)
         _, index = nearest_neighbors(self.points_, queries, self.k)

@@ -22,7 +22,7 @@ class Observations:
     tree : Tree or Graph
         The whole, or of a tree the part spanned by observed and queried sites.
     site : array of int64, shape (n_observed,)
-        Observed sites, as indices into `tree`; no repeats.
+        Observed sites, as indices into `tree`, in the order of their original ids; no repeats.
     value : array of float64, shape (n_observed,)
     query : array of int64, shape (n_query,) or None
         Sites to predict at, as indices into `tree`; None for all.
@@ -64,8 +64,9 @@ def observe(
 
     Notes
     -----
-    With few sites of a tree (below n_sites / 8) the work is done on the spanned subtree, which gives
-    the same predictions as the whole tree. A graph is never cut: its shortest ways may lead anywhere.
+    If observed and queried sites together are at most an eighth of a tree, the work is done on the
+    subtree they span, which gives the same predictions as the whole tree. A graph is never cut: its
+    shortest paths may lead anywhere.
     """
     ids = checks.site_ids("sites", sites, tree.n_sites)
     value = checks.finite_array("values", values, ndim=1, length=ids.size)
@@ -101,7 +102,16 @@ class TreeEstimator(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FittedTreeLearner:
-    """A learner with the observations it was given."""
+    """A learner with the observations it was given.
+
+    Attributes
+    ----------
+    learner : TreeEstimator
+    tree : Tree or Graph
+    sites : array of int64, shape (m,)
+        Observed sites, rising, no repeats.
+    values : array of float64, shape (m,)
+    """
 
     learner: TreeEstimator
     tree: Tree | Graph
@@ -109,7 +119,7 @@ class FittedTreeLearner:
     values: npt.NDArray[np.float64]
 
     def predict(self, query: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
-        """Return predictions at the given sites, or at all of them."""
+        """Return predictions at the given sites, or at all of them: float64, (n_query,) or (n_sites,)."""
         seen = observe(self.tree, self.sites, self.values, query)
         n = self.tree.n_sites if seen.query is None else seen.query.size
         what = f"the estimate of {type(self.learner).__name__}"

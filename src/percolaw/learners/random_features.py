@@ -78,6 +78,8 @@ class RandomFeatures(Regressor):
         ------
         ValueError
             For inputs whose features are too large to be squared, and for no points or columns.
+        ResourceError
+            If the features do not fit in memory.
         """
         x = checks.finite_array("X", X, ndim=2)
         values = checks.target_values("y", y, x.shape[0])
@@ -104,7 +106,7 @@ class RandomFeatures(Regressor):
         return self
 
     def predict(self, X: npt.ArrayLike) -> FloatArray:
-        """Return values at queries X (n, d).
+        """Return values (n,) or (n, n_outputs) at queries X (n, d).
 
         Raises
         ------

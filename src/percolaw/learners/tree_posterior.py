@@ -36,6 +36,7 @@ class TreePosterior:
         Parameters
         ----------
         tree : Tree
+            Of a Graph `predict` raises TypeError.
         sites : array of int, shape (m,)
             A repeated site keeps its first value.
         values : array of float, shape (m,)

@@ -31,7 +31,8 @@ def copy_number(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
     Notes
     -----
-    O(n d) time: rows are sorted by a projection, and only rows with equal ones are compared.
+    O(n d + n log n) time: rows are sorted by a projection, and only rows of equal projections are
+    compared.
     """
     x = checks.point_array("points", points)
     key = _projection(x)
@@ -61,12 +62,13 @@ def near_copies(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     Returns
     -------
     array of bool, shape (n,)
-        Distance to an earlier point, that is not marked itself or that leads to such a one, at most
-        four units in the last place of its length.
+        True for a row that equals an earlier one, or whose distance to an earlier one is at most 4 eps
+        times the length of the longer of the two. The earlier one may be marked itself.
 
     Notes
     -----
-    O(n d) time where few points are near. Points of a line in float32 may be this near by chance.
+    O(n d + n log n) time where few points are near. Points of one dimension in float32 may be this near
+    by chance.
     """
     x = checks.point_array("points", points)
     single = x.dtype == np.float32 or all(

@@ -50,7 +50,7 @@ class Matern:
     Parameters
     ----------
     smoothness : float
-        nu in (0, 100]: sample paths have nu derivatives in the mean square. 1/2, 3/2 and 5/2 are
+        nu in [0.001, 100]: sample paths have nu derivatives in the mean square. 1/2, 3/2 and 5/2 are
         closed forms, others a table with error below 1e-12.
     length_scale : float
         In units of sqrt(d).
@@ -90,7 +90,13 @@ class Linear:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """exp(-r^2 / (2 length_scale^2 d)): the limit of Matérn for infinite smoothness."""
+    """exp(-r^2 / (2 length_scale^2 d)): the limit of Matérn for infinite smoothness.
+
+    Parameters
+    ----------
+    length_scale : float
+        In units of sqrt(d).
+    """
 
     length_scale: float = 1.0
 
@@ -261,7 +267,7 @@ def gram(kernel: Covariance, x: FloatArray, out: FloatArray | None = None) -> Fl
 
 
 def cholesky(kernel: Covariance, x: FloatArray, ridge: float = 0.0) -> tuple[FloatArray, float]:
-    """Return the lower factor of kernel(x, x) + ridge and the jitter that rounding asked for.
+    """Return the lower Cholesky factor of kernel(x, x) + ridge I, and the jitter that rounding needed.
 
     Parameters
     ----------

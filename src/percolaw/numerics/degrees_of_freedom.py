@@ -23,7 +23,7 @@ def smoother_trace(kernel: npt.ArrayLike, ridge: float | npt.ArrayLike) -> Float
     Parameters
     ----------
     kernel : array, shape (n, n)
-        Positive semi-definite.
+        Symmetric, positive semi-definite. Eigenvalues below 1e-12 n times the largest count as 0.
     ridge : float or array of float
         In the unit of the kernel, each at least 0; of 0 the trace is the rank.
 
@@ -77,8 +77,8 @@ def stein_divergence(
     values : array, shape (n,)
     n_probes : int
     amplitude : float
-        e, in units of the values' standard deviation.
-    rng : int
+        e, in units of the values' standard deviation, or of 1 if that is 0.
+    rng : int, Generator or Streams
 
     Returns
     -------
@@ -106,7 +106,7 @@ def random_signs(n: int, n_probes: int, rng: RandomLike = 0) -> FloatArray:
     Parameters
     ----------
     n, n_probes : int
-    rng : int
+    rng : int, Generator or Streams
 
     Returns
     -------
@@ -127,6 +127,7 @@ def divergence(signs: FloatArray, fitted: FloatArray, step: float) -> FloatArray
     fitted : array, shape (n, 2 n_probes)
         First the fits to values moved up, then to values moved down.
     step : float
+        By how much they were moved, in the unit of the values.
 
     Returns
     -------

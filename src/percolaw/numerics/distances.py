@@ -33,7 +33,9 @@ def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
     Raises
     ------
     ValueError
-        If squares of the coordinates overflow.
+        For points of other shapes, and if squares of the coordinates overflow.
+    ResourceError
+        If the matrix does not fit into memory.
     """
     from percolaw.kernels import covariance as kernels
 
@@ -47,7 +49,7 @@ def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def matrix_inputs(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return points (n, d) and (m, d) as contiguous float64, if memory holds a matrix (n, m).
+    """Return points (n, d) and (m, d) as contiguous float64, if a matrix (n, m) fits into memory.
 
     Parameters
     ----------
@@ -60,8 +62,10 @@ def matrix_inputs(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, Float
 
     Raises
     ------
-    ValueError, ResourceError
-        For other shapes; if the matrix does not fit into memory.
+    ValueError
+        For other shapes.
+    ResourceError
+        If the matrix does not fit into memory.
     """
     x, y = (np.ascontiguousarray(checks.float_array("inputs of a kernel", z)) for z in (x, y))
     if x.ndim != 2 or y.ndim != 2 or x.shape[1:] != y.shape[1:] or x.shape[1] == 0:

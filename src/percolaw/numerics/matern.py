@@ -19,6 +19,7 @@ def matern(s: FloatArray, smoothness: float) -> FloatArray:
     Parameters
     ----------
     s : array of float64
+        At least 0.
     smoothness : float
         nu; 1/2, 3/2 and 5/2 are closed forms, others a table.
 

@@ -56,7 +56,10 @@ def nearest_neighbors(
     Raises
     ------
     ValueError
-        For fewer than k points, other widths, or non-finite values.
+        For fewer than k points, unequal numbers of columns, values that are not finite, and points over
+        more than 150 orders of magnitude.
+    ResourceError
+        If the result and its working memory do not fit.
 
     Notes
     -----
@@ -97,7 +100,7 @@ def nearest_neighbors(
 def checked_points(
     points: npt.ArrayLike, queries: npt.ArrayLike
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return points and queries as float arrays of one width, or raise.
+    """Return points and queries as finite float arrays with equal numbers of columns.
 
     Parameters
     ----------
@@ -111,7 +114,7 @@ def checked_points(
     Raises
     ------
     ValueError
-        For other shapes, NaN or infinity.
+        For other shapes, unequal numbers of columns, NaN or infinity.
     """
     pair = []
     for name, given in (("points", points), ("queries", queries)):

@@ -38,7 +38,7 @@ def checked_values(values: Any, n: int, loss: Loss) -> npt.NDArray[Any]:
     Returns
     -------
     array, shape (n,) or (n, n_outputs >= 2)
-        float64 for losses of numbers, else of the kind given: numbers or text.
+        float64 for losses of numbers and rows of 0 and 1, else of the kind given: numbers or text.
 
     Raises
     ------
@@ -89,10 +89,11 @@ def measured(
     ----------
     loss : {"squared", "absolute", "0-1", "log"} or function
     fitted : object with predict
+        Of loss ``log`` also with predict_proba.
     points, values : array, shapes (m, d) and (m,) or (m, n_outputs)
         Test points, and their values as `checked_values` gives them.
     classes : array, shape (n_classes,)
-        All labels there are, sorted; of losses of labels alone.
+        All labels there are, sorted; used by losses of labels only.
     what : str
         Names the fit in errors.
 
@@ -176,7 +177,7 @@ def _log_loss(
 
 
 def as_given(name: str, values: Any) -> npt.NDArray[Any]:
-    """Return numbers of any kind as they are, or text; refuse what is neither.
+    """Return numbers of any kind as they are, or text.
 
     Parameters
     ----------
@@ -187,6 +188,12 @@ def as_given(name: str, values: Any) -> npt.NDArray[Any]:
     Returns
     -------
     array
+        Of the type given; text as NumPy's text of fixed length.
+
+    Raises
+    ------
+    TypeError
+        For what is neither numbers nor text.
     """
     try:
         return checks.array(name, values)

@@ -53,7 +53,7 @@ def mean_crossing(
     -------
     float
     (low, high) : tuple of float
-        Infinite below 3 seeds.
+        (-inf, inf) below 3 seeds. Not limited to the ends of `x`.
     """
     measured = crossing(x, small.mean(axis=0), large.mean(axis=0))
     n = small.shape[0]

@@ -1,4 +1,4 @@
-"""Losses over sizes and seeds, beside what was predicted: what every learner returns."""
+"""Losses over sizes and seeds, beside the curve that was predicted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """A curve over seeds: what lies in the middle, and where most seeds lie.
+    """A curve over seeds: its middle, and the range in which two thirds of the seeds lie.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """Losses over sizes and seeds, and what was predicted: what every learner returns.
+    """Losses over sizes and seeds, and the curve that was predicted.
 
     Parameters
     ----------
@@ -83,7 +83,12 @@ class LearningCurve:
         -------
         PowerLawFit or None
             None if fewer than 3 sizes or less than a decade can be used, or no seed was measured at
-            all of them: such an exponent means nothing.
+            all of them: such an exponent means nothing. Seeds not measured at all of them are left out.
+
+        Raises
+        ------
+        ValueError
+            If a loss used is 0 or negative.
         """
         chosen = self._chosen(window)
         used = self.size[chosen]
@@ -138,7 +143,15 @@ class LearningCurve:
         return float(max(self.size[0], last / 10.0**decades)), last
 
     def slopes(self, window: tuple[float, float] | None = None) -> FloatArray:
-        """Return the exponent of each seed by itself, shape (n_seeds,); NaN below 3 sizes."""
+        """Return the exponent of each seed by itself, shape (n_seeds,).
+
+        NaN below 3 usable sizes inside the window, and for a seed not measured at all of them.
+
+        Raises
+        ------
+        ValueError
+            If a loss used is 0, negative or infinite.
+        """
         if window is None and self.usable is None:
             return -fit.log_slopes(self.size, self.loss)
         chosen = self._chosen(window)
@@ -172,6 +185,7 @@ class LearningCurve:
         Returns
         -------
         array of float64, shape (n_sizes,)
+            All NaN if fewer than 3 sizes were measured.
         """
         mean = self.mean(how)
         good = np.isfinite(mean)

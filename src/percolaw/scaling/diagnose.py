@@ -29,7 +29,9 @@ class Finding:
 
 
 def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
-    """Return the failure signatures in a learning curve; an empty list if there are none.
+    """Return the failure signature of a learning curve; an empty list if it has none.
+
+    These are looked for in this order, and only the first one is returned:
 
     * **uniform loss**: less than 5% down per decade: no structure to learn at these sizes
       (far below the threshold, or a learner that does not learn);
@@ -41,11 +43,12 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
     Parameters
     ----------
     size, loss
-        As in `percolaw.scaling.fit.fit_power_law`; at least 5 sizes.
+        As in `percolaw.scaling.fit.fit_power_law`; at least 5 sizes. Seeds are averaged geometrically.
 
     Returns
     -------
     list of Finding
+        Of one at most.
 
     Raises
     ------

@@ -23,13 +23,18 @@ def geometric(start: float, stop: float, n: int = 20) -> npt.NDArray[np.int64]:
     Parameters
     ----------
     start, stop : float
-        At least 1, rising; each is rounded.
+        At least 1, `stop` not below `start`; sizes between them are rounded.
     n : int
         Sizes before those that round to the same are merged.
 
     Returns
     -------
     array of int64, rising
+
+    Raises
+    ------
+    ValueError
+        For ends below 1 or falling, and n below 1.
     """
     low = checks.real("start", start, minimum=1.0)
     high = checks.real("stop", stop, minimum=low, maximum=2.0**62)
@@ -45,11 +50,16 @@ def local_exponents(size: npt.ArrayLike, loss: npt.ArrayLike) -> FloatArray:
     ----------
     size : array, shape (n,), rising
     loss : array, shape (n,) or (n_seeds, n), positive
-        Second-order accurate inside, first-order at both ends.
 
     Returns
     -------
     array of float64, of the shape of `loss`
+        Second-order accurate inside, first-order at both ends.
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive and rising, and losses that are not positive and finite.
     """
     x = np.log(_sizes(size))
     y = np.log(_losses(loss, x.size))
@@ -208,8 +218,9 @@ def fit_power_law(
     Raises
     ------
     ValueError
-        If the window spans less than a decade: such an exponent means nothing. If the loss at size 1
-        on the line is beyond float64.
+        If the window spans less than a decade or holds fewer than 3 sizes: such an exponent means
+        nothing. For sizes that are not positive and rising, losses that are not positive and finite, a
+        level outside (0, 1), and a line whose loss at size 1 is beyond float64.
     """
     x = _sizes(size)
     y = _losses(loss, x.size)
@@ -309,7 +320,7 @@ def fit_scale_factor(
     Parameters
     ----------
     size, loss : array, shape (n,)
-        Sizes and positive losses; zero losses are left out.
+        Positive sizes, and losses of at least 0; those that are 0 are left out.
     exponent : float
         Held fixed (1/2 for the tree walk).
     delta : float

@@ -25,8 +25,10 @@ class ModelComparison:
         Small-sample Akaike criterion of each form, less the smallest; under 2 is a tie, above 10
         decisive.
     best : str
+        Name of the form with the least criterion.
     parameters : dict
-        Fitted parameters of each form.
+        Fitted parameters of each form: (exponent, prefactor) of ``power law``, (exponent, prefactor,
+        offset) of ``power law + offset``, (factor,) of ``prediction``.
     """
 
     residual: dict[str, float]

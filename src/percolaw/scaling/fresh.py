@@ -36,7 +36,8 @@ def fresh_learners(learner: Any) -> Callable[[], Any]:
     ------
     TypeError
         For what is neither a learner nor a function that makes one or is one. The function returned
-        raises it for a learner that cannot be copied.
+        raises it for a learner that cannot be copied, and ValueError if a user's function gives the
+        same learner twice in a row.
     """
     kind = type(learner).__name__
     if isinstance(learner, type):

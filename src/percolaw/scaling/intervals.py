@@ -45,7 +45,8 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        With fewer than 2 seeds, and for a level outside (0, 1).
+        With fewer than 2 seeds, for another statistic, a level outside (0, 1), and values that are not
+        finite or beyond 1e300.
     """
     x = checks.finite_array("values", values, ndim=1)
     _refuse_huge("values", x)

@@ -83,8 +83,9 @@ def scaling_curve(
     TypeError
         For what is no learner, cannot be copied, or predicts nothing that the loss takes.
     ValueError
-        For predictions of another shape or not finite, for test values that do not vary, and for
-        groups too large to be kept apart.
+        For fewer points than `sizes` and `n_test` need, sizes that do not rise, predictions of another
+        shape or not finite, test values that do not vary (losses of numbers), and groups too large to
+        be divided.
 
     Warns
     -----
@@ -140,13 +141,14 @@ def scaling_curve(
 
 
 def counted(update: Callable[[int, int], None], total: int) -> Callable[[], None]:
-    """Return a function that tells a bar of one more fit with every call.
+    """Return a function that adds one fit to a progress bar with every call.
 
     Parameters
     ----------
     update : function
-        Of the fits done, and of all.
+        Called with the number of fits done and the number of all.
     total : int
+        Number of all fits.
 
     Returns
     -------

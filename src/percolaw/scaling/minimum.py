@@ -20,16 +20,18 @@ def smoothed(curve: FloatArray) -> FloatArray:
 def least_at(size: FloatArray, loss: FloatArray) -> float:
     """Return where a curve is least: the vertex of the parabola through its lowest point and neighbours.
 
+    The parabola is one of log loss against log size.
+
     Parameters
     ----------
     size : array, shape (n,), rising, positive
     loss : array, shape (n,)
-        Positive; those that are NaN do not count.
+        Positive; those that are NaN or infinite are left out.
 
     Returns
     -------
     float
-        Between the neighbours of the lowest point; at the ends the end itself, NaN if all losses are.
+        Between the neighbours of the lowest point; at the ends the end itself; NaN without a finite loss.
     """
     usable = np.isfinite(loss)
     if not usable.any():

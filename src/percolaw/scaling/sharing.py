@@ -94,9 +94,7 @@ def proportional_losses(
 def equal_losses(
     budgets: FloatArray, count: FloatArray, size: FloatArray, loss: FloatArray
 ) -> FloatArray:
-    """Return the weighted loss of each budget where every cluster has as many labels, or one more.
-
-    Parameters as for `proportional_losses`.
+    """Return the loss of each budget where all clusters have equally many labels, or one more.
 
     Parameters
     ----------
@@ -124,8 +122,8 @@ def poisson_mean(mean: FloatArray, size: FloatArray, loss: FloatArray) -> FloatA
     Parameters
     ----------
     mean : array, shape (n,)
-        Mean numbers of labels; from 50 on the curve itself is taken, to which the expectation has come
-        near by then.
+        Mean numbers of labels; from 50 on the loss at the mean is taken, to which the expectation is
+        close.
     size, loss : array, shape (n_sizes,)
         The curve; sizes rise from 0.
 
@@ -147,6 +145,8 @@ def poisson_mean(mean: FloatArray, size: FloatArray, loss: FloatArray) -> FloatA
 
 def loss_at(n: npt.ArrayLike, size: FloatArray, loss: FloatArray) -> FloatArray:
     """Return a learning curve between its sizes, straight in logarithms; 1 without any label.
+
+    Below the least positive size and above the largest it is constant.
 
     Parameters
     ----------
