@@ -34,7 +34,7 @@ class Activity:
         self._first: int | None = None
 
     def report(self, done: int, total: int, failed: int) -> None:
-        """Tell how far the work is, at most once a second; raise RunCancelled if asked to stop.
+        """Report how far the work is, at most once a second; raise RunCancelled if asked to stop.
 
         Parameters
         ----------
@@ -96,6 +96,10 @@ def working(
         A run's, which exists.
     waiting : callable
         Called once with a message if another process works on the run.
+
+    Yields
+    ------
+    Activity
     """
     with open(folder / ".lock", "a+", encoding="utf-8") as lock:
         announced = False
@@ -136,7 +140,11 @@ def idle(folder: Path) -> Iterator[None]:
 
 
 def active(folder: Path) -> dict[str, Any] | None:
-    """Return what the process that works on a run last reported, or None if none is alive."""
+    """Return what the process that works on a run last reported, or None if none is alive.
+
+    Its fields are pid, host, done, total, failed and seconds_left (None if not known). A process of
+    another machine counts as dead if its file was not touched for `SILENCE` seconds.
+    """
     file = folder / "active.json"
     try:
         report: dict[str, Any] = read_json(file)

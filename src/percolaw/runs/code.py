@@ -49,8 +49,8 @@ def experiment_code(experiment: type[Any]) -> str:
     Parameters
     ----------
     experiment : type
-        The closure of its module's imports counts. Where the file of a user's own cannot be read, as in
-        a notebook: all of the package that measures, and the name of the class.
+        The closure of its module's imports counts. Where the file of a user's experiment cannot be
+        read, as in a notebook: all of the package that measures, and the name of the class.
 
     Returns
     -------
@@ -67,9 +67,10 @@ def experiment_code(experiment: type[Any]) -> str:
 
 
 def source_bytes(experiment: type[Any]) -> str:
-    """Return a hash of all bytes of the package, and of the files of a user's own experiment.
+    """Return a hash of the bytes of the package, and of the files of a user's experiment.
 
-    Fast, where `experiment_code` has to parse: where these bytes are equal, so is the code.
+    Parts of the package that measure nothing (reports, command line, runs) are left out. Fast, where
+    `experiment_code` has to parse: where these bytes are equal, so is the code.
     """
     files: list[Path] = []
     if experiment.__module__.split(".")[0] != "percolaw":

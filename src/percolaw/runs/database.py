@@ -59,6 +59,13 @@ def open_writable(file: Path) -> sqlite3.Connection:
 
     A new one gets a write-ahead log, or a rollback journal on file systems of several machines and
     wherever the log turns out not to work. The file keeps its kind: machines that open it agree.
+
+    Raises
+    ------
+    RunError
+        For a file that is no regular file, or holds views, triggers or computed columns.
+    sqlite3.Error
+        If the file cannot be opened; see `named`.
     """
     check_files(file)
     connection = sqlite3.connect(file, timeout=60.0)
@@ -138,7 +145,7 @@ def open_readable(file: Path) -> Iterator[sqlite3.Connection]:
     """Open a database to read that may stand where nobody can write.
 
     What a killed process left in a log beside it is read too. Where SQLite would have to write for
-    that, a copy is read, in the folder for temporary files.
+    that, a copy is read, in the folder for temporary files. Raises RunError as `open_writable` does.
     """
     check_files(file)
     place = file.resolve()

@@ -83,7 +83,7 @@ def describe(cls: type[Any], units: int | None = None) -> Description:
 
 
 def keep_description(folder: Path, experiment: Any, units: int) -> None:
-    """Write the description of a user's experiment into its run folder; nothing of percolaw's own.
+    """Write the description of a user's experiment into its run folder; nothing for the package's.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def run_command(said: Description, config: Mapping[str, Any]) -> str | None:
     Returns
     -------
     str or None
-        None if a field is unknown or cannot be written as a flag, or there is nothing to type.
+        None if a field is unknown or cannot be written as a flag, or `said.place` is empty.
     """
     wanted = dict(_leaves(config))
     best: list[str] | None = None
@@ -180,6 +180,11 @@ def continuing(folder: Path, config: Mapping[str, Any]) -> str:
     folder : path
     config : dict
         As `percolaw.experiments.base.config_dict` returns it.
+
+    Returns
+    -------
+    str
+        The command, or that it must be run from Python where no command stands for it.
     """
     said = description_of(folder, str(config["experiment"]))
     command = run_command(said, config["config"])

@@ -143,7 +143,10 @@ def run_units(
     Raises
     ------
     RunError
-        If the workers were lost; finished units are kept.
+        If the workers were lost, cannot import the experiment, or are Dask workers of other code, and if
+        the folder was removed; finished units are kept.
+    RunCancelled
+        If `activity` was asked to stop.
 
     Notes
     -----

@@ -39,7 +39,7 @@ class RunStatus:
     done, failed, damaged : int
         Units measured by the present code, failed, and no longer as they were written.
     units : int or None
-        Units in all; None of an unknown experiment and of a sweep.
+        Units in all; None of a sweep, and where neither code nor folder says it.
     seconds_left : float or None
         Of a running one, by its own estimate.
     where : str
@@ -168,7 +168,7 @@ def open_config(path: str | Path) -> dict[str, Any]:
 def opened(
     path: str | Path, experiment_of: Lookup = lambda name: None
 ) -> tuple[RunFolder, Experiment | None]:
-    """Open a run folder of which nothing is known, and make its experiment again.
+    """Open a run folder by its path alone, and make its experiment again.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def opened(
     Raises
     ------
     RunError
-        Whatever is wrong with the folder.
+        If it is no run folder, is damaged, or its config does not fit the experiment.
     """
     config = open_config(path)
     with well_formed(f"{path}/config.json does not fit its experiment", _OTHER_CONFIG):
@@ -238,8 +238,15 @@ def difference(first: str | Path, second: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``config``: field to pair of values where they differ; ``claims``: name to what differs
-        (predicted, measured, interval, verdict, or presence); ``code``: pair of code hashes.
+        ``experiment``: both names; ``config``: field to the two values where they differ; ``claims``:
+        name to what differs (predicted, measured, interval, tolerance, verdict: the two values), or
+        ``{"only in": folder}``; ``same_claims``: number of claims that do not differ; ``code``: both
+        hashes. The two values are lists [first, second].
+
+    Raises
+    ------
+    RunError
+        If a folder has no record, or its record is not one of a run.
     """
     one, two = (_checked_record(place) for place in (first, second))
     left, right = _flat(one["config"]), _flat(two["config"])
@@ -324,9 +331,11 @@ def export(path: str | Path, target: str | Path, *, overwrite: bool = False) -> 
     Raises
     ------
     ValueError
-        For another suffix, a folder that does not exist, a file that does, and the run's own rows.jsonl.
+        For another suffix, a folder that does not exist, a file that does, and a run's rows.jsonl.
     RunError
-        If the run has no finished units of this code.
+        If the run has no finished units of its code, or its rows do not fit a .parquet file.
+    MissingExtraError
+        If .parquet needs the extra ``store``.
     """
     out = Path(target)
     checks.choice("export suffix", out.suffix.lower(), SUFFIXES)
@@ -359,7 +368,13 @@ def garbage(path: Path) -> tuple[int, list[Path]]:
 
 
 def collect_garbage(path: Path) -> int:
-    """Remove what `garbage` names; return the bytes won back."""
+    """Remove what `garbage` names; return the bytes won back.
+
+    Raises
+    ------
+    RunError
+        If the folder is a link, or a process works on the run.
+    """
     with idle(path):
         won = 0
         for file in garbage(path)[1]:

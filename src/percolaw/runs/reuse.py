@@ -50,15 +50,17 @@ def units_of(folder: Path, code: str, wanted: Mapping[str, Cell]) -> list[Unit]:
     Parameters
     ----------
     folder : path
-        The other run's. Empty if it is damaged, of another version, or cannot be read.
+        The other run's.
     code : str
+        Hash of the code that measured them.
     wanted : dict
         Key of a unit to its cell.
 
     Returns
     -------
     list of tuple
-        Columns of a unit in the order of the table.
+        Columns of a unit in the order of the table. Empty if the folder cannot be read or is of another
+        version; damaged units are left out.
     """
     try:
         with open_readable(folder / "units.sqlite") as other:
@@ -154,7 +156,7 @@ def count(connection: sqlite3.Connection, code: str) -> dict[str, int]:
 
 
 def tidy(connection: sqlite3.Connection) -> None:
-    """Forget where units were taken from that are gone; they will be measured here."""
+    """Delete the notes on reused units that are no longer in the store."""
     if _has_table(connection):
         connection.execute(
             "DELETE FROM reused WHERE NOT EXISTS (SELECT 1 FROM units "

@@ -105,8 +105,8 @@ def write_table(columns: Mapping[str, list[Any]], out: Path) -> None:
     Parameters
     ----------
     columns : dict
-        As `long_rows` returns them. No value is an empty cell in .csv, left out of lines of .jsonl, and
-        null in .parquet.
+        As `long_rows` returns them. None is an empty cell in .csv, left out of lines of .jsonl, and null
+        in .parquet.
     out : path
         The suffix is the format. Lines end in a line feed.
 
@@ -116,6 +116,8 @@ def write_table(columns: Mapping[str, list[Any]], out: Path) -> None:
         For another suffix.
     RunError
         If a column holds both numbers and texts, which .parquet does not take.
+    MissingExtraError
+        If .parquet needs the extra ``store``.
     """
     suffix = checks.choice("export suffix", out.suffix.lower(), SUFFIXES)
     lines = zip(*columns.values(), strict=True)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What a run has found; `percolaw.open_run` gives that of a folder.
+    """Claims, tables and curves of a run; `percolaw.open_run` gives those of a folder.
 
     `percolaw.report.draw_figures(result.folder)` writes its figures.
 
@@ -160,10 +160,13 @@ def run(
     Raises
     ------
     RunError
-        If units failed (the others are kept, their tracebacks are in the folder), or what was
-        measured cannot be concluded.
+        If units failed (the others are kept, their tracebacks are in the folder), what was measured
+        cannot be concluded, the folder cannot be written or holds another config, the workers were
+        lost, the source changed meanwhile, or the run was cancelled.
     TypeError
         If `experiment` is no experiment's config.
+    ValueError
+        For a tolerance of the config below 0 or not finite.
     MissingExtraError
         If an extra that the experiment needs is not installed.
     ResourceError

@@ -70,7 +70,7 @@ def temporary_security() -> Any:
     Raises
     ------
     RunError
-        If neither the package cryptography nor the program openssl is there to make them.
+        If neither the package cryptography nor the program openssl can make them.
     """
     distributed = checks.extra("distributed", "scale")
     try:
@@ -142,7 +142,7 @@ class SameCode:
 
 @contextmanager
 def same_code(executor: Executor, cls: type[Any], code: str) -> Iterator[None]:
-    """Let only Dask workers measure that run the code of this process; other executors pass.
+    """Refuse Dask workers whose code is not that of this process; do nothing for other executors.
 
     A worker of other code refuses its units faster than the others measure theirs, and would take most
     of them. Workers that join later are asked as well, and leave if they do not fit.
@@ -207,8 +207,12 @@ def dask_executor(
     Raises
     ------
     RunError
-        If no scheduler answers within 10 seconds, it has no workers within 30, or no certificates or
+        If no scheduler answers within 15 seconds, it has no workers within 30, or no certificates or
         processes can be made for a local one.
+    ValueError
+        If `address` is neither ``local`` nor holds ``://``.
+    MissingExtraError
+        Without the extra ``scale``.
 
     Notes
     -----

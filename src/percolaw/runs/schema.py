@@ -49,7 +49,7 @@ def prepare(connection: sqlite3.Connection, config: dict[str, Any]) -> None:
     Raises
     ------
     RunError
-        If a newer percolaw has written the file.
+        If a newer percolaw has written the file, or an older table cannot be read.
     """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version == TABLE_VERSION:

@@ -46,7 +46,8 @@ class SearchResult:
     value : float
         Its objective.
     trials : list of dict
-        Every finished trial: number, values of the fields, objective, run folder.
+        Every finished trial, the best first: number, values of the fields, objective, and run (the name
+        of its folder).
     failed : list of dict
         Values of the fields of trials that failed and of which no other finished.
     """
@@ -88,7 +89,12 @@ def run_search(
     Raises
     ------
     RunError
-        If the folder holds another search or is damaged, and if too many trials in a row fail.
+        If the folder holds another search or is damaged, `MOST_FAILURES` trials in a row fail, no trial
+        finishes, or a process of the search ends.
+    RunCancelled
+        If asked to stop.
+    MissingExtraError
+        Without the extra ``sweep``.
     """
     refuse_in_starting_process()
     checks.extra("optuna", "sweep")

@@ -92,7 +92,7 @@ class Search:
     axes : tuple of Axis
     sampler : {"grid", "random", "tpe"}
     n_trials : int
-        Trials in all; a grid has its own number.
+        Trials in all; a grid ignores it and tries every point.
     seed : int
     """
 

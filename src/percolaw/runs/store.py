@@ -88,7 +88,8 @@ class RunFolder:
     Raises
     ------
     RunError
-        If the folder cannot be written or holds another config.
+        If the folder cannot be made, holds another config or something else, or cannot be written and
+        holds no units. With units it is then opened to be read.
     """
 
     def __init__(
@@ -196,13 +197,13 @@ class RunFolder:
         return hashlib.sha256(text).hexdigest()[:24]
 
     def finished(self) -> set[str]:
-        """Return the keys of units whose rows are kept, as they were written."""
+        """Return the keys of units of this code that are done and as they were written."""
         with self._connect() as connection:
             found = connection.execute(f"SELECT key FROM units WHERE {_DONE}", (self.code,))
             return {key for (key,) in found}
 
     def counts(self) -> dict[str, int]:
-        """Return how many units have each status: done, failed, damaged."""
+        """Return how many units of this code are done, failed and damaged; none of a kind, no key."""
         with self._connect() as connection:
             found = connection.execute(
                 f"SELECT CASE WHEN {_WHOLE} THEN status ELSE 'damaged' END AS state, COUNT(*) "
@@ -212,7 +213,7 @@ class RunFolder:
             return dict(found.fetchall())
 
     def seconds(self) -> float:
-        """Return the computing time of all finished units, in seconds."""
+        """Return the computing time of all units of this code, failed and reused ones too, in seconds."""
         with self._connect() as connection:
             total = connection.execute(
                 "SELECT TOTAL(seconds) FROM units WHERE code = ?", (self.code,)
@@ -287,7 +288,7 @@ class RunFolder:
             return reuse.count(connection, self.code)
 
     def failures(self) -> list[tuple[Cell, str]]:
-        """Return failed units with their tracebacks."""
+        """Return the failed units of this code with their tracebacks, by key."""
         with self._connect() as connection:
             found = connection.execute(
                 "SELECT cell, COALESCE(error, '') FROM units WHERE status = 'failed' AND code = ? "

@@ -80,7 +80,7 @@ def one_thread(*modules: str) -> Iterator[None]:
 
     Notes
     -----
-    May be entered by several threads at once; the numbers from before return with the last one. A
+    May be entered by several threads at once; the last that leaves restores the earlier numbers. A
     library that is loaded for the first time inside begins with one thread, by the environment, and
     stays so.
     """

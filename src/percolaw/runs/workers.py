@@ -36,7 +36,7 @@ LEAST_MEMORY = 1 << 30
 
 
 def default_workers() -> int:
-    """Return the number of workers: cores this process may use, with 1 GiB of free memory each."""
+    """Return the number of workers: cores it may use, with 1 GiB of free memory each, at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, checks.available_memory() // LEAST_MEMORY))
 
@@ -70,7 +70,7 @@ def check_reachable(executor: Executor, cls: type[Any]) -> None:
     Raises
     ------
     RunError
-        If its module is a script without a file: standard input, a notebook, an interactive session.
+        If its class is of a script without a file: standard input, a notebook, an interactive session.
     """
     new = isinstance(executor, WorkerPool) or type(executor).__module__.startswith("distributed")
     if isinstance(executor, ProcessPoolExecutor):
@@ -92,7 +92,8 @@ def check_main_file() -> None:
     Raises
     ------
     RunError
-        If there is no file of the main script.
+        If the main module names a file that does not exist, as that of standard input does. Sessions
+        that name none pass.
     """
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
@@ -104,12 +105,12 @@ def check_main_file() -> None:
 
 
 def check_semaphores() -> None:
-    """Refuse to start processes where there is nothing by which they could wait for each other.
+    """Refuse to start processes where the system gives no semaphores.
 
     Raises
     ------
     RunError
-        With what the system says.
+        If no semaphore can be made, with the reason of the system.
     """
     try:
         multiprocessing.get_context("spawn").RLock()
@@ -200,7 +201,12 @@ class WorkerPool(Executor):
         """Give up all processes and what they were doing, and make new ones.
 
         For a pool that does nothing or is broken: a worker killed in the instant in which it takes a
-        unit takes the unit with it, and nobody is told. RunError if new ones would end likewise.
+        unit takes the unit with it, and the pool does not notice.
+
+        Raises
+        ------
+        RunError
+            If a process ended because its script has no guard, as new ones would.
         """
         self._context.check()
         old = self._context.alive()  # not those of the new pool
@@ -261,11 +267,16 @@ def process_pool(
     timeout : float, optional
         Seconds after which a unit is given up.
     memory : float, optional
-        Bytes that a worker may take beyond its start.
+        Bytes that a worker may take beyond its start; free memory over `workers` if None.
 
     Returns
     -------
     WorkerPool
+
+    Raises
+    ------
+    RunError
+        As `WorkerPool` says.
     """
     return WorkerPool(workers, timeout, memory)
 

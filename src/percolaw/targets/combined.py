@@ -46,7 +46,14 @@ class SumTeacher(TeacherFamily):
         return min(member.approximation_order for member in self.members)
 
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
-        """Draw all members. Stream ``target`` under an item for each member."""
+        """Draw all members, member i from ``child(i)`` of the streams.
+
+        Raises
+        ------
+        ValueError
+            For no members, another number of weights, groups that do not sum to the dimension, and
+            members of different numbers of outputs.
+        """
         n = len(self.members)
         weights = (1.0,) * n if self.weights is None else self.weights
         if len(weights) != n:
@@ -72,7 +79,14 @@ class ProductTeacher(TeacherFamily):
         return min(member.approximation_order for member in self.members)
 
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
-        """Draw all members. Stream ``target`` under an item for each member."""
+        """Draw all members, member i from ``child(i)`` of the streams.
+
+        Raises
+        ------
+        ValueError
+            For no members, groups that do not sum to the dimension, and members of different numbers of
+            outputs.
+        """
         return _combine(self, dim, rng, "product", np.ones(len(self.members)))
 
 

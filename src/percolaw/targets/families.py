@@ -46,7 +46,7 @@ def family_from(name: str, parameters: Mapping[str, Any]) -> TeacherFamily:
     Raises
     ------
     ValueError
-        For a parameter that the family does not have.
+        For an unknown family, a parameter that it does not have, and values that it refuses.
     """
     checks.choice("family", name, FAMILIES)
     known = {field.name for field in dataclasses.fields(FAMILIES[name])}
@@ -73,7 +73,7 @@ def from_description(description: Mapping[str, Any]) -> Teacher:
     Raises
     ------
     ValueError
-        If the description lacks a part.
+        If the description lacks a part, and as `family_from` says.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def drawn_values(
     *,
     n_waves: int = 0,
 ) -> npt.NDArray[np.float64]:
-    """Draw one function of a family and return its values as they are.
+    """Draw one function of a family and return its values, not standardised.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FourierTeacher(TeacherFamily):
-    """y = sqrt(2/m) sum_j cos(k_j.x + phase_j): a sum of m waves, unit variance in the mean.
+    """y = sqrt(2/m) sum_j cos(k_j.x + phase_j): a sum of m waves, of variance 1 on average over draws.
 
     Parameters
     ----------

@@ -62,7 +62,11 @@ class FreeField:
         Raises
         ------
         ConvergenceError
-            If multigrid does not reach the tolerance in 200 steps.
+            If multigrid leaves a residual above 10 times the tolerance after at most 200 steps.
+        MissingExtraError
+            If a core of more than `DIRECT_LIMIT` sites needs the extra ``lattice``.
+        ResourceError
+            If the field does not fit in memory.
         """
         from percolaw.kernels import graph as kernels
         from percolaw.kernels.tree import standardize

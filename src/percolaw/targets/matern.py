@@ -43,8 +43,8 @@ class Field:
         Root mean square deviation of the covariance of `value` from the exact one; 0 for Cholesky
         (then the jitter says all).
     increment_error : float
-        Relative deviation of the variance of increments to the nearest earlier point, in the
-        mean: what is lost or added at the smallest scale.
+        Mean relative deviation of the variance of increments to the nearest earlier point: below 0
+        what is lost at the smallest scale, above 0 what is added.
     """
 
     value: FloatArray
@@ -61,7 +61,7 @@ class MaternTeacher(TeacherFamily):
     Parameters
     ----------
     smoothness : float
-        nu > 0: 1/2 is rough (Brownian), 3/2 once differentiable; c = 2 nu.
+        nu in [0.001, 100]: 1/2 is rough (Brownian), 3/2 once differentiable; c = 2 nu.
     length_scale : float
         In units of sqrt(d), for inputs of `standardized_inputs`.
     n_features : int
@@ -134,9 +134,10 @@ class MaternTeacher(TeacherFamily):
         method: Literal["auto", "cholesky", "neighbors"] = "auto",
         n_neighbors: int = 40,
     ) -> Field:
-        """Draw the field on given points. Stream ``target``, keyed by row: the first rows are the
-        same for every number of points (to the last bit with ``neighbors``, to rounding with
-        ``cholesky``).
+        """Draw the field on given points. Stream ``target``, keyed by row.
+
+        The first rows are the same for every number of points, to the last bit with ``neighbors``, to
+        rounding with ``cholesky``.
 
         Parameters
         ----------
@@ -153,12 +154,15 @@ class MaternTeacher(TeacherFamily):
         Returns
         -------
         Field
-            With its error against the exact covariance, measured on 16 rows.
+            With its error against the exact covariance, of ``neighbors`` measured on 16 rows.
 
         Raises
         ------
         ValueError
-            For points of another shape.
+            For points of another shape, a covariance that is singular (``cholesky``), and a field whose
+            covariance is more than `WORST_ERROR` from the exact one (``neighbors``).
+        ResourceError
+            If the covariance or the neighbours do not fit in memory.
         """
         x = checks.finite_array("points", points, ndim=2)
         if x.shape[0] == 0 or x.shape[1] == 0:
@@ -189,10 +193,11 @@ class MaternTeacher(TeacherFamily):
 def feature_error(
     family: MaternTeacher, points: npt.ArrayLike, rng: RandomLike = 0, n_pairs: int = 4096
 ) -> tuple[float, float]:
-    """Return the error of the covariance of `MaternTeacher.sample`, given its waves, on points.
+    """Return the error of the covariance of one draw of `MaternTeacher.sample`, given its waves.
 
-    The root mean square deviation over random pairs, and the relative deviation of the variance of
-    increments to the nearest point, in the mean over up to 256 points.
+    The root mean square deviation over random pairs of up to 256 points, and the mean over these points
+    of the relative deviation of the variance of increments to the nearest point. Stream ``evaluation``
+    chooses points and pairs; the waves are those of the first output that `sample` draws from `rng`.
 
     Parameters
     ----------
@@ -205,7 +210,7 @@ def feature_error(
     Returns
     -------
     tuple of float
-        The two errors.
+        The two errors; the second is negative where the smallest scale is lost.
     """
     from percolaw.numerics.neighbors import nearest_neighbors
 

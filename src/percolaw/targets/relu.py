@@ -81,6 +81,12 @@ class ReluTeacher(TeacherFamily):
         Returns
         -------
         list of (weights, biases)
+            Of the hidden layers and the output, shapes (fan_in, fan_out) and (fan_out,).
+
+        Raises
+        ------
+        ResourceError
+            If the weights do not fit in memory.
         """
         streams = as_streams(rng)
         d = checks.integer("dim", dim, minimum=1)
@@ -150,7 +156,7 @@ def linear_pieces(
     Raises
     ------
     ValueError
-        If `start` has another number of coordinates than the first layer.
+        If `start` or `end` has another number of coordinates than the first layer.
     """
     a = checks.finite_array("start", start, ndim=1)
     b = checks.finite_array("end", end, ndim=1, length=a.size)
@@ -226,7 +232,7 @@ def expected_linear_pieces(
 
 
 def n_parameters(family: ReluTeacher, dim: int) -> int:
-    """Return the weights and (unless they are all zero) biases of a network on R^dim.
+    """Return the number of weights, and of biases unless they are all zero, of a network on R^dim.
 
     Parameters
     ----------

@@ -48,7 +48,12 @@ class Teacher:
     def __call__(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return values at points (n, d): shape (n,), or (n, n_outputs) for several outputs.
 
-        Evaluated in blocks of rows, so that memory stays bounded.
+        Evaluated in blocks of 8192 rows, so that memory stays bounded.
+
+        Raises
+        ------
+        ValueError
+            For points of another shape or not finite, and if the function gives another shape.
         """
         x = checks.array("points", points)
         if x.ndim != 2 or x.shape[1] != self.dim:
@@ -63,9 +68,9 @@ class Teacher:
         return out[:, 0] if self.n_outputs == 1 else out
 
     def evaluate(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return values (n, n_outputs) at points (n, dim), what the function gives being checked.
+        """Return values (n, n_outputs) at points (n, dim), after a check of their shape.
 
-        It is given a copy, so that it may write into its argument.
+        The function is given a copy, so that it may write into its argument.
         """
         what = f"the {self.description.get('family', 'teacher')} function's result"
         value = self.function(points.copy(order="K"))
@@ -100,17 +105,18 @@ def describe(family: str, parameters: Any, dim: int, streams: Streams) -> dict[s
     Parameters
     ----------
     family : str
-        Its name.
-    parameters : Any
-        Its parameters.
+        Name of the family, as in `percolaw.targets.families.FAMILIES`.
+    parameters : dataclass instance
+        The family itself: its fields are the parameters.
     dim : int
         Input dimension.
     streams : Streams
-        Draws the teacher.
+        Those that the teacher was drawn from; their seed and path are kept.
 
     Returns
     -------
     dict
+        Keys ``family``, ``parameters``, ``dim``, ``seed``, ``path``.
     """
     return {
         "family": family,
