@@ -27,7 +27,7 @@ CROWD = 4
 #: Share of a panel that a legend may cover; with a larger one all stand below their panels.
 COVERED = 0.16
 #: Height of a line of a legend, width of a character and of what stands before them, in inches.
-_LEGEND = (0.165, 0.066, 0.5)
+_LEGEND = (0.165, 0.058, 0.5)
 #: Letters in an inch of a title or of the label of an axis.
 LETTERS = 12
 
@@ -96,10 +96,9 @@ def _legends_below(
     """Move legends below their panels; below all of them, once, where they say the same."""
     from matplotlib.transforms import ScaledTranslation
 
-    line, character, handle = _LEGEND
-    letters = int((figure.get_figwidth() / columns - handle) / character)
+    line = _LEGEND[0]
     drawn = [axis.get_legend_handles_labels() for axis in axes]
-    labels = [[textwrap.fill(name, letters) for name in names] for _, names in drawn]
+    labels = [names for _, names in drawn]
     if len(axes) > 1 and all(names == labels[0] for names in labels):
         for axis in axes:
             axis.get_legend().remove()
@@ -107,7 +106,7 @@ def _legends_below(
         return
     below = [[axis.get_xlabel(), *(t.get_text() for t in axis.get_xticklabels())] for axis in axes]
     more = max(text[0].count("\n") + max(t.count("\n") for t in text[1:]) for text in below)
-    for axis, (handles, _), names in zip(axes, drawn, labels, strict=True):
+    for axis, (handles, names) in zip(axes, drawn, strict=True):
         beside = axis.transAxes + ScaledTranslation(
             -0.5, -0.5 - line * more, figure.dpi_scale_trans
         )
@@ -149,8 +148,8 @@ def keys(plot: Plot) -> dict[str, str]:
             mark = _STYLE[one.kind] if one.joined else alone
             found.setdefault(mark, one.name.removeprefix(f"{one.group}, "))
         seen.add(one.group)
-    if plot.hollow and any(one.usable and not all(one.usable) for one in plot.series):
-        found["hollow"] = f"hollow: {plot.hollow}"
+    if any(one.usable and not all(one.usable) for one in plot.series):
+        found["hollow"] = f"hollow: {plot.hollow or 'left out of fits'}"
     bands = sum(_banded(one) for one in plot.series)
     for one in plot.series:
         if one.kind == "measured" and one.interval and one.low is not None and _some(one):
@@ -190,9 +189,12 @@ def _handle(mark: str) -> Any:
 #: One letter or Greek name with an index or a power, and Greek names and signs that stand alone.
 _INDEXED = re.compile(
     r"(?<![\w$])([A-Za-z]|alpha|beta|gamma|tau|sigma|nu|xi|mu)([_^])"
-    r"(?:\(([^()]*)\)|\{([^{}]*)\}|(-?[A-Za-z0-9.]*[A-Za-z0-9]))"
+    r"(?:\(([^()\s]*)\)|(-?[A-Za-z0-9.]*[A-Za-z0-9]))(?:\^([0-9]+))?"
 )
-_GREEK = dict(alpha="α", beta="β", gamma="γ", tau="τ", sigma="σ", nu="ν", xi="ξ", mu="μ")  # noqa: RUF001
+_GREEK = {
+    name: chr(0x3B1 + place)
+    for name, place in dict(alpha=0, beta=1, gamma=2, mu=11, nu=12, xi=13, sigma=18, tau=19).items()
+}
 _ALONE = re.compile(rf"(?<![\w$\\])({'|'.join(_GREEK)})(?![\w(])")
 
 
@@ -203,10 +205,10 @@ def typeset(text: str) -> str:
     """
 
     def index(found: re.Match[str]) -> str:
-        letter, sign, *inner = found.groups()
-        lower = next(part for part in inner if part is not None)
-        name = _GREEK.get(letter, letter)
-        return f"${name}{sign}{{\\mathrm{{{lower}}}}}$"
+        letter, sign, enclosed, plain, power = found.groups()
+        upper = f"^{{{power}}}" if power else ""
+        lower = plain if enclosed is None else enclosed
+        return f"${_GREEK.get(letter, letter)}{sign}{{\\mathrm{{{lower}}}}}{upper}$"
 
     text = text.replace("$", r"\$").replace(">=", "≥").replace("<=", "≤")
     return _ALONE.sub(lambda found: _GREEK[found[1]], _INDEXED.sub(index, text))
@@ -221,7 +223,7 @@ def panel(axis: Any, plot: Plot, letters: int = 60, keyed: bool = True) -> None:
         Changed.
     plot : Plot
     letters : int
-        In a line of the title and of the label of x.
+        In a line of the title and of the label of x; of the legend, a fifth more.
     keyed : bool
         Whether the legend also says what `keys` says.
     """
@@ -238,7 +240,7 @@ def panel(axis: Any, plot: Plot, letters: int = 60, keyed: bool = True) -> None:
         follows = bool(one.group) and one.group in seen
         seen.add(one.group)
         marker = "*" if follows else marks[one.group or one.name]
-        text = "" if follows else typeset(label(one))
+        text = "" if follows else typeset(textwrap.fill(label(one), int(1.2 * letters)))
         _series(axis, one, color[one.name], marker, text, marked)
         if one.kind == "measured":
             _intervals(axis, one, color[one.name], (i, crowd) if crowd >= CROWD else None)

@@ -127,6 +127,21 @@ def band(axis: Any, x: Any, curve: dict[str, Any], label: str, color: str) -> No
     axis.plot(x, middle, color=color, label=label)
 
 
+def colour_bar(figure: Any, shown: Any, axes: Any, label: str) -> None:
+    """Say below all panels what colour is.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    shown : matplotlib.cm.ScalarMappable
+        What was drawn in the colours.
+    axes : list of Axes
+        Panels that it belongs to.
+    label : str
+    """
+    figure.colorbar(shown, ax=axes, location="bottom", label=label, shrink=0.6, aspect=40, pad=0.03)
+
+
 def window(axis: Any, low: float, high: float) -> None:
     """Show the sizes on which a fit or comparison was made.
 
