@@ -191,10 +191,13 @@ _INDEXED = re.compile(
     r"(?<![\w$])([A-Za-z]|alpha|beta|gamma|tau|sigma|nu|xi|mu)([_^])"
     r"(?:\(([^()\s]*)\)|(-?[A-Za-z0-9.]*[A-Za-z0-9]))(?:\^([0-9]+))?"
 )
-_GREEK = {
-    name: chr(0x3B1 + place)
-    for name, place in dict(alpha=0, beta=1, gamma=2, mu=11, nu=12, xi=13, sigma=18, tau=19).items()
-}
+_GREEK = dict(
+    zip(
+        ("alpha", "beta", "gamma", "mu", "nu", "xi", "sigma", "tau"),
+        "\N{GREEK SMALL LETTER ALPHA}βγμ\N{GREEK SMALL LETTER NU}ξ\N{GREEK SMALL LETTER SIGMA}τ",
+        strict=True,
+    )
+)
 _ALONE = re.compile(rf"(?<![\w$\\])({'|'.join(_GREEK)})(?![\w(])")
 
 
@@ -212,6 +215,14 @@ def typeset(text: str) -> str:
 
     text = text.replace("$", r"\$").replace(">=", "≥").replace("<=", "≤")
     return _ALONE.sub(lambda found: _GREEK[found[1]], _INDEXED.sub(index, text))
+
+
+def _wrapped(text: str, letters: int) -> str:
+    """A text in lines; none breaks inside an equation or an interval."""
+    whole = re.sub(
+        r" = |\[[^\]]*\]|predicted ", lambda m: m[0].replace(" ", "\N{NO-BREAK SPACE}"), text
+    )
+    return textwrap.fill(whole, letters)
 
 
 def panel(axis: Any, plot: Plot, letters: int = 60, keyed: bool = True) -> None:
@@ -240,16 +251,16 @@ def panel(axis: Any, plot: Plot, letters: int = 60, keyed: bool = True) -> None:
         follows = bool(one.group) and one.group in seen
         seen.add(one.group)
         marker = "*" if follows else marks[one.group or one.name]
-        text = "" if follows else typeset(textwrap.fill(label(one), int(1.2 * letters)))
+        text = "" if follows else typeset(_wrapped(label(one), int(1.2 * letters)))
         _series(axis, one, color[one.name], marker, text, marked)
         if one.kind == "measured":
             _intervals(axis, one, color[one.name], (i, crowd) if crowd >= CROWD else None)
     axis.set(
         xscale="log" if plot.x_log else "linear",
         yscale="log" if plot.y_log and _positive(plot) else "linear",
-        xlabel=typeset(textwrap.fill(plot.x_label, letters)),
-        ylabel=typeset(textwrap.fill(plot.y_label, int(0.7 * letters))),
-        title=typeset(textwrap.fill(plot.title, letters)),
+        xlabel=typeset(_wrapped(plot.x_label, letters)),
+        ylabel=typeset(_wrapped(plot.y_label, int(0.7 * letters))),
+        title=typeset(_wrapped(plot.title, letters)),
         ylim=plot.y_limits,
     )
     for one_axis in (axis.xaxis, axis.yaxis):

@@ -156,13 +156,18 @@ def window(axis: Any, low: float, high: float) -> None:
 
 def plain_numbers(axis: Any) -> None:
     """Label a logarithmic axis of less than three decades by plain numbers, few enough to be read."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
     low, high = axis.get_view_interval()
     if axis.get_scale() != "log" or not 0.0 < low < high < 1000.0 * low:
         return
     decades = np.log10(high / low)
     if decades > 1.0 and not 1e-3 <= low < high < 1e5:
+        return
+    if decades <= 0.4:  # such an axis is nearly linear
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
         return
     subs = range(1, 10) if decades <= 0.7 else (1, 2, 3, 5) if decades <= 1.2 else (1, 2, 5)
     axis.set_major_locator(LogLocator(subs=subs if decades <= 2.0 else (1, 3), numticks=20))

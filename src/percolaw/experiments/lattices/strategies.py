@@ -182,8 +182,7 @@ def design_plot(
         n = curve.size.size
         reference = curves[REFERENCES[strategy]]
         over = curve.over(LearningCurve(reference.size[:n], reference.loss[:, :n]))
-        name = LABELS.get(strategy, strategy)
-        name += f", over {'uniform' if REFERENCES[strategy] == UNIFORM else 'optimal'}"
+        name = f"{strategy}, over {REFERENCES[strategy]}"
         series.append(plots.curve(name, over, claims=[gains[strategy]]))
     window = curve.upper(decades)
     size = curve.size

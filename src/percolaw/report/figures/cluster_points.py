@@ -67,9 +67,9 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     colour_bar(figure, dots, axes, colour)
     last = drawn[-1]
     place = np.array(last["place"])
-    view = Figure(figsize=(3.5, 4.1), layout="none")
-    axis = view.add_axes((0.0, 0.24, 0.94, 0.68), projection="3d")
-    dots = axis.scatter(
+    view = Figure(figsize=(3.5, 4.1))
+    space: Any = view.add_axes((0.0, 0.24, 0.94, 0.68), projection="3d")
+    dots = space.scatter(
         *place[:, :3].T,
         c=last["value"],
         cmap="RdYlBu_r",
@@ -80,11 +80,11 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     )
     view.suptitle(f"{last['n']:,} points of the infinite cluster,\n3 of {t['dim']} dimensions")
     names = {f"{name}label": f"principal axis {i}" for i, name in enumerate("xyz", 1)}
-    axis.set(**names, xticks=[], yticks=[], zticks=[])
-    axis.margins(0.0)
-    for one in (axis.xaxis, axis.yaxis, axis.zaxis):
+    space.set(**names, xticks=[], yticks=[], zticks=[])
+    space.margins(0.0)
+    for one in (space.xaxis, space.yaxis, space.zaxis):
         one.labelpad = -12
-    axis.set_box_aspect(np.ptp(place[:, :3], axis=0), zoom=1.05)
+    space.set_box_aspect(np.ptp(place[:, :3], axis=0), zoom=1.05)
     view.colorbar(
         dots, cax=view.add_axes((0.15, 0.16, 0.7, 0.02)), orientation="horizontal"
     ).set_label(colour.replace(" function", "\nfunction"))
