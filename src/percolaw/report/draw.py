@@ -188,13 +188,13 @@ def _handle(mark: str) -> Any:
 
 #: One letter or Greek name with an index or a power, and Greek names and signs that stand alone.
 _INDEXED = re.compile(
-    r"(?<![\w$])([A-Za-z]|alpha|beta|gamma|tau|sigma|nu|xi|mu)([_^])"
+    r"((?<![\w$])(?:[A-Za-z]|alpha|beta|gamma|tau|sigma|nu|xi|mu)|\))([_^])"
     r"(?:\(([^()\s]*)\)|(-?[A-Za-z0-9.]*[A-Za-z0-9]))(?:\^([0-9]+))?"
 )
 _GREEK = dict(
     zip(
-        ("alpha", "beta", "gamma", "mu", "nu", "xi", "sigma", "tau"),
-        "\N{GREEK SMALL LETTER ALPHA}βγμ\N{GREEK SMALL LETTER NU}ξ\N{GREEK SMALL LETTER SIGMA}τ",
+        ("alpha", "beta", "gamma", "mu", "nu", "xi", "pi", "sigma", "tau"),
+        "\N{GREEK SMALL LETTER ALPHA}βγμ\N{GREEK SMALL LETTER NU}ξπ\N{GREEK SMALL LETTER SIGMA}τ",
         strict=True,
     )
 )
@@ -219,10 +219,9 @@ def typeset(text: str) -> str:
 
 def _wrapped(text: str, letters: int) -> str:
     """A text in lines; none breaks inside an equation or an interval."""
-    whole = re.sub(
-        r" = |\[[^\]]*\]|predicted ", lambda m: m[0].replace(" ", "\N{NO-BREAK SPACE}"), text
-    )
-    return textwrap.fill(whole, letters)
+    space = "\N{NO-BREAK SPACE}"
+    whole = re.sub(r" = |\[[^\]]*\]|predicted ", lambda part: part[0].replace(" ", space), text)
+    return textwrap.fill(whole, letters).replace(space, " ")
 
 
 def panel(axis: Any, plot: Plot, letters: int = 60, keyed: bool = True) -> None:

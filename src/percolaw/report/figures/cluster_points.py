@@ -68,6 +68,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     last = drawn[-1]
     place = np.array(last["place"])
     view = Figure(figsize=(3.5, 4.1))
+    view.set_layout_engine("none")  # it knows no axes in three dimensions
     space: Any = view.add_axes((0.0, 0.24, 0.94, 0.68), projection="3d")
     dots = space.scatter(
         *place[:, :3].T,
