@@ -25,7 +25,7 @@ demo: $(STAMP)
 # Bytecode is written even where the environment says not to: hundreds of processes would compile it anew.
 test: $(STAMP) $(TORCH) lint
 	PYTHONDONTWRITEBYTECODE= HYPOTHESIS_NO_PLUGINS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-	  $(BIN) -m pytest -n 2 --dist loadfile -o cache_dir=$(CACHES)/pytest
+	  $(BIN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -o cache_dir=$(CACHES)/pytest
 
 lint: $(STAMP) $(TORCH)
 	$(BIN) -m ruff check .

@@ -6,12 +6,24 @@ import pytest
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+#: Files that take longest, in the order in which processes begin with them: one that mostly waits and one
+#: that computes, and so on. Without it a process would be left with one of them at the end.
+LONGEST = (
+    *("runs/test_killed.py", "experiments/test_experiments.py", "runs/test_workers.py"),
+    *("test_docs.py", "report/test_figures.py", "cli/test_cli.py", "runs/test_scheduler.py"),
+    *("runs/test_run.py", "runs/test_foreign_folders.py", "report/test_html.py"),
+    *("experiments/test_smoke_verdicts.py", "runs/test_disks.py", "kernels/test_compile.py"),
+    *("experiments/test_wrong_measurements.py", "runs/test_reliability_counts.py"),
+)
+
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the slow tests too")
 
 
 def pytest_collection_modifyitems(config, items):
+    place = {f"tests/{file}": at for at, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.split("::")[0], len(place)))
     if config.getoption("--slow"):
         return
     skip = pytest.mark.skip(reason="slow; run with --slow")

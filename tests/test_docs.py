@@ -187,7 +187,7 @@ def test_tutorials_are_notebooks(site):
         assert text.splitlines()[0] in prose
         assert "```python exec" not in prose
         html = (site / "tutorials" / f"{page.stem}.html").read_text(encoding="utf-8")
-        assert re.search(rf'<a download="" href="{page.stem}.ipynb"', html)
+        assert re.search(rf'<a download href="{page.stem}.ipynb"', html)
 
 
 def test_every_public_name_has_a_line_and_a_docstring(site):

@@ -5,7 +5,7 @@ import dataclasses
 
 from mkdocs.structure.files import File
 
-from percolaw.cli import _parser
+from percolaw.cli.commands import _parser
 from percolaw.experiments.fields import documentation
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 

@@ -185,12 +185,12 @@ def test_claims_come_before_their_pictures(tmp_path, capsys, monkeypatch, comman
     assert "Traceback" not in err
 
 
-def test_memory_that_ends_is_a_sentence(capsys, monkeypatch):
+def test_memory_that_ends_is_a_sentence(tmp_path, capsys, monkeypatch):
     def greedy(*arguments, **keywords):
         raise MemoryError("Unable to allocate 9.54 GiB")
 
     monkeypatch.setattr("percolaw.datasets.manifolds.make_manifold", greedy)
-    assert main(["generate", "manifold", "--n", "100", "--out", "m.npz"]) == 1
+    assert main(["generate", "manifold", "--n", "100", "--out", str(tmp_path / "m.npz")]) == 1
     err = capsys.readouterr().err
     assert "out of memory (Unable to allocate 9.54 GiB)" in err
     assert "Traceback" not in err

@@ -231,6 +231,8 @@ def test_rows_slices_and_iteration():
     x, y = data[-1]
     np.testing.assert_array_equal(x, data.X[-1])
     assert y == data.y[-1]
+    with pytest.raises(TypeError, match=r"points and labels; pass its points, data.X"):
+        np.asarray(data)
     with pytest.raises(IndexError, match="row 5000 is not there; the dataset has 5000"):
         data[5000]
     rows = list(data)

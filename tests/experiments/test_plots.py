@@ -28,6 +28,8 @@ def test_a_curve_is_its_middle_with_the_band_of_seeds():
         np.testing.assert_allclose(drawn, right)
     np.testing.assert_allclose(series.high, band.high)
     assert (series.n_seeds, series.kind) == (3, "measured")
+    np.testing.assert_array_equal(series.seeds, LOSS)
+    assert plots.curve("loss", LearningCurve(SIZE, LOSS[:1])).seeds is None, "the curve itself"
     (stored,) = series.stored
     assert (stored.measured, stored.predicted) == (pytest.approx(1.0), 0.5)
     assert stored.window == (10.0, 1000.0)
@@ -52,6 +54,7 @@ def test_a_residual_is_measured_over_the_prediction_at_the_same_sizes():
     assert [one.name for one in panel.series] == ["loss", "1"]
     assert panel.series[0].y[0] is None
     np.testing.assert_allclose(panel.series[0].y[1:], [2.0, 1.0])
+    np.testing.assert_allclose(panel.series[0].seeds[2][1:], [4.0, 2.0])
     assert set(panel.series[1].y) == {1.0}
     assert not panel.y_log
 
@@ -64,3 +67,11 @@ def test_local_exponents_have_the_percentiles_of_those_of_each_seed():
         np.testing.assert_allclose(values, right)
     assert (drawn.kind, drawn.interval, drawn.n_seeds) == ("measured", plots.PERCENTILES, 3)
     assert plots.local("one", LearningCurve(SIZE, LOSS[:1])).low is None
+
+
+def test_intervals_over_few_seeds_are_widened_by_student():
+    """sqrt(n/(n-1)) t_(n-1)/z at 97.5%: t_2 = 4.3027, t_4 = 2.7764, z = 1.9600."""
+    factors = plots.widenings(5)
+    assert factors[:2] == (0.0, 0.0)
+    assert factors[3] == pytest.approx(math.sqrt(3 / 2) * 4.30265 / 1.95996, rel=1e-5)
+    assert factors[5] == pytest.approx(math.sqrt(5 / 4) * 2.77645 / 1.95996, rel=1e-5)

@@ -57,7 +57,7 @@ def free_port() -> int:
 
 def dask(*words: object) -> subprocess.Popen:
     """A real `dask` command, without dashboard, that finds the toy."""
-    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(TESTS)])
     return subprocess.Popen(
         [sys.executable, "-m", "dask", *map(str, words)],
         stdout=subprocess.DEVNULL,
@@ -460,14 +460,11 @@ def test_incomplete_credentials(given, text):
 
 
 def other_code(tmp_path: Path) -> str:
-    """Where Python finds a percolaw that differs in a statement."""
-    import shutil
-
-    copy = tmp_path / "other" / "percolaw"
-    shutil.copytree(Path(percolaw.__file__).parent, copy)
-    with (copy / "rng.py").open("a") as file:
-        file.write("_OTHER = 1\n")
-    return str(copy.parent)
+    """Where Python finds another experiment of the same name first."""
+    place = tmp_path / "other"
+    place.mkdir()
+    (place / "fault_toy.py").write_text((TESTS / "fault_toy.py").read_text() + "_OTHER = 1\n")
+    return os.pathsep.join([str(place), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def test_worker_of_other_code_is_refused_before_the_first_unit(tmp_path, monkeypatch):

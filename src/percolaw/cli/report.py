@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from percolaw import checks
-from percolaw.cli.control import run_path
+from percolaw.cli.control import _line, run_path
+from percolaw.experiments.registry import known_class
 from percolaw.text import printable
+
+#: Seconds between two looks at runs that go on.
+POLL = 5.0
 
 
 def add(commands: Any) -> None:
@@ -26,9 +31,14 @@ def add(commands: Any) -> None:
         nargs="+",
         metavar="RUN",
         type=run_path,
-        help="folder of a run, or of percolaw reproduce, which stands for all its runs",
+        help="folder of a run, or of runs or percolaw reproduce, which stand for all in them",
     )
     report.add_argument("--out", default="report.html", help="file to write (default: report.html)")
+    report.add_argument(
+        "--watch",
+        action="store_true",
+        help="write the file again whenever a run goes on, until none does; the page loads itself anew",
+    )
     report.add_argument(
         "--figures",
         default="",
@@ -47,7 +57,7 @@ def run_report(options: argparse.Namespace, rest: list[str]) -> int:
     Parameters
     ----------
     options : argparse.Namespace
-        ``runs``, ``out``, ``figures``, ``figures_dir``.
+        ``runs``, ``out``, ``watch``, ``figures``, ``figures_dir``.
     rest : list of str
         Not used.
 
@@ -76,9 +86,14 @@ def run_report(options: argparse.Namespace, rest: list[str]) -> int:
     folder = Path(options.figures_dir or out.with_name(f"{out.stem}-figures"))
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--figures-dir {folder} is a file; name a folder.")
-    path, size = write_report(options.runs, out, _complain)
+    if options.watch:
+        _watch(options.runs, out)
+    folders, unfinished = _members(options.runs)
+    for item in unfinished:
+        _complain(f"{item.folder} has not finished and is left out.")
+    path, size = write_report(folders, out, _complain)
     print(f"report: {printable(path)}  ({size / 1e6:.2f} MB)", flush=True)
-    for run in expand(options.runs)[0]:
+    for run in expand(folders)[0]:
         damaged = damaged_units(run)
         if damaged:
             _complain(
@@ -86,10 +101,52 @@ def run_report(options: argparse.Namespace, rest: list[str]) -> int:
                 "whole, and percolaw resume measures them again."
             )
     if formats:
-        written = write_figures(options.runs, folder, formats)
+        written = write_figures(folders, folder, formats)
         total = sum(file.stat().st_size for file in written)
         print(f"figures: {printable(folder)}  ({len(written)} files, {total / 1e6:.2f} MB)")
     return 0
+
+
+def _members(named: list[str]) -> tuple[list[Path], list[Any]]:
+    """Folders to report, and the status of runs in folders of runs that have not finished."""
+    from percolaw.runs.folders import run_folders, status
+
+    finished: list[Path] = []
+    unfinished = []
+    for place in map(Path, named):
+        alone = any((place / n).exists() for n in ("config.json", "record.json", "summary.json"))
+        inside = [] if alone or not place.is_dir() else list(run_folders(place))
+        done = [run for run in inside if (run / "record.json").exists()]
+        unfinished += [status(run, known_class) for run in inside if run not in done]
+        finished += done if inside else [place]
+    return finished, unfinished
+
+
+def _watch(named: list[str], out: Path) -> None:
+    """Write the page whenever a run goes on or finishes, until no run of these folders goes on."""
+    from percolaw.report.html import write_report
+    from percolaw.report.reading import Run, read_run
+
+    kept: dict[Path, tuple[int, Run]] = {}
+
+    def read(folder: Path) -> Run:
+        written = (folder / "record.json").stat().st_mtime_ns
+        if kept.get(folder, (0, None))[0] != written:
+            kept[folder] = written, read_run(folder)
+        return kept[folder][1]
+
+    before: object = None
+    while True:
+        folders, unfinished = _members(named)
+        going = [_line(item) for item in unfinished if item.state == "running"]
+        if not going:
+            return
+        if (folders, going) != before:
+            path, _ = write_report(folders, out, running=going, read=read)
+            if before is None:
+                print(f"report: {printable(path)}  (open it; Ctrl-C ends)", flush=True)
+            before = folders, going
+        time.sleep(POLL)
 
 
 def _complain(message: str) -> None:

@@ -126,13 +126,7 @@ class Dataset:
         return int(self.X.shape[0])
 
     def __getitem__(self, rows: Any) -> Any:
-        """Return a row's (point, label) for an integer, and the dataset of these rows for others.
-
-        Raises
-        ------
-        IndexError
-            For a row that is not there.
-        """
+        """Return a row's (point, label) for an integer, and the dataset of these rows for others."""
         if isinstance(rows, slice):
             return self.take(np.arange(len(self))[rows])
         if isinstance(rows, (int, np.integer)) and not isinstance(rows, bool):
@@ -142,6 +136,12 @@ class Dataset:
             row = int(rows) % n
             return np.asarray(self.X[row]), self.y[row]
         return self.take(rows)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Refuse to become an array: it would be unclear of what."""
+        raise TypeError(
+            "a Dataset is points and labels; pass its points, data.X, or labels, data.y."
+        )
 
     def __iter__(self) -> Iterator[tuple[npt.NDArray[Any], Any]]:
         """Yield (point, label), row by row; of a large dataset on disk see `batches`."""

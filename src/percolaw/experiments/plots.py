@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from percolaw import frames, shown
+from percolaw.scaling.intervals import widening
 
 if TYPE_CHECKING:
     from percolaw.experiments.claims import Claim
@@ -207,7 +208,7 @@ def curve(
     predicted: float | None = None,
     **more: Any,
 ) -> Series:
-    """Return a learning curve as a series: middle over seeds, 16 to 84 percentiles.
+    """Return a learning curve as a series: middle over seeds, 16 to 84 percentiles, each seed.
 
     Parameters
     ----------
@@ -459,11 +460,13 @@ def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, No
         by = known.get(one.prediction or "")
         if by is None:
             continue
+        law = [by.get(x) for x in one.x]
         y, low, high = (
-            None if v is None else tuple(_over(a, by.get(x)) for x, a in zip(one.x, v, strict=True))
-            for v in (one.y, one.low, one.high)
+            None if v is None else tuple(map(_over, v, law)) for v in (one.y, one.low, one.high)
         )
-        found.append(replace(one, y=y or (), low=low, high=high, prediction=None, stored=()))
+        seeds = one.seeds and tuple(tuple(map(_over, each, law)) for each in one.seeds)
+        ratio = replace(one, y=y or (), low=low, high=high, seeds=seeds)
+        found.append(replace(ratio, prediction=None, stored=()))
     x = sorted({v for one in found for v in one.x if v is not None})
     return replace(
         plot,
@@ -502,6 +505,11 @@ def y_limits(values: Any, ends: Any) -> tuple[float, float]:
     every = np.concatenate([shown, more])
     margin = 0.08 * max(float(np.ptp(every)), 0.3 * span)
     return float(every.min() - margin), float(every.max() + margin)
+
+
+def widenings(n_seeds: int) -> tuple[float, ...]:
+    """Return the factors of `scaling.intervals.widening` for 0 to n seeds; 0 where there is none."""
+    return tuple(widening(n) if n >= 2 else 0.0 for n in range(n_seeds + 1))
 
 
 def hull(fits: Iterable[PowerLawFit | None]) -> tuple[float, float] | None:

@@ -86,6 +86,39 @@ def claims_table(claims: Iterable[Claim], *, color: bool = False, width: int = 1
     return "\n".join(lines)
 
 
+#: What stands before and after the rows of a table in Markdown and LaTeX.
+MARKDOWN_TABLE = ("| " + " | ".join(_HEADER) + " |\n|---|---|---|---|---|", "")
+LATEX_TABLE = (
+    "\\begin{tabular}{lllll}\n\\hline\n"
+    "claim & source & predicted $\\pm$ tolerance & measured [95\\% interval] & verdict \\\\\n\\hline",
+    "\\hline\n\\end{tabular}",
+)
+_LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+}
+
+
+def _cells(claim: Claim) -> list[str]:
+    name = claim.name + (f" ({claim.note})" if claim.note else "")
+    cells = (name, claim.source, predicted(claim), measured(claim), _MARK[claim.verdict])
+    return [_line(cell) for cell in cells]
+
+
+def markdown_row(claim: Claim) -> str:
+    """Return a claim as a row of a Markdown table."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(claim)) + " |"
+
+
+def latex_row(claim: Claim) -> str:
+    """Return a claim as a row of a LaTeX table, in the characters that it is written in."""
+    cells = ("".join(_LATEX.get(c, c) for c in cell) for cell in _cells(claim))
+    return " & ".join(cells).replace("+-", r"$\pm$") + r" \\"
+
+
 def _named(claim: Claim) -> str:
     """Name and note in a line."""
     return _line(claim.name + (f" -- {claim.note}" if claim.note else ""))
@@ -123,12 +156,7 @@ def disagreements(claims: Iterable[Claim], *, color: bool = False, width: int = 
 
 def claims_markdown(claims: Iterable[Claim]) -> str:
     """Return the claims as a Markdown table."""
-    lines = ["| " + " | ".join(_HEADER) + " |", "|---|---|---|---|---|"]
-    for c in claims:
-        name = c.name + (f" ({c.note})" if c.note else "")
-        cells = (name, c.source, predicted(c), measured(c), _MARK[c.verdict])
-        lines.append("| " + " | ".join(_line(text).replace("|", "\\|") for text in cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([MARKDOWN_TABLE[0], *map(markdown_row, claims)]) + "\n"
 
 
 def tally(claims: Iterable[Claim]) -> str:

@@ -156,7 +156,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     try:
         with drawing(where):
             plots = plots_of(record)
-            pictures = _pictures(where, record)
+            pictures = _pictures(where, record, plots)
     except RunError as error:
         notes.append(str(error))
     said = description_of(where, record["experiment"])
@@ -325,22 +325,24 @@ def drawn(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
         return found | (dict(module.draw(record)) if module else {})
 
 
-def _pictures(folder: Path, record: dict[str, Any]) -> tuple[Picture, ...]:
-    """Pictures kept with the run if they are of this record, else drawn now."""
+def _pictures(folder: Path, record: dict[str, Any], plots: Sequence[Plot]) -> tuple[Picture, ...]:
+    """Pictures that repeat no plot: kept with the run if they are of this record, else drawn now."""
     written = (folder / "record.json").stat().st_mtime
+    shown = {plot.figure or plot.id for plot in plots}
     kept = sorted((folder / "figures").glob("[!.]*.png"), key=lambda p: p.stem)
     here = not any(p.is_symlink() for p in (folder / "figures", *kept))
     if kept and here and all(p.is_file() and p.stat().st_mtime >= written for p in kept):
-        found = tuple(Picture(p.stem, p.read_bytes()) for p in kept)
+        found = tuple(Picture(p.stem, p.read_bytes()) for p in kept if p.stem not in shown)
         if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
             return found
-    if not record.get("plots") and figures_of(record["experiment"]) is None:
+    module = figures_of(record["experiment"])
+    if module is None:
         return ()
     from percolaw.report.style import styled
 
     pictures = []
     with styled(), drawing(folder):
-        for name, figure in drawn(folder, record).items():
+        for name, figure in dict(module.draw(record)).items():
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", metadata={"Software": "percolaw"})
             pictures.append(Picture(name, buffer.getvalue()))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from percolaw.report.citations import at_commit, link
 from percolaw.report.markup import _flat, _table, text
 from percolaw.runs.description import Description, run_command
 
@@ -19,12 +21,14 @@ def _config_table(config: dict[str, Any], said: Description) -> str:
 
 def _redo(record: dict[str, Any], said: Description) -> str:
     lines = []
-    origin = record.get("provenance")
-    origin = origin if isinstance(origin, dict) else {}
-    commit = origin.get("git_commit")
-    if isinstance(commit, str) and commit.isalnum():
-        dirty = "  # there were changes not committed" if origin.get("git_dirty") else ""
-        lines.append(f"git checkout {commit}{dirty}")
+    commit, code = commit_of(record), ""
+    if commit is not None:
+        dirty = record["provenance"].get("git_dirty")
+        lines.append(
+            f"git checkout {commit}{'  # there were changes not committed' if dirty else ''}"
+        )
+        address = at_commit(commit)
+        code = f" {link(address, 'The code at this commit')}." if address else ""
     command = run_command(said, record["config"])
     if command is None:
         if not said.known:
@@ -35,7 +39,14 @@ def _redo(record: dict[str, Any], said: Description) -> str:
         )
     lines.append(command)
     return (
-        f"<pre>{text(chr(10).join(lines))}</pre>"
+        f'<pre data-what="Copy the commands">{text(chr(10).join(lines))}</pre>'
         f"<p>The same config has the same id, <code>{text(record.get('id', '?'))}</code>, and the same "
-        "folder name everywhere; results do not depend on the number of workers.</p>"
+        f"folder name everywhere; results do not depend on the number of workers.{code}</p>"
     )
+
+
+def commit_of(record: Mapping[str, Any]) -> str | None:
+    """Return the commit of the code that made a record, None where it is not known."""
+    origin = record.get("provenance")
+    commit = origin.get("git_commit") if isinstance(origin, dict) else None
+    return commit if isinstance(commit, str) and commit.isalnum() else None

@@ -232,11 +232,7 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
     failures, cells = store.failures(), experiment.cells()
     if failures:
         cell, error = failures[0]
-        kept = (
-            f"All others are kept in {path}"
-            if len(failures) < len(cells)
-            else f"No unit was measured in {path}"
-        )
+        kept = "All others are kept" if len(failures) < len(cells) else "No unit was measured"
         raise RunError(
             f"{len(failures)} unit(s) of {experiment.name} failed, the first {cell}: "
             f"{error.strip().splitlines()[-1]} {kept} in {path}; "

@@ -84,12 +84,33 @@ def _resampled(n_seeds: int, n_bootstrap: int, rng: RandomLike) -> npt.NDArray[n
 def _interval(
     centre: float, replicate: FloatArray, n_seeds: int, level: float
 ) -> tuple[float, float]:
-    from scipy.special import ndtri, stdtrit
-
     tail = 0.5 * (1.0 - level)
     low, high = np.quantile(replicate, [tail, 1.0 - tail])
-    widen = np.sqrt(n_seeds / (n_seeds - 1)) * stdtrit(n_seeds - 1, 1 - tail) / ndtri(1 - tail)
+    widen = widening(n_seeds, level)
     return float(centre - widen * (centre - low)), float(centre + widen * (high - centre))
+
+
+def widening(n_seeds: int, level: float = 0.95) -> float:
+    """Return by how much a percentile interval over seeds is widened about its estimate.
+
+    The factor sqrt(n/(n-1)) t_(n-1)/z corrects the shortness of the percentile interval for few seeds.
+
+    Parameters
+    ----------
+    n_seeds : int
+        At least 2.
+    level : float
+        Of the interval, strictly between 0 and 1.
+
+    Returns
+    -------
+    float
+        At least 1.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    above = 1.0 - 0.5 * (1.0 - level)
+    return float(np.sqrt(n_seeds / (n_seeds - 1)) * stdtrit(n_seeds - 1, above) / ndtri(above))
 
 
 def _refuse_huge(name: str, values: FloatArray) -> None:

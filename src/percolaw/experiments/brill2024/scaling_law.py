@@ -249,7 +249,6 @@ def _plots(
             claims=exponents if key == "adjusted" else (),
             fitted=line if key == "adjusted" else None,
             prediction="theory",
-            seeds=tuple(map(tuple, curves[key].loss.tolist())) if key == "adjusted" else None,
         )
         for key, label in (
             ("adjusted", "adjusted 1-NN (the paper's learner)"),
