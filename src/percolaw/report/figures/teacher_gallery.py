@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from percolaw.report.style import new
 
 #: Of one picture, in inches: four stand beside each other on a page.
-WIDTH, HEIGHT = 1.75, 2.1
+WIDTH, HEIGHT = 1.75, 2.3
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +64,8 @@ def _show(axis: Any, picture: dict[str, Any], limits: tuple[float, float] | None
     for x, y in picture["marks"]:
         axis.plot(x, y, "o", mfc="none", mec="white", ms=4)
     score = "" if picture["score"] is None else f", score {picture['score']:.2f}"
-    axis.set_title(f"{picture['picture']}\n{low:.2g} to {high:.2g}{score}", fontsize=8)
+    name = textwrap.fill(picture["picture"], 24)
+    axis.set_title(f"{name}\n{low:.2g} to {high:.2g}{score}", fontsize=8)
     axis.grid(False)
     axis.set(xticks=[-half, 0.0, half], yticks=[-half, 0.0, half])
     for one in (axis.xaxis, axis.yaxis):
