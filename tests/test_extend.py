@@ -174,6 +174,27 @@ def test_experiment(skeletons, tmp_path):
     np.testing.assert_array_equal(alone.tables["ratio"], pooled.tables["ratio"])
 
 
+def test_commands_of_the_page(skeletons, tmp_path, monkeypatch, capsys):
+    """Those that run the experiment, as they stand, and what they leave behind."""
+    from percolaw.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "mean_depth.py").write_text(block_with("MeanDepth"))
+    commands = re.findall(r"^    percolaw (run mean_depth.*|status)$", PAGE.read_text(), re.M)
+    assert len(commands) == 4
+    for command in commands:
+        quiet = ["--quiet", "--no-figures", "--workers", "1"] if "run" in command else []
+        assert main([*command.split(), *quiet]) == 0
+    said = capsys.readouterr().out
+    assert said.count(" inconclusive; ") == 2
+    assert "Sites of each cluster." in said
+    assert said.count("concluded") == 2
+    runs = [pl.open_run(folder) for folder in (tmp_path / "runs").iterdir()]
+    assert sorted(run.config["n_seeds"] for run in runs) == [40, 60]
+    sys.modules.pop("mean_depth")
+
+
 def test_experiment_with_curves(skeletons, tmp_path):
     from percolaw.report import draw_figures
 

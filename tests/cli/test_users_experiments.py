@@ -106,7 +106,6 @@ def test_run_status_resume_and_report(lab, capsys):
     page = (lab / "page.html").read_text()
     for text in ("A loss falls", "a note of mine", "the exponent", typed, 'data-plot="losses"'):
         assert text in page
-    assert "data:image/png" in page
     assert (folder / "figures" / "losses.png").exists()
 
 
@@ -130,10 +129,26 @@ def test_the_code_is_that_of_the_file_and_what_it_imports_beside_it(lab, capsys)
     assert measured() == second
 
 
+def test_a_plot_that_cannot_be_drawn_takes_nothing_from_the_claims(lab, capsys):
+    wrong = TEXT.replace(
+        'plots.curve("loss", curve, claims=[said])', 'plots.Series("a", "odd", (1,), (2,))'
+    )
+    (lab / "mine.py").write_text(wrong)
+    assert main(["run", "mine.py:Falling", *QUIET]) == 0
+    said = capsys.readouterr()
+    assert "agrees" in said.out
+    assert "results: runs" in said.out
+    assert "percolaw: warning: the figures of runs" in said.err
+    assert "unknown kind of series 'odd'); claims and data are whole." in said.err
+    assert 'records.py", line' in said.err
+    assert "damaged" not in said.err
+
+
 def test_help_and_the_usual_preset(lab, capsys):
     assert main(["run", "mine.py:Falling", "--help"]) == 0
     said = capsys.readouterr().out
     assert "percolaw run mine.py:Falling" in said
+    assert "Defaults are those of the preset quick" in said
     assert "Exponent of the loss." in said
     assert "default: 3" in said  # of the only preset, which is not called laptop
     assert main(["run", "mine.py:Falling", "--powr", "1"]) == 2

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 
+from percolaw.cli import main
 from percolaw.errors import RunError
 from percolaw.experiments.registry import (
     EXPERIMENTS,
@@ -123,7 +124,7 @@ def test_mistakes_are_named(folder, place, text, error, match):
         experiment_class(place)
 
 
-def test_installed_packages_name_their_experiments(folder, monkeypatch):
+def test_installed_packages_name_their_experiments(folder, monkeypatch, capsys):
     (folder / "plugin_of_mine.py").write_text(source("from-elsewhere"))
     entries = [
         metadata.EntryPoint("from-elsewhere", "plugin_of_mine:Mine", "percolaw.experiments"),
@@ -135,6 +136,8 @@ def test_installed_packages_name_their_experiments(folder, monkeypatch):
         "another-name": "plugin_of_mine:Mine",
         "from-elsewhere": "plugin_of_mine:Mine",
     }
+    assert main(["list"]) == 0
+    assert "of installed packages\n  another-name" in capsys.readouterr().out
     assert "plugin_of_mine" not in sys.modules
     assert known_class("from-elsewhere") is None
     cls = experiment_class("from-elsewhere")

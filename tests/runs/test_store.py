@@ -63,9 +63,9 @@ def test_log_of_a_killed_run_is_read_where_nobody_may_write(tmp_path, without):
         "import encodings.unicode_escape  # that user may not read where Python lies\n"
         "from percolaw.runs.folders import export, status\n"
         f"sys.path.insert(0, {str(TESTS)!r}); import fault_toy as t; t.register()\n"
-        "from percolaw.cli.control import _known\n"
+        "from percolaw.experiments.registry import known_class\n"
         "os.getuid() or os.setuid(65534); from pathlib import Path\n"
-        "found = status(Path(sys.argv[1]), _known)\n"
+        "found = status(Path(sys.argv[1]), known_class)\n"
         "print(export(sys.argv[1], sys.argv[2]), found.state, found.done, found.note)"
     )
     (tmp_path / "to").mkdir()
@@ -83,7 +83,7 @@ def test_log_of_a_killed_run_is_read_where_nobody_may_write(tmp_path, without):
         text=True,
         timeout=60,
     )
-    assert done.stdout == "14 unfinished 7 \n", done.stderr
+    assert done.stdout == "21 unfinished 7 \n", done.stderr
     assert {p: p.read_bytes() for p in folder.iterdir()} == before
 
 
@@ -186,13 +186,13 @@ def test_one_damaged_unit_costs_itself_only(tmp_path, capsys, column):
     assert "unfinished  11/12 units, 1 damaged  (percolaw resume)" in capsys.readouterr().out
     assert main(["export", str(folder), "--out", str(tmp_path / "rows.csv")]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith("22 rows in ")
+    assert said.out.startswith("33 lines in ")
     assert "1 unit(s) are damaged and left out" in said.err
     assert main(["resume", str(folder), *QUIET]) == 0
     assert "1 unit(s) kept in" in capsys.readouterr().err
     assert begun(experiment) == [*range(12), 4]
     assert content(folder) == undisturbed(experiment, tmp_path)
-    assert export(folder, tmp_path / "rows.csv") == 24
+    assert export(folder, tmp_path / "rows.csv", overwrite=True) == 36
 
 
 # --- units of other runs --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from percolaw.cli.terminal import has_colors, table_width
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class, installed
 from percolaw.experiments.reproductions import REPRODUCTIONS
 
 
@@ -107,6 +107,10 @@ def _overview(listed: dict[str, dict[str, Any]]) -> str:
             lines.append(f"{start} {title:<{width - len(start) - 11}}  {time:>8}")
         if elsewhere:
             lines.append(_clipped(f"  and {', '.join(elsewhere)}", width))
+    places = installed()
+    if places:
+        lines.append(f"{bold}of installed packages{plain}")
+        lines += [_clipped(f"  {name:<{first}} {place}", width) for name, place in places.items()]
     lines += [
         "",
         "Right: time of --preset laptop on 2 cores. * percolaw sweep NAME searches over its fields.",

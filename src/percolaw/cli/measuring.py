@@ -80,13 +80,13 @@ def draw(result: Any, options: argparse.Namespace) -> None:
     except Exception as error:
         cause = error.__cause__ or error
         print(
-            f"percolaw: warning: the figures of {printable(result.folder)} could not be drawn: "
-            f"{type(cause).__name__}: {printable(cause)}. Claims and data are whole; "
-            "what the drawing did:",
+            f"percolaw: warning: the figures of {printable(result.folder)} could not be drawn "
+            f"({type(cause).__name__}: {printable(cause)}); claims and data are whole.",
             file=sys.stderr,
         )
-        for line in traceback.format_tb(cause.__traceback__):
-            print(line, end="", file=sys.stderr)
+        if not isinstance(cause, (OSError, MissingExtraError)):  # a mistake in code
+            for line in traceback.format_tb(cause.__traceback__):
+                print(line, end="", file=sys.stderr)
 
 
 def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
@@ -106,8 +106,10 @@ def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
     Experiment
     """
     from percolaw.experiments.base import preset as preset_config
+    from percolaw.experiments.base import usual_preset
     from percolaw.experiments.registry import place_of
 
+    preset = preset or usual_preset(cls)
     default = preset_config(cls, preset)
     if not rest:
         return default
@@ -115,12 +117,13 @@ def configure(cls: type[Any], preset: str | None, rest: list[str]) -> Any:
 
     from percolaw.cli.flags import registry
 
+    start = f"the preset {preset}" if preset else "its fields"
     with help_style():
         return tyro.cli(
             cls,
             prog=f"percolaw run {place_of(cls)}",
-            description=f"{cls.title}\n\nDefaults are those of the preset "
-            f"{preset or 'laptop'}; others are told where they differ.",
+            description=f"{cls.title}\n\nDefaults are those of {start}; others are told "
+            "where they differ.",
             default=default,
             args=rest,
             registry=registry(cls),

@@ -132,6 +132,11 @@ def missing_extra(experiment: type[Any]) -> str:
     )
 
 
+def usual_preset(experiment: type[Any]) -> str | None:
+    """Return ``laptop``, where there is none the first preset, and None where there are no presets."""
+    return "laptop" if "laptop" in experiment.presets else next(iter(experiment.presets), None)
+
+
 def preset(experiment: type[Any], name: str | None) -> Any:
     """Return the config of a preset; raises ValueError naming the nearest one.
 
@@ -140,17 +145,14 @@ def preset(experiment: type[Any], name: str | None) -> Any:
     experiment : type
         Class of the experiment.
     name : str or None
-        None stands for ``laptop``, where there is none for the first preset, and where there are no
-        presets for the fields' defaults.
+        None stands for the fields' defaults.
 
     Returns
     -------
     Experiment
     """
     if name is None:
-        if not experiment.presets:
-            return experiment()
-        name = "laptop" if "laptop" in experiment.presets else next(iter(experiment.presets))
+        return experiment()
     checks.choice("preset", name, experiment.presets)
     return experiment(**experiment.presets[name].config)
 
