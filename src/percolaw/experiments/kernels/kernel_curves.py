@@ -109,6 +109,7 @@ def curve_plots(expected: Mapping[Source, Sequence[Learned]]) -> Iterable[plots.
             [series for law in laws for series in with_slope(law)],
             windows(laws),
             figure="kernel-scaling-curves",
+            hollow="from the floor of rounding on",
         )
 
 
