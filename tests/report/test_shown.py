@@ -121,7 +121,10 @@ def test_a_curve_is_drawn_as_in_the_report():
     pyplot = pytest.importorskip("matplotlib.pyplot")
     ax = CURVE.plot()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["loss: 0.5 [0.5, 0.5], predicted 0.5", "predicted"]
+    assert labels == [
+        *("loss: 0.5 [0.5, 0.5], predicted 0.5", "predicted", "hollow: left out of fits"),
+        "16 to 84 percentile over seeds",
+    ]
     assert ax.get_xscale() == "log"
     hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
     assert hollow[0].get_xdata().tolist() == [10.0]
