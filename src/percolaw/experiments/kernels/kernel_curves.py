@@ -1,4 +1,7 @@
-"""Learning curves of kernels with the exponents they should have, and the plots they are shown in."""
+"""Learning curves of kernels with the exponents they should have, and the plots they are shown in.
+
+`last_decade` chooses the sizes on which an exponent is fitted.
+"""
 
 from __future__ import annotations
 
