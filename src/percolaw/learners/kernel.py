@@ -80,7 +80,7 @@ class KernelRegression(Regressor):
             If `kernel` is not a covariance function.
         ValueError
             For no ridge or one below 0, too few points to choose among several, equal points of
-            different values with a ridge of 0, and a kernel that is singular on the points.
+            different values with a ridge of 0, and a kernel matrix that no jitter mends.
         """
         if not callable(self.kernel) or isinstance(self.kernel, type):
             raise TypeError(
@@ -191,7 +191,7 @@ def nested_curve(
     ------
     ValueError
         For no test points or other columns, sizes that do not rise or have too few points, equal points
-        of different values without a ridge, and a kernel that is singular on the points.
+        of different values without a ridge, and a kernel matrix that no jitter mends.
     ResourceError
         If 8 n (n + m) bytes are not available.
     """

@@ -41,10 +41,10 @@ State = dict[str, npt.NDArray[Any]]
 
 
 def identity(job: TrainingJob) -> str:
-    """Return a name made of everything that decides the outcome; the device does not.
+    """Return a hash of everything that decides the outcome of a job, 16 hexadecimal digits.
 
-    Of a loss that is its class and its values at some outputs; of an endless stream its class and the
-    rows of its first step.
+    The device is not part of it. A loss enters by its class and its values at some outputs, an endless
+    stream by its class and the rows of its first step.
     """
     fields = dataclasses.asdict(job.training)
     del fields["device"]
@@ -83,14 +83,14 @@ def _add(digest: Any, array: npt.NDArray[Any], dtype: str = "") -> None:
 
 @dataclass
 class Checkpoint:
-    """A state in a file of its own, written now and then.
+    """The state of one training in one file, replaced at intervals.
 
     Attributes
     ----------
     folder : Path
-        Made when the first state is written.
+        Created when the first state is written.
     name : str
-        Of the file, without its ending: the `identity` of the job.
+        Name of the file without its ending: the `identity` of the job.
     seconds : float
         Time that passes at least between two states of `save_if_due`.
     """

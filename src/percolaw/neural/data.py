@@ -248,12 +248,12 @@ class StreamMinibatches:
     Attributes
     ----------
     data : DeviceData
-        Of the validation rows; says device, types and columns.
+        Of the validation rows; its device, types and columns hold for the streams too.
     streams : list of Stream
         One for each student.
     batch_size : int
     network : Network
-        Says what its inputs may be.
+        Its kind of inputs, points or token ids, is checked.
     """
 
     data: DeviceData

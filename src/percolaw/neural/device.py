@@ -52,7 +52,7 @@ def tensor_dtype(dtype: str) -> Any:
 
 @contextmanager
 def gradients_on() -> Iterator[None]:
-    """Record gradients in full precision whatever the caller has switched, and leave that as it was."""
+    """Record gradients in full precision inside the block, and restore the caller's modes after it."""
     import torch
 
     with (

@@ -70,7 +70,7 @@ class NeuralRegression(Regressor):
         Raises
         ------
         ValueError
-            If no point is left to learn from, or as `percolaw.train` says.
+            If no point is left to learn from, and where `percolaw.train` raises it.
         """
         x = checked_inputs(self.network, X)
         values = checks.target_values("y", y, x.shape[0] if x.ndim else 0)

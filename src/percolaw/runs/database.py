@@ -142,7 +142,7 @@ def _refuse_programs(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def open_readable(file: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database to read that may stand where nobody can write.
+    """Open a database to read, also where the file and its folder cannot be written.
 
     What a killed process left in a log beside it is read too. Where SQLite would have to write for
     that, a copy is read, in the folder for temporary files. Raises RunError as `open_writable` does.

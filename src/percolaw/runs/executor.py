@@ -138,7 +138,7 @@ def run_units(
     progress : callable
         Called with the number of units done and in all, first with those already kept.
     activity : Activity, optional
-        Told of progress, and asked whether to stop.
+        Progress is reported to it, and it raises RunCancelled if the run is to stop.
 
     Raises
     ------

@@ -35,7 +35,7 @@ DEEPEST, MOST_DIGITS = 100, 300
 def well_formed(
     complaint: str, remedy: str = "", wrong: tuple[type[Exception], ...] = MALFORMED
 ) -> Iterator[None]:
-    """Turn whatever contents of the wrong shape raise into one RunError.
+    """Turn every error that contents of the wrong shape raise into one RunError.
 
     Parameters
     ----------
@@ -121,9 +121,9 @@ def _integer(text: str) -> int:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the name of a new file beside `path` that takes its place at the end, or is removed.
+    """Yield the path of a new file beside `path` that replaces it at the end, or is removed on an error.
 
-    The name is nobody else's; a link is replaced, not followed.
+    No other process uses that path; a link is replaced, not followed.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def tls_security(ca_file: str | None, cert: str | None, key: str | None) -> Any:
 
 
 def temporary_security() -> Any:
-    """Return credentials that only this process and what it starts know, for a scheduler of its own.
+    """Return new TLS credentials, for a scheduler that only this process and its children can reach.
 
     Raises
     ------

@@ -17,7 +17,7 @@ class Terminated(KeyboardInterrupt):
 def terminable() -> Iterator[None]:
     """Raise `Terminated` at SIGTERM, so that what is finished is kept as with Ctrl-C.
 
-    Only in the main thread, and only if nobody else has decided what the signal does.
+    Only in the main thread, and only if no handler of the signal is set yet.
     """
     if (
         threading.current_thread() is not threading.main_thread()
@@ -38,10 +38,10 @@ def _terminate(number: int, frame: Any) -> NoReturn:
 
 @contextmanager
 def starting_children() -> Iterator[None]:
-    """Processes started inside do not see the Ctrl-C that the terminal sends to all of them.
+    """Keep Ctrl-C, which the terminal sends to all processes, from those started inside the block.
 
-    They inherit that it is held back, and so end without a traceback of their first imports; this process
-    gets it at the end of the block.
+    They inherit the blocked signal, and so end without a traceback of their first imports; this process
+    receives it at the end of the block.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -55,7 +55,7 @@ def starting_children() -> Iterator[None]:
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """Further signals do not interrupt the tidying up."""
+    """Ignore SIGINT and SIGTERM inside the block; in other threads than the main one do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

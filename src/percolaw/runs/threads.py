@@ -70,7 +70,7 @@ _LIMIT = _Limit()
 
 @contextmanager
 def one_thread(*modules: str) -> Iterator[None]:
-    """Compute with one thread: the last digits of matrix products depend on their number.
+    """Compute with one thread: the last digits of matrix products depend on the number of threads.
 
     Parameters
     ----------

@@ -42,9 +42,9 @@ def default_workers() -> int:
 
 
 def refuse_in_starting_process() -> None:
-    """End a process that is being started and imports a script that would begin the work again.
+    """End a worker process that, while it starts, runs its parent's script from the beginning.
 
-    It would wait for the run that its parent holds, for ever and in silence.
+    It would wait forever for the lock that its parent holds on the run.
 
     Raises
     ------
@@ -276,7 +276,7 @@ def process_pool(
     Raises
     ------
     RunError
-        As `WorkerPool` says.
+        If processes cannot be started here; see `WorkerPool`.
     """
     return WorkerPool(workers, timeout, memory)
 

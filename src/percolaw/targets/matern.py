@@ -40,8 +40,8 @@ class Field:
     jitter : float
         Variance added to make the factorisation succeed (the field has variance 1).
     covariance_error : float
-        Root mean square deviation of the covariance of `value` from the exact one; 0 for Cholesky
-        (then the jitter says all).
+        Root mean square deviation of the covariance of `value` from the exact one; 0 for Cholesky,
+        whose only error is the jitter.
     increment_error : float
         Mean relative deviation of the variance of increments to the nearest earlier point: below 0
         what is lost at the smallest scale, above 0 what is added.
@@ -159,8 +159,8 @@ class MaternTeacher(TeacherFamily):
         Raises
         ------
         ValueError
-            For points of another shape, a covariance that is singular (``cholesky``), and a field whose
-            covariance is more than `WORST_ERROR` from the exact one (``neighbors``).
+            For points of another shape, a covariance that no jitter mends (``cholesky``), and a field
+            whose covariance is more than `WORST_ERROR` from the exact one (``neighbors``).
         ResourceError
             If the covariance or the neighbours do not fit in memory.
         """

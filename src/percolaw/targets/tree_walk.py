@@ -85,8 +85,8 @@ def expected_variance(tree: Tree) -> npt.NDArray[np.float64]:
     """Return the expected variance of a walk in each cluster, (n_clusters,), before standardising.
 
     It is half the mean distance of pairs drawn with replacement: the sum over edges of s (S - s) / S^2,
-    s the sites below the edge and S all of the cluster. Every edge counts as of length 1, whatever
-    ``tree.length`` says. O(n_sites) time.
+    s the sites below the edge and S all of the cluster. Every edge counts as of length 1:
+    ``tree.length`` is not used. O(n_sites) time.
     """
     below = tree.subtree_size().astype(np.float64)
     size = np.repeat(tree.sizes, tree.sizes).astype(np.float64)
