@@ -31,7 +31,7 @@ class KernelRegression(Regressor):
     Parameters
     ----------
     kernel : Covariance
-        From `percolaw.numerics.covariance`; inputs as `standardized_inputs` makes them.
+        From `percolaw.numerics.covariance`; inputs as `percolaw.standardized_inputs` makes them.
     ridge : float or sequence of float
         In the unit of the kernel. 0 interpolates (with the least jitter that rounding needs, see
         ``jitter_``). Of several the one with the least error on a validation set is taken, and the

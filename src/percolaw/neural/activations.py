@@ -29,7 +29,7 @@ def layer_activations(
     Returns
     -------
     dict of str to array, shape (n, width)
-        In the type of the weights. Of a `Transformer` the shape is (n, tokens x 4 width), the layers
+        In the type of the weights. Of a transformer the shape is (n, tokens x 4 width), the layers
         are those inside its MLPs, and ``readout``, shape (n, width), is what the last weights see.
 
     Raises

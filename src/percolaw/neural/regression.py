@@ -59,7 +59,7 @@ class NeuralRegression(Regressor):
         Parameters
         ----------
         X : array, shape (n, d)
-            As `standardized_inputs` makes them.
+            As `percolaw.targets.teacher.standardized_inputs` makes them.
         y : array, shape (n,) or (n, n_outputs)
 
         Returns

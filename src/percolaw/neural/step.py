@@ -163,7 +163,7 @@ def gradient_method(network: Network, training: Training, loss: Loss, device: st
     training : Training
     loss : Loss
     device : str
-        As `resolve_device` returns it.
+        As `percolaw.neural.device.resolve_device` returns it.
 
     Returns
     -------

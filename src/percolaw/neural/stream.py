@@ -27,7 +27,7 @@ class Stream(Protocol):
         Returns
         -------
         points : array, shape (batch_size, dim)
-            batch_size as in `Training`; token ids for a network of tokens.
+            ``Training.batch_size`` of them; token ids for a network of tokens.
         values : array, shape (batch_size,) or (batch_size, n_columns)
             Columns as in the values given to `percolaw.train`.
         """

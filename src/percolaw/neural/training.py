@@ -39,7 +39,7 @@ def train(
     points : array, shape (n, dim)
         As `percolaw.targets.teacher.standardized_inputs` makes them; or token ids. Training rows are
         taken in random order, each once before any is taken again; with batch_size x steps rows, or with
-        a `Stream` in their place, every step sees fresh data.
+        a `percolaw.neural.stream.Stream` in their place, every step sees fresh data.
     values : array, shape (n,) or (n, n_columns)
     students : sequence of Student
         With equally many validation rows.
@@ -67,7 +67,7 @@ def train(
     ValueError
         Before training starts: for points or values of another shape or not finite, rows, columns or
         devices that do not exist, rows both learned from and validated on, and a loss that needs more
-        outputs. Later: for rows of a `Stream` of another shape, when they are drawn.
+        outputs. Later: for rows of a stream of another shape, when they are drawn.
     TypeError
         For points or values that are not numbers, token ids that are not integers, and a `loss` that is
         no `Loss`.

@@ -216,9 +216,9 @@ def dask_executor(
 
     Notes
     -----
-    A unit whose worker dies is measured again on another one; after three deaths it counts as
-    failed. Units are functions of this package, so every worker needs the same percolaw; see
-    `same_code`.
+    A unit whose worker dies is measured again on another one; after four deaths (Dask's
+    ``allowed-failures`` is 3 by default) it counts as failed. Units are functions of this package, so
+    every worker needs the same percolaw; see `same_code`.
     """
     distributed = checks.extra("distributed", "scale")
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # errors are reported here

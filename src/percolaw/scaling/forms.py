@@ -45,7 +45,7 @@ def compare_forms(
     Parameters
     ----------
     size, loss
-        As in `fit_power_law`; seeds are averaged geometrically.
+        As in `percolaw.scaling.fit.fit_power_law`; seeds are averaged geometrically.
     prediction : array, shape (n_sizes,), optional
         Predicted curve, compared up to a constant factor (one parameter).
 

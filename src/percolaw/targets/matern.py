@@ -63,7 +63,7 @@ class MaternTeacher(TeacherFamily):
     smoothness : float
         nu in [0.001, 100]: 1/2 is rough (Brownian), 3/2 once differentiable; c = 2 nu.
     length_scale : float
-        In units of sqrt(d), for inputs of `standardized_inputs`.
+        In units of sqrt(d), for inputs of `percolaw.standardized_inputs`.
     n_features : int
         Waves of the function `sample` draws.
     n_outputs : int
