@@ -1,6 +1,11 @@
+import os
 import signal
 
 import pytest
+
+# Set by readline, which pytest loads; tables would take them for the width of a terminal.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 
 # A suite started in the background (nohup make test &) ignores Ctrl-C, and children would inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

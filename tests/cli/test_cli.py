@@ -554,7 +554,7 @@ MISTAKES = [
     (
         lambda: pl.TreeNearest().fit(tree(), [1, 2], [1.0, np.inf]),
         ValueError,
-        r"values has 1 non-finite value\(s\) of 2\. Remove or impute",
+        r"values has 1 non-finite value\(s\) of 2 \(NaN or inf\)\. Remove or impute",
     ),
     (
         lambda: pl.TreeNearest().fit(tree(), [1, 99], [1.0, 2.0]),

@@ -59,6 +59,16 @@ def test_a_residual_is_measured_over_the_prediction_at_the_same_sizes():
     assert not panel.y_log
 
 
+def test_local_exponents_have_the_percentiles_of_those_of_each_seed():
+    """Seeds n^-1, n^-2 and n^-3: their geometric mean is n^-2, the 16 percentile 1.32, the 84 2.68."""
+    seeds = LearningCurve(SIZE, SIZE[None] ** -np.array([[1.0], [2.0], [3.0]]))
+    drawn = plots.local("measured", seeds, group="g")
+    for values, right in ((drawn.y, 2.0), (drawn.low, 1.32), (drawn.high, 2.68)):
+        np.testing.assert_allclose(values, right)
+    assert (drawn.kind, drawn.interval, drawn.n_seeds) == ("measured", plots.PERCENTILES, 3)
+    assert plots.local("one", LearningCurve(SIZE, LOSS[:1])).low is None
+
+
 def test_intervals_over_few_seeds_are_widened_by_student():
     """sqrt(n/(n-1)) t_(n-1)/z at 97.5%: t_2 = 4.3027, t_4 = 2.7764, z = 1.9600."""
     factors = plots.widenings(5)

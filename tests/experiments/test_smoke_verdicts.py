@@ -8,7 +8,7 @@ from percolaw.experiments.registry import EXPERIMENTS
 
 
 # From the last to the first: another file runs the same presets from the first on, in another process.
-@pytest.mark.parametrize("name", reversed(EXPERIMENTS))
+@pytest.mark.parametrize("name", list(EXPERIMENTS)[::-1])
 def test_smoke_preset_says_what_it_must(name, tmp_path_factory):
     experiment, units = smoke_units(shared_root(tmp_path_factory), name)
     rows = [row for unit in units for row in unit]

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import types
 from pathlib import Path
 
 import pytest
@@ -299,10 +300,11 @@ def test_files_of_a_run_are_not_replaced(tmp_path, capsys):
 
 
 def test_figures_that_fail_hide_no_claims(tmp_path, capsys, monkeypatch):
-    def fail(plots):
+    def fail(record):
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("percolaw.report.draw.figures", fail)
+    module = types.SimpleNamespace(draw=fail)
+    monkeypatch.setattr("percolaw.report.reading.figures_of", lambda name: module)
     folder = percolaw.run(FaultToy(), out=tmp_path).folder
     assert main(["report", str(folder), "--out", str(tmp_path / "page.html")]) == 0
     said = capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""Experiments, one file and one claim each; `base` holds the protocol, `registry` their names."""
+"""Experiments, one class each; `base` holds the protocol, `registry` their names."""

@@ -124,10 +124,10 @@ def documentation(config: type[Any]) -> dict[str, str]:
 
 
 def check(config: Any) -> None:
-    """Refuse a config with a number outside of the range its field declares.
+    """Refuse a config with a number outside of the range its field declares, or a part of another kind.
 
     Integers in fields of integers, numbers in fields of real numbers; tuples element by element, and
-    tuples inside them. Call it first in ``__post_init__``.
+    tuples inside them; configs where configs belong. Call it first in ``__post_init__``.
 
     Raises
     ------
@@ -136,7 +136,10 @@ def check(config: Any) -> None:
     """
     types = hints(type(config))
     for field in dataclasses.fields(config):
-        limits = range_of(types[field.name])
+        kind, part = types[field.name], getattr(config, field.name)
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind) and not isinstance(part, kind):
+            raise TypeError(f"{field.name} must be {kind.__name__}(...); got {part!r:.80}.")
+        limits = range_of(kind)
         if limits is None:
             continue
         whole = "float" not in str(types[field.name].__origin__)

@@ -127,6 +127,10 @@ class Plot:
         Ends of the y axis of pictures; None leaves an end to the data.
     ordered : bool
         Whether the series follow one another, as those of a rising parameter do: shades in pictures.
+    hollow : str
+        What points that are not usable are, in words.
+    x_ticks : tuple of str
+        Words at x = 0, 1, 2, ... in place of numbers.
     """
 
     id: str
@@ -143,6 +147,8 @@ class Plot:
     figure: str = ""
     y_limits: tuple[float | None, float | None] = (None, None)
     ordered: bool = False
+    hollow: str = ""
+    x_ticks: tuple[str, ...] = ()
 
     def to_frame(self) -> frames.Frame:
         """Return the curves in long form, a line for each point.
@@ -286,6 +292,30 @@ def line(name: str, kind: Kind, x: Any, y: Any, **more: Any) -> Series:
     Series
     """
     return Series(name, kind, _finite(x), _finite(y), **more)
+
+
+def local(name: str, measured: LearningCurve, *, smooth: bool = False, **more: Any) -> Series:
+    """Return the local exponents of the curve of all seeds, with the percentiles of those of each seed.
+
+    Parameters
+    ----------
+    name : str
+    measured : LearningCurve
+    smooth : bool
+        As in `LearningCurve.local`.
+    more
+        Further fields of `Series`.
+
+    Returns
+    -------
+    Series
+    """
+    if measured.n_seeds > 1:
+        each = np.array([one.local(smooth=smooth) for one in measured.seeds()])
+        low, high = np.quantile(each, (0.16, 0.84), axis=0)
+        more |= {"low": _finite(low), "high": _finite(high), "interval": PERCENTILES}
+    middle = measured.local(smooth=smooth)
+    return line(name, "measured", measured.size, middle, n_seeds=measured.n_seeds, **more)
 
 
 def slope(name: str, fitted: PowerLawFit, exponent: float, **more: Any) -> Series:

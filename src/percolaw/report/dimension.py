@@ -44,11 +44,11 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
                 intervals.plot([low, min(high, most)], [y, y], color=color, lw=2, alpha=0.6)
                 if high > most:
                     intervals.plot(most, y, ">", color=color)
-                    intervals.annotate(f"to {high:.3g}", (most, y - 0.15), ha="right", fontsize=7)
+                    intervals.annotate(f"to {high:.3g}", (most, y - 0.15), ha="right", fontsize=8)
             intervals.plot(e["dimension"], y, "o", color=color)
         intervals.axvline(report["dimension"], color=BLACK, ls="--", lw=1)
         intervals.set(yticks=range(len(names)), xlabel="dimension", title="Stated intervals")
-        intervals.set_yticklabels(names, fontsize=7)
+        intervals.set_yticklabels(names, fontsize=8)
         intervals.invert_yaxis()
         title = title.replace("$", r"\$")  # no formula
         figure.suptitle("\n".join(textwrap.wrap(f"{title}: {report['sentence']}", 140)), fontsize=9)
@@ -75,4 +75,4 @@ def by_scale(axis: Any, report: dict[str, Any]) -> None:
     ticks = next(iter(report["estimates"].values()))["n_points"]
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.set_xticks([], minor=True)
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=8)

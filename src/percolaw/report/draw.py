@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,18 @@ MARKERS = "os^Dv<>phX*P"
 #: From this many points on a measured line has no markers and a band in place of bars.
 MANY = 13
 _STYLE = {"measured": "-", "theory": "--", "reference": ":"}
-#: Panels beside each other.
-COLUMNS = 3
+#: Panels beside each other, and the width of one by their number, in inches: printed across a column or
+#: a page of two columns, letters keep their size.
+COLUMNS = 2
+WIDTH = {1: 4.2, 2: 3.5}
+#: From this many bands on bars stand in their place, a few a curve, beside each other.
+CROWD = 4
 #: Share of a panel that a legend may cover; with a larger one all stand below their panels.
 COVERED = 0.16
 #: Height of a line of a legend, width of a character and of what stands before them, in inches.
-_LEGEND = (0.165, 0.06, 0.5)
+_LEGEND = (0.165, 0.058, 0.5)
 #: Letters in an inch of a title or of the label of an axis.
-LETTERS = 11
+LETTERS = 12
 
 
 def figures(plots: Sequence[Plot]) -> dict[str, Any]:
@@ -36,12 +41,13 @@ def figures(plots: Sequence[Plot]) -> dict[str, Any]:
 
 
 def _figure(panels: list[Plot]) -> Any:
-    columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
-    wide = {1: 6.4, 2: 5.4}.get(columns, 4.4)
-    height = 0.76 * wide
+    columns = min(COLUMNS, len(panels))
+    wide = WIDTH[columns]
+    height = 0.8 * wide
     figure, axes = new(columns, -(-len(panels) // columns), width=wide, height=height)
+    shared = _shared(panels)
     for axis, plot in zip(axes, panels, strict=False):
-        panel(axis, plot, int(LETTERS * wide))
+        panel(axis, plot, int(LETTERS * wide), keyed=not shared)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     shown = axes[: len(panels)]
@@ -52,8 +58,18 @@ def _figure(panels: list[Plot]) -> Any:
     if not large:
         figure.draw_without_rendering()  # only now legends have chosen their places
     if large or any(_over_data(axis) for axis in shown):
-        _legends_below(figure, shown, columns, int((wide - handle) / character))
+        _legends_below(figure, shown, columns, shared)
+    elif shared:
+        _legend_of_all(figure, shared)
     return figure
+
+
+def _shared(panels: Sequence[Plot]) -> dict[str, str]:
+    """What marks stand for, if there are several panels and a mark is the same in all of them."""
+    every = [pair for plot in panels for pair in keys(plot).items()]
+    shared = dict(every)
+    same = all(shared[mark] == words for mark, words in every)
+    return shared if same and len(panels) > 1 else {}
 
 
 def _over_data(axis: Any) -> bool:
@@ -74,34 +90,142 @@ def _over_data(axis: Any) -> bool:
     return any(path.intersects_bbox(box, filled=filled) for path, filled in paths)
 
 
-def _legends_below(figure: Any, axes: Sequence[Any], columns: int, letters: int) -> None:
+def _legends_below(
+    figure: Any, axes: Sequence[Any], columns: int, shared: Mapping[str, str]
+) -> None:
     """Move legends below their panels; below all of them, once, where they say the same."""
+    from matplotlib.transforms import ScaledTranslation
+
     line = _LEGEND[0]
     drawn = [axis.get_legend_handles_labels() for axis in axes]
-    labels = [[textwrap.fill(name, letters) for name in names] for _, names in drawn]
+    labels = [names for _, names in drawn]
     if len(axes) > 1 and all(names == labels[0] for names in labels):
         for axis in axes:
             axis.get_legend().remove()
-        across = min(len(labels[0]), 2 * columns)
-        figure.legend(drawn[0][0], labels[0], loc="outside lower center", ncols=across, fontsize=8)
-        rows = [-(-len(labels[0]) // across)]
-        more = 0
-    else:
-        more = max(axis.get_xlabel().count("\n") for axis in axes)  # further lines of a label
-        place = {"loc": "upper left", "bbox_to_anchor": (-0.12, -0.2 - 0.05 * more)}
-        for axis, (handles, _), names in zip(axes, drawn, labels, strict=True):
-            axis.legend(handles, names, fontsize=8, borderaxespad=0, **place)
-        lines = [sum(name.count("\n") + 1 for name in names) for names in labels]
-        rows = [max(lines[i : i + columns]) for i in range(0, len(axes), columns)]
+        _legend_of_all(figure, shared, *drawn[0])
+        return
+    below = [[axis.get_xlabel(), *(t.get_text() for t in axis.get_xticklabels())] for axis in axes]
+    more = max(text[0].count("\n") + max(t.count("\n") for t in text[1:]) for text in below)
+    for axis, (handles, names) in zip(axes, drawn, strict=True):
+        beside = axis.transAxes + ScaledTranslation(
+            -0.5, -0.5 - line * more, figure.dpi_scale_trans
+        )
+        place = {"bbox_to_anchor": (0.0, 0.0), "bbox_transform": beside}
+        axis.legend(handles, names, loc="upper left", borderaxespad=0, **place)
+    lines = [sum(name.count("\n") + 1 for name in names) for names in labels]
+    rows = [max(lines[i : i + columns]) for i in range(0, len(axes), columns)]
     figure.set_figheight(figure.get_figheight() + (sum(rows) + more * len(rows)) * line)
+    if shared:
+        _legend_of_all(figure, shared)
     figure.draw_without_rendering()  # legends move with their axes: the second layout holds them
 
 
-def panel(axis: Any, plot: Plot, letters: int = 60) -> None:
-    """Draw one plot into Matplotlib axes.
+def _legend_of_all(
+    figure: Any, shared: Mapping[str, str], handles: Sequence[Any] = (), names: Sequence[str] = ()
+) -> None:
+    """Say below all panels what marks, and curves, stand for."""
+    line, character, handle = _LEGEND
+    every = [*handles, *(_handle(mark) for mark in shared)]
+    labels = [*names, *map(typeset, shared.values())]
+    longest = handle + character * max(map(len, labels))
+    across = max(1, min(len(labels), int(figure.get_figwidth() / longest)))
+    figure.legend(every, labels, loc="outside lower center", ncols=across)
+    figure.set_figheight(figure.get_figheight() + -(-len(labels) // across) * line)
+    figure.draw_without_rendering()
 
-    In a group only the first series has a line in the legend; what stands for the others (a prediction, a
-    limit) is said once, in black.
+
+def keys(plot: Plot) -> dict[str, str]:
+    """Return what stands for something in all curves of a plot: by mark, what it says.
+
+    In a group only the first series has a line in the legend; what the others are (a prediction, a limit)
+    is said once. So are hollow points, intervals, and the shaded sizes.
+    """
+    seen: set[str] = set()
+    found: dict[str, str] = {}
+    for one in plot.series:
+        if one.group and one.group in seen:
+            alone = "*" if one.kind == "measured" else "_"
+            mark = _STYLE[one.kind] if one.joined else alone
+            found.setdefault(mark, one.name.removeprefix(f"{one.group}, "))
+        seen.add(one.group)
+    if any(one.usable and not all(one.usable) for one in plot.series):
+        found["hollow"] = f"hollow: {plot.hollow or 'left out of fits'}"
+    bands = sum(_banded(one) for one in plot.series)
+    for one in plot.series:
+        if one.kind == "measured" and one.interval and one.low is not None and _some(one):
+            mark = "band" if _banded(one) and bands < CROWD else "bar"
+            found.setdefault(mark, one.interval)
+    if plot.window is not None:
+        found["window"] = "sizes fitted or compared"
+    return found
+
+
+def _some(one: Series) -> bool:
+    """Whether an interval of a series has two ends apart."""
+    ends = zip(one.low or (), one.high or (), strict=True)
+    return any(low is not None and high is not None and high > low for low, high in ends)
+
+
+def _banded(one: Series) -> bool:
+    """Whether the intervals of a series are a band, if there are few of them."""
+    return one.kind == "measured" and one.low is not None and one.joined and len(one.x) >= MANY
+
+
+def _handle(mark: str) -> Any:
+    """The sample of a mark in a legend."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+
+    if mark in ("band", "window"):
+        alpha = 0.35 if mark == "band" else 0.12
+        return Rectangle((0.0, 0.0), 0.0, 0.0, color=GREY, alpha=alpha, linewidth=0)
+    if mark in ("hollow", "bar", "*", "_"):
+        marker = {"hollow": "o", "bar": "|"}.get(mark, mark)
+        size = 5 if mark == "hollow" else 9
+        return Line2D([], [], ls="", marker=marker, color=BLACK, mfc="white", ms=size)
+    return Line2D([], [], ls=mark, color=BLACK, lw=1.3)
+
+
+#: One letter or Greek name with an index or a power, and Greek names and signs that stand alone.
+_INDEXED = re.compile(
+    r"((?<![\w$])(?:[A-Za-z]|alpha|beta|gamma|tau|sigma|nu|xi|mu)|\))([_^])"
+    r"(?:\(([^()\s]*)\)|(-?[A-Za-z0-9.]*[A-Za-z0-9]))(?:\^([0-9]+))?"
+)
+_GREEK = dict(
+    zip(
+        ("alpha", "beta", "gamma", "mu", "nu", "xi", "pi", "sigma", "tau"),
+        "\N{GREEK SMALL LETTER ALPHA}βγμ\N{GREEK SMALL LETTER NU}ξπ\N{GREEK SMALL LETTER SIGMA}τ",
+        strict=True,
+    )
+)
+_ALONE = re.compile(rf"(?<![\w$\\])({'|'.join(_GREEK)})(?![\w(])")
+
+
+def typeset(text: str) -> str:
+    r"""Return a text of a plot with its formulas set by Matplotlib: ``P^0.387`` as ``$P^{0.387}$``.
+
+    Plots are plain text, which the page, tables and terminals show as it is.
+    """
+
+    def index(found: re.Match[str]) -> str:
+        letter, sign, enclosed, plain, power = found.groups()
+        upper = f"^{{{power}}}" if power else ""
+        lower = plain if enclosed is None else enclosed
+        return f"${_GREEK.get(letter, letter)}{sign}{{\\mathrm{{{lower}}}}}{upper}$"
+
+    text = text.replace("$", r"\$").replace(">=", "≥").replace("<=", "≤")
+    return _ALONE.sub(lambda found: _GREEK[found[1]], _INDEXED.sub(index, text))
+
+
+def _wrapped(text: str, letters: int) -> str:
+    """A text in lines; none breaks inside an equation or an interval."""
+    space = "\N{NO-BREAK SPACE}"
+    whole = re.sub(r" = |\[[^\]]*\]|predicted ", lambda part: part[0].replace(" ", space), text)
+    return textwrap.fill(whole, letters).replace(space, " ")
+
+
+def panel(axis: Any, plot: Plot, letters: int = 60, keyed: bool = True) -> None:
+    """Draw one plot into Matplotlib axes.
 
     Parameters
     ----------
@@ -109,7 +233,9 @@ def panel(axis: Any, plot: Plot, letters: int = 60) -> None:
         Changed.
     plot : Plot
     letters : int
-        In a line of the title and of the label of x.
+        In a line of the title and of the label of x; of the legend, a fifth more.
+    keyed : bool
+        Whether the legend also says what `keys` says.
     """
     if plot.window is not None:
         window(axis, *plot.window)
@@ -118,32 +244,35 @@ def panel(axis: Any, plot: Plot, letters: int = 60) -> None:
     marks = {group: MARKERS[i % len(MARKERS)] for i, group in enumerate(groups)}
     measured = {one.group or one.name for one in plot.series if one.kind == "measured"}
     marked = len(measured) >= len(CYCLE) and not plot.ordered  # colours repeat: marks tell curves
+    crowd = sum(_banded(one) for one in plot.series)
     seen: set[str] = set()
-    told: dict[str, str] = {}
-    for one in plot.series:
+    for i, one in enumerate(plot.series):
         follows = bool(one.group) and one.group in seen
         seen.add(one.group)
         marker = "*" if follows else marks[one.group or one.name]
-        _series(axis, one, color[one.name], marker, "" if follows else label(one), marked)
-        if follows:
-            alone = "*" if one.kind == "measured" else "_"
-            line = _STYLE[one.kind] if one.joined else alone
-            told.setdefault(line, one.name.removeprefix(f"{one.group}, "))
-    for style, name in told.items():
-        axis.plot([], [], style, color=BLACK, ms=10, lw=1.3, label=name)
+        text = "" if follows else typeset(_wrapped(label(one), int(1.2 * letters)))
+        _series(axis, one, color[one.name], marker, text, marked)
+        if one.kind == "measured":
+            _intervals(axis, one, color[one.name], (i, crowd) if crowd >= CROWD else None)
     axis.set(
         xscale="log" if plot.x_log else "linear",
         yscale="log" if plot.y_log and _positive(plot) else "linear",
-        xlabel=textwrap.fill(plot.x_label, letters),
-        ylabel=plot.y_label,
-        title=textwrap.fill(plot.title, letters),
+        xlabel=typeset(_wrapped(plot.x_label, letters)),
+        ylabel=typeset(_wrapped(plot.y_label, int(0.7 * letters))),
+        title=typeset(_wrapped(plot.title, letters)),
         ylim=plot.y_limits,
     )
-    for one in (axis.xaxis, axis.yaxis):
-        plain_numbers(one)
-    if not plot.x_log and all(x is not None and x == int(x) for one in plot.series for x in one.x):
+    for one_axis in (axis.xaxis, axis.yaxis):
+        plain_numbers(one_axis)
+    if plot.x_ticks:
+        axis.set_xticks(range(len(plot.x_ticks)), plot.x_ticks)
+    elif not plot.x_log and all(x is not None and x == int(x) for s in plot.series for x in s.x):
         axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend(fontsize=8)
+    for mark, words in keys(plot).items() if keyed else ():
+        sample = _handle(mark)
+        sample.set(label=typeset(words), transform=axis.transAxes)
+        axis.add_artist(sample)
+    axis.legend()
 
 
 def colors(series: Sequence[Series], ordered: bool = False) -> dict[str, str]:
@@ -203,26 +332,33 @@ def _series(
         if one.joined:
             axis.plot(x, y, _STYLE[one.kind], color=color, lw=1.3, label=text or None)
         else:
-            axis.plot(x, y, "_", color=color, ms=10, mew=1.6, label=text or None)
+            axis.plot(x, y, "_", color=color, ms=7, mew=1.5, label=text or None)
         return
     full = np.ones(x.size, dtype=bool) if one.usable is None else np.array(one.usable)
     few = x.size < MANY or not one.joined
-    if one.low is not None and one.high is not None:
-        low, high = floats(one.low), floats(one.high)
-        if few:
-            ends = np.stack([y - low, high - y])
-            axis.errorbar(x, y, np.maximum(ends, 0.0), fmt="none", color=color, lw=1)
-        else:
-            axis.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
     if one.joined:
         axis.plot(x, y, "-", color=color, lw=1.5)
-    size = 9 if marker == "*" else 5 if one.joined or x.size < 3 * MANY else 3
+    size = 8 if marker == "*" else 4.5 if one.joined or x.size < 3 * MANY else 3
     if few or marked or not full.all():
         every = 1 if few or not full.all() else -(-x.size // MANY)
         axis.plot(x[~full], y[~full], marker, color=color, mfc="white", ms=size)
         axis.plot(x[full], y[full], marker, color=color, ms=size, markevery=every)
     style = ("-" if one.joined else "") + (marker if few or marked else "")
     axis.plot([], [], style or marker, color=color, ms=size, lw=1.5, label=text or None)
+
+
+def _intervals(axis: Any, one: Series, color: str, crowd: tuple[int, int] | None) -> None:
+    """Draw bars; of many points a band, or a few bars beside those of the other curves of a crowd."""
+    if one.low is None or one.high is None:
+        return
+    x, y, low, high = (floats(values) for values in (one.x, one.y, one.low, one.high))
+    if _banded(one) and crowd is None:
+        axis.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+        return
+    place, every = crowd if crowd and _banded(one) else (0, 1)
+    at = slice(place % every, None, every)
+    ends = np.maximum(np.stack([y - low, high - y]), 0.0)
+    axis.errorbar(x[at], y[at], ends[:, at], fmt="none", color=color, lw=1)
 
 
 def _positive(plot: Plot) -> bool:

@@ -40,6 +40,8 @@ def _read_plot(entry: Any) -> Plot:
         _text(entry.get("figure", "")),
         (limits[0], limits[1]),
         entry.get("ordered") is True,
+        _text(entry.get("hollow", "")),
+        tuple(map(_text, entry.get("x_ticks", ()))),
     )
 
 

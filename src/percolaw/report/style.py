@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from percolaw import checks
 from percolaw.runs.files import replacing
 
@@ -26,17 +28,19 @@ CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, BLACK)
 
 _SETTINGS = {
     "figure.dpi": 100,
-    "savefig.dpi": 130,
-    "font.size": 10,
-    "axes.titlesize": 10.5,
+    "savefig.dpi": 200,
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.25,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "lines.linewidth": 1.8,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.5,
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,  # TrueType, which publishers ask for
     "svg.hashsalt": "percolaw",  # the same names of parts every time
@@ -123,6 +127,21 @@ def band(axis: Any, x: Any, curve: dict[str, Any], label: str, color: str) -> No
     axis.plot(x, middle, color=color, label=label)
 
 
+def colour_bar(figure: Any, shown: Any, axes: Any, label: str) -> None:
+    """Say below all panels what colour is.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    shown : matplotlib.cm.ScalarMappable
+        What was drawn in the colours.
+    axes : list of Axes
+        Panels that it belongs to.
+    label : str
+    """
+    figure.colorbar(shown, ax=axes, location="bottom", label=label, shrink=0.6, aspect=40, pad=0.03)
+
+
 def window(axis: Any, low: float, high: float) -> None:
     """Show the sizes on which a fit or comparison was made.
 
@@ -136,12 +155,21 @@ def window(axis: Any, low: float, high: float) -> None:
 
 
 def plain_numbers(axis: Any) -> None:
-    """Label a logarithmic axis of less than two decades by plain numbers, few enough to be read."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    """Label a logarithmic axis of less than three decades by plain numbers, few enough to be read."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
     low, high = axis.get_view_interval()
-    if axis.get_scale() != "log" or not 0.0 < low < high < 100.0 * low:
+    if axis.get_scale() != "log" or not 0.0 < low < high < 1000.0 * low:
         return
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 10.0 * low else range(1, 10)))
+    decades = np.log10(high / low)
+    if decades > 1.0 and not 1e-3 <= low < high < 1e5:
+        return
+    if decades <= 0.4:  # such an axis is nearly linear
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
+        return
+    subs = range(1, 10) if decades <= 0.7 else (1, 2, 3, 5) if decades <= 1.2 else (1, 2, 5)
+    axis.set_major_locator(LogLocator(subs=subs if decades <= 2.0 else (1, 3), numticks=20))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())

@@ -1,1 +1,1 @@
-"""Predicted curves, optimal allocation, fits and diagnosis; arrays in, arrays out."""
+"""Learning curves: measured, fitted with intervals, diagnosed; arrays in, arrays out."""

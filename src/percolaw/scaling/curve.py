@@ -1,4 +1,4 @@
-"""Losses over sizes and seeds, beside what was predicted: what every learner returns."""
+"""Losses over sizes and seeds, beside what was predicted: what measuring a learner gives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """Losses over sizes and seeds, and what was predicted: what every learner returns.
+    """Losses over sizes and seeds, and what was predicted: what measuring a learner gives.
 
     Parameters
     ----------

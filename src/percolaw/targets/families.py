@@ -1,4 +1,4 @@
-"""Every family of teachers by its name, and teachers made again from their descriptions."""
+"""Every family of teachers: made again from a description, named by a word, drawn on points."""
 
 from __future__ import annotations
 

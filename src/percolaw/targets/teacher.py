@@ -1,4 +1,7 @@
-"""What every teacher on points is: a callable with a description that can be stored and made again."""
+"""What a target on points is: `TeacherFamily`, a law of functions, and `Teacher`, one of them.
+
+A teacher is called with points, and has a description that can be stored and from which it is made again.
+"""
 
 from __future__ import annotations
 

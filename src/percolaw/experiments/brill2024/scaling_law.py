@@ -278,7 +278,7 @@ def _plots(
         f"Local exponents of measurement and theory against {what}; both drift towards 1/2.",
         (x_label, f"local exponent, -d log L / d log {what}"),
         [
-            plots.line("measured", "measured", n, paper.local(), prediction="theory"),
+            plots.local("measured", paper, prediction="theory"),
             plots.line("theory", "theory", n, theory.local()),
             plots.line("limit 1/2", "reference", n, np.full(n.size, 0.5)),
         ],

@@ -1,4 +1,7 @@
-"""Learning curves of kernels with the exponents they should have, and the plots they are shown in."""
+"""Learning curves of kernels with the exponents they should have, and the plots they are shown in.
+
+`last_decade` chooses the sizes on which an exponent is fitted.
+"""
 
 from __future__ import annotations
 
@@ -109,6 +112,7 @@ def curve_plots(expected: Mapping[Source, Sequence[Learned]]) -> Iterable[plots.
             [series for law in laws for series in with_slope(law)],
             windows(laws),
             figure="kernel-scaling-curves",
+            hollow="from the floor of rounding on",
         )
 
 
@@ -191,7 +195,16 @@ def convergence_plots(expected: Mapping[Source, Sequence[Learned]]) -> Iterable[
             ratio = local[1:-1] / laws[i].predicted
             top = max(top, 1.05 * float(np.max(ratio, initial=0.0)))
             n = laws[i].curve.size[1 : local.size - 1]
-            series.append(plots.line(source.label, "measured", n, ratio))
+            each = np.array([local_exponents(seed)[1:-1] for seed in laws[i].curve.seeds()])
+            ends = np.quantile(each / laws[i].predicted, (0.16, 0.84), axis=0)
+            series.append(
+                plots.points(
+                    *(source.label, n, ratio, *ends),
+                    interval=plots.PERCENTILES,
+                    n_seeds=len(each),
+                    joined=True,
+                )
+            )
         sizes = clusters and next(iter(clusters.values()))[i].curve.size
         series.append(plots.line("1", "theory", sizes, np.ones(len(sizes))))
         yield plots.log_linear(

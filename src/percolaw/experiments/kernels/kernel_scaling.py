@@ -1,4 +1,9 @@
-"""Kernel students on controlled teachers: the exponent 2 nu / D, and what other teachers give."""
+"""Kernel students on controlled teachers: the exponent 2 nu / D, and what other teachers give.
+
+The exponent 2 nu / D is that of the loss expected over all Matérn fields of smoothness nu, which is the
+posterior variance (`_expected`). Teachers that are drawn (`_drawn`) are learned by an infinitely wide
+network, and Matérn fields among them also by their own kernel.
+"""
 
 from __future__ import annotations
 

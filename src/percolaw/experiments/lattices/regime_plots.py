@@ -131,9 +131,7 @@ def crossover_plot(dimension: int, by_ratio: ByRatio) -> plots.Plot:
             continue
         name = _name(ratio)
         single = common_curve(rows, "n", "single")
-        series.append(
-            plots.line(name, "measured", single.size, single.local(smooth=True), group=name)
-        )
+        series.append(plots.local(name, single, smooth=True, group=name))
         if ratio != FULL and dimension != BETHE:
             space = common_curve(rows, "n", "space")
             beside = f"{name}, nearest in space"

@@ -28,6 +28,7 @@ from percolaw.experiments.lattices.strategies import (
     UNIFORM,
     Case,
     Estimate,
+    design_plot,
     exponent_plot,
     gain_plot,
     loss_plot,
@@ -233,6 +234,7 @@ class Sampling:
             laws, gains = self._law_claims(case, curves), self._gain_claims(case, curves)
             conclusions += [*laws.values(), *gains.values()]
             drawn.append(loss_plot(case, curves, laws, self.decades))
+            drawn.append(design_plot(case, curves, gains, self.decades))
             for s, curve in curves.items():
                 slopes = curve.slopes(curve.upper(self.decades))
                 estimate = number, float(slopes.mean()), intervals.seed_interval(slopes)

@@ -65,6 +65,8 @@ REFERENCES = {
     EASY: UNIFORM,
     HARD: UNIFORM,
 }
+#: Strategies that differ from their reference by the design inside a cluster alone.
+DESIGNED = [s for s, (how, design) in STRATEGIES.items() if how != PRUNED and design != RANDOM]
 #: What a strategy is, where its name does not say it.
 LABELS = {
     UNIFORM: "uniform (in proportion to weight)",
@@ -109,7 +111,7 @@ def shared_losses(
 def loss_plot(
     case: Case, curves: Mapping[str, LearningCurve], laws: Mapping[str, Claim], decades: float
 ) -> plots.Plot:
-    """Return the losses of every strategy in one case, fitted on the upper decades of each.
+    """Return the losses by what is shared among clusters, or kept, fitted on the upper decades of each.
 
     Parameters
     ----------
@@ -127,6 +129,8 @@ def loss_plot(
     """
     series = []
     for strategy, curve in curves.items():
+        if strategy in DESIGNED:
+            continue
         name = LABELS.get(strategy, strategy)
         law = f"{name}, discrete law, one scale factor a case"
         series.append(
@@ -150,6 +154,47 @@ def loss_plot(
         series,
         curves[UNIFORM].upper(decades),
         figure="sampling",
+    )
+
+
+def design_plot(
+    case: Case, curves: Mapping[str, LearningCurve], gains: Mapping[str, Claim], decades: float
+) -> plots.Plot:
+    """Return what designs inside clusters lose over labels at random, shared out in the same way.
+
+    Parameters
+    ----------
+    case : Case
+    curves : mapping of LearningCurve
+        By strategy.
+    gains : mapping of Claim
+        Exponents less those of the reference, by strategy.
+    decades : float
+        How many upper ones are fitted.
+
+    Returns
+    -------
+    Plot
+    """
+    series = []
+    for strategy in DESIGNED:
+        curve = curves[strategy]
+        n = curve.size.size
+        reference = curves[REFERENCES[strategy]]
+        over = curve.over(LearningCurve(reference.size[:n], reference.loss[:, :n]))
+        name = f"{strategy}, over {REFERENCES[strategy]}"
+        series.append(plots.curve(name, over, claims=[gains[strategy]]))
+    window = curve.upper(decades)
+    size = curve.size
+    return plots.log_log(
+        f"sampling-designs-{plots.slug(case.name)}",
+        case.name,
+        "Loss of designs inside clusters over that of labels at random, with as many labels a cluster: "
+        "level where only the constant changes.",
+        ("labels T", "loss, design / random"),
+        [*series, plots.line("1", "theory", size, np.ones(size.size))],
+        window,
+        figure="sampling-designs",
     )
 
 

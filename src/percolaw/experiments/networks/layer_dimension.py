@@ -228,19 +228,22 @@ class LayerDimension:
                 )
             )
         truth = [neural.known_dimension(source)] * 2
+        ends = [v for e in entries for v in e["interval"] if v is not None]
+        limits = plots.y_limits([*(v for one in series for v in one.y), *truth], ends)
         series.append(plots.line("truth", "theory", [0, len(layers) - 1], truth))
         return plots.Plot(
             f"layer-dimension-{plots.slug(source.word)}",
             f"{source} (D = {truth[0]:.4g})",
             "Dimension of activations from the input (0) to the last hidden layer.",
-            "layer (0: input; before, after each nonlinearity)",
+            "hidden layer, before and after its nonlinearity",
             "intrinsic dimension",
             False,
             False,
             tuple(series),
             fit=False,
             figure="layer-dimension",
-            y_limits=(0.0, None),
+            y_limits=limits,
+            x_ticks=tuple(name.removeprefix("layer ").replace(" ", "\n") for name in layers),
         )
 
 

@@ -108,6 +108,7 @@ def curves_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> lis
                 series,
                 plots.hull(s.line for s in mine),
                 figure=f"{experiment}-curves",
+                hollow="not converged",
             )
         )
     return made
@@ -147,6 +148,7 @@ def ratio_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> list
                     series,
                     plots.hull(s.line for s in mine),
                     figure=f"{experiment}-over-{key}",
+                    hollow="not converged",
                 )
             )
     return made
@@ -192,7 +194,7 @@ def exponents_plot(experiment: str, title: str, found: Sequence[Scaling]) -> plo
     series.append(plots.line("measured = predicted", "theory", [0.0, top], [0.0, top]))
     return plots.Plot(
         experiment,
-        f"{title} (full: clusters, hollow: cubes and products)",
+        title,
         "Measured exponents of networks against predicted ones, on the diagonal where they agree.",
         "predicted exponent c/D",
         "measured exponent, converged points",
@@ -201,4 +203,5 @@ def exponents_plot(experiment: str, title: str, found: Sequence[Scaling]) -> plo
         tuple(series),
         fit=False,
         y_limits=(0.0, top),
+        hollow="cubes and products; full: clusters",
     )

@@ -207,6 +207,7 @@ class NnTuning:
                     [*shown[key], plots.line("chosen", "reference", chosen, ends)],
                     fit=False,
                     figure="nn-tuning",
+                    hollow="other rates; full: the best one",
                 )
             )
         return found

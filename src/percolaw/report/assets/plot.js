@@ -211,7 +211,9 @@ const draw = (figure) => {
     const inner = { top: canFit ? 50 : 24, bottom: height - 42, right: width - 10 };
     const yTicks = logY ? logTicks(y0, y1, inner.bottom - inner.top) : linearTicks(y0, y1, 5);
     inner.left = 12 + Math.max(...yTicks.major.map(([, label]) => label.length), 2) * 7;
-    const xTicks = plot.x_log ? logTicks(x0, x1, inner.right - inner.left)
+    const named = plot.x_ticks.map((label, i) => [i, label.replace("\n", " ")]);
+    const xTicks = named.length ? { major: named, minor: [] }
+      : plot.x_log ? logTicks(x0, x1, inner.right - inner.left)
       : linearTicks(x0, x1, Math.max(3, (inner.right - inner.left) / 90));
     const px = (v) => inner.left + ((plot.x_log ? Math.log10(v) : v) - x0) / (x1 - x0) * (inner.right - inner.left);
     const py = (v) => {

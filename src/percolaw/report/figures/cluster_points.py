@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.style import new
+from percolaw.report.style import colour_bar, new
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
@@ -20,19 +20,21 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     limit = np.quantile(np.abs(np.concatenate([p["value"] for p in drawn])), 0.98)
     every = np.concatenate([np.array(p["place"])[:, :2] for p in drawn])
     low, high = every.min(axis=0), every.max(axis=0)
-    middle, side = 0.5 * (low + high), 0.6 * (high - low).max()
-    figure, axes = new(len(pictures), width=4.0, height=4.4)
+    middle, side = 0.5 * (low + high), 0.54 * (high - low).max()
+    wide = 7.0 / len(pictures)
+    figure, axes = new(len(pictures), width=wide, height=wide + 0.9)
+    colour = f"label: a random linear function of the {t['dim']} coordinates"
     for axis, item in zip(axes, pictures, strict=True):
         if "place" in item:
             place = np.array(item["place"])
-            axis.scatter(
+            dots = axis.scatter(
                 place[:, 0],
                 place[:, 1],
                 c=item["value"],
                 cmap="RdYlBu_r",
                 vmin=-limit,
                 vmax=limit,
-                s=max(1.0, 2000 / len(place)),
+                s=max(0.7, 1000 / len(place)),
                 linewidths=0.1,
                 edgecolors="#555555",
             )
@@ -59,34 +61,32 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         axis.set(
             xlim=(middle[0] - side, middle[0] + side), ylim=(middle[1] - side, middle[1] + side)
         )
-        axis.text(
-            0.5,
-            0.99,
-            f"{item['n']:,} points",
-            transform=axis.transAxes,
-            ha="center",
-            va="top",
-            fontsize=12,
-        )
         axis.set_aspect("equal")
-        axis.axis("off")
-    figure.suptitle("Colour: a linear function, from low (blue) to high (red)", fontsize=10.5)
+        axis.set(xticks=[], yticks=[], xlabel="principal axis 1", title=f"{item['n']:,} points")
+    axes[0].set_ylabel("principal axis 2")
+    colour_bar(figure, dots, axes, colour)
     last = drawn[-1]
     place = np.array(last["place"])
-    view = Figure(figsize=(5.2, 4.8))
-    axis = view.add_subplot(projection="3d")
-    axis.scatter(
-        place[:, 0],
-        place[:, 1],
-        place[:, 2],
+    view = Figure(figsize=(3.5, 4.1))
+    view.set_layout_engine("none")  # it knows no axes in three dimensions
+    space: Any = view.add_axes((0.0, 0.24, 0.94, 0.68), projection="3d")
+    dots = space.scatter(
+        *place[:, :3].T,
         c=last["value"],
         cmap="RdYlBu_r",
         vmin=-limit,
         vmax=limit,
-        s=3,
+        s=2,
         linewidths=0,
     )
-    axis.set_title(f"{last['n']:,} points of the infinite cluster, 3 of {t['dim']} dimensions")
-    axis.set_box_aspect(None, zoom=1.35)
-    axis.set_axis_off()
+    view.suptitle(f"{last['n']:,} points of the infinite cluster,\n3 of {t['dim']} dimensions")
+    names = {f"{name}label": f"principal axis {i}" for i, name in enumerate("xyz", 1)}
+    space.set(**names, xticks=[], yticks=[], zticks=[])
+    space.margins(0.0)
+    for one in (space.xaxis, space.yaxis, space.zaxis):
+        one.labelpad = -12
+    space.set_box_aspect(np.ptp(place[:, :3], axis=0), zoom=1.05)
+    view.colorbar(
+        dots, cax=view.add_axes((0.15, 0.16, 0.7, 0.02)), orientation="horizontal"
+    ).set_label(colour.replace(" function", "\nfunction"))
     return {"cluster-points": figure, "cluster-points-3d": view}

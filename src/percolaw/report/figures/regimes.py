@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.report.style import new
+from percolaw.report.style import BLACK, colour_bar, new
 
 #: Local exponents shown; those of slow or noisy ends are cut.
 LOWEST, HIGHEST = 0.0, 1.2
+#: Colour of numbers of points at which nothing was measured.
+EMPTY = "#dddddd"
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
@@ -20,9 +22,12 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
 
 def _phase_diagram(lattices: list[dict[str, Any]]) -> Any:
     """Local exponent of the data law: number of points across, p up."""
-    columns = min(3, len(lattices) + 1)
-    rows = -(-(len(lattices) + 1) // columns)
-    figure, axes = new(columns, rows, width=4.4, height=3.7)
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+
+    columns = min(2, len(lattices))
+    rows = -(-len(lattices) // columns)
+    figure, axes = new(columns, rows, width=3.5, height=2.8)
     image = None
     for axis, lattice in zip(axes, lattices, strict=False):
         table = [e for e in lattice["table"] if len(e.get("t", [])) > 2]
@@ -51,31 +56,26 @@ def _phase_diagram(lattices: list[dict[str, Any]]) -> Any:
             ylabel="$p / p_c$",
             title=f"{lattice['label']}: c/D = {lattice['below']:.2f}, {_above(lattice)}",
         )
+        axis.set_facecolor(EMPTY)
         axis.grid(False)
-    spare = axes[len(lattices)]
-    spare.axis("off")
-    spare.text(
-        0.0,
-        0.95,
-        "Local exponent of the loss,\n"
-        "points drawn at random from the clusters\n"
-        "of random sites, 1-NN, linear function.\n\n"
-        "White line: $p_c$.\n"
-        "White points: one point in every cluster of\n"
-        "the cutoff size ($\\xi^D$ sites). To their left\n"
-        "clusters go unseen (below $p_c$), or a smooth\n"
-        "manifold is seen (above); to their right the\n"
-        "fractal inside $\\xi$.",
-        va="top",
-        fontsize=9.5,
-        transform=spare.transAxes,
-    )
-    for axis in axes[len(lattices) + 1 :]:
-        axis.axis("off")
+    for axis in axes[len(lattices) :]:
+        axis.set_visible(False)
     if image is not None:
-        figure.colorbar(
-            image, ax=spare, orientation="horizontal", label="local exponent", shrink=0.9
-        )
+        colour_bar(figure, image, axes[: len(lattices)], "local exponent of the loss")
+    points = Line2D([], [], color="white", marker="o", mec=BLACK, ms=4, ls="none")
+    nothing = Rectangle((0.0, 0.0), 0.0, 0.0, facecolor=EMPTY)
+    words = (
+        "one point in every cluster of the cutoff size, $\\xi^D$ sites: to the left clusters go unseen\n"
+        "(below $p_c$, the white line) or a smooth manifold is seen (above); to the right, the fractal\n"
+        "inside $\\xi$",
+        "more points than a fifth of the sites kept in the smallest box: not measured",
+    )
+    figure.legend(
+        [points, nothing],
+        words,
+        loc="outside lower left",
+    )
+    figure.set_figheight(figure.get_figheight() + 1.3)
     return figure
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
 
 from percolaw.report.style import new
+
+#: Of one picture, in inches: four stand beside each other on a page.
+WIDTH, HEIGHT = 1.75, 2.3
 
 
 def draw(record: dict[str, Any]) -> dict[str, Any]:
@@ -15,22 +19,24 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     pictures = {p["picture"]: p for p in t["pictures"] if p["where"] == "origin"}
     learned = [p for p in t["pictures"] if p["where"] == "data"]
     columns, rows = len(t["widths"]), len(t["depths"])
-    grid, axes = new(columns, rows, width=2.4, height=2.6)
+    grid, axes = new(columns, rows, width=WIDTH, height=HEIGHT)
     names = [f"ReLU {d} x {w}" for d in t["depths"] for w in t["widths"]]
     for axis, name in zip(axes, names, strict=True):
         _show(axis, pictures[name])
     grid.suptitle(f"Random ReLU teachers, depth x width\nplane through the origin, d = {t['dim']}")
     other = [p for name, p in pictures.items() if name not in names]
-    beside, axes = new(4, (len(other) + 3) // 4, width=2.4, height=2.6)
+    beside, axes = new(4, (len(other) + 3) // 4, width=WIDTH, height=HEIGHT)
     for axis, picture in zip(axes, other, strict=False):
         _show(axis, picture)
     beside.suptitle(f"Other families of teachers\nplane through the origin, d = {t['dim']}")
     for axis in axes[len(other) :]:
         axis.set_visible(False)
-    learners, axes = new(len(learned), width=2.6, height=2.8)
+    learners, axes = new(4, (len(learned) + 3) // 4, width=WIDTH, height=HEIGHT)
     low, high = min(p["low"] for p in learned), max(p["high"] for p in learned)
-    for axis, picture in zip(axes, learned, strict=True):
+    for axis, picture in zip(axes, learned, strict=False):
         _show(axis, picture, (low, high))
+    for axis in axes[len(learned) :]:
+        axis.set_visible(False)
     learners.suptitle(
         f"A teacher and its learners from {t['n_train']} points: the plane through three of them"
     )
@@ -56,8 +62,11 @@ def _show(axis: Any, picture: dict[str, Any], limits: tuple[float, float] | None
         interpolation="nearest",
     )
     for x, y in picture["marks"]:
-        axis.plot(x, y, "o", mfc="none", mec="white", ms=6)
+        axis.plot(x, y, "o", mfc="none", mec="white", ms=4)
     score = "" if picture["score"] is None else f", score {picture['score']:.2f}"
-    axis.set_title(f"{picture['picture']}\n{low:.2g} to {high:.2g}{score}", fontsize=8)
+    name = textwrap.fill(picture["picture"], 24)
+    axis.set_title(f"{name}\n{low:.2g} to {high:.2g}{score}", fontsize=8)
     axis.grid(False)
-    axis.tick_params(labelsize=6)
+    axis.set(xticks=[-half, 0.0, half], yticks=[-half, 0.0, half])
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_formatter("{x:.2g}")

@@ -23,7 +23,7 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         xlabel="score (1 = linear); dashed: vetting threshold",
         title=f"Families of teachers, {t['n_seeds']} seeds",
     )
-    axis.set_yticklabels([f"{e['family']}: {e['passed']:.0%} pass" for e in shown], fontsize=7)
+    axis.set_yticklabels([f"{e['family']}: {e['passed']:.0%} pass" for e in shown], fontsize=8)
     axis.invert_yaxis()
     return {"teachers-families": figure}
 

@@ -1,0 +1,112 @@
+"""What pictures say beside the curves: keys of marks, formulas, intervals of a crowd, ticks."""
+
+import math
+
+import pytest
+
+from percolaw.experiments import plots
+
+pytest.importorskip("matplotlib")
+
+from percolaw.report import draw
+from percolaw.report.style import new, styled
+
+SIZES = (10.0, 100.0, 1000.0)
+MANY = tuple(10.0 * 1.3**i for i in range(draw.MANY))
+
+
+def measured(name, x=SIZES, **more):
+    y = tuple(1.0 / v for v in x)
+    ends = {"low": tuple(0.9 * v for v in y), "high": tuple(1.1 * v for v in y)}
+    return plots.Series(name, "measured", x, y, **ends, interval="16 to 84", **more)
+
+
+def plot(*series, **more):
+    return plots.log_log("p", "title", "alt", ("n", "loss"), series, **more)
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("0.57 P^0.387", r"0.57 $P^{\mathrm{0.387}}$"),
+        ("loss ~ P^-0.5", r"loss ~ $P^{\mathrm{-0.5}}$"),
+        ("1 - p/p_c = (0.04, 0.08)", r"1 - p/$p_{\mathrm{c}}$ = (0.04, 0.08)"),
+        ("N ~ d_model^2", r"N ~ $d_{\mathrm{model}}^{2}$"),
+        ("max(n/f, 1)^(-1/2)", r"max(n/f, 1$)^{\mathrm{-1/2}}$"),
+        ("(3 - tau)/(tau - 2)", "(3 - τ)/(τ - 2)"),
+        ("my_file, alphabet", "my_file, alphabet"),
+        ("$3 and 4$", r"\$3 and 4\$"),
+    ],
+)
+def test_formulas_of_plain_text_are_set(text, right):
+    from matplotlib.mathtext import MathTextParser
+
+    assert draw.typeset(text) == right
+    MathTextParser("path").parse(draw.typeset(text))
+
+
+def test_a_key_says_what_dashes_hollow_points_intervals_and_shading_are():
+    one = measured("teacher", usable=(True, True, False), group="teacher")
+    slope = plots.line("teacher, slope c/D", "theory", SIZES, SIZES, group="teacher")
+    limit = plots.line("teacher, kernel", "reference", SIZES, SIZES, group="teacher")
+    drawn = plot(one, slope, limit, window=(10.0, 100.0), hollow="not converged")
+    assert draw.keys(drawn) == {
+        "--": "slope c/D",
+        ":": "kernel",
+        "hollow": "hollow: not converged",
+        "bar": "16 to 84",
+        "window": "sizes fitted or compared",
+    }
+    assert draw.keys(plot(plots.line("alone", "theory", SIZES, SIZES))) == {}
+
+
+def test_bands_of_a_crowd_become_bars_beside_each_other():
+    few, crowd = (plot(*(measured(f"{i}", MANY) for i in range(n))) for n in (2, draw.CROWD))
+    assert ("band" in draw.keys(few), "bar" in draw.keys(few)) == (True, False)
+    assert ("band" in draw.keys(crowd), "bar" in draw.keys(crowd)) == (False, True)
+    with styled():
+        _, (axis,) = new()
+        draw.panel(axis, crowd)
+    places = [{path.vertices[0, 0] for path in bars.get_paths()} for bars in axis.collections]
+    assert len(places) == draw.CROWD
+    assert sum(map(len, places)) == len(set().union(*places)) == len(MANY)
+
+
+def test_panels_share_one_key_unless_a_mark_means_two_things():
+    def with_slope(name):
+        line = plots.line(f"a, {name}", "theory", SIZES, SIZES, group="a")
+        return plot(measured("a", group="a"), line, figure="both")
+
+    for names, n_legends in ((("slope", "slope"), 1), (("slope", "limit"), 0)):
+        with styled():
+            figure = draw.figures([with_slope(name) for name in names])["both"]
+        keys = [text.get_text() for one in figure.legends for text in one.get_texts()]
+        assert len(figure.legends) == n_legends, names
+        assert ("slope" in keys) == (n_legends == 1)
+        inside = [t.get_text() for a in figure.axes if a.get_legend() for t in a.get_legend().texts]
+        assert ("limit" in inside) == ("limit" in names)
+
+
+@pytest.mark.parametrize("low_high", [(0.9, 1.1), (1.0, 4.0), (0.02, 0.9), (0.003, 1.2)])
+def test_short_logarithmic_axes_have_three_ticks_or_more(low_high):
+    low, high = low_high
+    with styled():
+        _, (axis,) = new()
+        draw.panel(axis, plot(plots.line("a", "theory", SIZES, (low, math.sqrt(low * high), high))))
+        axis.figure.draw_without_rendering()
+    shown = [v for v in axis.get_yticks() if axis.get_ylim()[0] <= v <= axis.get_ylim()[1]]
+    assert 3 <= len(shown) <= 10
+
+
+def test_words_stand_at_the_ticks_and_lines_do_not_break_inside_an_interval():
+    drawn = plots.Plot(
+        *("p", "a title", "alt", "x", "y", False, False),
+        (plots.line("a", "theory", (0.0, 1.0), (1.0, 2.0)),),
+        x_ticks=("input", "1 before"),
+    )
+    with styled():
+        _, (axis,) = new()
+        draw.panel(axis, drawn)
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["input", "1 before"]
+    lines = draw._wrapped("teacher of a kind: 0.5 [0.4, 0.6], predicted 0.5", 26).split("\n")
+    assert lines == ["teacher of a kind: 0.5", "[0.4, 0.6], predicted 0.5"]
