@@ -11,7 +11,7 @@ Ids = npt.NDArray[np.int64]
 
 
 def checked_adjacency(adjacency: Any) -> Any:
-    """Return an adjacency matrix as scipy.sparse CSR.
+    """Return an adjacency matrix, dense or sparse, as scipy.sparse CSR of shape (n, n).
 
     Raises
     ------
@@ -43,12 +43,12 @@ def rooted_forest(matrix: Any) -> tuple[Ids, npt.NDArray[np.float64], Ids]:
     length : array of float64, shape (n,)
         Of the edge to the parent; 1 at roots.
     old : array of int64, shape (n,)
-        Number in the matrix of each new site.
+        Row of the matrix that each new site was; parts are in order of their smallest rows.
 
     Raises
     ------
     ValueError
-        If the two entries of an edge differ, or there is a cycle.
+        If both entries of an edge are given and differ, or there is a cycle.
     """
     from scipy import sparse
     from scipy.sparse import csgraph
@@ -87,21 +87,21 @@ def rooted_forest(matrix: Any) -> tuple[Ids, npt.NDArray[np.float64], Ids]:
 
 
 def connected_clusters(matrix: Any) -> tuple[Ids, Ids, Ids, Ids]:
-    """Make connected parts runs of sites, in order of their first ones.
+    """Renumber sites so that each connected part holds consecutive ones, parts by their first row.
 
     Parameters
     ----------
     matrix : scipy.sparse CSR, shape (n, n)
-        From `checked_adjacency`; there is a bond where either side holds a number.
+        From `checked_adjacency`; sites i and j have a bond if entry (i, j) or (j, i) is not 0.
 
     Returns
     -------
     low, high : arrays of int64, shape (n_bonds,)
         New numbers of the ends of each bond.
     start : array of int64, shape (n_parts + 1,)
-        First new site of each part, and the number of sites.
+        First new site of each part, then the number of sites.
     old : array of int64, shape (n,)
-        Number in the matrix of each new site.
+        Row of the matrix that each new site was.
     """
     from scipy import sparse
     from scipy.sparse import csgraph

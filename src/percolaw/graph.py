@@ -56,15 +56,16 @@ class Graph(ClusterStructure):
         high: npt.ArrayLike,
         start: npt.ArrayLike | None = None,
     ) -> Graph:
-        """Return the graph of bonds low[i] - high[i], checked.
+        """Check bonds low[i] - high[i] and return the graph they make.
 
         Parameters
         ----------
         n_sites : int
+            At least 1.
         low, high : array-like of int, shape (n_bonds,)
-            Ends of each bond.
-        start : array-like of int, optional
-            First site of each cluster, then the number of sites.
+            Ends of each bond, in either order.
+        start : array-like of int, shape (n_clusters + 1,), optional
+            First site of each cluster, then the number of sites; one cluster if left out.
 
         Returns
         -------
@@ -72,9 +73,15 @@ class Graph(ClusterStructure):
 
         Raises
         ------
+        TypeError, ValueError
+            If `low` or `high` holds no integers, or ids outside 0..n_sites - 1.
         ValueError
-            For a bond of a site with itself, a bond given twice, or a cluster that is not connected
-            (``start`` is one cluster if left out). O(n_sites + n_bonds log n_bonds).
+            For a bond of a site with itself, a bond given twice or between two clusters, a cluster
+            that is not connected, and a `start` that does not rise from 0 to n_sites.
+
+        Notes
+        -----
+        O(n_sites + n_bonds log n_bonds) time.
         """
         n = checks.integer("n_sites", n_sites, minimum=1)
         a, b = checks.site_ids("low", low, n), checks.site_ids("high", high, n)
@@ -100,13 +107,13 @@ class Graph(ClusterStructure):
 
     @classmethod
     def trusted(cls, low: IntArray, high: IntArray, start: Ids) -> Graph:
-        """Return the graph of bonds that need no check. O(n_sites + n_bonds).
+        """Return the graph of bonds without checking them. O(n_sites + n_bonds).
 
         Parameters
         ----------
         low, high : array of int, shape (n_bonds,)
-            Ends of each bond.
-        start : array of int64
+            Ends of each bond, each bond once.
+        start : array of int64, shape (n_clusters + 1,)
             First site of each cluster, then the number of sites.
 
         Returns
@@ -124,7 +131,7 @@ class Graph(ClusterStructure):
 
     @classmethod
     def from_tree(cls, tree: Tree) -> Graph:
-        """Return the graph of a tree with edges of length one.
+        """Return the graph of a tree with edges of length one; sites keep their numbers.
 
         Raises
         ------
@@ -140,7 +147,7 @@ class Graph(ClusterStructure):
 
     @property
     def n_bonds(self) -> int:
-        """Number of open bonds."""
+        """Number of bonds."""
         return int(self.neighbor.shape[0] // 2)
 
     @property
@@ -149,7 +156,7 @@ class Graph(ClusterStructure):
         return self.n_bonds - self.n_sites + self.n_clusters
 
     def cluster(self, index: int) -> Graph:
-        """Return one cluster as a graph of its own (a copy). Cost O(cluster size)."""
+        """Return one cluster as a graph of its sites 0, 1, ... (a copy). O(its sites and bonds)."""
         low, high = self.cluster_sites(index)
         first, last = int(self.indptr[low]), int(self.indptr[high])
         neighbor = self.neighbor[first:last] - self.neighbor.dtype.type(low)
@@ -164,7 +171,7 @@ class Graph(ClusterStructure):
         return np.diff(self.indptr).astype(index_dtype(self.n_sites))
 
     def bonds(self) -> tuple[Ids, Ids]:
-        """Return the ends of all bonds, each once with the smaller end first: two of (n_bonds,)."""
+        """Return the smaller and the larger end of every bond: two arrays of int64, shape (n_bonds,)."""
         low = np.repeat(np.arange(self.n_sites), self.degree())
         once = low < self.neighbor
         return low[once], self.neighbor[once].astype(np.int64)
@@ -210,15 +217,16 @@ class Graph(ClusterStructure):
         return order, Tree(parent, self.start)
 
     def spanning_tree(self) -> tuple[Tree, IntArray]:
-        """Return the shortest paths from the first site of each cluster, and the site of each node.
+        """Return the tree of a breadth-first search, and the site of this graph that each node is.
 
-        The tree of a breadth-first search: depths are chemical distances. O(n), made once.
+        The search starts at the first site of each cluster, so depths are chemical distances from
+        there. O(sites + bonds) at the first call; the result is kept.
         """
         order, tree = self._search
         return tree, order
 
     def to_tree(self) -> tuple[Tree, IntArray]:
-        """Return the tree that this graph is, and the site of each of its nodes.
+        """Return a graph without loops as a tree, and the site of this graph that each node is.
 
         Raises
         ------
@@ -232,22 +240,26 @@ class Graph(ClusterStructure):
         return self.spanning_tree()
 
     def span(self, sites: npt.ArrayLike, *, collapse: bool = False) -> Span:
-        """Return the shortest paths from the first site of each cluster to the given ones.
+        """Return the union of shortest paths from the first site of each cluster to the given ones.
 
-        As `Tree.span` of the spanning tree, with ``site`` in this graph's numbers. The tree's own on
-        a graph without loops; where there are loops, distances between two of the sites can be
-        shorter in the graph than in the part.
+        `Tree.span` of the spanning tree, with ``site`` in this graph's numbers. Where there are
+        loops, two of the sites can be nearer to each other in the graph than in the part.
 
         Parameters
         ----------
-        sites : array-like of int
-            Sites to keep.
+        sites : array-like of int, shape (m,)
+            Sites to keep, in any order, repeats allowed.
         collapse : bool
             Merge every unbranched run into one edge, as `Tree.span` does.
 
         Returns
         -------
         Span
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `sites` is empty, holds no integers, or ids outside 0..n_sites - 1.
         """
         order, tree = self._search
         ids = checks.site_ids("sites", sites, self.n_sites)
@@ -255,13 +267,17 @@ class Graph(ClusterStructure):
         return Span(part.tree, order[part.site].astype(np.int64), part.index, part.cluster)
 
     def core(self) -> npt.NDArray[np.bool_]:
-        """Return which sites lie on a loop or between two: what is left when ends are cut off. O(n)."""
+        """Return which sites lie on a loop or between two, bool of shape (n_sites,).
+
+        They are left when sites with one neighbour are removed again and again. O(sites + bonds).
+        """
         return self.pruned()[1] == -1
 
     def pruned(self) -> tuple[IntArray, IntArray]:
-        """Return the sites outside the core as they are cut off, ends first, and where each hung.
+        """Remove sites with one neighbour until none is left; return them in that order, and more.
 
-        The second array, of shape (n_sites,), holds -1 in the core and -2 at the last site of a tree.
+        The second array, of shape (n_sites,), holds the last neighbour that each removed site had:
+        -2 at the last site of a cluster without loops, -1 in the core. O(sites + bonds).
         """
         from percolaw.kernels import graph as kernels
 
@@ -287,9 +303,15 @@ class Graph(ClusterStructure):
 
     @classmethod
     def from_sparse(cls, adjacency: Any) -> tuple[Graph, Ids]:
-        """Return the graph of a symmetric matrix, and the old number of each new site.
+        """Return the graph of an adjacency matrix, and the row that each of its sites was.
 
-        Connected parts become clusters, in order of their first sites.
+        Two sites have a bond, of length one, if either entry of the pair is not 0. Connected parts
+        become clusters, in order of their first rows. The rows are int64, shape (n,).
+
+        Raises
+        ------
+        ValueError
+            If the matrix is not square or is empty, or joins a site to itself.
         """
         low, high, start, old = matrices.connected_clusters(matrices.checked_adjacency(adjacency))
         return cls.trusted(low, high, start), old

@@ -22,12 +22,12 @@ _NO_LABELS: Ids = np.zeros(0, dtype=np.int64)
 
 
 def index_dtype(n_sites: int) -> type[np.int32] | type[np.int64]:
-    """Return int32 while site ids fit into it, else int64."""
+    """Return int32 up to 2^31 - 1 sites, else int64."""
     return np.int32 if n_sites <= INT32_SITES else np.int64
 
 
 class ClusterStructure(ABC):
-    """Clusters over sites 0..n-1, each a run of them; `percolaw.Tree` or `percolaw.Graph`.
+    """Clusters of consecutive sites among 0..n-1; a `percolaw.Tree` or a `percolaw.Graph`.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class ClusterStructure(ABC):
         return np.diff(self.start)
 
     def cluster_of(self, sites: npt.ArrayLike) -> Ids:
-        """Return the cluster of each given site, int64. Cost O(m log n_clusters)."""
+        """Return the cluster of each of m sites, int64 of shape (m,). Cost O(m log n_clusters)."""
         ids = checks.site_ids("sites", sites, self.n_sites)
         return np.searchsorted(self.start, ids, side="right") - 1
 
@@ -76,26 +76,32 @@ class ClusterStructure(ABC):
         """Find the nearest observed site of every site.
 
         Ties: every observed site has a random rank, a hash of its id under the stream ``ties``;
-        among the nearest the smallest rank wins. Each of them wins with equal probability, and
-        the winner does not depend on the order of sites, edges or calls.
+        of equally near sites the one of smallest rank is taken, each with equal probability. With
+        an integer seed the result does not depend on the order of `observed`, of edges or of calls.
 
         Parameters
         ----------
-        observed : array of int
-            Observed sites, in any order, repeats allowed.
+        observed : array of int, shape (m,)
+            Observed sites, in any order, repeats allowed; none is allowed too.
         rng : int, Generator or Streams
-            Decides ties.
+            Decides ties; a Generator advances, so that two calls may decide differently.
 
         Returns
         -------
-        distance : array, shape (n_sites,), int32 (float64 for a tree with lengths)
+        distance : array of int32 (float64 for a tree with lengths), shape (n_sites,)
             Path length to the nearest observed site; 0 where none is observed in the cluster.
-        nearest : array of int, shape (n_sites,)
+        nearest : array of int32, shape (n_sites,)
             That site, or -1 if the cluster has no observed site.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `observed` holds no integers, or ids outside 0..n_sites - 1.
 
         Notes
         -----
-        O(n) time on a tree, O(sites + bonds) on a graph; 8 to 12 bytes a site.
+        O(n) time on a tree, O(sites + bonds) on a graph; 8 to 12 bytes a site. Integers are int64
+        beyond 2^31 - 1 sites.
         """
         ids = checks.site_ids("observed", observed, self.n_sites)
         return self.nearest_labelled(ids, as_streams(rng).key("ties"), _NO_LABELS)
@@ -104,16 +110,17 @@ class ClusterStructure(ABC):
     def nearest_labelled(
         self, observed: Ids, key: np.uint64, label: Ids
     ) -> tuple[npt.NDArray[Any], IntArray]:
-        """`nearest` with the key that decides ties; of parts of larger clusters with the ids there.
+        """Find the nearest observed site of every site, with ties decided by a key and by labels.
 
         Parameters
         ----------
-        observed : array of int64
-            Ids of the observed sites.
+        observed : array of int64, shape (m,)
+            Observed sites.
         key : uint64
-            Decides ties: of equally near sites the one whose id has the least hash is taken.
+            Of equally near sites the one whose label has the smallest hash under `key` is taken.
         label : array of int64, shape (n_sites,) or (0,)
-            Ids that are hashed, so that a part decides as the whole does; empty: the sites' own.
+            What is hashed. A part of a larger structure passes the ids that its sites have there,
+            and then decides ties as the whole does; empty hashes the site ids themselves.
 
         Returns
         -------
@@ -122,7 +129,10 @@ class ClusterStructure(ABC):
         """
 
     def distances_from(self, source: int) -> FloatArray:
-        """Return the path length of every site from one, infinity in other clusters: float64. O(n)."""
+        """Return the path length from one site to all, float64 of shape (n_sites,).
+
+        Infinity in other clusters. Cost as of `nearest`.
+        """
         site = checks.integer("source", source, minimum=0, maximum=self.n_sites - 1)
         distance, nearest = self.nearest([site])
         return np.where(nearest >= 0, distance, np.inf)
@@ -141,13 +151,13 @@ class ClusterStructure(ABC):
 
         Raises
         ------
-        ValueError
-            If the arrays have different shapes.
+        TypeError, ValueError
+            If the arrays hold no integers, ids outside 0..n_sites - 1, or differ in shape.
 
         Notes
         -----
-        O(path) a pair on a tree. A graph with loops is searched once, O(sites + bonds), from each
-        distinct site of the end that has fewer of them.
+        O(path) a pair on a tree. On a graph with loops one search, O(sites + bonds), from each
+        distinct site of `first` or of `second`, whichever has fewer of them.
         """
         u = checks.site_ids("first", first, self.n_sites)
         v = checks.site_ids("second", second, self.n_sites)

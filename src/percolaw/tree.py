@@ -62,10 +62,11 @@ class Tree(ClusterStructure):
         ----------
         parent : array-like of int, shape (n_sites,)
             Parent of each site, an earlier one; -1 at a root.
-        start : array-like of int, optional
-            First site of each cluster, then the number of sites.
-        length : array-like of float, optional
-            Length of the edge to the parent, positive.
+        start : array-like of int, shape (n_clusters + 1,), optional
+            First site of each cluster, then the number of sites. If left out, each root (-1)
+            starts a cluster.
+        length : array-like of float, shape (n_sites,), optional
+            Length of the edge to the parent, positive; at roots any finite number.
 
         Returns
         -------
@@ -73,9 +74,15 @@ class Tree(ClusterStructure):
 
         Raises
         ------
-        TypeError, ValueError
-            If a parent does not come before its child, crosses a cluster boundary, or a length is
-            not positive and finite. Cost O(n_sites).
+        TypeError
+            If `parent` or `start` holds no integers, or `parent` is empty or not one-dimensional.
+        ValueError
+            If a parent does not come before its child or lies in another cluster, `start` does not
+            rise from 0 to n_sites, or a length is not positive and finite.
+
+        Notes
+        -----
+        O(n_sites) time; a `parent` of the right dtype and layout is not copied.
         """
         from percolaw.kernels import tree as kernels
 
@@ -133,7 +140,7 @@ class Tree(ClusterStructure):
         return np.broadcast_to(np.ones((), dtype=np.int32), (self.n_sites,))
 
     def cluster(self, index: int) -> Tree:
-        """Return one cluster as a tree of its own (a copy). Cost O(cluster size)."""
+        """Return one cluster as a tree of its sites 0, 1, ... (a copy). Cost O(cluster size)."""
         low, high = self.cluster_sites(index)
         parent = self.parent[low:high] - self.parent.dtype.type(low)
         parent[0] = -1
@@ -147,7 +154,10 @@ class Tree(ClusterStructure):
     # ---- passes
 
     def depth(self) -> npt.NDArray[Any]:
-        """Return the distance of each site from its root: float64 with lengths, else int32. O(n)."""
+        """Return the distance of each site from its root, shape (n_sites,). O(n).
+
+        float64 with lengths, else int32 (int64 beyond 2^31 - 1 sites).
+        """
         from percolaw.kernels import tree as kernels
 
         out = np.empty(self.n_sites, dtype=self._distance_dtype)
@@ -155,7 +165,10 @@ class Tree(ClusterStructure):
         return out
 
     def subtree_size(self) -> IntArray:
-        """Return how many sites hang below each site, itself included. O(n)."""
+        """Return the number of sites of the subtree below each site, itself included. O(n).
+
+        Of the dtype of `parent`, shape (n_sites,).
+        """
         from percolaw.kernels import tree as kernels
 
         out = np.zeros(self.n_sites, dtype=self.parent.dtype)
@@ -175,12 +188,21 @@ class Tree(ClusterStructure):
         return self.child_count() + (self.parent >= 0)
 
     def accumulate(self, steps: npt.ArrayLike) -> FloatArray:
-        """Return sums of `steps` along the path from each root: a walk on the tree. O(n).
+        """Return sums of `steps` along the path from the root to each site: a walk on the tree. O(n).
 
         Parameters
         ----------
-        steps : array, shape (n_sites,)
+        steps : array of float, shape (n_sites,)
             Step from the parent to each site; at a root, the walk's starting value.
+
+        Returns
+        -------
+        array of float64, shape (n_sites,)
+
+        Raises
+        ------
+        ValueError
+            For another shape, NaN or infinity.
         """
         from percolaw.kernels import tree as kernels
 
@@ -212,27 +234,30 @@ class Tree(ClusterStructure):
 
         Parameters
         ----------
-        sites : array of int
+        sites : array of int, shape (m,)
             Sites to keep, in any order, repeats allowed.
         collapse : bool
             Merge every unbranched run into one edge of the summed length, and drop the stem above
-            the topmost site or branch point. At most 2m - 1 sites remain of m.
+            the topmost site or branch point: at most 2m - 1 sites remain, and edges have lengths.
 
         Returns
         -------
         Span
-            The smaller tree, which sites it holds and where the asked ones are. Clusters without
-            an asked site are left out.
+            The smaller tree, which sites it holds and where the given ones are. Clusters without
+            a given site are left out.
 
         Raises
         ------
-        ValueError
-            If `sites` is empty.
+        TypeError, ValueError
+            If `sites` is empty, holds no integers, or ids outside 0..n_sites - 1.
+        ResourceError
+            If it would not fit into memory.
 
         Notes
         -----
-        Time O(m log m + spanned sites), about sqrt(n m) spanned sites for m random ones on a
-        critical tree; memory 32 bytes a spanned site, 40 an asked one, and 4 a site of the whole tree.
+        Time O(m log m + spanned sites). Of m random sites of a critical tree of n sites and
+        offspring variance s2 about sqrt(2 n m / s2) are spanned. Memory: 32 bytes a spanned site,
+        40 a given one, and a table of 4 a site of the whole tree, which is kept for later calls.
         """
         from percolaw.kernels import tree as kernels
 
@@ -286,20 +311,22 @@ class Tree(ClusterStructure):
 
     @classmethod
     def from_sparse(cls, adjacency: Any) -> tuple[Tree, Ids]:
-        """Return the tree of a symmetric adjacency matrix, and the old id of each new site.
+        """Return the tree of an adjacency matrix, and the row that each of its sites was.
 
-        Each connected part is rooted at its smallest site and numbered breadth-first.
+        Entries are edge lengths; the matrix is symmetric, or holds each edge once. Each connected
+        part is rooted at its smallest row and numbered breadth-first. The rows are int64, shape (n,).
 
         Raises
         ------
         ValueError
-            If the matrix is not square or the graph has a cycle.
+            If the matrix is not square or is empty, joins a site to itself, gives one edge two
+            lengths or a length that is not positive, or the graph has a cycle.
         """
         parent, length, old = matrices.rooted_forest(matrices.checked_adjacency(adjacency))
         return cls.from_parent(parent, length=None if np.all(length == 1.0) else length), old
 
     def to_networkx(self) -> Any:
-        """Return a networkx Graph with integer sites and edge attribute ``length``."""
+        """Return a networkx Graph of nodes 0..n_sites - 1 with edge attribute ``length``."""
         networkx = checks.extra("networkx", "dev")
         graph = networkx.Graph()
         graph.add_nodes_from(range(self.n_sites))
@@ -317,7 +344,10 @@ class Tree(ClusterStructure):
 
     @classmethod
     def from_networkx(cls, graph: Any) -> tuple[Tree, list[Any]]:
-        """Return the tree of a networkx forest and the old node of each new site."""
+        """Return the tree of a networkx forest, and the node that each of its sites was.
+
+        The edge attribute ``length`` is read, 1 where it is missing. Raises as `from_sparse` does.
+        """
         networkx = checks.extra("networkx", "dev")
         nodes = list(graph.nodes)
         matrix = networkx.to_scipy_sparse_array(graph, nodelist=nodes, weight="length")
@@ -335,18 +365,18 @@ class Tree(ClusterStructure):
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """A part of a larger tree, from `Tree.span`.
+    """A part of a larger tree or graph, from `Tree.span` or `Graph.span`.
 
     Attributes
     ----------
     tree : Tree
         The part.
     site : array of int64, shape (tree.n_sites,)
-        Site of the larger tree that each site of the part is.
+        Site of the larger structure that each site of the part is.
     index : array of int64, shape (m,)
-        Where each asked site is in the part.
+        Site of the part that each given site is, in the order given.
     cluster : array of int64, shape (tree.n_clusters,)
-        Cluster of the larger tree that each cluster of the part comes from.
+        Cluster of the larger structure that each cluster of the part comes from.
     """
 
     tree: Tree

@@ -28,19 +28,20 @@ LARGEST_SIZE = 10**15
 
 @dataclass(frozen=True, eq=False)
 class SampledCluster:
-    """Random points of one cluster and how they hang together.
+    """Random points of one cluster and the segments by which they are joined.
 
     Attributes
     ----------
     ends : array of float64, shape (n_points,)
-        Segment k ends in point k; on the line of all segments it covers ends[k-1] .. ends[k].
+        Segment k (k >= 1) ends in point k; laid out one after the other, it covers the positions
+        ends[k-1] .. ends[k].
     glue : array of float64, shape (n_points,)
-        Position at which segment k starts (k >= 1; segment 1 starts at point 0).
-    owner : array of int, shape (n_points,)
-        Segment on which that position lies.
+        Position on earlier segments at which segment k starts; 0, which is point 0, for k = 1.
+    owner : array of int32, shape (n_points,)
+        Segment on which that position lies (int64 beyond 2^31 - 1 points); entries 0 and 1 are 0.
     size : float
-        Sites of the cluster; infinity for the infinite cluster, whose unit of length is
-        sqrt(size / offspring variance) steps.
+        Sites of the cluster, and lengths are steps; or infinity, the limit of large clusters, and
+        the unit of length is sqrt(size / offspring variance) steps.
     """
 
     ends: npt.NDArray[np.float64]
@@ -54,13 +55,16 @@ class SampledCluster:
         return int(self.ends.shape[0])
 
     def beginning(self, n_points: int) -> SampledCluster:
-        """Return the first points alone, as they would have been drawn alone."""
+        """Return the first points alone, the same as a draw of so many; the arrays are views."""
         n = n_points
         return SampledCluster(self.ends[:n], self.glue[:n], self.owner[:n], self.size)
 
     @cached_property
     def children(self) -> tuple[npt.NDArray[np.int64], IntArray]:
-        """Segments glued on each segment in order of insertion: child[first[j]:first[j + 1]]."""
+        """Segments that start on each segment j, in rising order: child[first[j]:first[j + 1]].
+
+        The arrays first, int64 of shape (n_points + 1,), and child, of shape (n_points - 2,).
+        """
         from percolaw.kernels import continuum as kernels
 
         first = np.zeros(self.n_points + 1, dtype=np.int64)
@@ -69,10 +73,9 @@ class SampledCluster:
         return first, child
 
     def spanned_tree(self) -> SpannedTree:
-        """Return the tree of the points and the branch points between them.
+        """Return the tree of the points and the branch points between them, rooted at point 0.
 
-        At most 2 n_points - 1 nodes; edge lengths in steps (finite size) or in the unit of the
-        infinite cluster. O(n log n).
+        At most 2 n_points - 2 nodes, or 1; edge lengths are in the unit of `ends`. O(n log n) time.
         """
         from percolaw.kernels import continuum as kernels
 
@@ -97,9 +100,9 @@ class SpannedTree:
     tree : Tree
         Nodes are points and branch points; edges have lengths.
     point : array of int, shape (n_points,)
-        Node of each point (points may coincide in a finite cluster).
+        Node of each point; points of a finite cluster may share one.
     branch : array of int, shape (n_points,)
-        Node at which the segment of each point starts.
+        Node at which the segment that ends in each point starts; 0 for point 0.
     """
 
     tree: Tree
@@ -115,22 +118,30 @@ def sample_large_cluster(
     Parameters
     ----------
     n_points : int
-        Points; the first m are the same for every `n_points`.
+        At least 1; the first m points are the same for every `n_points`.
     size : float
-        Sites of the cluster: infinity (default) for the infinite cluster, in the unit
-        sqrt(size / s2) of length, else a uniform Cayley tree (Poisson limit, s2 = 1) of up to
-        10^15 sites, in steps; points are then drawn with replacement.
+        Sites of the cluster. Infinity (default) is the limit of large critical clusters of any
+        coordination number, with lengths in units of sqrt(size / s2) steps, s2 the offspring
+        variance. A whole number from 1 to 10^15 gives a uniform Cayley tree (Poisson limit,
+        s2 = 1) with lengths in steps; its points are drawn with replacement.
     rng : int, Generator or Streams
         Stream ``clusters``.
 
     Returns
     -------
     SampledCluster
-        O(n log n) time, 20 to 24 bytes a point, whatever the size.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n_points` or `size` is no number, not whole or out of range.
+    ResourceError
+        If the arrays would not fit into memory.
 
     Notes
     -----
-    Sources: Aldous 1991 (line breaking); Camarri and Pitman 2000 (birthday process).
+    O(n log n) time and 20 to 24 bytes a point, whatever the size. Sources: Aldous 1991 (line
+    breaking); Camarri and Pitman 2000 (birthday process).
 
     Examples
     --------
@@ -144,15 +155,16 @@ def sample_large_cluster(
 
 
 def draw_cluster(n: int, sites: float, streams: Streams) -> SampledCluster:
-    """Do what `sample_large_cluster` does, for arguments that are checked and memory that is there.
+    """Draw as `sample_large_cluster` does, without checking arguments or memory.
 
     Parameters
     ----------
     n : int
-        Points.
+        Number of points, at least 1.
     sites : float
-        Infinity, or a whole number.
+        Sites of the cluster: infinity, or a whole number up to 10^15.
     streams : Streams
+        Of which ``clusters`` is used.
 
     Returns
     -------

@@ -22,12 +22,12 @@ def conditioned_clusters(
 
     The numbers of children given their total are the counts of a uniform subset of all bond slots
     (z - 1 a site, z at the root), drawn by throwing; the cycle lemma turns them into a uniform
-    tree, written depth first. The root is a uniformly random site of the cluster.
+    tree, numbered depth first. The root is a uniformly random site of the cluster.
 
     Parameters
     ----------
     sizes : int or array of int, shape (n_clusters,)
-        Sites of each cluster, at least 1.
+        Sites of each cluster, at least 1; floats that are whole count as integers.
     coordination_number : int or math.inf
         z >= 3; infinity (the default) gives uniform Cayley trees.
     rng : int, Generator or Streams
@@ -41,8 +41,10 @@ def conditioned_clusters(
 
     Raises
     ------
+    TypeError
+        For sizes that are not whole numbers.
     ValueError
-        For z < 3 or a size < 1.
+        For z < 3 or not whole, a size < 1, and no sizes at all.
     ResourceError
         If the arrays would not fit into memory.
 

@@ -25,16 +25,23 @@ Ensemble: TypeAlias = Literal["site", "cluster", "yule"]
 
 
 def size_law(ensemble: Ensemble, lattice: BetheLattice | None = None) -> SizeLaw:
-    """Return the size law of an ensemble; `lattice` (critical z = 200 if None) for the first two.
+    """Return the exact law of cluster sizes in an ensemble.
 
     Parameters
     ----------
-    ensemble : Ensemble
-    lattice : BetheLattice or None
+    ensemble : {"site", "cluster", "yule"}
+        The cluster of a random site, a random cluster, or the Simon/Yule process with a = 1/3.
+    lattice : BetheLattice, optional
+        For "site" and "cluster"; the critical lattice with z = 200 if left out. "yule" ignores it.
 
     Returns
     -------
     SizeLaw
+
+    Raises
+    ------
+    ValueError
+        For another ensemble, and for "cluster" at bond_probability 1.
     """
     checks.choice("ensemble", ensemble, ("site", "cluster", "yule"))
     if ensemble == "yule":
@@ -51,23 +58,34 @@ def sample_sizes(
     max_size: int = 30_000_000,
     rng: RandomLike = 0,
 ) -> npt.NDArray[np.int64]:
-    """Draw independent cluster sizes inside a window, exactly.
+    """Draw independent cluster sizes from the exact law restricted to a window.
 
     Parameters
     ----------
     ensemble : {"site", "cluster", "yule"}
+        As in `size_law`.
     n_clusters : int
+        At least 1.
     lattice : BetheLattice, optional
-        For "site" and "cluster"; the critical lattice with z = 200 if left out.
+        As in `size_law`.
     min_size, max_size : int
-        Window of sizes kept, ends included.
+        The window, ends included; at most 2^62.
     rng : int, Generator or Streams
         Stream ``sizes``.
 
     Returns
     -------
     array of int64, shape (n_clusters,)
-        In the order drawn. O(n_clusters) time.
+        In the order drawn.
+
+    Raises
+    ------
+    ValueError
+        For another ensemble or no window, and if sizes in the window are too rare to draw.
+
+    Notes
+    -----
+    O(n_clusters) time, see `percolaw.laws.size_law.SizeLaw.sample`.
     """
     law = size_law(ensemble, lattice)
     n_clusters = checks.integer("n_clusters", n_clusters, minimum=1)
@@ -85,18 +103,26 @@ def sample_clusters(
 ) -> Tree:
     """Draw clusters of an ensemble, largest first: cluster k of the tree has rank k + 1.
 
-    The same law as growing clusters and keeping those inside the window, without the discards:
-    sizes from the exact law, shapes conditioned on them. Parameters as in `sample_sizes`.
-    Yule clusters are uniform Cayley trees unless `lattice` says otherwise.
+    Sizes come from the exact law and shapes are drawn given the sizes: for "site" the law of
+    `grow_clusters`, without growing clusters that are then discarded.
 
     Parameters
     ----------
-    ensemble, n_clusters, lattice, min_size, max_size, rng
-        As in `sample_sizes`.
+    ensemble, n_clusters, lattice, min_size, max_size
+        As in `sample_sizes`. For "yule" `lattice` sets the shapes; uniform Cayley trees if left out.
+    rng : int, Generator or Streams
+        Streams ``sizes`` and ``clusters``.
 
     Returns
     -------
     Tree
+
+    Raises
+    ------
+    ValueError
+        As `sample_sizes`.
+    ResourceError
+        If the tree would not fit into memory, see `conditioned_clusters`.
     """
     streams = as_streams(rng)
     sizes = sample_sizes(ensemble, n_clusters, lattice, min_size, max_size, streams)
@@ -108,19 +134,36 @@ def sample_clusters(
 def yule_process(
     n_sites: int, new_cluster_probability: float = 1.0 / 3.0, rng: RandomLike = 0
 ) -> npt.NDArray[np.int32]:
-    """Grow clusters site by site: found one with the given probability, or join a random site's.
+    """Assign sites to clusters one by one, by the Simon/Yule process.
+
+    Each site after the first starts a new cluster with probability a, and else joins the cluster
+    of an earlier site chosen uniformly. Sizes follow `percolaw.laws.size_law.yule_size_law`.
 
     Parameters
     ----------
     n_sites : int
+        1 to 2^31 - 1.
     new_cluster_probability : float
+        a, in [0, 1].
     rng : int, Generator or Streams
+        Stream ``sizes``.
 
     Returns
     -------
     array of int32, shape (n_sites,)
-        Cluster of each site, clusters numbered by age. The first m entries are the same for every
-        `n_sites`. Cost O(n_sites).
+        Cluster of each site, clusters numbered in the order they start. The first m entries are
+        the same for every `n_sites`.
+
+    Raises
+    ------
+    ValueError
+        If `n_sites` or `new_cluster_probability` is out of range.
+    ResourceError
+        If the array would not fit into memory.
+
+    Notes
+    -----
+    O(n_sites) time, 4 bytes a site. Simon 1955.
     """
     from percolaw.kernels import growth as kernels
 

@@ -13,20 +13,20 @@ from percolaw.rng import RandomLike, as_streams
 from percolaw.structure import INT32_SITES
 from percolaw.tree import Tree
 
-#: `grow_clusters` refuses work of more expected sites than this unless a larger limit is given.
+#: `grow_clusters` refuses work of more expected sites than this.
 EXPECTED_SITES_LIMIT = 2e10
 
 
 @dataclass(frozen=True, eq=False)
 class Growth:
-    """Clusters that grew into the size window, and how many did not.
+    """Clusters whose size lies in the window, and how many attempts failed; from `grow_clusters`.
 
     Attributes
     ----------
     tree : Tree
         The kept clusters, in the order they grew.
     n_attempts, n_too_small, n_too_large : int
-        Clusters started; ended below the window; stopped above it.
+        Clusters started; those that ended below the window; those stopped above it.
     """
 
     tree: Tree
@@ -44,17 +44,18 @@ def grow_clusters(
 ) -> Growth:
     """Grow the clusters of random sites until enough have a size inside the window.
 
-    The root has Binomial(z, p) children and every other site Binomial(z - 1, p), so the kept sizes
-    follow P_s restricted to the window (ensemble *by site*).
+    The root has Binomial(z, p) children and every other site Binomial(z - 1, p), Poisson numbers in
+    the limit z = inf, so the kept sizes follow P_s restricted to the window (ensemble *by site*).
 
     Parameters
     ----------
     lattice : BetheLattice
         Any z and p; above p_c infinite clusters are stopped at `max_size` and counted.
     n_clusters : int
-        Clusters to keep.
+        Number of clusters to keep.
     min_size, max_size : int
-        The window; a cluster that would exceed `max_size` is stopped and discarded.
+        The window, ends included, up to 2^31 - 1; a cluster that would exceed `max_size` is
+        stopped and discarded.
     rng : int, Generator or Streams
         Stream ``clusters``, keyed by attempt.
 
@@ -64,8 +65,13 @@ def grow_clusters(
 
     Raises
     ------
+    TypeError
+        If `lattice` is no `BetheLattice`.
     ValueError
-        If the window is so improbable that the expected work exceeds 2e10 sites.
+        If sizes in the window have probability 0, or are so improbable that more than 2e10 sites
+        would be grown, or the kept clusters would have more than 2^31 - 1 sites together.
+    ResourceError
+        If the kept clusters would not fit into memory.
 
     Notes
     -----
@@ -123,27 +129,34 @@ def grow_clusters(
 def grow_stopped(
     lattice: BetheLattice, n_sites: int, rng: RandomLike = 0, max_tries: int = 100_000
 ) -> Tree:
-    """Return the first sites, breadth-first, of a cluster that has at least that many.
+    """Grow a cluster of a random site breadth-first and stop it at a number of sites.
 
-    Above p_c this is the part of an infinite cluster within a chemical distance of its origin; the number
-    of sites grows exponentially with that distance, so the part has no finite dimension.
+    Clusters that end before are grown again. Above p_c the result is the part of an infinite cluster
+    within a chemical distance of its origin (its last level in part); the number of sites grows
+    exponentially with that distance, so it has no finite dimension.
 
     Parameters
     ----------
     lattice : BetheLattice
+        Any z and p.
     n_sites : int
+        1 to 2^31 - 1.
     rng : int, Generator or Streams
         Stream ``clusters``, keyed by try.
     max_tries : int
+        Number of clusters grown at most.
 
     Returns
     -------
     Tree
+        One cluster of `n_sites` sites, numbered breadth-first.
 
     Raises
     ------
     ValueError
-        If no try reached `n_sites`.
+        If none of `max_tries` clusters has `n_sites` sites.
+    ResourceError
+        If it would not fit into memory, 24 bytes a site.
     """
     n = checks.integer("n_sites", n_sites, minimum=1, maximum=INT32_SITES)
     checks.memory(24.0 * n, f"a tree of {n} sites", "Ask for fewer.")

@@ -21,19 +21,21 @@ class Faithfulness:
     Attributes
     ----------
     neighbor_fraction : float
-        Share of sites whose nearest site in the embedding is a neighbour in the tree.
+        Share of the centres whose nearest site in the embedding is a neighbour in the tree.
     rank_fraction : float
-        Share of tree edges (u, v) for which v is among the deg(u) nearest sites of u.
+        Share of tree edges (u, v), u a centre, for which v is among the deg(u) nearest sites of u in
+        the embedding.
     distance_ratio : float
         Mean of squared embedding distance over tree distance, random pairs; 1 if faithful.
     distortion : float
         Standard deviation of that ratio over pairs; sqrt(2/d) for Gaussian steps.
     anisotropy : float
-        Largest over mean eigenvalue of the covariance of steps; 1 + O(sqrt(d/n)) if isotropic.
+        Largest over mean eigenvalue of the second moments of steps; 1 + O(sqrt(d/n)) if isotropic.
     mass_radius_dimension : float
-        Slope of log number of sites within r of a random site against log r, embedding distances,
-        over the middle of the range; below the tree's 4 in small clusters.
+        Slope of log number of sites within r of a centre against log r, embedding distances, where
+        1% to 20% of all sites lie within r; below the limit 4 of critical trees in small clusters.
     n_sites, dim : int
+        Sites of the tree; coordinates of a point.
     """
 
     neighbor_fraction: float
@@ -47,7 +49,7 @@ class Faithfulness:
 
     @property
     def trusted(self) -> bool:
-        """Whether 99% of tree edges join sites that are nearest in the embedding."""
+        """Whether `rank_fraction` is at least 0.99."""
         return self.rank_fraction >= 0.99
 
 
@@ -64,13 +66,15 @@ def faithfulness(
     Parameters
     ----------
     tree : Tree
-        One cluster, unit edges.
-    points : array, shape (n_sites, d)
+        One cluster of at least 10 sites, unit edges.
+    points : array of float, shape (n_sites, d)
         Its embedding.
     rng : int, Generator or Streams
         Chooses pairs and centres (stream ``evaluation``).
-    n_pairs, n_centres : int
-        Random pairs for distances; random sites for neighbours and mass-radius.
+    n_pairs : int
+        Random pairs whose distances are compared; pairs of a site with itself are left out.
+    n_centres : int
+        Random sites whose neighbours and surroundings are measured; all sites if there are fewer.
 
     Returns
     -------
@@ -79,11 +83,14 @@ def faithfulness(
     Raises
     ------
     ValueError
-        If there is not one cluster with a point for each site, or points hold NaN or infinity.
+        If there is not one cluster of at least 10 sites with a point for each, or points hold NaN
+        or infinity.
+    ResourceError
+        If distances would not fit into memory.
 
     Notes
     -----
-    O(n_centres n_sites d) time.
+    O(n_centres n_sites d + n_sites d^2) time, and O(path) a pair.
     """
     points = checks.point_array("points", points)
     if tree.n_clusters != 1 or points.ndim != 2 or points.shape[0] != tree.n_sites:

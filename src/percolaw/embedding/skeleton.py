@@ -23,30 +23,40 @@ from percolaw.tree import Span, Tree
 def embed_sites(
     tree: Tree, sites: npt.ArrayLike, dim: int, rng: RandomLike = 0, steps: Steps = "gaussian"
 ) -> tuple[npt.NDArray[np.float32], Span]:
-    """Embed chosen sites of a large tree, exactly, without coordinates for the others.
+    """Embed chosen sites of a large tree, exactly in law, without coordinates for the others.
 
     Parameters
     ----------
     tree : Tree
     sites : array of int, shape (m,)
+        Sites to embed, in any order, repeats allowed.
     dim : int
-        Embedding dimension d.
+        Embedding dimension d >= 1.
     rng : int, Generator or Streams
         Stream ``embedding``.
     steps : {"gaussian", "sphere", "lattice"}
-        As in `embed_tree`. Gaussian steps need the collapsed tree (at most 2m - 1 nodes a cluster);
-        the others all spanned sites.
+        As in `embed_tree`. Gaussian steps need the collapsed tree (at most 2m nodes); the others
+        need all spanned sites.
 
     Returns
     -------
     points : array of float32, shape (m, d)
+        In the order of `sites`.
     span : Span
         The spanned tree whose nodes were embedded, roots (at the origin) included.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `sites` is empty or holds no site ids, and for a lattice walk on a tree with lengths.
+    ResourceError
+        If the points would not fit into memory.
+
     Notes
     -----
-    Equal in law to embedding all sites and taking `sites` of them. Time O(spanned sites) integers
-    and O(m d) floats for Gaussian steps.
+    Equal in law to embedding all sites and taking `sites` of them, but other numbers: random steps
+    are keyed by node of the spanned tree. Time O(spanned sites) to span, then O(m d) for Gaussian
+    steps and O(spanned sites d) for the others.
     """
     wanted = checks.site_ids("sites", sites, tree.n_sites)
     # The roots belong to it: they are the origin, and collapsing would drop the stem below them.
@@ -74,31 +84,37 @@ def embed_sampled(
 ) -> npt.NDArray[np.float32]:
     """Embed the points of a sampled cluster by a Gaussian walk along the tree that spans them.
 
+    E |x_u - x_v|^2 is the tree distance of u and v in the unit of `cluster`, each coordinate of
+    variance distance / d; point 0 is at the origin.
+
     Parameters
     ----------
     cluster : SampledCluster
         From `percolaw.clusters.brownian.sample_large_cluster`.
     dim : int
-        Embedding dimension d: E |x_u - x_v|^2 is the tree distance, each coordinate of variance
-        distance / d. Point 0 is at the origin.
+        Embedding dimension d >= 1.
     rng : int, Generator or Streams
         Stream ``embedding``; each number hashes (point, column), so the first m points have the same
-        coordinates for every number of points, and columns can be made apart.
+        coordinates for every number of points, and columns can be computed in separate calls.
     out : array of float32, shape (n_points, w), optional
-        Where to write columns ``first_column .. first_column + w - 1``; all of them if None.
+        Where to write columns ``first_column .. first_column + w - 1``; a new array of all d columns
+        if left out.
     first_column : int
         The first column written to `out`.
     branch_points : array of float32, shape (n_points, w), optional
-        Filled with the starts of the segments (row 0 and 1: the origin).
+        Filled with the same columns of the starts of the segments; rows 0 and 1 are the origin.
 
     Returns
     -------
-    array of float32, shape (n_points, d) or `out`
+    array of float32, shape (n_points, d)
+        Or `out`, where it is given.
 
     Raises
     ------
     ValueError
-        If `out` has another dtype or number of rows.
+        If `out` has another dtype or number of rows, or its columns do not lie within the d.
+    ResourceError
+        If no `out` is given and the points would not fit into memory.
 
     Notes
     -----
@@ -141,13 +157,19 @@ def embed_sampled(
 
 
 def column_blocks(n_points: int, dim: int, n_bytes: float) -> Iterator[tuple[int, int]]:
-    """Split the columns so that one block of all points takes at most `n_bytes`.
+    """Split the columns of float32 points into blocks of at most `n_bytes` each.
 
     Parameters
     ----------
     n_points, dim : int
+        Rows and columns.
     n_bytes : float
-        Bytes of one block.
+        Largest size of a block of all rows; a single column may exceed it.
+
+    Yields
+    ------
+    low, high : int
+        Columns ``low .. high - 1``.
     """
     width = max(1, min(dim, int(n_bytes // (4 * max(1, n_points)))))
     for low in range(0, dim, width):

@@ -1,4 +1,4 @@
-"""The published two-level scheme, kept as a baseline: embed, sample, graft a fresh tree on each."""
+"""The two-level scheme, a baseline: embed a tree, sample sites, graft a new tree on each."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from percolaw.rng import RandomLike, as_streams
 
 @dataclass(frozen=True, eq=False)
 class TwoLevelCloud:
-    """Points of the two-level scheme.
+    """Points of the two-level scheme, from `two_level_cloud`.
 
     Attributes
     ----------
     points : array of float32, shape (n_coarse_points * n_fine_points, d)
-    graft : array of int64
-        Coarse point on which each point's fine tree was grafted.
+        The points of one graft are consecutive rows.
+    graft : array of int64, shape (n_coarse_points * n_fine_points,)
+        Number of the coarse point on which each point's fine tree was grafted.
     """
 
     points: npt.NDArray[np.float32]
@@ -44,7 +45,8 @@ def two_level_cloud(
     """Draw points by the two-level scheme of the 2025 write-up.
 
     A critical tree of `level_size` sites is embedded and `n_coarse_points` of its sites are sampled;
-    on each a freshly embedded tree of the same size is grafted, and `n_fine_points` of it sampled.
+    on each another tree of that size is embedded with its root there, and `n_fine_points` of its
+    sites are sampled. Sites are sampled with replacement.
 
     Parameters
     ----------
@@ -53,10 +55,13 @@ def two_level_cloud(
     level_size : int
         Sites N of each tree; the scheme is meant to stand for one tree of N^2 sites.
     dim : int
+        Embedding dimension d >= 1.
     rng : int, Generator or Streams
+        Streams ``clusters``, ``split`` and ``embedding``, keyed by tree.
     coordination_number : float
-        z of all trees.
+        z of all trees, an integer >= 3; infinity (default) for the Poisson limit.
     steps : {"gaussian", "sphere", "lattice"}
+        As in `percolaw.embedding.walk.embed_tree`.
     rescaled : bool
         Stretch the coarse level by N^(1/4), the extent of the fine trees, so that the whole has the
         radius of a tree of N^2 sites; the published scheme uses one step size.
@@ -65,11 +70,20 @@ def two_level_cloud(
     -------
     TwoLevelCloud
 
+    Raises
+    ------
+    ValueError
+        If a number of points, sites or dimensions is below 1, or z or `steps` is not allowed.
+    ResourceError
+        If the points would not fit into memory.
+
     Notes
     -----
-    It is not a sample of one tree: sampled sites are treated as leaves, fine trees do not compete for
-    sites. Without rescaling the mean squared distance of a point from the root is 2 sqrt(pi N/2), of
-    two points of different grafts 3 sqrt(pi N/2); one tree of N^2 sites has sqrt(pi/2) N for both.
+    It is not a sample of one tree: whatever hangs below a sampled site is ignored, and fine trees do
+    not compete for sites. Without rescaling, for large N in the Poisson limit, the mean squared
+    distance of a point from the root is 2 sqrt(pi N/2), of two points of different grafts
+    3 sqrt(pi N/2); one tree of N^2 sites has sqrt(pi/2) N for both.
+    O(n_coarse_points (N + n_fine_points d)) time for Gaussian steps.
     """
     checks.integer("n_coarse_points", n_coarse_points, minimum=1)
     checks.integer("n_fine_points", n_fine_points, minimum=1)

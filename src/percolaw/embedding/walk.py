@@ -33,18 +33,23 @@ def embed_tree(
     steps : {"gaussian", "sphere", "lattice"}
         Independent N(0, I/d) steps; independent uniform unit vectors; or +-e_j that never undo the
         step before (then steps are not independent: along a path of L edges
-        E |x|^2 = L (1 + r)/(1 - r) - 2 r (1 - r^L)/(1 - r)^2 with r = 1/(2d - 1)).
+        E |x|^2 = L (1 + r)/(1 - r) - 2 r (1 - r^L)/(1 - r)^2 with r = 1/(2d - 1), and L^2 for d = 1).
         Edge lengths multiply squared steps; the lattice walk needs unit edges.
 
     Returns
     -------
     array of float32, shape (n_sites, d)
-        O(n_sites d) time; no memory beyond the output.
 
     Raises
     ------
     ValueError
-        For a lattice walk on a tree with edge lengths.
+        For other steps, d < 1, and a lattice walk on a tree with edge lengths.
+    ResourceError
+        If the points would not fit into memory.
+
+    Notes
+    -----
+    O(n_sites d) time; no memory beyond the output, 4 bytes a site more for the lattice walk.
     """
     from percolaw.kernels import walk as kernels
 

@@ -1,4 +1,4 @@
-"""How capacity is shared among clusters: the paper's rule, and the exact optimum of any curves."""
+"""How capacity is shared among clusters: the rule of Brill 2024, and the exact optimum of any curves."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def power_law_allocation(
     Parameters
     ----------
     degrees_of_freedom : float
-        Total N (in the integral convention, which normalises the rule).
+        N >= 0: the integral of n_k over 1..k_br, not the sum over ranks.
     n_clusters : int
         Ranks k = 1..n_clusters.
     shape : float
-        b; any real number.
+        b; any real number. At b = 0, a = N/log k_br.
     break_rank : float
-        k_br > 1.
+        k_br, at least 1; at 1 every capacity is 0.
 
     Returns
     -------
@@ -45,7 +45,9 @@ def power_law_allocation(
     Raises
     ------
     ValueError
-        If `break_rank` is below 1, or the first capacities are beyond float64.
+        If N is negative, `break_rank` is below 1, or the first capacities are beyond float64.
+    ResourceError
+        If the array would not fit into memory.
     """
     total = checks.real("degrees_of_freedom", degrees_of_freedom, minimum=0.0)
     b = checks.real("shape", shape)
@@ -79,12 +81,14 @@ def optimal_allocation(
     cluster_exponent: float,
     break_capacity: float = 1.0,
 ) -> FloatArray:
-    """Return the predicted optimal capacities (section 4.2): `power_law_allocation` at (b, k_br).
+    """Return the capacities that Brill 2024, section 4.2, takes as optimal.
+
+    `power_law_allocation` at b = `allocation_shape` and k_br = `model_break_rank`.
 
     Parameters
     ----------
     degrees_of_freedom : float
-        Total N >= 0.
+        N >= 0.
     n_clusters : int
         Ranks k = 1..n_clusters.
     rank_exponent, cluster_exponent : float
@@ -109,27 +113,33 @@ def weighted_allocation(
     cluster_exponent: float,
     count: npt.ArrayLike | None = None,
 ) -> FloatArray:
-    """Return the capacities n_k that minimise sum_k w_k max(n_k, 1)^-gamma at sum n_k = total, exactly.
+    """Return the capacities n_k that minimise sum_k w_k max(n_k, 1)^-gamma at sum n_k <= total, exactly.
 
-    The m clusters of largest weight are served with n_k in proportion to w_k^(1/(1+gamma)), the others
-    with nothing; m is the best of all. For weights k^-(1+alpha) this is the discrete form of
+    The m clusters of largest weight get n_k in proportion to w_k^(1/(1+gamma)), the others nothing,
+    with the m of least loss. For weights k^-(1+alpha) this is the discrete form of
     `optimal_allocation`, without its convention that a served cluster may have n_k = 1.
 
     Parameters
     ----------
     total : float
-        Budget >= 0.
+        Budget, 0 to 1e200; below 1 it serves no cluster.
     weight : array, shape (n_clusters,)
         Weights >= 0 of one cluster each, in any order.
     cluster_exponent : float
-        gamma > 0.
+        gamma, at least 1e-9.
     count : array, shape (n_clusters,), optional
-        How many clusters there are of each weight (all served or none); 1 if left out.
+        How many clusters there are of each weight, >= 1 (all served or none); 1 if left out.
 
     Returns
     -------
     array of float64, shape (n_clusters,)
-        Capacity of one cluster of each weight. O(n_clusters log n_clusters).
+        Capacity of one cluster of each weight. O(n_clusters log n_clusters) time.
+
+    Raises
+    ------
+    ValueError
+        For arguments outside these ranges, no positive weight, and the largest weight or count
+        outside [1e-90, 1e90].
     """
     budget = _checked_budget(total)
     gamma = checks.real("cluster_exponent", cluster_exponent, minimum=1e-9)
@@ -197,9 +207,10 @@ class Allocation:
     Attributes
     ----------
     degrees_of_freedom : array of float64, shape (n_clusters,)
+        Capacity of each cluster; their sum is below the budget where more would not lower a loss.
     loss : float
-        Weighted loss of the convex hulls at that split; at most one cluster sits between two
-        measured sizes, the others on one.
+        Weighted loss of the convex hulls at that split; at most one cluster (or group of equal ones)
+        lies between two given sizes, the others on one.
     """
 
     degrees_of_freedom: FloatArray
@@ -217,7 +228,7 @@ def numerical_allocation(
     Parameters
     ----------
     total : float
-        Budget N >= 0.
+        Budget, 0 to 1e200.
     weight : array, shape (n_clusters,)
         Weight p_k >= 0 of each cluster's loss.
     size : array, shape (n_sizes,) or (n_clusters, n_sizes)
@@ -228,7 +239,7 @@ def numerical_allocation(
     Returns
     -------
     Allocation
-        Cost O(n_clusters n_sizes log).
+        In O(n log n) time, n = n_clusters n_sizes.
 
     Raises
     ------
@@ -281,18 +292,23 @@ def shared_curve_allocation(
     Parameters
     ----------
     total : float
-        Budget N >= 0.
+        Budget, 0 to 1e200.
     weight : array, shape (n_clusters,)
-        Weight of one cluster each.
+        Weight >= 0 of one cluster each.
     size, loss : array, shape (n_sizes,)
-        The curve; sizes rise from 0.
+        The curve; sizes rise strictly from 0.
     count : array, shape (n_clusters,), optional
-        How many clusters there are of each weight; 1 if left out.
+        How many clusters there are of each weight, >= 1; 1 if left out.
 
     Returns
     -------
     Allocation
-        Capacities of one cluster of each weight. O(n_clusters n_sizes log), no loop over clusters.
+        Capacities of one cluster of each weight. O(n log n) time, n = n_clusters n_sizes.
+
+    Raises
+    ------
+    ValueError
+        As `numerical_allocation`, and for counts below 1.
     """
     budget = _checked_budget(total)
     w, m = _weights(weight, count)
@@ -314,18 +330,13 @@ def shared_curve_losses(
     """Return the least losses of several budgets, those of `shared_curve_allocation`, in one pass.
 
     The best loss is a convex, piecewise linear function of the budget, steepest segments first.
-    Parameters as there, with totals of shape (n_budgets,).
 
     Parameters
     ----------
     totals : array, shape (n_budgets,)
-        Budgets N >= 0.
-    weight : array, shape (n_clusters,)
-        Weight of one cluster each.
-    size, loss : array, shape (n_sizes,)
-        The curve; sizes rise from 0.
-    count : array, shape (n_clusters,), optional
-        How many clusters there are of each weight; 1 if left out.
+        Budgets, 0 to 1e200.
+    weight, size, loss, count
+        As in `shared_curve_allocation`.
 
     Returns
     -------
@@ -334,8 +345,8 @@ def shared_curve_losses(
     Raises
     ------
     ValueError
-        For a budget that is negative or beyond float64 in products, and for weights, counts or
-        a curve that `shared_curve_allocation` refuses.
+        For a budget outside its range, and for weights, counts or a curve that
+        `shared_curve_allocation` refuses.
     """
     budgets = checks.finite_array("totals", totals, ndim=1)
     if np.any(budgets < 0):

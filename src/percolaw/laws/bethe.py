@@ -37,7 +37,14 @@ class BetheLattice:
     bond_probability : float, optional
         Probability p that a bond is open; the critical 1/(z - 1) if left out.
     mean_offspring : float, optional
-        (z - 1) p instead of p; the only way to leave criticality in the Poisson limit.
+        (z - 1) p instead of p; the only way to leave criticality in the Poisson limit. 0, or from
+        1e-280 on.
+
+    Raises
+    ------
+    ValueError
+        If z or a probability is out of range, both p and `mean_offspring` are given, or p is given in
+        the Poisson limit.
 
     Examples
     --------
@@ -98,12 +105,12 @@ class BetheLattice:
 
     @property
     def critical_probability(self) -> float:
-        """p_c = 1/(z - 1)."""
+        """p_c = 1/(z - 1); 0 in the Poisson limit, where `mean_offspring` is 1."""
         return 1.0 / (self.coordination_number - 1.0)
 
     @property
     def regime(self) -> Regime:
-        """Side of the threshold."""
+        """Side of the threshold: "subcritical", "critical" or "supercritical"."""
         if self.branching == 1.0:
             return "critical"
         return "subcritical" if self.branching < 1.0 else "supercritical"
@@ -122,7 +129,7 @@ class BetheLattice:
 
     @property
     def clusters_per_site(self) -> float:
-        """Number of finite clusters per site; 1 - z p / 2 up to p_c."""
+        """Number of finite clusters per site; 1 - z p / 2 up to p_c, 1 - m/2 in the Poisson limit."""
         zp = self.branching if self.is_poisson else self.coordination_number * self.p
         if self.branching <= 1.0:
             return 1.0 - zp / 2.0
@@ -193,13 +200,13 @@ class BetheLattice:
 
     @property
     def cutoff_size(self) -> float:
-        """Size s_cut of the exponential cutoff of the tail; infinite at p_c."""
+        """Size s_cut of the exponential cutoff of the tail; infinite at p_c, 0 at p = 0 and 1."""
         rate = self._cutoff_rate()
         return math.inf if rate <= 0.0 else 1.0 / rate
 
     @property
     def tail_amplitude(self) -> float:
-        """A in P_s ~ A s^(-3/2) exp(-s/s_cut)."""
+        """A in P_s ~ A s^(-3/2) exp(-s/s_cut) for large s; 0 at p = 0 and 1."""
         if self.is_poisson:
             return 1.0 / (math.sqrt(2.0 * math.pi) * self.branching) if self.branching else 0.0
         z, p = self.coordination_number, self.p
@@ -239,9 +246,14 @@ class BetheLattice:
 
         Returns
         -------
-        array of float64
+        array of float64, of the shape of `size`
             Natural logarithms; -inf where the probability is 0. The absolute error stays below
             1e-8 up to size 1e9.
+
+        Raises
+        ------
+        ValueError
+            For sizes that are not whole or below 1.
         """
         s = checked_sizes(size)
         mean, p, z = self.branching, self.p, self.coordination_number
@@ -276,7 +288,10 @@ class BetheLattice:
         return np.asarray(logs - s * rate)
 
     def log_cluster_number(self, size: npt.ArrayLike) -> FloatArray:
-        """Return log n_s, clusters of size s per site: n_s = P_s / s."""
+        """Return log n_s of the number n_s = P_s / s of clusters of size s per site.
+
+        float64, of the shape of `size`; raises as `log_site_cluster_size`.
+        """
         return self.log_site_cluster_size(size) - np.log(np.asarray(size, dtype=np.float64))
 
     def survival(self, size: int) -> float:
@@ -292,21 +307,30 @@ class BetheLattice:
         Parameters
         ----------
         min_size : int
+            From 1 to 2^62.
         max_size : int or inf
-            Both included.
+            Included as `min_size` is; 0 is returned where it is below.
 
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            For ends below 1 or finite and beyond 2^62.
         """
         return window_probability(self.log_site_cluster_size, min_size, max_size, self.cutoff_size)
 
     def site_size_law(self) -> SizeLaw:
-        """Return the law of the cluster of a random **site** (P_s)."""
+        """Return the law of the cluster of a random **site** (P_s).
+
+        Above p_c its probabilities sum to `finite_probability`, not to 1.
+        """
         return SizeLaw("site", self.log_site_cluster_size, 1.5, self.cutoff_size)
 
     def cluster_size_law(self) -> SizeLaw:
-        """Return the law of a random **cluster**, each counted once (n_s, normalised).
+        """Return the law of a random finite **cluster**, each counted once (n_s, normalised to 1).
 
         Raises
         ------
@@ -346,5 +370,5 @@ def _stirling(x: FloatArray) -> FloatArray:
 
 
 def bethe_threshold(coordination_number: float) -> float:
-    """Return p_c = 1/(z - 1) of the Bethe lattice."""
+    """Return p_c = 1/(z - 1) of the Bethe lattice: z an integer >= 3, or infinity, where it is 0."""
     return 1.0 / (checks.coordination_number(coordination_number) - 1.0)

@@ -18,17 +18,19 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 def ensemble_nearest_neighbor_loss(
     rate: npt.ArrayLike, cluster_size: npt.ArrayLike, coordination_number: float = math.inf
 ) -> FloatArray:
-    """Return the predicted loss of plain 1-NN on given clusters, for every setting of the rates.
+    """Return the predicted loss of 1-NN on clusters of given sizes, for each setting of the rates.
 
     Each cluster contributes its share of sites times `nearest_neighbor_loss` at its mean number of
-    observed sites, the falling part multiplied by `finite_rate_factor`. A ratio of means: it
-    predicts mean error over mean variance, not the mean of losses standardised by cluster.
+    observed sites n, all but the exp(-n) of no observed site multiplied by `finite_rate_factor`. A
+    ratio of means: it predicts mean error over mean variance, not the mean of losses standardised
+    cluster by cluster.
 
     Parameters
     ----------
     rate : array, shape (n_settings, n_clusters)
-        Probability that a site of each cluster is observed.
+        Probability that a site of each cluster is observed; one setting may be one-dimensional.
     cluster_size : array of int, shape (n_clusters,)
+        Sites of each cluster.
     coordination_number : float
         z; infinity for the Poisson limit.
 
@@ -39,7 +41,7 @@ def ensemble_nearest_neighbor_loss(
     Raises
     ------
     ValueError
-        For rates outside [0, 1] and sizes outside [1, 1e300].
+        For rates outside [0, 1], sizes outside [1, 1e300], and numbers of clusters that differ.
     """
     rho = np.atleast_2d(checks.finite_array("rate", rate))
     size = checks.finite_array("cluster_size", cluster_size, ndim=1)

@@ -20,6 +20,7 @@ class CriticalExponents:
     Attributes
     ----------
     dimension : int
+        d.
     fisher_exponent : float
         tau in n_s ~ s^-tau.
     fractal_dimension : float
@@ -33,6 +34,7 @@ class CriticalExponents:
     resistance_exponent : float
         zeta: resistance between two sites ~ (Euclidean distance)^zeta.
     source : str
+        Where the numbers come from.
     """
 
     dimension: int
@@ -46,17 +48,17 @@ class CriticalExponents:
 
     @property
     def rank_exponent(self) -> float:
-        """alpha = (3 - tau)/(tau - 2): clusters drawn by site, by rank, weigh k^-(1 + alpha)."""
+        """alpha = (3 - tau)/(tau - 2): the k-th largest cluster drawn by site weighs k^-(1 + alpha)."""
         return (3.0 - self.fisher_exponent) / (self.fisher_exponent - 2.0)
 
     @property
     def spectral_dimension(self) -> float:
-        """2 D / (D + zeta), of the random walk on the incipient infinite cluster."""
+        """d_s = 2 D / (D + zeta), of the random walk on the incipient infinite cluster."""
         return 2.0 * self.fractal_dimension / (self.fractal_dimension + self.resistance_exponent)
 
     @property
     def free_field_exponent(self) -> float:
-        """zeta / D = 2 / d_s - 1: the Gaussian free field learned by its nearest observed site."""
+        """zeta / D = 2 / d_s - 1, of the loss of 1-NN on the Gaussian free field."""
         return self.resistance_exponent / self.fractal_dimension
 
     def cluster_exponent(self, approximation_order: float = 2.0) -> float:
@@ -92,10 +94,10 @@ _EXPONENTS = {
 
 
 def critical_exponents(dimension: int) -> CriticalExponents:
-    """Return the percolation exponents in 2 <= dimension dimensions, with their source.
+    """Return the percolation exponents in two or more dimensions, with their source.
 
-    From 6 dimensions on they are those of the Bethe lattice. tau, sigma and D of 3 to 5 dimensions obey
-    hyperscaling, tau = 1 + d/D and sigma = 1/(nu D).
+    From 6 dimensions on they are those of the Bethe lattice. tau, sigma and D of 2 to 5 dimensions obey
+    hyperscaling, tau = 1 + d/D and sigma = 1/(nu D). Raises ValueError below 2 dimensions.
     """
     d = checks.integer("dimension", dimension, minimum=2)
     if d in _EXPONENTS:
@@ -129,12 +131,20 @@ def hypercubic_threshold(dimension: int, kind: Kind = "bond") -> float:
     Parameters
     ----------
     dimension : int
+        1 to 8.
     kind : {"bond", "site"}
 
     Returns
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        For other dimensions and kinds.
+
+    Examples
+    --------
     >>> hypercubic_threshold(2), hypercubic_threshold(3, "site")
     (0.5, 0.31160768)
     """
@@ -143,7 +153,7 @@ def hypercubic_threshold(dimension: int, kind: Kind = "bond") -> float:
 
 
 def threshold_source(dimension: int) -> str:
-    """Return where the thresholds of a dimension come from."""
+    """Return the source of the two thresholds in a dimension from 1 to 8."""
     return _threshold(dimension)[2]
 
 

@@ -21,13 +21,13 @@ _FLAT = 1e-6
 
 
 def log_of(values: FloatArray) -> FloatArray:
-    """Natural logarithm; -inf of 0."""
+    """Return natural logarithms; -inf of 0."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(values))
 
 
 def log_integral(log_k: FloatArray, power: float) -> FloatArray:
-    """Return log((1 - k^-|b|)/|b|), log log k at b = 0, without a difference of near numbers.
+    """Return log((1 - k^-|b|)/|b|), or log log k at b = 0, without cancellation.
 
     Parameters
     ----------
@@ -52,6 +52,7 @@ def log_break_rank(log_size: FloatArray, shape: float) -> FloatArray:
     Parameters
     ----------
     log_size : array of float64
+        Natural logarithms of sizes; -inf gives 0.
     shape : float
         b; any real number.
 
@@ -81,7 +82,9 @@ def model_integral(
     cluster_exponent: float,
     break_capacity: float,
 ) -> FloatArray:
-    """Log loss of the optimal rule over ranks k >= 1 of weight alpha k^-(1+alpha).
+    """Return the log loss of the optimal rule over ranks k >= 1 of weight alpha k^-(1+alpha).
+
+    `percolaw.laws.scaling_laws.model_scaling_loss` in the integral convention, not normalised.
 
     Parameters
     ----------
@@ -107,7 +110,7 @@ def model_integral(
 
 
 def data_integral(n_train: FloatArray, rank_exponent: float, cluster_exponent: float) -> FloatArray:
-    """Loss of n_k = p_k T over ranks k >= 1 of weight alpha k^-(1+alpha).
+    """Return the loss of n_k = p_k T over ranks k >= 1 of weight p_k = alpha k^-(1+alpha).
 
     Parameters
     ----------
@@ -168,7 +171,9 @@ def model_discrete(
     cluster_exponent: float,
     break_capacity: float,
 ) -> FloatArray:
-    """Log loss of the same rule over integer ranks, with capacities that sum to N.
+    """Return the log loss of the rule of `model_integral` over integer ranks, capacities summing to N.
+
+    The weights are p_k = k^-(1+alpha)/zeta(1+alpha).
 
     Parameters
     ----------
@@ -187,7 +192,7 @@ def model_discrete(
     Raises
     ------
     ValueError
-        If more ranks are served than are summed one by one (`EXACT_RANKS`).
+        If `EXACT_RANKS` ranks or more are served.
     """
     n, alpha, gamma = degrees_of_freedom, rank_exponent, cluster_exponent
     log_k = np.log(np.arange(1, EXACT_RANKS + 1, dtype=np.float64))
@@ -212,7 +217,7 @@ def model_discrete(
 
 
 def data_discrete(n_train: FloatArray, rank_exponent: float, cluster_exponent: float) -> FloatArray:
-    """Loss of n_k = p_k T over integer ranks.
+    """Return the loss of n_k = p_k T over integer ranks, p_k = k^-(1+alpha)/zeta(1+alpha).
 
     Parameters
     ----------
@@ -228,7 +233,7 @@ def data_discrete(n_train: FloatArray, rank_exponent: float, cluster_exponent: f
     Raises
     ------
     ValueError
-        If more ranks are reached than are summed one by one (`EXACT_RANKS`).
+        If `EXACT_RANKS` ranks or more have p_k T > 1.
     """
     alpha, gamma = rank_exponent, cluster_exponent
     log_t, scale = log_of(n_train), log_weight(alpha)

@@ -1,8 +1,9 @@
-"""Predicted learning curves, in closed form or by quadrature; derivations in docs/theory.md.
+"""Predicted learning curves, in closed form or by sums; derivations in docs/theory.md.
 
 Symbols: alpha is `rank_exponent` (clusters by rank k weigh k^-(1+alpha)), gamma = c/D is
 `cluster_exponent` (one cluster with n degrees of freedom has loss n^-gamma), N and T are
-degrees of freedom and training points. "Exponent" is the positive number in loss ~ size^-exponent.
+degrees of freedom and training points. *The paper* is Brill 2024. "Exponent" is the positive number
+in loss ~ size^-exponent.
 """
 
 from __future__ import annotations
@@ -37,10 +38,18 @@ def zipf_weights(rank_exponent: float, n_clusters: int) -> FloatArray:
     rank_exponent : float
         alpha, positive.
     n_clusters : int
+        At least 1.
 
     Returns
     -------
     array of float64, shape (n_clusters,)
+
+    Raises
+    ------
+    ValueError
+        If alpha is not positive or `n_clusters` below 1.
+    ResourceError
+        If the array would not fit into memory.
     """
     alpha = _positive("rank_exponent", rank_exponent)
     n = checks.integer("n_clusters", n_clusters, minimum=1)
@@ -54,8 +63,8 @@ def zipf_weights(rank_exponent: float, n_clusters: int) -> FloatArray:
 def optimal_break_capacity(cluster_exponent: float) -> float:
     """Return the capacity of the last cluster served at the true optimum, (1 + gamma)^(1/gamma).
 
-    The loss max(n, 1)^-gamma gains nothing from the first unit, so it never pays to leave a
-    cluster with n = 1, where the paper puts the break.
+    The loss max(n, 1)^-gamma is 1 up to n = 1, where the paper puts the break: a cluster with n = 1
+    would waste its capacity. Raises ValueError unless gamma is positive.
     """
     gamma = _positive("cluster_exponent", cluster_exponent)
     return math.exp(math.log1p(gamma) / gamma)
@@ -94,10 +103,17 @@ def model_break_rank(
     rank_exponent, cluster_exponent : float
         alpha and gamma, positive.
     break_capacity : float
+        n_br, at least 1.
 
     Returns
     -------
-    array of float64
+    array of float64, of the shape of `degrees_of_freedom`
+        1 at N = 0.
+
+    Raises
+    ------
+    ValueError
+        For arguments outside these ranges.
     """
     n = _nonnegative("degrees_of_freedom", degrees_of_freedom)
     b = allocation_shape(rank_exponent, cluster_exponent)
@@ -116,32 +132,32 @@ def model_scaling_loss(
 ) -> FloatArray:
     """Return the model scaling law L(N) of optimally allocated capacity.
 
-    Integral convention (the paper's): p_k = alpha k^-(1+alpha) on k >= 1 and, with
-    `break_capacity` n_br = 1, L = alpha (N/k_br + 1/alpha) k_br^-alpha; n_br = 1 is the paper's
-    choice, `optimal_break_capacity` the true minimum. Discrete convention: zeta-normalised sums
-    over ranks with the same allocation rule.
+    Integral convention (the paper's): p_k = alpha k^-(1+alpha) on k >= 1 and, at n_br = 1,
+    L = alpha (N/k_br + 1/alpha) k_br^-alpha. Discrete convention: sums over ranks of
+    p_k = k^-(1+alpha)/zeta(1+alpha), with the same allocation rule.
 
     Parameters
     ----------
-    degrees_of_freedom : array of float, >= 0
+    degrees_of_freedom : array of float
+        N >= 0.
     rank_exponent, cluster_exponent : float
-        alpha and gamma = c/D.
+        alpha and gamma = c/D, positive.
     convention : {"integral", "discrete"}
     break_capacity : float
-        At least 1: with less a cluster has loss 1.
+        n_br, at least 1, the paper's choice; `optimal_break_capacity` gives the least loss.
     normalized : bool
         Divide by the value at N = 1, as the paper does.
 
     Returns
     -------
-    array of float64
+    array of float64, of the shape of `degrees_of_freedom`
         The exponent tends to min(alpha, gamma).
 
     Raises
     ------
     ValueError
-        If the loss at N = 1 is too small to divide by, and in the discrete convention if more
-        than 131072 ranks are served.
+        For arguments outside these ranges, if the loss at N = 1 is too small to divide by, and in
+        the discrete convention if 131072 ranks or more are served.
     """
     n = _nonnegative("degrees_of_freedom", degrees_of_freedom)
     n_br = checks.real("break_capacity", break_capacity, minimum=1.0)
@@ -172,7 +188,12 @@ def data_break_rank(n_train: npt.ArrayLike, rank_exponent: float) -> FloatArray:
 
     Returns
     -------
-    array of float64
+    array of float64, of the shape of `n_train`
+
+    Raises
+    ------
+    ValueError
+        If T is negative or alpha not positive.
     """
     t = _nonnegative("n_train", n_train)
     alpha = _positive("rank_exponent", rank_exponent)
@@ -192,11 +213,12 @@ def data_scaling_loss(
 
     n_k = p_k T. Integral convention: with x = max(alpha T, 1) and aa = alpha/(1 + alpha),
     L = x^-aa / (1 - aa/gamma) + x^-gamma / (1 - gamma/aa), or (1 + gamma log x) x^-gamma at
-    gamma = aa. Discrete: zeta-normalised sums of max(p_k T, 1)^-gamma.
+    gamma = aa. Discrete: sums of p_k max(p_k T, 1)^-gamma, p_k = k^-(1+alpha)/zeta(1+alpha).
 
-    Up to T = 1/alpha no cluster has a point and L is 1: for alpha < 1 the curve is flat from T = 1 to
-    there. The published curve divides by the formula at x = alpha instead, outside its range where
-    alpha < 1: it is this curve over that number, which may be negative. From alpha = 1 on both agree.
+    In the integral convention L is 1 up to T = 1/alpha, where no cluster has a point: for alpha < 1 the
+    curve is flat from T = 1 to there. The paper divides by the formula at x = alpha instead, which is
+    outside the range of the formula where alpha < 1: its curve is this one over that number, which may
+    be negative. From alpha = 1 on both agree.
 
     Parameters
     ----------
@@ -210,9 +232,15 @@ def data_scaling_loss(
 
     Returns
     -------
-    array of float64
+    array of float64, of the shape of `n_train`
         The exponent tends to min(alpha/(1 + alpha), gamma); at mean field (alpha = 1,
         gamma = 1/2) the two are equal and a logarithm stays: no finite range shows 1/2.
+
+    Raises
+    ------
+    ValueError
+        For arguments outside these ranges, and in the discrete convention if 131072 ranks or more
+        have p_k T > 1.
     """
     t = _nonnegative("n_train", n_train)
     checks.choice("convention", convention, ("integral", "discrete"))
@@ -256,13 +284,13 @@ def data_exponent(rank_exponent: float, cluster_exponent: float) -> float:
 
 
 def quanta_exponents(rank_exponent: float) -> tuple[float, float]:
-    """Return (model, data) exponents of the quanta limit: alpha and alpha/(1 + alpha)."""
+    """Return the model and data exponents of the quanta limit gamma -> inf: alpha, alpha/(1 + alpha)."""
     alpha = _positive("rank_exponent", rank_exponent)
     return alpha, alpha / (1.0 + alpha)
 
 
 def manifold_exponents(dimension: float, approximation_order: float = 2.0) -> tuple[float, float]:
-    """Return (model, data) exponents of the manifold limit: c/d for both.
+    """Return the model and data exponents of the manifold limit, one cluster: c/d for both.
 
     Parameters
     ----------
@@ -289,18 +317,23 @@ def manifold_exponents(dimension: float, approximation_order: float = 2.0) -> tu
 
 
 def matern_exponent(smoothness: float, dimension: float) -> float:
-    """Return 2 nu / D: a Matérn target of smoothness nu learned by a kernel at least as smooth.
+    """Return the exponent 2 nu / D of a Matérn target learned by a kernel at least as smooth.
 
     Parameters
     ----------
     smoothness : float
-        nu, positive.
+        nu of the target, positive.
     dimension : float
-        D, positive.
+        D of the data, positive.
 
     Returns
     -------
     float
+
+    Raises
+    ------
+    ValueError
+        If either is not positive.
     """
     order = 2.0 * checks.real("smoothness", smoothness, maximum=8.9e307)
     return manifold_exponents(dimension, order)[0]

@@ -19,7 +19,7 @@ _SMALL_RATE = 1e-8
 def single_cluster_loss(
     degrees_of_freedom: npt.ArrayLike, cluster_exponent: float, scale_factor: npt.ArrayLike = 1.0
 ) -> FloatArray:
-    """Return max(n / f, 1)^-gamma, the paper's loss of one cluster (section 4.1).
+    """Return max(n / f, 1)^-gamma, the loss of one cluster in Brill 2024, section 4.1.
 
     Parameters
     ----------
@@ -28,11 +28,11 @@ def single_cluster_loss(
     cluster_exponent : float
         gamma >= 0.
     scale_factor : array of float
-        f > 0; its shape and that of n are broadcast.
+        f > 0.
 
     Returns
     -------
-    array of float64
+    array of float64, of the shape to which n and f are broadcast
 
     Raises
     ------
@@ -52,9 +52,9 @@ def single_cluster_loss(
 def mean_nearest_distance(n_observed: npt.ArrayLike) -> FloatArray:
     """Return the mean distance from a random site to the nearest of m others: sqrt(2 pi) C(2m, m)/4^m.
 
-    In units of sqrt(size / offspring variance), in the limit of a large critical cluster, for
-    exactly m >= 1 independent observed sites. m = 1 gives the Rayleigh mean sqrt(pi/2); large m
-    gives sqrt(2/m).
+    In units of sqrt(size / offspring variance) steps, in the limit of a large critical cluster, for
+    exactly m >= 1 independent observed sites; float64, of the shape of `n_observed`. m = 1 gives the
+    Rayleigh mean sqrt(pi/2), large m sqrt(2/m).
 
     Raises
     ------
@@ -72,12 +72,17 @@ def mean_nearest_distance(n_observed: npt.ArrayLike) -> FloatArray:
 def nearest_neighbor_loss(mean_observed: npt.ArrayLike) -> FloatArray:
     """Return the loss of 1-NN on a large critical cluster with Poisson(n) observed sites.
 
-    L(n) = 4 exp(-n/2) I_0(n/2) - 3 exp(-n): the loss is 1 with nothing observed, and the mean
-    distance over the mean variance (a ratio of means) otherwise. It rises to 1.498 at n = 1.36 (one
-    observed site is worth less than none: its loss is 2), is 1 again at n = 5.6, and falls like
-    4/sqrt(pi n). The limit holds for n much smaller than the cluster; see `finite_rate_factor`.
+    L(n) = 4 exp(-n/2) I_0(n/2) - 3 exp(-n) for a target that is a random walk along the edges: the
+    loss is 1 with nothing observed, else the mean distance over the mean variance. It rises to 1.498
+    at n = 1.36 (one observed site is worse than none: its loss is 2), is 1 again at n = 5.6, and falls
+    like 4/sqrt(pi n). The limit holds for n much smaller than the cluster; see `finite_rate_factor`.
     Being a ratio of means it is not the mean loss of targets standardised cluster by cluster, which
-    is a mean of ratios and up to E[1/V] E[V] = 1.28 times larger.
+    is a mean of ratios and up to E[1/V] E[V] = 1.28 times larger. float64, of the shape of n.
+
+    Raises
+    ------
+    ValueError
+        If an n is negative.
     """
     from scipy.special import i0e
 
@@ -85,7 +90,7 @@ def nearest_neighbor_loss(mean_observed: npt.ArrayLike) -> FloatArray:
     return np.asarray(4.0 * i0e(n / 2.0) - 3.0 * np.exp(-n))
 
 
-#: n in max(n/f, 1)^(-1/2) where 4/sqrt(pi n) reaches 1.
+#: The f for which (n/f)^(-1/2) is 4/sqrt(pi n), what `nearest_neighbor_loss` tends to.
 ASYMPTOTIC_SCALE_FACTOR = 16.0 / math.pi
 
 
@@ -107,11 +112,18 @@ def nearest_distance_survival(
     max_distance : int
         Largest r, in bonds.
     coordination_number : float
-        z; infinity for the Poisson limit.
+        z, an integer >= 3; infinity for the Poisson limit.
 
     Returns
     -------
     array of float64, shape (max_distance + 1,)
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range.
+    ResourceError
+        If the array would not fit into memory.
     """
     rho = checks.probability("rate", rate)
     top = checks.integer("max_distance", max_distance, minimum=0)
@@ -137,7 +149,8 @@ def mean_nearest_distance_at_rate(
 ) -> FloatArray:
     """Return the mean distance to the nearest observed site in an infinite critical cluster.
 
-    The sum over r of `nearest_distance_survival`; ~ sqrt(2 / (rate s2)) for small rates.
+    The sum over r of `nearest_distance_survival`, from 1e-8 on in 40/sqrt(rate) steps a rate; below, an
+    expansion. Tends to sqrt(2 / (rate s2)) for small rates, s2 the offspring variance.
 
     Parameters
     ----------
@@ -178,7 +191,7 @@ def _mean_distance(rho: float, z: float) -> float:
 
 
 def offspring_variance(coordination_number: float = math.inf) -> float:
-    """Return s2 = (z - 2)/(z - 1) at p_c, 1 in the Poisson limit."""
+    """Return s2 = (z - 2)/(z - 1), the variance of the number of children at p_c; 1 for infinite z."""
     z = checks.coordination_number(coordination_number)
     return 1.0 if math.isinf(z) else (z - 2.0) / (z - 1.0)
 
@@ -186,7 +199,8 @@ def offspring_variance(coordination_number: float = math.inf) -> float:
 def finite_rate_factor(rate: npt.ArrayLike, coordination_number: float = math.inf) -> FloatArray:
     """Return the mean distance at a finite rate over its small-rate form sqrt(2/(rate s2)).
 
-    Below 1, and the reason why log-log slopes bend by themselves above a rate of 0.01.
+    It is below 1 and falls to 0 at rate 1, so log-log slopes of losses steepen above a rate of 0.01
+    whatever the exponent.
 
     Parameters
     ----------
@@ -198,6 +212,11 @@ def finite_rate_factor(rate: npt.ArrayLike, coordination_number: float = math.in
     Returns
     -------
     array of float64, of the shape of `rate`
+
+    Raises
+    ------
+    ValueError
+        For a rate outside (0, 1].
     """
     s2 = offspring_variance(coordination_number)
     rates = checks.finite_array("rate", rate)
@@ -210,10 +229,10 @@ def finite_rate_factor(rate: npt.ArrayLike, coordination_number: float = math.in
 def posterior_constant() -> float:
     """Return the ratio of exact-posterior loss to 1-NN loss on a large critical cluster, 0.7636.
 
-    With unit observation rate, phi(s) = N(1 - exp(-s C)) for the conductance C of a subtree and
-    h(s) = E exp(-s C) at a random site solve s phi'' = phi^2/2 - 1, s h'' = phi h with
-    phi(0) = 0, phi(inf) = sqrt 2, h(0) = 1, h(inf) = 0. The mean posterior variance is the integral
-    of h; 1-NN has sqrt 2.
+    For a random walk along the edges. With unit observation rate, phi(s) = N(1 - exp(-s C)) for the
+    conductance C of a subtree to observed sites and h(s) = E exp(-s C) at a random site solve
+    s phi'' = phi^2/2 - 1, s h'' = phi h with phi(0) = 0, phi(inf) = sqrt 2, h(0) = 1, h(inf) = 0. The
+    mean posterior variance is the integral of h; 1-NN has sqrt 2. Computed at the first call, then kept.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from percolaw import checks
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
-#: Sizes summed one by one by `BetheLattice.survival` before the sum becomes an integral.
+#: Sizes summed one by one by `window_probability` before the sum becomes an integral.
 _EXACT_SIZES = 1 << 14
 #: Largest size that windows of laws begin or end at.
 _LARGEST_SIZE = 1 << 62
@@ -24,9 +24,9 @@ _SAMPLE_BYTES = 220.0
 def yule_size_law(new_cluster_probability: float = 1.0 / 3.0) -> SizeLaw:
     """Return the size law of the Simon/Yule process, P(s) = rho B(s, rho + 1).
 
-    Every new site founds a cluster with probability a, or joins a present site's cluster;
-    rho = 1/(1 - a). With a = 1/3 the tail exponent is 5/2, as for the Bethe number law, with
-    other amplitudes: .6, .171, .0762, ...; mean 3.
+    Every new site starts a cluster with probability a, else joins that of a random earlier site;
+    rho = 1/(1 - a). The tail exponent is 1 + rho: 5/2 at a = 1/3, as for n_s of the critical Bethe
+    lattice but with other amplitudes, P(s) = .6, .171, .0762, ... and mean 3.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class SizeLaw:
     name : str
         "site", "cluster" or "yule".
     log_probability : callable
-        Natural logarithm of the probability of each integer size.
+        Maps sizes, an array of integers >= 1, to the natural logarithms of their probabilities.
     tail_exponent : float
         Exponent of the size law's density, size^-tail_exponent below the cutoff.
     cutoff_size : float
@@ -68,7 +68,7 @@ class SizeLaw:
     cutoff_size: float
 
     def probability(self, size: npt.ArrayLike) -> FloatArray:
-        """Return the probability of each size."""
+        """Return the probability of each size, float64 of the shape of `size`."""
         return np.exp(self.log_probability(size))
 
     def window_probability(self, min_size: int, max_size: float) -> float:
@@ -77,22 +77,52 @@ class SizeLaw:
         Parameters
         ----------
         min_size : int
+            From 1 to 2^62.
         max_size : int or inf
-            Both included.
+            Included as `min_size` is; 0 is returned where it is below.
 
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            For ends below 1 or finite and beyond 2^62.
         """
         return window_probability(self.log_probability, min_size, max_size, self.cutoff_size)
 
     def sample(
         self, n: int, min_size: int, max_size: int, generator: np.random.Generator
     ) -> npt.NDArray[np.int64]:
-        """Draw sizes from the law restricted to min_size <= size <= max_size, exactly.
+        """Draw independent sizes from the law restricted to a window, exactly.
 
         Rejection from the discrete Pareto law with survival s^(1 - tail_exponent), which is drawn
-        by inversion; about one to three tries a size at criticality, O(n) time.
+        by inversion.
+
+        Parameters
+        ----------
+        n : int
+            Number of sizes, >= 0.
+        min_size, max_size : int
+            The window, both ends included; at most 2^62.
+        generator : numpy.random.Generator
+            Advanced by a number of draws that depends on how many are rejected.
+
+        Returns
+        -------
+        array of int64, shape (n,)
+
+        Raises
+        ------
+        ValueError
+            If the window is empty or has probability 0, or more than about 10000 tries a size are needed.
+        ResourceError
+            If the work arrays, 220 bytes a size, would not fit into memory.
+
+        Notes
+        -----
+        About two tries a size at criticality, O(n) time.
         """
         n = checks.integer("n", n, minimum=0)
         low = checks.integer("min_size", min_size, minimum=1)
@@ -149,21 +179,29 @@ def _log_pareto(size: FloatArray, power: float) -> FloatArray:
 def window_probability(
     log_probability: Any, min_size: int, max_size: float, cutoff: float
 ) -> float:
-    """Return the probability of min_size <= size <= max_size; the first 16384 sizes are summed.
+    """Return the probability of min_size <= size <= max_size under a law.
+
+    The first 16384 sizes are summed, the rest is an integral.
 
     Parameters
     ----------
     log_probability : callable
-        Maps sizes to log P(size).
+        Maps an array of sizes to the natural logarithms of their probabilities.
     min_size : int
+        From 1 to 2^62.
     max_size : int or inf
-        Both included.
+        Included as `min_size` is; 0 is returned where it is below.
     cutoff : float
         Size beyond which the law falls exponentially; inf for a power law.
 
     Returns
     -------
     float
+
+    Raises
+    ------
+    ValueError
+        For ends below 1 or finite and beyond 2^62.
     """
     low = checks.integer("min_size", min_size, minimum=1)
     _check_end(low)
@@ -206,7 +244,7 @@ def _continuous(log_probability: Any, size: FloatArray) -> FloatArray:
 
 
 def checked_sizes(size: npt.ArrayLike) -> FloatArray:
-    """Return sizes as float64, integers >= 1, or raise.
+    """Return sizes as float64 of the same shape, checked to be integers >= 1.
 
     Raises
     ------

@@ -19,7 +19,7 @@ Ids = npt.NDArray[np.int64]
 
 
 def hash_threshold(probability: float) -> np.uint64:
-    """Return p 2^53: a bond (or site) is open if the 53 bits of its hash are below it."""
+    """Return p 2^53 as uint64: a bond (or site) is open if 53 bits of its hash are below it."""
     return np.uint64(round(probability * 2.0**53))
 
 
@@ -36,8 +36,14 @@ class HypercubicLattice:
     length : int
         L, at least 2 (3 with periodic edges: with 2 every bond would stand twice).
     kind : {"bond", "site"}
+        What is opened at random.
     periodic : bool
-        Whether the box closes on itself along every axis.
+        Whether the box closes on itself along every axis; else its edges are free.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For values outside these, and if d L^d exceeds 2^62.
 
     Examples
     --------
@@ -67,12 +73,12 @@ class HypercubicLattice:
 
     @property
     def n_sites(self) -> int:
-        """L^d."""
+        """Number of sites, L^d."""
         return int(self.length**self.dimension)
 
     @property
     def n_bonds(self) -> int:
-        """d L^d with periodic edges, d (L - 1) L^(d - 1) with free ones."""
+        """Number of bonds, d L^d with periodic edges, d (L - 1) L^(d - 1) with free ones."""
         across = self.length if self.periodic else self.length - 1
         return int(self.dimension * across * self.length ** (self.dimension - 1))
 
@@ -96,12 +102,14 @@ class Percolation:
     ----------
     lattice : HypercubicLattice
     probability : float
+        p, of a bond or site to be open.
     cluster : array of int32 or int64, shape (n_sites,)
-        Cluster of each site, numbered by first site; -1 if the site is closed.
+        Cluster of each site, clusters in the order of their first sites; -1 if the site is closed.
     size : array of int64, shape (n_clusters,)
+        Number of sites of each cluster.
     n_open_bonds : int
-        Open bonds between open sites.
-    key : int
+        Open bonds between open sites; in site percolation every bond between open sites counts.
+    key : uint64
         Of the hash that says what is open.
     """
 
@@ -143,25 +151,29 @@ class Percolation:
         return square / self.lattice.n_sites
 
     def size_distribution(self) -> tuple[Ids, FloatArray]:
-        """Return the sizes that occur and how many clusters of each there are per site, n_s."""
+        """Return the sizes that occur, int64, and the number n_s of clusters of each per site, float64.
+
+        Per site of the box, open or closed.
+        """
         size, count = np.unique(self.size, return_counts=True)
         return size, count / self.lattice.n_sites
 
     def clusters_of_random_sites(self, n: int, rng: RandomLike = 0) -> Ids:
         """Return the clusters that n random open sites belong to, each once, largest first.
 
-        The ensemble *by site*: a cluster is met with a probability in proportion to its size. Stream
-        ``clusters``.
+        The ensemble *by site*: each draw meets a cluster with probability in proportion to its size.
 
         Parameters
         ----------
         n : int
+            Sites drawn, with replacement; at least 1.
         rng : int, Generator or Streams
+            Stream ``clusters``.
 
         Returns
         -------
         array of int64
-            Numbers of the clusters.
+            Numbers of the clusters, at most n of them.
 
         Raises
         ------
@@ -176,22 +188,29 @@ class Percolation:
         return met[np.argsort(-self.size[met], kind="stable")].astype(np.int64)
 
     def graph(self, clusters: npt.ArrayLike | None = None) -> LatticeClusters:
-        """Return clusters as a graph with the sites it is made of.
+        """Return some of the clusters as a graph, with the sites of the box that its sites are.
 
         Parameters
         ----------
-        clusters : array of int, optional
+        clusters : array of int, shape (n,), optional
             Their numbers, no repeats; in this order they become clusters 0, 1, ... of the graph. The
             largest one if left out.
 
+        Returns
+        -------
+        LatticeClusters
+            The sites of each cluster are in rising order.
+
         Raises
         ------
-        ValueError
-            If no site is open, or `clusters` is empty or names one twice.
+        TypeError, ValueError
+            If no site is open, or `clusters` is empty, names one twice or one that there is not.
+        ResourceError
+            If it would not fit into memory.
 
         Notes
         -----
-        O(n_sites) time; 4 bytes a site of the box and about 16 d a site of the clusters.
+        O(n_sites) time; 4 bytes a site of the box and at most 40 + 16 d a site of the clusters.
         """
         from percolaw.kernels import hypercubic as kernels
 
@@ -249,8 +268,8 @@ class LatticeClusters:
 def percolate(lattice: HypercubicLattice, probability: float, rng: RandomLike = 0) -> Percolation:
     """Open bonds or sites with a given probability and find all clusters, by union-find.
 
-    Whether a bond is open depends on the seed and its number alone: a higher probability opens more of
-    them and closes none.
+    Whether a bond (or site) is open depends on the seed, its number and p alone: with the same seed a
+    higher p opens more of them and closes none.
 
     Parameters
     ----------
@@ -266,8 +285,10 @@ def percolate(lattice: HypercubicLattice, probability: float, rng: RandomLike = 
 
     Raises
     ------
+    ValueError
+        If `probability` lies outside [0, 1].
     ResourceError
-        If the labels do not fit in memory.
+        If the labels do not fit into memory.
 
     Notes
     -----

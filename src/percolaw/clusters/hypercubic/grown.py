@@ -28,12 +28,12 @@ class GrownCluster:
     ----------
     tree : Tree
         The tree of the breadth-first search from the origin: depths are chemical distances.
-    coordinates : array of int16, shape (n_sites, dimension)
-        The origin is 0; sites in the order of the tree. int32 in 1 to 3 dimensions.
+    coordinates : array of int16 (int32 in 1 to 3 dimensions), shape (n_sites, dimension)
+        Of the sites in the order of the tree; row 0 is the origin, 0.
     low, high : array of int32, shape (n_loops,)
         Ends of the open bonds that are not in the tree, each of which closes a loop.
     whole : bool
-        False if growth was stopped at the largest size: then sites at the rim lack bonds.
+        False if growth was stopped at `max_size`: then sites and bonds at the rim are missing.
     """
 
     tree: Tree
@@ -67,14 +67,15 @@ def grow_from_origin(
     dimension : int
         d, 1 to 8.
     probability : float
+        p, of a bond or site to be open.
     max_size : int
-        Growth stops here; the cluster is then not whole.
+        Number of sites at which growth stops, at most 2^30; the cluster is then not whole.
     kind : {"bond", "site"}
         In site percolation the origin is open.
     rng : int, Generator or Streams
         Stream ``clusters``, keyed by try.
     min_size, max_tries : int
-        Clusters below `min_size` are grown again, up to `max_tries` times.
+        A cluster below `min_size` is discarded and another grown; `max_tries` are grown at most.
 
     Returns
     -------
@@ -83,13 +84,16 @@ def grow_from_origin(
     Raises
     ------
     ValueError
-        If no try reached `min_size`, or the cluster left the sites that have a number: 64/d bits a
-        coordinate, +-127 in 8 dimensions, +-511 in 6.
+        If no cluster reached `min_size`, or one left the range of coordinates, which have 64/d bits,
+        at most 31: +-127 in 8 dimensions, +-511 in 6.
+    ResourceError
+        If the arrays would not fit into memory.
 
     Notes
     -----
-    3 to 10 million sites a second; 12 bytes a site, 24 to 48 for the table of visited ones, and 3 for
-    loops (where there are more than a third as many of them as sites, the cluster grows twice).
+    3 to 10 million sites a second. Memory, in bytes a site of `max_size`: 12 for sites, 24 to 48 for
+    the table of visited ones, 3 for loops. Where loops are more than a third of `max_size`, the
+    cluster is grown twice.
     """
     from percolaw.kernels import leath as kernels
 
@@ -126,12 +130,12 @@ def grow_from_origin(
 
 @dataclass(frozen=True, eq=False)
 class GrowthStatistics:
-    """What many clusters of single sites were like, from `grow_statistics`.
+    """Sizes, radii, depths and loops of many independent clusters, from `grow_statistics`.
 
     Attributes
     ----------
     size : array of int64, shape (n,)
-        Sizes; `max_size` for stopped clusters.
+        Number of sites; `max_size` for stopped clusters.
     radius_squared : array of float64, shape (n,)
         Squared radius of gyration; -1 for stopped clusters.
     depth : array of int64, shape (n,)
@@ -139,6 +143,7 @@ class GrowthStatistics:
     loops : array of int64, shape (n,)
         Independent loops; -1 for stopped clusters.
     max_size : int
+        Number of sites at which growth was stopped.
     """
 
     size: Ids
@@ -171,8 +176,12 @@ def grow_statistics(
     Parameters
     ----------
     dimension, probability, max_size, kind, rng
-        As in `grow_from_origin`; cluster i depends on the seed and ``first + i`` alone.
+        As in `grow_from_origin`.
     n_clusters : int
+        Number of clusters, at least 1.
+    first : int
+        Number of the first cluster; cluster i depends on the seed and ``first + i`` alone, so that a
+        long run can be split.
 
     Returns
     -------
@@ -181,11 +190,14 @@ def grow_statistics(
     Raises
     ------
     ValueError
-        If a cluster left the sites that have a number, see `grow_from_origin`.
+        If a cluster left the range of coordinates, see `grow_from_origin`.
+    ResourceError
+        If the arrays would not fit into memory.
 
     Notes
     -----
-    Time in proportion to the sites grown, 3 to 10 million a second; memory of one largest cluster.
+    Time in proportion to the sites grown, 3 to 10 million a second. Memory: 32 bytes a cluster, and
+    40 to 64 a site of `max_size`.
     """
     from percolaw.kernels import leath as kernels
 

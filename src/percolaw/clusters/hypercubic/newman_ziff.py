@@ -21,15 +21,15 @@ class Sweep:
     ----------
     lattice : HypercubicLattice
     n_open : array of int64, shape (n_records,)
-        Bonds (sites) open at each record.
+        Number of bonds (sites) open at each record.
     largest : array of int64, shape (n_records,)
         Size of the largest cluster.
     square : array of float64, shape (n_records,)
-        Sum of the squares of all sizes.
+        Sum of the squares of all cluster sizes.
     loops : array of int64, shape (n_records,)
-        Independent loops.
+        Number of independent loops.
     wrapped : array of bool, shape (n_records, dimension)
-        Whether a cluster winds round the box along each axis.
+        Whether a cluster winds round the box along each axis; False throughout if not followed.
     """
 
     lattice: HypercubicLattice
@@ -40,11 +40,25 @@ class Sweep:
     wrapped: npt.NDArray[np.bool_]
 
     def weights(self, probability: npt.ArrayLike) -> FloatArray:
-        """Return what each record counts for at each p, by the binomial law of the number open.
+        """Return the weight of each record at each p, by the binomial law of the number open.
 
         A record stands for the numbers nearest to it; a number halfway between two counts half for each.
-        An array (n_p, n_records). Sweeps with the same records have the same weights: their means
-        may be weighted instead.
+        Sweeps with the same records have the same weights: their mean may be weighted instead.
+
+        Parameters
+        ----------
+        probability : float or array, shape (n_p,)
+            In [0, 1].
+
+        Returns
+        -------
+        array of float64, shape (n_p, n_records)
+            Each row sums to 1.
+
+        Raises
+        ------
+        ValueError
+            For a probability outside [0, 1].
         """
         from scipy.special import bdtr
 
@@ -63,14 +77,20 @@ class Sweep:
     def at(self, probability: npt.ArrayLike) -> dict[str, FloatArray]:
         """Return expectations at given p: the records weighted by the binomial law of the number open.
 
-        Exact (for this order of opening) where every number was recorded, else records stand for their
-        surroundings.
+        Exact for this order of opening where every number was recorded; else each record stands for
+        the numbers nearest to it.
+
+        Parameters
+        ----------
+        probability : float or array, shape (n_p,)
+            In [0, 1].
 
         Returns
         -------
         dict
-            ``largest_share``, ``susceptibility`` (mean size seen from a site), ``loops`` per site: shape
-            (n_p,); ``wrapped``: shape (n_p, dimension).
+            ``largest_share`` of the sites, ``susceptibility`` (mean size of the cluster of a random
+            site) and ``loops`` per site, float64 of shape (n_p,); ``wrapped``, the probability to wind
+            round the box along each axis, float64 of shape (n_p, dimension).
         """
         weight, n = self.weights(probability), self.lattice.n_sites
         return {
@@ -97,10 +117,10 @@ def sweep(
     rng : int, Generator or Streams
         Stream ``clusters``.
     n_open : array of int, optional
-        Numbers of open bonds (sites) at which to record, rising; 1001 evenly spaced ones if left out.
-        Nothing is opened beyond the last.
+        Numbers of open bonds (sites) at which to record, strictly rising; if left out, up to 1001
+        evenly spaced ones from none to all. Nothing is opened beyond the last.
     wrapping : bool
-        Whether to follow displacements, which wrapping needs (a third of the time).
+        Whether to follow displacements, without which ``wrapped`` stays False (a third of the time).
 
     Returns
     -------
@@ -111,6 +131,8 @@ def sweep(
     ValueError
         If edges are not periodic, there are 2^31 bonds (sites) or more, or `n_open` does not rise
         strictly.
+    ResourceError
+        If the arrays would not fit into memory.
 
     Notes
     -----
