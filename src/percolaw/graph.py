@@ -78,6 +78,8 @@ class Graph(ClusterStructure):
         ValueError
             For a bond of a site with itself, a bond given twice or between two clusters, a cluster
             that is not connected, and a `start` that does not rise from 0 to n_sites.
+        ResourceError
+            If the graph would not fit into memory.
 
         Notes
         -----
@@ -89,8 +91,10 @@ class Graph(ClusterStructure):
             raise ValueError(f"low and high must have one shape; got {a.shape} and {b.shape}.")
         if np.any(a == b):
             raise ValueError(f"site {int(a[a == b][0])} has a bond with itself; leave it out.")
-        name = np.minimum(a, b) * n + np.maximum(a, b)
-        if np.unique(name).size < name.size:
+        checks.memory(32.0 * n + 60.0 * a.size, f"a graph of {n} sites", "Take fewer sites.")
+        lower, upper = np.minimum(a, b), np.maximum(a, b)
+        order = np.lexsort((upper, lower))
+        if np.any((np.diff(lower[order]) == 0) & (np.diff(upper[order]) == 0)):
             raise ValueError("a bond is given twice; give each once, in either direction.")
         bounds = np.array([0, n]) if start is None else checks.array("start", start)
         if bounds.size < 2 or bounds.dtype.kind not in "iu" or bounds.ndim != 1:

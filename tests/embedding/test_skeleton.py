@@ -348,3 +348,10 @@ def test_what_embeddings_refuse(monkeypatch):
         embed_tree(tree, 10**6)
     with pytest.raises(ResourceError, match=r"10 points in 1000000 dimensions needs 38.1 MiB"):
         embed_sampled(cluster, 10**6)
+
+
+def test_branch_points_of_another_shape_are_refused():
+    cluster = sample_large_cluster(20, rng=1)
+    for wrong in (np.empty((3, 4), np.float32), np.empty((20, 4)), np.empty((20, 3), np.float32)):
+        with pytest.raises(ValueError, match=r"branch_points must be float32 of shape \(20, 4\)"):
+            embed_sampled(cluster, 4, 0, branch_points=wrong)

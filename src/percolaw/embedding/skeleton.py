@@ -112,7 +112,8 @@ def embed_sampled(
     Raises
     ------
     ValueError
-        If `out` has another dtype or number of rows, or its columns do not lie within the d.
+        If `out` has another dtype or number of rows, its columns do not lie within the d, or
+        `branch_points` is of another shape.
     ResourceError
         If no `out` is given and the points would not fit into memory.
 
@@ -140,6 +141,11 @@ def embed_sampled(
     streams = as_streams(rng)
     starts = np.empty((0, out.shape[1]), np.float32) if branch_points is None else branch_points
     if branch_points is not None:
+        if starts.shape != out.shape or starts.dtype != np.float32:
+            raise ValueError(
+                f"branch_points must be float32 of shape {out.shape}, as out; got {starts.dtype}, "
+                f"{starts.shape}."
+            )
         starts[:2] = 0.0
     kernels.walk_segments(
         cluster.ends,

@@ -19,6 +19,7 @@ THREAD_VARIABLES = (
     *("BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
 )
 
+
 def _load_blas() -> None:
     """Load the BLAS that SciPy brings; NumPy's is loaded with percolaw.
 
