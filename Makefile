@@ -22,10 +22,10 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHES)/hypothesis
 demo: $(STAMP)
 	$(BIN) -m percolaw reproduce brill2024 --preset laptop
 
-# Bytecode is written even where the environment says not to: hundreds of processes would compile it anew.
+# Three processes on two cores, for some tests mostly wait. Bytecode is written even where the environment says not to: hundreds of processes would compile it anew.
 test: $(STAMP) $(TORCH) lint
 	PYTHONDONTWRITEBYTECODE= HYPOTHESIS_NO_PLUGINS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-	  $(BIN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -o cache_dir=$(CACHES)/pytest
+	  $(BIN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -o cache_dir=$(CACHES)/pytest
 
 lint: $(STAMP) $(TORCH)
 	$(BIN) -m ruff check .

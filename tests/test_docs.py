@@ -115,6 +115,7 @@ def test_the_example_of_the_readme_is_the_one_that_can_be_run():
     assert (ROOT / "examples" / "readme.py").read_text().endswith(f"\n\n{block}")
 
 
+@pytest.mark.slow
 def test_every_experiment_has_a_page_with_its_config(site):
     from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 
@@ -128,6 +129,7 @@ def test_every_experiment_has_a_page_with_its_config(site):
     assert "agrees" in results
 
 
+@pytest.mark.slow
 def test_cards_of_the_gallery_have_pictures(site):
     from PIL import Image
 
@@ -141,6 +143,7 @@ def test_cards_of_the_gallery_have_pictures(site):
             assert small.height <= 360
 
 
+@pytest.mark.slow
 def test_formulas_are_mathml_and_nothing_is_left_of_their_source(site):
     for page, least in (("index", 20), ("theory", 300), ("findings", 30), ("lattices", 80)):
         html = (site / f"{page}.html").read_text(encoding="utf-8")
@@ -152,6 +155,7 @@ def test_formulas_are_mathml_and_nothing_is_left_of_their_source(site):
         assert "\\" not in "".join(re.findall(r"<math.*?</math>", html, re.S)), page
 
 
+@pytest.mark.slow
 def test_search_works_from_disk(site):
     """The index is a script, and pages load what stands in for the worker that browsers refuse there."""
     assert (
@@ -162,6 +166,7 @@ def test_search_works_from_disk(site):
         assert (site / page).parent.joinpath(address).resolve().exists()
 
 
+@pytest.mark.slow
 def test_tutorials_were_executed(site):
     cluster = text_of(site / "tutorials" / "cluster.html")
     exponent = float(re.search(r"exponent (0\.\d+) \[", cluster).group(1))
@@ -175,6 +180,7 @@ def test_tutorials_were_executed(site):
         assert "Traceback" not in text_of(file)
 
 
+@pytest.mark.slow
 def test_tutorials_are_notebooks(site):
     """The cells of code are the blocks of the page, in order, and the page links to them."""
     for page in (ROOT / "docs" / "tutorials").glob("*.md"):
@@ -190,6 +196,7 @@ def test_tutorials_are_notebooks(site):
         assert re.search(rf'<a download href="{page.stem}.ipynb"', html)
 
 
+@pytest.mark.slow
 def test_every_public_name_has_a_line_and_a_docstring(site):
     from percolaw.public import PUBLIC
 
@@ -201,6 +208,7 @@ def test_every_public_name_has_a_line_and_a_docstring(site):
         assert len(row.group(1)) > 15, name
 
 
+@pytest.mark.slow
 def test_every_flag_is_in_the_index(site):
     from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 
@@ -212,6 +220,7 @@ def test_every_flag_is_in_the_index(site):
             assert f"--{field.name.replace('_', '-')}" in page, (name, field.name)
 
 
+@pytest.mark.slow
 def test_pages_ask_nothing_from_the_network(site):
     for file in site.rglob("*.html"):
         for address in re.findall(r'(?:src|href)="(https?://[^"]+)"', file.read_text("utf-8")):

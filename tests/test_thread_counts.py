@@ -55,7 +55,9 @@ def fresh(tmp_path: Path, name: str, way: str, **variables: str) -> tuple[bytes,
     )[0].split('"unit_seconds"')[0]
 
 
-@pytest.mark.parametrize("name", ["kernel-tuning", "kernel-scaling"])
+@pytest.mark.parametrize(
+    "name", ["kernel-tuning", pytest.param("kernel-scaling", marks=pytest.mark.slow)]
+)
 def test_rows_are_equal_for_one_and_two_threads(tmp_path, name):
     """One worker measures in the command's own process, whose libraries have a thread per core."""
     two = fresh(tmp_path, name, "--workers 1", OPENBLAS_NUM_THREADS="2")

@@ -44,13 +44,14 @@ def png_size(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
 
 
-#: One for each kind of picture that has code of its own, and two of curves; all others are drawn once.
+#: One for each kind of picture that has code of its own, and two of curves.
 TWICE = (
     *("cluster-points", "cluster-drawings", "dof-scan", "theory-curves", "teacher-gallery"),
     *("data-scaling", "dimension"),
 )
 
 
+@pytest.mark.slow  # what they conclude is read by test_html.py, every kind of picture drawn below
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_has_figures(name, tmp_path_factory):
     _, finished = smoke_run(shared_root(tmp_path_factory), name)

@@ -64,7 +64,7 @@ def finished(tmp_path):
 # --- damage ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n", "at_once"), [(100, 1), (5, 100)])
+@pytest.mark.parametrize(("n", "at_once"), [(40, 1), (5, 100)])
 def test_flipped_bytes_end_in_a_message_or_a_record(tmp_path, finished, capsys, n, at_once):
     whole = content(finished)
     ends = {"refused": 0, "same": 0, "other": 0}

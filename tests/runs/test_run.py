@@ -229,6 +229,7 @@ def stopped_at(n_done: int, delay: float, send: int, workers: int, out: Path):
     return process.returncode, errors
 
 
+@pytest.mark.slow  # test_killed.py does it with units of nothing
 def test_killed_command_continues_and_ends_in_the_same_record(tmp_path):
     out, chance = tmp_path / "out", random.Random(2412)
     kept: dict = {}
