@@ -181,7 +181,7 @@ def _file(path: Path) -> ModuleType:
         sys.path.insert(0, folder)  # processes that measure are started with the same path
     module = _imported(path.stem, str(path))
     other = getattr(module, "__file__", None) or "a part of Python"
-    if other is None or Path(other).resolve() != path.resolve():
+    if Path(other).resolve() != path.resolve():
         raise ValueError(
             f"{path} cannot be imported by its name: {path.stem!r} is already {other}. Rename the file."
         )
