@@ -106,3 +106,15 @@ def test_gc_without_room_ends_in_a_message(litter, capsys, monkeypatch):
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **k, factory=Full))
     assert cli("gc", "--apply", "--out", litter.parent) == 1
     assert "disk is full" in capsys.readouterr().err
+
+
+def test_gc_passes_over_a_config_of_another_experiment(tmp_path, capsys):
+    """Edited by hand, or copied from another folder: no unit is taken for one of other code."""
+    folder = percolaw.run(FaultToy(n_units=3), out=tmp_path).folder
+    before = content(folder)
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text('{"experiment": "theory-curves", "config": {}}')
+    assert cli("gc", "--apply", "--out", tmp_path) == 1
+    assert "its name is of a run of fault-toy" in capsys.readouterr().err
+    (folder / "config.json").write_text(text)
+    assert content(folder) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -358,11 +359,19 @@ def garbage(path: Path) -> tuple[int, list[Path]]:
     Raises
     ------
     RunError
-        If the folder is a link: what it leads to belongs to another place.
+        If the folder is a link: what it leads to belongs to another place. If its name is that of a run
+        of another experiment than its config tells: then all units would pass for those of other code.
     """
     if path.is_symlink():
         raise RunError(f"it is a link to {path.resolve()}. Collect garbage there with --out.")
-    units = opened(path)[0].count_other_code()
+    store = opened(path)[0]
+    named = re.fullmatch(r"(.+)-[0-9a-f]{12}", path.name)
+    if named and named[1] != store.config["experiment"]:
+        raise RunError(
+            f"its name is of a run of {named[1]}, its config.json of {store.config['experiment']}. "
+            "Restore the config, or rename the folder."
+        )
+    units = store.count_other_code()
     left = (file for file in path.rglob(".*.part") if file.is_symlink() or file.is_file())
     return units, sorted(left)
 
