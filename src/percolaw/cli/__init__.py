@@ -18,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from percolaw.cli.commands import execute
 
-        return execute(list(sys.argv[1:] if arguments is None else arguments))
+        if arguments is None:
+            return execute(sys.argv[1:], last=True)
+        return execute(list(arguments))
     except KeyboardInterrupt:
         print("\ninterrupted.", file=sys.stderr)
         return 130

@@ -58,8 +58,16 @@ def _parser() -> _Parser:
     return parser
 
 
-def execute(given: list[str]) -> int:
-    """Run a command line, without the name of the program, and return its exit code."""
+def execute(given: list[str], last: bool = False) -> int:
+    """Run a command line, without the name of the program, and return its exit code.
+
+    With `last` nothing but the end of the process follows it, which interruptions leave alone.
+    """
+    with terminable(last):
+        return _execute(given)
+
+
+def _execute(given: list[str]) -> int:
     prepare_streams()
     # Nothing is shown in a window, and the backend of a notebook that calls may be missing here.
     os.environ["MPLBACKEND"] = "agg"
@@ -70,8 +78,7 @@ def execute(given: list[str]) -> int:
         if rest and (options.command not in ("run", "sweep") or near):
             hint = f". Did you mean {near}?" if near else ""
             parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
-        with terminable():
-            return int(options.handler(options, rest))
+        return int(options.handler(options, rest))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else _USAGE
     except KeyboardInterrupt as stop:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
+
+#: Seconds after an interruption in which further ones are taken as the same.
+PAUSE = 0.5
 
 
 class Terminated(KeyboardInterrupt):
@@ -14,26 +18,41 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
+def terminable(last: bool = False) -> Iterator[None]:
     """Raise `Terminated` at SIGTERM, so that what is finished is kept as with Ctrl-C.
 
-    Only in the main thread, and only if no handler of the signal is set yet.
+    Signals that follow an interruption within half a second are dropped: they would break into its
+    handling, or into destructors, where Python only prints a traceback. Only in the main thread, and
+    only signals whose handlers are Python's own.
+
+    Parameters
+    ----------
+    last : bool
+        Nothing but the end of the process follows the block: both signals are ignored from then on.
     """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, _terminate)
+    default: dict[signal.Signals, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    usual = {number: do for number, do in default.items() if signal.getsignal(number) is do}
+    interrupted = float("-inf")
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal interrupted
+        if time.monotonic() - interrupted >= PAUSE:
+            interrupted = time.monotonic()
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    for number in usual:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _terminate(number: int, frame: Any) -> NoReturn:
-    raise Terminated
+        for number, handler in usual.items():
+            signal.signal(number, signal.SIG_IGN if last else handler)
 
 
 @contextmanager
