@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw.analysis.adjacency import SiteGraph
 from percolaw.analysis.fragility import fragility
+from percolaw.analysis.thinning import thinning
 from percolaw.rng import RandomLike
 
 #: The numbers, and what each says.
 STATISTICS = {
-    "agreement": "share of the bonds that are open",
+    "agreement": "share of the bonds that join elements of one class",
     "largest": "share of the elements in the largest cluster",
     "log_size": "mean logarithm of the size of an element's cluster",
     "broken": "share of its bonds that a cluster must lose to break; mean of logarithms over elements",
     "fragility": "exponent of that share in the size of clusters",
+    "thinned": "adjusted Rand index of the clusters of half of the elements, found again in that half",
 }
 
 
 def cluster_statistics(
-    graph: SiteGraph, is_open: npt.NDArray[np.bool_], rng: RandomLike = 0, *, n_orders: int = 4
+    graph: SiteGraph,
+    half: SiteGraph,
+    label: npt.NDArray[np.integer[Any]],
+    rng: RandomLike = 0,
+    *,
+    n_orders: int = 4,
 ) -> dict[str, float]:
-    """Return the `STATISTICS` of the clusters that open bonds make.
+    """Return the `STATISTICS` of the clusters of adjacent elements of one class.
 
     Parameters
     ----------
     graph : SiteGraph
-    is_open : array of bool, shape (n_bonds,)
+    half : SiteGraph
+        Adjacency among the first sites alone.
+    label : array of int, shape (n_sites,)
+        Class of each site.
     rng : int, Generator or Streams
         Stream ``analysis``.
     n_orders : int
@@ -40,18 +51,21 @@ def cluster_statistics(
     dict of str to float
         NaN where no cluster is large enough to tell.
     """
+    is_open = label[graph.low] == label[graph.high]
     bonds = graph.only(is_open)
     cluster = bonds.clusters()
     size = np.bincount(cluster).astype(np.float64)
     pieces = fragility(bonds, cluster, rng, least=32, n_orders=n_orders)
     weight = pieces.size / max(pieces.size.sum(), 1)
     broken = math.exp(float(weight @ np.log(pieces.broken))) if pieces.size.size else math.nan
+    again = half.clusters(label[half.low] == label[half.high])
     return {
         "agreement": float(is_open.mean()) if is_open.size else math.nan,
         "largest": float(size.max() / size.sum()),
         "log_size": float(size @ np.log(size) / size.sum()),
         "broken": broken,
         "fragility": pieces.exponent,
+        "thinned": thinning(cluster[: half.n_sites], again).agreement,
     }
 
 
