@@ -63,6 +63,8 @@ ALLOWED = {
     "experiments": _TREES
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
     | {"learning", "scaling", "dimension"},
+    "analysis": _BASE
+    | {"kernels", "numerics", "laws", "scaling", "dimension", "structure", "learners"},
     "runs": _BASE
     | {"experiments.base", "experiments.claims", "experiments.fields", "experiments.registry"}
     | {"experiments.plots", "scaling.curve"}
