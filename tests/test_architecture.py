@@ -64,7 +64,8 @@ ALLOWED = {
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
     | {"learning", "scaling", "dimension"},
     "analysis": _BASE
-    | {"kernels", "numerics", "laws", "scaling", "dimension", "structure", "learners"},
+    | {"adjacency", "kernels", "numerics", "laws", "scaling", "dimension", "structure"}
+    | {"learners", "neural"},
     "runs": _BASE
     | {"experiments.base", "experiments.claims", "experiments.fields", "experiments.registry"}
     | {"experiments.plots", "scaling.curve"}

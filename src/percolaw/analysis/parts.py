@@ -1,0 +1,302 @@
+"""The parts of an analysis: what is measured of a sample, each alone, in plain rows.
+
+Plan, measure, conclude: `plan` lists the parts, `Measurement.rows` measures one, and
+`percolaw.analysis.findings` makes a verdict of all rows. A part depends on the sample, the settings, the
+seed and itself alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from percolaw import checks
+from percolaw.analysis.adjacency import SiteGraph
+from percolaw.analysis.agreement import nearest_neighbor_curve
+from percolaw.analysis.by_rank import rank_losses
+from percolaw.analysis.clusters import cluster_statistics, critical_bonds
+from percolaw.analysis.connectivity import largest_component
+from percolaw.analysis.dilution import dilution
+from percolaw.analysis.flow import agreement_flow
+from percolaw.analysis.sample import Sample
+from percolaw.rng import Streams
+
+Part: TypeAlias = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
+
+#: Parts of the elements at which everything is measured: one number says nothing, a flow does.
+SHARES = (1.0, 0.5, 0.25, 0.125)
+#: Draws of a null in one part.
+CHUNK = 20
+#: Blocks of near elements over which errors of agreement are taken.
+BLOCKS = 16
+#: What classes are drawn from, and what it keeps of the data.
+NULLS = {
+    "critical": "independent bonds at the threshold of the same graph; a class is a cluster",
+    "permuted": "the classes in random order",
+    "maximum entropy": "class counts and agreement of the data, otherwise at random (Potts)",
+    "independent bonds": "as many open bonds as in the data; a class is a cluster",
+    "compact domains": "regions nearest to random centres, as large as the classes of the data",
+}
+#: Items of random streams, one for each kind of part.
+_ORDER, _GEOMETRY, _AGREEMENT, _CLUSTERS, _DRAWS, _LEARNING = range(6)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a sample is analysed; fixed before anything is looked at.
+
+    Parameters
+    ----------
+    k : int
+        Neighbours among which points count as adjacent, for the verdict.
+    other_k : tuple of int
+        Further numbers, shown beside: what moves with k is no property of the data.
+    nulls : tuple of str
+        Of `NULLS`.
+    n_draws : int
+        Draws of each null.
+    learners : tuple of str
+        Whose learning curves are measured and predicted; of `percolaw.analysis.learning.LEARNERS`.
+    n_repeats : int
+        Random parts of the data of each learning curve.
+    """
+
+    k: int = 6
+    other_k: tuple[int, ...] = (3, 10)
+    nulls: tuple[str, ...] = tuple(NULLS)
+    n_draws: int = 200
+    learners: tuple[str, ...] = ("nearest neighbour", "kernel")
+    n_repeats: int = 8
+
+    def __post_init__(self) -> None:
+        checks.set_integer(self, "k", minimum=1, maximum=1000)
+        checks.set_integer(self, "n_draws", minimum=20)
+        checks.set_integer(self, "n_repeats", minimum=3)
+        for null in self.nulls:
+            checks.choice("null", null, NULLS)
+        for k in self.other_k:
+            checks.integer("k", k, minimum=1, maximum=1000)
+
+
+def plan(sample: Sample, settings: Settings) -> list[Part]:
+    """Return the parts of an analysis, the quick ones first.
+
+    Parameters
+    ----------
+    sample : Sample
+    settings : Settings
+
+    Returns
+    -------
+    list of dict
+        Plain JSON values.
+
+    Raises
+    ------
+    ValueError
+        If a part of the elements has no more than k.
+    """
+    sizes = [int(sample.n * share) for share in SHARES]
+    ks = (settings.k,) if sample.has_graph else (settings.k, *settings.other_k)
+    if not sample.has_graph and max(ks) >= sizes[-1]:
+        raise ValueError(
+            f"an eighth of the {sample.n} elements has {sizes[-1]}, not more than k = {max(ks)}. Lower k, "
+            "or take more elements."
+        )
+    parts: list[Part] = [{"part": "geometry", "n": n, "k": k} for n in sizes for k in ks]
+    for level in range(len(sample.levels)):
+        if not sample.metric == "graph":
+            parts.append({"part": "agreement", "level": level})
+        parts += [{"part": "clusters", "level": level, "n": n, "k": k} for n in sizes for k in ks]
+        for null in settings.nulls:
+            for first in range(0, settings.n_draws, CHUNK):
+                count = min(CHUNK, settings.n_draws - first)
+                draws = {"null": null, "first": first, "count": count}
+                parts.append({"part": "draws", "level": level, **draws})
+        if sample.metric in ("euclidean", "cosine"):
+            parts += [
+                {"part": "learning", "level": level, "learner": name} for name in settings.learners
+            ]
+    return parts
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """A sample whose parts can be measured.
+
+    Parameters
+    ----------
+    sample : Sample
+        In any order: it is put in random order first.
+    settings : Settings
+    seed : int
+    """
+
+    sample: Sample
+    settings: Settings
+    seed: int = 0
+
+    def rows(self, part: Part) -> list[Row]:
+        """Measure one part.
+
+        Parameters
+        ----------
+        part : dict
+            From `plan`.
+
+        Returns
+        -------
+        list of dict
+            The part, with ``quantity``, ``x`` (None where there is one value only), ``value``, ``low``
+            and ``high``; plain JSON values, None for NaN.
+        """
+        measure: Callable[[Part], list[tuple[Any, ...]]] = {
+            "geometry": self._geometry,
+            "agreement": self._agreement,
+            "clusters": self._clusters,
+            "draws": self._draws,
+            "learning": self._learning,
+        }[part["part"]]
+        return [_row(part, *values) for values in measure(part)]
+
+    @functools.cached_property
+    def _ordered(self) -> Sample:
+        order = self._streams(_ORDER).generator("split").permutation(self.sample.n)
+        return self.sample.part(order)
+
+    def _streams(self, *items: int) -> Streams:
+        return Streams(self.seed).child(*items)
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019  (lives as long as the process that measures)
+    def _graph(self, n: int, k: int) -> SiteGraph:
+        """Adjacency among the first n elements."""
+        whole = self._ordered
+        return (whole if n == whole.n else whole.part(np.arange(n))).graph(k)
+
+    def _geometry(self, part: Part) -> list[tuple[Any, ...]]:
+        from percolaw.analysis.geometry import geometry_nulls, neighborhood_dimension
+
+        graph = self._graph(part["n"], part["k"])
+        found: list[tuple[Any, ...]] = [
+            ("largest component", None, largest_component(graph)),
+            ("mean degree", None, graph.mean_degree),
+        ]
+        sample = self._ordered.part(np.arange(part["n"]))
+        streams = self._streams(_GEOMETRY, part["n"])
+        if part["k"] == self.settings.k:
+            found += neighborhood_dimension(sample, streams)
+            found += geometry_nulls(sample, part["k"], streams)
+        return found
+
+    def _agreement(self, part: Part) -> list[tuple[Any, ...]]:
+        losses = rank_losses(self._ordered, part["level"], BLOCKS)
+        n = losses.n_points
+        found: list[tuple[Any, ...]] = []
+        edges = np.unique(np.geomspace(1, n - 1, 60).astype(np.int64))
+        for low, high in zip(edges[:-1], edges[1:], strict=True):
+            found.append(
+                (
+                    "agreement by volume",
+                    math.sqrt(low * (high - 1)) / n,
+                    float(losses.agreement[low - 1 : high - 1].mean()),
+                )
+            )
+        for flow in agreement_flow(losses):
+            found.append(("omega", flow.window[1], flow.omega, *flow.interval))
+            found.append(("bend p value", flow.window[1], flow.p_value))
+        sizes = np.unique(np.geomspace(2, n - 1, 25).astype(np.int64))
+        curve = nearest_neighbor_curve(losses, sizes)
+        errors = 1.96 * curve.standard_error
+        found += [
+            ("exact 1-NN loss", int(m), value, value - error, value + error)
+            for m, value, error in zip(sizes, curve.loss, errors, strict=True)
+        ]
+        return found
+
+    def _clusters(self, part: Part) -> list[tuple[Any, ...]]:
+        n, level = part["n"], part["level"]
+        sample = self._ordered.part(np.arange(n))
+        graph, half = self._graph(n, part["k"]), self._graph(n // 2, part["k"])
+        label = sample.classes[:, level]
+        streams = self._streams(_CLUSTERS, n, part["k"], level)
+        found: list[tuple[Any, ...]] = [
+            (name, None, value)
+            for name, value in cluster_statistics(
+                graph, half, label, streams, n_orders=8 if n == self.sample.n else 4
+            ).items()
+        ]
+        is_open = sample.agreeing(graph, level)
+        cluster = graph.clusters(is_open)
+        size, count = np.unique(np.bincount(cluster), return_counts=True)
+        at_least = np.cumsum(count[::-1])[::-1]
+        found += [
+            ("clusters of size at least", int(s), int(c))
+            for s, c in zip(size, at_least, strict=True)
+        ]
+        number = dilution(graph, is_open, label, streams)
+        order = np.argsort(-number.n_sites, kind="stable")[:30]
+        found += [
+            ("dilution number", int(number.n_sites[i]), float(number.number[i]))
+            for i in order
+            if math.isfinite(number.number[i])
+        ]
+        return found
+
+    def _draws(self, part: Part) -> list[tuple[Any, ...]]:
+        level = part["level"]
+        graph = self._graph(self.sample.n, self.settings.k)
+        half = self._graph(self.sample.n // 2, self.settings.k)
+        found = []
+        for index in range(part["first"], part["first"] + part["count"]):
+            label = self._null(part["null"], level, graph)(index)
+            streams = self._streams(_DRAWS, level, index)
+            for name, value in cluster_statistics(graph, half, label, streams).items():
+                found.append((name, index, value))
+        return found
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019
+    def _null(self, null: str, level: int, graph: SiteGraph) -> Callable[[int], Any]:
+        """The classes of each draw of a null."""
+        from percolaw.analysis import nulls
+
+        streams = self._streams(_DRAWS, level)
+        label = self._ordered.classes[:, level]
+        if null == "critical":
+            share = critical_bonds(graph, streams)
+            return lambda index: nulls.bond_clusters(graph, share, index, streams)
+        if null == "independent bonds":
+            share = float(np.mean(label[graph.low] == label[graph.high]))
+            return lambda index: nulls.bond_clusters(graph, share, index, streams)
+        return nulls.class_null(null, self._ordered, graph, label, streams)
+
+    def _learning(self, part: Part) -> list[tuple[Any, ...]]:
+        from percolaw.analysis.learning import learning_rows
+
+        streams = self._streams(_LEARNING, part["level"])
+        k, repeats = self.settings.k, self.settings.n_repeats
+        return learning_rows(
+            self._ordered, part["level"], part["learner"], k, repeats, streams
+        )
+
+
+def _row(
+    part: Part, quantity: str, x: Any, value: Any, low: Any = None, high: Any = None
+) -> Row:
+    numbers = {"x": x, "value": value, "low": low, "high": high}
+    return {
+        **part,
+        "quantity": quantity,
+        **{name: _finite(number) for name, number in numbers.items()},
+    }
+
+
+def _finite(number: Any) -> Any:
+    if number is None or isinstance(number, int):
+        return number
+    return float(number) if math.isfinite(float(number)) else None
