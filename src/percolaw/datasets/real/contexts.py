@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def gloss_contexts(length: int, folder: str | os.PathLike[str] = DEBIAN_FOLDER) 
     """
     nouns = wordnet(folder)
     found = contexts(nouns.glosses(), length)
-    return RealData(**{**vars(found), "name": f"gloss {found.name}", "files": nouns.files("data.noun")})
+    return replace(found, name=f"gloss {found.name}", files=nouns.files("data.noun"))
 
 
 def contexts(texts: Iterable[str], length: int) -> RealData:
@@ -62,7 +63,9 @@ def contexts(texts: Iterable[str], length: int) -> RealData:
     cleaned = [re.sub("[^a-z]+", " ", text.lower()).strip() for text in texts]
     long = [text for text in cleaned if len(text) > length]
     if not long:
-        raise ValueError(f"no text has more than length = {length} letters; choose shorter contexts.")
+        raise ValueError(
+            f"no text has more than length = {length} letters; choose shorter contexts."
+        )
     raw = np.frombuffer("\n".join(long).encode("ascii"), dtype=np.uint8)
     code = np.where(raw == ord(" "), 0, raw.astype(np.int64) - ord("a") + 1)
     ends = np.concatenate([[0], np.cumsum(raw == ord("\n"))])
@@ -77,15 +80,14 @@ def contexts(texts: Iterable[str], length: int) -> RealData:
     distinct, first = np.unique(context[order], return_index=True)
     occurrences = np.bincount(np.searchsorted(distinct, context), count).astype(np.int64)
     digits = [distinct // len(TEXT) ** power % len(TEXT) for power in reversed(range(length))]
-    labels, names = following[order][first], TEXT
-    used, labels = np.unique(labels, return_inverse=True)
+    used, labels = np.unique(following[order][first], return_inverse=True)
     return RealData(
         name=f"contexts of {length} characters",
         elements=np.stack(digits, axis=1).astype(np.uint8),
         metric="hamming",
         files=(),
         labels=labels,
-        label_names=tuple(names[i] for i in used),
+        label_names=tuple(TEXT[i] for i in used),
         counts=occurrences,
         alphabet=TEXT,
         n_duplicates=int(start.size - distinct.size),

@@ -179,8 +179,8 @@ def _in_process(length: int, block: int, path: str) -> None:
     )
     if done.returncode:
         raise PercolawError(
-            f"folding block {block} failed with exit code {done.returncode}: {done.stderr.strip()[-500:]} "
-            "What is folded is kept; call again, with workers=1 if memory is short."
+            f"folding block {block} failed with exit code {done.returncode}: "
+            f"{done.stderr.strip()[-500:]} What is folded is kept; call again."
         )
 
 

@@ -75,7 +75,9 @@ def noun_vectors(
     return _data("noun vectors", words[rows], vectors[rows], files, levels)
 
 
-def _read(most: int | None) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64], tuple[DataFile, ...]]:
+def _read(
+    most: int | None,
+) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64], tuple[DataFile, ...]]:
     """Words, vectors and the files they stand in."""
     if most is not None:
         checks.integer("most", most, minimum=1)

@@ -55,7 +55,9 @@ class WordNet:
             try:
                 after = 4 + 2 * int(words[3], 16)  # words of the synset, each with a number
                 pointers = words[after + 1 : after + 1 + 4 * int(words[after])]
-                above = (int(pointers[i + 1]) for i in range(0, len(pointers), 4) if pointers[i] in _IS_A)
+                above = (
+                    int(pointers[i + 1]) for i in range(0, len(pointers), 4) if pointers[i] in _IS_A
+                )
                 parent[int(words[0])] = next(above, -1)
             except (ValueError, IndexError) as error:
                 raise DatasetError(
@@ -91,8 +93,8 @@ def wordnet(folder: str | os.PathLike[str] = DEBIAN_FOLDER) -> WordNet:
     place = Path(folder)
     if not all((place / name).is_file() for name in ("data.noun", "index.noun")):
         raise MissingExtraError(
-            f"WordNet is not in {place}. Install it with: apt-get install wordnet-base (Debian, Ubuntu), or "
-            "name a folder that holds data.noun and index.noun, as NLTK's corpora/wordnet does."
+            f"WordNet is not in {place}. Install it with: apt-get install wordnet-base (Debian, Ubuntu), "
+            "or name a folder that holds data.noun and index.noun, as NLTK's corpora/wordnet does."
         )
     return WordNet(place)
 
@@ -125,7 +127,9 @@ def classes_by_depth(parent: dict[int, int], senses: list[int]) -> npt.NDArray[n
         waiting: list[int] = []
         while sense not in paths:
             if sense not in parent or len(waiting) > len(parent):
-                raise DatasetError(f"synset {sense} of WordNet leads to no root. Install WordNet anew.")
+                raise DatasetError(
+                    f"synset {sense} of WordNet leads to no root. Install WordNet anew."
+                )
             waiting.append(sense)
             sense = parent[sense]
         while waiting:

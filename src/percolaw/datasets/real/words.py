@@ -44,9 +44,8 @@ def spelled_words(length: int, path: str | os.PathLike[str] = DEBIAN_LIST) -> Re
     place = Path(path)
     if not place.is_file():
         raise MissingExtraError(
-            f"there is no list of words {place}. Install it with: apt-get install wamerican-huge (Debian, "
-            "Ubuntu), or name another list of one word a line; percolaw.datasets.real.words."
-            "pronounced_words has a list of its own (extra analyze)."
+            f"there is no list of words {place}. Install it with: apt-get install wamerican-huge "
+            "(Debian, Ubuntu), or name another list of one word a line."
         )
     words = place.read_text("utf-8").split()
     chosen = [word for word in words if _is_word(word, length)]
@@ -55,7 +54,12 @@ def spelled_words(length: int, path: str | os.PathLike[str] = DEBIAN_LIST) -> Re
     codes = _codes(chosen, length)
     distinct = np.unique(codes, axis=0)
     return RealData(
-        name, distinct, "hamming", (origin,), alphabet=LETTERS, n_duplicates=len(codes) - len(distinct)
+        name,
+        distinct,
+        "hamming",
+        (origin,),
+        alphabet=LETTERS,
+        n_duplicates=len(codes) - len(distinct),
     )
 
 
@@ -119,5 +123,7 @@ def _codes(words: Iterable[str], length: int) -> npt.NDArray[np.uint8]:
     checks.integer("length", length, minimum=1)
     text = "".join(words).encode("ascii")
     if not text:
-        raise DatasetError(f"the list has no words of {length} letters a to z; choose another length.")
+        raise DatasetError(
+            f"the list has no words of {length} letters a to z; choose another length."
+        )
     return (np.frombuffer(text, dtype=np.uint8) - ord("a")).reshape(-1, length)
