@@ -57,28 +57,26 @@ def read_labels(
     suffix = suffix_of(source)
     checks.choice("suffix of a label file", suffix, SUFFIXES)
     with reading(source) as place:
-        if suffix in (".npy", ".npz"):
-            table, names = _read_array(place, suffix, columns), ()
+        names: tuple[str, ...] = ()
+        if suffix == ".parquet":
+            table, names = _read_parquet(place, columns)
+        elif suffix in SEPARATORS:
+            table, names = _read_text(place, suffix, n, columns)
         else:
-            read = _read_parquet(place) if suffix == ".parquet" else _read_text(place, suffix, n)
-            table, names = _chosen(source, *read, columns)
+            table = _read_array(place, suffix, columns)
     try:
         return labels_of_columns(table, n, kind, names)
     except ValueError as error:
         raise DatasetError(f"{source}: {error}") from error
 
 
-def _chosen(
-    source: Path, table: list[npt.NDArray[Any]], names: tuple[str, ...], columns: Sequence[str]
-) -> tuple[list[npt.NDArray[Any]], tuple[str, ...]]:
-    """The columns that are asked for, in that order; all if none are."""
+def _chosen(source: Path, names: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns that are asked for, in that order; all if none are."""
     missing = [column for column in columns if column not in names]
     if missing:
         listed = f"its columns are {', '.join(names)}" if names else "its columns have no names"
         raise DatasetError(f"{source} has no column {missing[0]}; {listed}.")
-    if not columns:
-        return table, names
-    return [table[names.index(column)] for column in columns], tuple(columns)
+    return tuple(columns or names)
 
 
 def _read_array(source: Path, suffix: str, names: Sequence[str]) -> list[npt.NDArray[Any]]:
@@ -96,9 +94,12 @@ def _read_array(source: Path, suffix: str, names: Sequence[str]) -> list[npt.NDA
         return label_columns(archive.read(chosen, kinds="buifU")[chosen[0]])
 
 
-def _read_parquet(source: Path) -> tuple[list[npt.NDArray[Any]], tuple[str, ...]]:
+def _read_parquet(
+    source: Path, columns: Sequence[str]
+) -> tuple[list[npt.NDArray[Any]], tuple[str, ...]]:
     file = parquet.opened(source)
-    names = tuple(name for name in file.schema_arrow.names if not name.startswith("__index_level_"))
+    listed = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
+    names = _chosen(source, listed, columns)
     table = []
     for name in names:
         column = file.read(columns=[name]).column(name)
@@ -112,7 +113,9 @@ def _read_parquet(source: Path) -> tuple[list[npt.NDArray[Any]], tuple[str, ...]
     return table, names
 
 
-def _read_text(source: Path, suffix: str, n: int) -> tuple[list[npt.NDArray[Any]], tuple[str, ...]]:
+def _read_text(
+    source: Path, suffix: str, n: int, columns: Sequence[str]
+) -> tuple[list[npt.NDArray[Any]], tuple[str, ...]]:
     separator = SEPARATORS[suffix]
     with open(source, encoding="utf-8-sig", newline="") as file:
         if separator is None:
@@ -129,14 +132,15 @@ def _read_text(source: Path, suffix: str, n: int) -> tuple[list[npt.NDArray[Any]
     names: tuple[str, ...] = ()
     if len(rows) == n + 1:
         names, rows = tuple(cell.strip() for cell in rows[0]), rows[1:]
-    columns = [
-        _numbers_if_all_are([cell.strip() for cell in column]) for column in zip(*rows, strict=True)
-    ]
-    if len(columns) > 1 and names and names[0].lower() in NAMELESS:  # the index that pandas writes
-        columns, names = columns[1:], names[1:]
-    if not columns:
+    if not rows:
         raise DatasetError(f"{source} is empty.")
-    return columns, names
+    table = [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
+    if len(table) > 1 and names and names[0].lower() in NAMELESS:  # the index that pandas writes
+        table, names = table[1:], names[1:]
+    chosen = _chosen(source, names, columns)
+    if columns:
+        table = [table[names.index(name)] for name in chosen]
+    return [_numbers_if_all_are(column) for column in table], chosen
 
 
 def _numbers_if_all_are(cells: list[str]) -> npt.NDArray[Any]:
