@@ -104,7 +104,10 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
 
 
 def first_lines(source: Path) -> list[tuple[int, str]]:
-    """The first lines that hold something, with their numbers."""
+    """Return the first lines that hold something, with their numbers.
+
+    Raises DatasetError for what is no text in UTF-8.
+    """
     top: list[tuple[int, str]] = []
     left = _CHARACTERS
     try:
@@ -179,6 +182,7 @@ def _is_even(words: list[str]) -> bool:
 
 
 def is_number(word: str) -> bool:
+    """Return whether a cell of text is a number, NaN and infinity among them."""
     try:
         float(word)
     except ValueError:

@@ -110,21 +110,22 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "percolaw"
 
 
-def fold_block(length: int, block: int, path: str) -> None:
+def fold_block(length: int, n_tail: int, block: int, path: str) -> None:
     """Fold the sequences of a block and write them to `path`, whole or not at all.
 
     Parameters
     ----------
     length : int
+    n_tail : int
+        Letters that differ within the block.
     block : int
-        Number of the letters that its sequences begin with, in alphabetical order.
+        Number of the letters before them, in alphabetical order.
     path : str
     """
     fold = checks.extra("RNA", "rna").fold
-    tail = min(length, BLOCK_LETTERS)
-    codes = np.hstack(
-        [np.repeat(sequences(length - tail)[[block]], 4**tail, axis=0), sequences(tail)]
-    )
+    tail = sequences(n_tail)
+    head = np.broadcast_to(sequences(length - n_tail)[block], (len(tail), length - n_tail))
+    codes = np.hstack([head, tail])
     text = np.frombuffer(LETTERS.encode("ascii"), dtype=np.uint8)[codes].tobytes().decode("ascii")
     folded = [fold(text[at : at + length])[0] for at in range(0, len(text), length)]
     structures, index = np.unique(folded, return_inverse=True)
@@ -139,16 +140,18 @@ def fold_block(length: int, block: int, path: str) -> None:
 
 def _folded(length: int, place: Path, workers: int, quiet: bool) -> list[Folded]:
     """All blocks in order; those that are not in the folder, or damaged, are folded."""
-    n_blocks = 4 ** max(0, length - BLOCK_LETTERS)
+    n_tail = min(length, BLOCK_LETTERS)
+    n_blocks = 4 ** (length - n_tail)
     paths = [place / f"{block:04d}.npz" for block in range(n_blocks)]
     known = [_read(path) for path in paths]
     missing = [block for block in range(n_blocks) if known[block] is None]
 
     def fold(block: int) -> None:
+        task = (length, n_tail, block, str(paths[block]))
         if workers == 1 or len(missing) == 1:
-            fold_block(length, block, str(paths[block]))
+            fold_block(*task)
         else:
-            _in_process(length, block, str(paths[block]))
+            _in_process(*task)
 
     with ThreadPoolExecutor(workers) as pool, progress("folding RNA", quiet) as update:
         try:
@@ -165,14 +168,14 @@ def _folded(length: int, place: Path, workers: int, quiet: bool) -> list[Folded]
     return whole
 
 
-def _in_process(length: int, block: int, path: str) -> None:
+def _in_process(length: int, n_tail: int, block: int, path: str) -> None:
     """Fold a block in a new interpreter, which finds modules where this one does."""
     code = (
         "import sys; from percolaw.datasets.real.rna import fold_block; "
-        "fold_block(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
+        "fold_block(*map(int, sys.argv[1:4]), sys.argv[4])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(length), str(block), path],
+        [sys.executable, "-c", code, str(length), str(n_tail), str(block), path],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
