@@ -11,7 +11,7 @@ from percolaw.datasets.element_labels import element_labels
     [
         (["b", "a", "b", "b"], [1, 0, 1, 1], ("a", "b")),
         (np.array([7, 3, 7, 3], dtype=">i2"), [1, 0, 1, 0], ("3", "7")),
-        (np.array([1.0, 0.0, 1.0, 1.0]), [1, 0, 1, 1], ("0.0", "1.0")),
+        (np.array([1.0, 0.0, 1.0, 1.0]), [1, 0, 1, 1], ("0", "1")),
         ([[True], [False], [True], [True]], [1, 0, 1, 1], ("False", "True")),
         (np.array(["b", "a", "b", "b"], dtype=object), [1, 0, 1, 1], ("a", "b")),
     ],

@@ -46,6 +46,14 @@ def test_numbers_in_text_are_numbers_and_an_index_is_left_out(tmp_path):
     assert read_labels(path, 4).names == ("9", "10")  # not sorted as text
 
 
+@pytest.mark.parametrize("lines", ["cat\nowl\ncat\nowl\ncat", "3.5\n2.5\n1.5\n2.5\n0.5"])
+def test_a_label_too_many_is_no_header(tmp_path, lines):
+    """Taking the first label for a name would shift all others by one element."""
+    (tmp_path / "y.csv").write_text(lines, "utf-8")
+    with pytest.raises(DatasetError, match="4 elements and 5 labels"):
+        read_labels(tmp_path / "y.csv", 4)
+
+
 def test_parquet(tmp_path):
     arrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet

@@ -125,7 +125,10 @@ def labels_of_columns(
             f"labels hold {distinct.size} classes for {n} elements, fewer than two elements a class: "
             f"hardly any two can agree.{numbers} Take coarser classes."
         )
-    return ElementLabels(labels=labels.astype(np.int64), names=tuple(map(str, distinct)))
+    return ElementLabels(
+        labels=labels.astype(np.int64),
+        names=tuple(f"{name:.12g}" if column.dtype.kind == "f" else str(name) for name in distinct),
+    )
 
 
 def _values(column: npt.NDArray[Any]) -> ElementLabels:

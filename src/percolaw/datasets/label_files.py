@@ -20,7 +20,7 @@ from percolaw.datasets.element_labels import (
 )
 from percolaw.datasets.formats import npz, parquet, reading
 from percolaw.datasets.formats.target import suffix_of
-from percolaw.datasets.tables import NAMELESS, SEPARATORS
+from percolaw.datasets.tables import NAMELESS, SEPARATORS, is_number
 from percolaw.errors import DatasetError
 
 SUFFIXES = (".npy", ".npz", ".parquet", *SEPARATORS)
@@ -36,7 +36,8 @@ def read_labels(
     path : path
         ``.npy`` (n,) or (n, n_levels); ``.npz`` with an array y, the one named, or a single one;
         ``.parquet``; text of one element a line, columns separated by commas (``.csv``), tabs
-        (``.tsv``) or spaces (``.txt``). A line more than elements holds the names of the columns.
+        (``.tsv``) or spaces (``.txt``). If there is a line more than elements and
+        its words are no labels, it holds the names of the columns.
     n : int
         Number of elements.
     kind : {"auto", "classes", "numbers"}
@@ -129,18 +130,23 @@ def _read_text(
             f"{source} has {len(rows[0])} columns in line 1 and {len(rows[row])} in line {row + 1}. "
             "Labels of several words need commas (.csv) or tabs (.tsv) between columns."
         )
-    names: tuple[str, ...] = ()
-    if len(rows) == n + 1:
-        names, rows = tuple(cell.strip() for cell in rows[0]), rows[1:]
     if not rows:
         raise DatasetError(f"{source} is empty.")
     table = [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
+    names: tuple[str, ...] = ()
+    if len(rows) == n + 1 and all(_is_name(first, below) for first, *below in table):
+        names, table = tuple(column[0] for column in table), [column[1:] for column in table]
     if len(table) > 1 and names and names[0].lower() in NAMELESS:  # the index that pandas writes
         table, names = table[1:], names[1:]
     chosen = _chosen(source, names, columns)
     if columns:
         table = [table[names.index(name)] for name in chosen]
     return [_numbers_if_all_are(column) for column in table], chosen
+
+
+def _is_name(first: str, below: list[str]) -> bool:
+    """Whether the first cell of a column can be its name: no label is the same, nor all numbers."""
+    return first not in below and not all(map(is_number, (first, *below)))
 
 
 def _numbers_if_all_are(cells: list[str]) -> npt.NDArray[Any]:

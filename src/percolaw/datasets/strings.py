@@ -35,13 +35,15 @@ class Strings:
 def holds_strings(path: str | os.PathLike[str]) -> bool:
     """Return whether a text file looks like strings, one a line, rather than a table of numbers.
 
-    It does if no line has a comma or tab and its first lines hold words that are no numbers. Strings of
-    digits, as 0110, look like numbers.
+    It does if its first lines have no comma, no tab and no number. Strings of digits, as 0110, look like
+    numbers.
     """
     lines = [line.strip("\r\n") for _, line in first_lines(Path(path))]
-    plain = not any("," in line or "\t" in line for line in lines)
-    words = [word for line in lines[1:] or lines for word in line.split()]
-    return plain and any(not is_number(word) for word in words)
+    words = [word for line in lines for word in line.split()]
+    numbers = any(
+        is_number(word) and not word.isalpha() for word in words
+    )  # nan and inf are words too
+    return bool(words) and not numbers and not any("," in line or "\t" in line for line in lines)
 
 
 def read_strings(path: str | os.PathLike[str]) -> Strings:

