@@ -65,7 +65,7 @@ ALLOWED = {
     | {"learning", "scaling", "dimension"},
     "analysis": _BASE
     | {"adjacency", "kernels", "numerics", "laws", "scaling", "dimension", "structure"}
-    | {"learners", "neural"},
+    | {"datasets", "learners", "neural", "progress"},
     "runs": _BASE
     | {"experiments.base", "experiments.claims", "experiments.fields", "experiments.registry"}
     | {"experiments.plots", "scaling.curve"}

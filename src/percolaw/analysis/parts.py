@@ -23,6 +23,7 @@ from percolaw.analysis.clusters import cluster_statistics, critical_bonds
 from percolaw.analysis.connectivity import largest_component
 from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
+from percolaw.analysis.geometry import sample_dimension
 from percolaw.analysis.sample import Sample
 from percolaw.rng import Streams
 
@@ -180,18 +181,15 @@ class Measurement:
         return (whole if n == whole.n else whole.part(np.arange(n))).graph(k)
 
     def _geometry(self, part: Part) -> list[tuple[Any, ...]]:
-        from percolaw.analysis.geometry import geometry_nulls, neighborhood_dimension
-
         graph = self._graph(part["n"], part["k"])
         found: list[tuple[Any, ...]] = [
             ("largest component", None, largest_component(graph)),
             ("mean degree", None, graph.mean_degree),
         ]
-        sample = self._ordered.part(np.arange(part["n"]))
-        streams = self._streams(_GEOMETRY, part["n"])
         if part["k"] == self.settings.k:
-            found += neighborhood_dimension(sample, streams)
-            found += geometry_nulls(sample, part["k"], streams)
+            dimension = sample_dimension(self._ordered.part(np.arange(part["n"])))
+            if dimension is not None:
+                found.append(("dimension", None, *dimension))
         return found
 
     def _agreement(self, part: Part) -> list[tuple[Any, ...]]:

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.analysis import adjacency
 from percolaw.analysis.adjacency import Ids, SiteGraph
+from percolaw.datasets.element_labels import ElementLabels, element_labels
+from percolaw.datasets.strings import coded_strings
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -90,8 +92,9 @@ def as_sample(
         Points; with the metric ``hamming`` strings of one length, or their letters as numbers; with
         ``graph`` an adjacency matrix.
     function : array, shape (n,) or (n, n_levels), optional
-        Classes (integers, words) or real values (floats); several columns are a hierarchy of classes,
-        coarse to fine.
+        Classes (integers, words), real values, or several columns, a hierarchy of classes from coarse
+        to fine; see `percolaw.datasets.element_labels`. Real values become classes: two are
+        interchangeable if they fall into one interval, whose width is the tolerance.
     metric : {"euclidean", "cosine", "hamming", "graph"}
     level_names : tuple of str
         Of the columns of a hierarchy.
@@ -127,46 +130,11 @@ def as_sample(
     return sample, n - rows.size
 
 
-def codes_of(strings: Any) -> npt.NDArray[np.uint8]:
-    """Return the letters of strings of one length as numbers, (n, length).
-
-    Parameters
-    ----------
-    strings : sequence of str or bytes
-        Letters beyond one byte are numbered by rank; at most 256 different ones.
-
-    Returns
-    -------
-    array of uint8, shape (n, length)
-
-    Raises
-    ------
-    TypeError, ValueError
-        For what are no strings, unequal lengths, empty strings, and more than 256 different letters.
-    """
-    words = [w.decode("latin-1") if isinstance(w, bytes) else w for w in strings]
-    if not words or not all(isinstance(w, str) for w in words):
-        raise TypeError("strings must be a sequence of str, one or more.")
-    lengths = {len(w) for w in words}
-    if len(lengths) > 1 or 0 in lengths:
-        raise ValueError(
-            f"strings must have one length above 0; got lengths {min(lengths)} to {max(lengths)}. Keep "
-            "those of one length: only they can differ at one position."
-        )
-    letters = np.array(words).view(np.uint32).reshape(len(words), -1)
-    if letters.max() < 256:
-        return letters.astype(np.uint8)
-    known, number = np.unique(letters, return_inverse=True)
-    if known.size > 256:
-        raise ValueError(f"at most 256 different letters are possible; got {known.size}.")
-    return number.reshape(letters.shape).astype(np.uint8)
-
-
 def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
     """Elements that differ from all earlier ones, and their rows."""
     if metric == "hamming":
         is_codes = isinstance(elements, np.ndarray) and elements.dtype.kind not in "USO"
-        codes = adjacency.checked_codes(elements) if is_codes else codes_of(elements)
+        codes = adjacency.checked_codes(elements if is_codes else coded_strings(elements).codes)
         first = np.sort(np.unique(codes, axis=0, return_index=True)[1])
         return codes[first], first
     from percolaw.numerics.copies import near_copies
@@ -184,47 +152,27 @@ def _levels(
     """Classes at each resolution, what they are called, and the real values if there are any."""
     if function is None:
         return np.zeros((n, 0), dtype=np.int64), (), None
-    given = checks.array("the function", function)
-    if given.shape[:1] != (n,) or given.ndim > 2:
+    given = function if isinstance(function, ElementLabels) else element_labels(function, n)
+    if given.values is not None:
+        return (*_cut(given.values), given.values)
+    if given.levels is not None:
+        return given.levels, tuple(names or given.names), None
+    assert given.labels is not None
+    return given.labels[:, None], tuple(names) or ("classes",), None
+
+
+def _cut(values: FloatArray) -> tuple[Ids, tuple[str, ...]]:
+    """Classes of values that fall into one interval, for each width that tells some apart and not all."""
+    step = (values - np.median(values)) / values.std()
+    columns, words = [], []
+    for width in TOLERANCES:
+        interval = np.floor(step / width + 0.5)
+        number = np.unique(interval, return_inverse=True)[1].reshape(-1)
+        if 0 < number.max() < values.size - 1:
+            columns.append(number.astype(np.int64))
+            words.append(f"tolerance {width:g} sd")
+    if not columns:
         raise ValueError(
-            f"the function must have one value for each of the {n} elements, or a row of classes; got "
-            f"shape {given.shape}."
+            "the values are so uneven that no tolerance tells some apart and not all; give classes."
         )
-    if given.dtype.kind == "f" and given.ndim == 1:
-        values = checks.target_values("the function", given, n)
-        spread = float(values.std())
-        if spread == 0.0:
-            raise ValueError(_ONE_CLASS)
-        step = (values - np.median(values)) / spread
-        columns = [np.floor(step / width + 0.5) for width in TOLERANCES]
-        classes = np.stack([_numbered(c) for c in columns], axis=1)
-        kept = [i for i, column in enumerate(classes.T) if 0 < column.max() < n - 1]
-        if not kept:
-            raise ValueError(_ONE_CLASS)
-        words = tuple(f"tolerance {TOLERANCES[i]:g} sd" for i in kept)
-        return classes[:, kept], words, values
-    if given.dtype.kind not in "biuUSO":
-        raise TypeError(
-            f"classes must be integers or words, a real function one column of floats; got {given.dtype} "
-            f"of shape {given.shape}."
-        )
-    table = given.reshape(n, -1)
-    classes = np.stack([_numbered(column) for column in table.T], axis=1)
-    for column in classes.T:
-        if column.max() == 0:
-            raise ValueError(_ONE_CLASS)
-        if column.max() == n - 1:
-            raise ValueError("every element has a class of its own, so none can agree; join classes.")
-    if names and len(names) != classes.shape[1]:
-        raise ValueError(f"{len(names)} names for {classes.shape[1]} levels of classes.")
-    usual = ("classes",) if given.ndim == 1 else tuple(f"level {i}" for i in range(table.shape[1]))
-    return classes, names or usual, None
-
-
-_ONE_CLASS = "the function has one class only, so all elements agree; leave it out to look at geometry alone."
-
-
-def _numbered(column: npt.NDArray[Any]) -> Ids:
-    if column.dtype.kind == "O":
-        column = column.astype(str)
-    return np.unique(column, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return np.stack(columns, axis=1), tuple(words)
