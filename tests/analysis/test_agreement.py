@@ -159,7 +159,7 @@ def test_blocks_give_standard_errors():
     rest = of_labels(distances(x), labels, (block != 3).astype(int))
     np.testing.assert_allclose(left.total[0], rest.total[1])
     # Of a mean, blocks of unequal size give back its standard error.
-    values = rng.standard_normal(5000)
+    values = 3.0 + rng.standard_normal(5000)
     sizes = rng.integers(50, 200, 40)
     member = np.repeat(np.arange(40), sizes)
     values = values[: member.size]
