@@ -12,8 +12,8 @@ _WINDOW = 5.0
 def split_r_hat(chains: npt.NDArray[np.float64]) -> float:
     """Return the split R-hat of one observable: 1 where all halves of all chains have the same mean.
 
-    R-hat^2 = (n-1)/n + B/(n W), n values in each half, W the mean variance within halves and B n times the
-    variance of their means.
+    R-hat^2 = (n-1)/n + V/W: n values in each half, W the mean variance within halves, V that of their
+    means.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ ensemble it holds A where no J would: inside a transition of first order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,8 @@ BondEnds = npt.NDArray[np.int32]
 #: What `PottsNull.equilibrated` allows: split R-hat, memory of the data's agreeing bonds, and the
 #: distance of the mean agreement from the data's in widths.
 LARGEST_R_HAT, LARGEST_MEMORY, LARGEST_SHIFT = 1.1, 0.1, 2.0
-#: Sweeps between independent draws: at least, and at most.
-SWEEPS = (10, 80)
+#: Sweeps before a draw: at least this many, and at most this share of those of a chain.
+FEWEST_SWEEPS, LARGEST_SHARE = 10, 0.125
 #: States kept of each of the two chains; draws start from them in turn.
 N_STATES = 8
 #: Annealing from random labels ends at this multiple of the coupling.
@@ -41,7 +41,7 @@ _ITEM = 3
 
 @dataclass(frozen=True, eq=False)
 class PottsNull:
-    """Labels of maximum entropy on a graph, with class counts and agreement of the data; from `potts_null`.
+    """Labels of maximum entropy with the class counts and agreement of the data, from `potts_null`.
 
     Two chains were run, from the data's labels and from permuted ones; a draw goes on from a state of
     either. Read `equilibrated` first: where it is False, draws still remember where they began, and a
@@ -77,9 +77,9 @@ class PottsNull:
     autocorrelation: float
     sweeps: int
     equilibrated: bool
-    _graph: _Bonds
-    _states: Labels
-    _classes: Ids
+    _graph: _Bonds = field(repr=False)
+    _states: Labels = field(repr=False)
+    _classes: Ids = field(repr=False)
 
     def draw(self, index: int, rng: RandomLike = 0) -> Ids:
         """Return new labels, a function of the index and the seed alone.
@@ -145,7 +145,7 @@ def potts_null(
     labels: npt.ArrayLike,
     rng: RandomLike = 0,
     *,
-    n_sweeps: int = 400,
+    n_sweeps: int = 800,
 ) -> PottsNull:
     """Prepare labels of maximum entropy with the class counts and the agreement of the data.
 
@@ -161,8 +161,9 @@ def potts_null(
     rng : int, Generator or Streams
         Stream ``target``.
     n_sweeps : int
-        Sweeps of each chain before it is observed, and while it is; a sweep is n_sites proposals of
-        exchanges and a move of all clusters.
+        Sweeps of each chain before it is observed, and while it is; a draw makes an eighth at most. A
+        sweep is n_sites proposals of exchanges and a move of all clusters. Raise it where `equilibrated`
+        is False.
 
     Returns
     -------
@@ -176,18 +177,16 @@ def potts_null(
     Notes
     -----
     A sweep of 20,000 sites and 120,000 bonds takes 3 ms on one core; about 4 `n_sweeps` are made here,
-    10 to 80 a draw.
+    10 to 100 a draw.
 
     Source: Challa and Hetherington, PRL 60, 77 (1988), for the ensemble; Swendsen and Wang, PRL 58, 86
     (1987), for cluster moves.
     """
     n_sweeps = checks.integer("n_sweeps", n_sweeps, minimum=20)
     graph, classes = _prepare(n_sites, low, high, labels)
-    streams = as_streams(rng)
-    keys = iter(
-        streams.generator("target", _ITEM).integers(2**63, size=20 * n_sweeps, dtype=np.uint64)
-    )
-    warm, cold = graph.reference.copy(), _permuted(graph.reference, streams)
+    generator = as_streams(rng).generator("target", _ITEM)
+    warm, cold = graph.reference.copy(), generator.permutation(graph.reference)
+    keys = iter(generator.integers(2**63, size=8 * n_sweeps, dtype=np.uint64))
     coupling = 0.0
     for t in range(n_sweeps // 4):  # the data's agreement is there from the start: J follows fast
         coupling = _moved(coupling, graph.sweep(warm, coupling, next(keys), 1) / (1.0 + t / 10.0))
@@ -219,9 +218,7 @@ def _prepare(
 
     given = checks.integer_array("labels", labels)
     if given.shape != (n_sites,):
-        raise ValueError(
-            f"labels must have shape ({n_sites},), one a site; got {given.shape}."
-        )
+        raise ValueError(f"labels must have shape ({n_sites},), one a site; got {given.shape}.")
     low, high = np.asarray(low, dtype=np.int32), np.asarray(high, dtype=np.int32)
     if low.size == 0:
         raise ValueError("the graph has no bond, so labels cannot agree along any; raise k.")
@@ -236,11 +233,6 @@ def _prepare(
     width = max(1.0, 0.25 * float(np.sqrt(low.size)))
     graph = _Bonds(low, high, indptr, neighbor, first, reference, float(goal), width)
     return graph, classes
-
-
-def _permuted(label: Labels, streams: Streams) -> Labels:
-    """Labels in random order."""
-    return streams.generator("target", _ITEM, 0).permutation(label)
 
 
 def _moved(coupling: float, miss: float) -> float:
@@ -268,7 +260,7 @@ def _judged(
     time = max(autocorrelation_time(chain) for chains in sizes for chain in chains)
     left = graph.goal - shared[1]
     memory = float((shared[0] - shared[1]) / left) if left > 0.0 else 0.0
-    sweeps = int(np.clip(np.ceil(2.0 * time), *SWEEPS))
+    sweeps = int(max(FEWEST_SWEEPS, min(np.ceil(2.0 * time), LARGEST_SHARE * seen.shape[1])))
     shift = float(np.abs(agreeing - graph.goal).max()) / graph.width
     return PottsNull(
         agreement=graph.goal / graph.low.size,

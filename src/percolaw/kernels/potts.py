@@ -50,9 +50,8 @@ def _join(root, a, b):
 
 @compiled
 def same_label(low, high, label, reference, root):
-    """Return agreeing bonds, those that agree in `reference` too, largest same-label cluster, sum of squares.
-
-    root (n,) int32 is scratch.
+    """Return agreeing bonds, those that agree in `reference` too, and the largest and the sum of squares
+    of the sizes of same-label clusters; root (n,) int32 is scratch.
     """
     root[:] = -1
     agreeing, shared = 0, 0
@@ -173,9 +172,7 @@ def _swap_singles(indptr, neighbor, label, everyone, single, place, agreeing, la
 
 
 @compiled
-def _move_cluster(
-    indptr, neighbor, label, first, single, place, held, bodies, agreeing, law, key
-):
+def _move_cluster(indptr, neighbor, label, first, single, place, held, bodies, agreeing, law, key):
     """Exchange the labels of two clusters, single sites making up for the difference in size.
 
     bodies holds the sites of the larger and of the smaller one (which may be empty) and the label of the
@@ -230,9 +227,9 @@ def step(indptr, neighbor, low, high, label, first, opening, law, agreeing, key)
     bond_key = mix(key + np.uint64(1))
     if opening > 0.0:
         for e in range(low.shape[0]):
-            if label[low[e]] == label[high[e]]:
-                if _unit(stream_bits(bond_key, np.uint64(e))) < opening:
-                    _join(root, low[e], high[e])
+            agrees = label[low[e]] == label[high[e]]
+            if agrees and _unit(stream_bits(bond_key, np.uint64(e))) < opening:
+                _join(root, low[e], high[e])
     member, order = np.empty(n, np.int32), np.empty(n, np.int32)
     start = np.empty(n + 1, np.int32)
     several = _clusters(root, member, start, order, mix(key + np.uint64(2)))
