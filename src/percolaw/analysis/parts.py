@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.analysis.adjacency import SiteGraph
@@ -44,6 +45,15 @@ NULLS = {
     "independent bonds": "as many open bonds as in the data; a class is a cluster",
     "compact domains": "regions nearest to random centres, as large as the classes of the data",
 }
+#: What points and strings are drawn from, for geometry alone.
+GEOMETRY_NULLS = {
+    "gaussian": "independent points of the data's mean and covariance",
+    "shuffled components": "the principal components of the data, each in random order",
+    "position marginals": "independent letters of the frequencies at each position",
+    "markov strings": "strings of the data's pairs of letters, position by position",
+}
+#: Elements of which geometry nulls are drawn, at most: each draw needs its own neighbours.
+MOST_DRAWN = 2500
 #: Items of random streams, one for each kind of part.
 _ORDER, _GEOMETRY, _AGREEMENT, _CLUSTERS, _DRAWS, _LEARNING = range(6)
 
@@ -111,20 +121,30 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
             "or take more elements."
         )
     parts: list[Part] = [{"part": "geometry", "n": n, "k": k} for n in sizes for k in ks]
+    if sample.metric != "graph":
+        small = max(n for n in sizes if n <= max(MOST_DRAWN, sizes[-1]))
+        names = list(GEOMETRY_NULLS)[2:] if sample.metric == "hamming" else list(GEOMETRY_NULLS)[:2]
+        for null in names:
+            for draws in _chunks(settings.n_draws):
+                parts.append({"part": "geometry draws", "null": null, "n": small, **draws})
     for level in range(len(sample.levels)):
         if not sample.metric == "graph":
             parts.append({"part": "agreement", "level": level})
         parts += [{"part": "clusters", "level": level, "n": n, "k": k} for n in sizes for k in ks]
         for null in settings.nulls:
-            for first in range(0, settings.n_draws, CHUNK):
-                count = min(CHUNK, settings.n_draws - first)
-                draws = {"null": null, "first": first, "count": count}
-                parts.append({"part": "draws", "level": level, **draws})
+            for draws in _chunks(settings.n_draws):
+                parts.append({"part": "draws", "level": level, "null": null, **draws})
         if sample.metric in ("euclidean", "cosine"):
             parts += [
                 {"part": "learning", "level": level, "learner": name} for name in settings.learners
             ]
     return parts
+
+
+def _chunks(n_draws: int) -> list[dict[str, int]]:
+    return [
+        {"first": first, "count": min(CHUNK, n_draws - first)} for first in range(0, n_draws, CHUNK)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +179,7 @@ class Measurement:
         """
         measure: Callable[[Part], list[tuple[Any, ...]]] = {
             "geometry": self._geometry,
+            "geometry draws": self._geometry_draws,
             "agreement": self._agreement,
             "clusters": self._clusters,
             "draws": self._draws,
@@ -231,12 +252,7 @@ class Measurement:
         ]
         is_open = sample.agreeing(graph, level)
         cluster = graph.clusters(is_open)
-        size, count = np.unique(np.bincount(cluster), return_counts=True)
-        at_least = np.cumsum(count[::-1])[::-1]
-        found += [
-            ("clusters of size at least", int(s), int(c))
-            for s, c in zip(size, at_least, strict=True)
-        ]
+        found += _cluster_sizes(cluster)
         number = dilution(graph, is_open, label, streams)
         order = np.argsort(-number.n_sites, kind="stable")[:30]
         found += [
@@ -246,32 +262,67 @@ class Measurement:
         ]
         return found
 
+    def _geometry_draws(self, part: Part) -> list[tuple[Any, ...]]:
+        from percolaw.analysis import nulls
+
+        sample = self._ordered.part(np.arange(part["n"]))
+        null: nulls.Null = {
+            "gaussian": nulls.GaussianPoints,
+            "shuffled components": nulls.ShuffledComponents,
+            "position marginals": nulls.PositionMarginals,
+            "markov strings": nulls.MarkovStrings,
+        }[part["null"]](sample.elements)
+        streams = self._streams(_GEOMETRY)
+        found: list[tuple[Any, ...]] = []
+        for index in range(part["first"], part["first"] + part["count"]):
+            drawn = replace(sample, elements=null.draw(index, streams))
+            graph = drawn.graph(self.settings.k)
+            found.append(("largest component", index, largest_component(graph)))
+            found.append(("mean degree", index, graph.mean_degree))
+        return found
+
     def _draws(self, part: Part) -> list[tuple[Any, ...]]:
-        level = part["level"]
+        level, null = part["level"], part["null"]
         graph = self._graph(self.sample.n, self.settings.k)
         half = self._graph(self.sample.n // 2, self.settings.k)
-        found = []
+        draw, equilibrated = self._null(null, level)
+        found: list[tuple[Any, ...]] = []
+        if part["first"] == 0 and equilibrated is not None:
+            found.append(("equilibrated", None, float(equilibrated)))
         for index in range(part["first"], part["first"] + part["count"]):
-            label = self._null(part["null"], level, graph)(index)
+            label = draw(index)
             streams = self._streams(_DRAWS, level, index)
             for name, value in cluster_statistics(graph, half, label, streams).items():
                 found.append((name, index, value))
+            if index == 0:
+                found += _cluster_sizes(graph.clusters(label[graph.low] == label[graph.high]))
         return found
 
     @functools.lru_cache(maxsize=1)  # noqa: B019
-    def _null(self, null: str, level: int, graph: SiteGraph) -> Callable[[int], Any]:
-        """The classes of each draw of a null."""
+    def _null(self, null: str, level: int) -> tuple[Callable[[int], Any], bool | None]:
+        """The classes of each draw of a null, and whether it equilibrated where that is a question."""
         from percolaw.analysis import nulls
+        from percolaw.analysis.potts import potts_null
 
+        graph = self._graph(self.sample.n, self.settings.k)
         streams = self._streams(_DRAWS, level)
         label = self._ordered.classes[:, level]
-        if null == "critical":
-            share = critical_bonds(graph, streams)
-            return lambda index: nulls.bond_clusters(graph, share, index, streams)
-        if null == "independent bonds":
-            share = float(np.mean(label[graph.low] == label[graph.high]))
-            return lambda index: nulls.bond_clusters(graph, share, index, streams)
-        return nulls.class_null(null, self._ordered, graph, label, streams)
+        if null in ("critical", "independent bonds"):
+            agree = label[graph.low] == label[graph.high]
+            if null == "critical":
+                agree = np.arange(graph.n_bonds) < round(
+                    critical_bonds(graph, streams) * graph.n_bonds
+                )
+            bonds = nulls.RandomBonds(agree)
+            return lambda index: graph.clusters(bonds.draw(index, streams)), None
+        if null == "permuted":
+            return lambda index: nulls.PermutedLabels(label).draw(index, streams), None
+        rows = (graph.n_sites, graph.low, graph.high, label, streams)
+        if null == "compact domains":
+            domains = nulls.compact_domains(*rows)
+            return lambda index: domains.draw(index, streams), None
+        potts = potts_null(*rows)
+        return lambda index: potts.draw(index, streams), potts.equilibrated
 
     def _learning(self, part: Part) -> list[tuple[Any, ...]]:
         from percolaw.analysis.learning import learning_rows
@@ -281,6 +332,15 @@ class Measurement:
         return learning_rows(
             self._ordered, part["level"], part["learner"], k, repeats, streams
         )
+
+
+def _cluster_sizes(cluster: npt.NDArray[np.int64]) -> list[tuple[Any, ...]]:
+    """How many clusters are at least as large as each size that occurs."""
+    size, count = np.unique(np.bincount(cluster), return_counts=True)
+    at_least = np.cumsum(count[::-1])[::-1]
+    return [
+        ("clusters of size at least", int(s), int(c)) for s, c in zip(size, at_least, strict=True)
+    ]
 
 
 def _row(

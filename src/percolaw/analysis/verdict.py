@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.analysis.nulls import percentile
+
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 #: Every verdict, and what it says.
@@ -95,8 +97,7 @@ def chance(value: float, draws: FloatArray) -> float:
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or not known.size:
         return math.nan
-    above, below = np.count_nonzero(known >= value), np.count_nonzero(known <= value)
-    return min(1.0, 2.0 * (min(above, below) + 1) / (known.size + 1))
+    return percentile(value, known).two_sided
 
 
 def decide(conditions: list[Condition], sides: dict[str, int], permuted: float) -> Verdict:
