@@ -165,7 +165,7 @@ def verdict_of(findings: Findings, level: int) -> Verdict:
     }
     critical = {name: findings.draws("critical", name, level) for name in STATISTICS}
     near = {name: rule.within(data[name], critical[name]) for name in STATISTICS}
-    permuted = rule.chance(data["agreement"], findings.draws("permuted", "agreement", level))
+    permuted = rule.above(data["agreement"], findings.draws("permuted", "agreement", level))
     conditions = [
         Condition(
             "extent",
@@ -235,8 +235,9 @@ def _beyond(findings: Findings, level: int, data: dict[str, float]) -> Condition
         return Condition("beyond", None, "a null was not drawn")
     if findings.value("equilibrated", part="draws", level=level, null="maximum entropy") == 0.0:
         return Condition("beyond", None, "labels of maximum entropy did not equilibrate")
+    level_of = rule.least_level(findings.draws("permuted", "largest", level).size)
     said = ", ".join(f"{null} p = {p:.2g}" for null, p in ps.items())
-    return Condition("beyond", all(p < rule.BEYOND for p in ps.values()), said)
+    return Condition("beyond", all(p <= level_of for p in ps.values()), said)
 
 
 def _prediction(findings: Findings, level: int) -> Condition:

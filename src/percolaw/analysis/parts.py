@@ -53,7 +53,9 @@ GEOMETRY_NULLS = {
     "markov strings": "strings of the data's pairs of letters, position by position",
 }
 #: Elements of which geometry nulls are drawn, at most: each draw needs its own neighbours.
-MOST_DRAWN = 2500
+MOST_DRAWN = 1000
+#: Sweeps times bonds that the null of maximum entropy may take to equilibrate, at most (some minutes).
+MOST_SWEPT = 5e8
 #: Items of random streams, one for each kind of part.
 _ORDER, _GEOMETRY, _AGREEMENT, _CLUSTERS, _DRAWS, _LEARNING = range(6)
 
@@ -302,6 +304,7 @@ class Measurement:
     def _null(self, null: str, level: int) -> tuple[Callable[[int], Any], bool | None]:
         """The classes of each draw of a null, and whether it equilibrated where that is a question."""
         from percolaw.analysis import nulls
+        from percolaw.analysis.domains import compact_domains
         from percolaw.analysis.potts import potts_null
 
         graph = self._graph(self.sample.n, self.settings.k)
@@ -319,9 +322,13 @@ class Measurement:
             return lambda index: nulls.PermutedLabels(label).draw(index, streams), None
         rows = (graph.n_sites, graph.low, graph.high, label, streams)
         if null == "compact domains":
-            domains = nulls.compact_domains(*rows)
+            domains = compact_domains(*rows)
             return lambda index: domains.draw(index, streams), None
         potts = potts_null(*rows)
+        for n_sweeps in (2000, 8000):
+            if potts.equilibrated or n_sweeps * graph.n_bonds > MOST_SWEPT:
+                break
+            potts = potts_null(*rows, n_sweeps=n_sweeps)
         return lambda index: potts.draw(index, streams), potts.equilibrated
 
     def _learning(self, part: Part) -> list[tuple[Any, ...]]:

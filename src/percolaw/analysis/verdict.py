@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.analysis.nulls import percentile
+from percolaw.analysis.percentile import percentile
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -100,7 +100,22 @@ def chance(value: float, draws: FloatArray) -> float:
     return percentile(value, known).two_sided
 
 
-def decide(conditions: list[Condition], sides: dict[str, int], permuted: float) -> Verdict:
+def above(value: float, draws: FloatArray) -> bool | None:
+    """Return whether a value lies above the draws of a null, at the level `BEYOND`; None if unknown."""
+    known = draws[np.isfinite(draws)]
+    if math.isnan(value) or not known.size:
+        return None
+    return percentile(value, known).above <= max(BEYOND, 1.0 / (known.size + 1))
+
+
+def least_level(n_draws: int) -> float:
+    """Return the level of a two-sided test: `BEYOND`, or the least that so few draws allow."""
+    return max(BEYOND, 2.0 / (n_draws + 1))
+
+
+def decide(
+    conditions: list[Condition], sides: dict[str, int], beyond_permuted: bool | None
+) -> Verdict:
     """Return the verdict.
 
     Parameters
@@ -109,8 +124,8 @@ def decide(conditions: list[Condition], sides: dict[str, int], permuted: float) 
         Tested in the order of `CONDITIONS`; later ones may be left out once one fails.
     sides : dict
         ``size`` and ``agreement``: on which side of critical surrogates the data lie (-1, 0, 1).
-    permuted : float
-        p value of the agreement among permuted labels; NaN if not tested.
+    beyond_permuted : bool or None
+        Whether more bonds agree than with permuted labels; None if not tested.
 
     Returns
     -------
@@ -118,7 +133,7 @@ def decide(conditions: list[Condition], sides: dict[str, int], permuted: float) 
     """
     kept = tuple(conditions)
     holds = {c.name: c.holds for c in conditions}
-    if permuted >= BEYOND:
+    if beyond_permuted is False:
         return Verdict("label frequencies only", kept)
     if all(holds.get(name) for name in CONDITIONS):
         return Verdict("critical", kept)
