@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from statistical import P_FLOOR, chi_squared_p
 
-from percolaw.analysis.potts import _prepare, potts_null
+from percolaw.analysis.labelled import labelled_graph
+from percolaw.analysis.potts import potts_null
 from percolaw.kernels import potts as kernel
 
 COUNTS = (4, 3, 2)
@@ -64,8 +65,8 @@ def exact(labellings, coupling):
 def drawn(moves, n_draws=4000, spacing=8):
     """(agreeing bonds, largest cluster) along a chain."""
     n, low, high = grid(3)
-    graph, _ = _prepare(n, low, high, np.repeat([0, 1, 2], COUNTS))
-    label = graph.reference.copy()
+    graph = labelled_graph(n, low, high, np.repeat([0, 1, 2], COUNTS))
+    label = graph.label.copy()
     agreeing, _ = state(low, high, label)
     rows = (graph.indptr, graph.neighbor)
     member, place = np.empty(n, np.int32), np.empty(n, np.int32)

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.analysis.labelled import LabelledGraph, labelled_graph
 from percolaw.analysis.mixing import autocorrelation_time, split_r_hat
 from percolaw.rng import RandomLike, as_streams
 
 FloatArray = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
-Labels = npt.NDArray[np.int32]
-BondEnds = npt.NDArray[np.int32]
+Int32 = npt.NDArray[np.int32]
 
 #: What `PottsNull.equilibrated` allows: split R-hat, memory of the data's agreeing bonds, and the
 #: distance of the mean agreement from the data's in widths.
@@ -77,9 +77,8 @@ class PottsNull:
     autocorrelation: float
     sweeps: int
     equilibrated: bool
-    _graph: _Bonds = field(repr=False)
-    _states: Labels = field(repr=False)
-    _classes: Ids = field(repr=False)
+    _graph: LabelledGraph = field(repr=False)
+    _states: Int32 = field(repr=False)
 
     def draw(self, index: int, rng: RandomLike = 0) -> Ids:
         """Return new labels, a function of the index and the seed alone.
@@ -99,49 +98,14 @@ class PottsNull:
         index = checks.integer("index", index, minimum=0)
         label = self._states[index % self._states.shape[0]].copy()
         key = as_streams(rng).key("target", _ITEM, index)
-        self._graph.sweep(label, self.coupling, key, self.sweeps)
-        return self._classes[label]
-
-
-@dataclass(frozen=True, eq=False)
-class _Bonds:
-    """A labelled graph as the kernels need it."""
-
-    low: BondEnds
-    high: BondEnds
-    indptr: Ids
-    neighbor: BondEnds
-    first: Ids
-    reference: Labels
-    goal: float
-    width: float
-
-    def observe(self, label: Labels) -> FloatArray:
-        """Agreeing bonds, those that agree in the data too, largest cluster, sum of squares."""
-        from percolaw.kernels.potts import same_label
-
-        root = np.empty(label.size, dtype=np.int32)
-        return np.array(same_label(self.low, self.high, label, self.reference, root), np.float64)
-
-    def sweep(
-        self, label: Labels, coupling: float, key: np.uint64, count: int, free: bool = False
-    ) -> float:
-        """Change labels in place; return by how much the agreement misses, in widths squared."""
-        from percolaw.kernels.potts import sweeps
-
-        width = 1e9 * self.width if free else self.width
-        agreeing = int(np.count_nonzero(label[self.low] == label[self.high]))
-        agreeing = sweeps(
-            *(self.indptr, self.neighbor, self.low, self.high, label, self.first),
-            *(coupling, self.goal, width, agreeing, key, count),
-        )
-        return float((agreeing - self.goal) / self.width**2)
+        _sweep(self._graph, label, self.coupling, key, self.sweeps)
+        return self._graph.classes[label]
 
 
 def potts_null(
     n_sites: int,
-    low: BondEnds,
-    high: BondEnds,
+    low: Int32,
+    high: Int32,
     labels: npt.ArrayLike,
     rng: RandomLike = 0,
     *,
@@ -183,56 +147,63 @@ def potts_null(
     (1987), for cluster moves.
     """
     n_sweeps = checks.integer("n_sweeps", n_sweeps, minimum=20)
-    graph, classes = _prepare(n_sites, low, high, labels)
+    graph = labelled_graph(n_sites, low, high, labels)
     generator = as_streams(rng).generator("target", _ITEM)
-    warm, cold = graph.reference.copy(), generator.permutation(graph.reference)
+    warm, cold = graph.label.copy(), generator.permutation(graph.label)
     keys = iter(generator.integers(2**63, size=8 * n_sweeps, dtype=np.uint64))
     coupling = 0.0
     for t in range(n_sweeps // 4):  # the data's agreement is there from the start: J follows fast
-        coupling = _moved(coupling, graph.sweep(warm, coupling, next(keys), 1) / (1.0 + t / 10.0))
+        coupling = _moved(coupling, _sweep(graph, warm, coupling, next(keys)) / (1.0 + t / 10.0))
     _anneal(graph, cold, coupling, n_sweeps // 4, keys)
     path = []
     for t in range(n_sweeps):
-        misses = [graph.sweep(label, coupling, next(keys), 1) for label in (warm, cold)]
+        misses = [_sweep(graph, label, coupling, next(keys)) for label in (warm, cold)]
         # A side that is stuck far from the shell must not drag the coupling along.
-        miss = float(np.clip(misses, -3.0 / graph.width, 3.0 / graph.width).mean())
+        miss = float(np.clip(misses, -3.0 / _width(graph), 3.0 / _width(graph)).mean())
         coupling = _moved(coupling, miss / (1.0 + t / 10.0))
         path.append(coupling)
     coupling = float(np.mean(path[n_sweeps // 2 :]))
     seen, states = np.empty((2, n_sweeps, 4)), []
     for t in range(n_sweeps):
         for side, label in enumerate((warm, cold)):
-            graph.sweep(label, coupling, next(keys), 1)
-            seen[side, t] = graph.observe(label)
+            _sweep(graph, label, coupling, next(keys))
+            seen[side, t] = _observe(graph, label)
             if (t + 1) * N_STATES // n_sweeps > t * N_STATES // n_sweeps:
                 states.append(label.copy())
-    return _judged(graph, coupling, seen, np.array(states), classes)
+    return _judged(graph, coupling, seen, np.array(states))
 
 
-def _prepare(
-    n_sites: int, low: BondEnds, high: BondEnds, labels: npt.ArrayLike
-) -> tuple[_Bonds, Ids]:
-    """Check the data and number its classes from 0."""
-    from percolaw.kernels.graph import fill_rows
+def _width(graph: LabelledGraph) -> float:
+    """Width of the agreement in bonds."""
+    return max(1.0, 0.25 * float(np.sqrt(graph.low.size)))
+
+
+def _observe(graph: LabelledGraph, label: Int32) -> FloatArray:
+    """Agreeing bonds, those that agree in the data too, largest same-label cluster, sum of squares."""
     from percolaw.kernels.potts import same_label
 
-    given = checks.integer_array("labels", labels)
-    if given.shape != (n_sites,):
-        raise ValueError(f"labels must have shape ({n_sites},), one a site; got {given.shape}.")
-    low, high = np.asarray(low, dtype=np.int32), np.asarray(high, dtype=np.int32)
-    if low.size == 0:
-        raise ValueError("the graph has no bond, so labels cannot agree along any; raise k.")
-    classes, label = np.unique(given, return_inverse=True)
-    reference = label.astype(np.int32)
-    first = np.concatenate([[0], np.cumsum(np.bincount(reference))]).astype(np.int64)
-    degree = np.bincount(low, minlength=n_sites) + np.bincount(high, minlength=n_sites)
-    indptr = np.concatenate([[0], np.cumsum(degree)]).astype(np.int64)
-    neighbor = np.empty(2 * low.size, dtype=np.int32)
-    fill_rows(indptr, low, high, neighbor)
-    goal = same_label(low, high, reference, reference, np.empty(n_sites, np.int32))[0]
-    width = max(1.0, 0.25 * float(np.sqrt(low.size)))
-    graph = _Bonds(low, high, indptr, neighbor, first, reference, float(goal), width)
-    return graph, classes
+    root = np.empty(label.size, dtype=np.int32)
+    return np.array(same_label(graph.low, graph.high, label, graph.label, root), np.float64)
+
+
+def _sweep(
+    graph: LabelledGraph,
+    label: Int32,
+    coupling: float,
+    key: np.uint64,
+    count: int = 1,
+    free: bool = False,
+) -> float:
+    """Change labels in place; return by how much the agreement misses the data's, in widths squared."""
+    from percolaw.kernels.potts import sweeps
+
+    width = _width(graph)
+    agreeing = sweeps(
+        *(graph.indptr, graph.neighbor, graph.low, graph.high, label, graph.first, coupling),
+        *(float(graph.n_agreeing), 1e9 * width if free else width),
+        *(int(np.count_nonzero(label[graph.low] == label[graph.high])), key, count),
+    )
+    return float((agreeing - graph.n_agreeing) / width**2)
 
 
 def _moved(coupling: float, miss: float) -> float:
@@ -242,28 +213,26 @@ def _moved(coupling: float, miss: float) -> float:
 
 
 def _anneal(
-    graph: _Bonds, label: Labels, coupling: float, n_sweeps: int, keys: Iterator[np.uint64]
+    graph: LabelledGraph, label: Int32, coupling: float, n_sweeps: int, keys: Iterator[np.uint64]
 ) -> None:
     """Raise the coupling from 0 until the agreement of the data is passed."""
     for t in range(int(_STEEPEST * n_sweeps)):
-        if graph.sweep(label, coupling * (t + 1) / n_sweeps, next(keys), 1, free=True) >= 0.0:
+        if _sweep(graph, label, coupling * (t + 1) / n_sweeps, next(keys), free=True) >= 0.0:
             return
 
 
-def _judged(
-    graph: _Bonds, coupling: float, seen: FloatArray, states: Labels, classes: Ids
-) -> PottsNull:
+def _judged(graph: LabelledGraph, coupling: float, seen: FloatArray, states: Int32) -> PottsNull:
     """Whether both chains met, (2, n_sweeps, 4) observations, and how long a draw must go on."""
     agreeing, shared = seen[:, :, 0].mean(axis=1), seen[:, :, 1].mean(axis=1)
     sizes = [seen[:, :, k] for k in (2, 3)]
     r_hat = max(split_r_hat(chains) for chains in sizes)
     time = max(autocorrelation_time(chain) for chains in sizes for chain in chains)
-    left = graph.goal - shared[1]
+    left = graph.n_agreeing - shared[1]
     memory = float((shared[0] - shared[1]) / left) if left > 0.0 else 0.0
     sweeps = int(max(FEWEST_SWEEPS, min(np.ceil(2.0 * time), LARGEST_SHARE * seen.shape[1])))
-    shift = float(np.abs(agreeing - graph.goal).max()) / graph.width
+    shift = float(np.abs(agreeing - graph.n_agreeing).max()) / _width(graph)
     return PottsNull(
-        agreement=graph.goal / graph.low.size,
+        agreement=graph.agreement,
         reached=(float(agreeing[0]) / graph.low.size, float(agreeing[1]) / graph.low.size),
         coupling=coupling,
         r_hat=r_hat,
@@ -278,5 +247,4 @@ def _judged(
         ),
         _graph=graph,
         _states=states,
-        _classes=classes,
     )
