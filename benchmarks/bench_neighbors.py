@@ -1,7 +1,7 @@
 """Exact nearest neighbours: ours, faiss and scikit-learn; 20,000 queries x 100,000 points, d = 100.
 
 Then 20 neighbours of wide points (16,000 in 256 dimensions, 2000 queries): plain, with one point far
-away, with copies of one point as embeddings have them, and with ties.
+away, with copies of one point as embeddings have them, exact and at float noise, and with ties.
 
 python benchmarks/bench_neighbors.py [--slow]   (--slow: scikit-learn's KD tree too)
 """
@@ -41,10 +41,13 @@ def wide_clouds(rng):
     topics = topics + 3.0 * rng.standard_normal(topics.shape)
     topics[:400] = 0.0  # texts without a known word
     topics[9000:10_000] = topics[8000]  # one text many times
+    embeddings = unit(topics[rng.permutation(18_000)])
+    noise = np.float32(1e-7) * rng.standard_normal(embeddings.shape, dtype=np.float32)
     return {
         "plain": plain,
         "one point at 1e9": far,
-        "embeddings with copies": unit(topics[rng.permutation(18_000)]),
+        "embeddings with copies": embeddings,
+        "copies at float noise": np.float32(embeddings * (1.0 + noise)),
         "ties": rng.integers(0, 2, plain.shape).astype(np.float32),
     }
 
@@ -129,7 +132,7 @@ def main() -> None:
     assert ours == 0.0
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):
+    with threadpool_limits(1):  # reaches what is loaded: scikit-learn's OpenMP is, above
         wide(rng)
 
 
