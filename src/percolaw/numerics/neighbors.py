@@ -87,8 +87,7 @@ def nearest_neighbors(
         f"{wanted} neighbours of {q.shape[0]} queries",
         "Lower k, or ask for fewer queries at a time.",
     )
-    centre = np.median(_some(x), axis=0)
-    frame = _Frame(centre, _scale(x, centre))
+    frame = _Frame(*centre_and_scale(x))
     distance = np.empty((q.shape[0], wanted))
     index = np.empty((q.shape[0], wanted), dtype=np.int64)
     # Later copies of a point come after all that are wanted.
@@ -142,20 +141,32 @@ def _some(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return x[:: max(1, x.shape[0] // (MOST_TYPICAL // 2))].astype(np.float64)
 
 
-def _scale(x: npt.NDArray[Any], centre: npt.NDArray[np.float64]) -> float:
-    """Median distance from the centre of some points that are not there, as a power of two; 1 if 0.
+def centre_and_scale(x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], float]:
+    """Return the median point, and the median distance from it as a power of two.
 
-    Dividing by it is exact, and squares of what is left neither over- nor underflow.
+    The distance is of some points that are not there, 1 if there are none. Dividing by it is exact, and
+    squares of what is left neither over- nor underflow.
+
+    Parameters
+    ----------
+    x : array, shape (n, d)
+        Finite.
+
+    Returns
+    -------
+    centre : array of float64, shape (d,)
+    scale : float
     """
+    centre = np.median(_some(x), axis=0)
     gap = _some(x) - centre
     if not gap.any():
         gap = x - centre
     largest = np.abs(gap).max(axis=1)
     gap, largest = gap[largest > 0.0], largest[largest > 0.0]
     if largest.size == 0:
-        return 1.0
+        return centre, 1.0
     typical = np.median(largest * np.sqrt(np.sum((gap / largest[:, None]) ** 2, axis=1)))
-    return float(2.0 ** np.clip(np.rint(np.log2(typical)), -1000, 1000))
+    return centre, float(2.0 ** np.clip(np.rint(np.log2(typical)), -1000, 1000))
 
 
 @dataclass(frozen=True)
