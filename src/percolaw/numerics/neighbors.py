@@ -22,10 +22,9 @@ from percolaw.numerics.copies import copy_number
 
 #: Candidates beyond k that are ranked again in float64.
 EXTRA_CANDIDATES = 8
-#: Queries and points of one tile of the distance matrix (1 MiB: it stays in the cache).
-TILE_ROWS, TILE_COLUMNS = 512, 512
-#: Queries of one tile in float64: points are converted once for all of them.
-DOUBLE_ROWS = 2048
+#: Queries and points of one tile of the distance matrix: 4 MiB stay in the cache, and give the threads
+#: of BLAS something to do.
+TILE_ROWS, TILE_COLUMNS = 2048, 512
 #: Rows, at most, from which the centre and the scale are taken.
 MOST_TYPICAL = 2047
 #: Elements of the largest array of differences held at a time.
@@ -80,7 +79,7 @@ def nearest_neighbors(
         16.0 * q.shape[0] * wanted
         + 4.0 * x.size
         + 12.0 * min(n, MOST_TYPICAL) * dim
-        + min(q.shape[0], DOUBLE_ROWS) * (40.0 * keep + 24.0 * dim + 8.0 * TILE_COLUMNS)
+        + min(q.shape[0], TILE_ROWS) * (40.0 * keep + 24.0 * dim + 8.0 * TILE_COLUMNS)
         + 24.0 * min(n, TILE_COLUMNS) * dim
         + 40.0 * n
         + 8.0 * max(BLOCK_ELEMENTS / 8.0, keep * dim) * 2.0,
@@ -213,7 +212,7 @@ def _search_in_single(
     keep = min(n, k + EXTRA_CANDIDATES)
     rough = frame.rough(x, rows)
     norm = np.einsum("ij,ij->i", rough, rough)
-    buffer = np.empty(TILE_ROWS * TILE_COLUMNS, dtype=np.float32)
+    buffer = np.empty(min(TILE_ROWS, q.shape[0]) * TILE_COLUMNS, dtype=np.float32)
     unit = _rounding(np.float32, x.shape[1])
     doubtful = []
     for low in range(0, q.shape[0], TILE_ROWS):
@@ -263,8 +262,8 @@ def _search_in_double(
     k = distance.shape[1]
     keep = min(rows.size, k + EXTRA_CANDIDATES)
     unit = _rounding(np.float64, x.shape[1])
-    for low in range(0, queries.size, DOUBLE_ROWS):
-        some = queries[low : low + DOUBLE_ROWS]
+    for low in range(0, queries.size, TILE_ROWS):
+        some = queries[low : low + TILE_ROWS]
         part = q[some].astype(np.float64)
         block = frame.moved(part)
         square = np.einsum("ij,ij->i", block, block)

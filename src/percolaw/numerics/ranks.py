@@ -197,25 +197,31 @@ def _prepared(
     from percolaw.kernels import ranks as kernels
 
     checks.choice("metric", metric, ("euclidean", "cosine", "hamming"))
+    x: npt.NDArray[Any]
     if metric == "hamming":
         x, fill = _codes(points), kernels.mismatches
     else:
         given, _ = checked_points(points, points)
         fill = kernels.squared_distances
         if metric == "cosine":
-            largest = np.abs(given).max(axis=1, keepdims=True)
-            if not largest.all():
-                raise ValueError(
-                    f"{int(np.sum(largest == 0))} row(s) of points are 0 and have no direction. Drop "
-                    "them, or use metric='euclidean'."
-                )
-            x = given / largest.astype(np.float64)  # so that squares stay in range
-            x /= np.linalg.norm(x, axis=1, keepdims=True)
+            x = _directions(given)
         else:
             x = given / np.float64(centre_and_scale(given)[1])
     if x.shape[0] < 2:
         raise ValueError(f"neighbours need at least 2 points; got {x.shape[0]}.")
     return np.ascontiguousarray(x.T), fill
+
+
+def _directions(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Rows of length 1."""
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    if not largest.all():
+        raise ValueError(
+            f"{int(np.sum(largest == 0))} row(s) of points are 0 and have no direction. Drop them, or "
+            "use metric='euclidean'."
+        )
+    unit = x / largest.astype(np.float64)  # so that squares stay in range
+    return np.asarray(unit / np.linalg.norm(unit, axis=1, keepdims=True))
 
 
 def _codes(points: npt.ArrayLike) -> npt.NDArray[np.uint8]:
