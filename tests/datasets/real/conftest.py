@@ -13,7 +13,7 @@ SYNSETS = [
     (300, ["thing"], [("@", 100)], "it is"),
     (400, ["dog"], [("%p", 300), ("@", 200), ("@", 300)], "an animal that barks at 2 cats"),
     (500, ["hound"], [("@", 400)], "a dog"),
-    (600, ["rex", "king"], [("@i", 400)], "a dog's name"),
+    (600, ["rex", "king", *"abcdefgh"], [("@i", 400)], "a dog's name"),
 ]
 #: Lemma and its senses, the most frequent first.
 LEMMAS = {"entity": [100], "animal": [200], "beast": [200], "thing": [300], "dog": [400, 300]}
