@@ -1,5 +1,6 @@
 """Small packages and folders in the form of the real ones."""
 
+import importlib
 import sys
 
 import numpy as np
@@ -12,7 +13,7 @@ SYNSETS = [
     (300, ["thing"], [("@", 100)], "it is"),
     (400, ["dog"], [("%p", 300), ("@", 200), ("@", 300)], "an animal that barks at 2 cats"),
     (500, ["hound"], [("@", 400)], "a dog"),
-    (600, ["rex", "king"], [("@i", 400)], "a dog's name"),
+    (600, ["rex", "king", *"abcdefgh"], [("@i", 400)], "a dog's name"),
 ]
 #: Lemma and its senses, the most frequent first.
 LEMMAS = {"entity": [100], "animal": [200], "beast": [200], "thing": [300], "dog": [400, 300]}
@@ -51,6 +52,7 @@ def wordnet_folder(tmp_path):
 def package(tmp_path, monkeypatch):
     """A function that makes an importable package of files, and returns its folder."""
     root = tmp_path / "packages"
+    root.mkdir()
     monkeypatch.syspath_prepend(root)
 
     def make(name, code="", **files):
@@ -60,11 +62,12 @@ def package(tmp_path, monkeypatch):
         for file, content in files.items():
             (folder / "data" / file).write_text(content, "utf-8")
         monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
         return folder
 
     yield make
-    for name in [p.name for p in root.iterdir()] if root.exists() else []:
-        sys.modules.pop(name, None)
+    for made in root.iterdir():
+        sys.modules.pop(made.name, None)
 
 
 @pytest.fixture

@@ -47,25 +47,36 @@ def test_folded_blocks_are_read_and_damaged_ones_folded_anew(vienna, tmp_path, m
     fold = rna.fold_block
     monkeypatch.setattr(rna, "fold_block", lambda *a: (folded.append(a[2]), fold(*a)))
     (tmp_path / "rna-4-ViennaRNA-0" / "0003.npz").unlink()
-    (tmp_path / "rna-4-ViennaRNA-0" / "0007.npz").write_bytes(b"PK broken")
+    (tmp_path / "rna-4-ViennaRNA-0" / "0007.npz").write_bytes(b"PK\3\4 broken")
     again = rna.rna_structures(4, folder=tmp_path, quiet=True)
     assert folded == [3, 7]
     assert np.array_equal(again.labels, whole.labels)
     assert again.files == whole.files
 
 
-def test_processes_fold_the_same(vienna, tmp_path):
-    one = rna.rna_structures(3, 1, tmp_path / "one", quiet=True)
+def test_no_damage_passes_for_a_structure(vienna, tmp_path):
+    whole = rna.rna_structures(2, folder=tmp_path, quiet=True)
+    (path,) = tmp_path.glob("rna-2-ViennaRNA-0/*.npz")
+    content = path.read_bytes()
+    for at in range(0, len(content), 41):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+        again = rna.rna_structures(2, folder=tmp_path, quiet=True)
+        assert again.label_names == whole.label_names
+        assert np.array_equal(again.labels, whole.labels)
+
+
+def test_processes_fold_the_same_and_keep_what_they_folded(vienna, tmp_path):
+    path = vienna / "__init__.py"
+    path.write_text(FOLD.replace("FAILS = None", "FAILS = 'UUU'"), "utf-8")
+    with pytest.raises(PercolawError, match=r"(?s)folding block 3 failed.*no memory.*call again"):
+        rna.rna_structures(3, 2, tmp_path / "two", quiet=True)
+    assert len([*tmp_path.glob("two/*/*.npz")]) == 3
+    path.write_text(FOLD, "utf-8")
+    sys.modules.pop("RNA")
     two = rna.rna_structures(3, 2, tmp_path / "two", quiet=True)
+    one = rna.rna_structures(3, 1, tmp_path / "one", quiet=True)
     assert np.array_equal(one.labels, two.labels)
     assert one.files == two.files
-
-
-def test_a_process_that_fails_is_told(vienna, tmp_path):
-    code = (vienna / "__init__.py").read_text("utf-8")
-    (vienna / "__init__.py").write_text(code.replace("= None", "= 'UUU'"), "utf-8")
-    with pytest.raises(PercolawError, match=r"(?s)folding block 3 failed.*no memory.*call again"):
-        rna.rna_structures(3, 2, tmp_path, quiet=True)
 
 
 def test_cache_folder(monkeypatch, tmp_path):
