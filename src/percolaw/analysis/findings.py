@@ -18,6 +18,9 @@ from percolaw.analysis.verdict import Condition, Verdict
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
+#: Chance below which a power law of sizes is refused (Clauset et al. 2009).
+REFUSED = 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class Findings:
@@ -213,14 +216,12 @@ def _flow(findings: Findings, level: int) -> Condition:
 def _tail(findings: Findings, level: int) -> Condition:
     of = {"part": "clusters", "level": level, "n": findings.n, "k": findings.k}
     p = findings.value("power law p value", **of)
-    against = findings.value("log-normal p value", **of)
     if not math.isfinite(p):
         return Condition("tail", None, "too few clusters for a power law")
-    tau = findings.value("tau", **of)
-    holds = p > 0.1 and not against < rule.BENT
-    return Condition(
-        "tail", holds, f"tau {tau:.2f}, refused with p = {p:.2g}, log-normal better with p = {against:.2g}"
-    )
+    beaten = findings.value("beaten by log-normal", **of) == 1.0
+    said = f"tau {findings.value('tau', **of):.2f}, refused with p = {p:.2g}"
+    worse = "; a log-normal is better" if beaten else ""
+    return Condition("tail", p > REFUSED and not beaten, said + worse)
 
 
 def _beyond(findings: Findings, level: int, data: dict[str, float]) -> Condition:

@@ -26,6 +26,7 @@ from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
 from percolaw.analysis.geometry import sample_dimension
 from percolaw.analysis.sample import Sample
+from percolaw.analysis.size_tail import size_tail
 from percolaw.rng import Streams
 
 Part: TypeAlias = dict[str, Any]
@@ -255,6 +256,8 @@ class Measurement:
         is_open = sample.agreeing(graph, level)
         cluster = graph.clusters(is_open)
         found += _cluster_sizes(cluster)
+        if n == self.sample.n and part["k"] == self.settings.k:
+            found += _tail(cluster, streams)
         number = dilution(graph, is_open, label, streams)
         order = np.argsort(-number.n_sites, kind="stable")[:30]
         found += [
@@ -347,6 +350,19 @@ def _cluster_sizes(cluster: npt.NDArray[np.int64]) -> list[tuple[Any, ...]]:
     at_least = np.cumsum(count[::-1])[::-1]
     return [
         ("clusters of size at least", int(s), int(c)) for s, c in zip(size, at_least, strict=True)
+    ]
+
+
+def _tail(cluster: npt.NDArray[np.int64], streams: Streams) -> list[tuple[Any, ...]]:
+    """The power law of cluster sizes, without the largest cluster, and how it is refused or beaten."""
+    tail = size_tail(np.sort(np.bincount(cluster))[:-1], streams)
+    if not tail.enough:
+        return []
+    return [
+        ("tau", tail.smallest, tail.exponent, *tail.interval),
+        ("power law p value", None, tail.p_value),
+        ("beaten by log-normal", None, float(tail.beaten_by_lognormal)),
+        ("decades of the tail", None, tail.decades),
     ]
 
 
