@@ -60,8 +60,6 @@ ALLOWED = {
     "learners": _TREES | {"numerics"},
     "neural": _BASE | {"kernels", "numerics"},
     "learning": _BASE | {"numerics", "targets", "learners", "neural", "datasets", "scaling"},
-    "analysis": _BASE
-    | {"kernels", "numerics", "laws", "scaling", "dimension", "structure", "learners"},
     "experiments": _TREES
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
     | {"learning", "scaling", "dimension"},

@@ -99,6 +99,9 @@ def test_every_rival_is_right_on_its_own_losses():
         np.testing.assert_allclose(predicted[name], form(LARGE.astype(float)), rtol=1e-3)
         assert tuple(predicted) == FORMS
         assert np.isnan(predicted[BY_RANK]).all()
+    # Through the last loss, whatever the first was.
+    bent = predict_losses(Evidence(ids, 0.4), once(2.0 * np.maximum(SMALL, 1000) ** -0.4), LARGE)
+    np.testing.assert_allclose(bent[ONE_CLUSTER], 2.0 * LARGE**-0.4)
     # With no exponent given, that of the losses; flat losses go on flat, clusters or not.
     loss = 2.0 * SMALL**-0.4
     free = predict_losses(Evidence(ids), once(loss), LARGE)
