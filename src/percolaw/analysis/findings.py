@@ -112,9 +112,7 @@ class Findings:
             f"elements and {last['value']:.0%} of {last['n']}"
         )
         dimension = self.value("dimension", part="geometry", n=self.n)
-        return text + (
-            f"; dimension {dimension:.1f}." if math.isfinite(dimension) else "."
-        )
+        return text + (f"; dimension {dimension:.1f}." if math.isfinite(dimension) else ".")
 
     def to_frame(self) -> frames.Frame:
         """Return all rows as a table: pandas if it is there, else columns."""
@@ -247,6 +245,7 @@ def _prediction(findings: Findings, level: int) -> Condition:
     if not known:
         return Condition("prediction", None, "no learning curve was predicted")
     said = ", ".join(
-        f"{m['learner']} better by {m['value']:.2f} [{m['low']:.2f}, {m['high']:.2f}]" for m in known
+        f"{m['learner']} better by {m['value']:.2f} [{m['low']:.2f}, {m['high']:.2f}]"
+        for m in known
     )
     return Condition("prediction", all(m["low"] > 0.0 for m in known), said)

@@ -308,7 +308,7 @@ class Measurement:
         """The classes of each draw of a null, and whether it equilibrated where that is a question."""
         from percolaw.analysis import nulls
         from percolaw.analysis.domains import compact_domains
-        from percolaw.analysis.potts import potts_null
+        from percolaw.analysis.potts import LARGEST_R_HAT, potts_null
 
         graph = self._graph(self.sample.n, self.settings.k)
         streams = self._streams(_DRAWS, level)
@@ -327,21 +327,23 @@ class Measurement:
         if null == "compact domains":
             domains = compact_domains(*rows)
             return lambda index: domains.draw(index, streams), None
-        potts = potts_null(*rows)
-        for n_sweeps in (2000, 8000):
-            if potts.equilibrated or n_sweeps * graph.n_bonds > MOST_SWEPT:
-                break
+        for n_sweeps in (400, 2000, 8000):
             potts = potts_null(*rows, n_sweeps=n_sweeps)
-        return lambda index: potts.draw(index, streams), potts.equilibrated
+            # What is compared are clusters, whichever sites they hold: they must not depend on the side.
+            met = (
+                potts.r_hat <= LARGEST_R_HAT
+                and max(abs(share - potts.agreement) for share in potts.reached) <= 0.01
+            )
+            if met or 4 * n_sweeps * graph.n_bonds > MOST_SWEPT:
+                break
+        return lambda index: potts.draw(index, streams), met
 
     def _learning(self, part: Part) -> list[tuple[Any, ...]]:
         from percolaw.analysis.learning import learning_rows
 
         streams = self._streams(_LEARNING, part["level"])
         k, repeats = self.settings.k, self.settings.n_repeats
-        return learning_rows(
-            self._ordered, part["level"], part["learner"], k, repeats, streams
-        )
+        return learning_rows(self._ordered, part["level"], part["learner"], k, repeats, streams)
 
 
 def _cluster_sizes(cluster: npt.NDArray[np.int64]) -> list[tuple[Any, ...]]:
@@ -366,9 +368,7 @@ def _tail(cluster: npt.NDArray[np.int64], streams: Streams) -> list[tuple[Any, .
     ]
 
 
-def _row(
-    part: Part, quantity: str, x: Any, value: Any, low: Any = None, high: Any = None
-) -> Row:
+def _row(part: Part, quantity: str, x: Any, value: Any, low: Any = None, high: Any = None) -> Row:
     numbers = {"x": x, "value": value, "low": low, "high": high}
     return {
         **part,

@@ -148,9 +148,7 @@ def _classes(graph: SiteGraph, key: npt.ArrayLike | None) -> Ids:
         return np.zeros(graph.n_sites, dtype=np.int64)
     group = checks.integer_array("key", key)
     if group.shape != (graph.n_sites,):
-        raise ValueError(
-            f"key must have one class a site, ({graph.n_sites},); got {group.shape}."
-        )
+        raise ValueError(f"key must have one class a site, ({graph.n_sites},); got {group.shape}.")
     return group
 
 

@@ -95,7 +95,9 @@ class DataAnalysis:
         readings: list[dict[str, Any]] = []
         for name in dict.fromkeys(row["data"] for row in rows):
             own = [row for row in rows if row["data"] == name]
-            levels = dict(sorted({row["level"]: row["resolution"] for row in own if "level" in row}.items()))
+            levels = dict(
+                sorted({row["level"]: row["resolution"] for row in own if "level" in row}.items())
+            )
             findings = conclude(own, tuple(levels.values()), self.k)
             readings += reading(name, findings)
             drawn += data_plots(name, findings)
@@ -106,7 +108,9 @@ class DataAnalysis:
         """Hold the measured losses of 1-NN against the exact curve of the same points by rank."""
         made = []
         for level, word in enumerate(findings.levels):
-            loss = findings.series("loss", part="learning", level=level, learner="nearest neighbour")
+            loss = findings.series(
+                "loss", part="learning", level=level, learner="nearest neighbour"
+            )
             exact = findings.series("exact 1-NN loss", part="agreement", level=level)
             pairs = [
                 (row["value"], np.interp(math.log(row["x"]), *_logs(exact)))
@@ -190,16 +194,26 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
                 "text": rule.VERDICTS[verdict.word].capitalize() + ".",
                 "header": ["condition of critical", "holds", "measured"],
                 "rows": [
-                    [rule.CONDITIONS[c.name], {True: "yes", False: "no", None: "unknown"}[c.holds], c.measured]
+                    [
+                        rule.CONDITIONS[c.name],
+                        {True: "yes", False: "no", None: "unknown"}[c.holds],
+                        c.measured,
+                    ]
                     for c in verdict.conditions
                 ],
             }
         )
         said.append(_statistics(where, findings, level))
         said += [
-            {"title": f"{where}: {row['learner']}", "text": row["quantity"].split(": ", 1)[1], "header": [], "rows": []}
+            {
+                "title": f"{where}: {row['learner']}",
+                "text": row["quantity"].split(": ", 1)[1],
+                "header": [],
+                "rows": [],
+            }
             for row in findings.rows
-            if row.get("level") == level and row["quantity"].startswith(("expectation: ", "no prediction: "))
+            if row.get("level") == level
+            and row["quantity"].startswith(("expectation: ", "no prediction: "))
         ]
     return said
 
@@ -259,10 +273,14 @@ def _connectivity(name: str, word: str, findings: Findings) -> Plot:
         _line(f"k = {k}", "measured", [r for r in rows if r["k"] == k], "n")
         for k in sorted({row["k"] for row in rows})
     ]
-    for null in dict.fromkeys(row["null"] for row in findings.rows if row["part"] == "geometry draws"):
+    for null in dict.fromkeys(
+        row["null"] for row in findings.rows if row["part"] == "geometry draws"
+    ):
         draws = findings.series("largest component", part="geometry draws", null=null)
         value = float(np.median([row["value"] for row in draws]))
-        series.append(plots.line(f"{null}, k = {findings.k}", "reference", [draws[0]["n"]], [value]))
+        series.append(
+            plots.line(f"{null}, k = {findings.k}", "reference", [draws[0]["n"]], [value])
+        )
     return plots.log_linear(
         f"{word}-connectivity",
         f"{name}: largest connected part of the neighbour graph",
@@ -289,7 +307,9 @@ def _agreement(where: str, word: str, findings: Findings, level: int) -> Plot:
 
 def _sizes(where: str, word: str, findings: Findings, level: int) -> Plot:
     of = {"level": level}
-    data = findings.series("clusters of size at least", part="clusters", n=findings.n, k=findings.k, **of)
+    data = findings.series(
+        "clusters of size at least", part="clusters", n=findings.n, k=findings.k, **of
+    )
     series = [_line("data", "measured", data)] if data else []
     for null in dict.fromkeys(row["null"] for row in findings.rows if row["part"] == "draws"):
         rows = findings.series("clusters of size at least", part="draws", null=null, **of)
@@ -325,7 +345,9 @@ def _learning(where: str, word: str, findings: Findings, level: int) -> list[Plo
     drawn = []
     exact = findings.series("exact 1-NN loss", part="agreement", level=level)
     names = dict.fromkeys(
-        row["learner"] for row in findings.rows if row["part"] == "learning" and row["level"] == level
+        row["learner"]
+        for row in findings.rows
+        if row["part"] == "learning" and row["level"] == level
     )
     for learner in names:
         of = {"part": "learning", "level": level, "learner": learner}

@@ -18,7 +18,11 @@ class RealContexts(DataAnalysis):
     name: ClassVar[str] = "real-contexts"
     title: ClassVar[str] = "Text contexts: is the next character a percolation problem?"
     presets: ClassVar[dict[str, Preset]] = {
-        "smoke": Preset({"lengths": (2,), "n_draws": 20, "learners": ("nearest neighbour",), "n_repeats": 3}, "10 s", "0.5 GiB"),
+        "smoke": Preset(
+            {"lengths": (2,), "n_draws": 20, "learners": ("nearest neighbour",), "n_repeats": 3},
+            "10 s",
+            "0.5 GiB",
+        ),
         "laptop": Preset({}, "5 min", "1 GiB"),
     }
 

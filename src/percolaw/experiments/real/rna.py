@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from percolaw.analysis.sample import Sample
 from percolaw.experiments.base import Preset
 from percolaw.experiments.fields import Range
-from percolaw.experiments.real.analysis import DataAnalysis, missing_data, real_sample
+from percolaw.experiments.real.analysis import DataAnalysis, real_sample
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,11 @@ class RealRna(DataAnalysis):
     name: ClassVar[str] = "real-rna"
     title: ClassVar[str] = "RNA sequences and structures: neutral networks as clusters"
     presets: ClassVar[dict[str, Preset]] = {
-        "smoke": Preset({"lengths": (6,), "n_draws": 20, "learners": ("nearest neighbour",), "n_repeats": 3}, "15 s", "0.5 GiB"),
+        "smoke": Preset(
+            {"lengths": (6,), "n_draws": 20, "learners": ("nearest neighbour",), "n_repeats": 3},
+            "15 s",
+            "0.5 GiB",
+        ),
         "laptop": Preset({}, "5 min", "2 GiB"),
         "paper": Preset({"lengths": (8, 10, 12), "n_most": 20_000_000}, "5 h, estimated", "20 GiB"),
     }

@@ -18,9 +18,23 @@ class RealVectors(DataAnalysis):
     name: ClassVar[str] = "real-vectors"
     title: ClassVar[str] = "Word vectors and the hierarchy of nouns: critical at some depth?"
     presets: ClassVar[dict[str, Preset]] = {
-        "smoke": Preset({"n_nouns": 1500, "depths": (3,), "n_draws": 20, "learners": ("nearest neighbour",), "n_repeats": 3}, "20 s", "1 GiB"),
+        "smoke": Preset(
+            {
+                "n_nouns": 1500,
+                "depths": (3,),
+                "n_draws": 20,
+                "learners": ("nearest neighbour",),
+                "n_repeats": 3,
+            },
+            "20 s",
+            "1 GiB",
+        ),
         "laptop": Preset({}, "8 min", "2 GiB"),
-        "paper": Preset({"n_nouns": 20_000, "n_most": 20_000, "depths": tuple(range(1, 13))}, "2 h, estimated", "4 GiB"),
+        "paper": Preset(
+            {"n_nouns": 20_000, "n_most": 20_000, "depths": tuple(range(1, 13))},
+            "2 h, estimated",
+            "4 GiB",
+        ),
     }
 
     depths: Annotated[tuple[int, ...], Range(1, 20)] = (1, 2, 3, 5, 8)
