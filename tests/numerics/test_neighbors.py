@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neighbors import NearestNeighbors as Reference
+from threadpoolctl import threadpool_limits
 
 from percolaw.kernels.neighbors import measure_near, merge_smallest
 from percolaw.learners.neighbors import NearestNeighbors
@@ -111,6 +112,17 @@ def test_mixed_types_and_layouts():
     before = points.copy()
     nearest_neighbors(points.tolist(), queries.tolist(), 2)
     np.testing.assert_array_equal(points, before)
+
+
+def test_threads_change_nothing():
+    points, queries = cloud(1500, 30).astype(np.float32), cloud(200, 30, 1)
+    points[:300] = np.float32(queries[0]) + np.float32(1e-7) * points[:300]  # some need float64
+    results = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            results.append(nearest_neighbors(points, queries, 5))
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 # ---- shapes

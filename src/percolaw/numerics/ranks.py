@@ -201,12 +201,9 @@ def _prepared(
     if metric == "hamming":
         x, fill = _codes(points), kernels.mismatches
     else:
-        given, _ = checked_points(points, points)
+        x, _ = checked_points(points, points)
+        x = _directions(x) if metric == "cosine" else x / np.float64(centre_and_scale(x)[1])
         fill = kernels.squared_distances
-        if metric == "cosine":
-            x = _directions(given)
-        else:
-            x = given / np.float64(centre_and_scale(given)[1])
     if x.shape[0] < 2:
         raise ValueError(f"neighbours need at least 2 points; got {x.shape[0]}.")
     return np.ascontiguousarray(x.T), fill
