@@ -114,8 +114,10 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
     Raises
     ------
     ValueError
-        If a part of the elements has no more than k.
+        If a part of the elements has no more than k, or a function tells none of the elements apart, or
+        nearly all.
     """
+    _check_classes(sample)
     sizes = [int(sample.n * share) for share in SHARES]
     ks = (settings.k,) if sample.has_graph else (settings.k, *settings.other_k)
     if not sample.has_graph and max(ks) >= sizes[-1]:
@@ -142,6 +144,22 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
                 {"part": "learning", "level": level, "learner": name} for name in settings.learners
             ]
     return parts
+
+
+def _check_classes(sample: Sample) -> None:
+    """Refuse classes of which too few are left, or too many, once elements were left out."""
+    for level, name in enumerate(sample.levels):
+        n_classes = np.unique(sample.classes[:, level]).size
+        if n_classes == 1:
+            raise ValueError(
+                f"all {sample.n} elements that are analysed are of one class ({name}); two are the "
+                "least. Leave the function out for the geometry alone."
+            )
+        if 2 * n_classes > sample.n and len(sample.levels) == 1:
+            raise ValueError(
+                f"the {sample.n} elements that are analysed are of {n_classes} classes, fewer than two "
+                "elements a class: hardly any two can agree. Take coarser classes, or more elements."
+            )
 
 
 def _chunks(n_draws: int) -> list[dict[str, int]]:

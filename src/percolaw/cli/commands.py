@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import percolaw
 from percolaw.cli import (
+    analyze,
     completion,
     control,
     dimension,
@@ -52,7 +53,8 @@ def _parser() -> _Parser:
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
     for module in (
-        *(listing, experiments, sweep, control, report, generate, dimension, warmup, completion),
+        *(listing, experiments, analyze, sweep, control, report, generate, dimension),
+        *(warmup, completion),
     ):
         module.add(commands)
     return parser

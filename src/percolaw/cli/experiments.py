@@ -270,15 +270,29 @@ def draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> N
             if not figure.is_file() or figure.is_symlink():
                 continue
             (target / figure.name).write_bytes(figure.read_bytes())
+    if not options.json:
+        print(f"figures: {printable(target)}")
+    write_page(folder, options)
+
+
+def write_page(folder: Path, options: argparse.Namespace) -> None:
+    """Write the report of a folder into it and say where; a failure takes nothing from the results.
+
+    Parameters
+    ----------
+    folder : path
+        Of a run or a reproduction.
+    options : argparse.Namespace
+        ``json``.
+    """
     try:
         from percolaw.report.html import write_report
 
         page, _ = write_report([folder], folder / "report.html")
     except Exception as error:
-        print(f"percolaw: no report ({type(error).__name__}: {error}).", file=sys.stderr)
+        print(f"percolaw: no report ({type(error).__name__}: {printable(error)}).", file=sys.stderr)
         return
     if not options.json:
-        print(f"figures: {printable(target)}")
         print(f"report:  {printable(page)}  (open it in a browser)")
 
 

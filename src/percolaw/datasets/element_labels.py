@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from percolaw import checks
 
 Kind: TypeAlias = Literal["auto", "classes", "numbers"]
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ def labels_of_columns(
         If there is not one label for each element; one is missing; all are equal; a class holds fewer
         than two elements on average; or the columns are no hierarchy.
     """
-    checks.choice("kind", kind, ("auto", "classes", "numbers"))
+    checks.choice("kind", kind, KINDS)
     for column in columns:
         _check_complete(column, n)
     if len(columns) > 1:

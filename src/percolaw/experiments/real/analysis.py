@@ -94,15 +94,29 @@ class DataAnalysis:
         drawn: list[Plot] = []
         readings: list[dict[str, Any]] = []
         for name in dict.fromkeys(row["data"] for row in rows):
-            own = [row for row in rows if row["data"] == name]
-            levels = dict(
-                sorted({row["level"]: row["resolution"] for row in own if "level" in row}.items())
-            )
-            findings = conclude(own, tuple(levels.values()), self.k)
+            findings = self.findings(rows, name)
             readings += reading(name, findings)
             drawn += data_plots(name, findings)
             said += self._claims(name, findings)
         return Conclusion(tuple(said), {READINGS: readings}, tuple(drawn))
+
+    def findings(self, rows: list[Row], name: str) -> Findings:
+        """Return the findings of one of the data sets.
+
+        Parameters
+        ----------
+        rows : list of dict
+            All rows of a run.
+        name : str
+            Of the data set.
+
+        Returns
+        -------
+        Findings
+        """
+        of = [row for row in rows if row["data"] == name]
+        levels = {row["level"]: row["resolution"] for row in of if "level" in row}
+        return conclude(of, tuple(levels[level] for level in sorted(levels)), self.k)
 
     def _claims(self, name: str, findings: Findings) -> list[claims.Claim]:
         """Hold the measured losses of 1-NN against the exact curve of the same points by rank."""

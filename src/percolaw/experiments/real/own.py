@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from percolaw import checks
 from percolaw.analysis.sample import METRICS, Sample, as_sample
+from percolaw.datasets.element_labels import KINDS, Kind
 from percolaw.datasets.source import file_digest
 from percolaw.experiments.base import Preset
 from percolaw.experiments.real.analysis import DataAnalysis
@@ -29,12 +30,15 @@ class Analyze(DataAnalysis):
     """euclidean, cosine or hamming."""
     columns: tuple[str, ...] = ()
     """Columns of the labels to use, coarsest first; all if empty."""
+    kind: str = "auto"
+    """What one column of labels holds: classes or numbers; auto takes whole numbers for classes."""
     digests: tuple[str, ...] = ()
     """SHA-256 of the files, so that changed files are other data; computed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.choice("metric", self.metric, METRICS[:3])
+        checks.choice("kind", self.kind, KINDS)
         for field in ("file", "labels"):
             if getattr(self, field):
                 object.__setattr__(self, field, str(Path(getattr(self, field)).absolute()))
@@ -50,6 +54,18 @@ class Analyze(DataAnalysis):
 
     def data(self, name: str) -> Sample:
         """Read the files."""
+        return self.read()[0]
+
+    def read(self) -> tuple[Sample, int]:
+        """Return all distinct elements of the files, and how many were left out as equal to others.
+
+        Raises
+        ------
+        ValueError
+            As `percolaw.analysis.sample.as_sample`, and if a file changed since it was named.
+        DatasetError
+            If a file cannot be read.
+        """
         from percolaw.datasets.label_files import read_labels
 
         files = [f for f in (self.file, self.labels) if f]
@@ -59,8 +75,11 @@ class Analyze(DataAnalysis):
                 "analyze."
             )
         elements, n = self._elements()
-        function = read_labels(self.labels, n, columns=self.columns) if self.labels else None
-        return as_sample(elements, function, metric=self.metric)[0]
+        function = None
+        if self.labels:
+            kind = cast(Kind, self.kind)
+            function = read_labels(self.labels, n, kind, self.columns)
+        return as_sample(elements, function, metric=self.metric)
 
     def _elements(self) -> tuple[Any, int]:
         """Points or strings, and how many."""

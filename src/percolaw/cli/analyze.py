@@ -1,0 +1,290 @@
+"""``percolaw analyze``: a user's own data as percolation clusters, and what follows for learning."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from percolaw import checks
+from percolaw.cli.experiments import write_page
+from percolaw.cli.measuring import add_common, check_options, draw, executor_of, run_one
+from percolaw.cli.numbers import count
+from percolaw.cli.terminal import table_width
+from percolaw.datasets.element_labels import KINDS
+from percolaw.text import printable
+
+if TYPE_CHECKING:
+    from percolaw.analysis.findings import Findings
+    from percolaw.analysis.sample import Sample
+    from percolaw.analysis.verdict import Verdict
+
+#: Elements from which on memory and time are said before anything starts.
+LARGE = 5000
+#: Where it stands how often verdicts are wrong.
+TRUST = (
+    'How often each verdict is wrong on data of known kind: docs/real-data.md, "How often it is wrong". '
+    'What can fool it: "How it can fool you" there.'
+)
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "analyze",
+        help="your own data: are they like percolation clusters, what will more data bring",
+        description="Join adjacent elements of one class, and hold the clusters against percolation and "
+        "nulls: a verdict by a fixed rule, the conditions it rests on, and what 1-NN, a kernel and a "
+        "network may expect of more data. Without labels the geometry alone. Interrupted, the same "
+        "command continues.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        help="points: .npy, .npz, .csv, .tsv, .txt, .parquet, .zarr; or text of strings, one a line",
+    )
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="a class or a number for each element: .npy, .npz, .csv, .tsv, .txt, .parquet",
+    )
+    labels.add_argument(
+        "--hierarchy", metavar="FILE", help="classes in several columns, coarsest first"
+    )
+    parser.add_argument(
+        "--columns", type=_words, default=(), metavar="A,B", help="columns of the labels to use"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=KINDS,
+        default="auto",
+        help="whether labels are classes or numbers (default: auto, whole numbers are classes)",
+    )
+    parser.add_argument(
+        "--metric",
+        choices=("euclidean", "cosine", "hamming"),
+        default="euclidean",
+        help="what is near; hamming for strings of one length (default: euclidean)",
+    )
+    parser.add_argument(
+        "--k",
+        type=_counts,
+        default=(6, 3, 10),
+        metavar="K,K,...",
+        help="neighbours among which points are adjacent; the first is the verdict's (default: 6,3,10)",
+    )
+    parser.add_argument(
+        "--draws", type=count, default=200, metavar="N", help="of each null (default: 200)"
+    )
+    parser.add_argument(
+        "--learners",
+        type=_words,
+        default=("nearest-neighbour", "kernel"),
+        metavar="NAMES",
+        help="of nearest-neighbour, kernel, network; or none (default: nearest-neighbour,kernel)",
+    )
+    parser.add_argument(
+        "--max-elements",
+        type=count,
+        default=20_000,
+        metavar="N",
+        help="used at most, drawn at random (default: 20000)",
+    )
+    parser.add_argument("--seed", type=count, default=0, help="seed (default: 0)")
+    add_common(parser)
+    parser.set_defaults(handler=run_analyze)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(count(word) for word in _words(text))
+
+
+_counts.__name__ = "list of integers"  # what argparse calls it in messages
+
+
+def run_analyze(options: argparse.Namespace, rest: list[str]) -> int:
+    """Analyse files, print what is found, and write figures and a report.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Of the command.
+    rest : list of str
+        Not used.
+
+    Returns
+    -------
+    int
+        Exit code 0, whatever the verdict.
+    """
+    check_options(options)
+    experiment = experiment_of(options)
+    elements, n_repeated = experiment.read()
+    if options.hierarchy is not None and (len(elements.levels) == 1 or elements.values is not None):
+        raise ValueError(
+            f"{options.hierarchy} holds one column, and a hierarchy several. Give it as --labels."
+        )
+    said = _described(experiment, elements, n_repeated)
+    n_used = min(elements.n, experiment.n_most)
+    del elements
+    experiment.cells()  # refuses what cannot be analysed
+    if n_used > LARGE and not options.quiet:
+        print(f"percolaw: {printable(said)}\n{cost(n_used, experiment)}", file=sys.stderr)
+    with executor_of(options) as executor:
+        result = run_one(experiment, options, executor)
+    if options.json:
+        print((result.folder / "record.json").read_text(encoding="utf-8"), end="", flush=True)
+    else:
+        findings = experiment.findings(result.rows, *experiment.names())
+        print(f"{printable(said)}\n")
+        for line in report(findings, table_width()):
+            print(line)
+        print(f"\nresults: {printable(result.folder)}", flush=True)
+    draw(result, options)
+    write_page(result.folder, options)
+    return 0
+
+
+def experiment_of(options: argparse.Namespace) -> Any:
+    """Return the config of the analysis that is asked for.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Of the command.
+
+    Returns
+    -------
+    Analyze
+
+    Raises
+    ------
+    ValueError
+        For a missing file, no k, an unknown learner, and columns without labels.
+    MissingExtraError
+        For the learner ``network`` without PyTorch.
+    """
+    from percolaw.analysis.learning import LEARNERS
+    from percolaw.experiments.real.own import Analyze
+
+    labels = options.labels or options.hierarchy or ""
+    if options.columns and not labels:
+        raise ValueError("--columns names columns of labels; give their file with --labels.")
+    if not options.k:
+        raise ValueError(
+            "--k needs a number of neighbours, for instance --k 6, or several: 6,3,10."
+        )
+    learners = () if options.learners == ("none",) else options.learners
+    names = {name.replace(" ", "-"): name for name in LEARNERS}
+    for learner in learners:
+        checks.choice("--learners", learner, names)
+    if "network" in learners:
+        checks.extra("torch", "nn")
+    return Analyze(
+        file=options.file,
+        labels=labels,
+        columns=options.columns,
+        kind=options.kind,
+        metric=options.metric,
+        k=options.k[0],
+        other_k=options.k[1:],
+        n_draws=options.draws,
+        learners=tuple(names[learner] for learner in learners),
+        n_most=options.max_elements,
+        seed=options.seed,
+    )
+
+
+def _described(experiment: Any, elements: Sample, n_repeated: int) -> str:
+    """What is analysed, in a line."""
+    shape = "letters" if elements.metric == "hamming" else "coordinates"
+    (name,), width = experiment.names(), elements.elements.shape[1]
+    text = f"{name}: {elements.n} distinct elements of {width} {shape}"
+    if elements.values is not None:
+        text += f", with numbers (standard deviation {elements.values.std():.3g})"
+    elif elements.levels:
+        text += f", classes: {', '.join(str(m + 1) for m in elements.classes.max(axis=0))}"
+    if n_repeated:
+        text += f"; {n_repeated} equal to earlier ones left out"
+    if elements.n > experiment.n_most:
+        text += f"; {experiment.n_most} of them drawn at random (--max-elements)"
+    return text + "."
+
+
+def cost(n_elements: int, experiment: Any) -> str:
+    """Return what an analysis takes, in words.
+
+    Parameters
+    ----------
+    n_elements : int
+    experiment : Analyze
+
+    Returns
+    -------
+    str
+    """
+    return ""
+
+
+# --- what is found, as text -----------------------------------------------------------------------
+
+
+def report(findings: Findings, width: int) -> Iterator[str]:
+    """Yield the lines that say what was found, on what it rests, and what to expect of more data.
+
+    Parameters
+    ----------
+    findings : Findings
+    width : int
+        Columns of the terminal.
+    """
+    yield from textwrap.wrap(printable(findings.sentence), min(width, 100))
+    for level, (name, verdict) in enumerate(zip(findings.levels, findings.verdicts, strict=True)):
+        yield f"\n{printable(name)}: {verdict.word}"
+        yield from _conditions(verdict, width)
+        yield from _expectations(findings, level, min(width, 100))
+    if findings.verdicts:
+        yield ""
+        yield from textwrap.wrap(TRUST, min(width, 100))
+
+
+def _conditions(verdict: Verdict, width: int) -> Iterator[str]:
+    """The conditions of `critical` as a table."""
+    from percolaw.analysis.verdict import CONDITIONS
+
+    holds = {True: "yes", False: "NO", None: "unknown"}
+    rows = [(CONDITIONS[c.name], holds[c.holds], printable(c.measured)) for c in verdict.conditions]
+    first = min(44, (width - 13) // 2)
+    columns = (first, 7, max(12, min(76, width - first - 13)))
+    yield from _line(("critical if", "holds", "measured"), columns)
+    yield "-+-".join("-" * column for column in columns)
+    for row in rows:
+        yield from _line(row, columns)
+
+
+def _line(cells: Sequence[str], columns: Sequence[int]) -> Iterator[str]:
+    parts = [textwrap.wrap(cell, column) for cell, column in zip(cells, columns, strict=True)]
+    for i in range(max(map(len, parts))):
+        texts = [part[i] if i < len(part) else "" for part in parts]
+        yield " | ".join(
+            text.ljust(column) for text, column in zip(texts, columns, strict=True)
+        ).rstrip()
+
+
+def _expectations(findings: Findings, level: int, width: int) -> Iterator[str]:
+    """What each learner may expect of more data, or why nothing is promised."""
+    for row in findings.rows:
+        kind, _, text = row["quantity"].partition(": ")
+        if row.get("level") == level and kind in ("expectation", "no prediction"):
+            said = text if kind == "expectation" else f"no prediction, for {text}"
+            yield from textwrap.wrap(
+                f"{row['learner']}: {printable(said)}", width, subsequent_indent="    "
+            )
