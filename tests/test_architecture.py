@@ -62,7 +62,7 @@ ALLOWED = {
     "learning": _BASE | {"numerics", "targets", "learners", "neural", "datasets", "scaling"},
     "experiments": _TREES
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
-    | {"learning", "scaling", "dimension"},
+    | {"learning", "scaling", "dimension", "analysis"},
     "analysis": _BASE
     | {"adjacency", "kernels", "numerics", "laws", "scaling", "dimension", "structure"}
     | {"datasets", "learners", "neural", "progress"},
@@ -73,7 +73,8 @@ ALLOWED = {
     "report": _BASE
     | {"text", "runs.store", "runs.files", "runs.description", "runs.folders", "runs.run"}
     | {"experiments.registry", "experiments.base", "experiments.claims", "experiments.plots"}
-    | {"scaling.curve", "dimension.estimate", "datasets.dataset"},  # what objects' plot draws
+    | {"scaling.curve", "dimension.estimate", "datasets.dataset"}  # what objects' plot draws
+    | {"analysis.findings", "experiments.real.analysis"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,

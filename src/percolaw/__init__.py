@@ -16,11 +16,21 @@ __all__ = sorted(["__version__", *PUBLIC])
 
 #: Packages that are loaded when first used: ``percolaw.laws.bethe`` after ``import percolaw``.
 PACKAGES = (
-    *("clusters", "datasets", "dimension", "embedding", "experiments", "laws", "learners"),
+    *(
+        "analysis",
+        "clusters",
+        "datasets",
+        "dimension",
+        "embedding",
+        "experiments",
+        "laws",
+        "learners",
+    ),
     *("neural", "numerics", "report", "runs", "scaling", "targets"),
 )
 
 if TYPE_CHECKING:
+    from percolaw.analysis.analyze import analyze
     from percolaw.clusters.brownian import sample_large_cluster
     from percolaw.clusters.conditioned import conditioned_clusters
     from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process

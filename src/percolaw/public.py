@@ -73,6 +73,7 @@ PUBLIC = {
     "model_scaling_loss": "laws.scaling_laws",
     "data_scaling_loss": "laws.scaling_laws",
     "nearest_neighbor_loss": "laws.single_cluster",
+    "analyze": "analysis.analyze",
     "fit_power_law": "scaling.fit",
     "local_exponents": "scaling.fit",
     "geometric": "scaling.fit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import frames
+from percolaw import frames, shown
 from percolaw.analysis import verdict as rule
 from percolaw.analysis.clusters import STATISTICS
 from percolaw.analysis.parts import Row
@@ -118,6 +119,32 @@ class Findings:
         """Return all rows as a table: pandas if it is there, else columns."""
         names = dict.fromkeys(name for row in self.rows for name in row)
         return frames.frame({name: [row.get(name) for row in self.rows] for name in names})
+
+    def plot(self, level: int = 0, ax: Any = None) -> Any:
+        """Draw cluster sizes beside those of the nulls; without a function the largest connected part.
+
+        Parameters
+        ----------
+        level : int
+            Resolution of the function.
+        ax : matplotlib.axes.Axes, optional
+            New ones if None.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        return shown.draw("findings", (self, level), ax)
+
+    def _repr_html_(self) -> str:
+        tables = []
+        for level, verdict in zip(self.levels, self.verdicts, strict=True):
+            rows = [[c.name, rule.HOLDS[c.holds], c.measured] for c in verdict.conditions]
+            title = html.escape(f"{level}: {verdict.word}")
+            tables.append(
+                f"<h4>{title}</h4>{frames.html_table(['critical if', 'holds', 'measured'], rows)}"
+            )
+        return f"<p>{html.escape(self.sentence)}</p>{''.join(tables)}"
 
     def __repr__(self) -> str:
         words = ", ".join(v.word for v in self.verdicts) or "geometry alone"

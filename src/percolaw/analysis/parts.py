@@ -25,7 +25,7 @@ from percolaw.analysis.connectivity import largest_component
 from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
 from percolaw.analysis.geometry import sample_dimension
-from percolaw.analysis.sample import Sample
+from percolaw.analysis.sample import Sample, check_classes
 from percolaw.analysis.size_tail import size_tail
 from percolaw.rng import Streams
 
@@ -117,7 +117,7 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
         If a part of the elements has no more than k, or a function tells none of the elements apart, or
         nearly all.
     """
-    _check_classes(sample)
+    check_classes(sample)
     sizes = [int(sample.n * share) for share in SHARES]
     ks = (settings.k,) if sample.has_graph else (settings.k, *settings.other_k)
     if not sample.has_graph and max(ks) >= sizes[-1]:
@@ -144,22 +144,6 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
                 {"part": "learning", "level": level, "learner": name} for name in settings.learners
             ]
     return parts
-
-
-def _check_classes(sample: Sample) -> None:
-    """Refuse classes of which too few are left, or too many, once elements were left out."""
-    for level, name in enumerate(sample.levels):
-        n_classes = np.unique(sample.classes[:, level]).size
-        if n_classes == 1:
-            raise ValueError(
-                f"all {sample.n} elements that are analysed are of one class ({name}); two are the "
-                "least. Leave the function out for the geometry alone."
-            )
-        if 2 * n_classes > sample.n and len(sample.levels) == 1:
-            raise ValueError(
-                f"the {sample.n} elements that are analysed are of {n_classes} classes, fewer than two "
-                "elements a class: hardly any two can agree. Take coarser classes, or more elements."
-            )
 
 
 def _chunks(n_draws: int) -> list[dict[str, int]]:

@@ -130,6 +130,28 @@ def as_sample(
     return sample, n - rows.size
 
 
+def check_classes(sample: Sample) -> None:
+    """Refuse classes of which too few are left, or too many, once elements were left out.
+
+    Raises
+    ------
+    ValueError
+        For one class alone at any resolution, and for fewer than two elements a class at the only one.
+    """
+    for level, name in enumerate(sample.levels):
+        n_classes = np.unique(sample.classes[:, level]).size
+        if n_classes == 1:
+            raise ValueError(
+                f"all {sample.n} elements that are analysed are of one class ({name}); two are the "
+                "least. Leave the function out for the geometry alone."
+            )
+        if 2 * n_classes > sample.n and len(sample.levels) == 1:
+            raise ValueError(
+                f"the {sample.n} elements that are analysed are of {n_classes} classes, fewer than two "
+                "elements a class: hardly any two can agree. Take coarser classes, or more elements."
+            )
+
+
 def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
     """Elements that differ from all earlier ones, and their rows."""
     if metric == "hamming":

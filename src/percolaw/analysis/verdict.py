@@ -31,6 +31,8 @@ CONDITIONS = {
     "beyond": "clusters are other than permuted and maximum-entropy labels give",
     "prediction": "percolation predicts learning better than a power law with an offset does",
 }
+#: Whether a condition holds, in words.
+HOLDS = {True: "yes", False: "no", None: "unknown"}
 #: Central range of surrogates inside which data count as like them.
 RANGE = 0.95
 #: Chance below which data count as other than a null.

@@ -258,10 +258,9 @@ def report(findings: Findings, width: int) -> Iterator[str]:
 
 def _conditions(verdict: Verdict, width: int) -> Iterator[str]:
     """The conditions of `critical` as a table."""
-    from percolaw.analysis.verdict import CONDITIONS
+    from percolaw.analysis.verdict import CONDITIONS, HOLDS
 
-    holds = {True: "yes", False: "NO", None: "unknown"}
-    rows = [(CONDITIONS[c.name], holds[c.holds], printable(c.measured)) for c in verdict.conditions]
+    rows = [(CONDITIONS[c.name], HOLDS[c.holds], printable(c.measured)) for c in verdict.conditions]
     first = min(44, (width - 13) // 2)
     columns = (first, 7, max(12, min(76, width - first - 13)))
     yield from _line(("critical if", "holds", "measured"), columns)

@@ -1,13 +1,65 @@
-"""What a record holds, read with every doubt: numbers, windows, claims and plots."""
+"""What a record holds, read with every doubt: numbers, windows, claims, plots and readings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from percolaw.experiments.plots import Kind, Numbers, Plot, Series, Stored
 from percolaw.nulls import to_null
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an experiment says in words, with a table or without.
+
+    Attributes
+    ----------
+    title, text : str
+    header : tuple of str
+    rows : tuple of tuple of str
+        Each as long as the header.
+    """
+
+    title: str
+    text: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def readings(tables: Mapping[str, Any]) -> tuple[Reading, ...]:
+    """Return what the tables of a record say in words, under the key ``readings``.
+
+    Experiments of others may keep anything under this key: what is not a list of objects with a title, a
+    text, a header and rows as long as it says nothing in words.
+
+    Parameters
+    ----------
+    tables : mapping
+
+    Returns
+    -------
+    tuple of Reading
+    """
+    try:
+        return tuple(_read_reading(entry) for entry in tables.get("readings", ()))
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return ()
+
+
+def _read_reading(entry: Any) -> Reading:
+    header = _texts(entry["header"])
+    rows = tuple(_texts(row) for row in entry["rows"])
+    if any(len(row) != len(header) for row in rows):
+        raise ValueError(f"expected rows of {len(header)} cells")
+    return Reading(_text(entry["title"]), _text(entry["text"]), header, rows)
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"expected a list of texts; got {str(values)[:60]!r}")
+    return tuple(map(_text, values))
 
 
 def read_plots(entries: Any) -> tuple[Plot, ...]:

@@ -1,4 +1,4 @@
-"""The section of one run: its plots, pictures, config, and how to redo it."""
+"""The section of one run: what it says in words, its plots, pictures, config, and how to redo it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from percolaw.report.citations import linked
 from percolaw.report.claims import number, tally
 from percolaw.report.markup import _details, _flat, _table, duration, embedded_json, text
 from percolaw.report.reading import Picture, Run
+from percolaw.report.records import Reading, readings
 from percolaw.report.records import number as json_number
 from percolaw.report.redo import _config_table, _redo, commit_of
 from percolaw.report.style import BLACK, GREY
 
 #: Numbers of a curve's seeds that the page holds at most.
 SEED_NUMBERS = 6000
+#: Rows of a table, and tables, up to which they stand open.
+OPEN_ROWS, OPEN_TABLES = 8, 6
 
 
 def section(run: Run, place: str, label: str = "") -> str:
@@ -56,6 +59,7 @@ def section(run: Run, place: str, label: str = "") -> str:
 computing time {duration(seconds)} over {text(record.get("units", "?"))} units</p>
 <p>{said}<a href="#claims">To the claims</a></p>
 {_reused(record)}{"".join(f'<p class="note">{text(note)}</p>' for note in run.notes)}
+{_readings(readings(record["tables"]))}
 {f'<div class="plots">{curves}</div>' if curves else ""}
 {f'<div class="pictures">{pictures}</div>' if pictures else ""}
 <div class="folds">{_details("How to redo it", _redo(record, run.description))}
@@ -86,6 +90,20 @@ def _reused(record: dict[str, Any]) -> str:
         f'<p class="note">Not measured in this run but taken from runs beside it: {names}. '
         "They are as those runs kept them.</p>"
     )
+
+
+def _readings(said: Sequence[Reading]) -> str:
+    """Paragraphs and tables; folded where they are long or many."""
+    blocks = []
+    many = sum(bool(one.rows) for one in said) > OPEN_TABLES
+    for one in said:
+        blocks.append(f"<h3>{text(one.title)}</h3><p>{text(one.text)}</p>")
+        if one.rows:
+            rows = [[text(cell) for cell in row] for row in one.rows]
+            table = _table(rows, [text(cell) for cell in one.header], one.title, "reading")
+            folded = many or len(rows) > OPEN_ROWS
+            blocks.append(_details(f"Table: {one.title}", table) if folded else table)
+    return f'<div class="readings">{"".join(blocks)}</div>' if blocks else ""
 
 
 def _picture(picture: Picture, title: str) -> str:

@@ -10,11 +10,13 @@ import numpy as np
 
 from percolaw import checks
 from percolaw.experiments import plots
+from percolaw.experiments.real.analysis import data_plots
 from percolaw.report import dimension as dimension_panels
 from percolaw.report.draw import panel
 from percolaw.report.style import BLACK, BLUE, GREEN, GREY, RED, styled
 
 if TYPE_CHECKING:
+    from percolaw.analysis.findings import Findings
     from percolaw.datasets.dataset import Dataset
     from percolaw.dimension.estimate import DimensionReport
     from percolaw.experiments.claims import Claims
@@ -143,10 +145,20 @@ def _dataset(data: Dataset, axis: Any) -> None:
         axis.set_aspect("equal", "datalim")
 
 
+def _findings(shown: tuple[Findings, int], axis: Any) -> None:
+    """Cluster sizes at a resolution; the largest connected part where there is no function."""
+    findings, level = shown
+    drawn = {plot.id: plot for plot in data_plots("data", findings)}
+    chosen = "data-connectivity" if not findings.levels else f"data-{level}-sizes"
+    checks.choice("plot", chosen, drawn)
+    panel(axis, drawn[chosen])
+
+
 PAINTERS: Mapping[str, Callable[[Any, Any], None]] = {
     "learning curve": _learning_curve,
     "plot": _plot,
     "claims": _claims,
     "dimension report": _dimension_report,
     "dataset": _dataset,
+    "findings": _findings,
 }

@@ -210,7 +210,7 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
                 "rows": [
                     [
                         rule.CONDITIONS[c.name],
-                        {True: "yes", False: "no", None: "unknown"}[c.holds],
+                        rule.HOLDS[c.holds],
                         c.measured,
                     ]
                     for c in verdict.conditions
