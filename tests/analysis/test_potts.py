@@ -10,7 +10,7 @@ from percolaw.analysis.labelled import labelled_graph
 from percolaw.analysis.potts import potts_null
 from percolaw.kernels import potts as kernel
 
-COUNTS = (4, 3, 2)
+COUNTS = (5, 3, 1)
 GOAL, WIDTH, COUPLING = 6.0, 2.0, 0.9
 
 
@@ -34,15 +34,15 @@ def striped(length, n_classes, agreement, seed=0):
 
 
 def state(low, high, label):
-    """Agreeing bonds and the largest same-label cluster."""
+    """Agreeing bonds, the largest same-label cluster, and the class of three sites unlike each other."""
     root = np.empty(label.size, np.int32)
     agreeing, _, largest, _ = kernel.same_label(low, high, label, label, root)
-    return agreeing, largest
+    return agreeing, largest, label[0], label[1], label[4]
 
 
 @pytest.fixture(scope="module")
 def labellings():
-    """(agreeing bonds, largest cluster) of all 1260 labels of the grid with the given counts."""
+    """The state of all 504 labels of the grid with the given counts."""
     n, low, high = grid(3)
     states = []
     for first in itertools.combinations(range(n), COUNTS[0]):
@@ -55,19 +55,19 @@ def labellings():
 
 
 def exact(labellings, coupling):
-    """Every (agreeing bonds, largest cluster) and its probability."""
+    """Every state and its probability."""
     keys, which = np.unique(labellings, axis=0, return_inverse=True)
     agreeing = labellings[:, 0]
     weight = np.exp(coupling * agreeing - 0.5 * ((agreeing - GOAL) / WIDTH) ** 2)
     return [tuple(key) for key in keys], np.bincount(which.ravel(), weight) / weight.sum()
 
 
-def drawn(moves, n_draws=4000, spacing=8):
-    """(agreeing bonds, largest cluster) along a chain."""
+def drawn(moves, n_draws=8000, spacing=6):
+    """States along a chain."""
     n, low, high = grid(3)
     graph = labelled_graph(n, low, high, np.repeat([0, 1, 2], COUNTS))
     label = graph.label.copy()
-    agreeing, _ = state(low, high, label)
+    agreeing = graph.n_agreeing
     rows = (graph.indptr, graph.neighbor)
     member, place = np.empty(n, np.int32), np.empty(n, np.int32)
     keys = np.random.default_rng(0).integers(2**63, size=n_draws * spacing)
