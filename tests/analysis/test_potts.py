@@ -1,6 +1,7 @@
 """Labels of maximum entropy: against all labels of a 3 x 3 grid, and from both sides."""
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from percolaw.analysis.potts import potts_null
 from percolaw.kernels import potts as kernel
 
 COUNTS = (5, 3, 1)
-GOAL, WIDTH, COUPLING = 6.0, 2.0, 0.9
+GOAL, WIDTH, COUPLING = 5.0, 3.0, 0.9
 
 
 def grid(length):
@@ -40,49 +41,44 @@ def state(low, high, label):
     return agreeing, largest, label[0], label[1], label[4]
 
 
-@pytest.fixture(scope="module")
-def labellings():
-    """The state of all 504 labels of the grid with the given counts."""
-    n, low, high = grid(3)
+#: A star of four rays, a pair, and two sites alone: degrees unlike each other, and often single sites.
+STAR = (9, np.array([0, 0, 0, 0, 5], np.int32), np.array([1, 2, 3, 4, 6], np.int32))
+#: Connected: an exchange takes the label of a neighbour, so sites alone would keep theirs.
+TREE = (9, np.array([0, 0, 0, 0, 4, 5, 6, 6], np.int32), np.arange(1, 9, dtype=np.int32))
+
+
+def exact(graph, coupling):
+    """Every state of all 504 labels with the given counts, and its probability."""
+    n, low, high = graph
     states = []
     for first in itertools.combinations(range(n), COUNTS[0]):
-        rest = [i for i in range(n) if i not in first]
-        for second in itertools.combinations(rest, COUNTS[1]):
+        for second in itertools.combinations([i for i in range(n) if i not in first], COUNTS[1]):
             label = np.full(n, 2, np.int32)
             label[list(first)], label[list(second)] = 0, 1
             states.append(state(low, high, label))
-    return np.array(states)
-
-
-def exact(labellings, coupling):
-    """Every state and its probability."""
-    keys, which = np.unique(labellings, axis=0, return_inverse=True)
-    agreeing = labellings[:, 0]
+    keys, which = np.unique(states, axis=0, return_inverse=True)
+    agreeing = np.array(states)[:, 0]
     weight = np.exp(coupling * agreeing - 0.5 * ((agreeing - GOAL) / WIDTH) ** 2)
     return [tuple(key) for key in keys], np.bincount(which.ravel(), weight) / weight.sum()
 
 
-def drawn(moves, n_draws=8000, spacing=6):
+def drawn(graph, moves, n_draws=8000, spacing=6):
     """States along a chain."""
-    n, low, high = grid(3)
-    graph = labelled_graph(n, low, high, np.repeat([0, 1, 2], COUNTS))
-    label = graph.label.copy()
-    agreeing = graph.n_agreeing
-    rows = (graph.indptr, graph.neighbor)
+    n, low, high = graph
+    labelled = labelled_graph(n, low, high, np.repeat([0, 1, 2], COUNTS))
+    label, first, agreeing = labelled.label.copy(), labelled.first, labelled.n_agreeing
+    rows = (labelled.indptr, labelled.neighbor)
     member, place = np.empty(n, np.int32), np.empty(n, np.int32)
-    keys = np.random.default_rng(0).integers(2**63, size=n_draws * spacing)
+    keys = np.random.default_rng(0).integers(2**63, size=n_draws * spacing, dtype=np.uint64)
     states = []
-    for t in range(n_draws * spacing):
-        key = np.uint64(keys[t])
+    for t, key in enumerate(keys):
         if moves == "exchange":
             law = (COUPLING, GOAL, WIDTH)
-            agreeing = kernel.exchange(*rows, label, graph.first, member, place, law, agreeing, key)
+            agreeing = kernel.exchange(*rows, label, first, member, place, law, agreeing, key)
         else:
             share = {"clusters": 1.0, "half": 0.5, "singles": 0.0}[moves] * COUPLING
             law, opening = (COUPLING - share, GOAL, WIDTH), 1.0 - np.exp(-share)
-            agreeing = kernel.step(
-                *rows, low, high, label, graph.first, opening, law, agreeing, key
-            )
+            agreeing = kernel.step(*rows, low, high, label, first, opening, law, agreeing, key)
         if t % spacing == 0:
             assert np.array_equal(np.bincount(label), COUNTS)
             states.append(state(low, high, label))
@@ -90,14 +86,21 @@ def drawn(moves, n_draws=8000, spacing=6):
     return states
 
 
-@pytest.mark.parametrize("moves", ["clusters", "half", "singles", "exchange"])
-def test_every_move_keeps_the_law_on_the_grid(labellings, moves):
-    states = drawn(moves)
-    keys, probability = exact(labellings, COUPLING)
-    counts = [states.count(key) for key in keys]
-    assert sum(counts) == len(states)
+@pytest.mark.parametrize(
+    ("graph", "moves"),
+    [
+        *((grid(3), moves) for moves in ("clusters", "singles", "exchange")),
+        *((STAR, moves) for moves in ("clusters", "half")),
+        (TREE, "exchange"),
+    ],
+)
+def test_every_move_keeps_the_law(graph, moves):
+    states = Counter(drawn(graph, moves))
+    keys, probability = exact(graph, COUPLING)
+    counts = [states[key] for key in keys]
+    assert sum(counts) == sum(states.values())
     assert chi_squared_p(counts, probability) > P_FLOOR
-    _, wrong = exact(labellings, COUPLING + 0.2)
+    _, wrong = exact(graph, COUPLING + 0.2)
     assert chi_squared_p(counts, wrong) < P_FLOOR
 
 
