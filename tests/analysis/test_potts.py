@@ -43,6 +43,8 @@ def state(low, high, label):
 
 #: A star of four rays, a pair, and two sites alone: degrees unlike each other, and often single sites.
 STAR = (9, np.array([0, 0, 0, 0, 5], np.int32), np.array([1, 2, 3, 4, 6], np.int32))
+#: A pair among sites alone: how often it changes class hangs on the ways to choose the single sites.
+PAIR = (9, np.array([0], np.int32), np.array([1], np.int32))
 #: Connected: an exchange takes the label of a neighbour, so sites alone would keep theirs.
 TREE = (9, np.array([0, 0, 0, 0, 4, 5, 6, 6], np.int32), np.arange(1, 9, dtype=np.int32))
 
@@ -91,6 +93,7 @@ def drawn(graph, moves, n_draws=8000, spacing=6):
     [
         *((grid(3), moves) for moves in ("clusters", "singles", "exchange")),
         *((STAR, moves) for moves in ("clusters", "half")),
+        (PAIR, "clusters"),
         (TREE, "exchange"),
     ],
 )
