@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from statistical import P_FLOOR, chi_squared_p
+from statistical import P_FLOOR, assert_close, chi_squared_p
 
 from percolaw.analysis.labelled import labelled_graph
 from percolaw.analysis.potts import potts_null
@@ -93,7 +93,6 @@ def drawn(graph, moves, n_draws=8000, spacing=6):
     [
         *((grid(3), moves) for moves in ("clusters", "singles", "exchange")),
         *((STAR, moves) for moves in ("clusters", "half")),
-        (PAIR, "clusters"),
         (TREE, "exchange"),
     ],
 )
@@ -105,6 +104,14 @@ def test_every_move_keeps_the_law(graph, moves):
     assert chi_squared_p(counts, probability) > P_FLOOR
     _, wrong = exact(graph, COUPLING + 0.2)
     assert chi_squared_p(counts, wrong) < P_FLOOR
+
+
+def test_a_pair_is_in_each_class_as_often_as_the_law_says():
+    states = drawn(PAIR, "clusters", n_draws=20_000, spacing=3)
+    keys, probability = exact(PAIR, COUPLING)
+    truth = sum(p for key, p in zip(keys, probability, strict=True) if key[2] == key[3] == 1)
+    share = np.mean([key[2] == key[3] == 1 for key in states])
+    assert_close(share, truth, np.sqrt(truth * (1 - truth) / len(states)))
 
 
 @pytest.mark.parametrize(("agreement", "n_sweeps"), [(0.5, 100), (0.9, 1600), (0.95, 1600)])
