@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,22 @@ class OneHotClassifier:
         """Return the class of each point."""
         values = self.regression.predict((points - self.centre) / self.scale)
         return np.asarray(self.classes[np.argmax(values[:, : self.classes.size], axis=1)])
+
+
+def check_learners(names: Sequence[str]) -> None:
+    """Refuse learners that are not known or cannot be trained here, before anything is measured.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in `LEARNERS`.
+    MissingExtraError
+        For ``network`` without PyTorch.
+    """
+    for name in names:
+        checks.choice("learner", name, LEARNERS)
+    if "network" in names:
+        importlib.import_module("percolaw.neural.module")
 
 
 def _learner(name: str) -> Any:

@@ -114,10 +114,16 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
     Raises
     ------
     ValueError
-        If a part of the elements has no more than k, or a function tells none of the elements apart, or
-        nearly all.
+        If a part of the elements has no more than k, a function tells none of the elements apart, or
+        nearly all, or a learner is not known.
+    MissingExtraError
+        If a learner needs PyTorch, which is not installed.
     """
     check_classes(sample)
+    if settings.learners:
+        from percolaw.analysis.learning import check_learners
+
+        check_learners(settings.learners)
     sizes = [int(sample.n * share) for share in SHARES]
     ks = (settings.k,) if sample.has_graph else (settings.k, *settings.other_k)
     if not sample.has_graph and max(ks) >= sizes[-1]:

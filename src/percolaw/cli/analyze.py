@@ -64,6 +64,13 @@ def add(commands: Any) -> None:
         default="auto",
         help="whether labels are classes or numbers (default: auto, whole numbers are classes)",
     )
+    _add_settings(parser)
+    add_common(parser)
+    parser.set_defaults(handler=run_analyze)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """How the files are analysed."""
     parser.add_argument(
         "--metric",
         choices=("euclidean", "cosine", "hamming"),
@@ -95,8 +102,6 @@ def add(commands: Any) -> None:
         help="used at most, drawn at random (default: 20000)",
     )
     parser.add_argument("--seed", type=count, default=0, help="seed (default: 0)")
-    add_common(parser)
-    parser.set_defaults(handler=run_analyze)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -169,8 +174,6 @@ def experiment_of(options: argparse.Namespace) -> Any:
     ------
     ValueError
         For a missing file, no k, an unknown learner, and columns without labels.
-    MissingExtraError
-        For the learner ``network`` without PyTorch.
     """
     from percolaw.analysis.learning import LEARNERS
     from percolaw.experiments.real.own import Analyze
@@ -186,8 +189,6 @@ def experiment_of(options: argparse.Namespace) -> Any:
     names = {name.replace(" ", "-"): name for name in LEARNERS}
     for learner in learners:
         checks.choice("--learners", learner, names)
-    if "network" in learners:
-        checks.extra("torch", "nn")
     return Analyze(
         file=options.file,
         labels=labels,
