@@ -78,7 +78,12 @@ def summaries():
 def experiment_page(name):
     cls = experiment_class(name)
     lines = [f"# {name}", "", f"**{cls.title}.**", "", textwrap.dedent(cls.__doc__ or ""), ""]
-    lines += [f"Source: {cls.source}", "", f"    percolaw run {name}", ""]
+    lines += [
+        f"Source: {cls.source}",
+        "",
+        f"    {getattr(cls, 'command', f'percolaw run {name}')}",
+        "",
+    ]
     lines += ["| preset | time on 2 cores | memory |", "|---|---|---|"]
     lines += [f"| {label} | {p.time} | {p.memory} |" for label, p in cls.presets.items()]
     for summary, folder in summaries():

@@ -161,7 +161,7 @@ def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
         return codes[first], first
     from percolaw.numerics.copies import near_copies
 
-    points = checks.point_array("elements", elements)
+    points = checks.finite_array("elements", checks.point_array("elements", elements))
     if metric == "cosine":
         points = adjacency.directions(points)
     rows = np.flatnonzero(~near_copies(points))

@@ -251,7 +251,13 @@ def report(findings: Findings, width: int) -> Iterator[str]:
     for level, (name, verdict) in enumerate(zip(findings.levels, findings.verdicts, strict=True)):
         yield f"\n{printable(name)}: {verdict.word}"
         yield from _conditions(verdict, width)
-        yield from _expectations(findings, level, min(width, 100))
+        expected = [*_expectations(findings, level, min(width, 100))]
+        yield (
+            "Of more data:"
+            if expected
+            else "Of more data nothing is said: no learner was asked for."
+        )
+        yield from expected
     if findings.verdicts:
         yield ""
         yield from textwrap.wrap(TRUST, min(width, 100))
@@ -286,5 +292,5 @@ def _expectations(findings: Findings, level: int, width: int) -> Iterator[str]:
         if row.get("level") == level and kind in ("expectation", "no prediction"):
             said = text if kind == "expectation" else f"no prediction, for {text}"
             yield from textwrap.wrap(
-                f"{row['learner']}: {printable(said)}", width, subsequent_indent="    "
+                f"  {row['learner']}: {printable(said)}", width, subsequent_indent="    "
             )

@@ -72,6 +72,7 @@ def _entry(name: str) -> dict[str, Any]:
         "title": cls.title,
         "source": cls.source,
         "presets": presets,
+        "command": getattr(cls, "command", f"percolaw run {name}"),
         "papers": papers,
         "tuned": callable(getattr(cls, "validate", None)),
     }
@@ -83,6 +84,8 @@ def _details(name: str, entry: dict[str, Any]) -> str:
         lines.append(f"    part of: {', '.join(entry['papers'])}")
     if entry["tuned"]:
         lines.append(f"    percolaw sweep {name} searches over its fields")
+    if not entry["presets"]:
+        lines.append(f"    no presets: {entry['command']}")
     for label, cost in entry["presets"].items():
         lines.append(f"    --preset {label:<7} about {cost['time']}, {cost['memory']} on 2 cores")
     return "\n".join(lines)
@@ -103,7 +106,8 @@ def _overview(listed: dict[str, dict[str, Any]]) -> str:
             entry = listed[name]
             start = f"  {name + ('*' if entry['tuned'] else ''):<{first}}"
             time = entry["presets"]["laptop"]["time"] if "laptop" in entry["presets"] else ""
-            title = _clipped(entry["title"], width - len(start) - 11)
+            command = "" if entry["presets"] else f": {entry['command']}"
+            title = _clipped(entry["title"] + command, width - len(start) - 11)
             lines.append(f"{start} {title:<{width - len(start) - 11}}  {time:>8}")
         if elsewhere:
             lines.append(_clipped(f"  and {', '.join(elsewhere)}", width))

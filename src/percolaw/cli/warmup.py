@@ -82,7 +82,9 @@ def smallest_units() -> list[tuple[Any, dict[str, Any]]]:
     units = []
     for name in EXPERIMENTS:
         kind = experiment_class(name)
-        if getattr(kind, "extra", None) is not None:
+        if getattr(kind, "extra", None) is not None or hasattr(kind, "unavailable"):
+            continue
+        if "smoke" not in kind.presets:
             continue
         experiment = kind(**kind.presets["smoke"].config)
         different = {

@@ -238,11 +238,12 @@ def _statistics(where: str, findings: Findings, level: int) -> dict[str, Any]:
     nulls = [name for name in table[0] if name in NULLS]
     rows = []
     for line in table:
-        cells = [line["meaning"], f"{line['data']:.3g}"]
+        cells = [f"{line['data']:.3g}"]
         for null in nulls:
             one = line[null]
-            cells.append(f"{one['low']:.3g} to {one['high']:.3g}, p = {one['p']:.2g}")
-        rows.append(cells)
+            p = "" if math.isnan(one["p"]) else f", p = {one['p']:.2g}"
+            cells.append(f"{one['low']:.3g} to {one['high']:.3g}{p}")
+        rows.append([line["meaning"], *("unknown" if "nan" in cell else cell for cell in cells)])
     return {
         "title": f"{where}: clusters beside nulls",
         "text": "Central 95% of the draws of each null, and the two-sided p value of the data among them. "

@@ -21,6 +21,7 @@ class Analyze(DataAnalysis):
     name: ClassVar[str] = "analyze"
     title: ClassVar[str] = "Data of your own as percolation clusters"
     presets: ClassVar[dict[str, Preset]] = {}
+    command: ClassVar[str] = "percolaw analyze FILE"
 
     file: str = ""
     """Points (.npy .npz .csv .tsv .txt .parquet .zarr), or strings of one length, one a line."""
