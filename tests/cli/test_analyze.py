@@ -175,7 +175,7 @@ BAD = {
         r"at least 400 distinct elements; got 1 \(of 500\)",
     ),
     "few": (_saved("bad.npy", _POINTS[:99]), ("bad.npy",), "at least 400 distinct elements"),
-    "nan": (_saved("bad.npy", _NAN), ("bad.npy",), "elements has 2 non-finite value"),
+    "nan": (_saved("bad.npy", _NAN), ("bad.npy",), "elements has 1 non-finite value"),
     "k": (None, ("points.npy", "--k", "70"), "an eighth of the 480 elements has 60.*Lower k"),
     "second k": (None, ("points.npy", "--k", "6,60"), "not more than k = 60"),
     "no k": (None, ("points.npy", "--k", ","), "--k needs a number"),
