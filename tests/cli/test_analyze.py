@@ -238,9 +238,16 @@ def test_changed_files_are_other_data(tmp_path):
     assert Analyze(file=str(tmp_path / "x.npy")) != experiment
 
 
-def test_large_samples_are_told_what_they_take(analyze, monkeypatch, tmp_path):
+def test_large_samples_are_told_what_they_take(folder, monkeypatch, capsys):
     """Before anything starts; and elements beyond --max-elements are left out."""
+    monkeypatch.chdir(folder)
+    large = ("analyze", "points.npy", "--max-elements", "450", "--workers", "1")
     monkeypatch.setattr(command, "LARGE", 400)
     monkeypatch.setattr(command, "run_one", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        main(["analyze", "points.npy", "--max-elements", "450", "--workers", "1", "--no-figures"])
+        main([*large, "--no-figures"])
+    said = capsys.readouterr().err
+    assert "; 450 of them drawn at random (--max-elements). About 1 min on one core; 614 MiB" in said
+    with pytest.raises(ZeroDivisionError):
+        main([*large, *QUIET])
+    assert capsys.readouterr().err == ""

@@ -139,10 +139,11 @@ def run_analyze(options: argparse.Namespace, rest: list[str]) -> int:
         )
     said = _described(experiment, elements, n_repeated)
     n_used = min(elements.n, experiment.n_most)
+    if n_used > LARGE and not options.quiet:
+        expected = cost(n_used, elements.elements.nbytes, len(elements.levels), experiment)
+        print(f"percolaw: {printable(said)} {expected}", file=sys.stderr)
     del elements
     experiment.cells()  # refuses what cannot be analysed
-    if n_used > LARGE and not options.quiet:
-        print(f"percolaw: {printable(said)}\n{cost(n_used, experiment)}", file=sys.stderr)
     with executor_of(options) as executor:
         result = run_one(experiment, options, executor)
     if options.json:
@@ -220,19 +221,41 @@ def _described(experiment: Any, elements: Sample, n_repeated: int) -> str:
     return text + "."
 
 
-def cost(n_elements: int, experiment: Any) -> str:
+def cost(n_elements: int, n_bytes: int, n_levels: int, experiment: Any) -> str:
     """Return what an analysis takes, in words.
 
     Parameters
     ----------
     n_elements : int
+        That are analysed.
+    n_bytes : int
+        Of all elements of the file.
+    n_levels : int
+        Resolutions of the function.
     experiment : Analyze
 
     Returns
     -------
     str
+
+    Notes
+    -----
+    From two runs of 8000 and 20,000 points in 20 dimensions, 30 classes, 20 draws, one process:
+    0.51 and 0.52 GiB; 27 and 55 s, of which 19 and 30 s the kernel, 2 s the draws of 20,000.
     """
-    return ""
+    share = n_elements / 20_000
+    kernel = 30.0 * min(1.0, n_elements / 6000) ** 3 * ("kernel" in experiment.learners)
+    draws = 2.0 * share * experiment.n_draws / 20
+    seconds = 5.0 * share + n_levels * (12.0 * share**2 + kernel + draws)
+    minutes = max(1, round(seconds / 60))
+    memory = checks.human_bytes(0.6 * 2**30 + 4.0 * n_bytes)
+    slow = (
+        ", up to 3 min more in each process if labels of maximum entropy are slow to equilibrate"
+        if n_levels
+        else ""
+    )
+    network = ", longer with the network" if "network" in experiment.learners else ""
+    return f"About {minutes} min on one core{slow}{network}; {memory} of memory a process."
 
 
 # --- what is found, as text -----------------------------------------------------------------------
