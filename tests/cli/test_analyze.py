@@ -247,7 +247,9 @@ def test_large_samples_are_told_what_they_take(folder, monkeypatch, capsys):
     with pytest.raises(ZeroDivisionError):
         main([*large, "--no-figures"])
     said = capsys.readouterr().err
-    assert "; 450 of them drawn at random (--max-elements). About 1 min on one core; 614 MiB" in said
+    assert (
+        "; 450 of them drawn at random (--max-elements). About 1 min on one core; 614 MiB" in said
+    )
     with pytest.raises(ZeroDivisionError):
         main([*large, *QUIET])
     assert capsys.readouterr().err == ""
