@@ -275,11 +275,7 @@ def report(findings: Findings, width: int) -> Iterator[str]:
         yield f"\n{printable(name)}: {verdict.word}"
         yield from _conditions(verdict, width)
         expected = [*_expectations(findings, level, min(width, 100))]
-        yield (
-            "Of more data:"
-            if expected
-            else "Of more data nothing is said: no learner was asked for."
-        )
+        yield f"\nOf more data{':' if expected else ' nothing is said: no learner took part.'}"
         yield from expected
     if findings.verdicts:
         yield ""
