@@ -212,7 +212,7 @@ def _flow(findings: Findings, level: int) -> Condition:
 
 
 def _tail(findings: Findings, level: int) -> Condition:
-    of = {"part": "clusters", "level": level, "n": findings.n, "k": findings.k}
+    of = {"part": "tail", "level": level}
     p = findings.value("power law p value", **of)
     if not math.isfinite(p):
         return Condition("tail", None, "too few clusters for a power law")
@@ -241,11 +241,11 @@ def _beyond(findings: Findings, level: int, data: dict[str, float]) -> Condition
 
 def _prediction(findings: Findings, level: int) -> Condition:
     margins = findings.series("margin of percolation", part="learning", level=level)
-    known = [m for m in margins if m["value"] is not None and m["low"] is not None]
+    known = [m for m in margins if m["value"] is not None and m["high"] is not None]
     if not known:
         return Condition("prediction", None, "no learning curve was predicted")
     said = ", ".join(
         f"{m['learner']} better by {m['value']:.2f} [{m['low']:.2f}, {m['high']:.2f}]"
         for m in known
     )
-    return Condition("prediction", all(m["low"] > 0.0 for m in known), said)
+    return Condition("prediction", all(m["high"] >= 0.0 for m in known), said)

@@ -29,7 +29,7 @@ CONDITIONS = {
     "thinning": "clusters of half of the elements are the halves of the clusters",
     "tail": "cluster sizes follow a power law that is neither refused nor beaten by a log-normal",
     "beyond": "clusters are other than permuted and maximum-entropy labels give",
-    "prediction": "percolation predicts learning better than a power law with an offset does",
+    "prediction": "percolation predicts learning not surely worse than a power law with an offset does",
 }
 #: Central range of surrogates inside which data count as like them.
 RANGE = 0.95
