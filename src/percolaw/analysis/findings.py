@@ -190,7 +190,11 @@ def verdict_of(findings: Findings, level: int) -> Verdict:
         _beyond(findings, level, data),
         _prediction(findings, level),
     ]
-    sides = {"size": near["log_size"][1], "agreement": near["agreement"][1]}
+    sides = {
+        "size": near["log_size"][1],
+        "agreement": near["agreement"][1],
+        "strength": near["broken"][1],
+    }
     return rule.decide(conditions, sides, permuted)
 
 

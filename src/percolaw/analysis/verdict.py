@@ -16,7 +16,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 #: Every verdict, and what it says.
 VERDICTS = {
     "critical": "clusters at their threshold: all conditions hold",
-    "supercritical domains": "classes fill compact regions that are larger than critical clusters",
+    "supercritical domains": "clusters larger, denser or sturdier than critical ones",
     "subcritical": "clusters smaller than critical ones, and agreement ends at a scale",
     "label frequencies only": "classes lie as if they were dealt at random",
     "undecided": "none of the others, for the reasons that stand beside it",
@@ -123,7 +123,8 @@ def decide(
     conditions : list of Condition
         Tested in the order of `CONDITIONS`; later ones may be left out once one fails.
     sides : dict
-        ``size`` and ``agreement``: on which side of critical surrogates the data lie (-1, 0, 1).
+        ``size``, ``agreement`` and ``strength`` (bonds lost to break): on which side of critical
+        surrogates the data lie (-1, 0, 1).
     beyond_permuted : bool or None
         Whether more bonds agree than with permuted labels; None if not tested.
 
@@ -137,7 +138,7 @@ def decide(
         return Verdict("label frequencies only", kept)
     if all(holds.get(name) for name in CONDITIONS):
         return Verdict("critical", kept)
-    if sides["size"] > 0 or sides["agreement"] > 0:
+    if max(sides.values()) > 0:
         return Verdict("supercritical domains", kept)
     if sides["size"] < 0 and not holds.get("flow"):
         return Verdict("subcritical", kept)

@@ -54,7 +54,7 @@ class AnalyzeConfusion:
     dims: Annotated[tuple[int, ...], Range(2, 6), JUDGED] = (2, 3, 6)
     """Dimensions of the lattices."""
     ratios: Annotated[tuple[float, ...], Range(0.1, 4.0), JUDGED] = (0.7, 0.9, 1.0, 1.1, 1.3, 2.0)
-    """p over p_c, as far as p < 1."""
+    """p over p_c, as far as p < 1; 0.9 and 1.1 of dense samples only."""
     shares: Annotated[tuple[float, ...], Range(0.1, 100.0), JUDGED] = (100.0, 10.0, 3.0)
     """Percent of the sites that are drawn."""
     others: Annotated[tuple[str, ...], JUDGED] = tuple(OTHERS)
@@ -83,6 +83,7 @@ class AnalyzeConfusion:
             for share in self.shares
             for ratio in self.ratios
             if ratio * float(hypercubic_threshold(d, "bond")) < 1.0
+            and (share == 100.0 or ratio not in NEAR)
         ]
         return [*lattices, *self.others]
 
