@@ -11,12 +11,13 @@ from percolaw.analysis import verdict as rule
 PAGE = Path(__file__).parents[2] / "docs" / "real-data.md"
 
 
-def decided(failing=(), size=0, agreement=0, permuted=True):
+def decided(failing=(), size=0, agreement=0, strength=0, permuted=True):
     conditions = [
         rule.Condition(name, {True: None, False: True}[name in failing] or name not in failing, "")
         for name in rule.CONDITIONS
     ]
-    return rule.decide(conditions, {"size": size, "agreement": agreement}, permuted).word
+    sides = {"size": size, "agreement": agreement, "strength": strength}
+    return rule.decide(conditions, sides, permuted).word
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ def decided(failing=(), size=0, agreement=0, permuted=True):
         *[({"failing": (name,)}, "undecided") for name in rule.CONDITIONS],
         ({"failing": ("shape",), "size": 1}, "supercritical domains"),
         ({"failing": ("shape",), "agreement": 1, "size": -1}, "supercritical domains"),
+        ({"failing": ("shape",), "strength": 1}, "supercritical domains"),
         ({"failing": ("extent",), "size": -1}, "undecided"),
         ({"failing": ("extent", "flow"), "size": -1}, "subcritical"),
     ],

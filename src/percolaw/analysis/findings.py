@@ -63,7 +63,19 @@ class Findings:
         return math.nan if not rows or rows[0]["value"] is None else float(rows[0]["value"])
 
     def draws(self, null: str, statistic: str, level: int) -> FloatArray:
-        """Return a statistic of each draw of a null, NaN where it is not known."""
+        """Return a statistic of each draw of a null, NaN where it is not known.
+
+        Parameters
+        ----------
+        null, statistic : str
+            Of `percolaw.analysis.parts.NULLS` and `percolaw.analysis.clusters.STATISTICS`.
+        level : int
+            Resolution of the function.
+
+        Returns
+        -------
+        array of float64, shape (n_draws,)
+        """
         rows = self.series(statistic, part="draws", null=null, level=level)
         return np.array([math.nan if row["value"] is None else row["value"] for row in rows], float)
 
@@ -217,7 +229,11 @@ def verdict_of(findings: Findings, level: int) -> Verdict:
         _beyond(findings, level, data),
         _prediction(findings, level),
     ]
-    sides = {"size": near["log_size"][1], "agreement": near["agreement"][1]}
+    sides = {
+        "size": near["log_size"][1],
+        "agreement": near["agreement"][1],
+        "strength": near["broken"][1],
+    }
     return rule.decide(conditions, sides, permuted)
 
 
@@ -239,7 +255,7 @@ def _flow(findings: Findings, level: int) -> Condition:
 
 
 def _tail(findings: Findings, level: int) -> Condition:
-    of = {"part": "clusters", "level": level, "n": findings.n, "k": findings.k}
+    of = {"part": "tail", "level": level}
     p = findings.value("power law p value", **of)
     if not math.isfinite(p):
         return Condition("tail", None, "too few clusters for a power law")
@@ -268,11 +284,11 @@ def _beyond(findings: Findings, level: int, data: dict[str, float]) -> Condition
 
 def _prediction(findings: Findings, level: int) -> Condition:
     margins = findings.series("margin of percolation", part="learning", level=level)
-    known = [m for m in margins if m["value"] is not None and m["low"] is not None]
+    known = [m for m in margins if m["value"] is not None and m["high"] is not None]
     if not known:
         return Condition("prediction", None, "no learning curve was predicted")
     said = ", ".join(
         f"{m['learner']} better by {m['value']:.2f} [{m['low']:.2f}, {m['high']:.2f}]"
         for m in known
     )
-    return Condition("prediction", all(m["low"] > 0.0 for m in known), said)
+    return Condition("prediction", all(m["high"] >= 0.0 for m in known), said)

@@ -16,7 +16,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 #: Every verdict, and what it says.
 VERDICTS = {
     "critical": "clusters at their threshold: all conditions hold",
-    "supercritical domains": "classes fill compact regions that are larger than critical clusters",
+    "supercritical domains": "clusters larger, denser or sturdier than critical ones",
     "subcritical": "clusters smaller than critical ones, and agreement ends at a scale",
     "label frequencies only": "classes lie as if they were dealt at random",
     "undecided": "none of the others, for the reasons that stand beside it",
@@ -29,7 +29,7 @@ CONDITIONS = {
     "thinning": "clusters of half of the elements are the halves of the clusters",
     "tail": "cluster sizes follow a power law that is neither refused nor beaten by a log-normal",
     "beyond": "clusters are other than permuted and maximum-entropy labels give",
-    "prediction": "percolation predicts learning better than a power law with an offset does",
+    "prediction": "percolation predicts learning not surely worse than a power law with an offset does",
 }
 #: Whether a condition holds, in words.
 HOLDS = {True: "yes", False: "no", None: "unknown"}
@@ -82,9 +82,20 @@ class Verdict:
 
 
 def within(value: float, draws: FloatArray) -> tuple[bool | None, int]:
-    """Return whether a value lies in the central `RANGE` of draws, and on which side of it (-1, 0, 1).
+    """Return whether a value lies in the central `RANGE` of draws, and on which side of it.
 
-    None if the value or most draws are NaN.
+    Parameters
+    ----------
+    value : float
+    draws : array of float64, shape (n_draws,)
+        NaN where a draw has no value.
+
+    Returns
+    -------
+    inside : bool or None
+        None if the value or most draws are NaN.
+    side : int
+        -1 below, 0 inside or unknown, 1 above.
     """
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or known.size < max(20, 0.5 * draws.size):
@@ -95,7 +106,19 @@ def within(value: float, draws: FloatArray) -> tuple[bool | None, int]:
 
 
 def chance(value: float, draws: FloatArray) -> float:
-    """Return the two-sided p value of a value among draws of a null; NaN if either is unknown."""
+    """Return the two-sided p value of a value among draws of a null.
+
+    Parameters
+    ----------
+    value : float
+    draws : array of float64, shape (n_draws,)
+        NaN where a draw has no value.
+
+    Returns
+    -------
+    float
+        NaN if the value or all draws are.
+    """
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or not known.size:
         return math.nan
@@ -103,7 +126,19 @@ def chance(value: float, draws: FloatArray) -> float:
 
 
 def above(value: float, draws: FloatArray) -> bool | None:
-    """Return whether a value lies above the draws of a null, at the level `BEYOND`; None if unknown."""
+    """Return whether a value lies above the draws of a null, at the level `BEYOND`.
+
+    Parameters
+    ----------
+    value : float
+    draws : array of float64, shape (n_draws,)
+        NaN where a draw has no value.
+
+    Returns
+    -------
+    bool or None
+        None if the value or all draws are NaN.
+    """
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or not known.size:
         return None
@@ -125,7 +160,8 @@ def decide(
     conditions : list of Condition
         Tested in the order of `CONDITIONS`; later ones may be left out once one fails.
     sides : dict
-        ``size`` and ``agreement``: on which side of critical surrogates the data lie (-1, 0, 1).
+        ``size``, ``agreement`` and ``strength`` (bonds lost to break): on which side of critical
+        surrogates the data lie (-1, 0, 1).
     beyond_permuted : bool or None
         Whether more bonds agree than with permuted labels; None if not tested.
 
@@ -139,7 +175,7 @@ def decide(
         return Verdict("label frequencies only", kept)
     if all(holds.get(name) for name in CONDITIONS):
         return Verdict("critical", kept)
-    if sides["size"] > 0 or sides["agreement"] > 0:
+    if max(sides.values()) > 0:
         return Verdict("supercritical domains", kept)
     if sides["size"] < 0 and not holds.get("flow"):
         return Verdict("subcritical", kept)
@@ -147,7 +183,20 @@ def decide(
 
 
 def ranged(name: str, value: float, draws: FloatArray) -> str:
-    """Return a measured value beside the range of draws, in words."""
+    """Return a measured value beside the range of draws, in words.
+
+    Parameters
+    ----------
+    name : str
+        Of what was measured.
+    value : float
+    draws : array of float64, shape (n_draws,)
+        NaN where a draw has no value.
+
+    Returns
+    -------
+    str
+    """
     known = draws[np.isfinite(draws)]
     if not known.size:
         return f"{name} {value:.3g}, surrogates unknown"

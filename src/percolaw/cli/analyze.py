@@ -129,6 +129,11 @@ def run_analyze(options: argparse.Namespace, rest: list[str]) -> int:
     -------
     int
         Exit code 0, whatever the verdict.
+
+    Raises
+    ------
+    ValueError
+        For files that cannot be analysed as asked, before anything is measured.
     """
     check_options(options)
     experiment = experiment_of(options)

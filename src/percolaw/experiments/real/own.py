@@ -48,7 +48,13 @@ class Analyze(DataAnalysis):
             object.__setattr__(self, "digests", tuple(file_digest(Path(f)) for f in files))
 
     def names(self) -> tuple[str, ...]:
-        """Return the name of the file."""
+        """Return the name of the file.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
         if not self.file:
             raise ValueError("name a file of points or strings: percolaw analyze FILE.")
         return (Path(self.file).name,)
