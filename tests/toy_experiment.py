@@ -118,7 +118,7 @@ def smoke_run(root: Path, name: str) -> tuple[Any, Path]:
 
     import percolaw
     from percolaw.errors import RunError
-    from percolaw.experiments.base import preset
+    from percolaw.experiments.base import missing_extra, preset
     from percolaw.experiments.registry import experiment_class
     from percolaw.experiments.reproductions import REPRODUCTIONS
     from percolaw.runs.code import experiment_code
@@ -127,6 +127,8 @@ def smoke_run(root: Path, name: str) -> tuple[Any, Path]:
 
     if name in REPRODUCTIONS["brill2024"][1]:
         reproduced(root)
+    if hasattr(experiment_class(name), "unavailable") and missing_extra(experiment_class(name)):
+        pytest.skip(missing_extra(experiment_class(name)))
     experiment = preset(experiment_class(name), "smoke")
     if hasattr(experiment, "n_seeds"):
         experiment = replace(experiment, n_seeds=3)

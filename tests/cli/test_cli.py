@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_experiment
+from runnable import RUNNABLE
 from toy_experiment import percolaw_command, reproduced, shared_root
 
 import percolaw as pl
@@ -81,7 +82,7 @@ def test_help(command):
         assert command(sub, "--help")[0] == 0
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_help_of_an_experiment_shows_its_fields(command, tmp_path, name):
     import dataclasses
 

@@ -134,8 +134,9 @@ def test_configs_and_conclusions_do_not_need_torch():
         sys.modules["torch"] = None
         from percolaw.experiments.registry import EXPERIMENTS, experiment_class
         from percolaw.experiments.base import missing_extra, preset
-        for name in EXPERIMENTS:
-            preset(experiment_class(name), "smoke").cells()
+        for name, cls in {n: experiment_class(n) for n in EXPERIMENTS}.items():
+            if cls.presets and not hasattr(cls, "unavailable"):
+                preset(cls, "smoke").cells()
         e = preset(experiment_class("nn-tuning"), "smoke")
         import dataclasses
         print(len(dataclasses.replace(e, widths=(), sizes=()).conclude([]).claims))

@@ -19,6 +19,7 @@ from percolaw.experiments.base import (
     preset,
     run_id,
 )
+from percolaw.experiments.real.analysis import DataAnalysis
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import REPRODUCTIONS
 from percolaw.laws import scaling_laws as theory
@@ -60,8 +61,10 @@ def test_description(name):
     assert cls.__dataclass_params__.frozen
     assert cls.title
     assert cls.source
-    assert {"smoke", "laptop"} <= set(cls.presets)
-    assert {"paper", "gpu"} & set(cls.presets)
+    assert not cls.presets or {"smoke", "laptop"} <= set(cls.presets)
+    assert {"paper", "gpu"} & set(cls.presets) or issubclass(cls, DataAnalysis)
+    if hasattr(cls, "unavailable") and cls.unavailable():
+        pytest.skip(cls.unavailable())
     for label, given in cls.presets.items():
         assert isinstance(given, Preset)
         assert given.time

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from runnable import RUNNABLE
 from toy_experiment import shared_root, smoke_run
 
 from percolaw.errors import RunError
@@ -52,7 +53,7 @@ TWICE = (
 
 
 @pytest.mark.slow  # what they conclude is read by test_html.py, every kind of picture drawn below
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_every_experiment_has_figures(name, tmp_path_factory):
     _, finished = smoke_run(shared_root(tmp_path_factory), name)
     drawn = sorted((finished / "figures").glob("*.png")) or draw_figures(finished)

@@ -11,6 +11,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -119,11 +120,10 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
     MissingExtraError
         If a learner needs PyTorch, which is not installed.
     """
-    check_classes(sample)
-    if settings.learners:
-        from percolaw.analysis.learning import check_learners
+    from percolaw.analysis.learning import check_learners
 
-        check_learners(settings.learners)
+    check_classes(sample)
+    check_learners(settings.learners)
     sizes = [int(sample.n * share) for share in SHARES]
     ks = (settings.k,) if sample.has_graph else (settings.k, *settings.other_k)
     if not sample.has_graph and max(ks) >= sizes[-1]:
@@ -139,7 +139,7 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
             for draws in _chunks(settings.n_draws):
                 parts.append({"part": "geometry draws", "null": null, "n": small, **draws})
     for level in range(len(sample.levels)):
-        if not sample.metric == "graph":
+        if sample.metric != "graph":
             parts.append({"part": "agreement", "level": level})
         parts += [{"part": "clusters", "level": level, "n": n, "k": k} for n in sizes for k in ks]
         parts.append({"part": "tail", "level": level})
@@ -247,7 +247,7 @@ class Measurement:
         n = losses.n_points
         found: list[tuple[Any, ...]] = []
         edges = np.unique(np.geomspace(1, n - 1, 60).astype(np.int64))
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in pairwise(edges):
             mean = float(losses.agreement[low - 1 : high - 1].mean())
             found.append(("agreement by volume", math.sqrt(low * (high - 1)) / n, mean))
         for flow in agreement_flow(losses):
@@ -285,7 +285,7 @@ class Measurement:
         return found
 
     def _tail(self, part: Part) -> list[tuple[Any, ...]]:
-        """The power law of cluster sizes, without the largest cluster, and how it is refused or beaten."""
+        """The power law of cluster sizes but the largest, and how it is refused or beaten."""
         graph = self._graph(self.sample.n, self.settings.k)
         cluster = graph.clusters(self._ordered.agreeing(graph, part["level"]))
         streams = self._streams(_CLUSTERS, part["level"])
@@ -381,9 +381,8 @@ def _cluster_sizes(cluster: npt.NDArray[np.int64]) -> list[tuple[Any, ...]]:
     """How many clusters are at least as large as each size that occurs."""
     size, count = np.unique(np.bincount(cluster), return_counts=True)
     at_least = np.cumsum(count[::-1])[::-1]
-    return [
-        ("clusters of size at least", int(s), int(c)) for s, c in zip(size, at_least, strict=True)
-    ]
+    pairs = zip(size.tolist(), at_least.tolist(), strict=True)
+    return [("clusters of size at least", s, c) for s, c in pairs]
 
 
 def _row(part: Part, quantity: str, x: Any, value: Any, low: Any = None, high: Any = None) -> Row:

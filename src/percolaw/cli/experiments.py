@@ -308,7 +308,7 @@ def reason_to_leave_out(name: str, label: str) -> str:
 
     cls = experiment_class(name)
     missing = missing_extra(cls)
-    if missing or label != "paper" or "paper" in cls.presets:
+    if missing or label != "paper" or "gpu" not in cls.presets or "paper" in cls.presets:
         return missing
     from percolaw.neural.device import resolve_device
 
@@ -337,7 +337,9 @@ def member_config(paper: str, name: str, label: str) -> Any:
 
     cls = experiment_class(name)
     if label not in cls.presets:  # the large preset of networks is called after what it needs
-        label = {"paper": "gpu", "gpu": "paper"}.get(label, label)
+        other = {"paper": "gpu", "gpu": "paper"}.get(label, label)
+        only = other != label and other not in cls.presets  # data that have no larger size
+        label = [*cls.presets][-1] if only else other
     asked = OVERRIDES.get(paper, {}).get(name, {})
     given = {field: read_words(hints(cls)[field], value) for field, value in asked.items()}
     return dataclasses.replace(preset(cls, label), **given)
