@@ -135,7 +135,7 @@ def test_configs_and_conclusions_do_not_need_torch():
         from percolaw.experiments.registry import EXPERIMENTS, experiment_class
         from percolaw.experiments.base import missing_extra, preset
         for name, cls in {n: experiment_class(n) for n in EXPERIMENTS}.items():
-            if cls.presets and not hasattr(cls, "unavailable"):
+            if not EXPERIMENTS[name].startswith("real."):  # SciPy asks for what is None here
                 preset(cls, "smoke").cells()
         e = preset(experiment_class("nn-tuning"), "smoke")
         import dataclasses

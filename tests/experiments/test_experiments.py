@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conclusions import claim_with
 from threadpoolctl import threadpool_limits
+from runnable import RUNNABLE
 from toy_experiment import shared_root, smoke_run
 
 from percolaw.experiments.base import (
@@ -83,7 +84,7 @@ def test_reproductions_name_registered_experiments():
         preset(experiment_class(NAMES[0]), "smoek")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_smoke_preset_concludes(name, smoke):
     experiment, record, rows = smoke(name)
     assert record["status"] == "done"
@@ -106,7 +107,7 @@ def test_smoke_preset_concludes(name, smoke):
     assert claims or record["tables"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_conclude_is_pure(name, smoke):
     experiment, record, rows = smoke(name)
     before = copy.deepcopy(rows)
@@ -122,7 +123,7 @@ def test_conclude_is_pure(name, smoke):
     np.testing.assert_array_equal(legacy_state(), state)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_measure_depends_on_config_and_cell_alone(name, smoke):
     """The last unit again, without those that the run measured before it."""
     experiment, _, rows = smoke(name)

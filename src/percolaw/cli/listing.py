@@ -106,8 +106,8 @@ def _overview(listed: dict[str, dict[str, Any]]) -> str:
             entry = listed[name]
             start = f"  {name + ('*' if entry['tuned'] else ''):<{first}}"
             time = entry["presets"]["laptop"]["time"] if "laptop" in entry["presets"] else ""
-            command = "" if entry["presets"] else f": {entry['command']}"
-            title = _clipped(entry["title"] + command, width - len(start) - 11)
+            command = "" if entry["presets"] else f"{entry['command']}: "
+            title = _clipped(command + entry["title"], width - len(start) - 11)
             lines.append(f"{start} {title:<{width - len(start) - 11}}  {time:>8}")
         if elsewhere:
             lines.append(_clipped(f"  and {', '.join(elsewhere)}", width))
