@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks, frames, shown
+from percolaw import checks, frames
 from percolaw.dimension.cloud import checked_cloud
 from percolaw.dimension.correlation import CorrelationDimension, bytes_needed
 from percolaw.dimension.mle import MLE, local_from_distances
@@ -25,6 +25,7 @@ from percolaw.dimension.sample import (
 from percolaw.dimension.two_nn import TwoNN
 from percolaw.nulls import to_null
 from percolaw.rng import RandomLike
+from percolaw.shown import Drawable
 
 #: The estimators of a report.
 ESTIMATORS: dict[str, DimensionEstimator] = {
@@ -45,7 +46,7 @@ STEADY, ROUGH = (0.06, 0.12), (0.25, 0.35)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DimensionReport:
+class DimensionReport(Drawable):
     """What all estimators say of a cloud of points.
 
     Attributes
@@ -74,6 +75,8 @@ class DimensionReport:
         ``untested`` below 400 points: too few to compare scales.
     sentence : str
     """
+
+    picture = "dimension report"
 
     n_points: int
     embedding_dimension: int
@@ -121,20 +124,6 @@ class DimensionReport:
         ]
         names = ("estimator", "n_points", "level", "dimension", "low", "high", "standard_error")
         return frames.frame({name: [line[i] for line in lines] for i, name in enumerate(names)})
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the estimates against the number of points: one dimension is flat.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Drawn into; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
-        return shown.draw("dimension report", self, ax)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values; None for unknown errors and ends of intervals."""

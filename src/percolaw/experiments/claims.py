@@ -10,8 +10,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks, frames, shown
+from percolaw import checks, frames
 from percolaw.scaling import fit, intervals
+from percolaw.shown import Drawable
 
 FloatArray = npt.NDArray[np.float64]
 Verdict: TypeAlias = Literal["agrees", "disagrees", "inconclusive"]
@@ -62,8 +63,10 @@ class Claim:
         )
 
 
-class Claims(tuple[Claim, ...]):
+class Claims(tuple[Claim, ...], Drawable):
     """Claims in their order, as a tuple that can be looked at: a table, a picture."""
+
+    picture = "claims"
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self)) or "no claims"
@@ -97,20 +100,6 @@ class Claims(tuple[Claim, ...]):
         about = dict.fromkeys(f"about {key}" for claim in self for key in claim.about)
         columns |= {key: [c.about.get(key.removeprefix("about ")) for c in self] for key in about}
         return frames.frame(columns)
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw how far each measured value is from the predicted one, in tolerances.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Drawn into; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
-        return shown.draw("claims", self, ax)
 
 
 #: A claim agrees only if its interval stays within this many tolerances of the prediction.

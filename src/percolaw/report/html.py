@@ -18,7 +18,8 @@ from importlib import resources
 from pathlib import Path
 
 from percolaw.errors import RunError
-from percolaw.experiments.plots import slug, widenings
+from percolaw.experiments.plots import slug
+from percolaw.experiments.series import widenings
 from percolaw.report import overview
 from percolaw.report.citations import bibtex
 from percolaw.report.compare import compared, labels

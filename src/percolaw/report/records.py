@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from percolaw.experiments.plots import Kind, Numbers, Plot, Series, Stored
+from percolaw.experiments.plots import Plot
+from percolaw.experiments.series import Kind, Numbers, Series, Stored
 from percolaw.nulls import to_null
 
 

@@ -27,7 +27,7 @@ POINTS = 5000
 
 
 def draw(kind: str, shown: Any, ax: Any) -> Any:
-    """Draw an object into axes and return them; see `percolaw.shown.draw`.
+    """Draw an object into axes and return them; see `percolaw.shown.Drawable`.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ _OUTSIDE = ("report", "runs", "cli", "__main__", "public", "version", "shown", "
 #: The protocol, which runs units and does not measure: what only it imports does not count.
 _PROTOCOL = tuple(
     f"percolaw.experiments.{name}"
-    for name in ("base", "claims", "fields", "plots", "registry", "reproductions")
+    for name in ("base", "claims", "fields", "plots", "registry", "reproductions", "series")
 )
 
 

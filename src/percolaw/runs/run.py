@@ -23,7 +23,8 @@ from percolaw.experiments.base import (
 )
 from percolaw.experiments.claims import Claims
 from percolaw.experiments.fields import check_memory
-from percolaw.experiments.plots import Plot, learning_curve
+from percolaw.experiments.plots import Plot
+from percolaw.experiments.series import learning_curve
 from percolaw.frames import Frame, frame
 from percolaw.runs.activity import working
 from percolaw.runs.code import experiment_code, forget, forget_bytes, source_bytes

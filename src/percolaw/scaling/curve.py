@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import frames, shown
+from percolaw import frames
 from percolaw.scaling import fit, minimum
 from percolaw.scaling.fit import Aggregate
+from percolaw.shown import Drawable
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -32,7 +33,7 @@ class Band:
 
 
 @dataclass(frozen=True, eq=False)
-class LearningCurve:
+class LearningCurve(Drawable):
     """Losses over sizes and seeds, and the curve that was predicted.
 
     Parameters
@@ -55,6 +56,8 @@ class LearningCurve:
     >>> round(curve.fit().exponent, 12)
     0.5
     """
+
+    picture = "learning curve"
 
     size: npt.NDArray[Any]
     loss: FloatArray
@@ -266,20 +269,6 @@ class LearningCurve:
         if self.predicted is not None:
             columns["predicted"] = np.tile(self.predicted, seeds)
         return frames.frame(columns)
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the losses with their band over seeds, the fitted exponent, and the prediction.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Drawn into; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
-        return shown.draw("learning curve", self, ax)
 
     def __repr__(self) -> str:
         text = f"LearningCurve({self.n_seeds} seeds, {self.size.size} sizes"

@@ -13,6 +13,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
+from percolaw.experiments.series import Series
 from percolaw.laws.bethe import BetheLattice
 
 
@@ -90,7 +91,7 @@ class ClusterSizes:
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compare distributions (Kolmogorov-Smirnov band), stopped shares and tau."""
         found: list[Claim] = []
-        series: list[plots.Series] = []
+        series: list[Series] = []
         for mean in self.offspring:
             mine = [row for row in rows if row["offspring"] == mean]
             new, curves = self._distribution(mean, mine)
@@ -119,7 +120,7 @@ class ClusterSizes:
         )
         return Conclusion(tuple(found), plots=(shares, plots.residual(shares, (0.7, 1.3))))
 
-    def _distribution(self, mean: float, rows: list[Row]) -> tuple[list[Claim], list[plots.Series]]:
+    def _distribution(self, mean: float, rows: list[Row]) -> tuple[list[Claim], list[Series]]:
         """Hold the sizes at one p against their exact law, and the share beyond the cap."""
         lattice, cap = self._lattice(mean), self._cap(mean)
         sizes = np.concatenate([np.repeat(row["size"], row["count"]) for row in rows])

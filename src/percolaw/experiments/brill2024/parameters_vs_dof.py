@@ -12,6 +12,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import Range
+from percolaw.experiments.series import Stored
 from percolaw.laws import scaling_laws as theory
 from percolaw.scaling.fit import FloatArray
 
@@ -209,7 +210,7 @@ class ParametersVsDof:
         for family, (widths, logarithms) in laws.items():
             name = family.split(" (")[0]
             stored = [
-                plots.beside(c)
+                Stored.of(c)
                 for c in said
                 if (c.about["source"], c.about["quantity"]) == (family, "exponent")
             ]

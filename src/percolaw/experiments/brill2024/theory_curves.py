@@ -11,6 +11,7 @@ from percolaw.experiments import fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import Range
+from percolaw.experiments.series import Stored
 from percolaw.laws import scaling_laws as theory
 from percolaw.scaling import fit
 from percolaw.scaling.curve import FloatArray, LearningCurve
@@ -68,7 +69,7 @@ class TheoryCurves:
                 claim = self._claim(law, gamma, end, loss(far, self.rank_exponent, gamma), far)
                 found.append(claim)
                 name = f"c/D = {gamma:g}"
-                stored = (plots.beside(claim),)
+                stored = (Stored.of(claim),)
                 curves.append(
                     plots.line(name, "theory", n, curve.loss[0], stored=stored, group=name)
                 )

@@ -12,6 +12,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
+from percolaw.experiments.series import Series, Stored
 from percolaw.rng import Streams
 from percolaw.scaling import intervals
 from percolaw.targets.fourier import FourierTeacher
@@ -258,7 +259,7 @@ class Teachers:
         )
 
 
-def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) -> plots.Series:
+def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) -> Series:
     """Return a number of each network against its width or depth, with its interval over seeds.
 
     Parameters
@@ -286,8 +287,8 @@ def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) 
 
 
 def with_formula(
-    name: str, of_size: dict[int, list[Row]], stored: tuple[plots.Stored, ...] = ()
-) -> list[plots.Series]:
+    name: str, of_size: dict[int, list[Row]], stored: tuple[Stored, ...] = ()
+) -> list[Series]:
     """Return pieces counted, and the Rice formula as their prediction.
 
     Parameters
@@ -352,7 +353,7 @@ def depth_plot(
     """
     series = []
     for label, of_depth in by_biases.items():
-        stored = (plots.beside(exponent),) if label == "biases" else ()
+        stored = (Stored.of(exponent),) if label == "biases" else ()
         series += with_formula(label, of_depth, stored)
     return plots.log_log(
         "teachers-budget",

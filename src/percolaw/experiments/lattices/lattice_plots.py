@@ -18,6 +18,7 @@ from percolaw.experiments.lattices.lattice_exponents import (
     LatticeCurves,
     Window,
 )
+from percolaw.experiments.series import Series
 
 #: Claims on one dimension, by quantity.
 Claims: TypeAlias = Mapping[str, Claim]
@@ -77,7 +78,7 @@ def exponent_plots(said: Mapping[int, Claims], windows: Mapping[str, str]) -> li
     return drawn
 
 
-def law_boundaries(rank_exponents: npt.ArrayLike) -> list[plots.Series]:
+def law_boundaries(rank_exponents: npt.ArrayLike) -> list[Series]:
     """Return where the two laws change sides, as c/D against alpha around the alphas given."""
     alpha = np.asarray(rank_exponents, dtype=np.float64)
     line = np.geomspace(alpha.min() / 2, alpha.max() * 2, 50)
@@ -184,7 +185,7 @@ def power_law_plots(
     -------
     list of Plot
     """
-    series: dict[str, list[plots.Series]] = {key: [] for key in POWER_LAWS}
+    series: dict[str, list[Series]] = {key: [] for key in POWER_LAWS}
     windows = {"sizes": (size[0], math.inf), "balls": size, "learning": learning}
     for lattice in lattices:
         name = f"d = {lattice.dimension}"

@@ -13,6 +13,7 @@ from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Seeds, Tolerance
 from percolaw.experiments.lattices import box_curves, boxes
 from percolaw.experiments.lattices.boxes import BETHE, about, label
+from percolaw.experiments.series import Series
 from percolaw.scaling import intervals
 from percolaw.scaling.curve import LearningCurve
 
@@ -111,7 +112,7 @@ class Learnability:
         """Find the best p of every budget, lattice by lattice."""
         said: list[Claim] = []
         drawn: list[plots.Plot] = []
-        best: dict[str, list[plots.Series]] = {name: [] for name in LEARNERS}
+        best: dict[str, list[Series]] = {name: [] for name in LEARNERS}
         for j, d in enumerate(self.dimensions):
             scans = {name: self._scans(d, name, rows) for name in LEARNERS}
             for name, curves in scans.items():
@@ -199,7 +200,7 @@ class Learnability:
             figure="learnability",
         )
 
-    def _best_series(self, d: int, turn: int, scans: list[LearningCurve]) -> plots.Series:
+    def _best_series(self, d: int, turn: int, scans: list[LearningCurve]) -> Series:
         """The best p of one lattice against the budget; lattices stand side by side."""
         best = [scan.least_at() for scan in scans]
         ends = np.array(
@@ -213,7 +214,7 @@ class Learnability:
         y = [one.mean() for one in best]
         return plots.points(label(d), x, y, low, high, interval=plots.CONFIDENCE, joined=True)
 
-    def _best_plot(self, learner: str, series: list[plots.Series]) -> plots.Plot:
+    def _best_plot(self, learner: str, series: list[Series]) -> plots.Plot:
         """The best p of all lattices, by one learner."""
         ends = [float(self.budgets[0]), float(self.budgets[-1])]
         largest = max(cell["ratio"] for cell in self.cells())

@@ -15,6 +15,7 @@ from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.lattices import box_curves
 from percolaw.experiments.lattices.boxes import about
+from percolaw.experiments.series import Series
 from percolaw.laws.bethe import BetheLattice
 from percolaw.laws.hypercubic import hypercubic_threshold, threshold_source
 from percolaw.rng import Streams
@@ -165,7 +166,7 @@ class MeanFieldCheck:
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compare lattice and tree, dimension by dimension."""
         found: list[Claim] = []
-        series: dict[str, list[plots.Series]] = {name: [] for name in PANELS}
+        series: dict[str, list[Series]] = {name: [] for name in PANELS}
         for d in self.dimensions:
             mine = [r for r in rows if r["dimension"] == d]
             new = self._size_claims(d, mine) + self._learning_claims(d, mine)
@@ -264,9 +265,7 @@ class MeanFieldCheck:
     def _difference(self, name: str, values: Any, on: dict[str, str]) -> Claim:
         return claims.difference(name, self.source, values, self.exponent_tolerance, about=on)
 
-    def _series(
-        self, d: int, rows: list[Row], said: dict[str, Claim]
-    ) -> dict[str, list[plots.Series]]:
+    def _series(self, d: int, rows: list[Row], said: dict[str, Claim]) -> dict[str, list[Series]]:
         """What is drawn of one dimension, by panel; the tree is dashed in the same colour."""
         name, bethe = f"d = {d}", BetheLattice(2 * d)
         s = np.array(rows[0]["s"], dtype=np.float64)
@@ -314,7 +313,7 @@ class MeanFieldCheck:
             else {k: v for k, v in panels.items() if k not in ("radius", "loops")}
         )
 
-    def _plots(self, series: dict[str, list[plots.Series]]) -> tuple[plots.Plot, ...]:
+    def _plots(self, series: dict[str, list[Series]]) -> tuple[plots.Plot, ...]:
         """Sizes, radii and loops in one picture, learning curves in another."""
         size, n = "cluster size s", "mean number of observed sites n"
         sizes, learned = self.size_window, self._learn_window()

@@ -12,6 +12,7 @@ from percolaw.experiments.base import Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.lattices import boxes
 from percolaw.experiments.lattices.boxes import BETHE, common_curve, label
+from percolaw.experiments.series import Series
 from percolaw.scaling.curve import LearningCurve
 
 #: Rows of one lattice by p / p_c.
@@ -125,7 +126,7 @@ def crossover_plot(dimension: int, by_ratio: ByRatio) -> plots.Plot:
     -------
     Plot
     """
-    series: list[plots.Series] = []
+    series: list[Series] = []
     for ratio, rows in sorted(by_ratio.items(), key=lambda item: item[0] or np.inf):
         if ratio != FULL and ratio < 1.0:
             continue

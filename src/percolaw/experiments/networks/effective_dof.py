@@ -16,6 +16,7 @@ from percolaw.experiments.base import SCRATCH, Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import convergence, neural
+from percolaw.experiments.series import Series
 from percolaw.neural.config import Student, Training
 from percolaw.neural.network import n_parameters
 from percolaw.neural.tangent_kernel import tangent_kernel
@@ -220,7 +221,7 @@ class EffectiveDof:
             most = neural.known_dimension(source) + 2.0
             predicted = neural.predicted_exponent(source, self.teacher, most)
             mine = [r for r in rows if r["points"] == source.word]
-            series: list[plots.Series] = []
+            series: list[Series] = []
             for share, decay in itertools.product(self.dropouts, self.decays):
                 part = [
                     r
@@ -244,7 +245,7 @@ class EffectiveDof:
         return Conclusion(tuple(found), plots=tuple(drawn))
 
     def _plots(
-        self, source: Source, rows: list[Row], loss: list[plots.Series], predicted: float | None
+        self, source: Source, rows: list[Row], loss: list[Series], predicted: float | None
     ) -> list[plots.Plot]:
         """Loss against degrees of freedom, two measures of them, and what width gives."""
         if predicted is not None and loss:
@@ -357,7 +358,7 @@ class EffectiveDof:
         }
 
 
-def ends_of(series: list[plots.Series]) -> tuple[float, float]:
+def ends_of(series: list[Series]) -> tuple[float, float]:
     """Return the smallest and the largest x of some curves."""
     x = [v for one in series for v in one.x if v is not None]
     return min(x), max(x)

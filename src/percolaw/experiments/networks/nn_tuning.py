@@ -14,6 +14,7 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import neural
+from percolaw.experiments.series import Series
 from percolaw.neural.config import Student, Training
 from percolaw.scaling.curve import LearningCurve
 from percolaw.targets.matern import MaternTeacher
@@ -155,7 +156,7 @@ class NnTuning:
         """Say whether the best rate moves with width, and whether the chosen one is good everywhere."""
         found: list[Claim] = []
         best: dict[tuple[str, int], neural.FloatArray] = {}
-        shown: dict[str, list[plots.Series]] = {}
+        shown: dict[str, list[Series]] = {}
         for kind, width, n, varied in self._groups():
             key = (kind, width, n, "sizes" if varied == "n" else "width")
             names = ("parametrization", "width", "n", "kind")
@@ -177,14 +178,14 @@ class NnTuning:
         widths = [(p, w, self.n_train, "width") for p in ("mup", "standard") for w in self.widths]
         return widths + [("mup", self.width, n, "n") for n in self.sizes]
 
-    def _series(self, name: str, loss: neural.FloatArray) -> plots.Series:
+    def _series(self, name: str, loss: neural.FloatArray) -> Series:
         """One curve of losses (seeds, rates): full at its best rate, nothing where any diverged."""
         whole = np.isfinite(loss).all(axis=0)
         curve = LearningCurve(np.array(self.rates), np.where(whole, loss, np.nan))
         mean = np.where(whole, curve.mean(), np.inf)
         return plots.curve(name, replace(curve, usable=whole & (mean == mean.min())))
 
-    def _plots(self, shown: dict[str, list[plots.Series]]) -> list[plots.Plot]:
+    def _plots(self, shown: dict[str, list[Series]]) -> list[plots.Plot]:
         """Losses against rates by width, with muP and without, and by training points."""
         titles = {
             "mup, by width": "muP: the best rate (full) stays",
