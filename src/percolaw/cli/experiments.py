@@ -25,6 +25,7 @@ from percolaw.text import printable
 
 if TYPE_CHECKING:
     from percolaw.experiments.claims import Claim
+    from percolaw.runs.run import Result
 
 
 #: Said under the disagreements of a preset that is made to be quick.
@@ -185,20 +186,17 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
         If none of the experiments can be run here.
     """
     from percolaw.experiments.base import content_id, run_id
-    from percolaw.report.claims import VERDICT_RULE, claims_markdown
-    from percolaw.runs.provenance import provenance
-    from percolaw.runs.store import strict_json, write_atomic
 
-    title, members = REPRODUCTIONS[options.paper]
+    _, members = REPRODUCTIONS[options.paper]
     reasons = {name: reason_to_leave_out(name, options.preset) for name in members}
-    missing = [text for text in reasons.values() if text]
-    for text in missing:
+    left_out = [text for text in reasons.values() if text]
+    for text in left_out:
         print(f"left out: {text}", file=sys.stderr)
     experiments = [
         member_config(options.paper, name, options.preset) for name in members if not reasons[name]
     ]
     if not experiments:
-        raise MissingExtraError(missing[0])
+        raise MissingExtraError(left_out[0])
     if options.n_seeds is not None:
         n = checks.integer("--n-seeds", options.n_seeds, minimum=1)
         experiments = [
@@ -208,47 +206,73 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     started = time.perf_counter()
     identity = content_id([run_id(e) for e in experiments], 8)
     folder = Path(options.out) / f"{options.paper}-{options.preset}-{identity}"
-    results = []
     with executor_of(options) as executor:
-        for experiment in experiments:
-            results.append(run_one(experiment, options, executor))
-    folder.mkdir(parents=True, exist_ok=True)
-    claims = [claim for result in results for claim in result.claims]
-    command = f"percolaw reproduce {options.paper} --preset {options.preset}"
-    if options.n_seeds is not None:
-        command += f" --n-seeds {options.n_seeds}"
+        results = [run_one(experiment, options, executor) for experiment in experiments]
     seconds = time.perf_counter() - started
-    summary = {
-        "paper": title,
-        "command": command,
-        "claims": [
-            {"experiment": e.name, **dataclasses.asdict(c)}
-            for e, r in zip(experiments, results, strict=True)
-            for c in r.claims
-        ],
-        "runs": {
-            e.name: os.path.relpath(r.folder, folder)
-            for e, r in zip(experiments, results, strict=True)
-        },
-        "left_out": missing,
-        "seconds": round(seconds, 1),
-        "provenance": provenance(),
-    }
-    write_atomic(
-        folder / "claims.md", f"`{command}`\n\n{claims_markdown(claims)}\n{VERDICT_RULE}\n"
-    )
-    summary = strict_json(summary)
-    write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = write_summary(results, folder, options, left_out, seconds)
     if options.json:
         print(json.dumps(summary, indent=1), flush=True)
     else:
+        claims = [claim for result in results for claim in result.claims]
         print_claims(claims, f"{seconds:.0f} s", options.preset == "smoke")
-        for text in missing:
+        for text in left_out:
             print(f"left out: {text}")
         print(f"results: {printable(folder)}", flush=True)
     if not options.no_figures:
         draw_all(results, folder, options)
     return 0
+
+
+def write_summary(
+    results: Sequence[Result],
+    folder: Path,
+    options: argparse.Namespace,
+    left_out: list[str],
+    seconds: float,
+) -> Any:
+    """Write ``claims.md`` and ``summary.json`` of a reproduction; return the summary.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    folder : path
+        Of the reproduction.
+    options : argparse.Namespace
+        ``paper``, ``preset``, ``n_seeds``.
+    left_out : list of str
+        Why experiments are no part of it, a sentence each.
+    seconds : float
+        How long it took.
+
+    Returns
+    -------
+    dict
+        Plain values.
+    """
+    from percolaw.report.claims import VERDICT_RULE, claims_markdown
+    from percolaw.runs.files import strict_json, write_atomic
+    from percolaw.runs.provenance import provenance
+
+    command = f"percolaw reproduce {options.paper} --preset {options.preset}"
+    if options.n_seeds is not None:
+        command += f" --n-seeds {options.n_seeds}"
+    claims = [(result.experiment, claim) for result in results for claim in result.claims]
+    text = claims_markdown([claim for _, claim in claims])
+    write_atomic(folder / "claims.md", f"`{command}`\n\n{text}\n{VERDICT_RULE}\n")
+    summary = strict_json(
+        {
+            "paper": REPRODUCTIONS[options.paper][0],
+            "command": command,
+            "claims": [{"experiment": name, **dataclasses.asdict(claim)} for name, claim in claims],
+            "runs": {r.experiment: os.path.relpath(r.folder, folder) for r in results},
+            "left_out": left_out,
+            "seconds": round(seconds, 1),
+            "provenance": provenance(),
+        }
+    )
+    write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    return summary
 
 
 def draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> None:

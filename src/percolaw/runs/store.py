@@ -229,16 +229,14 @@ class RunFolder:
         finished : str
             Time in ISO format, for all of them.
         """
-        texts = [
-            (cell, outcome, None if outcome.rows is None else canonical_json(outcome.rows))
-            for cell, outcome in outcomes
-        ]
-        values = [
-            (
+
+        def columns(cell: Cell, outcome: Outcome) -> tuple[Any, ...]:
+            text = None if outcome.rows is None else canonical_json(outcome.rows)
+            return (
                 self.key(cell),
                 self.code,
                 canonical_json(cell),
-                "failed" if outcome.rows is None else "done",
+                "failed" if text is None else "done",
                 text,
                 outcome.error.encode("utf-8", "backslashreplace").decode() or None,
                 outcome.seconds,
@@ -246,10 +244,8 @@ class RunFolder:
                 outcome.place,
                 None if text is None else row_digest(text.encode()),
             )
-            for cell, outcome, text in texts
-        ]
-        if not values:
-            return
+
+        values = [columns(cell, outcome) for cell, outcome in outcomes]
         with self._connect() as connection:
             connection.executemany(
                 f"INSERT INTO units ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "

@@ -1,4 +1,4 @@
-"""Degrees of freedom: the matched smoother, linear students, made-up rows, figures."""
+"""Degrees of freedom: linear students, made-up rows, figures."""
 
 import dataclasses
 import itertools
@@ -12,51 +12,11 @@ pytest.importorskip("torch")
 from network_cases import LINEAR, drawn, sources
 
 from percolaw.datasets.sources import Cube, parse_source
-from percolaw.experiments.networks.effective_dof import EffectiveDof, matched_smoother
-from percolaw.numerics.degrees_of_freedom import random_signs, smoother_trace
+from percolaw.experiments.networks.effective_dof import EffectiveDof
+from percolaw.numerics.degrees_of_freedom import random_signs
 from percolaw.rng import Streams
 from percolaw.targets.families import standardized_values
 from percolaw.targets.matern import MaternTeacher
-
-
-def dense_residual(kernel, y, ridge):
-    fitted = kernel @ np.linalg.solve(kernel + ridge * np.eye(y.size), y)
-    return float(np.mean((y - fitted) ** 2))
-
-
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e8])
-@pytest.mark.parametrize("share", [1e-6, 1e-3, 0.1, 0.5, 0.99])
-def test_matched_smoother_leaves_the_asked_residual(scale, share):
-    rng = np.random.default_rng(6)
-    x, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
-    kernel = scale * np.exp(-np.linalg.norm(x[:, None] - x, axis=2))
-    asked = share * np.mean(y**2)
-    ridge, trace = matched_smoother(kernel, y, asked)
-    assert ridge > 0
-    assert trace == pytest.approx(smoother_trace(kernel, ridge), rel=1e-6)
-    assert dense_residual(kernel, y, ridge) == pytest.approx(asked, rel=1e-4)
-    assert dense_residual(kernel, y, 2 * ridge) > 1.001 * asked
-
-
-def test_limits_of_the_matched_smoother():
-    rng = np.random.default_rng(7)
-    features, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
-    kernel = features @ features.T
-    least = float(np.mean((y - features @ np.linalg.lstsq(features, y)[0]) ** 2))
-    # Even interpolation leaves more: all of the rank.
-    assert matched_smoother(kernel, y, 0.9 * least) == (0.0, 4.0)
-    assert matched_smoother(kernel, y, 0.0) == (0.0, 4.0)
-    ridge, trace = matched_smoother(kernel, y, 1.1 * least)
-    assert dense_residual(kernel, y, ridge) == pytest.approx(1.1 * least, rel=1e-4)
-    assert trace == pytest.approx(smoother_trace(kernel, ridge), rel=1e-6)
-    largest = np.linalg.eigvalsh(kernel)[-1]
-    for more in (1.0, 5.0):
-        ridge, trace = matched_smoother(kernel, y, more * np.mean(y**2))
-        assert ridge == pytest.approx(1e12 * largest)
-        assert 0.0 <= trace < 1e-10
-    ridge, trace = matched_smoother(np.zeros((30, 30)), y, 0.1)
-    assert np.isfinite(ridge)
-    assert trace == 0.0
 
 
 def test_a_linear_student_has_as_many_degrees_of_freedom_as_parameters():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
@@ -21,7 +20,7 @@ from percolaw.neural.config import Student, Training
 from percolaw.neural.network import n_parameters
 from percolaw.neural.tangent_kernel import tangent_kernel
 from percolaw.neural.training import train
-from percolaw.numerics.degrees_of_freedom import divergence, random_signs
+from percolaw.numerics.degrees_of_freedom import divergence, matched_smoother, random_signs
 from percolaw.scaling import intervals
 from percolaw.scaling.curve import LearningCurve
 from percolaw.targets.matern import MaternTeacher
@@ -362,43 +361,3 @@ def ends_of(series: list[Series]) -> tuple[float, float]:
     """Return the smallest and the largest x of some curves."""
     x = [v for one in series for v in one.x if v is not None]
     return min(x), max(x)
-
-
-def matched_smoother(
-    kernel: FloatArray, values: FloatArray, train_loss: float
-) -> tuple[float, float]:
-    """Return the ridge at which kernel ridge regression leaves a given mean squared residual, and
-    trace K (K + ridge)^-1 there.
-
-    The residual ridge (K + ridge)^-1 y rises with the ridge; it is 0 if even interpolation leaves more,
-    and 1e12 times the kernel's scale if no ridge leaves as much.
-
-    Parameters
-    ----------
-    kernel : array, shape (n, n)
-        Symmetric, positive semidefinite.
-    values : array, shape (n,)
-    train_loss : float
-        Mean squared residual.
-
-    Returns
-    -------
-    ridge, trace : float
-    """
-    from scipy.optimize import brentq
-
-    value, vectors = np.linalg.eigh(kernel)
-    value = np.maximum(value, 0.0)
-    share = (vectors.T @ values) ** 2 / values.size
-    scale = max(float(value.max()), 1e-300)
-
-    def excess(log_ridge: float) -> float:
-        ridge = scale * math.exp(log_ridge)
-        return float(np.sum(share * (ridge / (value + ridge)) ** 2)) - train_loss
-
-    low, high = math.log(1e-13), math.log(1e12)
-    if excess(low) >= 0.0:
-        return 0.0, float(np.sum(value > 1e-13 * scale))
-    log_ridge = high if excess(high) <= 0.0 else float(brentq(excess, low, high, xtol=1e-6))
-    ridge = scale * math.exp(log_ridge)
-    return ridge, float(np.sum(value / (value + ridge)))
