@@ -504,6 +504,14 @@ def test_ensemble_rates_are_probabilities(rate):
         ensemble_nearest_neighbor_loss([[rate, 0.5]], [10, 10])
 
 
+@pytest.mark.parametrize("rate", [[[0.1, 0.5, 0.2]], [0.1], [[[0.1, 0.5]]]])
+def test_ensemble_rates_have_a_column_for_each_cluster(rate):
+    with pytest.raises(
+        ValueError, match=r"rate must have a column for each of 2 clusters; got shape"
+    ):
+        ensemble_nearest_neighbor_loss(rate, [10, 10])
+
+
 def test_zipf_weights():
     weight = zipf_weights(1.0, 3)
     np.testing.assert_allclose(weight, np.array([1, 1 / 4, 1 / 9]) * 36 / 49, rtol=1e-14)

@@ -59,9 +59,19 @@ def _parser() -> _Parser:
 
 
 def execute(given: list[str], last: bool = False) -> int:
-    """Run a command line, without the name of the program, and return its exit code.
+    """Run a command line.
 
-    With `last` nothing but the end of the process follows it, which interruptions leave alone.
+    Parameters
+    ----------
+    given : list of str
+        Its words, without the name of the program.
+    last : bool
+        Whether nothing but the end of the process follows, which interruptions leave alone.
+
+    Returns
+    -------
+    int
+        Exit code.
     """
     with terminable(last):
         return _execute(given)

@@ -24,12 +24,6 @@ Convention: TypeAlias = Literal["integral", "discrete"]
 _LARGEST_LOG = 709.0
 
 
-# ---- one cluster
-
-
-# ---- many clusters
-
-
 def zipf_weights(rank_exponent: float, n_clusters: int) -> FloatArray:
     """Return k^-(1+alpha) for k = 1..n_clusters, normalised to sum 1.
 

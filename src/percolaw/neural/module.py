@@ -97,13 +97,18 @@ class ModuleLearner(Estimator):
         TypeError
             If `module` is neither a torch.nn.Module nor a function that returns one.
         ValueError
-            If its outputs have another shape than the values, or too few columns for the classes, or
-            the loss of the last step is not finite.
+            If there is not a label for each point, if the module's outputs have another shape than the
+            values or too few columns for the classes, or the loss of the last step is not finite.
         """
         device, streams = resolve_device(self.device), as_streams(self.rng)
         x = self._tensor(X)
         if self.loss == "log":
-            self.classes_, column = np.unique(np.asarray(y), return_inverse=True)
+            labels = np.asarray(y)
+            if labels.shape not in ((x.shape[0],), (x.shape[0], 1)):
+                raise ValueError(
+                    f"y must be a label for each of {x.shape[0]} points; got shape {labels.shape}."
+                )
+            self.classes_, column = np.unique(labels, return_inverse=True)
             values, self._one_output = torch.as_tensor(column.reshape(-1)), False
         else:
             numbers = checks.target_values("y", y, x.shape[0])

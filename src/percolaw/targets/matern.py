@@ -7,14 +7,15 @@ loss ~ n^(-2 nu / D): the approximation order c = 2 nu is chosen, not hoped for.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.numerics.copies import copy_number
 from percolaw.numerics.covariance import Matern, cholesky
 from percolaw.numerics.matern import matern
 from percolaw.rng import RandomLike, as_streams, normal_rows
@@ -22,6 +23,8 @@ from percolaw.targets.teacher import Teacher, TeacherFamily, describe
 from percolaw.words import changed
 
 FloatArray = npt.NDArray[np.float64]
+#: Rows: all of them, or some.
+Index: TypeAlias = slice | npt.NDArray[np.int64]
 
 #: Points up to which `MaternTeacher.on_points` factorises the covariance.
 CHOLESKY_LIMIT = 8000
@@ -142,7 +145,7 @@ class MaternTeacher(TeacherFamily):
         Parameters
         ----------
         points : array, shape (n, d)
-            Standardised inputs; points must be distinct.
+            Standardised inputs; equal points have equal values.
         rng : int, Generator or Streams
         method : {"auto", "cholesky", "neighbors"}
             ``cholesky`` is exact: O(n^3) time, 8 n^2 bytes. ``neighbors`` draws each point given its
@@ -173,21 +176,15 @@ class MaternTeacher(TeacherFamily):
         checks.memory(8.0 * n * self.n_outputs, f"a field on {n} points", "Use fewer points.")
         noise = np.empty((n, self.n_outputs))
         normal_rows(streams, "target", noise)
-        if method == "cholesky" or (method == "auto" and n <= CHOLESKY_LIMIT):
+        rows, back = _distinct(x)
+        x, noise = x[rows], noise[rows]
+        if method == "cholesky" or (method == "auto" and x.shape[0] <= CHOLESKY_LIMIT):
             factor, jitter = cholesky(self.covariance, x)
-            value = _lower_times(factor, noise)
-            field = Field(value, "cholesky", jitter, 0.0, 0.0)
+            field = Field(_lower_times(factor, noise), "cholesky", jitter, 0.0, 0.0)
         else:
             field = _by_neighbors(self.covariance, x, noise, n_neighbors)
-        if self.n_outputs == 1:
-            return Field(
-                field.value[:, 0],
-                field.method,
-                field.jitter,
-                field.covariance_error,
-                field.increment_error,
-            )
-        return field
+        value = field.value[back]
+        return replace(field, value=value[:, 0] if self.n_outputs == 1 else value)
 
 
 def feature_error(
@@ -238,6 +235,15 @@ def feature_error(
     usable = wanted > 0.0
     relative = float(np.mean(increment[usable] / wanted[usable])) - 1.0
     return float(np.sqrt(np.mean(gap**2))), relative
+
+
+def _distinct(x: FloatArray) -> tuple[Index, Index]:
+    """First rows of distinct points in their order, and for every row the place of its point in them."""
+    if not copy_number(x).any():
+        return slice(None), slice(None)
+    _, first, back = np.unique(x, axis=0, return_index=True, return_inverse=True)
+    rows = np.sort(first)
+    return rows, np.searchsorted(rows, first[back.reshape(-1)])
 
 
 def _lower_times(factor: FloatArray, noise: FloatArray) -> FloatArray:
