@@ -366,7 +366,7 @@ def test_plot_data_is_checked():
     with pytest.raises(ValueError, match="expected 3 numbers; got 2"):
         records.numbers([1, 2], 3)
     with pytest.raises(ValueError, match="both ends"):
-        records.series("a", "measured", [1], [1], low=[1])
+        records.read_series({"name": "a", "kind": "measured", "x": [1], "y": [1], "low": [1]})
     for bad in ([2, 1], [0, 1], [-1, 1], [1, None], [1], 3):
         with pytest.raises(ValueError):
             records.fit_window(bad)

@@ -88,7 +88,8 @@ def _execute(given: list[str]) -> int:
         if rest and (options.command not in ("run", "sweep") or near):
             hint = f". Did you mean {near}?" if near else ""
             parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
-        return int(options.handler(options, rest))
+        options.rest = rest  # flags of the experiment
+        return int(options.handler(options))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else _USAGE
     except KeyboardInterrupt as stop:

@@ -74,21 +74,8 @@ def add(commands: Any) -> None:
     completion.set_defaults(handler=run_completion, commands=commands)
 
 
-def run_completion(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print a shell's script, or what may stand in the place of the last of some words.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``shell``, ``words``, and ``commands``, all parsers.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
+def run_completion(options: argparse.Namespace) -> int:
+    """Print a shell's script, or what may stand in the place of the last of some words."""
     if options.shell != "words":
         print(SCRIPTS[options.shell], end="")
         return 0

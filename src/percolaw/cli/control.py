@@ -78,21 +78,8 @@ def run_path(text: str) -> str:
     return text
 
 
-def run_status(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print what every run and sweep in a folder has done.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``out``, ``json``, ``watch``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
+def run_status(options: argparse.Namespace) -> int:
+    """Print what every run and sweep in a folder has done."""
     from percolaw.runs.folders import run_folders, status, sweep_folders, sweep_status
 
     while True:
@@ -149,21 +136,8 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
-    """Go on with a run from its folder alone.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``run``, and the flags of every command that measures.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
+def run_resume(options: argparse.Namespace) -> int:
+    """Go on with a run from its folder alone."""
     from percolaw.cli.experiments import show
     from percolaw.cli.measuring import check_options, executor_of, run_one
     from percolaw.runs.folders import reopen
@@ -176,21 +150,8 @@ def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
     return show(result, options, time.perf_counter() - started)
 
 
-def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
-    """Forget failures, then go on.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``run``, and the flags of every command that measures.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
+def run_retry(options: argparse.Namespace) -> int:
+    """Forget failures, then go on."""
     from percolaw.cli.measuring import check_options
     from percolaw.runs.folders import opened, reopen
 
@@ -199,24 +160,11 @@ def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
     n = opened(options.run)[0].forget_failures()
     if not options.json:
         print(f"{n} failed units are measured again")
-    return run_resume(options, rest)
+    return run_resume(options)
 
 
-def run_cancel(options: argparse.Namespace, rest: list[str]) -> int:
-    """Leave a note for the process that works on a run.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``run``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0, also if nothing works on the run.
-    """
+def run_cancel(options: argparse.Namespace) -> int:
+    """Leave a note for the process that works on a run."""
     from percolaw.runs.activity import active
     from percolaw.runs.folders import open_config
 
@@ -241,21 +189,8 @@ def run_cancel(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-def run_diff(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print how two runs differ.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``run``, ``other``, ``json``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0, also if they differ.
-    """
+def run_diff(options: argparse.Namespace) -> int:
+    """Print how two runs differ."""
     from percolaw.runs.folders import difference
 
     found = difference(options.run, options.other)
@@ -286,21 +221,8 @@ def _short(value: Any) -> str:
     return str(value)
 
 
-def run_export(options: argparse.Namespace, rest: list[str]) -> int:
-    """Write rows for other programs.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``run``, ``out``, ``overwrite``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
+def run_export(options: argparse.Namespace) -> int:
+    """Write rows for other programs."""
     from percolaw.runs.folders import damaged_units, export
 
     n = export(options.run, options.out, overwrite=options.overwrite)
@@ -314,21 +236,8 @@ def run_export(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-def run_gc(options: argparse.Namespace, rest: list[str]) -> int:
-    """Say what can go, or remove it.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``out``, ``apply``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code: 1 if a run was passed over that should have been cleaned.
-    """
+def run_gc(options: argparse.Namespace) -> int:
+    """Say what can go, or remove it; 1 if a run was passed over that should have been cleaned."""
     from percolaw.runs.folders import collect_garbage, garbage, run_folders
 
     total = code = 0

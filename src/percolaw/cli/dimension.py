@@ -60,21 +60,8 @@ def add(commands: Any) -> None:
     parser.set_defaults(handler=run_estimate_dimension)
 
 
-def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
-    """Read, estimate, draw, and say how far to trust it.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        Of the command.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code: 1 if a plot that was asked for cannot be written.
-    """
+def run_estimate_dimension(options: argparse.Namespace) -> int:
+    """Read, estimate, draw, and say how far to trust it; 1 if a plot asked for cannot be written."""
     from percolaw.datasets.points import read_points
     from percolaw.dimension.estimate import estimate_dimension
     from percolaw.numerics.copies import near_copies

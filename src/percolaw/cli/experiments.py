@@ -79,32 +79,18 @@ def add(commands: Any) -> None:
     reproduce.set_defaults(handler=run_reproduce)
 
 
-def run_run(options: argparse.Namespace, rest: list[str]) -> int:
-    """Run one experiment and print its claims.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``experiment``, ``preset``, ``help`` and ``shared_help`` (which write the help), and the flags of
-        every command that measures.
-    rest : list of str
-        Flags of the experiment.
-
-    Returns
-    -------
-    int
-        Exit code: 2 if no experiment is named. What the claims say does not change it.
-    """
-    asked = bool({"-h", "--help"} & set(rest))
+def run_run(options: argparse.Namespace) -> int:
+    """Run one experiment and print its claims; what they say does not change the exit code."""
+    asked = bool({"-h", "--help"} & set(options.rest))
     if options.experiment is None:
         print(options.help())
         return 0 if asked else 2
     if asked:
         with contextlib.suppress(SystemExit):
-            configure(experiment_class(options.experiment), options.preset, rest)
+            configure(experiment_class(options.experiment), options.preset, options.rest)
         print(f"\n{options.shared_help()}", end="")
         return 0
-    experiment = configure(experiment_class(options.experiment), options.preset, rest)
+    experiment = configure(experiment_class(options.experiment), options.preset, options.rest)
     check_options(options)
     started = time.perf_counter()
     with executor_of(options) as executor:
@@ -165,20 +151,8 @@ def print_claims(claims: Sequence[Claim], seconds: str, smoke: bool = False) -> 
     print(f"\n{tally(claims)}; {seconds}")
 
 
-def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
+def run_reproduce(options: argparse.Namespace) -> int:
     """Run all experiments of a paper and gather their claims and figures.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``paper``, ``preset``, ``n_seeds``, and the flags of every command that measures.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0, whatever the claims say.
 
     Raises
     ------

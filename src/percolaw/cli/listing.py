@@ -26,20 +26,8 @@ def add(commands: Any) -> None:
     listing.set_defaults(handler=run_list)
 
 
-def run_list(options: argparse.Namespace, rest: list[str]) -> int:
+def run_list(options: argparse.Namespace) -> int:
     """Print experiments by paper: a line each, or all that is known of those that were asked for.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``text``, ``json``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
 
     Raises
     ------

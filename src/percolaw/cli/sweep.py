@@ -47,20 +47,8 @@ def add(commands: Any) -> None:
     parser.set_defaults(handler=run_sweep_command)
 
 
-def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
+def run_sweep_command(options: argparse.Namespace) -> int:
     """Search, and print the best trials.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        Of the command.
-    rest : list of str
-        Flags of the experiment, held fixed.
-
-    Returns
-    -------
-    int
-        Exit code 0.
 
     Raises
     ------
@@ -71,10 +59,10 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.runs.search import run_search
     from percolaw.runs.search_space import Search, parse_axis
 
-    experiment = configure(experiment_class(options.experiment), options.preset, rest)
+    experiment = configure(experiment_class(options.experiment), options.preset, options.rest)
     for text in options.over:
         flag = "--" + text.split("=")[0].replace("_", "-")
-        if flag in {word.split("=")[0] for word in rest}:
+        if flag in {word.split("=")[0] for word in options.rest}:
             raise ValueError(f"{flag} is both fixed and searched over; give one.")
     search = Search(
         experiment,
@@ -106,7 +94,7 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
         f"--{k.replace('_', '-')} {shlex.quote(str(v))}"
         for k, v in found.trials[0]["values"].items()
     ]
-    fixed = [shlex.quote(word) for word in rest]
+    fixed = [shlex.quote(word) for word in options.rest]
     start = [options.experiment, *(["--preset", options.preset] if options.preset else [])]
     words = " ".join([*start, *fixed, *flags])
     print(f"best: percolaw run {words}")

@@ -155,7 +155,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     notes = []
     try:
         with drawing(where):
-            plots = plots_of(record)
+            plots = read_plots(record.get("plots", []))
             pictures = _pictures(where, record, plots)
     except RunError as error:
         notes.append(str(error))
@@ -198,17 +198,9 @@ def open_run(folder: str | os.PathLike[str]) -> Result:
     record = read_record_of(where)
     with readable(where):
         claims = Claims(_claim(entry) for entry in _list(record["claims"]))
-        plots = plots_of(record)
+        plots = read_plots(record.get("plots", []))
         reused = {str(k): int(v) for k, v in (record.get("reused") or {}).items()}
     return Result(where, name, fields, claims, record["tables"], plots, reused)
-
-
-def plots_of(record: dict[str, Any]) -> tuple[Plot, ...]:
-    """Return all plots of a record: those it holds, and those made of its tables."""
-    module = figures_of(record["experiment"])
-    return read_plots(record.get("plots", [])) + (
-        tuple(module.plots(record)) if hasattr(module, "plots") else ()
-    )
 
 
 def read_record_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
