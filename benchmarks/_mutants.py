@@ -114,7 +114,7 @@ MISTAKES = {
         ("return np.asarray(losses @ data.share)", "return np.asarray(losses.mean(axis=1))"),
     ],
     "experiments/claims.py": [
-        ("WIDEST = 3.0", "WIDEST = 30.0"),
+        ("INTERVAL_TOLERANCES = 3.0", "INTERVAL_TOLERANCES = 30.0"),
         (
             "if high < predicted - least or low > predicted + least:",
             "if high < predicted - least and low > predicted + least:",
@@ -337,7 +337,7 @@ MISTAKES = {
         ("choice(place.shape[0], n, replace=False)", "choice(n, n, replace=False)"),
     ],
     "learning.py": [
-        ("own = streams.child(seed, *source.key)", "own = streams.child(0, *source.key)"),
+        ("mine = streams.child(seed, *source.key)", "mine = streams.child(0, *source.key)"),
         ("order = min(order, limit)", "order = float(order)"),
         ("return 2.0 * kernel.smoothness + dimension + 1.0", "return 2.0 * kernel.smoothness"),
     ],

@@ -127,9 +127,9 @@ def learning_curve(
     with progress_bar("learning curve", not progress) as update:
         done = counted(update, found.size)
         for seed in range(repeats):
-            own = streams.child(seed, *source.key)
-            x = source.inputs(n + tests, own)
-            f = drawn_values(target, x, own)
+            mine = streams.child(seed, *source.key)
+            x = source.inputs(n + tests, mine)
+            f = drawn_values(target, x, mine)
             y = (f - f.mean()) / f.std()
             train, test = (x[tests:], y[tests:]), (x[:tests], y[:tests])
             found[seed] = losses(fresh, train, test, size, f"seed {seed}", chosen, done)

@@ -122,14 +122,14 @@ def _near_flag(rest: list[str], parser: _Parser, options: argparse.Namespace) ->
     (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     command = options.command
     known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
-    own: set[str] = set()
+    fields: set[str] = set()
     if rest and command in ("run", "sweep") and options.experiment:
-        own = {flag for flag, _ in completion.field_flags(experiment_class(options.experiment))}
+        fields = {flag for flag, _ in completion.field_flags(experiment_class(options.experiment))}
     for word in rest:
         flag = word.split("=")[0]
         near = difflib.get_close_matches(
             flag, known, n=1, cutoff=0.8 if command in ("run", "sweep") else 0.7
         )
-        if flag.startswith("--") and flag not in known and flag not in own and near:
+        if flag.startswith("--") and flag not in known and flag not in fields and near:
             return near[0]
     return None

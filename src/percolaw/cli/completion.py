@@ -146,8 +146,8 @@ def _values(flag: str, action: Any, experiment: str | None) -> Iterator[tuple[st
         yield from ((str(choice), "") for choice in action.choices)
     elif flag == "--preset":
         names = [experiment] if experiment else list(EXPERIMENTS)
-        found = {name: cost for e in names for name, cost in experiment_class(e).presets.items()}
-        for name, cost in found.items():
+        presets = {name: cost for e in names for name, cost in experiment_class(e).presets.items()}
+        for name, cost in presets.items():
             yield name, f"about {cost.time}" if experiment else ""
     elif flag == "--over" and experiment:
         for name, text in field_flags(experiment_class(experiment)):

@@ -83,29 +83,29 @@ def run_status(options: argparse.Namespace) -> int:
     from percolaw.runs.folders import run_folders, status, sweep_folders, sweep_status
 
     while True:
-        found = []
+        states = []
         if options.out != RUNS or Path(RUNS).exists():
-            found = [status(path, known_class) for path in run_folders(options.out)]
-            found += [sweep_status(path) for path in sweep_folders(options.out)]
-        for item in found:
+            states = [status(path, known_class) for path in run_folders(options.out)]
+            states += [sweep_status(path) for path in sweep_folders(options.out)]
+        for item in states:
             if item.state == "damaged":
                 print(
                     f"percolaw: {printable(item.folder)} is damaged: {printable(item.note)}",
                     file=sys.stderr,
                 )
         if options.json:
-            print(json.dumps([item.as_dict() for item in found], indent=1))
+            print(json.dumps([item.as_dict() for item in states], indent=1))
         else:
             if options.watch and has_colors(sys.stdout):
                 print("\033[2J\033[H", end="")
-            print(_table(found) if found else f"no runs in {printable(options.out)}", flush=True)
-        if not options.watch or not any(item.state == "running" for item in found):
+            print(_table(states) if states else f"no runs in {printable(options.out)}", flush=True)
+        if not options.watch or not any(item.state == "running" for item in states):
             return 0
         time.sleep(2.0)
 
 
-def _table(found: list[Any]) -> str:
-    return "\n".join(map(_line, found))
+def _table(states: list[Any]) -> str:
+    return "\n".join(map(_line, states))
 
 
 def _line(item: Any) -> str:

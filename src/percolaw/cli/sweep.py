@@ -73,7 +73,7 @@ def run_sweep_command(options: argparse.Namespace) -> int:
     )
     started = time.perf_counter()
     with progress(f"sweep {experiment.name}", options.quiet) as update:
-        found = run_search(
+        result = run_search(
             search,
             out=options.out,
             workers=checks.integer("--workers", options.workers, minimum=1),
@@ -81,24 +81,24 @@ def run_sweep_command(options: argparse.Namespace) -> int:
             waiting=lambda message: print(printable(message), file=sys.stderr),
         )
     if options.json:
-        print(json.dumps({"folder": str(found.folder), "trials": found.trials}, indent=1))
+        print(json.dumps({"folder": str(result.folder), "trials": result.trials}, indent=1))
         return 0
     print("objective    values")
-    for trial in found.trials[:10]:
+    for trial in result.trials[:10]:
         values = "  ".join(f"{k} = {_short(v)}" for k, v in trial["values"].items())
         print(f"{trial['objective']:<12.5g} {values}")
-    print(f"\n{len(found.trials)} trials; {time.perf_counter() - started:.1f} s")
-    if found.failed:
-        print(f"{len(found.failed)} failed: {found.failed[:5]}")
+    print(f"\n{len(result.trials)} trials; {time.perf_counter() - started:.1f} s")
+    if result.failed:
+        print(f"{len(result.failed)} failed: {result.failed[:5]}")
     flags = [
         f"--{k.replace('_', '-')} {shlex.quote(str(v))}"
-        for k, v in found.trials[0]["values"].items()
+        for k, v in result.trials[0]["values"].items()
     ]
     fixed = [shlex.quote(word) for word in options.rest]
     start = [options.experiment, *(["--preset", options.preset] if options.preset else [])]
     words = " ".join([*start, *fixed, *flags])
     print(f"best: percolaw run {words}")
-    print(f"results: {printable(found.folder)}")
+    print(f"results: {printable(result.folder)}")
     return 0
 
 

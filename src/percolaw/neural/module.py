@@ -176,13 +176,13 @@ class ModuleLearner(Estimator):
     def _fresh(self) -> Any:
         if isinstance(self.module, torch.nn.Module):
             return copy.deepcopy(self.module)
-        made: Any = self.module() if callable(self.module) else self.module
-        if not isinstance(made, torch.nn.Module):
+        module: Any = self.module() if callable(self.module) else self.module
+        if not isinstance(module, torch.nn.Module):
             raise TypeError(
-                f"module must be a torch.nn.Module, or a function that makes one; got {made!r:.60} "
-                f"({type(made).__name__})."
+                f"module must be a torch.nn.Module, or a function that makes one; got {module!r:.60} "
+                f"({type(module).__name__})."
             )
-        return made
+        return module
 
     def _loss(self, out: Any, values: Any) -> Any:
         if self.loss == "log":

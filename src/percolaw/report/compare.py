@@ -21,22 +21,22 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
     The fields of the config that differ, or the run's id where they are many or none.
     """
-    found = []
+    words_of = []
     for run in runs:
         group = [other for other in runs if other.name == run.name]
         if len(group) == 1:
-            found.append("")
+            words_of.append("")
             continue
         fields = differing(group)
         config = dict(_flat(run.record["config"]))
         words = ", ".join(f"{field} = {config.get(field, 'none')}" for field in fields)
         number = f"run {run.record.get('id', '?')}"
-        found.append(words if words and len(words) <= _LONGEST else number)
+        words_of.append(words if words and len(words) <= _LONGEST else number)
     return [  # two runs of one config lie in different folders
         f"{label}, {run.folder.parent.name}/{run.folder.name}"
-        if found.count(label) > 1 and label
+        if words_of.count(label) > 1 and label
         else label
-        for run, label in zip(runs, found, strict=True)
+        for run, label in zip(runs, words_of, strict=True)
     ]
 
 
@@ -61,14 +61,14 @@ def compared(runs: Sequence[Run], places: Sequence[str], names: Sequence[str]) -
     dict of str
         By id of the section of the experiment's first run.
     """
-    found = {}
+    sections = {}
     for name in dict.fromkeys(run.name for run in runs):
         group = [i for i, run in enumerate(runs) if run.name == name]
         if len(group) > 1:
-            found[places[group[0]]] = _section(
+            sections[places[group[0]]] = _section(
                 [runs[i] for i in group], [places[i] for i in group], [names[i] for i in group]
             )
-    return found
+    return sections
 
 
 def _section(group: Sequence[Run], places: Sequence[str], names: Sequence[str]) -> str:
@@ -126,13 +126,13 @@ def overlaid(group: Sequence[Run], names: Sequence[str]) -> list[tuple[Plot, lis
     -------
     list of (Plot, list of str)
     """
-    found = []
+    overlays = []
     for first in group[0].plots:
         same = [_same_plot(first, run) for run in group]
         plots = [plot for plot in same if plot is not None]
         if len(plots) == len(group):
-            found.append(_overlay(plots, names))
-    return found
+            overlays.append(_overlay(plots, names))
+    return overlays
 
 
 def _same_plot(plot: Plot, run: Run) -> Plot | None:

@@ -43,19 +43,19 @@ def figures(plots: Sequence[Plot]) -> dict[str, Any]:
 
 def _figure(panels: list[Plot]) -> Any:
     columns = min(COLUMNS, len(panels))
-    wide = WIDTH[columns]
-    height = 0.8 * wide
-    figure, axes = new(columns, -(-len(panels) // columns), width=wide, height=height)
+    width = WIDTH[columns]
+    height = 0.8 * width
+    figure, axes = new(columns, -(-len(panels) // columns), width=width, height=height)
     shared = _shared(panels)
     for axis, plot in zip(axes, panels, strict=False):
-        panel(axis, plot, int(LETTERS * wide), keyed=not shared)
+        panel(axis, plot, int(LETTERS * width), keyed=not shared)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     shown = axes[: len(panels)]
     line, character, handle = _LEGEND
     names = [axis.get_legend_handles_labels()[1] for axis in shown]
     areas = [len(n) * line * (handle + character * max(map(len, n), default=0)) for n in names]
-    large = max(areas) > COVERED * wide * height
+    large = max(areas) > COVERED * width * height
     if not large:
         figure.draw_without_rendering()  # only now legends have chosen their places
     if large or any(_over_data(axis) for axis in shown):
@@ -142,23 +142,23 @@ def keys(plot: Plot) -> dict[str, str]:
     is said once. So are hollow points, intervals, and the shaded sizes.
     """
     seen: set[str] = set()
-    found: dict[str, str] = {}
+    words: dict[str, str] = {}
     for one in plot.series:
         if one.group and one.group in seen:
             alone = "*" if one.kind == "measured" else "_"
             mark = _STYLE[one.kind] if one.joined else alone
-            found.setdefault(mark, one.name.removeprefix(f"{one.group}, "))
+            words.setdefault(mark, one.name.removeprefix(f"{one.group}, "))
         seen.add(one.group)
     if any(one.usable and not all(one.usable) for one in plot.series):
-        found["hollow"] = f"hollow: {plot.hollow or 'left out of fits'}"
+        words["hollow"] = f"hollow: {plot.hollow or 'left out of fits'}"
     bands = sum(_banded(one) for one in plot.series)
     for one in plot.series:
         if one.kind == "measured" and one.interval and one.low is not None and _some(one):
             mark = "band" if _banded(one) and bands < CROWD else "bar"
-            found.setdefault(mark, one.interval)
+            words.setdefault(mark, one.interval)
     if plot.window is not None:
-        found["window"] = "sizes fitted or compared"
-    return found
+        words["window"] = "sizes fitted or compared"
+    return words
 
 
 def _some(one: Series) -> bool:
@@ -208,14 +208,14 @@ def typeset(text: str) -> str:
     Plots are plain text, which the page, tables and terminals show as it is.
     """
 
-    def index(found: re.Match[str]) -> str:
-        letter, sign, enclosed, plain, power = found.groups()
+    def index(match: re.Match[str]) -> str:
+        letter, sign, enclosed, plain, power = match.groups()
         upper = f"^{{{power}}}" if power else ""
         lower = plain if enclosed is None else enclosed
         return f"${_GREEK.get(letter, letter)}{sign}{{\\mathrm{{{lower}}}}}{upper}$"
 
     text = text.replace("$", r"\$").replace(">=", "≥").replace("<=", "≤")
-    return _ALONE.sub(lambda found: _GREEK[found[1]], _INDEXED.sub(index, text))
+    return _ALONE.sub(lambda match: _GREEK[match[1]], _INDEXED.sub(index, text))
 
 
 def _wrapped(text: str, letters: int) -> str:
@@ -293,22 +293,22 @@ def colors(series: Sequence[Series], ordered: bool = False) -> dict[str, str]:
     dict of str
         Colour by name of series.
     """
-    found: dict[str, str] = {}
+    color_of: dict[str, str] = {}
     groups: dict[str, str] = {}
     measured = {one.group or one.name for one in series if one.kind == "measured"}
     for one in series:
         group = one.group or one.name
         alone = group not in measured and not one.group
         if one.kind == "reference" and alone:
-            found[one.name] = GREY
-        elif one.kind == "theory" and alone and BLACK not in found.values():
-            found[one.name] = BLACK
+            color_of[one.name] = GREY
+        elif one.kind == "theory" and alone and BLACK not in color_of.values():
+            color_of[one.name] = BLACK
         else:
             groups[one.name] = group
     names = list(dict.fromkeys(groups.values()))
     cycle = [CYCLE[i % len(CYCLE)] for i in range(len(names))]
     palette = dict(zip(names, shades(len(names)) if ordered else cycle, strict=True))
-    return found | {name: palette[group] for name, group in groups.items()}
+    return color_of | {name: palette[group] for name, group in groups.items()}
 
 
 def label(one: Series) -> str:

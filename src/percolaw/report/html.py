@@ -172,7 +172,7 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = (), running: Sequence[st
         f"<p>Redo all of it (took {duration(p.seconds)}):</p><pre>{text(p.command)}</pre>"
         for p in papers
     )
-    told = (runs, places, names)
+    parts = (runs, places, names)
     every = [claim for run in runs for claim in run.claims]
     sources = [claim.source for claim in every] + [run.description.source for run in runs]
     return f"""<!DOCTYPE html>
@@ -190,7 +190,7 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = (), running: Sequence[st
 </head>
 <body>
 <a class="skip" href="#claims">To the claims</a>
-{overview.navigation(*told)}
+{overview.navigation(*parts)}
 {overview.going_on(running)}
 <header id="top">
 <h1>{text(title)}</h1>
@@ -200,8 +200,8 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = (), running: Sequence[st
 {redo}
 </header>
 <main data-widening="{json.dumps(_factors(runs))}">
-{overview.disagreements(*told)}
-{overview.claims_section(*told)}
+{overview.disagreements(*parts)}
+{overview.claims_section(*parts)}
 {"".join(sections)}
 <section id="cite"><h2>Cite</h2>
 <pre data-what="Copy the BibTeX">{text(bibtex(sources))}</pre></section>

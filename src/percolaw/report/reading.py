@@ -159,8 +159,8 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
             pictures = _pictures(where, record, plots)
     except RunError as error:
         notes.append(str(error))
-    said = description_of(where, record["experiment"])
-    return Run(where, record, claims, plots, pictures, said, tuple(notes))
+    description = description_of(where, record["experiment"])
+    return Run(where, record, claims, plots, pictures, description, tuple(notes))
 
 
 def open_run(folder: str | os.PathLike[str]) -> Result:
@@ -313,8 +313,8 @@ def drawn(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
 
     module = figures_of(record["experiment"])
     with drawing(folder):
-        found = draw.figures(read_plots(record.get("plots", [])))
-        return found | (dict(module.draw(record)) if module else {})
+        figures = draw.figures(read_plots(record.get("plots", [])))
+        return figures | (dict(module.draw(record)) if module else {})
 
 
 def _pictures(folder: Path, record: dict[str, Any], plots: Sequence[Plot]) -> tuple[Picture, ...]:

@@ -47,15 +47,15 @@ def section(run: Run, place: str, label: str = "") -> str:
         seconds = json_number(record.get("unit_seconds"))
     except ValueError:
         seconds = None
-    said = f"{text(tally(run.claims))}. " if run.claims else "No claims. "
-    told = f' <span class="which">{text(label)}</span>' if label else ""
+    verdicts = f"{text(tally(run.claims))}. " if run.claims else "No claims. "
+    which = f' <span class="which">{text(label)}</span>' if label else ""
     return f"""
 <section id="{place}" class="run">
-<h2><span data-formulas>{text(title)}</span>{told}</h2>
+<h2><span data-formulas>{text(title)}</span>{which}</h2>
 <p class="source"><code>{text(run.name)}</code> &middot; run <code>{text(record.get("id", "?"))}</code>
 &middot; {linked(source, commit_of(record))} &middot;
 computing time {duration(seconds)} over {text(record.get("units", "?"))} units</p>
-<p>{said}<a href="#claims">To the claims</a></p>
+<p>{verdicts}<a href="#claims">To the claims</a></p>
 {_reused(record)}{"".join(f'<p class="note">{text(note)}</p>' for note in run.notes)}
 {f'<div class="plots">{curves}</div>' if curves else ""}
 {f'<div class="pictures">{pictures}</div>' if pictures else ""}
@@ -92,9 +92,9 @@ def _reused(record: dict[str, Any]) -> str:
 def _picture(picture: Picture, title: str) -> str:
     width, height = (int.from_bytes(picture.data[i : i + 4]) for i in (16, 20))
     body = base64.b64encode(picture.data).decode("ascii")
-    wide = ' class="wide"' if width > 1.7 * height else ""
+    kind = ' class="wide"' if width > 1.7 * height else ""
     return (
-        f'<figure{wide} data-name="{text(picture.name)}"><div class="scroll" tabindex="0" role="region" '
+        f'<figure{kind} data-name="{text(picture.name)}"><div class="scroll" tabindex="0" role="region" '
         f'aria-label="Picture {text(picture.name)}"><img src="data:image/png;base64,{body}" '
         f'width="{width}" height="{height}" alt="Picture {text(picture.name)}: {text(title)}"></div>'
         f"<figcaption><p>{text(title)}</p></figcaption></figure>"

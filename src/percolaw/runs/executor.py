@@ -89,10 +89,10 @@ def measure_unit(
     try:
         cls = getattr(importlib.import_module(module), name)
         if source_bytes(cls) != source:
-            own = experiment_code(cls)
-            if own != code:
+            present = experiment_code(cls)
+            if present != code:
                 raise RunError(
-                    f"{place} runs other code ({own}) than this run ({code}); install the same there."
+                    f"{place} runs other code ({present}) than this run ({code}); install the same there."
                 )
         experiment = from_config(cls, fields)
         within_reach = bool(scratch) and Path(scratch).parents[1].is_dir()
@@ -235,8 +235,8 @@ class _Queue:
         finished, _ = wait(self.pending, timeout=1.0, return_when=FIRST_COMPLETED)
         ours = isinstance(self._executor, WorkerPool)
         lost = {future for future in finished if ours and _broken(future)}
-        found = {future: _outcome(future) for future in finished - lost}
-        results = [(self.pending.pop(future), outcome) for future, outcome in found.items()]
+        outcomes = {future: _outcome(future) for future in finished - lost}
+        results = [(self.pending.pop(future), outcome) for future, outcome in outcomes.items()]
         now = time.monotonic()
         if results:
             self._fruitless = 0

@@ -295,10 +295,10 @@ def _checked_record(path: str | Path) -> dict[str, Any]:
 def _flat(fields: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(fields, dict):
         return {prefix.rstrip("."): fields}
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in fields.items():
-        found |= _flat(value, f"{prefix}{key}.")
-    return found
+        flat |= _flat(value, f"{prefix}{key}.")
+    return flat
 
 
 def kept_units(path: str | Path) -> Units:

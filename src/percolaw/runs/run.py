@@ -103,8 +103,8 @@ class Result:
 
     def __repr__(self) -> str:
         verdicts = [claim.verdict for claim in self.claims]
-        said = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
-        state = f"{len(verdicts)} claims: {said}" if verdicts else "no claims"
+        counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+        state = f"{len(verdicts)} claims: {counts}" if verdicts else "no claims"
         return f"Result({self.folder}, {state if self.finished else 'not finished'})"
 
     def _repr_html_(self) -> str:
@@ -249,9 +249,9 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
         with one_thread():
             conclusion = experiment.conclude(rows)
     except MALFORMED as error:
-        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise RunError(
-            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: {said}"
+            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: {reason}"
             + _suspects(reused)
         ) from error
     record = {

@@ -157,5 +157,5 @@ def _replaced(value: Any, path: list[str], new: Any) -> Any:
     if type(fields[path[0]]) is int and isinstance(new, float):  # 1e3, as a person writes it
         new = checks.integer(path[0], new)
     # Through JSON, as a config on disk would come: lists become tuples, types are checked.
-    made = from_config(type(value), {path[0]: plain(new)})
-    return dataclasses.replace(value, **{**fields, path[0]: getattr(made, path[0])})
+    part = from_config(type(value), {path[0]: plain(new)})
+    return dataclasses.replace(value, **{**fields, path[0]: getattr(part, path[0])})

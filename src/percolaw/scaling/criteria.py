@@ -198,9 +198,9 @@ def as_given(name: str, values: Any) -> npt.NDArray[Any]:
     try:
         return checks.array(name, values)
     except TypeError:
-        found = np.asarray(values)
-        if found.dtype.kind == "O" and all(isinstance(item, str) for item in found.ravel()):
-            found = found.astype(str)
-        if found.dtype.kind != "U":
+        text = np.asarray(values)
+        if text.dtype.kind == "O" and all(isinstance(item, str) for item in text.ravel()):
+            text = text.astype(str)
+        if text.dtype.kind != "U":
             raise
-        return found
+        return text

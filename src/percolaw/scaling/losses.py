@@ -195,13 +195,13 @@ def losses(
     """
     labels = loss in OF_LABELS and train[1].ndim == 1
     classes = np.unique(np.concatenate([train[1], test[1]])) if labels else np.empty(0)
-    found = np.empty(sizes.size)
+    values = np.empty(sizes.size)
     for j, n in enumerate(sizes):
         name = f"for n = {n}, {what}"
         fitted = fit_fresh(fresh, train[0][:n], train[1][:n], name)
-        found[j] = measured(loss, fitted, *test, classes, name)
+        values[j] = measured(loss, fitted, *test, classes, name)
         done()
-    return found
+    return values
 
 
 def _grouped(

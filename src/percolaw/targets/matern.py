@@ -265,14 +265,14 @@ def _by_neighbors(kernel: Matern, x: FloatArray, noise: FloatArray, k: int) -> F
         part = slice(low, min(low + rows, n))
         near = x[np.maximum(neighbor[part], 0)]
         gap = near - x[part, None, :]
-        own = _values(kernel, np.einsum("ijk,ijk->ij", gap, gap), x.shape[1])
+        covariance = _values(kernel, np.einsum("ijk,ijk->ij", gap, gap), x.shape[1])
         square = np.einsum("ijk,ijk->ij", gap, gap)
         between = square[:, :, None] + square[:, None, :] - 2.0 * gap @ gap.transpose(0, 2, 1)
         matrix = _values(kernel, np.maximum(between, 0.0), x.shape[1])
         matrix[:, np.arange(k), np.arange(k)] = 1.0
         variance = np.ones(gap.shape[0])
         kernels.conditional_weights(
-            count[part], variance, matrix, own, weight[part], deviation[part]
+            count[part], variance, matrix, covariance, weight[part], deviation[part]
         )
     value = noise * deviation[:, None]
     kernels.conditional_forward(neighbor, weight, value)
@@ -306,7 +306,7 @@ def earlier_neighbors(x: FloatArray, k: int) -> npt.NDArray[np.int64]:
     from percolaw.numerics.neighbors import nearest_neighbors
 
     n = x.shape[0]
-    found = np.full((n, k), -1, dtype=np.int64)
+    neighbor = np.full((n, k), -1, dtype=np.int64)
     low = 1
     while low < n:
         high = min(n, max(low + 2 * k, low + low // 8))
@@ -319,10 +319,10 @@ def earlier_neighbors(x: FloatArray, k: int) -> npt.NDArray[np.int64]:
             order = np.argsort(~earlier, axis=1, kind="stable")[:, :k]
             best = np.take_along_axis(index, order, axis=1)
             best[~np.take_along_axis(earlier, order, axis=1)] = -1
-            found[rows[enough], : best.shape[1]] = best[enough]
+            neighbor[rows[enough], : best.shape[1]] = best[enough]
             rows, ask = rows[~enough], min(high, 2 * ask)
         low = high
-    return found
+    return neighbor
 
 
 def _field_errors(
@@ -348,9 +348,9 @@ def _field_errors(
     exact = kernel(x, x[probes])
     exact[probes, np.arange(probes.size)] = 1.0
     error = float(np.sqrt(np.mean((first - exact) ** 2)))
-    own = np.arange(probes.size)
-    increment = first[probes, own] - 2.0 * first[nearest, own] + second[nearest, own]
-    wanted = 2.0 * (1.0 - exact[nearest, own])
+    place = np.arange(probes.size)
+    increment = first[probes, place] - 2.0 * first[nearest, place] + second[nearest, place]
+    wanted = 2.0 * (1.0 - exact[nearest, place])
     usable = wanted > 0.0
     return error, float(np.mean(increment[usable] / wanted[usable])) - 1.0 if usable.any() else 0.0
 

@@ -27,7 +27,7 @@ from network_cases import (
 from percolaw.experiments.base import (
     canonical_json,
 )
-from percolaw.experiments.networks.neural import WIDE
+from percolaw.experiments.networks.neural import REFERENCE
 
 
 def test_data_scaling_agrees_with_itself():
@@ -83,7 +83,7 @@ def test_wrong_exponents_of_both_are_sizes_or_theory(towards):
         if "exponent c/D" in claim.name:
             assert claim.verdict == "disagrees"
             word = "sizes: " if towards else "teacher or theory: "
-            assert f"; {word}the {WIDE} misses it as much" in claim.note
+            assert f"; {word}the {REFERENCE} misses it as much" in claim.note
         else:
             assert claim.verdict == "agrees"
 

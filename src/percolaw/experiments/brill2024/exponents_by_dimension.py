@@ -45,11 +45,11 @@ class ExponentsByDimension:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Tabulate exponents; check tau and D against hyperscaling, tau = 1 + d/D, up to d = 6."""
-        found = []
+        every = []
         for d in self.dimensions:
             known = critical_exponents(d)
             if d <= 6:
-                found.append(
+                every.append(
                     judge(
                         f"d = {d}: D from tau by hyperscaling",
                         "scaling theory; " + known.source,
@@ -60,7 +60,7 @@ class ExponentsByDimension:
                         about={"source": f"lattice d = {d}, p_c", "quantity": "D"},
                     )
                 )
-        return Conclusion(tuple(found), {"table": self.table()}, self._plots())
+        return Conclusion(tuple(every), {"table": self.table()}, self._plots())
 
     def table(self) -> list[dict[str, Any]]:
         """Return the exponents of every dimension, those of the literature and those they imply."""

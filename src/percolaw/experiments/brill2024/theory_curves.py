@@ -60,14 +60,14 @@ class TheoryCurves:
             "model": (theory.model_scaling_loss, theory.model_exponent),
             "data": (theory.data_scaling_loss, theory.data_exponent),
         }
-        found, panels = [], []
+        every, panels = [], []
         for law, (loss, limit) in laws.items():
             symbol, curves, locals_ = {"model": "N", "data": "T"}[law], [], []
             for gamma in self.cluster_exponents:
                 curve = LearningCurve(n, loss(n, self.rank_exponent, gamma)[None])
                 end = limit(self.rank_exponent, gamma)
                 claim = self._claim(law, gamma, end, loss(far, self.rank_exponent, gamma), far)
-                found.append(claim)
+                every.append(claim)
                 name = f"c/D = {gamma:g}"
                 stored = (Stored.of(claim),)
                 curves.append(
@@ -99,7 +99,7 @@ class TheoryCurves:
                     figure="theory-curves",
                 )
             )
-        return Conclusion(tuple(found), plots=tuple(panels))
+        return Conclusion(tuple(every), plots=tuple(panels))
 
     def _claim(
         self, law: str, gamma: float, limit: float, loss: FloatArray, far: FloatArray

@@ -105,19 +105,19 @@ class Teachers:
 
     def families(self) -> dict[str, TeacherFamily]:
         """Return every family of teachers by name."""
-        found: dict[str, TeacherFamily] = {"linear": LinearTeacher()}
+        by_name: dict[str, TeacherFamily] = {"linear": LinearTeacher()}
         shapes = [(depth, width) for depth in self.depths for width in self.widths]
         shapes += [(depth, self.budget_width(depth)) for depth in self.budget_depths]
         for depth, width in shapes:
             for biased in (True, False):
                 name = f"ReLU {depth} x {width}" + ("" if biased else ", no biases")
-                found[name] = ReluTeacher(depth, width, bias_scale=0.5 if biased else 0.0)
-        found[SHARMA_KAPLAN] = sharma_kaplan_teacher()
+                by_name[name] = ReluTeacher(depth, width, bias_scale=0.5 if biased else 0.0)
+        by_name[SHARMA_KAPLAN] = sharma_kaplan_teacher()
         for high in (1.0, 4.0, 16.0):
-            found[f"Fourier, |k| <= {high:g}"] = FourierTeacher(low=0.0, high=high)
+            by_name[f"Fourier, |k| <= {high:g}"] = FourierTeacher(low=0.0, high=high)
         for nu in (0.5, 1.5, 2.5):
-            found[f"Matérn {nu:g}"] = MaternTeacher(nu, n_features=1024)
-        return found
+            by_name[f"Matérn {nu:g}"] = MaternTeacher(nu, n_features=1024)
+        return by_name
 
     def cells(self) -> list[Cell]:
         """A unit is a family and a seed."""
@@ -168,7 +168,7 @@ class Teachers:
         exponent = self._budget(
             {f.depth: of[n] for n, f in fixed.items() if f.bias_scale > 0.0 and f.depth >= 2}
         )
-        said = (self._linear(of["linear"]), self._rays(rows), self._pieces(rows), exponent)
+        every = (self._linear(of["linear"]), self._rays(rows), self._pieces(rows), exponent)
         tables = {
             "teachers": [self._summary(name, part) for name, part in of.items()],
             "shown": [name for name in of if name in fixed or name not in networks],
@@ -184,7 +184,7 @@ class Teachers:
             by_biases.setdefault(label, {})[family.depth] = of[name]
         width = {f"depth {depth}": by_depth[depth] for depth in sorted(by_depth)}
         shown = (*width_plots(width), depth_plot(by_biases, exponent, self.budget))
-        return Conclusion(said, tables, shown)
+        return Conclusion(every, tables, shown)
 
     def _summary(self, name: str, rows: list[Row]) -> dict[str, Any]:
         """Score of a family, and how many of it pass the vetting."""

@@ -34,12 +34,12 @@ PANELS = {
 }
 
 
-def exponent_plots(said: Mapping[int, Claims], windows: Mapping[str, str]) -> list[plots.Plot]:
+def exponent_plots(claims_of: Mapping[int, Claims], windows: Mapping[str, str]) -> list[plots.Plot]:
     """Return one panel a quantity: measured and in the literature, by dimension.
 
     Parameters
     ----------
-    said : mapping of int
+    claims_of : mapping of int
         Claims by quantity, by dimension.
     windows : mapping of str
         By quantity, where it was fitted, in words.
@@ -50,7 +50,7 @@ def exponent_plots(said: Mapping[int, Claims], windows: Mapping[str, str]) -> li
     """
     drawn = []
     for number, (quantity, title) in enumerate(PANELS.items(), 1):
-        claims = [claims[quantity] for claims in said.values()]
+        claims = [claims[quantity] for claims in claims_of.values()]
         known = [c.predicted for c in claims]
         measured = [c.measured for c in claims]
         low, high = np.array([c.interval for c in claims]).T
@@ -66,9 +66,9 @@ def exponent_plots(said: Mapping[int, Claims], windows: Mapping[str, str]) -> li
                 False,
                 (
                     plots.points(
-                        "measured", list(said), measured, low, high, interval=plots.CONFIDENCE
+                        "measured", list(claims_of), measured, low, high, interval=plots.CONFIDENCE
                     ),
-                    plots.line("literature", "theory", list(said), known),
+                    plots.line("literature", "theory", list(claims_of), known),
                 ),
                 fit=False,
                 figure="dimension-table",
@@ -88,10 +88,10 @@ def law_boundaries(rank_exponents: npt.ArrayLike) -> list[Series]:
     ]
 
 
-def comparison_plot(said: Mapping[int, Claims]) -> plots.Plot:
+def comparison_plot(claims_of: Mapping[int, Claims]) -> plots.Plot:
     """Return c/D against alpha, measured and in the literature, with the boundaries of both laws."""
-    series = law_boundaries([claims["alpha"].predicted for claims in said.values()])
-    for d, claims in said.items():
+    series = law_boundaries([claims["alpha"].predicted for claims in claims_of.values()])
+    for d, claims in claims_of.items():
         alpha, gamma = claims["alpha"], claims["c/D"]
         name, place = f"d = {d}", [gamma.measured, gamma.measured]
         reach = [v if math.isfinite(v) else alpha.measured for v in alpha.interval]
@@ -169,14 +169,17 @@ POWER_LAWS = {
 
 
 def power_law_plots(
-    lattices: Iterable[LatticeCurves], said: Mapping[int, Claims], size: Window, learning: Window
+    lattices: Iterable[LatticeCurves],
+    claims_of: Mapping[int, Claims],
+    size: Window,
+    learning: Window,
 ) -> list[plots.Plot]:
     """Return sizes, growing balls and losses, each also over the literature's power law.
 
     Parameters
     ----------
     lattices : iterable of LatticeCurves
-    said : mapping of int
+    claims_of : mapping of int
         Claims by quantity, by dimension.
     size, learning : (low, high)
         Windows of the fits, in sites and in observed sites.
@@ -197,7 +200,7 @@ def power_law_plots(
                 plots.curve(
                     name,
                     curve,
-                    claims=[said[lattice.dimension][panel.quantity]],
+                    claims=[claims_of[lattice.dimension][panel.quantity]],
                     prediction=law,
                     group=name,
                 ),

@@ -117,14 +117,15 @@ class MeanFieldCheck:
         from percolaw.clusters.hypercubic.grown import grow_statistics
 
         n = max(100, int(0.5 * self.budget / math.sqrt(self.max_size)))  # P(S >= s) ~ s^(-1/2)
-        found = grow_statistics(d, hypercubic_threshold(d), n, self.max_size, rng=streams)
+        statistics = grow_statistics(d, hypercubic_threshold(d), n, self.max_size, rng=streams)
         s = 2 ** np.arange(int(np.log2(self.max_size)) + 1)
         bins = []
         for low in s[2:]:
-            inside = np.flatnonzero(found.whole & (found.size >= low) & (found.size < 2 * low))
+            size = statistics.size
+            inside = np.flatnonzero(statistics.whole & (size >= low) & (size < 2 * low))
             if inside.size < LEAST_IN_BIN:
                 continue
-            size = found.size[inside]
+            size = statistics.size[inside]
             # Trees of the same sizes: half the mean distance is the squared radius of a tree in space.
             few = size[:MOST_TREES]
             tree = conditioned_clusters(few, 2 * d, streams.child(int(low)))
@@ -132,12 +133,17 @@ class MeanFieldCheck:
                 {
                     "low": int(low),
                     "size": float(np.exp(np.log(few).mean())),
-                    "radius": float(found.radius_squared[inside[:MOST_TREES]].mean()),
+                    "radius": float(statistics.radius_squared[inside[:MOST_TREES]].mean()),
                     "tree_radius": float(expected_variance(tree).mean()),
-                    "loops": float((found.loops[inside] / size).mean()),
+                    "loops": float((statistics.loops[inside] / size).mean()),
                 }
             )
-        return {"s": s, "survival": [(found.size >= v).mean() for v in s], "bins": bins, "n": n}
+        return {
+            "s": s,
+            "survival": [(statistics.size >= v).mean() for v in s],
+            "bins": bins,
+            "n": n,
+        }
 
     def _learning(self, d: int, streams: Streams) -> Row:
         """1-NN losses of balls of both: linear functions over all directions, walks over all walks."""
@@ -165,21 +171,21 @@ class MeanFieldCheck:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compare lattice and tree, dimension by dimension."""
-        found: list[Claim] = []
+        every: list[Claim] = []
         series: dict[str, list[Series]] = {name: [] for name in PANELS}
         for d in self.dimensions:
             mine = [r for r in rows if r["dimension"] == d]
             new = self._size_claims(d, mine) + self._learning_claims(d, mine)
-            said = {c.about["quantity"]: c for c in new}
-            for name, curves in self._series(d, mine, said).items():
+            by_quantity = {c.about["quantity"]: c for c in new}
+            for name, curves in self._series(d, mine, by_quantity).items():
                 series[name] += curves
-            found += new
-        return Conclusion(tuple(found), plots=self._plots(series))
+            every += new
+        return Conclusion(tuple(every), plots=self._plots(series))
 
     def _size_claims(self, d: int, rows: list[Row]) -> list[Claim]:
         low, high = self.size_window
         threshold = hypercubic_threshold(d) * (2 * d - 1)
-        found = [
+        every = [
             judge(
                 f"d = {d}: p_c of bond percolation over the tree's 1/(2d - 1)",
                 threshold_source(d),
@@ -197,7 +203,7 @@ class MeanFieldCheck:
         tree = np.array([bethe.survival(int(v)) for v in s])
         ratio = np.array([np.array(r["survival"]) / tree for r in rows])
         over = LearningCurve(s[inside], np.maximum(ratio[:, inside], 1e-12))
-        found.append(
+        every.append(
             self._ratio(
                 f"d = {d}: P(S >= s) over the tree's exact one, s = {low:.0f}..{high:.0f}",
                 np.exp(np.log(over.loss).mean(axis=1)),
@@ -205,11 +211,11 @@ class MeanFieldCheck:
             )
         )
         name = f"d = {d}: tau less the tree's 5/2, same sizes"
-        found.append(self._difference(name, over.slopes(), about(d, "tau")))
+        every.append(self._difference(name, over.slopes(), about(d, "tau")))
         bins = [[b for b in r["bins"] if low <= b["size"] <= high] for r in rows]
         if all(len(part) >= 3 for part in bins):
-            found += self._radius_claims(d, bins)
-        return found
+            every += self._radius_claims(d, bins)
+        return every
 
     def _radius_claims(self, d: int, bins: list[list[dict[str, float]]]) -> list[Claim]:
         ratios = [np.array([relative_radius(b) for b in part]) for part in bins]
@@ -265,7 +271,9 @@ class MeanFieldCheck:
     def _difference(self, name: str, values: Any, on: dict[str, str]) -> Claim:
         return claims.difference(name, self.source, values, self.exponent_tolerance, about=on)
 
-    def _series(self, d: int, rows: list[Row], said: dict[str, Claim]) -> dict[str, list[Series]]:
+    def _series(
+        self, d: int, rows: list[Row], by_quantity: dict[str, Claim]
+    ) -> dict[str, list[Series]]:
         """What is drawn of one dimension, by panel; the tree is dashed in the same colour."""
         name, bethe = f"d = {d}", BetheLattice(2 * d)
         s = np.array(rows[0]["s"], dtype=np.float64)
@@ -281,7 +289,7 @@ class MeanFieldCheck:
         lattice, tree = learning_curves(rows)
 
         def stored(quantity: str) -> list[Claim]:
-            return [said[quantity]] if quantity in said else []
+            return [by_quantity[quantity]] if quantity in by_quantity else []
 
         panels = {
             "sizes": [
@@ -321,7 +329,7 @@ class MeanFieldCheck:
         if series["ratio"]:
             x = series["ratio"][0].x
             series["ratio"].append(plots.line("tree", "theory", x, [1.0] * len(x)))
-        made = {
+        panels = {
             "sizes": (plots.log_linear, (size, "P(S >= s) s^(1/2)"), sizes, one),
             "radius": (plots.log_linear, (size, "R^2 lattice / R^2 tree"), sizes, one),
             "loops": (plots.log_linear, (size, "loops per site"), sizes, one),
@@ -330,7 +338,7 @@ class MeanFieldCheck:
         }
         return tuple(
             make(f"{one}-{key}", *PANELS[key], labels, series[key], window, figure=figure)
-            for key, (make, labels, window, figure) in made.items()
+            for key, (make, labels, window, figure) in panels.items()
             if series[key]
         )
 

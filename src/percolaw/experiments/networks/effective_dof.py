@@ -183,7 +183,7 @@ class EffectiveDof:
         trained = train(network, x, columns, students, training, checkpoint=SCRATCH.get())
         out = trained.predict(x[np.concatenate([task.test, pool])])[:, :, 0].astype(np.float64)
         out = out.reshape(len(plan), columns.shape[1], -1)
-        found: list[Row] = []
+        rows: list[Row] = []
         for i, (n, decay) in enumerate(plan):
             each = range(i * columns.shape[1], (i + 1) * columns.shape[1])
             row = {
@@ -194,7 +194,7 @@ class EffectiveDof:
                 "n_parameters": n_parameters(network, x.shape[1]),
                 "diverged": any(trained.stopped[j] == "diverged" for j in each),
             }
-            found.append(row)
+            rows.append(row)
             if row["diverged"]:  # one copy of them spoils the difference
                 continue
             learned = slice(self.n_test, self.n_test + n)
@@ -210,11 +210,11 @@ class EffectiveDof:
                 "trace": trace,
                 "ridge": ridge,
             }
-        return found
+        return rows
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold loss against degrees of freedom, and the trace against the divergence."""
-        found: list[Claim] = []
+        every: list[Claim] = []
         drawn: list[plots.Plot] = []
         for source in self.settings:
             most = neural.known_dimension(source) + 2.0
@@ -228,20 +228,20 @@ class EffectiveDof:
                     if r["kind"] == "sizes" and (r["dropout"], r["decay"]) == (share, decay)
                 ]
                 measured = self._measured(part, "n", self.sizes)
-                name, said = f"decay {decay:g}, dropout {share:g}", []
+                name, exponents = f"decay {decay:g}, dropout {share:g}", []
                 if predicted is not None:
-                    said = [self._exponent(source, name, measured, predicted)]
-                found += said
+                    exponents = [self._exponent(source, name, measured, predicted)]
+                every += exponents
                 freedom = (
                     measured["divergence"].mean(axis=0) if measured["loss"].size else np.zeros(0)
                 )
                 if np.any(freedom > 0.0):
                     rising = np.argsort(freedom)[np.sum(freedom <= 0.0) :]
                     curve = LearningCurve(freedom[rising], measured["loss"][:, rising])
-                    series.append(plots.curve(name, curve, claims=said))
-            found.append(self._trace(source, mine))
+                    series.append(plots.curve(name, curve, claims=exponents))
+            every.append(self._trace(source, mine))
             drawn += self._plots(source, mine, series, predicted)
-        return Conclusion(tuple(found), plots=tuple(drawn))
+        return Conclusion(tuple(every), plots=tuple(drawn))
 
     def _plots(
         self, source: Source, rows: list[Row], loss: list[Series], predicted: float | None
@@ -341,7 +341,7 @@ class EffectiveDof:
             self.source,
             1.0,
             float(np.mean(ratio)) if ratio else 0.0,
-            intervals.seed_interval(ratio) if enough else claims.UNKNOWN,
+            intervals.seed_interval(ratio) if enough else claims.UNKNOWN_INTERVAL,
             self.trace_tolerance,
             "ridge such that the kernel fit has the network's training loss",
             self._about(source, "trace over divergence"),
