@@ -57,13 +57,11 @@ LAWS = {
     "allocation_shape": 2,
     "model_break_rank": 3,
     "model_scaling_loss": 3,
-    "data_break_rank": 2,
     "data_scaling_loss": 3,
     "model_exponent": 2,
     "data_exponent": 2,
     "quanta_exponents": 1,
     "manifold_exponents": 2,
-    "matern_exponent": 2,
 }
 
 

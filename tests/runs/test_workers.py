@@ -78,10 +78,10 @@ import multiprocessing, sys
 from concurrent.futures import ProcessPoolExecutor
 import percolaw
 from percolaw.experiments.registry import experiment_class
-from percolaw.runs.workers import process_pool
+from percolaw.runs.workers import WorkerPool
 cls = experiment_class("single-cluster")
 if sys.argv[1] == "ours":
-    pool = process_pool(2)
+    pool = WorkerPool(2)
 elif sys.argv[1] == "dask":
     from percolaw.runs.scheduler import dask_executor
     with dask_executor("local", 1) as pool:

@@ -120,7 +120,7 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
         return 0
     if result.claims:
         smoke = vars(options).get("preset") == "smoke"
-        print_claims(result.claims, f"{seconds:.1f} s", smoke)
+        _print_claims(result.claims, f"{seconds:.1f} s", smoke)
     for folder, n in result.reused.items():
         print(f"{n} units were measured by another run, {printable(folder)}")
     print(f"results: {printable(result.folder)}", flush=True)
@@ -128,17 +128,8 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
     return 0
 
 
-def print_claims(claims: Sequence[Claim], seconds: str, smoke: bool = False) -> None:
-    """Print a table of claims, how many agree, and those that disagree once more.
-
-    Parameters
-    ----------
-    claims : sequence of Claim
-    seconds : str
-        How long it took.
-    smoke : bool
-        Whether the preset is made to be quick, so that a disagreement says little.
-    """
+def _print_claims(claims: Sequence[Claim], seconds: str, smoke: bool = False) -> None:
+    """Print a table of claims, how many agree, and those that disagree once more."""
     from percolaw.report.claims import claims_table, disagreements, tally
 
     color, width = has_colors(sys.stdout), table_width()
@@ -184,46 +175,28 @@ def run_reproduce(options: argparse.Namespace) -> int:
         results = [run_one(experiment, options, executor) for experiment in experiments]
     seconds = time.perf_counter() - started
     folder.mkdir(parents=True, exist_ok=True)
-    summary = write_summary(results, folder, options, left_out, seconds)
+    summary = _write_summary(results, folder, options, left_out, seconds)
     if options.json:
         print(json.dumps(summary, indent=1), flush=True)
     else:
         claims = [claim for result in results for claim in result.claims]
-        print_claims(claims, f"{seconds:.0f} s", options.preset == "smoke")
+        _print_claims(claims, f"{seconds:.0f} s", options.preset == "smoke")
         for text in left_out:
             print(f"left out: {text}")
         print(f"results: {printable(folder)}", flush=True)
     if not options.no_figures:
-        draw_all(results, folder, options)
+        _draw_all(results, folder, options)
     return 0
 
 
-def write_summary(
+def _write_summary(
     results: Sequence[Result],
     folder: Path,
     options: argparse.Namespace,
     left_out: list[str],
     seconds: float,
 ) -> Any:
-    """Write ``claims.md`` and ``summary.json`` of a reproduction; return the summary.
-
-    Parameters
-    ----------
-    results : sequence of Result
-    folder : path
-        Of the reproduction.
-    options : argparse.Namespace
-        ``paper``, ``preset``, ``n_seeds``.
-    left_out : list of str
-        Why experiments are no part of it, a sentence each.
-    seconds : float
-        How long it took.
-
-    Returns
-    -------
-    dict
-        Plain values.
-    """
+    """Write ``claims.md`` and ``summary.json`` of a reproduction; return the summary."""
     from percolaw.report.claims import VERDICT_RULE, claims_markdown
     from percolaw.runs.files import strict_json, write_atomic
     from percolaw.runs.provenance import provenance
@@ -249,17 +222,8 @@ def write_summary(
     return summary
 
 
-def draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> None:
-    """Draw the figures of a reproduction, gather them in its folder, and write its report.
-
-    Parameters
-    ----------
-    results : list of Result
-    folder : path
-        Of the reproduction.
-    options : argparse.Namespace
-        ``json``, ``no_figures``.
-    """
+def _draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> None:
+    """Draw the figures of a reproduction, gather them in its folder, and write its report."""
     target = folder / "figures"
     target.mkdir(exist_ok=True)
     for result in results:

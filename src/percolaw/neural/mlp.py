@@ -92,7 +92,7 @@ class MLP:
         for layer in range(self.depth):
             z = affine(weights, layer, x)
             run.keep(f"layer {layer + 1} before", z)
-            after = activate(self.activation, z, in_place=run.layers is None)
+            after = _activate(self.activation, z, in_place=run.layers is None)
             x = x + after / math.sqrt(self.depth) if self.residual and layer else after
             run.keep(f"layer {layer + 1} after", x)
             x = run.drop(x)
@@ -108,20 +108,8 @@ class MLP:
         return 2 * dim * (self.width if self.depth else n_outputs)
 
 
-def activate(name: str, x: Tensor, in_place: bool = False) -> Tensor:
-    """Return the activation of x.
-
-    Parameters
-    ----------
-    name : {"relu", "gelu", "tanh", "identity"}
-    x : tensor
-    in_place : bool
-        Whether the memory of `x` may be used, as ReLU does.
-
-    Returns
-    -------
-    tensor of the shape of x
-    """
+def _activate(name: str, x: Tensor, in_place: bool = False) -> Tensor:
+    """The activation of x."""
     import torch
 
     if name == "identity":

@@ -30,15 +30,7 @@ from percolaw.runs.code import experiment_code, source_bytes
 from percolaw.runs.scheduler import same_code
 from percolaw.runs.store import Outcome, RunFolder
 from percolaw.runs.threads import one_thread
-from percolaw.runs.workers import (
-    GUARD,
-    WorkerPool,
-    check_reachable,
-    default_workers,
-    process_pool,
-)
-
-__all__ = ["default_workers", "measure_unit", "process_pool", "run_units"]
+from percolaw.runs.workers import GUARD, WorkerPool, check_reachable
 
 #: Units handed to an executor at a time: enough to keep it busy, few enough to stop quickly.
 QUEUE = 1000

@@ -188,11 +188,11 @@ class MaternTeacher(TeacherFamily):
 
 
 def feature_error(
-    family: MaternTeacher, points: npt.ArrayLike, rng: RandomLike = 0, n_pairs: int = 4096
+    family: MaternTeacher, points: npt.ArrayLike, rng: RandomLike = 0
 ) -> tuple[float, float]:
     """Return the error of the covariance of one draw of `MaternTeacher.sample`, given its waves.
 
-    The root mean square deviation over random pairs of up to 256 points, and the mean over these points
+    The root mean square deviation over 4096 random pairs of up to 256 points, and the mean over these points
     of the relative deviation of the variance of increments to the nearest point. Stream ``evaluation``
     chooses points and pairs; the waves are those of the first output that `sample` draws from `rng`.
 
@@ -201,8 +201,6 @@ def feature_error(
     family : MaternTeacher
     points : array, shape (n, d)
     rng : int, Generator or Streams
-    n_pairs : int
-        Random pairs.
 
     Returns
     -------
@@ -226,7 +224,7 @@ def feature_error(
 
     some = generator.permutation(x.shape[0])[: min(256, x.shape[0])]
     phi = features(some)
-    u, v = generator.integers(0, some.size, (2, n_pairs))
+    u, v = generator.integers(0, some.size, (2, 4096))
     gap = np.einsum("ij,ij->i", phi[u], phi[v]) - exact(some[u], some[v])
     near = nearest_neighbors(x, x[some], 2)[1]
     near = np.where(near[:, 0] == some, near[:, 1], near[:, 0])

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Conclusion, Preset, Row, TheoryCheck
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import Range
 from percolaw.experiments.series import Stored
@@ -111,7 +111,7 @@ def _law(estimates: Iterable[float], errors: Iterable[float], n_models: int) -> 
 
 
 @dataclass(frozen=True)
-class ParametersVsDof:
+class ParametersVsDof(TheoryCheck):
     """Width against parameters, and what it makes of the model exponent."""
 
     name: ClassVar[str] = "parameters-vs-dof"
@@ -142,14 +142,6 @@ class ParametersVsDof:
         fields.check(self)
         if len(self.rounding) != 2:
             raise ValueError(f"rounding must hold two numbers, of a and x; got {self.rounding!r}.")
-
-    def cells(self) -> list[Cell]:
-        """Nothing to measure."""
-        return []
-
-    def measure(self, cell: Cell) -> list[Row]:
-        """Return nothing."""
-        return []
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Fit the published model sizes in both ways and derive the exponents in parameters."""

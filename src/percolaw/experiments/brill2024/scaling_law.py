@@ -215,7 +215,7 @@ class ScalingLaw:
                 plots.line("theory", "theory", paper.size, paper.predicted),
                 dataclasses.replace(drawn, kind="theory"),
             ],
-            line and line.window,
+            plots.hull([line]),
         )
 
     def _local_plot(self, paper: LearningCurve, line: fit.PowerLawFit | None) -> plots.Plot:
@@ -230,7 +230,7 @@ class ScalingLaw:
                 plots.line("theory", "theory", n, paper.as_predicted().local()),
                 plots.line("limit 1/2", "reference", n, np.full(n.size, 0.5)),
             ],
-            line and line.window,
+            plots.hull([line]),
             figure=f"{self.law}-scaling",
             y_limits=(0.0, 0.75),
         )

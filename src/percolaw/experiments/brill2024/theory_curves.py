@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from percolaw.experiments import fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Conclusion, Preset, Row, TheoryCheck
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import Range
 from percolaw.experiments.series import Stored
@@ -18,7 +18,7 @@ from percolaw.scaling.curve import FloatArray, LearningCurve
 
 
 @dataclass(frozen=True)
-class TheoryCurves:
+class TheoryCurves(TheoryCheck):
     """L(N) and L(T) for several cluster exponents; nothing is simulated."""
 
     name: ClassVar[str] = "theory-curves"
@@ -43,14 +43,6 @@ class TheoryCurves:
 
     def __post_init__(self) -> None:
         fields.check(self)
-
-    def cells(self) -> list[Cell]:
-        """Nothing to measure."""
-        return []
-
-    def measure(self, cell: Cell) -> list[Row]:
-        """Return nothing."""
-        return []
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compute the curves, and compare their exponents far out with the limits."""

@@ -89,24 +89,8 @@ class Shape:
         return embed_tree(tree, source.dim, streams, source.steps)
 
 
-def shape_of(name: str, coordination_number: int) -> Shape:
-    """Return the shape of a name; its finite clusters have this z.
-
-    Parameters
-    ----------
-    name : str
-    coordination_number : int
-        z of finite clusters.
-
-    Returns
-    -------
-    Shape
-
-    Raises
-    ------
-    ValueError
-        For other names than those of `MANIFOLDS` and `CLUSTERS`.
-    """
+def _shape_of(name: str, coordination_number: int) -> Shape:
+    """The shape of a name; its finite clusters have this z."""
     if name in MANIFOLDS:
         return Shape(name, MANIFOLDS[name])
     for pattern, share in CLUSTERS.items():
@@ -174,7 +158,7 @@ class Dimension:
             names += [f"all sites, {kind} steps, d = {d}" for kind in self.steps]
             names += [f"10% of the sites, d = {d}", f"1% of the sites, d = {d}"]
             names.append(f"infinite cluster, d = {d}")
-        return [shape_of(name, self.coordination_number) for name in names]
+        return [_shape_of(name, self.coordination_number) for name in names]
 
     def cells(self) -> list[Cell]:
         """A unit is a shape, a number of points and a seed."""
@@ -187,7 +171,7 @@ class Dimension:
 
     def measure(self, cell: Cell) -> list[Row]:
         """Estimate by all methods; one row an estimator."""
-        shape = shape_of(cell["shape"], self.coordination_number)
+        shape = _shape_of(cell["shape"], self.coordination_number)
         streams = Streams(cell["seed"]).child(*words.key(shape.name))
         report = estimate_dimension(shape.points(cell["n"], streams), streams).as_dict()
         shared = {"by_neighbors": report["by_neighbors"], "trust": report["trust"]}

@@ -294,7 +294,7 @@ class Embedded1nn:
         panels = []
         for name, title, keys, label in shown:
             labels = {key: label(key) for key in keys if key in curves}
-            panels.append(losses_plot(name, title, labels, curves, lines, exponents))
+            panels.append(_losses_plot(name, title, labels, curves, lines, exponents))
         return [*panels, self._local_plot({key: curves[key] for key in by_dim})]
 
     def _local_plot(self, curves: dict[Key, LearningCurve]) -> plots.Plot:
@@ -320,7 +320,7 @@ def of(row: Row) -> Key:
     return row["points"], row["dim"], row["k"]
 
 
-def losses_plot(
+def _losses_plot(
     name: str,
     title: str,
     labels: dict[Key, str],
@@ -328,21 +328,7 @@ def losses_plot(
     lines: dict[Key, fit.PowerLawFit | None],
     exponents: dict[Key, Claim],
 ) -> plots.Plot:
-    """Return some curves, each beside a power law of exponent 1/2 through its fit.
-
-    Parameters
-    ----------
-    name, title : str
-        Of the panel.
-    labels : dict
-        The curves that are shown, and what they are called.
-    curves, lines, exponents : dict
-        Losses, fits and claims of all curves.
-
-    Returns
-    -------
-    Plot
-    """
+    """Some curves, each beside a power law of exponent 1/2 through its fit."""
     series = []
     for key, label in labels.items():
         line, claim = lines[key], exponents.get(key)

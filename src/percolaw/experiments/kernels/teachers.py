@@ -183,7 +183,7 @@ class Teachers:
             label = "biases" if family.bias_scale > 0.0 else "no biases"
             by_biases.setdefault(label, {})[family.depth] = of[name]
         width = {f"depth {depth}": by_depth[depth] for depth in sorted(by_depth)}
-        shown = (*width_plots(width), depth_plot(by_biases, exponent, self.budget))
+        shown = (*width_plots(width), _depth_plot(by_biases, exponent, self.budget))
         return Conclusion(every, tables, shown)
 
     def _summary(self, name: str, rows: list[Row]) -> dict[str, Any]:
@@ -259,23 +259,8 @@ class Teachers:
         )
 
 
-def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) -> Series:
-    """Return a number of each network against its width or depth, with its interval over seeds.
-
-    Parameters
-    ----------
-    name : str
-    of_size : dict of rows
-        By width or depth.
-    key : str
-        The number.
-    more
-        Further fields of `Series`.
-
-    Returns
-    -------
-    Series
-    """
+def _over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) -> Series:
+    """A number of each network against its width or depth, with its interval over seeds."""
     values = [[r[key] for r in of_size[size]] for size in sorted(of_size)]
     low, high = zip(*(intervals.seed_interval(v) for v in values), strict=True)
     middle = [float(np.mean(v)) for v in values]
@@ -286,27 +271,14 @@ def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) 
     )
 
 
-def with_formula(
+def _with_formula(
     name: str, of_size: dict[int, list[Row]], stored: tuple[Stored, ...] = ()
 ) -> list[Series]:
-    """Return pieces counted, and the Rice formula as their prediction.
-
-    Parameters
-    ----------
-    name : str
-    of_size : dict of rows
-        By width or depth.
-    stored : tuple of Stored
-        What stands beside the pieces counted.
-
-    Returns
-    -------
-    list of Series
-    """
+    """Pieces counted, and the Rice formula as their prediction."""
     formula = f"{name}, Rice formula"
     expected = [np.mean([r["expected_pieces"] for r in of_size[s]]) for s in sorted(of_size)]
     return [
-        over_seeds(name, of_size, "pieces", prediction=formula, group=name, stored=stored),
+        _over_seeds(name, of_size, "pieces", prediction=formula, group=name, stored=stored),
         plots.line(formula, "theory", sorted(of_size), expected, group=name),
     ]
 
@@ -318,7 +290,7 @@ def width_plots(by_depth: dict[str, dict[int, list[Row]]]) -> tuple[plots.Plot, 
         "Nonlinearity of ReLU networks with biases",
         "Score of nonlinearity against width, one curve a depth; deeper networks are less linear.",
         ("width", "score (1 = linear)"),
-        [over_seeds(name, of_width, "score") for name, of_width in by_depth.items()],
+        [_over_seeds(name, of_width, "score") for name, of_width in by_depth.items()],
         figure="teachers",
     )
     pieces = plots.log_log(
@@ -326,35 +298,21 @@ def width_plots(by_depth: dict[str, dict[int, list[Row]]]) -> tuple[plots.Plot, 
         "Linear pieces by width",
         "Linear pieces on a segment rise with width along the Rice formula, one curve a depth.",
         ("width", PIECES),
-        [one for name, of_width in by_depth.items() for one in with_formula(name, of_width)],
+        [one for name, of_width in by_depth.items() for one in _with_formula(name, of_width)],
         growth=True,
         figure="teachers",
     )
     return score, pieces
 
 
-def depth_plot(
+def _depth_plot(
     by_biases: dict[str, dict[int, list[Row]]], exponent: Claim, budget: int
 ) -> plots.Plot:
-    """Return linear pieces by depth at a fixed number of parameters, with and without biases.
-
-    Parameters
-    ----------
-    by_biases : dict of dict of rows
-        By label of the biases, then by depth.
-    exponent : Claim
-        Stands beside the teachers with biases.
-    budget : int
-        Parameters, for the title.
-
-    Returns
-    -------
-    Plot
-    """
+    """Linear pieces by depth at a fixed number of parameters, with and without biases."""
     series = []
     for label, of_depth in by_biases.items():
         stored = (Stored.of(exponent),) if label == "biases" else ()
-        series += with_formula(label, of_depth, stored)
+        series += _with_formula(label, of_depth, stored)
     return plots.log_log(
         "teachers-budget",
         f"Linear pieces by depth at about {budget} parameters",

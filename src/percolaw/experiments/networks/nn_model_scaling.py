@@ -170,7 +170,7 @@ class NnModelScaling:
                 size = {
                     "width": width,
                     "n_parameters": n_parameters(network, x.shape[1]),
-                    "n_inner": n_inner_parameters(network, x.shape[1]),
+                    "n_inner": _n_inner_parameters(network, x.shape[1]),
                 }
                 rows.append({**cell, "teacher": teacher.word, **size, **row})
         return rows
@@ -225,18 +225,7 @@ class NnModelScaling:
         return Scaling(source, target, curve, line, predicted, tuple(every), gap)
 
 
-def n_inner_parameters(network: Network, dim: int) -> int:
-    """Return the parameters beside those whose number grows with the columns of the inputs.
-
-    Parameters
-    ----------
-    network : Network
-    dim : int
-        Columns of the inputs.
-
-    Returns
-    -------
-    int
-    """
+def _n_inner_parameters(network: Network, dim: int) -> int:
+    """The parameters beside those whose number grows with the columns of the inputs."""
     grow = ("weight 0", "position")
     return sum(p.size for name, p in network.parameters(dim).items() if name not in grow)
