@@ -192,7 +192,7 @@ def feature_error(
 ) -> tuple[float, float]:
     """Return the error of the covariance of one draw of `MaternTeacher.sample`, given its waves.
 
-    The root mean square deviation over 4096 random pairs of up to 256 points, and the mean over these points
+    The root mean square deviation over 4096 random pairs of up to 256 points, and the mean over these
     of the relative deviation of the variance of increments to the nearest point. Stream ``evaluation``
     chooses points and pairs; the waves are those of the first output that `sample` draws from `rng`.
 

@@ -123,11 +123,12 @@ class ClusterSizes:
     def _distribution(self, mean: float, rows: list[Row]) -> tuple[list[Claim], list[Series]]:
         """Hold the sizes at one p against their exact law, and the share beyond the cap."""
         lattice, cap = self._lattice(mean), self._cap(mean)
+        law = lattice.site_size_law()
         sizes = np.concatenate([np.repeat(row["size"], row["count"]) for row in rows])
         sizes.sort()
-        kept = lattice.window_probability(1, cap)
+        kept = law.window_probability(1, cap)
         grid = np.unique(np.rint(np.geomspace(1, cap, 60)).astype(np.int64))
-        below = np.array([lattice.window_probability(1, int(s)) for s in grid]) / kept
+        below = np.array([law.window_probability(1, int(s)) for s in grid]) / kept
         empirical = np.searchsorted(sizes, grid, side="right") / sizes.size
         distance = float(np.abs(empirical - below).max())
         # Dvoretzky-Kiefer-Wolfowitz: P(distance > band) <= 2 exp(-2 n band^2).
