@@ -75,8 +75,8 @@ MISTAKES = {
     ],
     "experiments/lattices/mean_field_check.py": [
         (
-            'total["tree"][j] += float(bethe.nearest(order[:n], own)[0].mean())',
-            'total["tree"][j] += float(bethe.nearest(order[:n], own)[0].mean()) / 2.0',
+            'total["tree"][j] += float(bethe.nearest(order[:n], child)[0].mean())',
+            'total["tree"][j] += float(bethe.nearest(order[:n], child)[0].mean()) / 2.0',
         ),
     ],
     "experiments/lattices/box_curves.py": [
@@ -337,7 +337,10 @@ MISTAKES = {
         ("choice(place.shape[0], n, replace=False)", "choice(n, n, replace=False)"),
     ],
     "learning.py": [
-        ("mine = streams.child(seed, *source.key)", "mine = streams.child(0, *source.key)"),
+        (
+            "seed_streams = streams.child(seed, *source.key)",
+            "seed_streams = streams.child(0, *source.key)",
+        ),
         ("order = min(order, limit)", "order = float(order)"),
         ("return 2.0 * kernel.smoothness + dimension + 1.0", "return 2.0 * kernel.smoothness"),
     ],

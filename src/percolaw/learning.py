@@ -123,21 +123,21 @@ def learning_curve(
     repeats, streams = checks.integer("seeds", seeds, minimum=1), as_streams(rng)
     fresh = fresh_learners(learner)
     predict = predicted_losses(target, learner) if chosen == "squared" else None
-    found, predicted = np.empty((repeats, size.size)), np.empty((repeats, size.size))
+    measured, predicted = np.empty((repeats, size.size)), np.empty((repeats, size.size))
     with progress_bar("learning curve", not progress) as update:
-        done = counted(update, found.size)
+        done = counted(update, measured.size)
         for seed in range(repeats):
-            mine = streams.child(seed, *source.key)
-            x = source.inputs(n + tests, mine)
-            f = drawn_values(target, x, mine)
+            seed_streams = streams.child(seed, *source.key)
+            x = source.inputs(n + tests, seed_streams)
+            f = drawn_values(target, x, seed_streams)
             y = (f - f.mean()) / f.std()
             train, test = (x[tests:], y[tests:]), (x[:tests], y[:tests])
-            found[seed] = losses(fresh, train, test, size, f"seed {seed}", chosen, done)
+            measured[seed] = losses(fresh, train, test, size, f"seed {seed}", chosen, done)
             if predict is not None:
                 predicted[seed] = predict(train[0], test[0], size, float(f[:tests].var()))
     exponent = predicted_exponent(source, target, learner) if chosen == "squared" else None
     theory = None if predict is None else predicted.mean(axis=0)
-    return LearningCurve(size, found, predicted=theory, predicted_exponent=exponent)
+    return LearningCurve(size, measured, predicted=theory, predicted_exponent=exponent)
 
 
 def predicted_losses(

@@ -193,22 +193,22 @@ def run_diff(options: argparse.Namespace) -> int:
     """Print how two runs differ."""
     from percolaw.runs.folders import difference
 
-    found = difference(options.run, options.other)
+    differing = difference(options.run, options.other)
     if options.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(differing, indent=1))
         return 0
     lines = []
-    if found["experiment"][0] != found["experiment"][1]:
-        lines.append(f"experiment: {found['experiment'][0]} | {found['experiment'][1]}")
-    if found["code"][0] != found["code"][1]:
-        lines.append(f"code: {found['code'][0]} | {found['code'][1]}")
-    lines += [f"config {key}: {one} | {two}" for key, (one, two) in found["config"].items()]
-    for name, changed in found["claims"].items():
+    if differing["experiment"][0] != differing["experiment"][1]:
+        lines.append(f"experiment: {differing['experiment'][0]} | {differing['experiment'][1]}")
+    if differing["code"][0] != differing["code"][1]:
+        lines.append(f"code: {differing['code'][0]} | {differing['code'][1]}")
+    lines += [f"config {key}: {one} | {two}" for key, (one, two) in differing["config"].items()]
+    for name, changed in differing["claims"].items():
         lines.append(f"claim {name!r}")
         for key, pair in changed.items():
             text = pair if isinstance(pair, str) else f"{_short(pair[0])} | {_short(pair[1])}"
             lines.append(f"    {key}: {text}")
-    lines.append(f"{found['same_claims']} claims equal, {len(found['claims'])} different")
+    lines.append(f"{differing['same_claims']} claims equal, {len(differing['claims'])} different")
     print("\n".join(map(printable, lines)))
     return 0
 

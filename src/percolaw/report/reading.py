@@ -92,7 +92,7 @@ def expand(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[
     """
     if not folders:
         raise RunError("a report needs at least one run folder. percolaw status lists them.")
-    found: list[Path] = []
+    runs: list[Path] = []
     papers: list[Paper] = []
     for given in map(Path, folders):
         if not given.is_dir():
@@ -101,13 +101,13 @@ def expand(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[
                 "percolaw status --out DIR lists those in DIR."
             )
         if not (given / "summary.json").exists() or (given / "record.json").exists():
-            found.append(given)
+            runs.append(given)
             continue
         members, paper = _summary(given)
-        found += members
+        runs += members
         papers.append(paper)
-    once = {folder.resolve(): folder for folder in reversed(found)}
-    return [folder for folder in dict.fromkeys(found) if once[folder.resolve()] == folder], papers
+    once = {folder.resolve(): folder for folder in reversed(runs)}
+    return [folder for folder in dict.fromkeys(runs) if once[folder.resolve()] == folder], papers
 
 
 def _summary(folder: Path) -> tuple[list[Path], Paper]:
@@ -324,9 +324,9 @@ def _pictures(folder: Path, record: dict[str, Any], plots: Sequence[Plot]) -> tu
     kept = sorted((folder / "figures").glob("[!.]*.png"), key=lambda p: p.stem)
     here = not any(p.is_symlink() for p in (folder / "figures", *kept))
     if kept and here and all(p.is_file() and p.stat().st_mtime >= written for p in kept):
-        found = tuple(Picture(p.stem, p.read_bytes()) for p in kept if p.stem not in shown)
-        if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
-            return found
+        others = tuple(Picture(p.stem, p.read_bytes()) for p in kept if p.stem not in shown)
+        if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in others):
+            return others
     module = figures_of(record["experiment"])
     if module is None:
         return ()

@@ -111,10 +111,10 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"expected a number; got {str(value)[:60]!r}")
     try:
-        found = float(value)
+        plain = float(value)
     except OverflowError:
         raise ValueError("a number is too large") from None
-    return to_null(found)
+    return to_null(plain)
 
 
 def numbers(values: Any, length: int | None = None) -> Numbers:

@@ -83,13 +83,13 @@ class Result:
     @property
     def curves(self) -> dict[str, LearningCurve]:
         """Measured curves of the plots that keep every seed, by ``plot: curve``."""
-        found = {}
+        kept = {}
         for plot in self.plots:
             by_name = {one.name: one for one in plot.series}
             for one in plot.series:
                 if one.kind == "measured" and one.seeds:
-                    found[f"{plot.id}: {one.name}"] = learning_curve(one, by_name)
-        return found
+                    kept[f"{plot.id}: {one.name}"] = learning_curve(one, by_name)
+        return kept
 
     def to_frame(self) -> Frame:
         """Return the rows in long form, one number a cell.

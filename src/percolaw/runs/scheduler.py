@@ -169,10 +169,10 @@ def same_code(executor: Executor, cls: type[Any], code: str) -> Iterator[None]:
 
     client = executor._client  # type: ignore[attr-defined]
     job = (cls.__module__, cls.__name__)
-    for address, found in client.run(_code_of, *job, on_error="return").items():
-        if found != code:
+    for address, theirs in client.run(_code_of, *job, on_error="return").items():
+        if theirs != code:
             raise RunError(
-                f"the Dask worker at {address} has other code than this run ({code}): {found}. Stop it, "
+                f"the Dask worker at {address} has other code than this run ({code}): {theirs}. Stop it, "
                 "or install the same percolaw (and the experiment) there."
             )
     name = f"percolaw-{code}-{uuid.uuid4().hex}"

@@ -148,12 +148,12 @@ def drawn_values(
     -------
     array of float64, shape (n,)
     """
-    mine = streams.child(*target.key)
+    target_streams = streams.child(*target.key)
     if isinstance(target, MaternTeacher) and not n_waves:
-        return target.on_points(points, mine).value
+        return target.on_points(points, target_streams).value
     if isinstance(target, MaternTeacher):
         target = dataclasses.replace(target, n_features=n_waves)
-    return target.sample(points.shape[1], mine)(points)
+    return target.sample(points.shape[1], target_streams)(points)
 
 
 def standardized_values(

@@ -224,9 +224,9 @@ class DimensionTable:
         loops = 0.0
         curves: dict[str, list[FloatArray]] = {LINEAR: [], FIELD: []}
         for i in range(self.n_balls):
-            mine = streams.child(i)
+            child = streams.child(i)
             grown = grow_from_origin(
-                d, hypercubic_threshold(d), self.field_size, rng=mine, min_size=self.field_size
+                d, hypercubic_threshold(d), self.field_size, rng=child, min_size=self.field_size
             )
             x = grown.coordinates.astype(np.float64)
             last = mass - 1  # sites come breadth-first: the first ones are a ball themselves
@@ -237,12 +237,12 @@ class DimensionTable:
             loops += grown.graph.n_loops / grown.graph.n_sites / self.n_balls
             if i >= self.n_learned:
                 continue
-            direction = mine.child(1).generator("target").standard_normal(d)
+            direction = child.child(1).generator("target").standard_normal(d)
             linear = np.asarray(x @ direction)
             standardize(grown.graph.start, linear)
-            field = FreeField().sample(grown.graph, mine).value
+            field = FreeField().sample(grown.graph, child).value
             for name, value in ((LINEAR, linear), (FIELD, field)):
-                data = labelled.LabelledClusters(grown.graph, value, np.ones(1), mine)
+                data = labelled.LabelledClusters(grown.graph, value, np.ones(1), child)
                 curves[name].append(box_curves.single_curve(data, n, 0, self.n_test))
         out: Row = {"n": n, "loops": loops, "mass": mass}
         out |= {"radius": np.exp(radius), "depth": np.exp(depth)}

@@ -154,19 +154,19 @@ class MeanFieldCheck:
         total = {name: np.zeros(grid.size) for name in ("lattice", "tree")}
         variance = dict.fromkeys(total, 0.0)
         for i in range(self.n_balls):
-            own = streams.child(i)
+            child = streams.child(i)
             ball = grow_from_origin(
-                d, hypercubic_threshold(d), self.field_size, rng=own, min_size=self.field_size
+                d, hypercubic_threshold(d), self.field_size, rng=child, min_size=self.field_size
             )
             x = ball.coordinates.astype(np.float64)
             variance["lattice"] += float(x.var(axis=0).sum())
-            bethe = grow_stopped(BetheLattice(2 * d), self.field_size, own)
+            bethe = grow_stopped(BetheLattice(2 * d), self.field_size, child)
             variance["tree"] += float(expected_variance(bethe)[0])
-            order = own.generator("split").permutation(self.field_size)
+            order = child.generator("split").permutation(self.field_size)
             for j, n in enumerate(grid):
-                nearest = ball.graph.nearest(order[:n], own)[1]
+                nearest = ball.graph.nearest(order[:n], child)[1]
                 total["lattice"][j] += float(np.mean(np.sum((x - x[nearest]) ** 2, axis=1)))
-                total["tree"][j] += float(bethe.nearest(order[:n], own)[0].mean())
+                total["tree"][j] += float(bethe.nearest(order[:n], child)[0].mean())
         return {"grid": grid, **{name: total[name] / variance[name] for name in total}}
 
     def conclude(self, rows: list[Row]) -> Conclusion:

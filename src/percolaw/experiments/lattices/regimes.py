@@ -272,7 +272,7 @@ class Regimes:
 
     def _law_claims(self, d: int, rows: list[Row]) -> dict[str, Claim]:
         """Losses on all clusters over the prediction, and their exponents."""
-        said = {}
+        laws = {}
         for key, law in LAWS.items():
             loss, theory = (
                 common_curve(rows, "t", name).within(self._law_window(rows))
@@ -281,14 +281,14 @@ class Regimes:
             if not _long_enough(loss):
                 continue
             window = f"{loss.size[0]:.0f}..{loss.size[-1]:.0f}"
-            said[f"{key} over prediction"] = claims.ratio(
+            laws[f"{key} over prediction"] = claims.ratio(
                 f"{label(d)}, p_c: {law} law over the prediction on the clusters drawn, {window}",
                 self.source,
                 np.exp(np.log(loss.over(theory).loss).mean(axis=1)),
                 self.curve_tolerance,
                 about=about(d, f"{law} law over prediction"),
             )
-            said[key] = claims.mean(
+            laws[key] = claims.mean(
                 f"{label(d)}, p_c: {law} exponent, {window} (prediction in the same window)",
                 self.source,
                 float(theory.slopes().mean()),
@@ -296,7 +296,7 @@ class Regimes:
                 self.tolerance,
                 about=about(d, f"{law} exponent"),
             )
-        return said
+        return laws
 
 
 def _long_enough(curve: LearningCurve) -> bool:
