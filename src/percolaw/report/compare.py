@@ -9,7 +9,7 @@ from percolaw.experiments.plots import Plot
 from percolaw.experiments.series import Series
 from percolaw.report.claims import measured
 from percolaw.report.markup import _flat, _table, badge, text
-from percolaw.report.reading import Run
+from percolaw.report.reading import Entry, Run
 from percolaw.report.section import palette, plot_figure
 
 #: Letters of a label that says how configs differ; the run's id stands for longer ones.
@@ -47,33 +47,20 @@ def differing(group: Sequence[Run]) -> list[str]:
     return [f for f in fields if len({config.get(f) for config in configs}) > 1]
 
 
-def compared(runs: Sequence[Run], places: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """Return for each experiment with several runs the section that compares them, as HTML.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-    places, names : sequence of str
-        Id of each section, and its run's label.
-
-    Returns
-    -------
-    dict of str
-        By id of the section of the experiment's first run.
-    """
+def compared(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return what compares the runs of each experiment, as HTML, by id of its first run's section."""
     sections = {}
-    for name in dict.fromkeys(run.name for run in runs):
-        group = [i for i, run in enumerate(runs) if run.name == name]
+    for name in dict.fromkeys(entry.run.name for entry in entries):
+        group = [entry for entry in entries if entry.run.name == name]
         if len(group) > 1:
-            sections[places[group[0]]] = _section(
-                [runs[i] for i in group], [places[i] for i in group], [names[i] for i in group]
-            )
+            sections[group[0].place] = _section(group)
     return sections
 
 
-def _section(group: Sequence[Run], places: Sequence[str], names: Sequence[str]) -> str:
-    place = f"{places[0]}-runs"
-    links = [f'<a href="#{p}">{text(n)}</a>' for p, n in zip(places, names, strict=True)]
+def _section(entries: Sequence[Entry]) -> str:
+    place = f"{entries[0].place}-runs"
+    group, names = [entry.run for entry in entries], [entry.label for entry in entries]
+    links = [f'<a href="#{entry.place}">{text(entry.label)}</a>' for entry in entries]
     configs = [dict(_flat(run.record["config"])) for run in group]
     rows = [
         [text(f), *(f"<code>{text(config.get(f, 'none'))}</code>" for config in configs)]

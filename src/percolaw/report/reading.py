@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from percolaw.errors import RunError
 from percolaw.experiments.claims import Claim, Claims
@@ -71,6 +71,19 @@ class Run:
     def name(self) -> str:
         """The experiment's name."""
         return str(self.record["experiment"])
+
+
+class Entry(NamedTuple):
+    """A run with the id of its section, and what tells it from others of its experiment."""
+
+    run: Run
+    place: str
+    label: str
+
+    @property
+    def words(self) -> str:
+        """What the run is called."""
+        return f"{self.run.name} {self.label}".strip()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from percolaw.report import draw
 from percolaw.report.citations import linked
 from percolaw.report.claims import number, tally
 from percolaw.report.markup import _details, _flat, _table, duration, embedded_json, text
-from percolaw.report.reading import Picture, Run
+from percolaw.report.reading import Entry, Picture, Run
 from percolaw.report.records import number as json_number
 from percolaw.report.redo import _config_table, _redo, commit_of
 from percolaw.report.style import BLACK, GREY
@@ -22,21 +22,9 @@ from percolaw.report.style import BLACK, GREY
 SEED_NUMBERS = 6000
 
 
-def section(run: Run, place: str, label: str = "") -> str:
-    """Return the section of a run as HTML.
-
-    Parameters
-    ----------
-    run : Run
-    place : str
-        Id of the section.
-    label : str
-        What tells the run from others of its experiment; empty for the only one.
-
-    Returns
-    -------
-    str
-    """
+def section(entry: Entry) -> str:
+    """Return the section of a run as HTML."""
+    run, place, label = entry
     record = run.record
     title, source = run.description.title, run.description.source
     curves = "".join(
