@@ -159,12 +159,12 @@ print(json.dumps(out))
 
 def test_threads_do_not_matter():
     running = []
-    for threads in (1, 2, 4):
+    for threads in (1, 4):
         env = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
         command = [sys.executable, "-c", SCRIPT]
         running.append(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True))
     out = [json.loads(process.communicate(timeout=120)[0]) for process in running]
-    assert out[0] == out[1] == out[2]
+    assert out[0] == out[1]
     assert len(set(out[0])) == 3
     cluster = sample_large_cluster(3000, rng=5)
     points = embed_sampled(cluster, 7, 5)

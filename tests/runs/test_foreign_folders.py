@@ -285,7 +285,13 @@ def test_databases_that_compute(pair, tmp_path, capsys, statements):
     assert percolaw.run(FaultToy(n_units=3), out=tmp_path / "runs").reused == {}
 
 
-@pytest.mark.parametrize("kind", ["pipe", "folder", "link to nothing", "link to itself", "empty"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("pipe", "folder", "link to itself", "empty"),
+        pytest.param("link to nothing", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(
     "name",
     ["config.json", "record.json", "units.sqlite", "units.sqlite-wal", "active.json", ".lock"],
