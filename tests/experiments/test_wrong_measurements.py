@@ -185,6 +185,7 @@ MISTAKES = (
         "root of the mean square",
         changed(f"{EXPERIMENT}.labelled:ensemble_loss", root_of),
         {"data scaling: loss over the theory summed": "disagrees", "window of theory": "disagrees"},
+        slow=True,
     ),
     Mistake(
         "cluster-drawings",
@@ -356,6 +357,7 @@ MISTAKES = (
             lambda right: with_numpy(lexsort=lambda keys: np.lexsort(keys)[::-1]),
         ),
         {"heavy tail, 1-NN: exponent of easy kept": "disagrees"},
+        slow=True,
     ),
     Mistake(
         "learnability",
