@@ -53,7 +53,7 @@ def test_covariance_of_fields(nu, method):
 
 def test_covariance_of_fields_over_seeds():
     x = normal(1, 4, 2)
-    values = np.array([MaternTeacher(0.5).on_points(x, s).value for s in range(2000)]).T
+    values = np.array([MaternTeacher(0.5).on_points(x, s).value for s in range(1500)]).T
     truth = Matern(0.5)(x, x)
     for i in range(4):
         mean, error = mean_and_error(values[i])
@@ -77,7 +77,7 @@ def test_covariance_of_sampled_functions(nu):
     wrong_unit = Matern(nu, 0.7 * math.sqrt(3))(x, x)
     mean, error = covariance_of(values, 0, 3)
     assert_far(mean, wrong_unit[0, 3], error)
-    seeds = [MaternTeacher(nu, 0.7, n_features=8).sample(3, rng=s)(x) for s in range(500)]
+    seeds = [MaternTeacher(nu, 0.7, n_features=8).sample(3, rng=s)(x) for s in range(200)]
     mean, error = covariance_of(np.array(seeds).T, 0, 2)
     assert_close(mean, truth[0, 2], error)
 

@@ -28,6 +28,8 @@ Index: TypeAlias = slice | npt.NDArray[np.int64]
 
 #: Points up to which `MaternTeacher.on_points` factorises the covariance.
 CHOLESKY_LIMIT = 8000
+#: Points that a sum of waves is evaluated at together.
+_BLOCK = 64
 #: Root mean square error of a covariance beyond which a field is refused.
 WORST_ERROR = 0.3
 
@@ -356,5 +358,12 @@ def _field_errors(
 def _sum_of_waves(
     parts: list[tuple[FloatArray, FloatArray, FloatArray]], x: FloatArray
 ) -> FloatArray:
-    columns = [np.cos(x @ waves + phases) @ a for waves, phases, a in parts]
-    return np.asarray(np.stack(columns, axis=1))
+    # In blocks that a cache holds. None has a single row: NumPy sums one in another order.
+    values = np.empty((x.shape[0], len(parts)))
+    starts = range(0, max(1, x.shape[0] - 1), _BLOCK)
+    for low, high in zip(starts, [*starts[1:], x.shape[0]], strict=True):
+        for j, (waves, phases, a) in enumerate(parts):
+            angle = x[low:high] @ waves
+            angle += phases
+            values[low:high, j] = np.cos(angle, out=angle) @ a
+    return values

@@ -107,7 +107,7 @@ def test_whole_bethe_boxes_have_the_number_of_clusters_of_so_many_sites(ratio, m
     """Sites less bonds: a finite cluster of s sites is one for s - 1 open bonds."""
     monkeypatch.setattr(boxes, "SURVIVAL_SIZES", 2 ** np.arange(2))  # their exact law takes long
     b = Boxes(n_sites=1000, n_draws=0, min_size=2)
-    p, count = ratio * 0.2, 120
+    p, count = ratio * 0.2, 60
     lattice = BetheLattice(6, p)
     trees = [boxes.draw(b, BETHE, p, seed)[0].tree for seed in range(count)]
     giant = round(lattice.percolation_probability * b.n_sites)

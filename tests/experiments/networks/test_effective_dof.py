@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from network_cases import LINEAR, drawn, sources
+from network_cases import LINEAR, drawn, read_back, sources
 
 from percolaw.datasets.sources import Cube, parse_source
 from percolaw.experiments.networks.effective_dof import EffectiveDof
@@ -125,7 +125,7 @@ def test_seeds_that_diverged_are_left_out_of_degrees_of_freedom(seeds, verdict):
                 assert f"{len(seeds)} of 5 seeds diverged" in claim.note
         else:
             assert claim.verdict == before.verdict == "agrees"
-    drawn(e, found, layout=True)
+    read_back(found)
 
 
 def test_the_trace_leaves_out_seeds_of_which_nothing_is_left():
@@ -138,7 +138,7 @@ def test_the_trace_leaves_out_seeds_of_which_nothing_is_left():
             assert claim.measured == pytest.approx(1.0)
     none = e.conclude(freedom_rows(e, diverged=lambda row: True))
     assert {c.verdict for c in none.claims} == {"inconclusive"}
-    drawn(e, none, layout=True)
+    drawn(none)
 
 
 # --- figures ---------------------------------------------------------------------------------------
@@ -146,10 +146,8 @@ def test_the_trace_leaves_out_seeds_of_which_nothing_is_left():
 
 @pytest.mark.filterwarnings("ignore")  # a slope through one value
 def test_figures_of_degrees_of_freedom():
-    one = dataclasses.replace(FREEDOM, settings=sources("cube 2"))
-    drawn(one, one.conclude(freedom_rows(one)), layout=True)
-    figures, found = drawn(FREEDOM, FREEDOM.conclude(freedom_rows(FREEDOM)))
-    assert len(figures["effective-dof"].axes) == 6
+    found = read_back(FREEDOM.conclude(freedom_rows(FREEDOM)))
+    assert {plot.figure for plot in found} == {"effective-dof"}
     ends = itertools.product(("cube-2", "cube-20"), ("", "-trace", "-width"))
     assert [p.id for p in found] == [f"effective-dof-{name}{end}" for name, end in ends]
     for loss, trace, width in (found[:3], found[3:]):
@@ -162,14 +160,14 @@ def test_figures_of_degrees_of_freedom():
             *("divergence", "trace", "min(parameters, points)")
         ]
     # A divergence below 0 has no logarithm: what is left of the curves is drawn.
-    rows = [r | {"divergence": -1.0} for r in freedom_rows(FREEDOM)]
-    drawn(FREEDOM, FREEDOM.conclude(rows))
+    one = dataclasses.replace(FREEDOM, settings=sources("cube 2"))
+    drawn(one.conclude([r | {"divergence": -1.0} for r in freedom_rows(one)]))
 
 
 @pytest.mark.parametrize("settings", [("cube 2", "cube 20"), ("cube 20", "cube 2")])
 def test_slopes_drawn_are_those_of_the_setting(settings):
     e = dataclasses.replace(FREEDOM, settings=sources(*settings))
-    _, found = drawn(e, e.conclude(freedom_rows(e)))
+    found = read_back(e.conclude(freedom_rows(e)))
     for plot, name in zip(found[::3], settings, strict=True):
         (line,) = [one for one in plot.series if one.kind == "theory"]
         x, y = line.x, line.y
