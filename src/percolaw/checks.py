@@ -271,6 +271,7 @@ def returned(
         raise ValueError(f"{what} must have shape {shape}; got {found.shape}. {remedy}".rstrip())
     bad = found.size - int(np.count_nonzero(np.isfinite(found)))
     if bad:
+        what = what.rstrip(",")
         raise ValueError(f"{what}: {bad} of {found.size} are NaN or infinite. {remedy}".rstrip())
     return found.reshape(shape)
 
