@@ -46,7 +46,7 @@ class RunStatus:
     where : str
         Host and process that works on it now.
     again : str
-        How a run goes on whose code must be named again; empty of percolaw's, which resume and retry know.
+        How a run goes on whose code must be named again; empty of percolaw's own.
     note : str
         What is wrong with a damaged one.
     """
