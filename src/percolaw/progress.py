@@ -58,6 +58,11 @@ def reporting(name: str, wanted: Wanted) -> AbstractContextManager[Callable[[int
     name : str
         What stands before the bar.
     wanted : bool or callable
+
+    Returns
+    -------
+    context manager
+        Of a function of units done and in all.
     """
     return nullcontext(wanted) if callable(wanted) else progress(name, quiet=not wanted)
 
