@@ -271,6 +271,7 @@ def returned(
         raise ValueError(f"{what} must have shape {shape}; got {numbers.shape}. {remedy}".rstrip())
     bad = numbers.size - int(np.count_nonzero(np.isfinite(numbers)))
     if bad:
+        what = what.rstrip(",")
         raise ValueError(f"{what}: {bad} of {numbers.size} are NaN or infinite. {remedy}".rstrip())
     return numbers.reshape(shape)
 

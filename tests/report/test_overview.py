@@ -19,11 +19,12 @@ def runs(tmp_path):
 
 def test_the_bar_of_verdicts_adds_up_to_all_claims(runs):
     claims = [one for run in runs for one in run.claims]
-    words = overview.headline(claims, 2)
+    words = overview.headline(claims, ["one", "two"])
     assert "2 experiments, 4 claims: 2 agree, 1 disagree, 1 inconclusive." in words
     assert '"agrees" x="0.00" y="0" width="50.00"' in words
     assert '"inconclusive" x="75.00" y="0" width="25.00"' in words
-    assert "svg" not in overview.headline([], 1)
+    assert "svg" not in overview.headline([], ["one"])
+    assert "2 experiments in 3 runs, 4 claims" in overview.headline(claims, ["one", "two", "one"])
 
 
 def entries(runs):

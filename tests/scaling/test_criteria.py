@@ -143,7 +143,7 @@ class Numbers:
             LABELS,
             "log",
             ValueError,
-            r"must have shape \(100, 3\); got \(100, 2\). One a test point and",
+            r"must have shape \(100, 3\); got \(100, 2\). They must be finite, one",
         ),
         (np.stack([Y, Y], 1), "0-1", ValueError, "rows of 0 and a single 1; got values of shape"),
         (np.eye(2)[(Y > 0) * 1], "log", ValueError, "takes one label a point"),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class, installed
 from percolaw.experiments.reproductions import REPRODUCTIONS
 from percolaw.words import Worded
 
@@ -116,8 +116,8 @@ def _candidates(
     if parser is None:
         return
     flags = {flag: a for flag, a in parser._option_string_actions.items() if flag.startswith("--")}
-    experiment = next((w for w in before[1:] if w in EXPERIMENTS), None)
-    experiment = experiment if before[0] in ("run", "sweep") else None
+    named = (w for w in before[1:] if w in EXPERIMENTS or w in installed())
+    experiment = next(named, None) if before[0] in ("run", "sweep") else None
     fields = dict(field_flags(experiment_class(experiment))) if experiment else {}
     last = flags.get(before[-1])
     if last is not None and last.nargs != 0:
@@ -165,6 +165,7 @@ def _positional(command: str, action: Any) -> Iterator[tuple[str, str]]:
         for name in EXPERIMENTS:  # without titles, which would take the import of every class
             if command != "sweep" or hasattr(experiment_class(name), "validate"):
                 yield name, ""
+        yield from installed().items()  # nothing of them is imported before one is named
     elif action.metavar in ("RUN", "OTHER"):
         from percolaw.cli.control import RUNS
 

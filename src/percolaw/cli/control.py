@@ -115,12 +115,12 @@ def _line(item: Any) -> str:
     if item.state != "damaged":
         text += f"  {units} {'units' if item.kind == 'run' else 'trials'}"
     if item.failed:
-        text += f", {item.failed} failed (percolaw retry)"
+        text += f", {item.failed} failed ({item.again or 'percolaw retry'})"
     if item.damaged:
         text += f", {item.damaged} damaged"
     if item.state in ("unfinished", "outdated"):
         again = "percolaw resume" if item.kind == "run" else "the same percolaw sweep goes on"
-        text += f"  ({again})"
+        text += f"  ({item.again or again})"
     if item.seconds_left is not None:
         text += f"  {_duration(item.seconds_left)} left"
     if item.where:

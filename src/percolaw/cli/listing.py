@@ -34,12 +34,14 @@ def run_list(options: argparse.Namespace) -> int:
     ValueError
         If nothing contains the text.
     """
-    listed = {name: _entry(name) for name in EXPERIMENTS}
     wanted = options.text.lower()
+    others = [n for n, place in installed().items() if wanted and wanted in f"{n} {place}".lower()]
+    listed = {name: _entry(name) for name in (*EXPERIMENTS, *others)}
     chosen = {
         name: entry
         for name, entry in listed.items()
-        if wanted in " ".join([name, entry["title"], entry["source"], *entry["papers"]]).lower()
+        if name in others
+        or wanted in " ".join([name, entry["title"], entry["source"], *entry["papers"]]).lower()
     }
     if not chosen:
         raise ValueError(f"no experiment is about {options.text!r}; percolaw list shows all.")

@@ -24,6 +24,7 @@ from percolaw.dimension.sample import (
 )
 from percolaw.dimension.two_nn import TwoNN
 from percolaw.nulls import to_null
+from percolaw.progress import Wanted, reporting
 from percolaw.rng import RandomLike
 from percolaw.shown import Drawable
 
@@ -162,7 +163,7 @@ def estimate_dimension(
     rng: RandomLike = 0,
     *,
     max_queries: int = 20_000,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Wanted = False,
 ) -> DimensionReport:
     """Estimate the intrinsic dimension of points by all methods, with scale dependence.
 
@@ -174,8 +175,8 @@ def estimate_dimension(
         Stream ``split``: deals the points into subsets.
     max_queries : int
         Points whose neighbours are searched; neighbours come from all points.
-    progress : callable
-        Called with work done and in all, in millions of distances.
+    progress : bool or callable
+        True shows a bar; a function is called with work done and in all, in millions of distances.
 
     Returns
     -------
@@ -216,13 +217,14 @@ def estimate_dimension(
         f"all estimators on {n} points in {x.shape[1]} dimensions",
         "Pass a random part of the points.",
     )
-    work = _Work(x.shape[0], level_counts(n, most), max_queries, progress)
-    levels = decimate(x, most, rng, max_queries=max_queries, progress=work.searched)
-    (whole,) = levels[0]
-    some = whole.query[: min(whole.query.size, TABLE_QUERIES)]
-    table = make_sample(whole.points, max(ks), some, progress=work.searched)
-    estimates = {name: estimate(e, levels) for name, e in used.items()}
-    work.finished()
+    with reporting("dimension", progress) as update:
+        work = _Work(x.shape[0], level_counts(n, most), max_queries, update)
+        levels = decimate(x, most, rng, max_queries=max_queries, progress=work.searched)
+        (whole,) = levels[0]
+        some = whole.query[: min(whole.query.size, TABLE_QUERIES)]
+        table = make_sample(whole.points, max(ks), some, progress=work.searched)
+        estimates = {name: estimate(e, levels) for name, e in used.items()}
+        work.finished()
     lost = [name for name, e in estimates.items() if not math.isfinite(e.dimension)]
     if lost:
         raise ValueError(

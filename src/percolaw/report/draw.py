@@ -52,10 +52,8 @@ def _figure(panels: list[Plot]) -> Any:
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     shown = axes[: len(panels)]
-    line, character, handle = _LEGEND
     names = [axis.get_legend_handles_labels()[1] for axis in shown]
-    areas = [len(n) * line * (handle + character * max(map(len, n), default=0)) for n in names]
-    large = max(areas) > COVERED * width * height
+    large = max(len(n) * _LEGEND[0] * _breadth(n) for n in names) > COVERED * width * height
     if not large:
         _lay_out(figure)  # only now legends have chosen their places
     if large or any(_over_data(axis) for axis in shown):
@@ -112,8 +110,9 @@ def _legends_below(
             -0.5, -0.5 - line * more, figure.dpi_scale_trans
         )
         place = {"bbox_to_anchor": (0.0, 0.0), "bbox_transform": beside}
-        axis.legend(handles, names, loc="upper left", borderaxespad=0, **place)
-    lines = [sum(name.count("\n") + 1 for name in names) for names in labels]
+        ncols, _ = _grid(names, figure.get_figwidth() / columns)
+        axis.legend(handles, names, loc="upper left", borderaxespad=0, ncols=ncols, **place)
+    lines = [_grid(names, figure.get_figwidth() / columns)[1] for names in labels]
     rows = [max(lines[i : i + columns]) for i in range(0, len(axes), columns)]
     figure.set_figheight(figure.get_figheight() + (sum(rows) + more * len(rows)) * line)
     if shared:
@@ -125,19 +124,30 @@ def _legend_of_all(
     figure: Any, shared: Mapping[str, str], handles: Sequence[Any] = (), names: Sequence[str] = ()
 ) -> None:
     """Say below all panels what marks, and curves, stand for."""
-    line, character, handle = _LEGEND
     every = [*handles, *(_handle(mark) for mark in shared)]
     labels = [*names, *map(typeset, shared.values())]
-    longest = handle + character * max(map(len, labels))
-    across = max(1, min(len(labels), int(figure.get_figwidth() / longest)))
+    across, lines = _grid(labels, figure.get_figwidth())
     figure.legend(every, labels, loc="outside lower center", ncols=across)
-    figure.set_figheight(figure.get_figheight() + -(-len(labels) // across) * line)
+    figure.set_figheight(figure.get_figheight() + lines * _LEGEND[0])
     _lay_out(figure)
 
 
 def _lay_out(figure: Any) -> None:
     """Place all parts, as drawing would in twice the time."""
     figure.get_layout_engine().execute(figure)
+
+
+def _breadth(labels: Sequence[str]) -> float:
+    """Width of a column of a legend with these labels, in inches; signs that set formulas take none."""
+    plain = [re.sub(r"\\mathrm|[${}_^]", "", line) for text in labels for line in text.split("\n")]
+    return _LEGEND[2] + _LEGEND[1] * max(map(len, plain), default=0)
+
+
+def _grid(labels: Sequence[str], width: float) -> tuple[int, int]:
+    """Columns of a legend that fit beside each other in a width, and the lines they take."""
+    columns = max(1, min(len(labels), int(width / _breadth(labels))))
+    rows = -(-len(labels) // columns)
+    return columns, sum(max(t.count("\n") + 1 for t in labels[i::rows]) for i in range(rows))
 
 
 def keys(plot: Plot) -> dict[str, str]:

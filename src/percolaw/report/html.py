@@ -194,7 +194,7 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = (), running: Sequence[st
 {overview.going_on(running)}
 <header id="top">
 <h1>{text(title)}</h1>
-{overview.headline(every, len(runs))}
+{overview.headline(every, [run.name for run in runs])}
 <p class="source">Everything is in this file; numbers are those of the records unless a label says
 &ldquo;recomputed in this page&rdquo;.</p>
 {redo}

@@ -49,20 +49,23 @@ def going_on(running: Sequence[str]) -> str:
     )
 
 
-def headline(claims: Sequence[Claim], n_runs: int) -> str:
+def headline(claims: Sequence[Claim], experiments: Sequence[str]) -> str:
     """Return how many claims have each verdict, in words and as a bar.
 
     Parameters
     ----------
     claims : sequence of Claim
         Of all runs.
-    n_runs : int
+    experiments : sequence of str
+        Name of the experiment of each run.
 
     Returns
     -------
     str
     """
-    words = f"{_many(n_runs, 'experiment')}, {_many(len(claims), 'claim')}: {text(tally(claims))}."
+    runs, n = len(experiments), len(set(experiments))
+    named = _many(n, "experiment") + (f" in {runs} runs" if runs > n else "")
+    words = f"{named}, {_many(len(claims), 'claim')}: {text(tally(claims))}."
     parts, x = [], 0.0
     for verdict in VERDICTS:
         width = 100.0 * sum(c.verdict == verdict for c in claims) / max(1, len(claims))

@@ -153,7 +153,8 @@ def plain_numbers(axis: Any) -> None:
         axis.set_major_formatter("{x:g}")
         axis.set_minor_locator(NullLocator())
         return
-    subs = range(1, 10) if decades <= 0.7 else (1, 2, 3, 5) if decades <= 1.2 else (1, 2, 5)
+    short = (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)
+    subs = short if decades <= 0.7 else (1, 2, 3, 5) if decades <= 1.2 else (1, 2, 5)
     axis.set_major_locator(LogLocator(subs=subs if decades <= 2.0 else (1, 3), numticks=20))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())

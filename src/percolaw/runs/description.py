@@ -186,13 +186,31 @@ def continuing(folder: Path, config: Mapping[str, Any]) -> str:
     str
         The command, or that it must be run from Python where no command stands for it.
     """
+    command = command_again(folder, config)
+    if not command:
+        return "Run it from Python: percolaw.run(experiment, folder=...), with the same config."
+    return f"Name it again, which goes on with what is missing: {command}"
+
+
+def command_again(folder: Path, config: Mapping[str, Any]) -> str:
+    """Return the command by which the run of a user's experiment goes on, empty where none does.
+
+    Parameters
+    ----------
+    folder : path
+    config : dict
+        As `percolaw.experiments.base.config_dict` returns it.
+
+    Returns
+    -------
+    str
+    """
     description = description_of(folder, str(config["experiment"]))
     command = run_command(description, config["config"])
-    usual = folder.name == f"{description.name}-{content_id(config)}"
-    if command is None or not usual:
-        return "Run it from Python: percolaw.run(experiment, folder=...), with the same config."
+    if command is None or folder.name != f"{description.name}-{content_id(config)}":
+        return ""
     out = "" if folder.parent == Path("runs") else f" --out {shlex.quote(str(folder.parent))}"
-    return f"Name it again, which goes on with what is missing: {command}{out}"
+    return command + out
 
 
 def _leaves(config: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any]]:

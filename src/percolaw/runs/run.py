@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from percolaw.experiments.fields import check_memory
 from percolaw.experiments.plots import Plot
 from percolaw.experiments.series import learning_curve
 from percolaw.frames import Frame, frame
+from percolaw.progress import Wanted, reporting
 from percolaw.runs.activity import working
 from percolaw.runs.code import experiment_code, forget, forget_bytes, source_bytes
 from percolaw.runs.description import keep_description
@@ -132,8 +132,8 @@ def run(
     out: str | os.PathLike[str] = "runs",
     folder: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
-    progress: Callable[[int, int], None] | bool = False,
-    waiting: Callable[[str], None] = lambda message: None,
+    progress: Wanted = False,
+    waiting: Callable[[str], None] | None = None,
 ) -> Result:
     """Run an experiment to its conclusion; what was finished before is not done again.
 
@@ -150,7 +150,7 @@ def run(
     progress : bool or callable
         True shows a bar (terminal, notebook, or lines in a log); a function is called with units
         done and in all.
-    waiting : callable
+    waiting : callable, optional
         Called with a message if another process works on the run, for which this one then waits, and
         if kept units are damaged and measured again.
 
@@ -179,6 +179,7 @@ def run(
             "percolaw.experiments.experiment_class('single-cluster')(n_seeds=3)."
         )
     refuse_in_starting_process()
+    waiting = waiting or (lambda message: None)
     check_tolerances(experiment)
     missing = missing_extra(type(experiment))
     if missing:
@@ -198,7 +199,7 @@ def run(
         cells = experiment.cells()
         keep_description(path, experiment, len(cells))
         store.reuse(cells)
-        with _progress(experiment.name, progress) as update, store.held_open():
+        with reporting(experiment.name, progress) as update, store.held_open():
             run_units(experiment, store, executor, update, activity)
         if _changed(type(experiment), before, store.code):
             raise RunError(
@@ -206,19 +207,6 @@ def run(
                 "what was measured is kept under the name of the old code. Start it again."
             )
         return _conclude(experiment, store)
-
-
-def _progress(
-    name: str, wanted: Callable[[int, int], None] | bool
-) -> AbstractContextManager[Callable[[int, int], None]]:
-    """What to tell of progress, as a context that ends it."""
-    if callable(wanted):
-        return nullcontext(wanted)
-    if not wanted:
-        return nullcontext(lambda done, total: None)
-    from percolaw.progress import progress
-
-    return progress(name, quiet=False)
 
 
 def _changed(experiment: type[Any], source: str, code: str) -> bool:

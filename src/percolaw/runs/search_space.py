@@ -109,7 +109,8 @@ class Search:
             raise ValueError("a search needs a field to go over: --over FIELD=...")
         if not callable(getattr(self.experiment, "validate", None)):
             raise ValueError(
-                f"{self.experiment.name} has no validate(rows) and cannot be tuned; see docs/extend.md."
+                f"{self.experiment.name} has no validate(rows) and cannot be tuned. percolaw list marks "
+                "those that can with a star; docs/extend.md says what one of your own needs."
             )
         for axis in self.axes:
             if self.sampler == "grid" and not axis.choices:

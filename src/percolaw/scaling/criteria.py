@@ -115,7 +115,7 @@ def measured(
             f"the predictions {what},",
             fitted.predict(points.copy()),
             values.shape,
-            "One a test point.",
+            "They must be finite, one for each test point.",
         )
         if loss == "squared":
             return float(np.mean((predicted - values) ** 2) / np.mean(values.var(axis=0)))
@@ -166,7 +166,7 @@ def _log_loss(
         f"the probabilities {what},",
         fitted.predict_proba(points.copy()),
         (labels.size, known.size),
-        f"One a test point and class: {known.tolist()!r:.60}.",
+        f"They must be finite, one for each test point and class: {known.tolist()!r:.60}.",
     )
     if np.any(probability < 0.0) or np.any(np.abs(probability.sum(axis=1) - 1.0) > 1e-3):
         raise ValueError(f"the probabilities {what}, must be >= 0 and sum to 1 over the classes.")

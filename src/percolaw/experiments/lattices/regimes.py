@@ -166,7 +166,7 @@ class Regimes:
             drawn += [
                 regime_plots.size_plot(d, by_ratio, sizes.get("tau"), self._tau_window(by_ratio)),
                 regime_plots.law_plot(d, by_ratio[1.0], laws, self._law_window(by_ratio[1.0])),
-                regime_plots.crossover_plot(d, by_ratio),
+                *regime_plots.crossover_plots(d, by_ratio),
             ]
             diagrams.append(regime_plots.diagram(d, by_ratio))
         return Conclusion(tuple(every), {"lattices": diagrams}, tuple(drawn))

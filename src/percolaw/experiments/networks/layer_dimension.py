@@ -234,7 +234,7 @@ class LayerDimension:
         return plots.Plot(
             f"layer-dimension-{plots.slug(source.word)}",
             f"{source} (D = {truth[0]:.4g})",
-            "Dimension of activations from the input (0) to the last hidden layer.",
+            "Dimension of activations from the input to the last hidden layer.",
             "hidden layer, before and after its nonlinearity",
             "intrinsic dimension",
             False,
