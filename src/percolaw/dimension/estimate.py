@@ -227,7 +227,8 @@ def estimate_dimension(
         f"all estimators on {n} points in {x.shape[1]} dimensions",
         "Pass a random part of the points.",
     )
-    work = _Work(x.shape[0], level_counts(n, most), max_queries, progress)
+    queries = checks.integer("max_queries", max_queries, minimum=1)
+    work = _Work(x.shape[0], level_counts(n, most), queries, progress)
     levels = decimate(x, most, rng, max_queries=max_queries, progress=work.searched)
     (whole,) = levels[0]
     some = whole.query[: min(whole.query.size, TABLE_QUERIES)]
