@@ -317,7 +317,7 @@ def test_ctrl_c_many_times_prints_no_traceback(tmp_path):
     assert clean(interrupted(tmp_path, [0.004] * 250))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("pause", [0.05, 0.15])
 def test_stopped_while_its_workers_start(tmp_path, number, pause):
     """Workers that have not come to their first unit end without a word."""
