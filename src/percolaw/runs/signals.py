@@ -79,7 +79,7 @@ def starting_children() -> Iterator[None]:
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """Ignore SIGINT and signals of `ENDING` in the block; do nothing in other threads than the main one."""
+    """Ignore SIGINT and signals of `ENDING` in the block; does nothing outside of the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
