@@ -214,7 +214,7 @@ def predicted_exponent(
     >>> pl.predicted_exponent(4.0, pl.MaternTeacher(0.5), pl.KernelRegression())
     0.25
     """
-    given = getattr(source, "dimension", source)
+    given: Any = getattr(source, "dimension", source)
     if given is None and source is not None:
         return None
     dimension = checks.real("the dimension", given, minimum=1e-9)
