@@ -59,9 +59,18 @@ def _parser() -> _Parser:
 
 
 def execute(given: list[str], last: bool = False) -> int:
-    """Run a command line, without the name of the program, and return its exit code.
+    """Run a command line and return its exit code.
 
-    With `last` nothing but the end of the process follows it, which interruptions leave alone.
+    Parameters
+    ----------
+    given : list of str
+        Without the name of the program.
+    last : bool
+        Nothing but the end of the process follows, which interruptions then leave alone.
+
+    Returns
+    -------
+    int
     """
     with terminable(last):
         return _execute(given)
