@@ -145,3 +145,67 @@ def float_array(name: str, values: Any) -> npt.NDArray[np.float64]:
     if numbers.dtype.itemsize > 8 and np.any(np.isinf(number) & np.isfinite(numbers)):
         raise ValueError(f"{name} has values beyond 1.8e308, the largest float64. Rescale it.")
     return number
+
+
+def as_given(name: str, values: Any) -> npt.NDArray[Any]:
+    """Return numbers of any kind as they are, or text.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    values : array_like
+
+    Returns
+    -------
+    array
+        Of the type given; text as NumPy's text of fixed length.
+
+    Raises
+    ------
+    TypeError
+        For what is neither numbers nor text.
+    """
+    try:
+        return array(name, values)
+    except TypeError as refused:
+        try:
+            found = np.asarray(values)
+        except Exception:
+            raise refused from None
+        if found.dtype.kind == "O" and all(isinstance(item, str) for item in found.ravel()):
+            found = found.astype(str)
+        if found.dtype.kind != "U":
+            raise
+        return found
+
+
+def class_labels(name: str, values: Any, n: int) -> npt.NDArray[Any]:
+    """Return the class labels of n points, numbers or text, one a point.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    values : array_like, shape (n,) or (n, 1)
+    n : int
+
+    Returns
+    -------
+    array, shape (n,)
+
+    Raises
+    ------
+    TypeError
+        For what is neither numbers nor text.
+    ValueError
+        For another shape, masked values and NaN.
+    """
+    found = as_given(name, values)
+    if found.shape not in ((n,), (n, 1)):
+        raise ValueError(f"{name} must have shape ({n},), one a point; got {found.shape}.")
+    if found.dtype.kind == "f" and not np.all(np.isfinite(found)):
+        raise ValueError(
+            f"{name} must be known for each point; got NaN. Leave out such points first."
+        )
+    return found.reshape(n)

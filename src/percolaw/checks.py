@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.arrays import array as array
+from percolaw.arrays import as_given as as_given
+from percolaw.arrays import class_labels as class_labels
 from percolaw.arrays import float_array as float_array
 from percolaw.errors import MissingExtraError, ResourceError
 from percolaw.resources import available_memory as available_memory  # part of the checks
@@ -59,9 +61,9 @@ def real(
         if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
             raise TypeError
         number = math.nan if np.ma.is_masked(value) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # the last of tensors that require gradients
         raise TypeError(
-            f"{name} must be a number; got {value!r} ({type(value).__name__})."
+            f"{name} must be a number; got {value!r:.60} ({type(value).__name__})."
         ) from None
     except OverflowError:
         raise ValueError(f"{name} is too large for a float64, at most 1.8e308.") from None

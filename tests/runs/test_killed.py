@@ -322,8 +322,10 @@ def test_ctrl_c_many_times_prints_no_traceback(tmp_path):
     [
         (signal.SIGINT, 0.05),
         (signal.SIGTERM, 0.15),
+        (signal.SIGHUP, 0.05),
         pytest.param(signal.SIGINT, 0.15, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 0.05, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 0.15, marks=pytest.mark.slow),
     ],
 )
 def test_stopped_while_its_workers_start(tmp_path, number, pause):

@@ -705,7 +705,7 @@ def test_a_signal_that_a_library_takes_for_a_failure_is_a_signal(tmp_path, monke
 
     def interrupted(self, cell):
         try:
-            raise Terminated
+            raise Terminated(signal.SIGTERM)
         except KeyboardInterrupt as stop:
             raise SystemError("returned a result with an exception set") from stop
 

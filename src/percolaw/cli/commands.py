@@ -93,7 +93,8 @@ def _execute(given: list[str]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else _USAGE
     except KeyboardInterrupt as stop:
-        word, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
+        ended = isinstance(stop, Terminated)
+        word, code = ("terminated", 128 + stop.args[0]) if ended else ("interrupted", 130)
         print(
             f"\n{word}; every finished unit is kept, the same command continues.", file=sys.stderr
         )

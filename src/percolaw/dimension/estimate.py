@@ -217,8 +217,9 @@ def estimate_dimension(
         f"all estimators on {n} points in {x.shape[1]} dimensions",
         "Pass a random part of the points.",
     )
+    queries = checks.integer("max_queries", max_queries, minimum=1)
     with reporting("dimension", progress) as update:
-        work = _Work(x.shape[0], level_counts(n, most), max_queries, update)
+        work = _Work(x.shape[0], level_counts(n, most), queries, update)
         levels = decimate(x, most, rng, max_queries=max_queries, progress=work.searched)
         (whole,) = levels[0]
         some = whole.query[: min(whole.query.size, TABLE_QUERIES)]

@@ -17,6 +17,7 @@ from percolaw.neural.network import (
     Weights,
     affine,
 )
+from percolaw.numerics.covariance import DEEPEST
 
 Activation: TypeAlias = Literal["relu", "gelu", "tanh", "identity"]
 
@@ -52,7 +53,7 @@ class MLP:
     residual: bool = False
 
     def __post_init__(self) -> None:
-        checks.set_integer(self, "depth", minimum=0)
+        checks.set_integer(self, "depth", minimum=0, maximum=DEEPEST)
         checks.set_integer(self, "width")
         checks.set_integer(self, "base_width")
         checks.choice("activation", self.activation, ("relu", "gelu", "tanh", "identity"))

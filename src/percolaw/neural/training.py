@@ -111,6 +111,7 @@ def train(
             f"{type(loss).__name__} compares {loss.least_outputs} outputs or more; got n_outputs = "
             f"{n_outputs}. Use the loss mse."
         )
+    every = checks.real("checkpoint_seconds", checkpoint_seconds, minimum=0.0)
     folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"checkpoint names a folder; {folder} is a file.")
@@ -125,7 +126,7 @@ def train(
         n_outputs=n_outputs,
         loss=loss,
         folder=folder,
-        checkpoint_seconds=checkpoint_seconds,
+        checkpoint_seconds=every,
         progress=progress or (lambda step, active: None),
     )
     with gradients_on():
