@@ -370,8 +370,7 @@ def memory(n_bytes: float, what: str, remedy: str) -> None:
     what, remedy : str
         Beginning and last sentence of the message.
     """
-    free = available_memory()
-    if n_bytes > free:
+    if n_bytes > (free := available_memory()):
         raise ResourceError(
             f"{what} needs {human_bytes(n_bytes)} of memory and {human_bytes(free)} are available. "
             f"{remedy}"

@@ -71,11 +71,11 @@ def test_fits_share_nothing_and_leave_the_global_generator():
     [
         (learner(2), Y, r"must give 1 output\(s\) a point; got \(128, 2\)"),
         (learner(2, loss="log"), LABELS, r"an output for each of 3 classes; got .*\(128, 2\)"),
-        (learner(3, loss="log"), LABELS[:-1], r"a label for each of \d+ points; got shape"),
+        (learner(3, loss="log"), LABELS[:-1], r"y must have shape \(\d+,\), one a point; got"),
         (
             learner(3, loss="log"),
             np.stack([LABELS] * 3, 1),
-            r"a label for each of \d+ points; got .* 3\)",
+            r"y must have shape \(\d+,\), one a point; got .* 3\)",
         ),
         (pl.ModuleLearner(lambda: 3), Y, r"a function that makes one; got 3 \(int\)"),
         (learner(learning_rate=1e30, steps=9), Y, "Lower learning_rate"),
