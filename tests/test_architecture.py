@@ -64,6 +64,9 @@ ALLOWED = {
     "experiments": _TREES
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
     | {"learning", "scaling", "dimension"},
+    "analysis": _BASE
+    | {"adjacency", "kernels", "numerics", "laws", "scaling", "dimension", "structure"}
+    | {"datasets", "learners", "neural", "progress"},
     "runs": _BASE
     | {"experiments.base", "experiments.claims", "experiments.fields", "experiments.registry"}
     | {"experiments.plots", "experiments.series", "scaling.curve"}

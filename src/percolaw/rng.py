@@ -36,6 +36,7 @@ STREAMS = (
     "bootstrap",
     "sizes",
     "ties",
+    "analysis",
 )
 
 #: Items of the stream ``embedding``: what is placed side by side draws under its own. Also part of the

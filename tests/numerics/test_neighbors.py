@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neighbors import NearestNeighbors as Reference
+from threadpoolctl import threadpool_limits
 
 from percolaw.kernels.neighbors import measure_near, merge_smallest
 from percolaw.learners.neighbors import NearestNeighbors
@@ -55,9 +56,9 @@ def fallbacks(monkeypatch):
     counts = []
     original = neighbors._search_in_double
 
-    def counted(x, q, frame, queries, *rest):
+    def counted(x, rows, q, frame, queries, *rest):
         counts.append(len(queries))
-        return original(x, q, frame, queries, *rest)
+        return original(x, rows, q, frame, queries, *rest)
 
     monkeypatch.setattr(neighbors, "_search_in_double", counted)
     return counts
@@ -111,6 +112,17 @@ def test_mixed_types_and_layouts():
     before = points.copy()
     nearest_neighbors(points.tolist(), queries.tolist(), 2)
     np.testing.assert_array_equal(points, before)
+
+
+def test_threads_change_nothing():
+    points, queries = cloud(1500, 30).astype(np.float32), cloud(200, 30, 1)
+    points[:300] = np.float32(queries[0]) + np.float32(1e-7) * points[:300]  # some need float64
+    results = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            results.append(nearest_neighbors(points, queries, 5))
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 # ---- shapes
@@ -208,8 +220,8 @@ def test_without_the_fallback_neighbours_are_lost(monkeypatch):
     # Control: the same search with the doubtful rows done in float32.
     points, queries = two_knots()
 
-    def rounded(x, q, frame, rows, distance, index):
-        distance[rows], index[rows] = brute_force(np.float32(x), np.float32(q[rows]), 1)
+    def rounded(x, rows, q, frame, queries, distance, index):
+        distance[queries], index[queries] = brute_force(np.float32(x), np.float32(q[queries]), 1)
 
     monkeypatch.setattr(neighbors, "_search_in_double", rounded)
     right = brute_force(points, queries, 1)[1]
@@ -223,7 +235,7 @@ def test_outliers():
         far[700] = size
         assert_exact(far, queries, 4)
         assert_exact(far, np.concatenate([queries, far[700:701], -far[700:701]]), 4)
-    # Outliers among many points, beyond the sample that sets the scale (rows 0, 2, 4, ...).
+    # Outliers among many points, beyond the sample that sets the scale (every eighth row).
     many = cloud(9001, 3)
     many[777] = 1e25
     assert_exact(many, queries[:30, :3], 2)

@@ -29,7 +29,7 @@ SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
 #: Lines looked at to tell names of columns from numbers, and characters at most.
 _LINES, _CHARACTERS = 100, 1 << 26
 #: First columns of these names are an index, and any column of a name that pandas gives to one.
-_NAMELESS, _OF_PANDAS = ("", "unnamed: 0"), r"__index_level_\d+__"
+NAMELESS, _OF_PANDAS = ("", "unnamed: 0"), r"__index_level_\d+__"
 #: Rows from which on a column of whole numbers at equal steps can be no chance, whatever their order.
 _MANY_ROWS = 20
 _WHOLE = r"[+-]?\d+"
@@ -61,7 +61,7 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
         counts the rows.
     """
     separator = SEPARATORS[suffix]
-    top = _top(source)
+    top = first_lines(source)
     cells = [[word.strip() for word in line.strip("\r\n").split(separator)] for _, line in top]
     if cells:
         cells[0] = [_unquoted(word, j, cells[1:]) for j, word in enumerate(cells[0])]
@@ -103,8 +103,11 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
     return _points(source, table, names)
 
 
-def _top(source: Path) -> list[tuple[int, str]]:
-    """The first lines that hold something, with their numbers."""
+def first_lines(source: Path) -> list[tuple[int, str]]:
+    """Return the first lines that hold something, with their numbers.
+
+    Raises DatasetError for what is no text in UTF-8.
+    """
     top: list[tuple[int, str]] = []
     left = _CHARACTERS
     try:
@@ -141,7 +144,7 @@ def _short(words: list[str]) -> str:
 
 def _has_names(first: list[str], below: list[list[str]]) -> bool | None:
     """Whether the first line holds names; None if it can be read both ways."""
-    if not any(_is_number(word) for word in first):
+    if not any(is_number(word) for word in first):
         return True
     if not below:
         return False
@@ -178,7 +181,8 @@ def _is_even(words: list[str]) -> bool:
     return len(steps) == 1 and steps != {0}
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Return whether a cell of text is a number, NaN and infinity among them."""
     try:
         float(word)
     except ValueError:
@@ -293,7 +297,7 @@ def _index_columns(table: npt.NDArray[Any], names: list[str]) -> list[int]:
         return []
     first = names[0].strip().lower()
     ids = table[:, 0]
-    if first in _NAMELESS or (first == "index" and (_counts_rows(ids) or _numbers_rows(ids))):
+    if first in NAMELESS or (first == "index" and (_counts_rows(ids) or _numbers_rows(ids))):
         return [0]
     columns = [j for j, name in enumerate(names) if re.fullmatch(_OF_PANDAS, name)]
     return columns if len(columns) < len(names) else []

@@ -98,7 +98,7 @@ class Experiment(Protocol):
     """What `percolaw run` needs of an experiment; see docs/extend.md for a skeleton.
 
     It may also have ``extra: ClassVar[tuple[str, str]]``, a module it needs and the extra of percolaw
-    that brings it.
+    that brings it; or a class method ``unavailable()`` that says what is missing, and how to get it.
     """
 
     name: ClassVar[str]
@@ -135,6 +135,8 @@ def missing_extra(experiment: type[Any]) -> str:
     """Return what an experiment needs that is not installed, and the remedy; empty if nothing is."""
     import importlib.util
 
+    if hasattr(experiment, "unavailable"):
+        return str(experiment.unavailable())
     module, extra = getattr(experiment, "extra", ("", ""))
     if not module or importlib.util.find_spec(module) is not None:
         return ""

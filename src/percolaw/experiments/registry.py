@@ -54,6 +54,13 @@ EXPERIMENTS = {
     "mean-field-check": "lattices.mean_field_check:MeanFieldCheck",
     "sampling": "lattices.sampling:Sampling",
     "learnability": "lattices.learnability:Learnability",
+    "analyze": "real.own:Analyze",
+    "analyze-confusion": "real.confusion:AnalyzeConfusion",
+    "real-digits": "real.digits:RealDigits",
+    "real-words": "real.words:RealWords",
+    "real-contexts": "real.contexts:RealContexts",
+    "real-vectors": "real.vectors:RealVectors",
+    "real-rna": "real.rna:RealRna",
 }
 
 

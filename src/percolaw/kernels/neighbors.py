@@ -1,18 +1,20 @@
 """Selection of nearest candidates: from tiles of scalar products, or by direct differences."""
 
+import numpy as np
+
 from percolaw.kernels.compile import compiled
 
-_STRIDE = 32
+_STRIDE = 64
 
 
-@compiled(fastmath={"nnan", "ninf", "nsz"})  # finite by the caller's checks
-def _least(product, norm, row, low):
-    """Least norm - 2 product among _STRIDE columns; one vector instruction a few columns."""
+@compiled
+def _any_below(product, norm, limit):
+    """Whether norm - 2 product is below the limit in any column; vector instructions, no branches."""
     two = product.dtype.type(2)
-    least = norm[low] - two * product[row, low]
-    for j in range(low + 1, low + _STRIDE):
-        least = min(least, norm[j] - two * product[row, j])
-    return least
+    below = 0
+    for j in range(_STRIDE):
+        below |= norm[j] - two * product[j] < limit
+    return below != 0
 
 
 @compiled
@@ -29,11 +31,11 @@ def merge_smallest(product, norm, offset, value, candidate, worst):
     for i in range(product.shape[0]):
         w = worst[i]
         limit = value[i, w]
-        low = 0
-        while low < n:
+        for low in range(0, n, _STRIDE):
             high = min(low + _STRIDE, n)
-            if high - low == _STRIDE and _least(product, norm, i, low) >= limit:
-                low = high
+            if high - low == _STRIDE and not _any_below(
+                product[i, low:high], norm[low:high], limit
+            ):
                 continue
             for j in range(low, high):
                 v = norm[j] - two * product[i, j]
@@ -45,7 +47,6 @@ def merge_smallest(product, norm, offset, value, candidate, worst):
                         if value[i, c] > value[i, w]:
                             w = c
                     limit = value[i, w]
-            low = high
         worst[i] = w
 
 
@@ -61,25 +62,27 @@ def measure_near(product, least, bound, rows, points, queries, inverse, value, c
     n, d = points.shape
     for i in range(product.shape[0]):
         worst = _worst(value, candidate, i)
-        low = 0
-        while low < n:
+        limit = np.nextafter(bound[i], np.inf)
+        for low in range(0, n, _STRIDE):
             high = min(low + _STRIDE, n)
-            if high - low < _STRIDE or _least(product, least, i, low) <= bound[i]:
-                for j in range(low, high):
-                    if least[j] - 2.0 * product[i, j] > bound[i]:
-                        continue
-                    square = 0.0
-                    column = 0
-                    while column < d and square < value[i, worst]:
-                        for c in range(column, min(column + 8, d)):
-                            gap = (points[j, c] - queries[i, c]) * inverse
-                            square += gap * gap
-                        column += 8
-                    if square < value[i, worst]:
-                        value[i, worst] = square
-                        candidate[i, worst] = rows[j]
-                        worst = _worst(value, candidate, i)
-            low = high
+            if high - low == _STRIDE and not _any_below(
+                product[i, low:high], least[low:high], limit
+            ):
+                continue
+            for j in range(low, high):
+                if least[j] - 2.0 * product[i, j] >= limit:
+                    continue
+                square = 0.0
+                column = 0
+                while column < d and square < value[i, worst]:
+                    for c in range(column, min(column + 8, d)):
+                        gap = (points[j, c] - queries[i, c]) * inverse
+                        square += gap * gap
+                    column += 8
+                if square < value[i, worst]:
+                    value[i, worst] = square
+                    candidate[i, worst] = rows[j]
+                    worst = _worst(value, candidate, i)
 
 
 @compiled

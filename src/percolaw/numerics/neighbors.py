@@ -2,9 +2,10 @@
 
 Distances come from a matrix product, which is the fastest exact method in many dimensions, and is
 made safe: the data are centred and scaled by medians (a far outlier moves neither), a few more
-candidates than asked are kept, and these are ranked again by direct float64 differences. Queries whose
-candidates cannot be told apart in float32 (an offset that centring does not remove, many equal
-distances) are done again: a product in float64 tells which points can be near, and those are measured.
+candidates than asked are kept, and these are ranked again by direct float64 differences. Of equal points
+only the first k take part. Queries whose candidates cannot be told apart in float32 (an offset that
+centring does not remove, many equal distances) are done again: a product in float64 tells which points
+can be near, and those are measured.
 Compared with faiss and scikit-learn in benchmarks/bench_neighbors.py.
 """
 
@@ -21,10 +22,11 @@ from percolaw.numerics.copies import copy_number
 
 #: Candidates beyond k that are ranked again in float64.
 EXTRA_CANDIDATES = 8
-#: Queries and points of one tile of the distance matrix (2 MiB: it stays in the cache).
-TILE_ROWS, TILE_COLUMNS = 256, 2048
+#: Queries and points of one tile of the distance matrix: 4 MiB stay in the cache, and give the threads
+#: of BLAS something to do.
+TILE_ROWS, TILE_COLUMNS = 2048, 512
 #: Rows, at most, from which the centre and the scale are taken.
-MOST_TYPICAL = 8191
+MOST_TYPICAL = 2047
 #: Elements of the largest array of differences held at a time.
 BLOCK_ELEMENTS = 1 << 22
 #: Coordinates beyond, in units of the typical distance from the centre, are clipped in float32.
@@ -63,8 +65,9 @@ def nearest_neighbors(
 
     Notes
     -----
-    O(m n d) time in a matrix product; memory one float32 copy of the points, and copies of up to 8191
-    of them in float64.
+    O(m n d) time in a matrix product, which uses the threads of NumPy's BLAS; the rest is a few percent
+    of it. No result depends on their number. Memory one float32 copy of the points, and copies of up to
+    2047 of them in float64.
     """
     x, q = checked_points(points, queries)
     n, dim = x.shape
@@ -76,19 +79,21 @@ def nearest_neighbors(
         16.0 * q.shape[0] * wanted
         + 4.0 * x.size
         + 12.0 * min(n, MOST_TYPICAL) * dim
-        + TILE_ROWS * (40.0 * keep + 28.0 * dim)
-        + 24.0 * _tile_columns(n, dim) * dim
+        + min(q.shape[0], TILE_ROWS) * (40.0 * keep + 24.0 * dim + 8.0 * TILE_COLUMNS)
+        + 24.0 * min(n, TILE_COLUMNS) * dim
+        + 40.0 * n
         + 8.0 * max(BLOCK_ELEMENTS / 8.0, keep * dim) * 2.0,
         f"{wanted} neighbours of {q.shape[0]} queries",
         "Lower k, or ask for fewer queries at a time.",
     )
-    centre = np.median(_some(x), axis=0)
-    frame = _Frame(centre, _scale(x, centre))
+    frame = _Frame(*centre_and_scale(x))
     distance = np.empty((q.shape[0], wanted))
     index = np.empty((q.shape[0], wanted), dtype=np.int64)
-    doubtful = _search_in_single(x, q, frame, distance, index)
+    # Later copies of a point come after all that are wanted.
+    rows = np.flatnonzero(copy_number(x) < wanted)
+    doubtful = _search_in_single(x, rows, q, frame, distance, index)
     if doubtful.size:
-        _search_in_double(x, q, frame, doubtful, distance, index)
+        _search_in_double(x, rows, q, frame, doubtful, distance, index)
     if not np.all(np.isfinite(distance)):
         raise ValueError(
             "points and queries are spread over more than 150 orders of magnitude, whose squares leave "
@@ -132,23 +137,35 @@ def checked_points(
 
 def _some(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Up to `MOST_TYPICAL` rows, evenly spaced, in float64."""
-    return x[:: max(1, x.shape[0] // 4096)].astype(np.float64)
+    return x[:: max(1, x.shape[0] // (MOST_TYPICAL // 2))].astype(np.float64)
 
 
-def _scale(x: npt.NDArray[Any], centre: npt.NDArray[np.float64]) -> float:
-    """Median distance from the centre of some points that are not there, as a power of two; 1 if 0.
+def centre_and_scale(x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], float]:
+    """Return the median point, and the median distance from it as a power of two.
 
-    Dividing by it is exact, and squares of what is left neither over- nor underflow.
+    The distance is of some points that are not there, 1 if there are none. Dividing by it is exact, and
+    squares of what is left neither over- nor underflow.
+
+    Parameters
+    ----------
+    x : array, shape (n, d)
+        Finite.
+
+    Returns
+    -------
+    centre : array of float64, shape (d,)
+    scale : float
     """
+    centre = np.median(_some(x), axis=0)
     gap = _some(x) - centre
     if not gap.any():
         gap = x - centre
     largest = np.abs(gap).max(axis=1)
     gap, largest = gap[largest > 0.0], largest[largest > 0.0]
     if largest.size == 0:
-        return 1.0
+        return centre, 1.0
     typical = np.median(largest * np.sqrt(np.sum((gap / largest[:, None]) ** 2, axis=1)))
-    return float(2.0 ** np.clip(np.rint(np.log2(typical)), -1000, 1000))
+    return centre, float(2.0 ** np.clip(np.rint(np.log2(typical)), -1000, 1000))
 
 
 @dataclass(frozen=True)
@@ -163,34 +180,39 @@ class _Frame:
         moved = (x - self.centre) / self.scale
         return np.clip(moved, -MOST_MOVED, MOST_MOVED, out=moved)
 
-    def rough(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Points in the frame, in float32."""
-        rough = np.empty(x.shape, dtype=np.float32)
-        rows = max(1, BLOCK_ELEMENTS // (8 * x.shape[1]))
-        for low in range(0, x.shape[0], rows):
-            moved = (x[low : low + rows] - self.centre) / self.scale
-            rough[low : low + rows] = np.clip(moved, -MOST_ROUGH, MOST_ROUGH, out=moved)
+    def rough(
+        self, x: npt.NDArray[Any], rows: npt.NDArray[np.int64] | slice = slice(None)
+    ) -> npt.NDArray[np.float32]:
+        """Chosen points in the frame, in float32."""
+        chosen = np.arange(x.shape[0])[rows]
+        rough = np.empty((chosen.size, x.shape[1]), dtype=np.float32)
+        step = max(1, BLOCK_ELEMENTS // (64 * x.shape[1]))
+        for low in range(0, chosen.size, step):
+            moved = x[chosen[low : low + step]] - self.centre
+            moved /= self.scale
+            rough[low : low + step] = np.clip(moved, -MOST_ROUGH, MOST_ROUGH, out=moved)
         return rough
 
 
 def _search_in_single(
     x: npt.NDArray[Any],
+    rows: npt.NDArray[np.int64],
     q: npt.NDArray[Any],
     frame: _Frame,
     distance: npt.NDArray[np.float64],
     index: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
-    """Fill distances and rows of candidates by products in float32; return the queries it may get wrong.
+    """Fill distances to the nearest of `rows` by products in float32; return queries it may get wrong.
 
     Theirs are distances of some points all the same, no less than those of the nearest.
     """
     from percolaw.kernels import neighbors as kernels
 
-    n, k = x.shape[0], distance.shape[1]
+    n, k = rows.size, distance.shape[1]
     keep = min(n, k + EXTRA_CANDIDATES)
-    rough = frame.rough(x)
+    rough = frame.rough(x, rows)
     norm = np.einsum("ij,ij->i", rough, rough)
-    buffer = np.empty(TILE_ROWS * TILE_COLUMNS, dtype=np.float32)
+    buffer = np.empty(min(TILE_ROWS, q.shape[0]) * TILE_COLUMNS, dtype=np.float32)
     unit = _rounding(np.float32, x.shape[1])
     doubtful = []
     for low in range(0, q.shape[0], TILE_ROWS):
@@ -207,11 +229,11 @@ def _search_in_single(
             kernels.merge_smallest(product, norm[tile], first, value, candidate, worst)
         lost = candidate.min(axis=1) < 0
         candidate[lost] = np.arange(keep)
-        rows = slice(low, low + TILE_ROWS)
-        distance[rows], index[rows] = _rank(x, part, candidate, k, frame.scale)
+        here = slice(low, low + TILE_ROWS)
+        distance[here], index[here] = _rank(x, part, rows[candidate], k, frame.scale)
         if keep < n:
             square = np.einsum("ij,ij->i", block, block, dtype=np.float64)
-            reach = (distance[rows, -1] / frame.scale) ** 2
+            reach = (distance[here, -1] / frame.scale) ** 2
             # No neighbour is further from the centre than this, so no rounding of further ones matters.
             furthest = 1.001 * (np.sqrt(square) + np.sqrt(reach)) ** 2
             slack = unit * (square + np.minimum(norm.max(), furthest))
@@ -224,22 +246,21 @@ def _search_in_single(
 
 def _search_in_double(
     x: npt.NDArray[Any],
+    rows: npt.NDArray[np.int64],
     q: npt.NDArray[Any],
     frame: _Frame,
     queries: npt.NDArray[np.int64],
     distance: npt.NDArray[np.float64],
     index: npt.NDArray[np.int64],
 ) -> None:
-    """Replace distances and rows of some queries by direct differences.
+    """Replace distances and indices of some queries by direct differences to the points of `rows`.
 
     Measured is what a product in float64 does not show to be further than the k points that are known.
     """
     from percolaw.kernels import neighbors as kernels
 
-    n, k = x.shape[0], distance.shape[1]
-    keep = min(n, k + EXTRA_CANDIDATES)
-    rows = np.flatnonzero(copy_number(x) < keep)  # later copies come after all that are wanted
-    columns = _tile_columns(n, x.shape[1])
+    k = distance.shape[1]
+    keep = min(rows.size, k + EXTRA_CANDIDATES)
     unit = _rounding(np.float64, x.shape[1])
     for low in range(0, queries.size, TILE_ROWS):
         some = queries[low : low + TILE_ROWS]
@@ -250,8 +271,8 @@ def _search_in_double(
         bound = (1.0 + unit) * reach - (1.0 - unit) * square
         value = np.full((some.size, keep), np.inf)
         candidate = np.full((some.size, keep), -1, dtype=np.int64)
-        for first in range(0, rows.size, columns):
-            here = rows[first : first + columns]
+        for first in range(0, rows.size, TILE_COLUMNS):
+            here = rows[first : first + TILE_COLUMNS]
             tile = x[here].astype(np.float64)
             moved = frame.moved(tile)
             least = (1.0 - unit) * np.einsum("ij,ij->i", moved, moved)
@@ -259,11 +280,6 @@ def _search_in_double(
                 block @ moved.T, least, bound, here, tile, part, 1.0 / frame.scale, value, candidate
             )
         distance[some], index[some] = _rank(x, part, candidate, k, frame.scale)
-
-
-def _tile_columns(n: int, dim: int) -> int:
-    """Points of a tile in float64."""
-    return min(n, TILE_COLUMNS, max(1, BLOCK_ELEMENTS // (2 * dim)))
 
 
 def _rounding(dtype: type[np.floating[Any]], dim: int) -> float:
@@ -281,12 +297,13 @@ def _rank(
     """Order candidates by exact distance, then by row."""
     candidate = np.sort(candidate, axis=1)
     square = np.empty(candidate.shape)
-    rows = max(1, BLOCK_ELEMENTS // (8 * max(1, candidate.shape[1] * x.shape[1])))
+    rows = max(1, BLOCK_ELEMENTS // (64 * candidate.shape[1] * x.shape[1]))
     for low in range(0, part.shape[0], rows):
-        gap = x[candidate[low : low + rows]].astype(np.float64)
-        gap -= part[low : low + rows, None, :]
-        gap /= scale
-        square[low : low + rows] = np.einsum("ijk,ijk->ij", gap, gap)
+        gap = np.subtract(
+            x[candidate[low : low + rows]], part[low : low + rows, None], dtype=np.float64
+        )
+        gap *= 1.0 / scale
+        np.einsum("ijk,ijk->ij", gap, gap, out=square[low : low + rows])
     square[candidate < 0] = np.inf  # no candidate
     order = np.argsort(square, axis=1, kind="stable")[:, :k]
     nearest = np.take_along_axis(candidate, order, axis=1)

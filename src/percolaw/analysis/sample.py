@@ -1,0 +1,178 @@
+"""What is analysed: elements with a distance, and a function on them at one or several resolutions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.analysis import adjacency
+from percolaw.analysis.adjacency import Ids, SiteGraph
+from percolaw.datasets.element_labels import ElementLabels, element_labels
+from percolaw.datasets.strings import coded_strings
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+METRICS = ("euclidean", "cosine", "hamming", "graph")
+#: Fewest distinct elements: an eighth of them must still have clusters.
+FEWEST = 400
+#: Widths of the intervals into which real values are cut, in standard deviations.
+TOLERANCES = (0.1, 0.25, 0.5, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Elements of a data set, and the classes they belong to.
+
+    Attributes
+    ----------
+    elements : array of float64, shape (n, d), or of uint8, shape (n, length), or SiteGraph
+        Points, strings, or the adjacency itself.
+    metric : {"euclidean", "cosine", "hamming", "graph"}
+    classes : array of int64, shape (n, n_levels)
+        Class of each element from 0, at each resolution of the function; no columns without one.
+    levels : tuple of str
+        Names of the resolutions.
+    values : array of float64, shape (n,), or None
+        The real function that was cut into classes.
+    """
+
+    elements: Any
+    metric: str
+    classes: Ids
+    levels: tuple[str, ...]
+    values: FloatArray | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of elements."""
+        return int(self.classes.shape[0])
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether which elements are adjacent is given, and not a choice of k."""
+        return self.metric in ("hamming", "graph")
+
+    def part(self, rows: npt.NDArray[np.integer[Any]]) -> Sample:
+        """Return some of the elements, in the order given."""
+        chosen = self.elements.part(rows) if self.metric == "graph" else self.elements[rows]
+        values = None if self.values is None else self.values[rows]
+        return replace(self, elements=chosen, classes=self.classes[rows], values=values)
+
+    def graph(self, k: int) -> SiteGraph:
+        """Return which elements are adjacent; points: among the k nearest of one another."""
+        if self.metric == "graph":
+            given: SiteGraph = self.elements
+            return given
+        if self.metric == "hamming":
+            return adjacency.hamming_graph(self.elements)
+        return adjacency.neighbor_graph(self.elements, k, self.metric)
+
+    def agreeing(self, graph: SiteGraph, level: int) -> npt.NDArray[np.bool_]:
+        """Return the functional bonds: which bonds join elements of one class, (n_bonds,)."""
+        label = self.classes[:, level]
+        return np.asarray(label[graph.low] == label[graph.high])
+
+
+def as_sample(
+    elements: Any,
+    function: Any = None,
+    *,
+    metric: str = "euclidean",
+    level_names: tuple[str, ...] = (),
+) -> tuple[Sample, int]:
+    """Check a data set and return it without repeated elements.
+
+    Parameters
+    ----------
+    elements : array, shape (n, d), array of uint8, shape (n, length), sequence of str, or sparse (n, n)
+        Points; with the metric ``hamming`` strings of one length, or their letters as numbers; with
+        ``graph`` an adjacency matrix.
+    function : array, shape (n,) or (n, n_levels), optional
+        Classes (integers, words), real values, or several columns, a hierarchy of classes from coarse
+        to fine; see `percolaw.datasets.element_labels`. Real values become classes: two are
+        interchangeable if they fall into one interval, whose width is the tolerance.
+    metric : {"euclidean", "cosine", "hamming", "graph"}
+    level_names : tuple of str
+        Of the columns of a hierarchy.
+
+    Returns
+    -------
+    sample : Sample
+        The first of equal elements is kept.
+    n_repeated : int
+        Elements left out because an earlier one is equal.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For fewer than 400 distinct elements, elements and function of unequal number, a function with
+        one class, or with a class for every element, strings of unequal length, NaN or infinity.
+    """
+    if checks.choice("metric", metric, METRICS) == "graph":
+        graph = elements if isinstance(elements, SiteGraph) else adjacency.given_graph(elements)
+        rows, n = np.arange(graph.n_sites), graph.n_sites
+        kept: Any = graph
+    else:
+        kept, rows = _distinct(elements, metric)
+        n = len(elements)
+    if rows.size < FEWEST:
+        raise ValueError(
+            f"the analysis needs at least {FEWEST} distinct elements; got {rows.size} (of {n}). With "
+            "fewer an eighth of them says nothing."
+        )
+    classes, levels, values = _levels(function, n, level_names)
+    values = None if values is None else values[rows]
+    sample = Sample(kept, metric, classes[rows], levels, values)
+    return sample, n - rows.size
+
+
+def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
+    """Elements that differ from all earlier ones, and their rows."""
+    if metric == "hamming":
+        is_codes = isinstance(elements, np.ndarray) and elements.dtype.kind not in "USO"
+        codes = adjacency.checked_codes(elements if is_codes else coded_strings(elements).codes)
+        first = np.sort(np.unique(codes, axis=0, return_index=True)[1])
+        return codes[first], first
+    from percolaw.numerics.copies import near_copies
+
+    points = checks.point_array("elements", elements)
+    if metric == "cosine":
+        points = adjacency.directions(points)
+    rows = np.flatnonzero(~near_copies(points))
+    return np.asarray(points[rows], dtype=np.float64), rows
+
+
+def _levels(
+    function: Any, n: int, names: tuple[str, ...]
+) -> tuple[Ids, tuple[str, ...], FloatArray | None]:
+    """Classes at each resolution, what they are called, and the real values if there are any."""
+    if function is None:
+        return np.zeros((n, 0), dtype=np.int64), (), None
+    given = function if isinstance(function, ElementLabels) else element_labels(function, n)
+    if given.values is not None:
+        return (*_cut(given.values), given.values)
+    if given.levels is not None:
+        return given.levels, tuple(names or given.names), None
+    assert given.labels is not None
+    return given.labels[:, None], tuple(names) or ("classes",), None
+
+
+def _cut(values: FloatArray) -> tuple[Ids, tuple[str, ...]]:
+    """Classes of values that fall into one interval, for each width that tells some apart and not all."""
+    step = (values - np.median(values)) / values.std()
+    columns, words = [], []
+    for width in TOLERANCES:
+        interval = np.floor(step / width + 0.5)
+        number = np.unique(interval, return_inverse=True)[1].reshape(-1)
+        if 0 < number.max() < values.size - 1:
+            columns.append(number.astype(np.int64))
+            words.append(f"tolerance {width:g} sd")
+    if not columns:
+        raise ValueError(
+            "the values are so uneven that no tolerance tells some apart and not all; give classes."
+        )
+    return np.stack(columns, axis=1), tuple(words)

@@ -1,0 +1,162 @@
+"""The verdict on a data set, by a rule that was fixed before: what must hold, and what follows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw.analysis.percentile import percentile
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+#: Every verdict, and what it says.
+VERDICTS = {
+    "critical": "clusters at their threshold: all conditions hold",
+    "supercritical domains": "clusters larger, denser or sturdier than critical ones",
+    "subcritical": "clusters smaller than critical ones, and agreement ends at a scale",
+    "label frequencies only": "classes lie as if they were dealt at random",
+    "undecided": "none of the others, for the reasons that stand beside it",
+}
+#: The conditions of `critical`, in the order in which they are tried, and what each asks.
+CONDITIONS = {
+    "extent": "the largest and the mean cluster are like those of critical surrogates",
+    "shape": "clusters break as those of critical surrogates do",
+    "flow": "agreement falls as one power of the volume over a decade",
+    "thinning": "clusters of half of the elements are the halves of the clusters",
+    "tail": "cluster sizes follow a power law that is neither refused nor beaten by a log-normal",
+    "beyond": "clusters are other than permuted and maximum-entropy labels give",
+    "prediction": "percolation predicts learning not surely worse than a power law with an offset does",
+}
+#: Central range of surrogates inside which data count as like them.
+RANGE = 0.95
+#: Chance below which data count as other than a null.
+BEYOND = 0.01
+#: Chance below which agreement counts as bent.
+BENT = 0.05
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of a verdict.
+
+    Attributes
+    ----------
+    name : str
+        Of `CONDITIONS`.
+    holds : bool or None
+        None where it could not be tested.
+    measured : str
+        What was measured, in words.
+    """
+
+    name: str
+    holds: bool | None
+    measured: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a data set looks like at one resolution.
+
+    Attributes
+    ----------
+    word : str
+        Of `VERDICTS`.
+    conditions : tuple of Condition
+        Those tested, in order.
+    """
+
+    word: str
+    conditions: tuple[Condition, ...]
+
+    @property
+    def failed(self) -> tuple[Condition, ...]:
+        """Conditions that do not hold, or could not be tested."""
+        return tuple(c for c in self.conditions if not c.holds)
+
+
+def within(value: float, draws: FloatArray) -> tuple[bool | None, int]:
+    """Return whether a value lies in the central `RANGE` of draws, and on which side of it (-1, 0, 1).
+
+    None if the value or most draws are NaN.
+    """
+    known = draws[np.isfinite(draws)]
+    if math.isnan(value) or known.size < max(20, 0.5 * draws.size):
+        return None, 0
+    low, high = np.quantile(known, [0.5 - RANGE / 2, 0.5 + RANGE / 2])
+    side = int(value > high) - int(value < low)
+    return side == 0, side
+
+
+def chance(value: float, draws: FloatArray) -> float:
+    """Return the two-sided p value of a value among draws of a null; NaN if either is unknown."""
+    known = draws[np.isfinite(draws)]
+    if math.isnan(value) or not known.size:
+        return math.nan
+    return percentile(value, known).two_sided
+
+
+def above(value: float, draws: FloatArray) -> bool | None:
+    """Return whether a value lies above the draws of a null, at the level `BEYOND`; None if unknown."""
+    known = draws[np.isfinite(draws)]
+    if math.isnan(value) or not known.size:
+        return None
+    return percentile(value, known).above <= max(BEYOND, 1.0 / (known.size + 1))
+
+
+def least_level(n_draws: int) -> float:
+    """Return the level of a two-sided test: `BEYOND`, or the least that so few draws allow."""
+    return max(BEYOND, 2.0 / (n_draws + 1))
+
+
+def decide(
+    conditions: list[Condition], sides: dict[str, int], beyond_permuted: bool | None
+) -> Verdict:
+    """Return the verdict.
+
+    Parameters
+    ----------
+    conditions : list of Condition
+        Tested in the order of `CONDITIONS`; later ones may be left out once one fails.
+    sides : dict
+        ``size``, ``agreement`` and ``strength`` (bonds lost to break): on which side of critical
+        surrogates the data lie (-1, 0, 1).
+    beyond_permuted : bool or None
+        Whether more bonds agree than with permuted labels; None if not tested.
+
+    Returns
+    -------
+    Verdict
+    """
+    kept = tuple(conditions)
+    holds = {c.name: c.holds for c in conditions}
+    if beyond_permuted is False:
+        return Verdict("label frequencies only", kept)
+    if all(holds.get(name) for name in CONDITIONS):
+        return Verdict("critical", kept)
+    if max(sides.values()) > 0:
+        return Verdict("supercritical domains", kept)
+    if sides["size"] < 0 and not holds.get("flow"):
+        return Verdict("subcritical", kept)
+    return Verdict("undecided", kept)
+
+
+def ranged(name: str, value: float, draws: FloatArray) -> str:
+    """Return a measured value beside the range of draws, in words."""
+    known = draws[np.isfinite(draws)]
+    if not known.size:
+        return f"{name} {value:.3g}, surrogates unknown"
+    low, high = np.quantile(known, [0.5 - RANGE / 2, 0.5 + RANGE / 2])
+    return f"{name} {value:.3g}, surrogates {low:.3g} to {high:.3g}"
+
+
+def plain(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain JSON values."""
+    return {
+        "verdict": verdict.word,
+        "conditions": [[c.name, c.holds, c.measured] for c in verdict.conditions],
+    }

@@ -1,0 +1,1 @@
+"""Real data that packages ship, one file a kind; nothing is downloaded at run time."""

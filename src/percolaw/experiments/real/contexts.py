@@ -1,0 +1,49 @@
+"""Text contexts on the Hamming lattice, with the character that follows as function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from percolaw.analysis.sample import Sample
+from percolaw.experiments.base import Preset
+from percolaw.experiments.fields import Range
+from percolaw.experiments.real.analysis import DataAnalysis, missing_data, real_sample
+
+
+@dataclass(frozen=True)
+class RealContexts(DataAnalysis):
+    """Contexts of one length are adjacent if they differ in one character; WordNet's noun glosses."""
+
+    name: ClassVar[str] = "real-contexts"
+    title: ClassVar[str] = "Text contexts: is the next character a percolation problem?"
+    presets: ClassVar[dict[str, Preset]] = {
+        "smoke": Preset(
+            {"lengths": (2,), "n_draws": 20, "learners": ("nearest neighbour",), "n_repeats": 3},
+            "10 s",
+            "0.5 GiB",
+        ),
+        "laptop": Preset({}, "5 min", "1 GiB"),
+    }
+
+    lengths: Annotated[tuple[int, ...], Range(1, 12)] = (3, 4, 5)
+    """Characters of the contexts."""
+    n_most: Annotated[int, Range(400)] = 100_000
+    """Contexts used at most."""
+
+    @classmethod
+    def unavailable(cls) -> str:
+        """Return what must be installed first; empty if nothing."""
+        from percolaw.datasets.real.contexts import gloss_contexts
+
+        return missing_data(lambda: gloss_contexts(2))
+
+    def names(self) -> tuple[str, ...]:
+        """Return a name for each length."""
+        return tuple(f"contexts of {n} characters" for n in self.lengths)
+
+    def data(self, name: str) -> Sample:
+        """Return the contexts of a length."""
+        from percolaw.datasets.real.contexts import gloss_contexts
+
+        return real_sample(gloss_contexts(int(name.split()[2])))

@@ -1,0 +1,276 @@
+"""Statistics over all neighbours: what a point has in common with its nearest, its second nearest, ...
+
+The table of n (n - 1) neighbours is never held: points are sorted in blocks, and each block is summed.
+
+Ties share. Points equally far from a point have no order, so each of them counts at every rank that they
+take together, with equal weights: the mean over all ways to order them. Without that the order of the
+rows would decide, and in the Hamming metric it would decide nearly everything. Equal are squared
+distances that agree when float64 sums are rounded to float32, six parts in 10^8: distances that are
+equal but for rounding are ties, and the order of others so near to each other carries nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw import checks
+from percolaw.numerics.neighbors import centre_and_scale, checked_points
+
+Metric = Literal["euclidean", "cosine", "hamming"]
+
+#: Entries of the table that are held at a time, 9 bytes each.
+BLOCK_ELEMENTS = 1 << 22
+
+
+@dataclass(frozen=True)
+class RankedBlock:
+    """All neighbours of some consecutive points, nearest first.
+
+    Attributes
+    ----------
+    first : int
+        Row of the first of these points.
+    order : array of int32, shape (n_rows, n - 1)
+        Rows of the other points by distance, equally far ones by row.
+    tied : array of bool, shape (n_rows, n - 1)
+        Whether a neighbour is as far as the one before.
+    """
+
+    first: int
+    order: npt.NDArray[np.int32]
+    tied: npt.NDArray[np.bool_]
+
+
+def neighbors_by_rank(points: npt.ArrayLike, metric: Metric = "euclidean") -> Iterator[RankedBlock]:
+    """Return all other points of every point by distance, a block of points at a time.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+        At least 2, finite. For ``"hamming"`` integers from 0 to 255 (or int8), one a letter.
+    metric : {"euclidean", "cosine", "hamming"}
+        Cosine orders by the angle between rows, hamming by the number of places that differ.
+
+    Returns
+    -------
+    iterator of RankedBlock
+        In the order of the rows.
+
+    Raises
+    ------
+    ValueError
+        For fewer than 2 points, values that are not finite, rows of length 0 with ``"cosine"``, and
+        codes that are no bytes with ``"hamming"``.
+    ResourceError
+        If a block does not fit into memory.
+
+    Notes
+    -----
+    O(n^2 d + n^2) time, on as many threads as NumPy's BLAS is allowed; memory 9 bytes for each of four
+    million entries, and the points in float64. The number of threads and the size of blocks change
+    nothing.
+    """
+    columns, fill = _prepared(points, metric)
+    n = columns.shape[1]
+    block = max(1, min(n, BLOCK_ELEMENTS // n))
+    checks.memory(
+        9.0 * block * n + 32.0 * n * _threads(),
+        f"a block of {block} x {n} neighbours",
+        "Pass fewer points.",
+    )
+    return _blocks(columns, fill, block)
+
+
+def agreement_by_rank(
+    points: npt.ArrayLike, labels: npt.ArrayLike, metric: Metric = "euclidean"
+) -> npt.NDArray[np.float64]:
+    """Return the share of points whose label is that of their j-th neighbour, for every rank j.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+        As for `neighbors_by_rank`.
+    labels : array, shape (n,) or (n, n_labels)
+        Classes: numbers or strings. Columns are counted each by itself, from one sort.
+    metric : {"euclidean", "cosine", "hamming"}
+
+    Returns
+    -------
+    array of float64, shape (n - 1,) or (n - 1, n_labels)
+        Row j - 1 is of rank j. Of tied neighbours each rank has their mean.
+
+    Raises
+    ------
+    ValueError
+        For labels of another length, missing ones, and as `neighbors_by_rank`.
+    ResourceError
+        If a block does not fit into memory.
+
+    Examples
+    --------
+    >>> agreement_by_rank([[0.0], [1.0], [5.0], [6.0]], ["a", "a", "b", "b"]).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    from percolaw.kernels import ranks as kernels
+
+    blocks = neighbors_by_rank(points, metric)
+    given = np.asarray(labels)
+    if given.dtype.kind not in "US":
+        given = checks.array("labels", labels)
+    n = len(np.asarray(points))
+    if given.ndim not in (1, 2) or given.shape[0] != n:
+        raise ValueError(f"labels must have shape ({n},) or ({n}, n_labels); got {given.shape}.")
+    if given.dtype.kind == "f" and np.isnan(given).any():
+        raise ValueError("labels hold NaN, which is no class. Drop such points first.")
+    codes = [
+        np.unique(column, return_inverse=True)[1].reshape(-1).astype(np.int32)
+        for column in given.reshape(n, -1).T
+    ]
+    return _means(blocks, codes, kernels.add_agreement, n).reshape(n - 1, *given.shape[1:])
+
+
+def half_squared_difference_by_rank(
+    points: npt.ArrayLike, values: npt.ArrayLike, metric: Metric = "euclidean"
+) -> npt.NDArray[np.float64]:
+    """Return the mean of half the squared difference to the value of the j-th neighbour, for every j.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+        As for `neighbors_by_rank`.
+    values : array, shape (n,) or (n, n_outputs)
+        Finite. Columns are taken each by itself, from one sort.
+    metric : {"euclidean", "cosine", "hamming"}
+
+    Returns
+    -------
+    array of float64, shape (n - 1,) or (n - 1, n_outputs)
+        Row j - 1 is of rank j. Of tied neighbours each rank has their mean.
+
+    Raises
+    ------
+    ValueError
+        For values of another length or not finite, and as `neighbors_by_rank`.
+    ResourceError
+        If a block does not fit into memory.
+
+    Examples
+    --------
+    >>> half_squared_difference_by_rank([[0.0], [1.0], [5.0]], [1.0, 1.0, 3.0]).tolist()
+    [0.6666666666666666, 1.3333333333333333]
+    """
+    from percolaw.kernels import ranks as kernels
+
+    blocks = neighbors_by_rank(points, metric)
+    n = len(np.asarray(points))
+    given = checks.target_values("values", values, n)
+    columns = [np.ascontiguousarray(column) for column in given.reshape(n, -1).T]
+    return _means(blocks, columns, kernels.add_half_squares, n).reshape(n - 1, *given.shape[1:])
+
+
+def _means(
+    blocks: Iterator[RankedBlock],
+    columns: list[npt.NDArray[Any]],
+    add: Callable[..., None],
+    n: int,
+) -> npt.NDArray[np.float64]:
+    """Means over points, (n - 1, columns), summed in the order of the rows."""
+    total = np.zeros((len(columns), n - 1))
+    with ThreadPoolExecutor(_threads()) as pool:
+        for block in blocks:
+            work = functools.partial(add, block.order, block.tied, block.first)
+            list(pool.map(work, columns, total))
+    return np.ascontiguousarray(total.T / n)
+
+
+def _prepared(
+    points: npt.ArrayLike, metric: Metric
+) -> tuple[npt.NDArray[Any], Callable[..., None]]:
+    """Points as columns (d, n), and the kernel that fills rows with their distances."""
+    from percolaw.kernels import ranks as kernels
+
+    checks.choice("metric", metric, ("euclidean", "cosine", "hamming"))
+    x: npt.NDArray[Any]
+    if metric == "hamming":
+        x, fill = _codes(points), kernels.mismatches
+    else:
+        x, _ = checked_points(points, points)
+        x = _directions(x) if metric == "cosine" else x / np.float64(centre_and_scale(x)[1])
+        fill = kernels.squared_distances
+    if x.shape[0] < 2:
+        raise ValueError(f"neighbours need at least 2 points; got {x.shape[0]}.")
+    return np.ascontiguousarray(x.T), fill
+
+
+def _directions(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Rows of length 1."""
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    if not largest.all():
+        raise ValueError(
+            f"{int(np.sum(largest == 0))} row(s) of points are 0 and have no direction. Drop them, or "
+            "use metric='euclidean'."
+        )
+    unit = x / largest.astype(np.float64)  # so that squares stay in range
+    return np.asarray(unit / np.linalg.norm(unit, axis=1, keepdims=True))
+
+
+def _codes(points: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """Rows of letters as bytes."""
+    found = checks.array("points", points)
+    if found.ndim != 2 or found.shape[1] == 0 or found.dtype.kind not in "iub":
+        raise ValueError(
+            f"metric='hamming' needs integers of shape (n, length); got {found.dtype} of shape "
+            f"{found.shape}. Number the letters from 0."
+        )
+    if found.dtype.itemsize == 1:
+        return np.ascontiguousarray(found).view(np.uint8)
+    if found.size and (found.min() < 0 or found.max() > 255):
+        raise ValueError(
+            f"metric='hamming' needs letters from 0 to 255; got {found.min()} to {found.max()}. Number "
+            "them anew: numpy.unique(points, return_inverse=True)."
+        )
+    return found.astype(np.uint8)
+
+
+def _blocks(
+    columns: npt.NDArray[Any], fill: Callable[..., None], block: int
+) -> Iterator[RankedBlock]:
+    from percolaw.kernels import ranks as kernels
+
+    n = columns.shape[1]
+    threads = _threads()
+
+    def rank(part: range) -> None:
+        rows = slice(part.start - first, part.stop - first)
+        queries = np.ascontiguousarray(columns[:, part.start : part.stop].T)
+        distance = np.empty((len(part), n), kind)
+        fill(queries, columns, distance)
+        kernels.rank_rows(distance.view(np.uint32), part.start, order[rows], tied[rows])
+
+    kind = np.uint32 if columns.dtype == np.uint8 else np.float32
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, n, block):
+            last = min(n, first + block)
+            order = np.empty((last - first, n - 1), np.int32)
+            tied = np.empty(order.shape, np.bool_)
+            step = -(-(last - first) // threads)
+            parts = [range(low, min(low + step, last)) for low in range(first, last, step)]
+            list(pool.map(rank, parts))
+            yield RankedBlock(first, order, tied)
+
+
+def _threads() -> int:
+    """As many threads as NumPy's BLAS may use: one inside a unit of a run."""
+    from threadpoolctl import threadpool_info
+
+    blas = [
+        library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+    ]
+    return max(blas, default=1)
