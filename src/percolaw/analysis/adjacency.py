@@ -1,4 +1,4 @@
-"""Which elements are adjacent: neighbours of points, strings one letter apart, or a graph that is given."""
+"""Which elements are adjacent: neighbours of points, strings that differ in one letter, a given graph."""
 
 from __future__ import annotations
 

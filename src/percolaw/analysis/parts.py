@@ -8,6 +8,7 @@ seed and itself alone.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -120,8 +121,8 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
     ks = (settings.k,) if sample.has_graph else (settings.k, *settings.other_k)
     if not sample.has_graph and max(ks) >= sizes[-1]:
         raise ValueError(
-            f"an eighth of the {sample.n} elements has {sizes[-1]}, not more than k = {max(ks)}. Lower k, "
-            "or take more elements."
+            f"an eighth of the {sample.n} elements has {sizes[-1]}, not more than k = {max(ks)}. Lower "
+            "k, or take more elements."
         )
     parts: list[Part] = [{"part": "geometry", "n": n, "k": k} for n in sizes for k in ks]
     if sample.metric != "graph":
@@ -131,7 +132,7 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
             for draws in _chunks(settings.n_draws):
                 parts.append({"part": "geometry draws", "null": null, "n": small, **draws})
     for level in range(len(sample.levels)):
-        if not sample.metric == "graph":
+        if sample.metric != "graph":
             parts.append({"part": "agreement", "level": level})
         parts += [{"part": "clusters", "level": level, "n": n, "k": k} for n in sizes for k in ks]
         for null in settings.nulls:
@@ -221,7 +222,7 @@ class Measurement:
         n = losses.n_points
         found: list[tuple[Any, ...]] = []
         edges = np.unique(np.geomspace(1, n - 1, 60).astype(np.int64))
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in itertools.pairwise(edges):
             found.append(
                 (
                     "agreement by volume",

@@ -72,7 +72,18 @@ class Sample:
         return adjacency.neighbor_graph(self.elements, k, self.metric)
 
     def agreeing(self, graph: SiteGraph, level: int) -> npt.NDArray[np.bool_]:
-        """Return the functional bonds: which bonds join elements of one class, (n_bonds,)."""
+        """Return the functional bonds: which bonds join elements of one class.
+
+        Parameters
+        ----------
+        graph : SiteGraph
+        level : int
+            Resolution of the function.
+
+        Returns
+        -------
+        array of bool, shape (n_bonds,)
+        """
         label = self.classes[:, level]
         return np.asarray(label[graph.low] == label[graph.high])
 
