@@ -104,7 +104,7 @@ def graph_sweep(
     from percolaw.kernels import graph_sweep as kernels
 
     first = opened(graph, is_open)
-    group = _classes(graph, key)
+    group = classes(graph, key)
     n_classes = int(group.max(initial=0)) + 1
     of_bond = group[graph.low]
     inside = (of_bond >= 0) & (of_bond == group[graph.high])
@@ -171,7 +171,24 @@ def opened(graph: SiteGraph, is_open: Any) -> npt.NDArray[np.bool_]:
     return joins
 
 
-def _classes(graph: SiteGraph, key: npt.ArrayLike | None) -> Ids:
+def classes(graph: SiteGraph, key: npt.ArrayLike | None) -> Ids:
+    """Return the class of each site, one for all if None.
+
+    Parameters
+    ----------
+    graph : SiteGraph
+    key : array of int, shape (n_sites,), or None
+        Negative: of no class.
+
+    Returns
+    -------
+    array of int64, shape (n_sites,)
+
+    Raises
+    ------
+    ValueError
+        If it does not hold one class a site.
+    """
     if key is None:
         return np.zeros(graph.n_sites, dtype=np.int64)
     group = checks.integer_array("key", key)
