@@ -16,7 +16,7 @@ from percolaw.rng import RandomLike, as_streams
 PER_CENTRE = 64
 
 
-def approximate_neighbors(points: npt.ArrayLike, k: int, share: float = 0.05) -> Sites:
+def approximate_neighbors(points: npt.ArrayLike, k: int, share: float = 0.02) -> Sites:
     """Return the nearest points of every point, itself among them, of which some may be missed.
 
     Points are sorted into about 2 sqrt(n) cells (k-means); neighbours are looked for in the nearest
@@ -45,7 +45,8 @@ def approximate_neighbors(points: npt.ArrayLike, k: int, share: float = 0.05) ->
 
     Notes
     -----
-    O(n^2 d share) time; 4 (d + 3 k) bytes a point. Cells are learned with a fixed seed: the same points
+    O(n^2 d share) time; 8 d + 12 k bytes a point. Points in clusters lose hardly any neighbours; a
+    Gaussian cloud of 50 dimensions loses most (recall .27 at .02, .86 at .3, 20,000 points). Cells are learned with a fixed seed: the same points
     have the same neighbours, with any number of threads. `recall` measures what is missed.
     """
     faiss = checks.extra("faiss", "analyze")
@@ -112,7 +113,7 @@ def recall(
         )
     k, count = near.shape[1], min(n, checks.integer("n_queries", n_queries, minimum=1))
     rows = np.sort(as_streams(rng).generator("analysis").permutation(n)[:count])
-    distance, index = nearest_neighbors(x[rows], x, k + 1)
+    distance, index = nearest_neighbors(x, x[rows], k + 1)
     is_self = index == rows[:, None]
     is_self[~is_self.any(axis=1), -1] = True  # copies fill the row
     farthest = distance[~is_self].reshape(count, k)[:, -1]
