@@ -19,7 +19,7 @@ def points():
 
 
 def test_all_cells_miss_nothing(points):
-    table = approximate_neighbors(points, 6, share=1.0)
+    table = approximate_neighbors(points, 6, n_probed=10**6)
     exact = nearest_neighbors(points, points, 6)[1]
     assert np.mean(table == exact) > 0.999  # neighbours that are equal in float32 may change places
     np.testing.assert_array_equal(table[:, 0], np.arange(4000))
@@ -29,7 +29,7 @@ def test_recall_is_measured(points):
     exact = neighbor_table(points, 5)
     assert recall(points, exact) == 1.0
     some = neighbor_table(points, 5, approximate=True)
-    few = approximate_neighbors(points, 6, share=0.001)
+    few = approximate_neighbors(points, 6, n_probed=1)
     few = few[few != np.arange(4000)[:, None]].reshape(4000, 5)
     assert recall(points, some) > 0.98
     assert 0.3 < recall(points, few) < recall(points, some)
@@ -82,7 +82,9 @@ def test_fewer_points_in_a_cell_than_are_asked_for():
 def test_refusals(points):
     with pytest.raises(ValueError, match="lower k"):
         approximate_neighbors(points, 4001)
-    with pytest.raises(ValueError, match="share"):
-        approximate_neighbors(points, 5, share=1.5)
+    with pytest.raises(ValueError, match="n_probed"):
+        approximate_neighbors(points, 5, n_probed=0)
+    with pytest.raises(ValueError, match="NaN"):
+        neighbor_table(np.where(points > 1003, np.nan, points), 5, approximate=True)
     with pytest.raises(ValueError, match="k below it"):
         recall(points, np.zeros((3, 2), int))

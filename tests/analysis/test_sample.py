@@ -147,7 +147,7 @@ def test_a_hierarchy_has_a_level_a_column():
         (POINTS, np.full(N, 0.5), "euclidean", "constant function"),
         (POINTS, np.where(LABELS == 3, np.nan, 0.5 * LABELS), "euclidean", "nan"),
         (np.where(POINTS > 2.0, np.nan, POINTS), LABELS, "euclidean", "NaN"),
-        (np.where(POINTS > 2.0, np.inf, POINTS), LABELS, "euclidean", "infinite"),
+        (np.where(POINTS > 2.0, np.inf, POINTS), LABELS, "euclidean", "inf"),
         (np.ones((N, 3)), LABELS, "euclidean", r"at least 400 distinct elements; got 1 \(of 420\)"),
         (POINTS[:399], LABELS[:399], "euclidean", "at least 400 distinct elements; got 399"),
         (np.repeat(POINTS[:210], 2, axis=0), LABELS, "euclidean", "got 210"),
@@ -168,7 +168,7 @@ def test_bad_input_is_refused_with_its_reason(elements, function, metric, messag
 
 
 @pytest.mark.parametrize(
-    "given", [[1, 2, 3] * 200, [b"ab"] * 3 + ["ab"] * 500, [list("abc")] * 500, 7], ids=str
+    "given", [[1, 2, 3] * 200, [b"ab"] * 3 + ["ab"] * 500, [list("abc")] * 500, 7], ids=range(4)
 )
 def test_what_is_no_text_is_refused(given):
     with pytest.raises(TypeError, match=r"strings|text|str"):
