@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+import percolaw.analysis.parts
 from percolaw.analysis.parts import CHUNK, NULLS, SHARES, Measurement, Settings, plan
 from percolaw.analysis.sample import as_sample
 
@@ -38,6 +39,14 @@ SAMPLES = {"points": points_sample, "strings": strings_sample, "graph": graph_sa
 
 def key(part):
     return json.dumps(part, sort_keys=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_sweeps():
+    """The null of maximum entropy stops at its fewest sweeps, equilibrated or not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(percolaw.analysis.parts, "MOST_SWEPT", 1.0)
+        yield
 
 
 @pytest.fixture(scope="module", params=SAMPLES)

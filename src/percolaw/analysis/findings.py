@@ -120,7 +120,7 @@ class Findings:
 
     def _geometry(self) -> str:
         shares = self.series("largest component", part="geometry", k=self.k)
-        first, last = shares[-1], shares[0]
+        first, *_, last = sorted(shares, key=lambda row: int(row["n"]))
         text = (
             f"With k = {self.k} the largest connected part holds {first['value']:.0%} of {first['n']} "
             f"elements and {last['value']:.0%} of {last['n']}"
