@@ -1,17 +1,18 @@
 """Labels of maximum entropy: against all labels of a 3 x 3 grid, and from both sides."""
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
-from statistical import P_FLOOR, chi_squared_p
+from statistical import P_FLOOR, assert_close, chi_squared_p
 
 from percolaw.analysis.labelled import labelled_graph
 from percolaw.analysis.potts import potts_null
 from percolaw.kernels import potts as kernel
 
-COUNTS = (4, 3, 2)
-GOAL, WIDTH, COUPLING = 6.0, 2.0, 0.9
+COUNTS = (5, 3, 1)
+GOAL, WIDTH, COUPLING = 5.0, 3.0, 0.9
 
 
 def grid(length):
@@ -34,55 +35,52 @@ def striped(length, n_classes, agreement, seed=0):
 
 
 def state(low, high, label):
-    """Agreeing bonds and the largest same-label cluster."""
+    """Agreeing bonds, the largest same-label cluster, and the class of three sites unlike each other."""
     root = np.empty(label.size, np.int32)
     agreeing, _, largest, _ = kernel.same_label(low, high, label, label, root)
-    return agreeing, largest
+    return agreeing, largest, label[0], label[1], label[4]
 
 
-@pytest.fixture(scope="module")
-def labellings():
-    """(agreeing bonds, largest cluster) of all 1260 labels of the grid with the given counts."""
-    n, low, high = grid(3)
+#: A star of four rays, a pair, and two sites alone: degrees unlike each other, and often single sites.
+STAR = (9, np.array([0, 0, 0, 0, 5], np.int32), np.array([1, 2, 3, 4, 6], np.int32))
+#: A pair among sites alone: how often it changes class hangs on the ways to choose the single sites.
+PAIR = (9, np.array([0], np.int32), np.array([1], np.int32))
+#: Connected: an exchange takes the label of a neighbour, so sites alone would keep theirs.
+TREE = (9, np.array([0, 0, 0, 0, 4, 5, 6, 6], np.int32), np.arange(1, 9, dtype=np.int32))
+
+
+def exact(graph, coupling):
+    """Every state of all 504 labels with the given counts, and its probability."""
+    n, low, high = graph
     states = []
     for first in itertools.combinations(range(n), COUNTS[0]):
-        rest = [i for i in range(n) if i not in first]
-        for second in itertools.combinations(rest, COUNTS[1]):
+        for second in itertools.combinations([i for i in range(n) if i not in first], COUNTS[1]):
             label = np.full(n, 2, np.int32)
             label[list(first)], label[list(second)] = 0, 1
             states.append(state(low, high, label))
-    return np.array(states)
-
-
-def exact(labellings, coupling):
-    """Every (agreeing bonds, largest cluster) and its probability."""
-    keys, which = np.unique(labellings, axis=0, return_inverse=True)
-    agreeing = labellings[:, 0]
+    keys, which = np.unique(states, axis=0, return_inverse=True)
+    agreeing = np.array(states)[:, 0]
     weight = np.exp(coupling * agreeing - 0.5 * ((agreeing - GOAL) / WIDTH) ** 2)
     return [tuple(key) for key in keys], np.bincount(which.ravel(), weight) / weight.sum()
 
 
-def drawn(moves, n_draws=4000, spacing=8):
-    """(agreeing bonds, largest cluster) along a chain."""
-    n, low, high = grid(3)
-    graph = labelled_graph(n, low, high, np.repeat([0, 1, 2], COUNTS))
-    label = graph.label.copy()
-    agreeing, _ = state(low, high, label)
-    rows = (graph.indptr, graph.neighbor)
+def drawn(graph, moves, n_draws=8000, spacing=6):
+    """States along a chain."""
+    n, low, high = graph
+    labelled = labelled_graph(n, low, high, np.repeat([0, 1, 2], COUNTS))
+    label, first, agreeing = labelled.label.copy(), labelled.first, labelled.n_agreeing
+    rows = (labelled.indptr, labelled.neighbor)
     member, place = np.empty(n, np.int32), np.empty(n, np.int32)
-    keys = np.random.default_rng(0).integers(2**63, size=n_draws * spacing)
+    keys = np.random.default_rng(0).integers(2**63, size=n_draws * spacing, dtype=np.uint64)
     states = []
-    for t in range(n_draws * spacing):
-        key = np.uint64(keys[t])
+    for t, key in enumerate(keys):
         if moves == "exchange":
             law = (COUPLING, GOAL, WIDTH)
-            agreeing = kernel.exchange(*rows, label, graph.first, member, place, law, agreeing, key)
+            agreeing = kernel.exchange(*rows, label, first, member, place, law, agreeing, key)
         else:
             share = {"clusters": 1.0, "half": 0.5, "singles": 0.0}[moves] * COUPLING
             law, opening = (COUPLING - share, GOAL, WIDTH), 1.0 - np.exp(-share)
-            agreeing = kernel.step(
-                *rows, low, high, label, graph.first, opening, law, agreeing, key
-            )
+            agreeing = kernel.step(*rows, low, high, label, first, opening, law, agreeing, key)
         if t % spacing == 0:
             assert np.array_equal(np.bincount(label), COUNTS)
             states.append(state(low, high, label))
@@ -90,15 +88,30 @@ def drawn(moves, n_draws=4000, spacing=8):
     return states
 
 
-@pytest.mark.parametrize("moves", ["clusters", "half", "singles", "exchange"])
-def test_every_move_keeps_the_law_on_the_grid(labellings, moves):
-    states = drawn(moves)
-    keys, probability = exact(labellings, COUPLING)
-    counts = [states.count(key) for key in keys]
-    assert sum(counts) == len(states)
+@pytest.mark.parametrize(
+    ("graph", "moves"),
+    [
+        *((grid(3), moves) for moves in ("clusters", "singles", "exchange")),
+        *((STAR, moves) for moves in ("clusters", "half")),
+        (TREE, "exchange"),
+    ],
+)
+def test_every_move_keeps_the_law(graph, moves):
+    states = Counter(drawn(graph, moves))
+    keys, probability = exact(graph, COUPLING)
+    counts = [states[key] for key in keys]
+    assert sum(counts) == sum(states.values())
     assert chi_squared_p(counts, probability) > P_FLOOR
-    _, wrong = exact(labellings, COUPLING + 0.2)
+    _, wrong = exact(graph, COUPLING + 0.2)
     assert chi_squared_p(counts, wrong) < P_FLOOR
+
+
+def test_a_pair_is_in_each_class_as_often_as_the_law_says():
+    states = drawn(PAIR, "clusters", n_draws=20_000, spacing=3)
+    keys, probability = exact(PAIR, COUPLING)
+    truth = sum(p for key, p in zip(keys, probability, strict=True) if key[2] == key[3] == 1)
+    share = np.mean([key[2] == key[3] == 1 for key in states])
+    assert_close(share, truth, np.sqrt(truth * (1 - truth) / len(states)))
 
 
 @pytest.mark.parametrize(("agreement", "n_sweeps"), [(0.5, 100), (0.9, 1600), (0.95, 1600)])

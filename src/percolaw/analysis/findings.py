@@ -204,7 +204,11 @@ def verdict_of(findings: Findings, level: int) -> Verdict:
         _beyond(findings, level, data),
         _prediction(findings, level),
     ]
-    sides = {"size": near["log_size"][1], "agreement": near["agreement"][1]}
+    sides = {
+        "size": near["log_size"][1],
+        "agreement": near["agreement"][1],
+        "strength": near["broken"][1],
+    }
     return rule.decide(conditions, sides, permuted)
 
 
@@ -226,7 +230,7 @@ def _flow(findings: Findings, level: int) -> Condition:
 
 
 def _tail(findings: Findings, level: int) -> Condition:
-    of = {"part": "clusters", "level": level, "n": findings.n, "k": findings.k}
+    of = {"part": "tail", "level": level}
     p = findings.value("power law p value", **of)
     if not math.isfinite(p):
         return Condition("tail", None, "too few clusters for a power law")
@@ -255,11 +259,11 @@ def _beyond(findings: Findings, level: int, data: dict[str, float]) -> Condition
 
 def _prediction(findings: Findings, level: int) -> Condition:
     margins = findings.series("margin of percolation", part="learning", level=level)
-    known = [m for m in margins if m["value"] is not None and m["low"] is not None]
+    known = [m for m in margins if m["value"] is not None and m["high"] is not None]
     if not known:
         return Condition("prediction", None, "no learning curve was predicted")
     said = ", ".join(
         f"{m['learner']} better by {m['value']:.2f} [{m['low']:.2f}, {m['high']:.2f}]"
         for m in known
     )
-    return Condition("prediction", all(m["low"] > 0.0 for m in known), said)
+    return Condition("prediction", all(m["high"] >= 0.0 for m in known), said)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -124,7 +123,10 @@ def measured_curve(
 
 
 def evidence_of(sample: Sample, n: int, level: int, k: int) -> Evidence:
-    """Return what the first n points say of larger samples: clusters, c/D of boundaries, ranks.
+    """Return what the first n points say of larger samples: clusters, and losses by rank.
+
+    The exponent c/D of a cluster is left to the measured losses: one given by the dimension fails where
+    boundaries are not smooth.
 
     Parameters
     ----------
@@ -135,22 +137,11 @@ def evidence_of(sample: Sample, n: int, level: int, k: int) -> Evidence:
     Returns
     -------
     Evidence
-        Without an exponent where no dimension can be estimated.
     """
     first = sample.part(np.arange(n))
     graph = first.graph(k)
     cluster = graph.clusters(first.agreeing(graph, level))
-    return Evidence(cluster, _boundary_exponent(first), None, rank_losses(first, level, 1))
-
-
-def _boundary_exponent(sample: Sample) -> float | None:
-    from percolaw.dimension.two_nn import TwoNN
-
-    try:
-        dimension = float(TwoNN().fit(sample.elements).dimension_)
-    except ValueError:
-        return None
-    return 1.0 / dimension if math.isfinite(dimension) and dimension > 0 else None
+    return Evidence(cluster, by_rank=rank_losses(first, level, 1))
 
 
 def learning_rows(

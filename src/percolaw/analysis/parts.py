@@ -140,6 +140,7 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
         if sample.metric != "graph":
             parts.append({"part": "agreement", "level": level})
         parts += [{"part": "clusters", "level": level, "n": n, "k": k} for n in sizes for k in ks]
+        parts.append({"part": "tail", "level": level})
         for null in settings.nulls:
             for draws in _chunks(settings.n_draws):
                 parts.append({"part": "draws", "level": level, "null": null, **draws})
@@ -191,6 +192,7 @@ class Measurement:
             "geometry draws": self._geometry_draws,
             "agreement": self._agreement,
             "clusters": self._clusters,
+            "tail": self._tail,
             "draws": self._draws,
             "learning": self._learning,
         }[part["part"]]
@@ -209,6 +211,22 @@ class Measurement:
         """Adjacency among the first n elements."""
         whole = self._ordered
         return (whole if n == whole.n else whole.part(np.arange(n))).graph(k)
+
+    def clustered(
+        self, n: int, k: int, level: int
+    ) -> tuple[SiteGraph, SiteGraph, npt.NDArray[Any]]:
+        """Return adjacency among the first n elements and among half of them, and their classes.
+
+        Parameters
+        ----------
+        n, k, level : int
+
+        Returns
+        -------
+        graph, half : SiteGraph
+        label : array of int64, shape (n,)
+        """
+        return self._graph(n, k), self._graph(n // 2, k), self._ordered.classes[:n, level]
 
     def _geometry(self, part: Part) -> list[tuple[Any, ...]]:
         graph = self._graph(part["n"], part["k"])
@@ -249,9 +267,7 @@ class Measurement:
 
     def _clusters(self, part: Part) -> list[tuple[Any, ...]]:
         n, level = part["n"], part["level"]
-        sample = self._ordered.part(np.arange(n))
-        graph, half = self._graph(n, part["k"]), self._graph(n // 2, part["k"])
-        label = sample.classes[:, level]
+        graph, half, label = self.clustered(n, part["k"], level)
         streams = self._streams(_CLUSTERS, n, part["k"], level)
         found: list[tuple[Any, ...]] = [
             (name, None, value)
@@ -259,11 +275,9 @@ class Measurement:
                 graph, half, label, streams, n_orders=8 if n == self.sample.n else 4
             ).items()
         ]
-        is_open = sample.agreeing(graph, level)
+        is_open = label[graph.low] == label[graph.high]
         cluster = graph.clusters(is_open)
         found += _cluster_sizes(cluster)
-        if n == self.sample.n and part["k"] == self.settings.k:
-            found += _tail(cluster, streams)
         number = dilution(graph, is_open, label, streams)
         order = np.argsort(-number.n_sites, kind="stable")[:30]
         found += [
@@ -272,6 +286,21 @@ class Measurement:
             if math.isfinite(number.number[i])
         ]
         return found
+
+    def _tail(self, part: Part) -> list[tuple[Any, ...]]:
+        """The power law of cluster sizes, without the largest cluster, and how it is refused or beaten."""
+        graph = self._graph(self.sample.n, self.settings.k)
+        cluster = graph.clusters(self._ordered.agreeing(graph, part["level"]))
+        streams = self._streams(_CLUSTERS, part["level"])
+        tail = size_tail(np.sort(np.bincount(cluster))[:-1], streams)
+        if not tail.enough:
+            return []
+        return [
+            ("tau", tail.smallest, tail.exponent, *tail.interval),
+            ("power law p value", None, tail.p_value),
+            ("beaten by log-normal", None, float(tail.beaten_by_lognormal)),
+            ("decades of the tail", None, tail.decades),
+        ]
 
     def _geometry_draws(self, part: Part) -> list[tuple[Any, ...]]:
         from percolaw.analysis import nulls
@@ -294,8 +323,7 @@ class Measurement:
 
     def _draws(self, part: Part) -> list[tuple[Any, ...]]:
         level, null = part["level"], part["null"]
-        graph = self._graph(self.sample.n, self.settings.k)
-        half = self._graph(self.sample.n // 2, self.settings.k)
+        graph, half, _ = self.clustered(self.sample.n, self.settings.k, level)
         draw, equilibrated = self._null(null, level)
         found: list[tuple[Any, ...]] = []
         if part["first"] == 0 and equilibrated is not None:
@@ -356,19 +384,6 @@ def _cluster_sizes(cluster: npt.NDArray[np.int64]) -> list[tuple[Any, ...]]:
     at_least = np.cumsum(count[::-1])[::-1]
     return [
         ("clusters of size at least", int(s), int(c)) for s, c in zip(size, at_least, strict=True)
-    ]
-
-
-def _tail(cluster: npt.NDArray[np.int64], streams: Streams) -> list[tuple[Any, ...]]:
-    """The power law of cluster sizes, without the largest cluster, and how it is refused or beaten."""
-    tail = size_tail(np.sort(np.bincount(cluster))[:-1], streams)
-    if not tail.enough:
-        return []
-    return [
-        ("tau", tail.smallest, tail.exponent, *tail.interval),
-        ("power law p value", None, tail.p_value),
-        ("beaten by log-normal", None, float(tail.beaten_by_lognormal)),
-        ("decades of the tail", None, tail.decades),
     ]
 
 

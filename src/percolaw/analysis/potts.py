@@ -140,7 +140,7 @@ def potts_null(
 
     Notes
     -----
-    A sweep of 20,000 sites and 120,000 bonds takes 3 ms on one core; about 4 `n_sweeps` are made here,
+    A sweep of 20,000 sites and 120,000 bonds takes 4 ms on one core; about 4 `n_sweeps` are made here,
     10 to 100 a draw.
 
     Source: Challa and Hetherington, PRL 60, 77 (1988), for the ensemble; Swendsen and Wang, PRL 58, 86

@@ -16,7 +16,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 #: Every verdict, and what it says.
 VERDICTS = {
     "critical": "clusters at their threshold: all conditions hold",
-    "supercritical domains": "classes fill compact regions that are larger than critical clusters",
+    "supercritical domains": "clusters larger, denser or sturdier than critical ones",
     "subcritical": "clusters smaller than critical ones, and agreement ends at a scale",
     "label frequencies only": "classes lie as if they were dealt at random",
     "undecided": "none of the others, for the reasons that stand beside it",
@@ -29,7 +29,7 @@ CONDITIONS = {
     "thinning": "clusters of half of the elements are the halves of the clusters",
     "tail": "cluster sizes follow a power law that is neither refused nor beaten by a log-normal",
     "beyond": "clusters are other than permuted and maximum-entropy labels give",
-    "prediction": "percolation predicts learning better than a power law with an offset does",
+    "prediction": "percolation predicts learning not surely worse than a power law with an offset does",
 }
 #: Central range of surrogates inside which data count as like them.
 RANGE = 0.95
@@ -155,7 +155,8 @@ def decide(
     conditions : list of Condition
         Tested in the order of `CONDITIONS`; later ones may be left out once one fails.
     sides : dict
-        ``size`` and ``agreement``: on which side of critical surrogates the data lie (-1, 0, 1).
+        ``size``, ``agreement`` and ``strength`` (bonds lost to break): on which side of critical
+        surrogates the data lie (-1, 0, 1).
     beyond_permuted : bool or None
         Whether more bonds agree than with permuted labels; None if not tested.
 
@@ -169,7 +170,7 @@ def decide(
         return Verdict("label frequencies only", kept)
     if all(holds.get(name) for name in CONDITIONS):
         return Verdict("critical", kept)
-    if sides["size"] > 0 or sides["agreement"] > 0:
+    if max(sides.values()) > 0:
         return Verdict("supercritical domains", kept)
     if sides["size"] < 0 and not holds.get("flow"):
         return Verdict("subcritical", kept)

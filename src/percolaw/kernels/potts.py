@@ -293,7 +293,8 @@ def exchange(indptr, neighbor, label, first, member, place, law, agreeing, key):
     """Propose n exchanges of two labels, one of which is that of a neighbour; return the agreeing bonds.
 
     A random site takes the label b of a random neighbour, a random site of class b its old one; accepted
-    by Metropolis and Hastings with t = J in `law`. member (n,) and place (n,) are scratch.
+    by Metropolis and Hastings with t = J in `law`. Sites without neighbours that have the only site of a
+    class keep it: `step` reaches every state. member (n,) and place (n,) are scratch.
     """
     n = label.shape[0]
     tilt, goal, width = law
