@@ -62,7 +62,21 @@ class Findings:
         return math.nan if not rows or rows[0]["value"] is None else float(rows[0]["value"])
 
     def draws(self, null: str, statistic: str, level: int) -> FloatArray:
-        """Return a statistic of each draw of a null, NaN where it is not known."""
+        """Return a statistic of each draw of a null.
+
+        Parameters
+        ----------
+        null : str
+            Of `percolaw.analysis.parts.NULLS`.
+        statistic : str
+            Of `percolaw.analysis.clusters.STATISTICS`.
+        level : int
+
+        Returns
+        -------
+        array of float64, shape (n_draws,)
+            NaN where it is not known; empty if the null was not drawn.
+        """
         rows = self.series(statistic, part="draws", null=null, level=level)
         return np.array([math.nan if row["value"] is None else row["value"] for row in rows], float)
 
@@ -106,7 +120,7 @@ class Findings:
 
     def _geometry(self) -> str:
         shares = self.series("largest component", part="geometry", k=self.k)
-        first, last = shares[-1], shares[0]
+        first, *_, last = sorted(shares, key=lambda row: int(row["n"]))
         text = (
             f"With k = {self.k} the largest connected part holds {first['value']:.0%} of {first['n']} "
             f"elements and {last['value']:.0%} of {last['n']}"

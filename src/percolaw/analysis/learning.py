@@ -37,7 +37,18 @@ class OneHotClassifier:
         self.regression = regression
 
     def fit(self, points: npt.NDArray[Any], labels: npt.NDArray[Any]) -> OneHotClassifier:
-        """Learn one function a class."""
+        """Learn one function a class.
+
+        Parameters
+        ----------
+        points : array, shape (n, d)
+        labels : array, shape (n,)
+
+        Returns
+        -------
+        OneHotClassifier
+            Itself.
+        """
         n = points.shape[0]
         self.classes, number = np.unique(labels, return_inverse=True)
         checks.memory(

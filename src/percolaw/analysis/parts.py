@@ -8,6 +8,7 @@ seed and itself alone.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from percolaw.analysis.connectivity import largest_component
 from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
 from percolaw.analysis.geometry import sample_dimension
+from percolaw.analysis.learning import LEARNERS, learning_rows
 from percolaw.analysis.sample import Sample
 from percolaw.analysis.size_tail import size_tail
 from percolaw.rng import Streams
@@ -96,6 +98,8 @@ class Settings:
             checks.choice("null", null, NULLS)
         for k in self.other_k:
             checks.integer("k", k, minimum=1, maximum=1000)
+        for learner in self.learners:
+            checks.choice("learner", learner, LEARNERS)
 
 
 def plan(sample: Sample, settings: Settings) -> list[Part]:
@@ -114,14 +118,16 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
     Raises
     ------
     ValueError
-        If a part of the elements has no more than k.
+        If the smallest part of the elements, half of an eighth, has no more than k.
     """
     sizes = [int(sample.n * share) for share in SHARES]
-    ks = (settings.k,) if sample.has_graph else (settings.k, *settings.other_k)
-    if not sample.has_graph and max(ks) >= sizes[-1]:
+    ks = (
+        (settings.k,) if sample.has_graph else tuple(dict.fromkeys((settings.k, *settings.other_k)))
+    )
+    if not sample.has_graph and max(ks) >= sizes[-1] // 2:
         raise ValueError(
-            f"an eighth of the {sample.n} elements has {sizes[-1]}, not more than k = {max(ks)}. Lower k, "
-            "or take more elements."
+            f"half of an eighth of the {sample.n} elements has {sizes[-1] // 2}, not more than k = "
+            f"{max(ks)}. Lower k, or take more elements."
         )
     parts: list[Part] = [{"part": "geometry", "n": n, "k": k} for n in sizes for k in ks]
     if sample.metric != "graph":
@@ -131,7 +137,7 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
             for draws in _chunks(settings.n_draws):
                 parts.append({"part": "geometry draws", "null": null, "n": small, **draws})
     for level in range(len(sample.levels)):
-        if not sample.metric == "graph":
+        if sample.metric != "graph":
             parts.append({"part": "agreement", "level": level})
         parts += [{"part": "clusters", "level": level, "n": n, "k": k} for n in sizes for k in ks]
         parts.append({"part": "tail", "level": level})
@@ -239,7 +245,7 @@ class Measurement:
         n = losses.n_points
         found: list[tuple[Any, ...]] = []
         edges = np.unique(np.geomspace(1, n - 1, 60).astype(np.int64))
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in itertools.pairwise(edges):
             found.append(
                 (
                     "agreement by volume",
@@ -367,8 +373,6 @@ class Measurement:
         return lambda index: potts.draw(index, streams), met
 
     def _learning(self, part: Part) -> list[tuple[Any, ...]]:
-        from percolaw.analysis.learning import learning_rows
-
         streams = self._streams(_LEARNING, part["level"])
         k, repeats = self.settings.k, self.settings.n_repeats
         return learning_rows(self._ordered, part["level"], part["learner"], k, repeats, streams)

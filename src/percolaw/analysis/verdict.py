@@ -80,9 +80,19 @@ class Verdict:
 
 
 def within(value: float, draws: FloatArray) -> tuple[bool | None, int]:
-    """Return whether a value lies in the central `RANGE` of draws, and on which side of it (-1, 0, 1).
+    """Say whether a value lies in the central `RANGE` of draws.
 
-    None if the value or most draws are NaN.
+    Parameters
+    ----------
+    value : float
+    draws : array of float64, shape (n_draws,)
+
+    Returns
+    -------
+    inside : bool or None
+        None if the value is NaN, or fewer than 20 or than half of the draws are known.
+    side : {-1, 0, 1}
+        Below, inside (or unknown), above.
     """
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or known.size < max(20, 0.5 * draws.size):
@@ -93,7 +103,18 @@ def within(value: float, draws: FloatArray) -> tuple[bool | None, int]:
 
 
 def chance(value: float, draws: FloatArray) -> float:
-    """Return the two-sided p value of a value among draws of a null; NaN if either is unknown."""
+    """Return the two-sided p value of a value among draws of a null.
+
+    Parameters
+    ----------
+    value : float
+    draws : array of float64, shape (n_draws,)
+
+    Returns
+    -------
+    float
+        NaN if the value or all draws are NaN.
+    """
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or not known.size:
         return math.nan
@@ -101,7 +122,18 @@ def chance(value: float, draws: FloatArray) -> float:
 
 
 def above(value: float, draws: FloatArray) -> bool | None:
-    """Return whether a value lies above the draws of a null, at the level `BEYOND`; None if unknown."""
+    """Return whether a value lies above the draws of a null, at the level `BEYOND`.
+
+    Parameters
+    ----------
+    value : float
+    draws : array of float64, shape (n_draws,)
+
+    Returns
+    -------
+    bool or None
+        None if the value or all draws are NaN. Fewer than 99 draws count if all lie below.
+    """
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or not known.size:
         return None
@@ -146,7 +178,15 @@ def decide(
 
 
 def ranged(name: str, value: float, draws: FloatArray) -> str:
-    """Return a measured value beside the range of draws, in words."""
+    """Return a measured value beside the range of draws, in words.
+
+    Parameters
+    ----------
+    name : str
+        What was measured.
+    value : float
+    draws : array of float64, shape (n_draws,)
+    """
     known = draws[np.isfinite(draws)]
     if not known.size:
         return f"{name} {value:.3g}, surrogates unknown"

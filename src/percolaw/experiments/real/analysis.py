@@ -1,4 +1,4 @@
-"""What all experiments on data share: the parts of the analysis as units, its findings as plots and text."""
+"""What all experiments on data share: parts of the analysis as units, findings as plots and text."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def _statistics(where: str, findings: Findings, level: int) -> dict[str, Any]:
         rows.append(cells)
     return {
         "title": f"{where}: clusters beside nulls",
-        "text": "Central 95% of the draws of each null, and the two-sided p value of the data among them. "
+        "text": "Central 95% of the draws of each null, and two-sided p value of the data among them. "
         + " ".join(f"{null.capitalize()}: {NULLS[null]}." for null in nulls),
         "header": ["statistic", "data", *nulls],
         "rows": rows,
@@ -335,7 +335,7 @@ def _flows(where: str, word: str, findings: Findings, level: int) -> Plot:
         f"{word}-flows",
         f"{where}: clusters as elements are left out",
         "Agreement of bonds, share of the largest cluster and agreement of the clusters of half, on all "
-        "elements and on a half, a quarter and an eighth of them. One number says nothing; its flow does.",
+        "elements and on a half, a quarter and an eighth of them. One number says nothing; a flow does.",
         ("elements used", "share"),
         series,
     )

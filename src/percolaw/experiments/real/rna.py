@@ -1,4 +1,4 @@
-"""All RNA sequences of one length, adjacent by point mutations, with their folded structure as function."""
+"""All RNA sequences of one length, adjacent by point mutations; the folded structure is the function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from percolaw.experiments.real.analysis import DataAnalysis, real_sample
 
 @dataclass(frozen=True)
 class RealRna(DataAnalysis):
-    """The complete truth: every sequence of a length with its structure of least free energy (ViennaRNA)."""
+    """The complete truth: every sequence of a length, its structure of least free energy (ViennaRNA)."""
 
     name: ClassVar[str] = "real-rna"
     title: ClassVar[str] = "RNA sequences and structures: neutral networks as clusters"

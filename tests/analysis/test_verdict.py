@@ -1,0 +1,119 @@
+"""The rule of the verdict as a truth table, and how a value is held against draws."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+from percolaw.analysis.verdict import (
+    CONDITIONS,
+    VERDICTS,
+    Condition,
+    above,
+    chance,
+    decide,
+    least_level,
+    plain,
+    ranged,
+    within,
+)
+
+DRAWS = np.arange(1.0, 201.0)
+NAN = np.full(200, np.nan)
+
+
+def conditions(**changed):
+    return [Condition(name, changed.get(name, True), "") for name in CONDITIONS]
+
+
+def word(size=0, agreement=0, permuted=True, **changed):
+    return decide(conditions(**changed), {"size": size, "agreement": agreement}, permuted).word
+
+
+def test_critical_needs_every_condition():
+    assert word() == "critical"
+    assert word(permuted=None) == "critical"
+    for name, held in itertools.product(CONDITIONS, (False, None)):
+        assert word(**{name: held}) == "undecided"
+    lacking = decide(conditions()[:-1], {"size": 0, "agreement": 0}, True)
+    assert lacking.word == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("size", "agreement", "permuted", "flow", "expected"),
+    [
+        (1, 0, True, True, "supercritical domains"),
+        (0, 1, True, True, "supercritical domains"),
+        (-1, 1, True, False, "supercritical domains"),
+        (1, -1, None, None, "supercritical domains"),
+        (-1, 0, True, False, "subcritical"),
+        (-1, -1, True, None, "subcritical"),
+        (-1, 0, True, True, "undecided"),
+        (0, -1, True, False, "undecided"),
+        (0, 0, None, None, "undecided"),
+        *(
+            (s, a, False, f, "label frequencies only")
+            for s in (-1, 0, 1)
+            for a in (0, 1)
+            for f in (True, False)
+        ),
+    ],
+)
+def test_truth_table(size, agreement, permuted, flow, expected):
+    assert word(size, agreement, permuted, flow=flow, extent=False) == expected
+    assert expected in VERDICTS
+
+
+def test_chance_labels_are_never_critical():
+    assert word(permuted=False) == "label frequencies only"
+
+
+def test_failed_conditions_are_named_in_order():
+    verdict = decide(conditions(tail=None, shape=False), {"size": 0, "agreement": 0}, True)
+    assert [c.name for c in verdict.failed] == ["shape", "tail"]
+    said = plain(verdict)
+    assert json.loads(json.dumps(said)) == said
+    assert said["conditions"][1] == ["shape", False, ""]
+
+
+def test_central_range_and_side():
+    assert within(100.0, DRAWS) == (True, 0)
+    assert within(6.0, DRAWS) == (True, 0)  # 5.975 to 195.025 hold 95% of them
+    assert within(5.9, DRAWS) == (False, -1)
+    assert within(195.1, DRAWS) == (False, 1)
+    assert within(math.nan, DRAWS) == (None, 0)
+    assert within(1.0, NAN) == (None, 0)
+    assert within(-9.0, np.where(DRAWS > 99, np.nan, DRAWS)) == (None, 0)  # most are unknown
+    assert within(-9.0, np.where(DRAWS > 101, np.nan, DRAWS)) == (False, -1)
+    assert within(-9.0, DRAWS[:19]) == (None, 0)  # too few
+
+
+def test_chance_among_draws():
+    assert chance(0.0, DRAWS) == pytest.approx(2 / 201)
+    assert chance(1e9, np.append(DRAWS, np.nan)) == pytest.approx(2 / 201)
+    assert chance(100.5, DRAWS) == 1.0
+    assert math.isnan(chance(math.nan, DRAWS))
+    assert math.isnan(chance(0.0, NAN))
+
+
+def test_above_at_one_percent():
+    assert above(199.5, DRAWS)  # one draw is above: p = 2/201
+    assert not above(198.5, DRAWS)
+    assert not above(-1.0, DRAWS)
+    assert above(20.5, DRAWS[:20])  # as small as so few draws allow
+    assert not above(19.5, DRAWS[:20])
+    assert above(math.nan, DRAWS) is None
+    assert above(0.0, NAN) is None
+
+
+def test_level_of_few_draws():
+    assert least_level(200) == 0.01
+    assert least_level(20) == pytest.approx(2 / 21)
+    assert chance(0.0, DRAWS[:20]) <= least_level(20)
+
+
+def test_words_for_a_range():
+    assert ranged("share", 0.5, DRAWS) == "share 0.5, surrogates 5.98 to 195"
+    assert ranged("share", 0.5, NAN) == "share 0.5, surrogates unknown"
