@@ -20,7 +20,7 @@ from percolaw.datasets.real.data import RealData
 from percolaw.errors import MissingExtraError
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import JUDGED, Range
+from percolaw.experiments.fields import Range
 from percolaw.experiments.plots import Plot
 
 #: Key of the tables under which text and tables for the page stand.
@@ -42,7 +42,7 @@ class DataAnalysis:
     """Further numbers, shown beside: what moves with k is no property of the data."""
     nulls: tuple[str, ...] = tuple(NULLS)
     """What classes are drawn from to compare with."""
-    n_draws: Annotated[int, Range(20), JUDGED] = 200
+    n_draws: Annotated[int, Range(20)] = 200
     """Draws of each null; a verdict needs 200."""
     learners: tuple[str, ...] = ("nearest neighbour", "kernel")
     """Whose learning curves are measured and predicted: nearest neighbour, kernel, network."""
