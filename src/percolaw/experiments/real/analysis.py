@@ -277,9 +277,13 @@ def _connectivity(name: str, word: str, findings: Findings) -> Plot:
         row["null"] for row in findings.rows if row["part"] == "geometry draws"
     ):
         draws = findings.series("largest component", part="geometry draws", null=null)
-        value = float(np.median([row["value"] for row in draws]))
+        low, value, high = np.quantile([row["value"] for row in draws], [0.025, 0.5, 0.975])
         series.append(
-            plots.line(f"{null}, k = {findings.k}", "reference", [draws[0]["n"]], [value])
+            plots.points(
+                f"{null}, k = {findings.k}",
+                *([draws[0]["n"]], [value], [low], [high]),
+                interval="central 95% of draws",
+            )
         )
     return plots.log_linear(
         f"{word}-connectivity",
@@ -314,7 +318,7 @@ def _sizes(where: str, word: str, findings: Findings, level: int) -> Plot:
     for null in dict.fromkeys(row["null"] for row in findings.rows if row["part"] == "draws"):
         rows = findings.series("clusters of size at least", part="draws", null=null, **of)
         if rows:
-            series.append(_line(null, "reference", rows))
+            series.append(_line(null, "theory", rows))
     return plots.log_log(
         f"{word}-sizes",
         f"{where}: cluster sizes",
