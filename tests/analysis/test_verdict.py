@@ -1,65 +1,128 @@
-"""The rule of the verdict: each word, in its order, and the page that states it."""
+"""The rule of the verdict as a truth table, and how a value is held against draws."""
 
+import itertools
+import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from percolaw.analysis import parts
-from percolaw.analysis import verdict as rule
+from percolaw.analysis.parts import NULLS
+from percolaw.analysis.verdict import (
+    CONDITIONS,
+    VERDICTS,
+    Condition,
+    above,
+    chance,
+    decide,
+    least_level,
+    plain,
+    ranged,
+    within,
+)
 
-PAGE = Path(__file__).parents[2] / "docs" / "real-data.md"
+DRAWS = np.arange(1.0, 201.0)
+NAN = np.full(200, np.nan)
 
 
-def decided(failing=(), size=0, agreement=0, strength=0, permuted=True):
-    conditions = [
-        rule.Condition(name, {True: None, False: True}[name in failing] or name not in failing, "")
-        for name in rule.CONDITIONS
-    ]
-    sides = {"size": size, "agreement": agreement, "strength": strength}
-    return rule.decide(conditions, sides, permuted).word
+def conditions(**changed):
+    return [Condition(name, changed.get(name, True), "") for name in CONDITIONS]
+
+
+def word(size=0, agreement=0, permuted=True, **changed):
+    return decide(conditions(**changed), {"size": size, "agreement": agreement}, permuted).word
+
+
+def test_critical_needs_every_condition():
+    assert word() == "critical"
+    assert word(permuted=None) == "critical"
+    for name, held in itertools.product(CONDITIONS, (False, None)):
+        assert word(**{name: held}) == "undecided"
+    lacking = decide(conditions()[:-1], {"size": 0, "agreement": 0}, True)
+    assert lacking.word == "undecided"
 
 
 @pytest.mark.parametrize(
-    ("how", "word"),
+    ("size", "agreement", "permuted", "flow", "expected"),
     [
-        ({}, "critical"),
-        ({"permuted": False}, "label frequencies only"),
-        ({"size": 1}, "critical"),
-        *[({"failing": (name,)}, "undecided") for name in rule.CONDITIONS],
-        ({"failing": ("shape",), "size": 1}, "supercritical domains"),
-        ({"failing": ("shape",), "agreement": 1, "size": -1}, "supercritical domains"),
-        ({"failing": ("shape",), "strength": 1}, "supercritical domains"),
-        ({"failing": ("extent",), "size": -1}, "undecided"),
-        ({"failing": ("extent", "flow"), "size": -1}, "subcritical"),
+        (1, 0, True, True, "supercritical domains"),
+        (0, 1, True, True, "supercritical domains"),
+        (-1, 1, True, False, "supercritical domains"),
+        (1, -1, None, None, "supercritical domains"),
+        (-1, 0, True, False, "subcritical"),
+        (-1, -1, True, None, "subcritical"),
+        (-1, 0, True, True, "undecided"),
+        (0, -1, True, False, "undecided"),
+        (0, 0, None, None, "undecided"),
+        *(
+            (s, a, False, f, "label frequencies only")
+            for s in (-1, 0, 1)
+            for a in (0, 1)
+            for f in (True, False)
+        ),
     ],
 )
-def test_the_rule(how, word):
-    assert decided(**how) == word
+def test_truth_table(size, agreement, permuted, flow, expected):
+    assert word(size, agreement, permuted, flow=flow, extent=False) == expected
+    assert expected in VERDICTS
 
 
-def test_a_condition_that_could_not_be_tested_does_not_hold():
-    conditions = [rule.Condition(name, True, "") for name in rule.CONDITIONS]
-    conditions[-1] = rule.Condition("prediction", None, "no learning curve")
-    verdict = rule.decide(conditions, {"size": 0, "agreement": 0}, None)
-    assert verdict.word == "undecided"
-    assert [c.name for c in verdict.failed] == ["prediction"]
+def test_chance_labels_are_never_critical():
+    assert word(permuted=False) == "label frequencies only"
 
 
-def test_values_among_draws():
-    draws = np.arange(200.0)
-    assert rule.within(100.0, draws) == (True, 0)
-    assert rule.within(199.0, draws) == (False, 1)
-    assert rule.within(1.0, draws) == (False, -1)
-    assert rule.within(np.nan, draws) == (None, 0)
-    assert rule.within(100.0, np.where(draws < 120, np.nan, draws)) == (None, 0), "most unknown"
-    assert rule.chance(300.0, draws) == pytest.approx(2 / 201)
-    assert rule.above(300.0, draws) is True
-    assert rule.above(150.0, draws) is False
+def test_failed_conditions_are_named_in_order():
+    verdict = decide(conditions(tail=None, shape=False), {"size": 0, "agreement": 0}, True)
+    assert [c.name for c in verdict.failed] == ["shape", "tail"]
+    said = plain(verdict)
+    assert json.loads(json.dumps(said)) == said
+    assert said["conditions"][1] == ["shape", False, ""]
+
+
+def test_central_range_and_side():
+    assert within(100.0, DRAWS) == (True, 0)
+    assert within(6.0, DRAWS) == (True, 0)  # 5.975 to 195.025 hold 95% of them
+    assert within(5.9, DRAWS) == (False, -1)
+    assert within(195.1, DRAWS) == (False, 1)
+    assert within(math.nan, DRAWS) == (None, 0)
+    assert within(1.0, NAN) == (None, 0)
+    assert within(-9.0, np.where(DRAWS > 99, np.nan, DRAWS)) == (None, 0)  # most are unknown
+    assert within(-9.0, np.where(DRAWS > 101, np.nan, DRAWS)) == (False, -1)
+    assert within(-9.0, DRAWS[:19]) == (None, 0)  # too few
+
+
+def test_chance_among_draws():
+    assert chance(0.0, DRAWS) == pytest.approx(2 / 201)
+    assert chance(1e9, np.append(DRAWS, np.nan)) == pytest.approx(2 / 201)
+    assert chance(100.5, DRAWS) == 1.0
+    assert math.isnan(chance(math.nan, DRAWS))
+    assert math.isnan(chance(0.0, NAN))
+
+
+def test_above_at_one_percent():
+    assert above(199.5, DRAWS)  # one draw is above: p = 2/201
+    assert not above(198.5, DRAWS)
+    assert not above(-1.0, DRAWS)
+    assert above(20.5, DRAWS[:20])  # as small as so few draws allow
+    assert not above(19.5, DRAWS[:20])
+    assert above(math.nan, DRAWS) is None
+    assert above(0.0, NAN) is None
+
+
+def test_level_of_few_draws():
+    assert least_level(200) == 0.01
+    assert least_level(20) == pytest.approx(2 / 21)
+    assert chance(0.0, DRAWS[:20]) <= least_level(20)
+
+
+def test_words_for_a_range():
+    assert ranged("share", 0.5, DRAWS) == "share 0.5, surrogates 5.98 to 195"
+    assert ranged("share", 0.5, NAN) == "share 0.5, surrogates unknown"
 
 
 def test_the_page_states_the_rule_word_for_word():
-    page = PAGE.read_text(encoding="utf-8")
-    for words in (rule.CONDITIONS, rule.VERDICTS, parts.NULLS):
+    page = (Path(__file__).parents[2] / "docs" / "real-data.md").read_text(encoding="utf-8")
+    for words in (CONDITIONS, VERDICTS, NULLS):
         for name, text in words.items():
             assert f"| {name} | {text} |" in page, name

@@ -176,7 +176,11 @@ BAD = {
     ),
     "few": (_saved("bad.npy", _POINTS[:99]), ("bad.npy",), "at least 400 distinct elements"),
     "nan": (_saved("bad.npy", _NAN), ("bad.npy",), "elements has 1 non-finite value"),
-    "k": (None, ("points.npy", "--k", "70"), "an eighth of the 480 elements has 60.*Lower k"),
+    "k": (
+        None,
+        ("points.npy", "--k", "70"),
+        "half of an eighth of the 480 elements has 30.*Lower k",
+    ),
     "second k": (None, ("points.npy", "--k", "6,60"), "not more than k = 60"),
     "no k": (None, ("points.npy", "--k", ","), "--k needs a number"),
     "k text": (None, ("points.npy", "--k", "six"), "invalid list of integers"),

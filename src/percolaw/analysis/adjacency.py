@@ -1,4 +1,4 @@
-"""Which elements are adjacent: neighbours of points, strings one letter apart, or a given graph."""
+"""Which elements are adjacent: neighbours of points, strings that differ in one letter, a given graph."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def neighbor_table(
         The cosine distance orders points as the Euclidean one of their directions does.
     approximate : bool
         Whether some neighbours may be missed (needs faiss): for some 10^5 points and more. See
-        `recall`, which measures how many.
+        `percolaw.analysis.approximate.recall`, which measures how many.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def neighbor_table(
     ------
     ValueError
         If k is not below n, and for points without a direction (all zeros) with the cosine distance.
-    MissingExtra
+    MissingExtraError
         If faiss is not installed and `approximate` is asked for.
 
     Notes
@@ -289,11 +289,13 @@ def given_graph(adjacency: Any) -> SiteGraph:
     Raises
     ------
     ValueError
-        If it is not square, is empty, or joins a site to itself.
+        If it is not square, is empty, joins a site to itself, or holds NaN.
     """
     from scipy import sparse
 
     matrix = checked_adjacency(adjacency)
+    if np.isnan(matrix.data).any():
+        raise ValueError("adjacency holds NaN; say 0 where two sites are not adjacent.")
     if matrix.shape[0] > INT32_SITES:
         raise ValueError(f"a graph has at most 2^31 - 1 sites; got {matrix.shape[0]}.")
     upper = sparse.triu((matrix != 0).maximum((matrix != 0).T), k=1).tocoo()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import itertools
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def rank_losses(sample: Sample, level: int, n_blocks: int) -> RankLoss:
     for block in neighbors_by_rank(np.asarray(sample.elements)[order], metric):
         last = block.first + block.order.shape[0]
         cuts = np.unique(np.clip(np.append(edges, [block.first, last]), block.first, last))
-        for low, high in pairwise(cuts):
+        for low, high in itertools.pairwise(cuts):
             rows = slice(low - block.first, high - block.first)
             group = np.searchsorted(edges, low, side="right") - 1
             add_agreement(block.order[rows], block.tied[rows], low, label, total[group])

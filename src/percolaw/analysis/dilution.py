@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.analysis.adjacency import Ids, SiteGraph
-from percolaw.analysis.sweep import graph_sweep
+from percolaw.analysis.sweep import classes, graph_sweep, opened
 from percolaw.rng import RandomLike
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -67,19 +67,22 @@ def dilution(
     -------
     Dilution
 
+    Raises
+    ------
+    ValueError
+        If there is not one class a site, or one value a bond.
+
     Notes
     -----
     Susceptibility: the sum of s^2 without the largest cluster, a site. Its peak in finite graphs is
     that of a parabola through the highest record and its neighbours, in the logarithm.
     """
-    n = graph.n_sites
-    group = np.zeros(n, np.int64) if key is None else checks.integer_array("key", key)
+    group, joins = classes(graph, key), opened(graph, is_open)
     sizes = np.bincount(group[group >= 0])
     large = np.flatnonzero(sizes >= checks.integer("least", least, minimum=2))
     number = np.full(sizes.size, np.nan)
     if not large.size:
         return Dilution(sizes, number)
-    joins = np.ones(graph.n_bonds, np.bool_) if is_open is None else is_open
     for label in large:
         inside = group == label
         sites = np.flatnonzero(inside)
@@ -98,7 +101,7 @@ def _number(
     height = swept.susceptibility()[0]
     top = int(np.argmax(height))
     place = float(at[top])
-    if 0 < top < at.size - 1:
+    if 0 < top < at.size - 1 and min(height[top - 1], height[top + 1]) > 0.0:
         left, middle, right = np.log(height[top - 1 : top + 2])
         bend = left - 2.0 * middle + right
         shift = 0.5 * (left - right) / bend if bend < 0.0 else 0.0

@@ -6,16 +6,17 @@ import html
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import frames, shown
+from percolaw import frames
 from percolaw.analysis import verdict as rule
 from percolaw.analysis.clusters import STATISTICS
 from percolaw.analysis.parts import Row
 from percolaw.analysis.verdict import Condition, Verdict
+from percolaw.shown import Drawable
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -24,7 +25,7 @@ REFUSED = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class Findings(Drawable):
     """An analysis, concluded.
 
     Attributes
@@ -38,6 +39,8 @@ class Findings:
     k : int
         Neighbours of the verdict.
     """
+
+    picture: ClassVar[str] = "findings"
 
     levels: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
@@ -63,18 +66,20 @@ class Findings:
         return math.nan if not rows or rows[0]["value"] is None else float(rows[0]["value"])
 
     def draws(self, null: str, statistic: str, level: int) -> FloatArray:
-        """Return a statistic of each draw of a null, NaN where it is not known.
+        """Return a statistic of each draw of a null.
 
         Parameters
         ----------
-        null, statistic : str
-            Of `percolaw.analysis.parts.NULLS` and `percolaw.analysis.clusters.STATISTICS`.
+        null : str
+            Of `percolaw.analysis.parts.NULLS`.
+        statistic : str
+            Of `percolaw.analysis.clusters.STATISTICS`.
         level : int
-            Resolution of the function.
 
         Returns
         -------
         array of float64, shape (n_draws,)
+            NaN where it is not known; empty if the null was not drawn.
         """
         rows = self.series(statistic, part="draws", null=null, level=level)
         return np.array([math.nan if row["value"] is None else row["value"] for row in rows], float)
@@ -131,22 +136,6 @@ class Findings:
         """Return all rows as a table: pandas if it is there, else columns."""
         names = dict.fromkeys(name for row in self.rows for name in row)
         return frames.frame({name: [row.get(name) for row in self.rows] for name in names})
-
-    def plot(self, level: int = 0, ax: Any = None) -> Any:
-        """Draw cluster sizes beside those of the nulls; without a function the largest connected part.
-
-        Parameters
-        ----------
-        level : int
-            Resolution of the function.
-        ax : matplotlib.axes.Axes, optional
-            New ones if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
-        return shown.draw("findings", (self, level), ax)
 
     def _repr_html_(self) -> str:
         tables = []

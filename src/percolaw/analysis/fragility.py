@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.analysis.adjacency import Ids, SiteGraph
-from percolaw.analysis.sweep import graph_sweep
+from percolaw.analysis.sweep import classes, graph_sweep
 from percolaw.rng import RandomLike
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -84,13 +84,20 @@ def fragility(
     -------
     Fragility
 
+    Raises
+    ------
+    ValueError
+        If there is not one cluster a site, numbered from 0.
+
     Notes
     -----
     F(q) is the mean of the sum of (s/S)^2 over the parts of a cluster when each bond stays with
     probability q. On trees of mean degree 2 and branching variance s2, F = 1 - t sqrt(pi/2)
     exp(t^2/2) erfc(t/sqrt 2) with t = (1 - q) sqrt(S/s2) for large S (`mean_field_whole`).
     """
-    of_site = checks.integer_array("cluster", cluster)
+    of_site = classes(graph, cluster)
+    if of_site.min() < 0:
+        raise ValueError(f"cluster must be numbers from 0; got {of_site.min()}.")
     sizes = np.bincount(of_site)
     chosen = np.argsort(-sizes, kind="stable")[: checks.integer("most_clusters", most_clusters)]
     chosen = chosen[sizes[chosen] >= checks.integer("least", least, minimum=2)]

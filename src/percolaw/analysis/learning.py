@@ -70,18 +70,14 @@ class OneHotClassifier:
         return np.asarray(self.classes[np.argmax(values[:, : self.classes.size], axis=1)])
 
 
-def check_learners(names: Sequence[str]) -> None:
-    """Refuse learners that are not known or cannot be trained here, before anything is measured.
+def check_installed(names: Sequence[str]) -> None:
+    """Refuse learners that cannot be trained here, before anything is measured.
 
     Raises
     ------
-    ValueError
-        For a name that is not in `LEARNERS`.
     MissingExtraError
         For ``network`` without PyTorch.
     """
-    for name in names:
-        checks.choice("learner", name, LEARNERS)
     if "network" in names:
         importlib.import_module("percolaw.neural.module")
 

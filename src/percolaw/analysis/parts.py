@@ -8,10 +8,10 @@ seed and itself alone.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,6 +26,7 @@ from percolaw.analysis.connectivity import largest_component
 from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
 from percolaw.analysis.geometry import sample_dimension
+from percolaw.analysis.learning import LEARNERS, check_installed, learning_rows
 from percolaw.analysis.sample import Sample, check_classes
 from percolaw.analysis.size_tail import size_tail
 from percolaw.rng import Streams
@@ -97,6 +98,8 @@ class Settings:
             checks.choice("null", null, NULLS)
         for k in self.other_k:
             checks.integer("k", k, minimum=1, maximum=1000)
+        for learner in self.learners:
+            checks.choice("learner", learner, LEARNERS)
 
 
 def plan(sample: Sample, settings: Settings) -> list[Part]:
@@ -115,21 +118,20 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
     Raises
     ------
     ValueError
-        If a part of the elements has no more than k, a function tells none of the elements apart, or
-        nearly all, or a learner is not known.
+        If the smallest part of the elements, half of an eighth, has no more than k, and for classes
+        that tell none or nearly all of the elements apart.
     MissingExtraError
         If a learner needs PyTorch, which is not installed.
     """
-    from percolaw.analysis.learning import check_learners
-
     check_classes(sample)
-    check_learners(settings.learners)
+    check_installed(settings.learners)
     sizes = [int(sample.n * share) for share in SHARES]
-    ks = (settings.k,) if sample.has_graph else (settings.k, *settings.other_k)
-    if not sample.has_graph and max(ks) >= sizes[-1]:
+    every = tuple(dict.fromkeys((settings.k, *settings.other_k)))
+    ks = (settings.k,) if sample.has_graph else every
+    if not sample.has_graph and max(ks) >= sizes[-1] // 2:
         raise ValueError(
-            f"an eighth of the {sample.n} elements has {sizes[-1]}, not more than k = {max(ks)}. "
-            "Lower k, or take more elements."
+            f"half of an eighth of the {sample.n} elements has {sizes[-1] // 2}, not more than k = "
+            f"{max(ks)}. Lower k, or take more elements."
         )
     parts: list[Part] = [{"part": "geometry", "n": n, "k": k} for n in sizes for k in ks]
     if sample.metric != "graph":
@@ -247,7 +249,7 @@ class Measurement:
         n = losses.n_points
         found: list[tuple[Any, ...]] = []
         edges = np.unique(np.geomspace(1, n - 1, 60).astype(np.int64))
-        for low, high in pairwise(edges):
+        for low, high in itertools.pairwise(edges):
             mean = float(losses.agreement[low - 1 : high - 1].mean())
             found.append(("agreement by volume", math.sqrt(low * (high - 1)) / n, mean))
         for flow in agreement_flow(losses):
@@ -370,8 +372,6 @@ class Measurement:
         return lambda index: potts.draw(index, streams), met
 
     def _learning(self, part: Part) -> list[tuple[Any, ...]]:
-        from percolaw.analysis.learning import learning_rows
-
         streams = self._streams(_LEARNING, part["level"])
         k, repeats = self.settings.k, self.settings.n_repeats
         return learning_rows(self._ordered, part["level"], part["learner"], k, repeats, streams)

@@ -77,7 +77,6 @@ class Sample:
         Parameters
         ----------
         graph : SiteGraph
-            Of these elements.
         level : int
             Resolution of the function.
 
@@ -167,8 +166,7 @@ def check_classes(sample: Sample) -> None:
 def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
     """Elements that differ from all earlier ones, and their rows."""
     if metric == "hamming":
-        is_codes = isinstance(elements, np.ndarray) and elements.dtype.kind not in "USO"
-        codes = adjacency.checked_codes(elements if is_codes else coded_strings(elements).codes)
+        codes = adjacency.checked_codes(_codes(elements))
         first = np.sort(np.unique(codes, axis=0, return_index=True)[1])
         return codes[first], first
     from percolaw.numerics.copies import near_copies
@@ -180,6 +178,26 @@ def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
     return np.asarray(points[rows], dtype=np.float64), rows
 
 
+def _codes(strings: Any) -> Any:
+    """Strings as numbers, if they are not already."""
+    if isinstance(strings, np.ndarray):
+        if strings.dtype.kind not in "USO":
+            return strings
+        strings = (strings.astype(np.str_) if strings.dtype.kind == "S" else strings).tolist()
+    lines = strings if isinstance(strings, str) or not np.iterable(strings) else list(strings)
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        other = (
+            next((x for x in lines if not isinstance(x, str)), None)
+            if isinstance(lines, list)
+            else lines
+        )
+        raise TypeError(
+            f"with the metric hamming the elements must be strings, one each, or their letters as uint8; "
+            f"got {other!r:.60} ({type(other).__name__})."
+        )
+    return coded_strings(lines).codes
+
+
 def _levels(
     function: Any, n: int, names: tuple[str, ...]
 ) -> tuple[Ids, tuple[str, ...], FloatArray | None]:
@@ -187,6 +205,11 @@ def _levels(
     if function is None:
         return np.zeros((n, 0), dtype=np.int64), (), None
     given = function if isinstance(function, ElementLabels) else element_labels(function, n)
+    n_levels = 1 if given.levels is None else given.levels.shape[1]
+    if names and (given.values is not None or len(names) != n_levels):
+        raise ValueError(
+            f"level_names must name each of the {n_levels} columns of classes; got {names!r}."
+        )
     if given.values is not None:
         return (*_cut(given.values), given.values)
     if given.levels is not None:

@@ -92,7 +92,7 @@ def graph_sweep(
     Raises
     ------
     ValueError
-        For numbers or shares that do not rise, or both.
+        For numbers or shares that do not rise, or both, and for classes or bonds of another number.
     ResourceError
         If the records do not fit into memory.
 
@@ -103,8 +103,8 @@ def graph_sweep(
     """
     from percolaw.kernels import graph_sweep as kernels
 
-    first = np.ones(graph.n_bonds, dtype=np.bool_) if is_open is None else is_open
-    group = _classes(graph, key)
+    first = opened(graph, is_open)
+    group = classes(graph, key)
     n_classes = int(group.max(initial=0)) + 1
     of_bond = group[graph.low]
     inside = (of_bond >= 0) & (of_bond == group[graph.high])
@@ -143,7 +143,52 @@ def graph_sweep(
     return GraphSweep(n_sites, n_bonds, record_at, largest, square)
 
 
-def _classes(graph: SiteGraph, key: npt.ArrayLike | None) -> Ids:
+def opened(graph: SiteGraph, is_open: Any) -> npt.NDArray[np.bool_]:
+    """Return which bonds are open, all if None.
+
+    Parameters
+    ----------
+    graph : SiteGraph
+    is_open : array of bool, shape (n_bonds,), or None
+
+    Returns
+    -------
+    array of bool, shape (n_bonds,)
+
+    Raises
+    ------
+    ValueError
+        If it does not hold one value a bond.
+    """
+    if is_open is None:
+        return np.ones(graph.n_bonds, dtype=np.bool_)
+    joins = np.asarray(is_open)
+    if joins.shape != (graph.n_bonds,) or joins.dtype != np.bool_:
+        raise ValueError(
+            f"is_open must be a mask of one value a bond, ({graph.n_bonds},); got {joins.dtype} of shape "
+            f"{joins.shape}."
+        )
+    return joins
+
+
+def classes(graph: SiteGraph, key: npt.ArrayLike | None) -> Ids:
+    """Return the class of each site, one for all if None.
+
+    Parameters
+    ----------
+    graph : SiteGraph
+    key : array of int, shape (n_sites,), or None
+        Negative: of no class.
+
+    Returns
+    -------
+    array of int64, shape (n_sites,)
+
+    Raises
+    ------
+    ValueError
+        If it does not hold one class a site.
+    """
     if key is None:
         return np.zeros(graph.n_sites, dtype=np.int64)
     group = checks.integer_array("key", key)

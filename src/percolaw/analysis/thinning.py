@@ -52,8 +52,9 @@ def thinning(whole: npt.ArrayLike, part: npt.ArrayLike) -> Thinning:
 
     Examples
     --------
-    >>> thinning([0, 0, 1, 1], [0, 0, 1, 2])
-    Thinning(kept=0.5, true=1.0, agreement=0.5714285714285714)
+    >>> compared = thinning([0, 0, 1, 1], [0, 0, 1, 2])
+    >>> compared.kept, compared.true, round(compared.agreement, 4)
+    (0.5, 1.0, 0.5714)
     """
     a, b = checks.integer_array("whole", whole), checks.integer_array("part", part)
     if a.shape != b.shape or a.ndim != 1:

@@ -82,20 +82,19 @@ class Verdict:
 
 
 def within(value: float, draws: FloatArray) -> tuple[bool | None, int]:
-    """Return whether a value lies in the central `RANGE` of draws, and on which side of it.
+    """Say whether a value lies in the central `RANGE` of draws.
 
     Parameters
     ----------
     value : float
     draws : array of float64, shape (n_draws,)
-        NaN where a draw has no value.
 
     Returns
     -------
     inside : bool or None
-        None if the value or most draws are NaN.
-    side : int
-        -1 below, 0 inside or unknown, 1 above.
+        None if the value is NaN, or fewer than 20 or than half of the draws are known.
+    side : {-1, 0, 1}
+        Below, inside (or unknown), above.
     """
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or known.size < max(20, 0.5 * draws.size):
@@ -112,12 +111,11 @@ def chance(value: float, draws: FloatArray) -> float:
     ----------
     value : float
     draws : array of float64, shape (n_draws,)
-        NaN where a draw has no value.
 
     Returns
     -------
     float
-        NaN if the value or all draws are.
+        NaN if the value or all draws are NaN.
     """
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or not known.size:
@@ -132,12 +130,11 @@ def above(value: float, draws: FloatArray) -> bool | None:
     ----------
     value : float
     draws : array of float64, shape (n_draws,)
-        NaN where a draw has no value.
 
     Returns
     -------
     bool or None
-        None if the value or all draws are NaN.
+        None if the value or all draws are NaN. Fewer than 99 draws count if all lie below.
     """
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or not known.size:
@@ -188,14 +185,9 @@ def ranged(name: str, value: float, draws: FloatArray) -> str:
     Parameters
     ----------
     name : str
-        Of what was measured.
+        What was measured.
     value : float
     draws : array of float64, shape (n_draws,)
-        NaN where a draw has no value.
-
-    Returns
-    -------
-    str
     """
     known = draws[np.isfinite(draws)]
     if not known.size:

@@ -115,15 +115,13 @@ def _counts(text: str) -> tuple[int, ...]:
 _counts.__name__ = "list of integers"  # what argparse calls it in messages
 
 
-def run_analyze(options: argparse.Namespace, rest: list[str]) -> int:
+def run_analyze(options: argparse.Namespace) -> int:
     """Analyse files, print what is found, and write figures and a report.
 
     Parameters
     ----------
     options : argparse.Namespace
         Of the command.
-    rest : list of str
-        Not used.
 
     Returns
     -------

@@ -62,7 +62,7 @@ def group_bonds(low, high, group, start, low_out, high_out):
 
 @compiled(nogil=True)
 def number_clusters(low, high, is_open, root, cluster):
-    """Fill ``cluster`` with the cluster of every site, by first sites; return how many there are.
+    """Fill ``cluster`` with the cluster of every site, numbered by first sites; return their number.
 
     ``root`` is -1 throughout at the start.
     """

@@ -248,7 +248,7 @@ def _statistics(where: str, findings: Findings, level: int) -> dict[str, Any]:
         rows.append([line["meaning"], *("unknown" if "nan" in cell else cell for cell in cells)])
     return {
         "title": f"{where}: clusters beside nulls",
-        "text": "Central 95% of the draws of each null, and the two-sided p value of the data in them. "
+        "text": "Central 95% of the draws of each null, and two-sided p value of the data among them. "
         + " ".join(f"{null.capitalize()}: {NULLS[null]}." for null in nulls),
         "header": ["statistic", "data", *nulls],
         "rows": rows,
@@ -294,9 +294,13 @@ def _connectivity(name: str, word: str, findings: Findings) -> Plot:
         row["null"] for row in findings.rows if row["part"] == "geometry draws"
     ):
         draws = findings.series("largest component", part="geometry draws", null=null)
-        value = float(np.median([row["value"] for row in draws]))
+        low, value, high = np.quantile([row["value"] for row in draws], [0.025, 0.5, 0.975])
         series.append(
-            plots.line(f"{null}, k = {findings.k}", "reference", [draws[0]["n"]], [value])
+            plots.points(
+                f"{null}, k = {findings.k}",
+                *([draws[0]["n"]], [value], [low], [high]),
+                interval="central 95% of draws",
+            )
         )
     return plots.log_linear(
         f"{word}-connectivity",
@@ -331,7 +335,7 @@ def _sizes(where: str, word: str, findings: Findings, level: int) -> Plot:
     for null in dict.fromkeys(row["null"] for row in findings.rows if row["part"] == "draws"):
         rows = findings.series("clusters of size at least", part="draws", null=null, **of)
         if rows:
-            series.append(_line(null, "reference", rows))
+            series.append(_line(null, "theory", rows))
     return plots.log_log(
         f"{word}-sizes",
         f"{where}: cluster sizes",
@@ -352,7 +356,7 @@ def _flows(where: str, word: str, findings: Findings, level: int) -> Plot:
         f"{word}-flows",
         f"{where}: clusters as elements are left out",
         "Agreement of bonds, share of the largest cluster and agreement of the clusters of half, on all "
-        "elements and on a half, a quarter and an eighth of them. One number says nothing, a flow does.",
+        "elements and on a half, a quarter and an eighth of them. One number says nothing; a flow does.",
         ("elements used", "share"),
         series,
     )

@@ -1,0 +1,90 @@
+"""Approximate neighbours: recall against the exact search, and what recall itself says."""
+
+import numpy as np
+import pytest
+
+from percolaw.analysis.adjacency import directions, neighbor_table
+from percolaw.analysis.approximate import approximate_neighbors, recall
+from percolaw.numerics.neighbors import nearest_neighbors
+
+pytest.importorskip("faiss")
+
+
+@pytest.fixture(scope="module")
+def points():
+    """Clustered points, far from the origin."""
+    rng = np.random.default_rng(0)
+    centres = 3.0 * rng.standard_normal((20, 16))
+    return 1e3 + centres[rng.integers(0, 20, 4000)] + rng.standard_normal((4000, 16))
+
+
+def test_all_cells_miss_nothing(points):
+    table = approximate_neighbors(points, 6, n_probed=10**6)
+    exact = nearest_neighbors(points, points, 6)[1]
+    assert np.mean(table == exact) > 0.999  # neighbours that are equal in float32 may change places
+    np.testing.assert_array_equal(table[:, 0], np.arange(4000))
+
+
+def test_recall_is_measured(points):
+    exact = neighbor_table(points, 5)
+    assert recall(points, exact) == 1.0
+    some = neighbor_table(points, 5, approximate=True)
+    few = approximate_neighbors(points, 6, n_probed=1)
+    few = few[few != np.arange(4000)[:, None]].reshape(4000, 5)
+    assert recall(points, some) > 0.98
+    assert 0.3 < recall(points, few) < recall(points, some)
+    worse = exact.copy()
+    worse[:, 3:] = np.random.default_rng(0).integers(0, 4000, (4000, 2))
+    assert recall(points, worse) == pytest.approx(0.6, abs=0.01)
+    itself = np.where(np.arange(5) < 2, np.arange(4000)[:, None], exact)
+    assert recall(points, itself) == pytest.approx(0.6)
+    with_all = np.mean([recall(points, few, 400, seed) for seed in range(4)])
+    assert with_all == pytest.approx(recall(points, few, 10**6), abs=0.03)
+
+
+def test_threads_change_nothing(points):
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    try:
+        tables = []
+        for n_threads in (1, 2):
+            faiss.omp_set_num_threads(n_threads)
+            tables.append(approximate_neighbors(points, 5))
+    finally:
+        faiss.omp_set_num_threads(before)
+    np.testing.assert_array_equal(*tables)
+
+
+def test_no_row_holds_its_point_and_directions_are_compared(points):
+    near = neighbor_table(points - 1e3, 5, "cosine", approximate=True)
+    assert not np.any(near == np.arange(4000)[:, None])
+    assert recall(directions(points - 1e3), near) > 0.98
+    assert recall(points - 1e3, near) < 0.9
+
+
+def test_many_copies_of_a_point():
+    points = np.repeat(np.random.default_rng(0).random((8, 3)), 30, axis=0)
+    near = neighbor_table(points, 4, approximate=True)
+    assert not np.any(near == np.arange(240)[:, None])
+    assert np.all(near // 30 == np.arange(240)[:, None] // 30)
+    assert recall(points, near) == 1.0
+    assert neighbor_table(np.zeros((50, 2)), 3, approximate=True).max() < 50
+
+
+def test_fewer_points_in_a_cell_than_are_asked_for():
+    points = np.concatenate([np.zeros((4, 2)), 10 + np.random.default_rng(0).random((200, 2))])
+    near = neighbor_table(points + np.arange(204)[:, None] * 1e-6, 60, approximate=True)
+    assert near.min() >= 0
+    assert all(len(set(row)) == 60 for row in near.tolist())
+
+
+def test_refusals(points):
+    with pytest.raises(ValueError, match="lower k"):
+        approximate_neighbors(points, 4001)
+    with pytest.raises(ValueError, match="n_probed"):
+        approximate_neighbors(points, 5, n_probed=0)
+    with pytest.raises(ValueError, match="NaN"):
+        neighbor_table(np.where(points > 1003, np.nan, points), 5, approximate=True)
+    with pytest.raises(ValueError, match="k below it"):
+        recall(points, np.zeros((3, 2), int))
