@@ -185,7 +185,9 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
     list of dict
         ``title``, ``text``, ``header``, ``rows``.
     """
-    said = [{"title": name, "text": findings.sentence, "header": [], "rows": []}]
+    said: list[dict[str, Any]] = [
+        {"title": name, "text": findings.sentence, "header": [], "rows": []}
+    ]
     for level, (word, verdict) in enumerate(zip(findings.levels, findings.verdicts, strict=True)):
         where = f"{name}, {word}"
         said.append(
