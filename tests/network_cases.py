@@ -184,22 +184,39 @@ def assert_no_leak(call):
         assert not validation & test
 
 
-def drawn(e, conclusion, layout=False):
-    """Figures and plots of a record; data of the page are finite numbers or null. A layout takes long."""
-    pytest.importorskip("matplotlib")
-    from percolaw.report import draw
+def read_back(conclusion):
+    """The plots of a record; data of the page are finite numbers or null."""
     from percolaw.report.records import read_plots
-    from percolaw.report.style import styled
 
     made = [dataclasses.asdict(plot) for plot in conclusion.plots]
     plots = read_plots(json.loads(json.dumps(strict_json(made), allow_nan=False)))
     assert plots == conclusion.plots
-    with styled():
-        figures = draw.figures(plots)
-        for figure in figures.values() if layout else ():
-            figure.draw_without_rendering()
     assert len({plot.id for plot in plots}) == len(plots)
-    return figures, plots
+    return plots
+
+
+def drawn(conclusion):
+    """Figures of the plots, laid out. It takes a second: for the odd cases, once an experiment."""
+    pytest.importorskip("matplotlib")
+    from percolaw.report import draw
+    from percolaw.report.style import styled
+
+    with styled():
+        figures = draw.figures(read_back(conclusion))
+        for figure in figures.values():
+            figure.draw_without_rendering()
+    return figures
+
+
+def points_of(plot):
+    """x of the points of measured curves that a fit may use, and of the others."""
+    every = [
+        (x, usable)
+        for one in plot.series
+        if one.kind == "measured"
+        for x, usable in zip(one.x, one.usable or [True] * len(one.x), strict=True)
+    ]
+    return sorted(x for x, good in every if good), sorted(x for x, good in every if not good)
 
 
 def marked(axis):
@@ -213,5 +230,5 @@ def marked(axis):
 
 
 def panel(figure, name):
-    (axis,) = [a for a in figure.axes if a.get_title().startswith(f"{name} (")]
+    (axis,) = [a for a in figure.axes if a.get_title() == name]
     return axis

@@ -1,11 +1,15 @@
 """Docstrings of public functions are whole: parameters, what comes back, what is raised."""
 
 import ast
+import inspect
 import itertools
+import re
 from collections import Counter
 
 import pytest
 from test_architecture import FILES, INTERFACES, module_name
+
+import percolaw
 
 #: Sections of the numpydoc convention, each a line of its own with dashes under it.
 RAISING = ("Raises", "Warns")
@@ -126,3 +130,12 @@ def test_docstrings_are_whole():
 def test_what_is_missing_is_seen(text, lacks):
     source = f'def add(a: int, b: int) -> int:\n    """{text}"""\n    raise ValueError("no")\n'
     assert {section for _, section in missing(source, "m")} == lacks
+
+
+def test_signatures_of_public_names_can_be_read():
+    for name in percolaw.__all__:
+        try:
+            said = str(inspect.signature(getattr(percolaw, name)))
+        except (TypeError, ValueError):  # no signature, or none that Python knows
+            continue
+        assert not re.search(" at 0x|<function|<factory>", said), f"{name}{said}"

@@ -130,3 +130,19 @@ def test_before_a_fit_and_without_scikit_learn():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("(1, 2)\nthis NearestNeighbors is not fitted yet"), done.stderr
+
+
+def test_scores_with_weights_and_values_that_mean_nothing():
+    x = np.random.default_rng(0).standard_normal((30, 2))
+    fitted = pl.NearestNeighbors(3).fit(x, x[:, 0])
+    score = fitted.score(x, x[:, 0])
+    for level in (5e-324, 1e308):
+        assert fitted.score(x, x[:, 0], np.full(30, level)) == pytest.approx(score)
+    for weights in (np.zeros(30), np.r_[-1.0, np.ones(29)]):
+        with pytest.raises(ValueError, match="sample_weight must not be negative"):
+            fitted.score(x, x[:, 0], weights)
+    with pytest.raises(ValueError, match="Rescale y"):
+        fitted.score(x, x[:, 0] * 1e200)
+    for points in (x[:0], 1.0):
+        with pytest.raises(ValueError, match=r"X must have shape \(n, d\), n > 0"):
+            fitted.score(points, x[:0, 0])

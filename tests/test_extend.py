@@ -10,7 +10,7 @@ from statistical import assert_close, assert_far, mean_and_error
 
 import percolaw as pl
 from percolaw.experiments.base import Experiment, config_dict, from_config
-from percolaw.runs.executor import process_pool
+from percolaw.runs.workers import WorkerPool
 
 PAGE = Path(__file__).parents[1] / "docs" / "extend.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
@@ -169,7 +169,7 @@ def test_experiment(skeletons, tmp_path):
     # A single-process pool finds the class by its module and gets the same numbers.
     few = cls(n_seeds=2, size=100)
     alone = pl.run(few, out=tmp_path / "alone")
-    with process_pool(1) as pool:
+    with WorkerPool(1) as pool:
         pooled = pl.run(few, out=tmp_path / "pooled", executor=pool)
     np.testing.assert_array_equal(alone.tables["ratio"], pooled.tables["ratio"])
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+import percolaw as pl
 from percolaw import checks, resources
 from percolaw.clusters.hypercubic.box import HypercubicLattice
 from percolaw.clusters.hypercubic.newman_ziff import Sweep
@@ -57,13 +58,11 @@ LAWS = {
     "allocation_shape": 2,
     "model_break_rank": 3,
     "model_scaling_loss": 3,
-    "data_break_rank": 2,
     "data_scaling_loss": 3,
     "model_exponent": 2,
     "data_exponent": 2,
     "quanta_exponents": 1,
     "manifold_exponents": 2,
-    "matern_exponent": 2,
 }
 
 
@@ -302,3 +301,59 @@ def test_a_limit_on_the_address_space_is_seen():
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(found.stdout) < 3 << 30
+
+
+@pytest.mark.parametrize("number", [np.int8(2), np.float16(2.0), np.float32(2.0), np.array(2.0)])
+def test_numbers_of_any_type_are_kept_as_plain_ones(number):
+    x = np.random.default_rng(0).standard_normal((40, 2))
+    for kernel, name in ((pl.Matern, "smoothness"), (pl.NeuralTangent, "bias_scale")):
+        np.testing.assert_array_equal(kernel(**{name: number})(x, x), kernel(**{name: 2.0})(x, x))
+    assert pl.predicted_exponent(number, number, pl.NearestNeighbors()) == 1.0
+    if number.ndim == 0 and not isinstance(number, np.ndarray):
+        learner = pl.NearestNeighbors(number).fit(x, x[:, 0])
+        np.testing.assert_array_equal(
+            learner.predict(x), pl.NearestNeighbors(2).fit(x, x[:, 0]).predict(x)
+        )
+
+
+HUGE = {
+    "scaling_curve": lambda x: pl.scaling_curve(
+        pl.NearestNeighbors(), x, x[:, 0], [9], n_test=9, n_repeats=1 << 40
+    ),
+    "learning_curve": lambda x: pl.learning_curve(
+        pl.Cube(2), pl.LinearTeacher(), pl.NearestNeighbors(), [9], 1 << 40
+    ),
+    "Cube": lambda x: pl.Cube(2, 1 << 40).sample(20),
+    "nonlinearity": lambda x: pl.nonlinearity(np.sum, 1 << 30),
+    "kernels": lambda x: pl.NeuralTangent(1 << 40),
+    "networks": lambda x: pl.MLP(1 << 40),
+    "transformers": lambda x: pl.Transformer(1 << 40),
+    "radii": lambda x: pl.CorrelationDimension(n_radii=1 << 40),
+    "neighbours": lambda x: pl.CorrelationDimension(highest=1e300),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_counts_beyond_memory_are_refused_before_the_work(name):
+    with pytest.raises((ResourceError, ValueError), match=r"needs|must be") as caught:
+        HUGE[name](np.random.default_rng(0).standard_normal((40, 2)))
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("wrong", [None, "3", 1j, math.nan, -1.0, np.ma.masked, [2.0, 3.0]])
+def test_exponents_of_what_is_no_number(wrong):
+    learner = pl.NearestNeighbors()
+    for arguments in ((wrong, 1.0), (4.0, wrong)):
+        with pytest.raises((TypeError, ValueError), match=r"the (dimension|order)"):
+            pl.predicted_exponent(*arguments, learner)
+
+
+def test_a_number_that_requires_gradients_is_named():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"smoothness must be a number; got tensor\(0.5"):
+        pl.Matern(torch.tensor(0.5, requires_grad=True))
+    for wrong in ("3", -math.inf, math.nan):
+        with pytest.raises((TypeError, ValueError), match="clip must be"):
+            pl.Training(clip=wrong)
+    with pytest.raises((TypeError, ValueError), match="max_queries must be"):
+        pl.estimate_dimension(np.random.default_rng(0).random((200, 2)), max_queries=-math.inf)

@@ -13,6 +13,7 @@ from scipy.stats import binom
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p
 
 from percolaw.clusters.conditioned import conditioned_clusters
+from percolaw.errors import ResourceError
 from percolaw.kernels.random import bits
 from percolaw.kernels.tree import bernoulli_sites
 from percolaw.rng import Streams
@@ -219,6 +220,16 @@ def test_span_holds_exactly_the_paths_and_collapse_the_branch_points(tree_and_si
     kept = tree.span(sites, collapse=True)
     assert set(kept.site.tolist()) == {i for i in wanted if i in asked or children[i] > 1}
     assert kept.tree.n_sites <= 2 * len(asked) - 1
+
+
+def test_span_asks_for_the_memory_that_it_takes(monkeypatch):
+    """Trees of z = 3 span most: 26,000 sites of 200,000 for 1000 random ones."""
+    tree = conditioned_clusters(200_000, 3, rng=0)
+    sites = np.random.default_rng(0).integers(0, tree.n_sites, 1000)
+    taken = 40.0 * sites.size + 4.0 * tree.n_sites + 32.0 * tree.span(sites).tree.n_sites
+    monkeypatch.setattr("percolaw.checks.available_memory", lambda: int(0.95 * taken))
+    with pytest.raises(ResourceError, match="Ask for fewer sites"):
+        tree.span(sites)
 
 
 @properties

@@ -46,7 +46,8 @@ LISTED = {
         "dimension.mass_radius",
     ),
     "Experiments and runs": (
-        *("experiments.base", "experiments.fields", "experiments.claims", "experiments.plots"),
+        *("experiments.base", "experiments.fields", "experiments.claims"),
+        *("experiments.series", "experiments.plots"),
         *("runs.run", "runs.workers", "runs.search"),
     ),
 }

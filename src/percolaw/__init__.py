@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from percolaw import shown
 from percolaw.public import PUBLIC
+from percolaw.shown import Drawable
 from percolaw.version import __version__
 
 __all__ = sorted(["__version__", *PUBLIC])
@@ -95,7 +95,7 @@ def _draw(kind: str, thing: Any, ax: Any) -> Any:
     return draw(kind, thing, ax)
 
 
-shown.painter = _draw
+Drawable.painter = staticmethod(_draw)
 
 
 def __getattr__(name: str) -> Any:

@@ -54,21 +54,23 @@ def array(name: str, values: Any) -> npt.NDArray[Any]:
     """
     plain = _plain(name, values)
     try:
-        found = np.asanyarray(plain)
+        numbers = np.asanyarray(plain)
     except ValueError as error:
         raise ValueError(f"{name} must be an array of numbers; {error}.") from error
     except Exception as error:
         raise TypeError(
             f"{name} must be an array of numbers; got {type(values).__name__}: {error}"
         ) from error
-    _refuse_masked(name, found)  # what becomes an array by its own `__array__`
-    found = np.asarray(found)
-    if found.dtype.kind not in "buif":
-        what = f"dtype {found.dtype}"
-        if found.ndim == 0 and found.dtype.kind == "O":
+    _refuse_masked(name, numbers)  # what becomes an array by its own `__array__`
+    numbers = np.asarray(numbers)
+    if numbers.dtype.kind not in "buif":
+        what = f"dtype {numbers.dtype}"
+        if numbers.ndim == 0 and numbers.dtype.kind == "O":
             what = f"{values!r:.60} ({type(values).__name__})"
-        raise TypeError(f"{name} must be numeric; got {what}. {_REMEDY.get(found.dtype.kind, '')}")
-    return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
+        raise TypeError(
+            f"{name} must be numeric; got {what}. {_REMEDY.get(numbers.dtype.kind, '')}"
+        )
+    return numbers if numbers.dtype.isnative else numbers.astype(numbers.dtype.newbyteorder("="))
 
 
 def _plain(name: str, values: Any) -> Any:
@@ -130,16 +132,80 @@ def float_array(name: str, values: Any) -> npt.NDArray[np.float64]:
     ValueError
         For values beyond float64, or integers that it cannot tell apart.
     """
-    found = array(name, values)
-    if found.dtype.kind in "iu" and found.dtype.itemsize == 8 and found.size:
-        low, high = int(found.min()), int(found.max())
+    numbers = array(name, values)
+    if numbers.dtype.kind in "iu" and numbers.dtype.itemsize == 8 and numbers.size:
+        low, high = int(numbers.min()), int(numbers.max())
         if low < -EXACT_INTEGER or high > EXACT_INTEGER:
             raise ValueError(
                 f"{name} has integers beyond 2^53 (from {low} to {high}), between which float64 "
                 "cannot tell. Subtract an offset first: values - values.min()."
             )
     with np.errstate(over="ignore"):
-        number = np.asarray(found, dtype=np.float64)
-    if found.dtype.itemsize > 8 and np.any(np.isinf(number) & np.isfinite(found)):
+        number = np.asarray(numbers, dtype=np.float64)
+    if numbers.dtype.itemsize > 8 and np.any(np.isinf(number) & np.isfinite(numbers)):
         raise ValueError(f"{name} has values beyond 1.8e308, the largest float64. Rescale it.")
     return number
+
+
+def as_given(name: str, values: Any) -> npt.NDArray[Any]:
+    """Return numbers of any kind as they are, or text.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    values : array_like
+
+    Returns
+    -------
+    array
+        Of the type given; text as NumPy's text of fixed length.
+
+    Raises
+    ------
+    TypeError
+        For what is neither numbers nor text.
+    """
+    try:
+        return array(name, values)
+    except TypeError as refused:
+        try:
+            found = np.asarray(values)
+        except Exception:
+            raise refused from None
+        if found.dtype.kind == "O" and all(isinstance(item, str) for item in found.ravel()):
+            found = found.astype(str)
+        if found.dtype.kind != "U":
+            raise
+        return found
+
+
+def class_labels(name: str, values: Any, n: int) -> npt.NDArray[Any]:
+    """Return the class labels of n points, numbers or text, one a point.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    values : array_like, shape (n,) or (n, 1)
+    n : int
+
+    Returns
+    -------
+    array, shape (n,)
+
+    Raises
+    ------
+    TypeError
+        For what is neither numbers nor text.
+    ValueError
+        For another shape, masked values and NaN.
+    """
+    found = as_given(name, values)
+    if found.shape not in ((n,), (n, 1)):
+        raise ValueError(f"{name} must have shape ({n},), one a point; got {found.shape}.")
+    if found.dtype.kind == "f" and not np.all(np.isfinite(found)):
+        raise ValueError(
+            f"{name} must be known for each point; got NaN. Leave out such points first."
+        )
+    return found.reshape(n)

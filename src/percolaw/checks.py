@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.arrays import array as array
+from percolaw.arrays import as_given as as_given
+from percolaw.arrays import class_labels as class_labels
 from percolaw.arrays import float_array as float_array
 from percolaw.errors import MissingExtraError, ResourceError
 from percolaw.resources import available_memory as available_memory  # part of the checks
@@ -59,9 +61,9 @@ def real(
         if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
             raise TypeError
         number = math.nan if np.ma.is_masked(value) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # the last of tensors that require gradients
         raise TypeError(
-            f"{name} must be a number; got {value!r} ({type(value).__name__})."
+            f"{name} must be a number; got {value!r:.60} ({type(value).__name__})."
         ) from None
     except OverflowError:
         raise ValueError(f"{name} is too large for a float64, at most 1.8e308.") from None
@@ -189,19 +191,19 @@ def finite_array(
     -------
     array of float64
     """
-    found = float_array(name, values)
-    if ndim is not None and found.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimension(s); got shape {found.shape}.")
-    if length is not None and (found.ndim == 0 or found.shape[0] != length):
-        rows = found.shape[0] if found.ndim else f"the single number {found}"
+    numbers = float_array(name, values)
+    if ndim is not None and numbers.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s); got shape {numbers.shape}.")
+    if length is not None and (numbers.ndim == 0 or numbers.shape[0] != length):
+        rows = numbers.shape[0] if numbers.ndim else f"the single number {numbers}"
         raise ValueError(f"{name} must have {length} rows; got {rows}.")
-    bad = found.size - int(np.count_nonzero(np.isfinite(found)))
+    bad = numbers.size - int(np.count_nonzero(np.isfinite(numbers)))
     if bad:
         raise ValueError(
-            f"{name} has {bad} non-finite value(s) of {found.size} (NaN or inf). Remove or impute them "
+            f"{name} has {bad} non-finite value(s) of {numbers.size} (NaN or inf). Remove or impute them "
             "first."
         )
-    return found
+    return numbers
 
 
 def point_array(name: str, points: Any) -> npt.NDArray[Any]:
@@ -218,13 +220,13 @@ def point_array(name: str, points: Any) -> npt.NDArray[Any]:
     -------
     array of float32 or float64, shape (n, d)
     """
-    found = array(name, points)
-    if found.ndim != 2 or found.shape[0] == 0 or found.shape[1] == 0:
+    numbers = array(name, points)
+    if numbers.ndim != 2 or numbers.shape[0] == 0 or numbers.shape[1] == 0:
         raise ValueError(
-            f"{name} must have shape (n, d), neither 0; got {found.shape}. One row a point: "
+            f"{name} must have shape (n, d), neither 0; got {numbers.shape}. One row a point: "
             "X.reshape(len(X), -1)."
         )
-    return found if found.dtype == np.float32 else float_array(name, found)
+    return numbers if numbers.dtype == np.float32 else float_array(name, numbers)
 
 
 def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
@@ -241,10 +243,10 @@ def target_values(name: str, values: Any, n: int) -> npt.NDArray[np.float64]:
     -------
     array of float64
     """
-    found = finite_array(name, values, length=n)
-    if found.ndim > 2 or 0 in found.shape[1:]:
-        raise ValueError(f"{name} must have shape (n,) or (n, n_outputs); got {found.shape}.")
-    return np.ascontiguousarray(found)  # PyTorch takes no negative strides
+    numbers = finite_array(name, values, length=n)
+    if numbers.ndim > 2 or 0 in numbers.shape[1:]:
+        raise ValueError(f"{name} must have shape (n,) or (n, n_outputs); got {numbers.shape}.")
+    return np.ascontiguousarray(numbers)  # PyTorch takes no negative strides
 
 
 def returned(
@@ -265,14 +267,15 @@ def returned(
     -------
     array of float64, of that shape
     """
-    found = float_array(what, result)
+    numbers = float_array(what, result)
     column = shape[:1] if shape[1:] == (1,) else (*shape, 1) if len(shape) == 1 else shape
-    if found.shape not in (shape, column):
-        raise ValueError(f"{what} must have shape {shape}; got {found.shape}. {remedy}".rstrip())
-    bad = found.size - int(np.count_nonzero(np.isfinite(found)))
+    if numbers.shape not in (shape, column):
+        raise ValueError(f"{what} must have shape {shape}; got {numbers.shape}. {remedy}".rstrip())
+    bad = numbers.size - int(np.count_nonzero(np.isfinite(numbers)))
     if bad:
-        raise ValueError(f"{what}: {bad} of {found.size} are NaN or infinite. {remedy}".rstrip())
-    return found.reshape(shape)
+        what = what.rstrip(",")
+        raise ValueError(f"{what}: {bad} of {numbers.size} are NaN or infinite. {remedy}".rstrip())
+    return numbers.reshape(shape)
 
 
 def single(name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -317,18 +320,18 @@ def site_ids(name: str, sites: Any, n_sites: int) -> npt.NDArray[np.int64]:
     -------
     array of int64, shape (m,)
     """
-    found = array(name, sites)
-    if found.size == 0:
+    ids = array(name, sites)
+    if ids.size == 0:
         return np.zeros(0, dtype=np.int64)
-    if found.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be integer site ids; got dtype {found.dtype}.")
-    found = np.atleast_1d(found)
-    if found.ndim != 1:
-        raise ValueError(f"{name} must be one-dimensional; got shape {found.shape}.")
-    low, high = int(found.min()), int(found.max())
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integer site ids; got dtype {ids.dtype}.")
+    ids = np.atleast_1d(ids)
+    if ids.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional; got shape {ids.shape}.")
+    low, high = int(ids.min()), int(ids.max())
     if low < 0 or high >= n_sites:
         raise ValueError(f"{name} must lie in [0, {n_sites - 1}]; got ids from {low} to {high}.")
-    return found.astype(np.int64, copy=False)
+    return ids.astype(np.int64, copy=False)
 
 
 def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:
@@ -343,15 +346,19 @@ def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:
     -------
     array of int64
     """
-    found = array(name, values)
-    if found.dtype.kind == "b" or np.any(found != np.floor(found)) or np.any(np.isinf(found)):
+    numbers = array(name, values)
+    if (
+        numbers.dtype.kind == "b"
+        or np.any(numbers != np.floor(numbers))
+        or np.any(np.isinf(numbers))
+    ):
         raise ValueError(
-            f"{name} must be integers; got {found.ravel()[:3].tolist()}... of dtype {found.dtype}. "
+            f"{name} must be integers; got {numbers.ravel()[:3].tolist()}... of dtype {numbers.dtype}. "
             "Round them (percolaw.geometric)."
         )
-    if found.size and not -(2**63) <= int(found.min()) <= int(found.max()) < 2**63:
-        raise ValueError(f"{name} must be below 2^63; got {found.max():.3g}.")
-    return found.astype(np.int64)
+    if numbers.size and not -(2**63) <= int(numbers.min()) <= int(numbers.max()) < 2**63:
+        raise ValueError(f"{name} must be below 2^63; got {numbers.max():.3g}.")
+    return numbers.astype(np.int64)
 
 
 def memory(n_bytes: float, what: str, remedy: str) -> None:
@@ -363,8 +370,7 @@ def memory(n_bytes: float, what: str, remedy: str) -> None:
     what, remedy : str
         Beginning and last sentence of the message.
     """
-    free = available_memory()
-    if n_bytes > free:
+    if n_bytes > (free := available_memory()):
         raise ResourceError(
             f"{what} needs {human_bytes(n_bytes)} of memory and {human_bytes(free)} are available. "
             f"{remedy}"

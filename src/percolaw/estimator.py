@@ -95,21 +95,35 @@ class Regressor(Estimator):
         X : array, shape (n, d)
         y : array, shape (n,) or (n, n_outputs)
         sample_weight : array, shape (n,), optional
-            Weights of the points.
+            Weights of the points, not negative and not all 0.
 
         Returns
         -------
         float
             1 for exact predictions, 0 for the mean of y; of an output that does not vary 1 or 0.
+
+        Raises
+        ------
+        ValueError
+            For X without rows, weights that are none, and values or weights whose sums leave float64.
         """
-        true = checks.target_values("y", y, len(checks.array("X", X)))
+        points = checks.array("X", X)
+        if points.ndim < 2 or points.shape[0] == 0:
+            raise ValueError(f"X must have shape (n, d), n > 0; got {points.shape}.")
+        true = checks.target_values("y", y, points.shape[0])
         weight = np.ones(true.shape[0]) if sample_weight is None else sample_weight
         weight = checks.finite_array("sample_weight", weight, ndim=1, length=true.shape[0])
+        if weight.min() < 0.0 or not weight.max() > 0.0:
+            raise ValueError("sample_weight must not be negative, and not 0 for all points.")
+        weight = weight / weight.max()
         predicted = checks.returned("the predictions", self.predict(X), true.shape)
         true, predicted = (a.reshape(a.shape[0], -1) for a in (true, predicted))
-        error = np.average((predicted - true) ** 2, axis=0, weights=weight)
-        centre = np.average(true, axis=0, weights=weight)
-        variance = np.average((true - centre) ** 2, axis=0, weights=weight)
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = np.average((predicted - true) ** 2, axis=0, weights=weight)
+            centre = np.average(true, axis=0, weights=weight)
+            variance = np.average((true - centre) ** 2, axis=0, weights=weight)
+        if not np.all(np.isfinite(error) & np.isfinite(variance)):
+            raise ValueError("the squares of y or of the predictions leave float64. Rescale y.")
         share = np.where(error == 0.0, 0.0, 1.0)
         np.divide(error, variance, out=share, where=variance > 0.0)
         return float(1.0 - share.mean())

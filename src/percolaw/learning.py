@@ -15,7 +15,7 @@ from percolaw import checks
 from percolaw.datasets.source import PointFile, Source
 from percolaw.progress import progress as progress_bar
 from percolaw.rng import RandomLike, as_streams
-from percolaw.scaling.criteria import OF_LABELS, Loss, as_given, checked_loss
+from percolaw.scaling.criteria import OF_LABELS, Loss, checked_loss
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fresh import fresh_learners
 from percolaw.scaling.losses import checked_sizes, counted, losses, scaling_curve
@@ -123,21 +123,22 @@ def learning_curve(
     repeats, streams = checks.integer("seeds", seeds, minimum=1), as_streams(rng)
     fresh = fresh_learners(learner)
     predict = predicted_losses(target, learner) if chosen == "squared" else None
-    found, predicted = np.empty((repeats, size.size)), np.empty((repeats, size.size))
+    checks.memory(16.0 * repeats * size.size, f"the losses of {repeats} seeds", "Lower seeds.")
+    measured, predicted = np.empty((repeats, size.size)), np.empty((repeats, size.size))
     with progress_bar("learning curve", not progress) as update:
-        done = counted(update, found.size)
+        done = counted(update, measured.size)
         for seed in range(repeats):
-            own = streams.child(seed, *source.key)
-            x = source.inputs(n + tests, own)
-            f = drawn_values(target, x, own)
+            seed_streams = streams.child(seed, *source.key)
+            x = source.inputs(n + tests, seed_streams)
+            f = drawn_values(target, x, seed_streams)
             y = (f - f.mean()) / f.std()
             train, test = (x[tests:], y[tests:]), (x[:tests], y[:tests])
-            found[seed] = losses(fresh, train, test, size, f"seed {seed}", chosen, done)
+            measured[seed] = losses(fresh, train, test, size, f"seed {seed}", chosen, done)
             if predict is not None:
                 predicted[seed] = predict(train[0], test[0], size, float(f[:tests].var()))
     exponent = predicted_exponent(source, target, learner) if chosen == "squared" else None
     theory = None if predict is None else predicted.mean(axis=0)
-    return LearningCurve(size, found, predicted=theory, predicted_exponent=exponent)
+    return LearningCurve(size, measured, predicted=theory, predicted_exponent=exponent)
 
 
 def predicted_losses(
@@ -199,6 +200,11 @@ def predicted_exponent(
     float or None
         min(c, limit) / D.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For a dimension that is no positive number, and an order that is no number >= 0; infinity is one.
+
     Examples
     --------
     >>> import percolaw as pl
@@ -208,14 +214,18 @@ def predicted_exponent(
     >>> pl.predicted_exponent(4.0, pl.MaternTeacher(0.5), pl.KernelRegression())
     0.25
     """
-    given = source if isinstance(source, (int, float)) else source.dimension
-    if given is None:
+    given: Any = getattr(source, "dimension", source)
+    if given is None and source is not None:
         return None
     dimension = checks.real("the dimension", given, minimum=1e-9)
     limit = order_limit(learner, dimension)
     if limit is None:
         return None
-    order = target.approximation_order if isinstance(target, TeacherFamily) else float(target)
+    if isinstance(target, TeacherFamily):
+        order = target.approximation_order
+    else:
+        smooth = isinstance(target, float) and target == math.inf
+        order = math.inf if smooth else checks.real("the order of the target", target, minimum=0.0)
     order = min(order, limit)
     return order / dimension if math.isfinite(order) else None
 
@@ -250,7 +260,7 @@ def order_limit(learner: Any, dimension: float) -> float | None:
 
     if isinstance(learner, NearestNeighbors):
         return 2.0
-    interpolates = isinstance(learner, KernelRegression) and learner.ridge == 0.0
+    interpolates = isinstance(learner, KernelRegression) and np.all(np.equal(learner.ridge, 0.0))
     kernel = learner.kernel if interpolates else None
     if isinstance(kernel, Matern):
         return 2.0 * kernel.smoothness + dimension + 1.0
@@ -271,7 +281,7 @@ def _of_data(
     if isinstance(source, (str, os.PathLike)):
         from percolaw.datasets.points import read_points
 
-        rows = as_given("target", target).shape[0]
+        rows = checks.as_given("target", target).shape[0]
         source, n_rows = read_points(PointFile(os.fspath(source)).path, rows)
         if n_rows != rows:
             raise ValueError(f"the file has {n_rows} points and there are {rows} labels.")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeAlias
+
+#: What is told of progress, units done and in all; or whether a bar shows it.
+Wanted: TypeAlias = Callable[[int, int], None] | bool
 
 
 @contextmanager
@@ -45,6 +48,23 @@ def progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     finally:
         if bar is not None:
             bar.close()
+
+
+def reporting(name: str, wanted: Wanted) -> AbstractContextManager[Callable[[int, int], None]]:
+    """What a long call tells of its progress: a function of the caller, a bar, or nothing.
+
+    Parameters
+    ----------
+    name : str
+        What stands before the bar.
+    wanted : bool or callable
+
+    Returns
+    -------
+    context manager
+        Of a function of units done and in all.
+    """
+    return nullcontext(wanted) if callable(wanted) else progress(name, quiet=not wanted)
 
 
 def _bar() -> tuple[Any, bool]:

@@ -264,7 +264,8 @@ class Tree(ClusterStructure):
         ids = checks.site_ids("sites", sites, self.n_sites)
         if ids.size == 0:
             raise ValueError("sites is empty; give at least one site to span.")
-        spanned = min(self.n_sites, ids.size + math.sqrt(self.n_sites * ids.size))
+        # Of critical trees: the least offspring variance of a lattice is 1/2, at z = 3.
+        spanned = min(self.n_sites, ids.size + 2.0 * math.sqrt(self.n_sites * ids.size))
         checks.memory(
             40.0 * ids.size + self.parent.itemsize * self.n_sites + 32.0 * spanned,
             f"the tree that {ids.size} sites span",

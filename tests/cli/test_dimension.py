@@ -616,13 +616,14 @@ def assert_drawing(path):
         assert data[-8:-4] == b"IEND"
         image = matplotlib.image.imread(path)
         height, width = image.shape[:2]
-        assert width > 2 * height > 600
+        assert 1500 > width > height > 600, "on a page of two columns letters keep their size"
         ink = np.any(image[..., :3] < 0.9, axis=2)
         assert 0.01 < ink.mean() < 0.5
-        # Each of the three panels holds something, in more than one colour.
-        for part in np.array_split(image[height // 4 : -height // 6], 3, axis=1):
-            colours = np.unique((part[..., :3] * 7).astype(int).reshape(-1, 3), axis=0)
-            assert len(colours) > 5
+        # Each of the three panels, and their key, holds something, in more than one colour.
+        for half in np.array_split(image[height // 8 :], 2):
+            for part in np.array_split(half, 2, axis=1):
+                colours = np.unique((part[..., :3] * 7).astype(int).reshape(-1, 3), axis=0)
+                assert len(colours) > 5
     elif path.suffix == ".svg":
         root = ElementTree.fromstring(data)
         assert root.tag.endswith("svg")
@@ -663,16 +664,16 @@ def test_plot_of_a_folder_and_with_json(command, tmp_path):
     assert sorted(os.listdir()) == ["x.zarr", "x.zarr.dimension.png"]
 
 
-@pytest.mark.parametrize("name", ["p.svg", "p.pdf", "p.PNG"])
+@pytest.mark.parametrize("name", ["p.svg", "p.PNG", pytest.param("p.pdf", marks=pytest.mark.slow)])
 def test_plot_where_asked(command, tmp_path, name):
-    np.save("x.npy", plane(200))
+    np.save("price_$_$.npy", plane(200))  # in the title, and no formula there
     Path("out").mkdir()
-    code, out, err = command("x.npy", "--plot", f"out/{name}")
+    code, out, err = command("price_$_$.npy", "--plot", f"out/{name}")
     assert (code, err) == (0, "")
     assert f"plot: out/{name}\n" in out
     assert_drawing(tmp_path / "out" / name)
     assert os.listdir("out") == [name]
-    assert sorted(os.listdir()) == ["out", "x.npy"]
+    assert sorted(os.listdir()) == ["out", "price_$_$.npy"]
 
 
 def test_one_endless_interval_hides_no_other(tmp_path, monkeypatch):
@@ -696,15 +697,6 @@ def test_draw_report(tmp_path):
     assert path == tmp_path / "a.png"
     assert json.dumps(report) == kept
     assert_drawing(path)
-    other = draw_report(estimate_dimension(plane(400, seed=1), 0).as_dict(), tmp_path / "b.png")
-    assert other.read_bytes() != path.read_bytes()
-
-
-def test_dollar_signs_in_the_name(command, tmp_path):
-    np.save("price_$_$.npy", plane(120))
-    code, _, err = command("price_$_$.npy")
-    assert (code, err) == (0, "")
-    assert_drawing(tmp_path / "price_$_$.npy.dimension.png")
 
 
 def shown_without_plot(found, message):

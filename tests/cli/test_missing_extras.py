@@ -47,7 +47,8 @@ def asked(monkeypatch, tmp_path):
     def run_one(experiment, options, executor, folder=None):
         found.append(experiment)
         (tmp_path / experiment.name).mkdir(exist_ok=True)
-        return SimpleNamespace(folder=tmp_path / experiment.name, claims=())
+        name = experiment.name
+        return SimpleNamespace(folder=tmp_path / name, experiment=name, claims=())
 
     monkeypatch.setattr(commands, "run_one", run_one)
     return found
@@ -104,7 +105,7 @@ def test_a_source_of_networks_alone_needs_torch(no_torch, asked, tmp_path, capsy
     assert not (tmp_path / "runs").exists()
     options = SimpleNamespace(paper="sharma-kaplan", preset="laptop", n_seeds=None)
     with pytest.raises(MissingExtraError, match=r"needs torch.*pip install -e '.\[nn\]'"):
-        commands.run_reproduce(options, [])
+        commands.run_reproduce(options)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

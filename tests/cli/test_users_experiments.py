@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -88,12 +90,12 @@ def test_run_status_resume_and_report(lab, capsys):
     (folder,) = (lab / "runs").iterdir()
     fresh(lab)
     assert main(["status"]) == 0
-    assert "failed  3/4 units, 1 failed" in capsys.readouterr().out
+    typed = "percolaw run mine.py:Falling --preset quick --n-seeds 4"
+    assert f"failed  3/4 units, 1 failed ({typed})\n" in capsys.readouterr().out
     for command in ("resume", "retry"):
         assert main([command, folder.name]) == 1
         said = capsys.readouterr().err
         assert "Code that a run folder names is never imported." in said
-        typed = "percolaw run mine.py:Falling --preset quick --n-seeds 4"
         assert said.endswith(f"goes on with what is missing: {typed}\n")
     assert "mine" not in sys.modules
     (lab / "mine.py").write_text(TEXT)
@@ -107,6 +109,25 @@ def test_run_status_resume_and_report(lab, capsys):
     for text in ("A loss falls", "a note of mine", "the exponent", typed, 'data-plot="losses"'):
         assert text in page
     assert (folder / "figures" / "losses.png").exists()
+
+
+def test_an_installed_experiment_is_listed_and_completed(lab, capsys, monkeypatch):
+    entry = metadata.EntryPoint("falling", "mine:Falling", "percolaw.experiments")
+    monkeypatch.setattr(metadata, "entry_points", lambda **_: [entry])
+    for line in ("run fal", "sweep fal"):
+        assert main(["completion", "words", "--", *line.split()]) == 0
+        assert capsys.readouterr().out == "falling\tmine:Falling\n"
+    assert main(["list"]) == 0
+    assert re.search(
+        "^of installed packages\n  falling +mine:Falling$", capsys.readouterr().out, re.M
+    )
+    assert "mine" not in sys.modules, "it was not named"
+    assert main(["list", "fall"]) == 0
+    assert "    A loss falls\n    source: a note of mine\n" in capsys.readouterr().out
+    assert main(["completion", "words", "--", "run", "falling", "--po"]) == 0
+    assert capsys.readouterr().out.split("\t")[0] == "--power"
+    assert main(["completion", "words", "--", "run", "falling", "--preset", ""]) == 0
+    assert capsys.readouterr().out == "quick\tabout 1 s\n"
 
 
 def test_the_code_is_that_of_the_file_and_what_it_imports_beside_it(lab, capsys):

@@ -97,7 +97,9 @@ def test_grown_sizes_follow_the_exact_law(z, mean):
     counts = np.histogram(sizes, edges)[0]
 
     def law(of):
-        return normalised(of.window_probability(int(a), int(b) - 1) for a, b in pairwise(edges))
+        return normalised(
+            of.site_size_law().window_probability(int(a), int(b) - 1) for a, b in pairwise(edges)
+        )
 
     assert chi_squared_p(counts, law(lattice)) > P_FLOOR
     wrong = BetheLattice(z, mean_offspring=mean + (0.06 if mean < 1 else -0.06))
@@ -106,7 +108,10 @@ def test_grown_sizes_follow_the_exact_law(z, mean):
     assert growth.n_attempts == n + growth.n_too_small + growth.n_too_large
     tries = growth.n_attempts
     for share, truth, control in (
-        (growth.n_too_small / tries, *(of.window_probability(1, 1) for of in (lattice, wrong))),
+        (
+            growth.n_too_small / tries,
+            *(of.site_size_law().window_probability(1, 1) for of in (lattice, wrong)),
+        ),
         (
             growth.n_too_large / tries,
             *(of.survival(401) + of.percolation_probability for of in (lattice, wrong)),

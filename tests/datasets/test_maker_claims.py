@@ -40,7 +40,7 @@ def slopes(losses, sizes):
 @pytest.mark.parametrize(
     ("dim", "options", "bias"),
     [
-        (64, {}, 0.0),
+        pytest.param(64, {}, 0.0, marks=pytest.mark.slow),  # as of 10^7 sites
         (64, {"size": 10**7}, 0.0),
         # Of 200,000 sites 1000 are a rate of 0.005: the exact curve bends by 0.03 (theory.md, 3).
         (64, {"size": 200_000, "coordination_number": 6, "steps": "sphere"}, 0.03),

@@ -168,6 +168,13 @@ def test_progress_rises_to_its_end():
     assert done[-2] > 0.6 * total[-1]  # what is left when all searches are done
 
 
+def test_progress_is_a_bar_if_asked_for(capsys):
+    x = np.random.default_rng(0).random((1200, 2))
+    for progress in (False, True):
+        estimate_dimension(x, progress=progress)
+        assert ("100%" in capsys.readouterr().err) == progress
+
+
 # ---- known faults ----
 
 

@@ -33,7 +33,7 @@ def test_two_level_radius():
     size = 400
     level = mean_distance(size)
     assert level == pytest.approx(math.sqrt(math.pi * size / 2) - 4 / 3, rel=1e-3)
-    radius, distance = squares(6, 4, size, 250, steps="sphere")
+    radius, distance = squares(6, 4, size, 90, steps="sphere")
     mean, error = mean_and_error(radius)
     assert_close(mean, 2 * level, error)
     assert_far(mean, level, error)
@@ -42,7 +42,7 @@ def test_two_level_radius():
     mean, error = mean_and_error(distance)
     assert_close(mean, 3 * level, error)
     assert_far(mean, 2 * level, error)
-    radius, _ = squares(6, 4, size, 250, steps="sphere", rescaled=True)
+    radius, _ = squares(6, 4, size, 90, steps="sphere", rescaled=True)
     mean, error = mean_and_error(radius)
     assert_close(mean, (1 + math.sqrt(size)) * level, error)
     assert_far(mean, 2 * level, error)
@@ -51,7 +51,7 @@ def test_two_level_radius():
 
 def test_two_level_radius_with_gaussian_steps():
     size = 400
-    mean, error = mean_and_error(squares(6, 4, size, 250)[0])
+    mean, error = mean_and_error(squares(6, 4, size, 90)[0])
     assert_close(mean, 2 * mean_distance(size), error)
 
 

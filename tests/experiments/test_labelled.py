@@ -107,10 +107,10 @@ def test_losses_are_those_of_the_definition_written_out(n, n_test):
     for where in labelled.TEST_SITES:
         ours = [
             labelled.cluster_losses(data, rate, count, item, ("adjusted",), where)[0, 0]
-            for item in range(1500)
+            for item in range(600)
         ]
         theirs = by_hand(
-            data.tree.parent.tolist(), data.value.tolist(), n, n_test, 1500, where == "unobserved"
+            data.tree.parent.tolist(), data.value.tolist(), n, n_test, 600, where == "unobserved"
         )
         (a, da), (b, db) = mean_and_error(ours), mean_and_error(theirs)
         assert_close(a, b, math.hypot(da, db))
@@ -135,7 +135,7 @@ def test_large_clusters_have_the_loss_given_an_unobserved_site(rate, factor):
 
 
 def test_factors_of_small_clusters_are_a_tenth_larger_on_unobserved_sites():
-    clusters = labelled.Clusters(n_clusters=300, max_size=1500)
+    clusters = labelled.Clusters(n_clusters=150, max_size=1500)
     ratio = [
         labelled.scale_factors(clusters, seed, "unobserved").mean()
         / labelled.scale_factors(clusters, seed).mean()
@@ -164,7 +164,7 @@ def test_impossible_test_sites_are_refused(rate, n_test, where, message):
 
 def measured(n_seeds=3):
     experiment = SingleCluster(
-        n_seeds=n_seeds, clusters=labelled.Clusters(n_clusters=60, max_size=300_000)
+        n_seeds=n_seeds, clusters=labelled.Clusters(n_clusters=60, max_size=90_000)
     )
     return experiment, [row for cell in experiment.cells() for row in experiment.measure(cell)]
 

@@ -41,9 +41,6 @@ def test_a_claim_stands_beside_its_curve_with_the_window_of_the_fit():
     assert (stored.name, stored.verdict, stored.predicted) == ("c", "agrees", 1.0)
     assert stored.interval == claim.interval
     assert stored.window == (10.0, 1000.0)
-    unknown = plots.beside(claims.exponent("c", "", 1.0, None, 0.01, rough=2.0))
-    assert unknown.interval == (None, None)
-    assert unknown.window is None
 
 
 def test_a_residual_is_measured_over_the_prediction_at_the_same_sizes():
@@ -67,11 +64,3 @@ def test_local_exponents_have_the_percentiles_of_those_of_each_seed():
         np.testing.assert_allclose(values, right)
     assert (drawn.kind, drawn.interval, drawn.n_seeds) == ("measured", plots.PERCENTILES, 3)
     assert plots.local("one", LearningCurve(SIZE, LOSS[:1])).low is None
-
-
-def test_intervals_over_few_seeds_are_widened_by_student():
-    """sqrt(n/(n-1)) t_(n-1)/z at 97.5%: t_2 = 4.3027, t_4 = 2.7764, z = 1.9600."""
-    factors = plots.widenings(5)
-    assert factors[:2] == (0.0, 0.0)
-    assert factors[3] == pytest.approx(math.sqrt(3 / 2) * 4.30265 / 1.95996, rel=1e-5)
-    assert factors[5] == pytest.approx(math.sqrt(5 / 4) * 2.77645 / 1.95996, rel=1e-5)

@@ -185,6 +185,7 @@ MISTAKES = (
         "root of the mean square",
         changed(f"{EXPERIMENT}.labelled:ensemble_loss", root_of),
         {"data scaling: loss over the theory summed": "disagrees", "window of theory": "disagrees"},
+        slow=True,
     ),
     Mistake(
         "cluster-drawings",
@@ -356,6 +357,7 @@ MISTAKES = (
             lambda right: with_numpy(lexsort=lambda keys: np.lexsort(keys)[::-1]),
         ),
         {"heavy tail, 1-NN: exponent of easy kept": "disagrees"},
+        slow=True,
     ),
     Mistake(
         "learnability",
@@ -391,10 +393,8 @@ def measured(experiment: Any, units: list[Any], mistake: Mistake) -> list[list[d
     return found
 
 
-def claim_of(experiment: Any, units: list[Any], text: str) -> Any:
-    """The first claim whose name contains a text."""
-    rows = [row for unit in units for row in unit]
-    return next(c for c in experiment.conclude(rows).claims if text in c.name)
+def claims_of(experiment: Any, units: list[Any]) -> Any:
+    return experiment.conclude([row for unit in units for row in unit]).claims
 
 
 @pytest.mark.parametrize(
@@ -408,8 +408,9 @@ def test_mistake_turns_the_claims(mistake, tmp_path_factory):
     experiment, right = smoke_units(shared_root(tmp_path_factory), mistake.experiment)
     wrong = measured(experiment, right, mistake)
     assert mistake.turns or mistake.rows
+    claims = [claims_of(experiment, units) if mistake.turns else () for units in (right, wrong)]
     for text, verdict in mistake.turns.items():
-        before, after = (claim_of(experiment, units, text) for units in (right, wrong))
+        before, after = (next(c for c in every if text in c.name) for every in claims)
         assert before.verdict != verdict, f"{text} {verdict} without the mistake too"
         if verdict == "moved":
             ends = [abs(before.measured - end) for end in before.interval if np.isfinite(end)]

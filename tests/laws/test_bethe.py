@@ -216,12 +216,12 @@ def test_survival_of_huge_sizes_follows_the_tail(z):
     for s in (10**6, 10**9):
         expected = 2 * lattice.tail_amplitude / math.sqrt(s - 0.5)
         assert lattice.survival(s) == pytest.approx(expected, rel=10 / s + 1e-8)
-    assert lattice.window_probability(10, 9) == 0.0
+    assert lattice.site_size_law().window_probability(10, 9) == 0.0
     for a, b in ((1, 40_000), (500, 10**6)):
         direct = float(np.exp(lattice.log_site_cluster_size(np.arange(a, b + 1))).sum())
-        assert lattice.window_probability(a, b) == pytest.approx(direct, rel=1e-9)
+        assert lattice.site_size_law().window_probability(a, b) == pytest.approx(direct, rel=1e-9)
         rest = lattice.survival(a) - lattice.survival(b + 1)
-        assert lattice.window_probability(a, b) == pytest.approx(rest, rel=1e-7)
+        assert lattice.site_size_law().window_probability(a, b) == pytest.approx(rest, rel=1e-7)
 
 
 # ---- above criticality

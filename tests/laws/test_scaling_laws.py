@@ -13,7 +13,6 @@ from percolaw.laws import ensembles, single_cluster
 from percolaw.laws.ensembles import ensemble_nearest_neighbor_loss
 from percolaw.laws.scaling_laws import (
     allocation_shape,
-    data_break_rank,
     data_exponent,
     data_scaling_loss,
     manifold_exponents,
@@ -258,7 +257,6 @@ def test_data_integral_against_quadrature(alpha, gamma):
             loss += quad(lost, 0, split, epsabs=0, epsrel=1e-11, limit=200)[0]
         got = float(data_scaling_loss(t, alpha, gamma, normalized=False))
         assert got == pytest.approx(loss, rel=1e-8)
-        np.testing.assert_allclose(data_break_rank(t, alpha), math.exp(split), rtol=1e-12)
         if t > 10:
             wrong = float(data_scaling_loss(t, alpha, 1.2 * gamma, normalized=False))
             assert abs(wrong / loss - 1) > 1e-3  # control
@@ -339,7 +337,6 @@ def test_normalised_to_one_at_one(convention):
 def test_break_rank_limits():
     assert float(model_break_rank(0.0, 1.0, 0.5)) == 1.0
     assert float(model_scaling_loss(0.0, 1.0, 0.5, normalized=False)) == 1.0
-    np.testing.assert_allclose(data_break_rank([0.5, 1, 100], 1.0), [1, 1, 10])
     with pytest.raises(ValueError, match="degrees_of_freedom must be >= 0"):
         model_break_rank(-1.0, 1.0, 0.5)
 
@@ -502,6 +499,14 @@ def test_scale_factor_must_be_positive(factor):
 def test_ensemble_rates_are_probabilities(rate):
     with pytest.raises(ValueError, match="rate"):
         ensemble_nearest_neighbor_loss([[rate, 0.5]], [10, 10])
+
+
+@pytest.mark.parametrize("rate", [[[0.1, 0.5, 0.2]], [0.1], [[[0.1, 0.5]]]])
+def test_ensemble_rates_have_a_column_for_each_cluster(rate):
+    with pytest.raises(
+        ValueError, match=r"rate must have a column for each of 2 clusters; got shape"
+    ):
+        ensemble_nearest_neighbor_loss(rate, [10, 10])
 
 
 def test_zipf_weights():

@@ -499,7 +499,7 @@ def test_mean_distance_to_the_nearest_of_m(m):
 
 
 def test_nearest_neighbor_loss_as_a_ratio_of_means():
-    size, n_trees = 20_000, 300
+    size, n_trees = 20_000, 150
     tree = conditioned_clusters(np.full(n_trees, size), math.inf, rng=2)
     target = TreeWalk(standardized=False).sample(tree, rng=2)
     value = target.value - np.repeat(per_cluster(tree, target.value), size)
@@ -523,7 +523,7 @@ def test_nearest_neighbor_loss_as_a_ratio_of_means():
 def test_ensemble_loss_as_a_ratio_of_means():
     sizes = np.array([20_000, 8000, 3000])
     rates = np.array([[1e-4, 1e-4, 1e-4], [1e-3, 1e-3, 1e-4], [0.01, 0.01, 0.03], [0.2, 0.3, 0.1]])
-    n_repeats = 200
+    n_repeats = 100
     tree = conditioned_clusters(np.tile(sizes, n_repeats), 6, rng=5)
     target = TreeWalk(standardized=False).sample(tree, rng=5)
     value = target.value - np.repeat(per_cluster(tree, target.value), tree.sizes)

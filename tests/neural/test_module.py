@@ -71,6 +71,12 @@ def test_fits_share_nothing_and_leave_the_global_generator():
     [
         (learner(2), Y, r"must give 1 output\(s\) a point; got \(128, 2\)"),
         (learner(2, loss="log"), LABELS, r"an output for each of 3 classes; got .*\(128, 2\)"),
+        (learner(3, loss="log"), LABELS[:-1], r"y must have shape \(\d+,\), one a point; got"),
+        (
+            learner(3, loss="log"),
+            np.stack([LABELS] * 3, 1),
+            r"y must have shape \(\d+,\), one a point; got .* 3\)",
+        ),
         (pl.ModuleLearner(lambda: 3), Y, r"a function that makes one; got 3 \(int\)"),
         (learner(learning_rate=1e30, steps=9), Y, "Lower learning_rate"),
     ],
@@ -89,3 +95,74 @@ def test_scikit_learn_takes_it():
     assert not hasattr(learner(), "predict_proba")
     with pytest.raises(ValueError, match="not fitted yet"):
         learner().predict(X)
+
+
+def test_a_function_that_gives_the_same_module_again_is_not_trained_further():
+    module = layers(1)
+    model = pl.ModuleLearner(lambda: module, steps=20, learning_rate=0.02)
+    first = model.fit(X, Y).predict(X)
+    np.testing.assert_array_equal(model.fit(X, Y).predict(X), first)
+
+
+def test_points_and_values_that_float32_does_not_hold_are_refused_or_trained_in_float64():
+    for far in ((X + 1e9, Y), (X, Y + 1e9)):
+        with pytest.raises(ValueError, match="would lose its structure in float32"):
+            pl.ModuleLearner(layers(1), steps=2).fit(*far)
+    model = pl.ModuleLearner(lambda: layers(1).double(), steps=2)
+    assert model.fit(X + 1e9, Y).module_[0].weight.dtype == torch.float64
+
+
+@pytest.mark.parametrize("labels", [LABELS[:-1], np.r_[LABELS, LABELS], np.c_[LABELS, LABELS]])
+def test_labels_are_one_a_point(labels):
+    with pytest.raises(ValueError, match=r"y must have shape \(500,\), one a point"):
+        learner(3, loss="log").fit(X, labels)
+
+
+def test_labels_that_are_not_known_are_refused():
+    with pytest.raises(ValueError, match="must be known for each point; got NaN"):
+        learner(3, loss="log").fit(X, np.where(LABELS == "low", np.nan, 1.0))
+
+
+class Tuple(torch.nn.Linear):
+    def forward(self, x):
+        return super().forward(x), None
+
+
+class Pooled(torch.nn.Linear):
+    def forward(self, x):
+        out = super().forward(x)
+        return out if self.training else out.mean(dim=0)
+
+
+@pytest.mark.parametrize(
+    ("module", "points", "message"),
+    [
+        (Tuple(2, 1), X, "must give a tensor; got tuple"),
+        (Pooled(2, 1), X, r"a row of outputs for each of 500 points; got \(1,\)"),
+        (torch.nn.Linear(2, 1).requires_grad_(False), X, "no parameter that can be trained"),
+        (torch.nn.Linear(2, 1), X[:, 0], r"X must have shape \(n, d\) or \(n, \.\.\.\)"),
+        (torch.nn.Linear(2, 1), X[:0], r"n > 0; got \(0, 2\)"),
+    ],
+)
+def test_modules_and_points_of_another_kind(module, points, message):
+    model = pl.ModuleLearner(module, steps=2)
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.fit(points, Y[: len(points)]).predict(X)
+    with pytest.raises(ValueError, match="learning_rate must be"):
+        pl.ModuleLearner(module, learning_rate=1e300)
+
+
+def test_integers_are_ids_and_the_caller_s_defaults_change_nothing():
+    model = pl.ModuleLearner(torch.nn.Linear(2, 1), steps=2)
+    expected = model.fit(X, Y).predict([[1, 2]])
+    with pytest.raises(RuntimeError) as caught:
+        model.fit(np.rint(X).astype(int), Y)
+    assert "X.astype(float)" in caught.value.__notes__[0]
+    with torch.device("meta"):
+        np.testing.assert_array_equal(model.fit(X, Y).predict([[1, 2]]), expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        made = pl.ModuleLearner(lambda: layers(1), steps=2).fit(X, Y)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert made.predict(X).shape == (500,)

@@ -14,6 +14,7 @@ from percolaw.learners.random_features import RandomFeatures
 from percolaw.numerics.covariance import NetworkGaussianProcess
 from percolaw.numerics.degrees_of_freedom import (
     divergence,
+    matched_smoother,
     random_signs,
     smoother_trace,
     stein_divergence,
@@ -379,3 +380,43 @@ def test_dead_features_predict_zero():
     fitted = RandomFeatures(5, 0.0, bias_scale=0.0).fit(np.zeros((4, 2)), np.ones(4))
     assert fitted.degrees_of_freedom_ == 0.0
     np.testing.assert_array_equal(fitted.predict(np.ones((3, 2))), 0.0)
+
+
+def dense_residual(kernel, y, ridge):
+    fitted = kernel @ np.linalg.solve(kernel + ridge * np.eye(y.size), y)
+    return float(np.mean((y - fitted) ** 2))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e8])
+@pytest.mark.parametrize("share", [1e-6, 1e-3, 0.1, 0.5, 0.99])
+def test_matched_smoother_leaves_the_asked_residual(scale, share):
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
+    kernel = scale * np.exp(-np.linalg.norm(x[:, None] - x, axis=2))
+    asked = share * np.mean(y**2)
+    ridge, trace = matched_smoother(kernel, y, asked)
+    assert ridge > 0
+    assert trace == pytest.approx(smoother_trace(kernel, ridge), rel=1e-6)
+    assert dense_residual(kernel, y, ridge) == pytest.approx(asked, rel=1e-4)
+    assert dense_residual(kernel, y, 2 * ridge) > 1.001 * asked
+
+
+def test_limits_of_the_matched_smoother():
+    rng = np.random.default_rng(7)
+    features, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
+    kernel = features @ features.T
+    least = float(np.mean((y - features @ np.linalg.lstsq(features, y)[0]) ** 2))
+    # Even interpolation leaves more: all of the rank.
+    assert matched_smoother(kernel, y, 0.9 * least) == (0.0, 4.0)
+    assert matched_smoother(kernel, y, 0.0) == (0.0, 4.0)
+    ridge, trace = matched_smoother(kernel, y, 1.1 * least)
+    assert dense_residual(kernel, y, ridge) == pytest.approx(1.1 * least, rel=1e-4)
+    assert trace == pytest.approx(smoother_trace(kernel, ridge), rel=1e-6)
+    largest = np.linalg.eigvalsh(kernel)[-1]
+    for more in (1.0, 5.0):
+        ridge, trace = matched_smoother(kernel, y, more * np.mean(y**2))
+        assert ridge == pytest.approx(1e12 * largest)
+        assert 0.0 <= trace < 1e-10
+    ridge, trace = matched_smoother(np.zeros((30, 30)), y, 0.1)
+    assert np.isfinite(ridge)
+    assert trace == 0.0

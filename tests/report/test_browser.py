@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import re
@@ -413,6 +414,23 @@ def test_a_tap_on_a_phone_shows_a_point_until_another_tap(opened, tmp_path):
     wide = page.locator("details.claims td[data-label=source]").first.bounding_box()
     assert wide["x"] + wide["width"] <= 390, "a card, not a table to be moved sideways"
     page.screenshot(path=artifacts(tmp_path) / "report-phone.png")
+
+
+def test_words_stand_at_all_ticks_of_a_phone_one_below_the_other(opened, tmp_path):
+    words = ["input", "1\nbefore", "1\nafter", "2\nbefore", "2\nafter"]
+    layers = record("layer-dimension", size=len(words))
+    plot = {**layers["plots"][1], "x_log": False, "x_ticks": words}
+    places = {"x": list(range(len(words))), "seeds": None}
+    plot["series"] = [{**one, **places} for one in plot["series"] if one["joined"]]
+    folder = write_run(tmp_path / "layers", layers | {"plots": [plot]}, png(900, 400))
+    page = opened(write_report([folder], tmp_path / "report.html")[0], **PHONE)
+    ticks = page.locator(".stage text.tick")
+    assert ticks.all_text_contents() == [row for word in words for row in word.split("\n")]
+    boxes = [one.bounding_box() for one in ticks.all()]
+    for a, b in itertools.combinations(boxes, 2):
+        beside = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
+        assert beside or abs(a["y"] - b["y"]) >= 12
+    assert max(box["x"] + box["width"] for box in boxes) <= 390
 
 
 def test_dark_is_dark_and_no_width_scrolls_sideways(opened, tmp_path):

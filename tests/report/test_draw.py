@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from percolaw.experiments import plots
@@ -87,7 +88,23 @@ def test_panels_share_one_key_unless_a_mark_means_two_things():
         assert ("limit" in inside) == ("limit" in names)
 
 
-@pytest.mark.parametrize("low_high", [(0.9, 1.1), (1.0, 4.0), (0.02, 0.9), (0.003, 1.2)])
+def test_short_names_stand_beside_each_other_in_a_legend():
+    names = [f"{ratio:g} p_c" for ratio in (0.7, 0.8, 0.9, 0.95, 1, 1.1, 1.2, 1.3, 1.5)]
+    panels = [plot(*(measured(n) for n in names[i:]), figure="both") for i in range(2)]
+    with styled():
+        figure = draw.figures(panels)["both"]
+    for axis in figure.axes:
+        legend = axis.get_legend()
+        assert legend._ncols == 3
+        ends = [text.get_window_extent() for text in legend.get_texts()]
+        assert not any(a.overlaps(b) for i, a in enumerate(ends) for b in ends[:i])
+        assert legend.get_window_extent().x1 < axis.get_window_extent().x1
+    assert draw._grid(["a" * 60, "b\nc"], 3.5) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "low_high", [(0.9, 1.1), (0.7, 1.9), (1.0, 4.0), (0.02, 0.9), (0.003, 1.2)]
+)
 def test_short_logarithmic_axes_have_three_ticks_or_more(low_high):
     low, high = low_high
     with styled():
@@ -96,6 +113,8 @@ def test_short_logarithmic_axes_have_three_ticks_or_more(low_high):
         axis.figure.draw_without_rendering()
     shown = [v for v in axis.get_yticks() if axis.get_ylim()[0] <= v <= axis.get_ylim()[1]]
     assert 3 <= len(shown) <= 10
+    gaps = np.diff(np.log([axis.get_ylim()[0], *shown, axis.get_ylim()[1]]))
+    assert gaps.max() < 0.6 * math.log(high / low)  # no end of the axis is bare
 
 
 def test_words_stand_at_the_ticks_and_lines_do_not_break_inside_an_interval():

@@ -44,10 +44,10 @@ def png_size(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
 
 
-#: One for each kind of picture that has code of its own, and two of curves.
+#: One for each kind of picture that has code of its own, and one of curves.
 TWICE = (
-    *("cluster-points", "cluster-drawings", "dof-scan", "theory-curves", "teacher-gallery"),
-    *("data-scaling", "dimension"),
+    *("cluster-points", "cluster-drawings", "dof-scan", "teacher-gallery", "dimension"),
+    "exponents-by-dimension",
 )
 
 
@@ -89,7 +89,7 @@ def test_figures_depend_on_the_record_alone(name, record_folder, tmp_path_factor
 
 
 def test_another_record_gives_another_figure(record_folder):
-    folder = record_folder("theory-curves")
+    folder = record_folder("exponents-by-dimension")
     before = draw_figures(folder)[0].read_bytes()
     record = json.loads((folder / "record.json").read_text())
     one = record["plots"][0]["series"][0]
@@ -99,7 +99,7 @@ def test_another_record_gives_another_figure(record_folder):
 
 
 def test_the_backend_of_the_user_stays(record_folder):
-    folder = record_folder("theory-curves")
+    folder = record_folder("exponents-by-dimension")
     before = matplotlib.get_backend()
     try:
         matplotlib.use("svg")

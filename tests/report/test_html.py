@@ -289,17 +289,17 @@ def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_command(tmp_path, capsys):
-    content = record("theory-curves", size=9)
-    runs = [str(write_run(tmp_path / f"theory-curves-{i}", content)) for i in range(2)]
+    content = record("exponents-by-dimension", size=9)
+    runs = [str(write_run(tmp_path / f"exponents-by-dimension-{i}", content)) for i in range(2)]
     out = tmp_path / "a report.html"
     assert main(["report", runs[0], "--out", str(out), "--figures", "svg, PDF"]) == 0
     said = capsys.readouterr().out
     assert f"report: {out}  (" in said
     assert f"figures: {tmp_path / 'a report-figures'}  (2 files" in said
     files = {p.name: p.read_bytes() for p in (tmp_path / "a report-figures").iterdir()}
-    assert set(files) == {"theory-curves.svg", "theory-curves.pdf"}
-    assert files["theory-curves.pdf"].startswith(b"%PDF-")
-    assert b"<svg" in files["theory-curves.svg"]
+    assert set(files) == {"exponents-by-dimension.svg", "exponents-by-dimension.pdf"}
+    assert files["exponents-by-dimension.pdf"].startswith(b"%PDF-")
+    assert b"<svg" in files["exponents-by-dimension.svg"]
     assert main(["report", runs[0], "--out", str(out), "--figures", "jpg"]) == 2
     assert "png, svg, pdf" in capsys.readouterr().err
     assert main(["report", runs[0], "--figures-dir", "x"]) == 2
@@ -307,10 +307,10 @@ def test_command(tmp_path, capsys):
     assert main(["report"]) == 2
     again = write_figures(runs, tmp_path / "more", ("svg", "png"))
     assert sorted(p.name for p in again) == [
-        *("theory-curves-0.png", "theory-curves-0.svg"),
-        *("theory-curves-1.png", "theory-curves-1.svg"),
+        *("exponents-by-dimension-0.png", "exponents-by-dimension-0.svg"),
+        *("exponents-by-dimension-1.png", "exponents-by-dimension-1.svg"),
     ]
-    assert again[0].read_bytes() == files["theory-curves.svg"], "the same bytes every time"
+    assert again[0].read_bytes() == files["exponents-by-dimension.svg"], "the same bytes every time"
     with pytest.raises(RunError, match="no folder"):
         write_figures([tmp_path / "nothing"], tmp_path / "none")
     assert not (tmp_path / "none").exists()
@@ -366,7 +366,7 @@ def test_plot_data_is_checked():
     with pytest.raises(ValueError, match="expected 3 numbers; got 2"):
         records.numbers([1, 2], 3)
     with pytest.raises(ValueError, match="both ends"):
-        records.series("a", "measured", [1], [1], low=[1])
+        records.read_series({"name": "a", "kind": "measured", "x": [1], "y": [1], "low": [1]})
     for bad in ([2, 1], [0, 1], [-1, 1], [1, None], [1], 3):
         with pytest.raises(ValueError):
             records.fit_window(bad)

@@ -6,7 +6,7 @@ import pytest
 from report_cases import record, write_run
 
 from percolaw.report import draw
-from percolaw.report.reading import read_run
+from percolaw.report.reading import Entry, read_run
 from percolaw.report.section import palette, plot_data, section
 from percolaw.report.style import BLUE, ORANGE
 
@@ -36,7 +36,7 @@ def test_without_matplotlib_there_are_colours_and_no_shades(run, monkeypatch):
 
 
 def test_a_section_names_its_run_and_what_tells_it_from_others(run):
-    words = section(run, "place", "n_seeds = 17")
+    words = section(Entry(run, "place", "n_seeds = 17"))
     assert "run <code>0123456789ab</code>" in words
     assert '<span class="which">n_seeds = 17</span>' in words
     assert (

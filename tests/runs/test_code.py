@@ -1,9 +1,12 @@
 """Which code measured a unit: what a change of the source makes stale, and what it does not."""
 
+import ast
+import functools
 import os
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -16,12 +19,19 @@ from percolaw.runs import code
 PACKAGE = Path(percolaw.__file__).parent
 
 
+#: Each text is parsed once: after an edit one file of 190 is another.
+PARSED = types.SimpleNamespace(**{**vars(ast), "parse": functools.cache(ast.parse)})
+ESSENCE, RUN = functools.cache(code._essence), functools.cache(code._run)
+
+
 @pytest.fixture
 def edited(tmp_path, monkeypatch):
     """A copy of the package's sources that may be edited, and what its experiments hash to."""
     copy = tmp_path / "percolaw"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(code, "_PACKAGE", copy)
+    for name, kept in (("ast", PARSED), ("_essence", ESSENCE), ("_run", RUN)):
+        monkeypatch.setattr(code, name, kept)
     code.forget()
 
     def change(file, old, new):
@@ -65,7 +75,9 @@ def test_parts_that_measure_nothing_do_not_count(edited):
     assert code.package_code() == package
 
 
-@pytest.mark.parametrize("name", ["embedded-1nn", "nn-data-scaling", "regimes"])
+@pytest.mark.parametrize(
+    "name", ["nn-data-scaling", "regimes", pytest.param("embedded-1nn", marks=pytest.mark.slow)]
+)
 def test_everything_that_measuring_loads_counts(name):
     """In a fresh process: every module of the package that a unit loads is in the closure."""
     pytest.importorskip("torch")

@@ -5,10 +5,10 @@ import os
 import pickle
 import random
 import re
+import shutil
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fault_toy import (
@@ -30,6 +30,7 @@ from percolaw.runs.activity import active
 from percolaw.runs.run import default_folder
 
 SOURCE = TESTS.parent / "src" / "percolaw"
+N_UNITS = 12
 
 
 @pytest.fixture(autouse=True)
@@ -51,20 +52,30 @@ def damaged_copies(folder: Path, tmp_path: Path, n: int, at_once: int):
         yield copy
 
 
-@pytest.fixture
-def finished(tmp_path):
-    """A finished run whose store is one file."""
-    folder = percolaw.run(FaultToy(n_units=40), out=tmp_path / "runs").folder
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """A finished run whose store is one file, to be copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        register(patch)
+        out = tmp_path_factory.mktemp("whole") / "runs"
+        folder = percolaw.run(FaultToy(n_units=N_UNITS), out=out).folder
     connection = sqlite3.connect(folder / "units.sqlite")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     return folder
 
 
+@pytest.fixture
+def finished(tmp_path, whole_run):
+    """The finished run."""
+    shutil.copytree(whole_run.parent, tmp_path / "runs")
+    return tmp_path / "runs" / whole_run.name
+
+
 # --- damage ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n", "at_once"), [(40, 1), (5, 100)])
+@pytest.mark.parametrize(("n", "at_once"), [(25, 1), (5, 100)])
 def test_flipped_bytes_end_in_a_message_or_a_record(tmp_path, finished, capsys, n, at_once):
     whole = content(finished)
     ends = {"refused": 0, "same": 0, "other": 0}
@@ -147,17 +158,13 @@ def test_malformed_config_ends_in_a_message(tmp_path, finished, capsys, text):
         ["cancel", finished],
         ["export", finished, "--out", tmp_path / "rows.csv"],
         ["gc", "--out", out],
-        flags(FaultToy(n_units=40), out, 1),
+        flags(FaultToy(n_units=N_UNITS), out, 1),
     ):
         capsys.readouterr()
         code = main(list(map(str, words)))
         assert code in (0, 1, 2)
         if code:
             assert capsys.readouterr().err.startswith("percolaw: ")
-
-
-def crashes(text: str, reason: str) -> Any:
-    return pytest.param(text)
 
 
 @pytest.mark.parametrize(
@@ -172,10 +179,10 @@ def crashes(text: str, reason: str) -> Any:
         live(host="elsewhere"),
         live(seconds_left=None),
         live(seconds_left=1e9),
-        crashes(live(pid=10**30), "OverflowError of os.kill is not caught"),
-        crashes(live(seconds_left=float("inf")), "OverflowError: infinity is no duration"),
-        crashes(live(seconds_left="soon"), "text is no duration"),
-        crashes("[" * 100_000, "RecursionError of deeply nested JSON is not caught"),
+        live(pid=10**30),
+        live(seconds_left=float("inf")),
+        live(seconds_left="soon"),
+        "[" * 100_000,
     ],
     ids=lambda text: (
         f"{len(text)}-{text[:12]!r}" if "pid" not in text else text.split("pid")[1][-40:]

@@ -317,8 +317,17 @@ def test_ctrl_c_many_times_prints_no_traceback(tmp_path):
     assert clean(interrupted(tmp_path, [0.004] * 250))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("pause", [0.05, 0.15])
+@pytest.mark.parametrize(
+    ("number", "pause"),
+    [
+        (signal.SIGINT, 0.05),
+        (signal.SIGTERM, 0.15),
+        (signal.SIGHUP, 0.05),
+        pytest.param(signal.SIGINT, 0.15, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 0.05, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 0.15, marks=pytest.mark.slow),
+    ],
+)
 def test_stopped_while_its_workers_start(tmp_path, number, pause):
     """Workers that have not come to their first unit end without a word."""
     experiment = toy(tmp_path, n_units=2000, seconds=0.01)

@@ -163,49 +163,14 @@ def test_units_are_shared_in_folders_of_any_name(tmp_path, name):
     assert begun(experiment) == list(range(4))
 
 
-def some_cells(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One cell of each kind: the smallest and first for every word in it."""
-    found: dict[Any, dict[str, Any]] = {}
-    for cell in cells:
-        words = tuple(sorted((k, v) for k, v in cell.items() if isinstance(v, str)))
-        sizes = [v for k, v in cell.items() if k != "seed" and isinstance(v, (int, float))]
-        old = found.get(words)
-        if old is None or (sum(sizes), cell.get("seed", 0)) < old[0]:
-            found[words] = ((sum(sizes), cell.get("seed", 0)), cell)  # type: ignore[assignment]
-    return [cell for _, cell in found.values()][:6]
-
-
-#: Their units train networks: 3 to 5 s each.
-TRAINING = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof")
-
-
 # --- what measure reads ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in TRAINING else n for n in EXPERIMENTS],
-)
-def test_measure_never_reads_what_is_judged(name):
-    """`measure` runs on an object without these fields; and it reads nothing that stands for them."""
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_more_seeds_add_cells_and_change_none(name):
     cls = experiment_class(name)
-    judged = fields.judged(cls)
-    if not judged:
+    if "n_seeds" not in fields.judged(cls):
         return
-    seen: set[str] = set()
-
-    class Spy(cls):
-        def __getattribute__(self, attribute):
-            seen.add(attribute)
-            return super().__getattribute__(attribute)
-
     experiment = preset(cls, "smoke")
-    spy = Spy(**{f.name: getattr(experiment, f.name) for f in dataclasses.fields(cls)})
-    for cell in some_cells(experiment.cells()):
-        seen.clear()
-        assert spy.measure(cell), cell
-        assert not seen & {"__dict__", "cells", "conclude", *judged}, cell
-    if "n_seeds" in judged:
-        other = dataclasses.replace(experiment, n_seeds=experiment.n_seeds + 1)
-        small = [cell for cell in experiment.cells() if cell not in other.cells()]
-        assert not small, "more seeds add cells and change none"
+    other = dataclasses.replace(experiment, n_seeds=experiment.n_seeds + 1)
+    assert not [cell for cell in experiment.cells() if cell not in other.cells()]

@@ -25,9 +25,9 @@ from percolaw.experiments.base import canonical_json, config_dict, from_config, 
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.runs import code, store
-from percolaw.runs.executor import process_pool
 from percolaw.runs.run import default_folder
 from percolaw.runs.store import RunFolder, read_record, write_atomic
+from percolaw.runs.workers import WorkerPool
 from percolaw.words import Worded
 
 
@@ -69,7 +69,7 @@ def test_result_does_not_depend_on_the_executor(tmp_path):
     reference = go(ToyExperiment(), tmp_path, "none")
     assert reference.claims[0].verdict == "agrees"
     for workers in (1, 2):
-        with process_pool(workers) as pool:
+        with WorkerPool(workers) as pool:
             result = go(ToyExperiment(), tmp_path, f"pool{workers}", executor=pool)
         assert content(result.folder) == content(reference.folder)
     with ThreadPoolExecutor(3) as threads:
@@ -99,7 +99,7 @@ def test_progress_counts_every_unit(tmp_path):
 
 def test_pool_limits_threads_and_restores_the_environment():
     before = dict(os.environ)
-    with process_pool(1) as pool:
+    with WorkerPool(1) as pool:
         inside = pool.submit(os.getenv, "OMP_NUM_THREADS").result()
     assert inside == "1"
     assert dict(os.environ) == before
@@ -313,7 +313,7 @@ def test_failed_units_stay_visible_and_are_tried_again(tmp_path, capfd):
 
 
 def test_killed_worker_is_a_run_error(tmp_path):
-    with process_pool(1) as pool, pytest.raises(RunError, match="WorkerLost"):
+    with WorkerPool(1) as pool, pytest.raises(RunError, match="WorkerLost"):
         go(toy(tmp_path, die_at=(3,)), tmp_path, executor=pool)
 
 
@@ -338,12 +338,12 @@ def test_units_finished_before_a_worker_died_are_kept(tmp_path):
 
 def test_run_continues_after_a_worker_died(tmp_path):
     experiment = toy(tmp_path, die_at=(3,))
-    with process_pool(1) as pool, pytest.raises(Exception, match="WorkerLost"):
+    with WorkerPool(1) as pool, pytest.raises(Exception, match="WorkerLost"):
         go(experiment, tmp_path, executor=pool)
     folder = RunFolder(default_folder(experiment, tmp_path / "runs"), config_dict(experiment))
     kept = folder.finished()
     first = len(measured(experiment))
-    with process_pool(1) as pool, pytest.raises(Exception, match="WorkerLost"):
+    with WorkerPool(1) as pool, pytest.raises(Exception, match="WorkerLost"):
         go(experiment, tmp_path, executor=pool)
     again = {folder.key({"seed": seed, "kind": "toy"}) for seed in measured(experiment)[first:]}
     assert again
@@ -705,7 +705,7 @@ def test_a_signal_that_a_library_takes_for_a_failure_is_a_signal(tmp_path, monke
 
     def interrupted(self, cell):
         try:
-            raise Terminated
+            raise Terminated(signal.SIGTERM)
         except KeyboardInterrupt as stop:
             raise SystemError("returned a result with an exception set") from stop
 

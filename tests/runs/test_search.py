@@ -143,9 +143,9 @@ def test_grid_finds_the_best_and_tries_each_point_once(tmp_path):
 def test_tpe_goes_on_where_it_stopped_and_is_near_the_best(tmp_path):
     axes = (Axis("x", low=0.0, high=1.0), Axis("inner.depth", low=1.0, high=8.0, integer=True))
     few = run_search(Search(Bowl(), axes, "tpe", 8), out=tmp_path)
-    more = run_search(Search(Bowl(), axes, "tpe", 40), out=tmp_path)
+    more = run_search(Search(Bowl(), axes, "tpe", 30), out=tmp_path)
     assert more.folder == few.folder
-    assert len(more.trials) == 40
+    assert len(more.trials) == 30
     assert {t["number"] for t in few.trials} <= {t["number"] for t in more.trials}
     assert more.value < 0.05
     other = run_search(Search(Bowl(), axes, "tpe", 8, seed=1), out=tmp_path)
@@ -167,7 +167,7 @@ def test_failing_trials_are_passed_over_or_end_the_search(tmp_path):
 def test_two_processes_share_a_grid_and_a_kill_loses_no_point(tmp_path):
     arguments = (
         *("sweep", "kernel-tuning", "--preset", "smoke", "--sampler", "grid", "--quiet"),
-        *("--n-train", 60, "--n-test", 60, "--over", "ridge=0.01,0.03,0.1,0.3,1"),
+        *("--n-train", 60, "--n-test", 60, "--over", "ridge=0.01,0.1,1"),
         *("--over", "smoothness=0.5,1.5", "--workers", 2, "--out", tmp_path / "runs"),
     )
     process = subprocess.Popen(percolaw_command(*arguments), stdout=subprocess.DEVNULL)
@@ -183,10 +183,10 @@ def test_two_processes_share_a_grid_and_a_kill_loses_no_point(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     points = sorted((t["values"]["ridge"], t["values"]["smoothness"]) for t in found["trials"])
-    assert points == sorted((r, s) for r in (0.01, 0.03, 0.1, 0.3, 1) for s in (0.5, 1.5))
+    assert points == sorted((r, s) for r in (0.01, 0.1, 1) for s in (0.5, 1.5))
     search = Search(
         dataclasses.replace(preset(KernelTuning, "smoke"), n_train=60, n_test=60),
-        (Axis("ridge", (0.01, 0.03, 0.1, 0.3, 1)), Axis("smoothness", (0.5, 1.5))),
+        (Axis("ridge", (0.01, 0.1, 1)), Axis("smoothness", (0.5, 1.5))),
         "grid",
     )
     alone = run_search(search, out=tmp_path / "alone")

@@ -45,7 +45,7 @@ def kill_young(process: subprocess.Popen, delay: float) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.15, 0.3])
+@pytest.mark.parametrize("delay", [0.0, pytest.param(0.15, marks=pytest.mark.slow), 0.3])
 def test_worker_killed_in_its_first_half_second_costs_nothing_else(tmp_path, delay):
     """At most the unit at hand may fail; the command goes on with all others."""
     experiment = toy(tmp_path, n_units=12, seconds=0.02)
@@ -78,10 +78,10 @@ import multiprocessing, sys
 from concurrent.futures import ProcessPoolExecutor
 import percolaw
 from percolaw.experiments.registry import experiment_class
-from percolaw.runs.workers import process_pool
+from percolaw.runs.workers import WorkerPool
 cls = experiment_class("single-cluster")
 if sys.argv[1] == "ours":
-    pool = process_pool(2)
+    pool = WorkerPool(2)
 elif sys.argv[1] == "dask":
     from percolaw.runs.scheduler import dask_executor
     with dask_executor("local", 1) as pool:

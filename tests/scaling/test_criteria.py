@@ -143,7 +143,7 @@ class Numbers:
             LABELS,
             "log",
             ValueError,
-            r"must have shape \(100, 3\); got \(100, 2\). One a test point and",
+            r"must have shape \(100, 3\); got \(100, 2\). They must be finite, one",
         ),
         (np.stack([Y, Y], 1), "0-1", ValueError, "rows of 0 and a single 1; got values of shape"),
         (np.eye(2)[(Y > 0) * 1], "log", ValueError, "takes one label a point"),
@@ -182,3 +182,45 @@ def test_progress_is_shown_if_asked(monkeypatch):
         curve(pl.NearestNeighbors(), Y, "squared", progress=asked)
         assert ("| 4/4 " in sys.stderr.getvalue()) == asked
         monkeypatch.undo()
+
+
+class Column:
+    """1-NN whose predictions are a column, as networks' are."""
+
+    def fit(self, points, values):
+        self.inner = pl.NearestNeighbors().fit(points, values)
+
+    def predict(self, queries):
+        return self.inner.predict(queries)[:, None]
+
+
+def test_a_column_of_predictions_is_not_spread_over_a_loss_of_one_s_own():
+    x = np.random.default_rng(0).standard_normal((300, 2))
+    error = lambda values, predicted: float(np.mean((values - predicted) ** 2))  # noqa: E731
+    options = {"loss": error, "n_test": 100, "n_repeats": 2}
+    column = pl.scaling_curve(Column(), x, x[:, 0], [10, 100], **options).loss
+    expected = pl.scaling_curve(pl.NearestNeighbors(), x, x[:, 0], [10, 100], **options).loss
+    np.testing.assert_array_equal(column, expected)
+
+
+def test_losses_that_are_no_number():
+    x = np.random.default_rng(0).standard_normal((60, 2))
+    far = lambda points, values, queries: np.full(len(queries), 1e300)  # noqa: E731
+    for loss in ("squared", "absolute"):
+        with pytest.raises(
+            ValueError, match="the loss for n = 9, repeat 0 must be a finite number"
+        ):
+            pl.scaling_curve(far, x, x[:, 0] * 1e-100, [9], loss=loss, n_test=9, n_repeats=1)
+    with pytest.raises(TypeError, match="a name or a function; got the class dict"):
+        pl.scaling_curve(far, x, x[:, 0], [9], loss=dict)
+    many = lambda values, predicted: np.ones(50)  # noqa: E731
+    with pytest.raises(TypeError, match=r"the loss .* must be a number; got array") as caught:
+        pl.scaling_curve(far, x, x[:, 0], [9], loss=many, n_test=50, n_repeats=1)
+    assert len(str(caught.value)) < 200
+
+
+def test_groups_that_are_not_known_are_refused():
+    x = np.random.default_rng(0).standard_normal((60, 2))
+    groups = np.where(np.arange(60) < 30, np.nan, 1.0)
+    with pytest.raises(ValueError, match="groups must be known for each point; got NaN"):
+        pl.scaling_curve(pl.NearestNeighbors(), x, x[:, 0], [9], groups=groups, n_test=9)

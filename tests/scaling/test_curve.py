@@ -118,3 +118,38 @@ def test_a_prediction_is_held_against_every_seed():
     np.testing.assert_allclose(curve.against(), curve.loss / [1.0, 2.0, 4.0])
     with pytest.raises(ValueError, match="no prediction"):
         scattered().against()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": [10, 10, 100]}, "size must rise strictly"),
+        ({"size": [100, 30, 10]}, "size must rise strictly"),
+        (
+            {"loss": [0.3, 0.2, 0.1]},
+            r"loss must have shape \(n_seeds, 3\), a row a seed; got \(3,\)",
+        ),
+        ({"loss": np.ones((3, 4))}, r"a row a seed; got \(3, 4\)"),
+        ({"usable": [True]}, r"usable must have shape \(3,\); got \(1,\)"),
+        ({"predicted": [[1.0], [2.0], [3.0]]}, r"predicted must have shape \(3,\); got \(3, 1\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_together(change, message):
+    with pytest.raises(ValueError, match=message):
+        LearningCurve(**{"size": [10, 30, 100], "loss": np.ones((2, 3)), **change})
+
+
+def test_usable_sizes_as_numbers_of_0_and_1():
+    loss = np.array([[1.0, 0.3, 9.0, 0.1]] * 3)
+    curve = LearningCurve([10, 100, 300, 1000], loss, usable=[1, 1, 0, 1])
+    assert curve.fit().exponent == pytest.approx(0.5, abs=0.03)
+
+
+def test_windows_and_decades_that_mean_nothing():
+    curve = LearningCurve([10, 30, 100], np.ones((2, 3)))
+    for window in ((math.nan, 10), (1, 2, 3), 3, "all"):
+        with pytest.raises(ValueError, match="window must be"):
+            curve.fit(window)
+    for decades in (-1, math.nan, 400):
+        with pytest.raises(ValueError, match="decades must be"):
+            curve.upper(decades)

@@ -66,7 +66,7 @@ def test_predictions_that_mean_the_same_give_the_same_curve(change):
         (lambda p: np.outer(p, p), ValueError, r"must have shape \(100,\); got \(100, 100\)"),
         (lambda p: p[:-1], ValueError, r"must have shape \(100,\); got \(99,\)"),
         (lambda p: p.mean(), ValueError, r"must have shape \(100,\); got \(\)"),
-        (lambda p: p * np.nan, ValueError, "n = 10, repeat 0,: 100 of 100 are NaN or infinite"),
+        (lambda p: p * np.nan, ValueError, "n = 10, repeat 0: 100 of 100 are NaN or infinite"),
         (lambda p: np.ma.masked_less(p, 0), ValueError, "masked value"),
         (lambda p: p.astype(str), TypeError, "must be numeric"),
         (lambda p: None, TypeError, "must be numeric; got None"),

@@ -52,7 +52,7 @@ def test_relu_variance_is_that_of_the_network_process(depth, weight, bias):
     # E f^2 is exact at every width: each layer maps the mean square by the same recursion.
     x = normal(1, 2, 6) * np.array([[1.0], [2.0]])
     family = ReluTeacher(depth, 30, weight, bias, output_scale=3.0)
-    value = np.array([family.sample(6, rng=s)(x) for s in range(2000)])
+    value = np.array([family.sample(6, rng=s)(x) for s in range(1000)])
     truth = 9.0 * NetworkGaussianProcess(depth, weight, bias).diagonal(x)
     for i in range(2):
         mean, error = mean_and_error(value[:, i] ** 2)

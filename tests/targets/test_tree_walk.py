@@ -5,6 +5,7 @@ import math
 import networkx as nx
 import numpy as np
 import pytest
+from scipy.sparse import csgraph
 from small_graphs import distances
 from statistical import assert_close, assert_far, mean_and_error
 
@@ -242,6 +243,11 @@ def test_expected_variance_is_half_the_mean_distance(z):
     for k in range(4):
         own = slice(tree.start[k], tree.start[k + 1])
         assert found[k] == pytest.approx(0.5 * between[own, own].mean())
+    tree = Tree(tree.parent, tree.start, np.arange(1.0, tree.n_sites + 1.0))
+    between = csgraph.shortest_path(tree.to_sparse(), directed=False)
+    for k, value in enumerate(expected_variance(tree)):
+        own = slice(tree.start[k], tree.start[k + 1])
+        assert value == pytest.approx(0.5 * between[own, own].mean())
     # What it is for: the variance of a walk's values.
     large = conditioned_clusters(np.full(300, 60), z, rng=4)
     variance = TreeWalk().sample(large, 1).variance

@@ -1,7 +1,8 @@
 """The command line: experiments and reproductions, data, dimension, and runs on disk.
 
 Flags of an experiment derive from the fields of its config. Exit codes: 0 done, 1 failed,
-2 bad usage, 130 interrupted by Ctrl-C, 143 by SIGTERM.
+2 bad usage, 130 interrupted by Ctrl-C, 143 by SIGTERM,
+129 by SIGHUP.
 """
 
 from __future__ import annotations

@@ -59,9 +59,19 @@ def _parser() -> _Parser:
 
 
 def execute(given: list[str], last: bool = False) -> int:
-    """Run a command line, without the name of the program, and return its exit code.
+    """Run a command line.
 
-    With `last` nothing but the end of the process follows it, which interruptions leave alone.
+    Parameters
+    ----------
+    given : list of str
+        Its words, without the name of the program.
+    last : bool
+        Whether nothing but the end of the process follows, which interruptions leave alone.
+
+    Returns
+    -------
+    int
+        Exit code.
     """
     with terminable(last):
         return _execute(given)
@@ -78,11 +88,13 @@ def _execute(given: list[str]) -> int:
         if rest and (options.command not in ("run", "sweep") or near):
             hint = f". Did you mean {near}?" if near else ""
             parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
-        return int(options.handler(options, rest))
+        options.rest = rest  # flags of the experiment
+        return int(options.handler(options))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else _USAGE
     except KeyboardInterrupt as stop:
-        word, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
+        ended = isinstance(stop, Terminated)
+        word, code = ("terminated", 128 + stop.args[0]) if ended else ("interrupted", 130)
         print(
             f"\n{word}; every finished unit is kept, the same command continues.", file=sys.stderr
         )
@@ -111,14 +123,14 @@ def _near_flag(rest: list[str], parser: _Parser, options: argparse.Namespace) ->
     (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     command = options.command
     known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
-    own: set[str] = set()
+    fields: set[str] = set()
     if rest and command in ("run", "sweep") and options.experiment:
-        own = {flag for flag, _ in completion.field_flags(experiment_class(options.experiment))}
+        fields = {flag for flag, _ in completion.field_flags(experiment_class(options.experiment))}
     for word in rest:
         flag = word.split("=")[0]
         near = difflib.get_close_matches(
             flag, known, n=1, cutoff=0.8 if command in ("run", "sweep") else 0.7
         )
-        if flag.startswith("--") and flag not in known and flag not in own and near:
+        if flag.startswith("--") and flag not in known and flag not in fields and near:
             return near[0]
     return None

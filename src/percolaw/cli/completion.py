@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.registry import EXPERIMENTS, experiment_class, installed
 from percolaw.experiments.reproductions import REPRODUCTIONS
 from percolaw.words import Worded
 
@@ -74,21 +74,8 @@ def add(commands: Any) -> None:
     completion.set_defaults(handler=run_completion, commands=commands)
 
 
-def run_completion(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print a shell's script, or what may stand in the place of the last of some words.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``shell``, ``words``, and ``commands``, all parsers.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
+def run_completion(options: argparse.Namespace) -> int:
+    """Print a shell's script, or what may stand in the place of the last of some words."""
     if options.shell != "words":
         print(SCRIPTS[options.shell], end="")
         return 0
@@ -129,8 +116,8 @@ def _candidates(
     if parser is None:
         return
     flags = {flag: a for flag, a in parser._option_string_actions.items() if flag.startswith("--")}
-    experiment = next((w for w in before[1:] if w in EXPERIMENTS), None)
-    experiment = experiment if before[0] in ("run", "sweep") else None
+    named = (w for w in before[1:] if w in EXPERIMENTS or w in installed())
+    experiment = next(named, None) if before[0] in ("run", "sweep") else None
     fields = dict(field_flags(experiment_class(experiment))) if experiment else {}
     last = flags.get(before[-1])
     if last is not None and last.nargs != 0:
@@ -159,8 +146,8 @@ def _values(flag: str, action: Any, experiment: str | None) -> Iterator[tuple[st
         yield from ((str(choice), "") for choice in action.choices)
     elif flag == "--preset":
         names = [experiment] if experiment else list(EXPERIMENTS)
-        found = {name: cost for e in names for name, cost in experiment_class(e).presets.items()}
-        for name, cost in found.items():
+        presets = {name: cost for e in names for name, cost in experiment_class(e).presets.items()}
+        for name, cost in presets.items():
             yield name, f"about {cost.time}" if experiment else ""
     elif flag == "--over" and experiment:
         for name, text in field_flags(experiment_class(experiment)):
@@ -178,6 +165,7 @@ def _positional(command: str, action: Any) -> Iterator[tuple[str, str]]:
         for name in EXPERIMENTS:  # without titles, which would take the import of every class
             if command != "sweep" or hasattr(experiment_class(name), "validate"):
                 yield name, ""
+        yield from installed().items()  # nothing of them is imported before one is named
     elif action.metavar in ("RUN", "OTHER"):
         from percolaw.cli.control import RUNS
 

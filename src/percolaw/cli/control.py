@@ -78,47 +78,34 @@ def run_path(text: str) -> str:
     return text
 
 
-def run_status(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print what every run and sweep in a folder has done.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``out``, ``json``, ``watch``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
+def run_status(options: argparse.Namespace) -> int:
+    """Print what every run and sweep in a folder has done."""
     from percolaw.runs.folders import run_folders, status, sweep_folders, sweep_status
 
     while True:
-        found = []
+        states = []
         if options.out != RUNS or Path(RUNS).exists():
-            found = [status(path, known_class) for path in run_folders(options.out)]
-            found += [sweep_status(path) for path in sweep_folders(options.out)]
-        for item in found:
+            states = [status(path, known_class) for path in run_folders(options.out)]
+            states += [sweep_status(path) for path in sweep_folders(options.out)]
+        for item in states:
             if item.state == "damaged":
                 print(
                     f"percolaw: {printable(item.folder)} is damaged: {printable(item.note)}",
                     file=sys.stderr,
                 )
         if options.json:
-            print(json.dumps([item.as_dict() for item in found], indent=1))
+            print(json.dumps([item.as_dict() for item in states], indent=1))
         else:
             if options.watch and has_colors(sys.stdout):
                 print("\033[2J\033[H", end="")
-            print(_table(found) if found else f"no runs in {printable(options.out)}", flush=True)
-        if not options.watch or not any(item.state == "running" for item in found):
+            print(_table(states) if states else f"no runs in {printable(options.out)}", flush=True)
+        if not options.watch or not any(item.state == "running" for item in states):
             return 0
         time.sleep(2.0)
 
 
-def _table(found: list[Any]) -> str:
-    return "\n".join(map(_line, found))
+def _table(states: list[Any]) -> str:
+    return "\n".join(map(_line, states))
 
 
 def _line(item: Any) -> str:
@@ -128,12 +115,12 @@ def _line(item: Any) -> str:
     if item.state != "damaged":
         text += f"  {units} {'units' if item.kind == 'run' else 'trials'}"
     if item.failed:
-        text += f", {item.failed} failed (percolaw retry)"
+        text += f", {item.failed} failed ({item.again or 'percolaw retry'})"
     if item.damaged:
         text += f", {item.damaged} damaged"
     if item.state in ("unfinished", "outdated"):
         again = "percolaw resume" if item.kind == "run" else "the same percolaw sweep goes on"
-        text += f"  ({again})"
+        text += f"  ({item.again or again})"
     if item.seconds_left is not None:
         text += f"  {_duration(item.seconds_left)} left"
     if item.where:
@@ -149,21 +136,8 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
-    """Go on with a run from its folder alone.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``run``, and the flags of every command that measures.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
+def run_resume(options: argparse.Namespace) -> int:
+    """Go on with a run from its folder alone."""
     from percolaw.cli.experiments import show
     from percolaw.cli.measuring import check_options, executor_of, run_one
     from percolaw.runs.folders import reopen
@@ -176,21 +150,8 @@ def run_resume(options: argparse.Namespace, rest: list[str]) -> int:
     return show(result, options, time.perf_counter() - started)
 
 
-def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
-    """Forget failures, then go on.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``run``, and the flags of every command that measures.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
+def run_retry(options: argparse.Namespace) -> int:
+    """Forget failures, then go on."""
     from percolaw.cli.measuring import check_options
     from percolaw.runs.folders import opened, reopen
 
@@ -199,24 +160,11 @@ def run_retry(options: argparse.Namespace, rest: list[str]) -> int:
     n = opened(options.run)[0].forget_failures()
     if not options.json:
         print(f"{n} failed units are measured again")
-    return run_resume(options, rest)
+    return run_resume(options)
 
 
-def run_cancel(options: argparse.Namespace, rest: list[str]) -> int:
-    """Leave a note for the process that works on a run.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``run``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0, also if nothing works on the run.
-    """
+def run_cancel(options: argparse.Namespace) -> int:
+    """Leave a note for the process that works on a run."""
     from percolaw.runs.activity import active
     from percolaw.runs.folders import open_config
 
@@ -241,39 +189,26 @@ def run_cancel(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-def run_diff(options: argparse.Namespace, rest: list[str]) -> int:
-    """Print how two runs differ.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``run``, ``other``, ``json``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0, also if they differ.
-    """
+def run_diff(options: argparse.Namespace) -> int:
+    """Print how two runs differ."""
     from percolaw.runs.folders import difference
 
-    found = difference(options.run, options.other)
+    differing = difference(options.run, options.other)
     if options.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(differing, indent=1))
         return 0
     lines = []
-    if found["experiment"][0] != found["experiment"][1]:
-        lines.append(f"experiment: {found['experiment'][0]} | {found['experiment'][1]}")
-    if found["code"][0] != found["code"][1]:
-        lines.append(f"code: {found['code'][0]} | {found['code'][1]}")
-    lines += [f"config {key}: {one} | {two}" for key, (one, two) in found["config"].items()]
-    for name, changed in found["claims"].items():
+    if differing["experiment"][0] != differing["experiment"][1]:
+        lines.append(f"experiment: {differing['experiment'][0]} | {differing['experiment'][1]}")
+    if differing["code"][0] != differing["code"][1]:
+        lines.append(f"code: {differing['code'][0]} | {differing['code'][1]}")
+    lines += [f"config {key}: {one} | {two}" for key, (one, two) in differing["config"].items()]
+    for name, changed in differing["claims"].items():
         lines.append(f"claim {name!r}")
         for key, pair in changed.items():
             text = pair if isinstance(pair, str) else f"{_short(pair[0])} | {_short(pair[1])}"
             lines.append(f"    {key}: {text}")
-    lines.append(f"{found['same_claims']} claims equal, {len(found['claims'])} different")
+    lines.append(f"{differing['same_claims']} claims equal, {len(differing['claims'])} different")
     print("\n".join(map(printable, lines)))
     return 0
 
@@ -286,21 +221,8 @@ def _short(value: Any) -> str:
     return str(value)
 
 
-def run_export(options: argparse.Namespace, rest: list[str]) -> int:
-    """Write rows for other programs.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``run``, ``out``, ``overwrite``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
-    """
+def run_export(options: argparse.Namespace) -> int:
+    """Write rows for other programs."""
     from percolaw.runs.folders import damaged_units, export
 
     n = export(options.run, options.out, overwrite=options.overwrite)
@@ -314,21 +236,8 @@ def run_export(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-def run_gc(options: argparse.Namespace, rest: list[str]) -> int:
-    """Say what can go, or remove it.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``out``, ``apply``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code: 1 if a run was passed over that should have been cleaned.
-    """
+def run_gc(options: argparse.Namespace) -> int:
+    """Say what can go, or remove it; 1 if a run was passed over that should have been cleaned."""
     from percolaw.runs.folders import collect_garbage, garbage, run_folders
 
     total = code = 0

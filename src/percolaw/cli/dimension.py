@@ -60,28 +60,15 @@ def add(commands: Any) -> None:
     parser.set_defaults(handler=run_estimate_dimension)
 
 
-def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
-    """Read, estimate, draw, and say how far to trust it.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        Of the command.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code: 1 if a plot that was asked for cannot be written.
-    """
+def run_estimate_dimension(options: argparse.Namespace) -> int:
+    """Read, estimate, draw, and say how far to trust it; 1 if a plot asked for cannot be written."""
     from percolaw.datasets.points import read_points
     from percolaw.dimension.estimate import estimate_dimension
     from percolaw.numerics.copies import near_copies
 
     most = checks.integer("--max-points", options.max_points, minimum=100)
     source = Path(options.file)
-    plot = plot_target(options, source)
+    plot = _plot_target(options, source)
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         points, n_rows = read_points(source, most, options.seed, options.array, options.header)
@@ -95,7 +82,7 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
     if options.json:
         print(json.dumps({"file": str(source), "rows": n_rows, **report.as_dict()}, indent=1))
     else:
-        print_report(report, source, points.shape[0], n_read, n_rows)
+        _print_report(report, source, points.shape[0], n_read, n_rows)
     sys.stdout.flush()
     if plot is None:
         return 0
@@ -115,25 +102,8 @@ def run_estimate_dimension(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-def plot_target(options: argparse.Namespace, source: Path) -> Path | None:
-    """Return where to draw, or None; a place that was asked for and cannot be is refused.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``plot``, ``no_plot``.
-    source : path
-        The file of points, beside which the plot goes by default.
-
-    Returns
-    -------
-    Path or None
-
-    Raises
-    ------
-    ValueError
-        For another suffix, and a folder that does not exist or is not writable.
-    """
+def _plot_target(options: argparse.Namespace, source: Path) -> Path | None:
+    """Where to draw, or None; a place that was asked for and cannot be is refused."""
     if options.no_plot:
         return None
     checks.extra("matplotlib", "report")
@@ -147,18 +117,10 @@ def plot_target(options: argparse.Namespace, source: Path) -> Path | None:
     return plot
 
 
-def print_report(
+def _print_report(
     report: DimensionReport, source: Path, n_used: int, n_read: int, n_rows: int
 ) -> None:
-    """Print the estimates with their intervals, and how far to trust them.
-
-    Parameters
-    ----------
-    report : DimensionReport
-    source : path
-    n_used, n_read, n_rows : int
-        Points: without duplicates, read, and in the file.
-    """
+    """Print the estimates with their intervals, and how far to trust them."""
     used = "" if n_read == n_rows else f", {n_read} of them used (--max-points)"
     constant = f", {report.n_constant} columns constant" if report.n_constant else ""
     print(

@@ -25,6 +25,7 @@ from percolaw.text import printable
 
 if TYPE_CHECKING:
     from percolaw.experiments.claims import Claim
+    from percolaw.runs.run import Result
 
 
 #: Said under the disagreements of a preset that is made to be quick.
@@ -78,32 +79,18 @@ def add(commands: Any) -> None:
     reproduce.set_defaults(handler=run_reproduce)
 
 
-def run_run(options: argparse.Namespace, rest: list[str]) -> int:
-    """Run one experiment and print its claims.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``experiment``, ``preset``, ``help`` and ``shared_help`` (which write the help), and the flags of
-        every command that measures.
-    rest : list of str
-        Flags of the experiment.
-
-    Returns
-    -------
-    int
-        Exit code: 2 if no experiment is named. What the claims say does not change it.
-    """
-    asked = bool({"-h", "--help"} & set(rest))
+def run_run(options: argparse.Namespace) -> int:
+    """Run one experiment and print its claims; what they say does not change the exit code."""
+    asked = bool({"-h", "--help"} & set(options.rest))
     if options.experiment is None:
         print(options.help())
         return 0 if asked else 2
     if asked:
         with contextlib.suppress(SystemExit):
-            configure(experiment_class(options.experiment), options.preset, rest)
+            configure(experiment_class(options.experiment), options.preset, options.rest)
         print(f"\n{options.shared_help()}", end="")
         return 0
-    experiment = configure(experiment_class(options.experiment), options.preset, rest)
+    experiment = configure(experiment_class(options.experiment), options.preset, options.rest)
     check_options(options)
     started = time.perf_counter()
     with executor_of(options) as executor:
@@ -133,7 +120,7 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
         return 0
     if result.claims:
         smoke = vars(options).get("preset") == "smoke"
-        print_claims(result.claims, f"{seconds:.1f} s", smoke)
+        _print_claims(result.claims, f"{seconds:.1f} s", smoke)
     for folder, n in result.reused.items():
         print(f"{n} units were measured by another run, {printable(folder)}")
     print(f"results: {printable(result.folder)}", flush=True)
@@ -141,17 +128,8 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
     return 0
 
 
-def print_claims(claims: Sequence[Claim], seconds: str, smoke: bool = False) -> None:
-    """Print a table of claims, how many agree, and those that disagree once more.
-
-    Parameters
-    ----------
-    claims : sequence of Claim
-    seconds : str
-        How long it took.
-    smoke : bool
-        Whether the preset is made to be quick, so that a disagreement says little.
-    """
+def _print_claims(claims: Sequence[Claim], seconds: str, smoke: bool = False) -> None:
+    """Print a table of claims, how many agree, and those that disagree once more."""
     from percolaw.report.claims import claims_table, disagreements, tally
 
     color, width = has_colors(sys.stdout), table_width()
@@ -164,20 +142,8 @@ def print_claims(claims: Sequence[Claim], seconds: str, smoke: bool = False) -> 
     print(f"\n{tally(claims)}; {seconds}")
 
 
-def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
+def run_reproduce(options: argparse.Namespace) -> int:
     """Run all experiments of a paper and gather their claims and figures.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``paper``, ``preset``, ``n_seeds``, and the flags of every command that measures.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0, whatever the claims say.
 
     Raises
     ------
@@ -185,20 +151,17 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
         If none of the experiments can be run here.
     """
     from percolaw.experiments.base import content_id, run_id
-    from percolaw.report.claims import VERDICT_RULE, claims_markdown
-    from percolaw.runs.provenance import provenance
-    from percolaw.runs.store import strict_json, write_atomic
 
-    title, members = REPRODUCTIONS[options.paper]
+    _, members = REPRODUCTIONS[options.paper]
     reasons = {name: reason_to_leave_out(name, options.preset) for name in members}
-    missing = [text for text in reasons.values() if text]
-    for text in missing:
+    left_out = [text for text in reasons.values() if text]
+    for text in left_out:
         print(f"left out: {text}", file=sys.stderr)
     experiments = [
         member_config(options.paper, name, options.preset) for name in members if not reasons[name]
     ]
     if not experiments:
-        raise MissingExtraError(missing[0])
+        raise MissingExtraError(left_out[0])
     if options.n_seeds is not None:
         n = checks.integer("--n-seeds", options.n_seeds, minimum=1)
         experiments = [
@@ -208,60 +171,59 @@ def run_reproduce(options: argparse.Namespace, rest: list[str]) -> int:
     started = time.perf_counter()
     identity = content_id([run_id(e) for e in experiments], 8)
     folder = Path(options.out) / f"{options.paper}-{options.preset}-{identity}"
-    results = []
     with executor_of(options) as executor:
-        for experiment in experiments:
-            results.append(run_one(experiment, options, executor))
-    folder.mkdir(parents=True, exist_ok=True)
-    claims = [claim for result in results for claim in result.claims]
-    command = f"percolaw reproduce {options.paper} --preset {options.preset}"
-    if options.n_seeds is not None:
-        command += f" --n-seeds {options.n_seeds}"
+        results = [run_one(experiment, options, executor) for experiment in experiments]
     seconds = time.perf_counter() - started
-    summary = {
-        "paper": title,
-        "command": command,
-        "claims": [
-            {"experiment": e.name, **dataclasses.asdict(c)}
-            for e, r in zip(experiments, results, strict=True)
-            for c in r.claims
-        ],
-        "runs": {
-            e.name: os.path.relpath(r.folder, folder)
-            for e, r in zip(experiments, results, strict=True)
-        },
-        "left_out": missing,
-        "seconds": round(seconds, 1),
-        "provenance": provenance(),
-    }
-    write_atomic(
-        folder / "claims.md", f"`{command}`\n\n{claims_markdown(claims)}\n{VERDICT_RULE}\n"
-    )
-    summary = strict_json(summary)
-    write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = _write_summary(results, folder, options, left_out, seconds)
     if options.json:
         print(json.dumps(summary, indent=1), flush=True)
     else:
-        print_claims(claims, f"{seconds:.0f} s", options.preset == "smoke")
-        for text in missing:
+        claims = [claim for result in results for claim in result.claims]
+        _print_claims(claims, f"{seconds:.0f} s", options.preset == "smoke")
+        for text in left_out:
             print(f"left out: {text}")
         print(f"results: {printable(folder)}", flush=True)
     if not options.no_figures:
-        draw_all(results, folder, options)
+        _draw_all(results, folder, options)
     return 0
 
 
-def draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> None:
-    """Draw the figures of a reproduction, gather them in its folder, and write its report.
+def _write_summary(
+    results: Sequence[Result],
+    folder: Path,
+    options: argparse.Namespace,
+    left_out: list[str],
+    seconds: float,
+) -> Any:
+    """Write ``claims.md`` and ``summary.json`` of a reproduction; return the summary."""
+    from percolaw.report.claims import VERDICT_RULE, claims_markdown
+    from percolaw.runs.files import strict_json, write_atomic
+    from percolaw.runs.provenance import provenance
 
-    Parameters
-    ----------
-    results : list of Result
-    folder : path
-        Of the reproduction.
-    options : argparse.Namespace
-        ``json``, ``no_figures``.
-    """
+    command = f"percolaw reproduce {options.paper} --preset {options.preset}"
+    if options.n_seeds is not None:
+        command += f" --n-seeds {options.n_seeds}"
+    claims = [(result.experiment, claim) for result in results for claim in result.claims]
+    text = claims_markdown([claim for _, claim in claims])
+    write_atomic(folder / "claims.md", f"`{command}`\n\n{text}\n{VERDICT_RULE}\n")
+    summary = strict_json(
+        {
+            "paper": REPRODUCTIONS[options.paper][0],
+            "command": command,
+            "claims": [{"experiment": name, **dataclasses.asdict(claim)} for name, claim in claims],
+            "runs": {r.experiment: os.path.relpath(r.folder, folder) for r in results},
+            "left_out": left_out,
+            "seconds": round(seconds, 1),
+            "provenance": provenance(),
+        }
+    )
+    write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def _draw_all(results: list[Any], folder: Path, options: argparse.Namespace) -> None:
+    """Draw the figures of a reproduction, gather them in its folder, and write its report."""
     target = folder / "figures"
     target.mkdir(exist_ok=True)
     for result in results:

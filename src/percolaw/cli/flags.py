@@ -84,24 +84,24 @@ def registry(experiment: type[Any]) -> ConstructorRegistry:
 
 def _places(config: type[Any], path: tuple[str, ...] = ()) -> dict[type[Any], tuple[str, ...]]:
     """The config's class and those of its nested parts, with the fields that lead there."""
-    found = {config: path}
+    places = {config: path}
     types = fields.hints(config)
     for field in dataclasses.fields(config):
         kind = types[field.name]
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            found.update(_places(kind, (*path, field.name)))
-    return found
+            places.update(_places(kind, (*path, field.name)))
+    return places
 
 
 def _of_presets(experiment: type[Any], path: tuple[str, ...]) -> dict[str, Any]:
     """A part of the config in every preset."""
-    found = {}
+    parts = {}
     for name in experiment.presets:
         part = preset(experiment, name)
         for field in path:
             part = getattr(part, field)
-        found[name] = part
-    return found
+        parts[name] = part
+    return parts
 
 
 def _explained(

@@ -135,20 +135,8 @@ def _refuse_foreign_flags(options: argparse.Namespace) -> None:
                 raise ValueError(f"{flag} belongs to `generate {kind}`, not to {options.kind}.")
 
 
-def run_generate(options: argparse.Namespace, rest: list[str]) -> int:
+def run_generate(options: argparse.Namespace) -> int:
     """Write a dataset, after refusing what will not fit.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        Of the command.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
 
     Raises
     ------

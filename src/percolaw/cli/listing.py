@@ -26,32 +26,22 @@ def add(commands: Any) -> None:
     listing.set_defaults(handler=run_list)
 
 
-def run_list(options: argparse.Namespace, rest: list[str]) -> int:
+def run_list(options: argparse.Namespace) -> int:
     """Print experiments by paper: a line each, or all that is known of those that were asked for.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``text``, ``json``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
 
     Raises
     ------
     ValueError
         If nothing contains the text.
     """
-    listed = {name: _entry(name) for name in EXPERIMENTS}
     wanted = options.text.lower()
+    others = [n for n, place in installed().items() if wanted and wanted in f"{n} {place}".lower()]
+    listed = {name: _entry(name) for name in (*EXPERIMENTS, *others)}
     chosen = {
         name: entry
         for name, entry in listed.items()
-        if wanted in " ".join([name, entry["title"], entry["source"], *entry["papers"]]).lower()
+        if name in others
+        or wanted in " ".join([name, entry["title"], entry["source"], *entry["papers"]]).lower()
     }
     if not chosen:
         raise ValueError(f"no experiment is about {options.text!r}; percolaw list shows all.")

@@ -51,20 +51,8 @@ def add(commands: Any) -> None:
     report.set_defaults(handler=run_report)
 
 
-def run_report(options: argparse.Namespace, rest: list[str]) -> int:
+def run_report(options: argparse.Namespace) -> int:
     """Write the page, then the figures if asked for; print where, and how large.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``runs``, ``out``, ``watch``, ``figures``, ``figures_dir``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code 0.
 
     Raises
     ------

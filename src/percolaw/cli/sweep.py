@@ -47,20 +47,8 @@ def add(commands: Any) -> None:
     parser.set_defaults(handler=run_sweep_command)
 
 
-def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
+def run_sweep_command(options: argparse.Namespace) -> int:
     """Search, and print the best trials.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        Of the command.
-    rest : list of str
-        Flags of the experiment, held fixed.
-
-    Returns
-    -------
-    int
-        Exit code 0.
 
     Raises
     ------
@@ -71,10 +59,10 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
     from percolaw.runs.search import run_search
     from percolaw.runs.search_space import Search, parse_axis
 
-    experiment = configure(experiment_class(options.experiment), options.preset, rest)
+    experiment = configure(experiment_class(options.experiment), options.preset, options.rest)
     for text in options.over:
         flag = "--" + text.split("=")[0].replace("_", "-")
-        if flag in {word.split("=")[0] for word in rest}:
+        if flag in {word.split("=")[0] for word in options.rest}:
             raise ValueError(f"{flag} is both fixed and searched over; give one.")
     search = Search(
         experiment,
@@ -85,7 +73,7 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
     )
     started = time.perf_counter()
     with progress(f"sweep {experiment.name}", options.quiet) as update:
-        found = run_search(
+        result = run_search(
             search,
             out=options.out,
             workers=checks.integer("--workers", options.workers, minimum=1),
@@ -93,24 +81,24 @@ def run_sweep_command(options: argparse.Namespace, rest: list[str]) -> int:
             waiting=lambda message: print(printable(message), file=sys.stderr),
         )
     if options.json:
-        print(json.dumps({"folder": str(found.folder), "trials": found.trials}, indent=1))
+        print(json.dumps({"folder": str(result.folder), "trials": result.trials}, indent=1))
         return 0
     print("objective    values")
-    for trial in found.trials[:10]:
+    for trial in result.trials[:10]:
         values = "  ".join(f"{k} = {_short(v)}" for k, v in trial["values"].items())
         print(f"{trial['objective']:<12.5g} {values}")
-    print(f"\n{len(found.trials)} trials; {time.perf_counter() - started:.1f} s")
-    if found.failed:
-        print(f"{len(found.failed)} failed: {found.failed[:5]}")
+    print(f"\n{len(result.trials)} trials; {time.perf_counter() - started:.1f} s")
+    if result.failed:
+        print(f"{len(result.failed)} failed: {result.failed[:5]}")
     flags = [
         f"--{k.replace('_', '-')} {shlex.quote(str(v))}"
-        for k, v in found.trials[0]["values"].items()
+        for k, v in result.trials[0]["values"].items()
     ]
-    fixed = [shlex.quote(word) for word in rest]
+    fixed = [shlex.quote(word) for word in options.rest]
     start = [options.experiment, *(["--preset", options.preset] if options.preset else [])]
     words = " ".join([*start, *fixed, *flags])
     print(f"best: percolaw run {words}")
-    print(f"results: {printable(found.folder)}")
+    print(f"results: {printable(result.folder)}")
     return 0
 
 

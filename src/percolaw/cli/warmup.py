@@ -29,21 +29,8 @@ def add(commands: Any) -> None:
     parser.set_defaults(handler=run_warmup)
 
 
-def run_warmup(options: argparse.Namespace, rest: list[str]) -> int:
-    """Compile what is not compiled yet; say where it is kept and how long it took.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        ``quiet``.
-    rest : list of str
-        Not used.
-
-    Returns
-    -------
-    int
-        Exit code: 1 where machine code cannot be kept.
-    """
+def run_warmup(options: argparse.Namespace) -> int:
+    """Compile what is not compiled yet; say where it is kept; 1 if it cannot be kept."""
     from percolaw.kernels.compile import cache_folder
 
     folder = cache_folder()

@@ -85,7 +85,8 @@ def grow_clusters(
     n = checks.integer("n_clusters", n_clusters, minimum=1)
     low = checks.integer("min_size", min_size, minimum=1)
     high = checks.integer("max_size", max_size, minimum=low, maximum=INT32_SITES)
-    kept = lattice.window_probability(low, high)
+    law = lattice.site_size_law()
+    kept = law.window_probability(low, high)
     below = 1.0 - kept - lattice.percolation_probability
     if kept <= 0.0:
         raise ValueError(
@@ -93,9 +94,8 @@ def grow_clusters(
             "Widen the window."
         )
     attempts = n / kept
-    law = lattice.site_size_law()
     mean_kept = float(law.sample(1024, low, high, as_streams(0).generator("sizes")).mean())
-    stopped = max(0.0, 1.0 - lattice.window_probability(1, high))
+    stopped = max(0.0, 1.0 - law.window_probability(1, high))
     expected = n * mean_kept + attempts * (
         1.0 + 2.0 * np.sqrt(float(low)) * max(below, 0.0) + stopped * high
     )

@@ -164,11 +164,11 @@ def cloud_truth(
     # Sizes of clusters drawn by site fall like rank^-2; the others' weights have no finite sum.
     rank = 2.0 * weight - 1.0 if weight and ensemble == "site" and critical else None
     if dim > CROSSING_DIM:
-        apart = spacing >= SPACING
+        separated = spacing >= SPACING
     else:
         # On a line the thin ends of clusters decide, by no known power.
         grid = centres != "random" and spacing >= SAFE_SPACING
-        apart = labels == "linear" and grid and dim > 1
-    if not apart or weight is None:
+        separated = labels == "linear" and grid and dim > 1
+    if not separated or weight is None:
         truth["cluster_exponent"] = None
     return {**truth, "standardized": standardize, "weight_exponent": weight, "rank_exponent": rank}

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks, frames, shown
+from percolaw import checks, frames
 from percolaw.datasets.stored_rows import stored_rows
 from percolaw.rng import RandomLike, as_streams
+from percolaw.shown import Drawable
 
 #: What `truth` says of the labels; new labels make it void.
 TARGET_KEYS = (
@@ -26,7 +27,7 @@ TARGET_KEYS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(Drawable):
     """Points in R^d with labels, cluster membership, truth and provenance.
 
     Attributes
@@ -62,6 +63,8 @@ class Dataset:
     >>> data[1:3], [float(label) for _, label in data]
     (Dataset(2 points, 4 dimensions, 1 clusters), [0.0, 1.0, 2.0, 3.0])
     """
+
+    picture = "dataset"
 
     X: Any
     y: npt.NDArray[np.float64]
@@ -351,20 +354,6 @@ class Dataset:
             | {"cluster": self.cluster, "size": self.size}
             | {name: values for name, values in self.columns.items() if values.ndim == 1}
         )
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw up to 5000 points in the plane of their largest variance, coloured by the first label.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Drawn into; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
-        return shown.draw("dataset", self, ax)
 
     def to_torch(self) -> Any:
         """Return a `torch.utils.data.Dataset` view of (X row, y row) as float32 tensors.

@@ -168,6 +168,11 @@ class Cube(Source):
             make_manifold("cube", n_samples, self.side_dim, rng=rng), y=np.zeros(n_samples)
         )
         if self.dim:
+            checks.memory(
+                4.0 * n_samples * self.dim,
+                f"{n_samples} points of {self.dim} coordinates",
+                "Lower dim or take fewer points.",
+            )
             x = np.zeros((n_samples, self.dim), dtype=data.X.dtype)
             x[:, : self.side_dim] = data.X - 0.5
             origin = {**data.provenance, "maker": "Cube", "dim": self.dim}

@@ -299,8 +299,8 @@ def _index_columns(table: npt.NDArray[Any], names: list[str]) -> list[int]:
     ids = table[:, 0]
     if first in NAMELESS or (first == "index" and (_counts_rows(ids) or _numbers_rows(ids))):
         return [0]
-    found = [j for j, name in enumerate(names) if re.fullmatch(_OF_PANDAS, name)]
-    return found if len(found) < len(names) else []
+    columns = [j for j, name in enumerate(names) if re.fullmatch(_OF_PANDAS, name)]
+    return columns if len(columns) < len(names) else []
 
 
 def _counts_rows(column: npt.NDArray[Any]) -> bool:

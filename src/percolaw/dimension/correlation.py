@@ -47,8 +47,8 @@ class CorrelationDimension(DimensionEstimator):
 
     def __post_init__(self) -> None:
         checks.set_real(self, "lowest", minimum=1e-3)
-        checks.set_real(self, "highest", minimum=4.0 * self.lowest)
-        checks.set_integer(self, "n_radii", minimum=3)
+        checks.set_real(self, "highest", minimum=4.0 * self.lowest, maximum=1e15)
+        checks.set_integer(self, "n_radii", minimum=3, maximum=10_000)
         checks.set_integer(self, "max_centres", minimum=10)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks, frames, shown
+from percolaw import checks, frames
 from percolaw.dimension.cloud import checked_cloud
 from percolaw.dimension.correlation import CorrelationDimension, bytes_needed
 from percolaw.dimension.mle import MLE, local_from_distances
@@ -24,7 +24,9 @@ from percolaw.dimension.sample import (
 )
 from percolaw.dimension.two_nn import TwoNN
 from percolaw.nulls import to_null
+from percolaw.progress import Wanted, reporting
 from percolaw.rng import RandomLike
+from percolaw.shown import Drawable
 
 #: The estimators of a report.
 ESTIMATORS: dict[str, DimensionEstimator] = {
@@ -45,7 +47,7 @@ STEADY, ROUGH = (0.06, 0.12), (0.25, 0.35)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DimensionReport:
+class DimensionReport(Drawable):
     """What all estimators say of a cloud of points.
 
     Attributes
@@ -74,6 +76,8 @@ class DimensionReport:
         ``untested`` below 400 points: too few to compare scales.
     sentence : str
     """
+
+    picture = "dimension report"
 
     n_points: int
     embedding_dimension: int
@@ -122,20 +126,6 @@ class DimensionReport:
         names = ("estimator", "n_points", "level", "dimension", "low", "high", "standard_error")
         return frames.frame({name: [line[i] for line in lines] for i, name in enumerate(names)})
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the estimates against the number of points: one dimension is flat.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Drawn into; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
-        return shown.draw("dimension report", self, ax)
-
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values; None for unknown errors and ends of intervals."""
         plain: dict[str, Any] = to_null(
@@ -173,7 +163,7 @@ def estimate_dimension(
     rng: RandomLike = 0,
     *,
     max_queries: int = 20_000,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Wanted = False,
 ) -> DimensionReport:
     """Estimate the intrinsic dimension of points by all methods, with scale dependence.
 
@@ -185,8 +175,8 @@ def estimate_dimension(
         Stream ``split``: deals the points into subsets.
     max_queries : int
         Points whose neighbours are searched; neighbours come from all points.
-    progress : callable
-        Called with work done and in all, in millions of distances.
+    progress : bool or callable
+        True shows a bar; a function is called with work done and in all, in millions of distances.
 
     Returns
     -------
@@ -227,13 +217,15 @@ def estimate_dimension(
         f"all estimators on {n} points in {x.shape[1]} dimensions",
         "Pass a random part of the points.",
     )
-    work = _Work(x.shape[0], level_counts(n, most), max_queries, progress)
-    levels = decimate(x, most, rng, max_queries=max_queries, progress=work.searched)
-    (whole,) = levels[0]
-    some = whole.query[: min(whole.query.size, TABLE_QUERIES)]
-    table = make_sample(whole.points, max(ks), some, progress=work.searched)
-    estimates = {name: estimate(e, levels) for name, e in used.items()}
-    work.finished()
+    queries = checks.integer("max_queries", max_queries, minimum=1)
+    with reporting("dimension", progress) as update:
+        work = _Work(x.shape[0], level_counts(n, most), queries, update)
+        levels = decimate(x, most, rng, max_queries=max_queries, progress=work.searched)
+        (whole,) = levels[0]
+        some = whole.query[: min(whole.query.size, TABLE_QUERIES)]
+        table = make_sample(whole.points, max(ks), some, progress=work.searched)
+        estimates = {name: estimate(e, levels) for name, e in used.items()}
+        work.finished()
     lost = [name for name, e in estimates.items() if not math.isfinite(e.dimension)]
     if lost:
         raise ValueError(

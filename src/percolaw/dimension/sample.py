@@ -143,9 +143,9 @@ def make_sample(
         distance[some], index[some] = nearest_neighbors(x, x[rows[some]], k + 1)
         progress(x.shape[0] * distance[some].shape[0])
     # Each query is its own nearest point; by position, for duplicates may come before it.
-    own = index == rows[:, None]
-    own[~own.any(axis=1), -1] = True
-    others = distance[~own].reshape(rows.size, k)
+    itself = index == rows[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    others = distance[~itself].reshape(rows.size, k)
     zero = int(np.sum(others[:, 0] <= 0.0))
     if zero:
         raise copies_refused(zero, rows.size)
@@ -279,8 +279,8 @@ def summarize(values: list[FloatArray], n_points: list[int]) -> Estimate:
         x = (np.array(n_points) / n_points[0]) ** (-1.0 / top)
         if np.ptp(x) > 1e-6:
             extrapolated, factor = _at_infinity(x, mean, 1)
-            wide = quantile * error * factor
-            ends += [extrapolated - wide, extrapolated + wide]
+            half_width = quantile * error * factor
+            ends += [extrapolated - half_width, extrapolated + half_width]
             if mean.size >= 4:
                 bent, factor = _at_infinity(x, mean, 2)
                 ends.append(bent if abs(bent - extrapolated) > factor * error else top)

@@ -119,6 +119,18 @@ class Experiment(Protocol):
         ...
 
 
+class TheoryCheck:
+    """A base of experiments that measure nothing: claims follow from theory and published numbers."""
+
+    def cells(self) -> list[Cell]:
+        """Nothing to measure."""
+        return []
+
+    def measure(self, cell: Cell) -> list[Row]:
+        """Return nothing."""
+        return []
+
+
 def missing_extra(experiment: type[Any]) -> str:
     """Return what an experiment needs that is not installed, and the remedy; empty if nothing is."""
     import importlib.util

@@ -10,15 +10,16 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import checks, frames, shown
+from percolaw import checks, frames
 from percolaw.scaling import fit, intervals
+from percolaw.shown import Drawable
 
 FloatArray = npt.NDArray[np.float64]
 Verdict: TypeAlias = Literal["agrees", "disagrees", "inconclusive"]
 About: TypeAlias = Mapping[str, Any]
-NOTHING: About = {}
+NO_KEYS: About = {}
 #: Interval of a value of which nothing is known.
-UNKNOWN = (-math.inf, math.inf)
+UNKNOWN_INTERVAL = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ class Claim:
         )
 
 
-class Claims(tuple[Claim, ...]):
+class Claims(tuple[Claim, ...], Drawable):
     """Claims in their order, as a tuple that can be looked at: a table, a picture."""
+
+    picture = "claims"
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self)) or "no claims"
@@ -98,23 +101,9 @@ class Claims(tuple[Claim, ...]):
         columns |= {key: [c.about.get(key.removeprefix("about ")) for c in self] for key in about}
         return frames.frame(columns)
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw how far each measured value is from the predicted one, in tolerances.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Drawn into; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
-        return shown.draw("claims", self, ax)
-
 
 #: A claim agrees only if its interval stays within this many tolerances of the prediction.
-WIDEST = 3.0
+INTERVAL_TOLERANCES = 3.0
 
 
 def judge(
@@ -125,7 +114,7 @@ def judge(
     interval: tuple[float, float],
     tolerance: float,
     note: str = "",
-    about: About = NOTHING,
+    about: About = NO_KEYS,
 ) -> Claim:
     """Return a claim with its verdict.
 
@@ -169,7 +158,7 @@ def judge(
     elif (
         low - rounding <= measured <= high + rounding
         and abs(measured - predicted) <= least
-        and max(predicted - low, high - predicted) <= WIDEST * least
+        and max(predicted - low, high - predicted) <= INTERVAL_TOLERANCES * least
     ):
         verdict = "agrees"
     else:
@@ -194,7 +183,7 @@ def mean(
     values: npt.ArrayLike,
     tolerance: float,
     note: str = "",
-    about: About = NOTHING,
+    about: About = NO_KEYS,
 ) -> Claim:
     """Judge the mean of one number a seed, with its 95% bootstrap interval (infinite below 3 seeds).
 
@@ -221,7 +210,7 @@ def difference(
     values: npt.ArrayLike,
     tolerance: float,
     note: str = "",
-    about: About = NOTHING,
+    about: About = NO_KEYS,
 ) -> Claim:
     """Judge the mean of a difference, one number a seed, against 0.
 
@@ -245,7 +234,7 @@ def ratio(
     values: npt.ArrayLike,
     tolerance: float,
     note: str = "",
-    about: About = NOTHING,
+    about: About = NO_KEYS,
     *,
     predicted: float = 1.0,
     by_logs: bool = False,
@@ -282,7 +271,7 @@ def exponent(
     line: fit.PowerLawFit | None,
     tolerance: float,
     note: str = "",
-    about: About = NOTHING,
+    about: About = NO_KEYS,
     *,
     rough: float = math.nan,
 ) -> Claim:
@@ -301,7 +290,7 @@ def exponent(
     -------
     Claim
     """
-    value, interval = (rough, UNKNOWN) if line is None else (line.exponent, line.interval)
+    value, interval = (rough, UNKNOWN_INTERVAL) if line is None else (line.exponent, line.interval)
     return judge(
         name, source, predicted, value, interval, tolerance, note, {"quantity": "exponent", **about}
     )
@@ -314,7 +303,7 @@ def coverage(
     n: int,
     tolerance: float,
     note: str = "",
-    about: About = NOTHING,
+    about: About = NO_KEYS,
     *,
     predicted: float = 0.95,
 ) -> Claim:

@@ -103,24 +103,27 @@ def judged(config: type[Any]) -> frozenset[str]:
 
 
 def documentation(config: type[Any]) -> dict[str, str]:
-    """Return the sentence that stands under each field of a config class in its source.
+    """Return the sentence that stands under each field of a config class in its source, or its bases'.
 
     Empty if there is no source, as of a class typed into an interpreter.
     """
-    try:
-        body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
-    except (OSError, TypeError, SyntaxError):
-        return {}
-    lines = body.body if isinstance(body, ast.ClassDef) else []
-    return {
-        field.target.id: inspect.cleandoc(text.value.value)
-        for field, text in itertools.pairwise(lines)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(text, ast.Expr)
-        and isinstance(text.value, ast.Constant)
-        and isinstance(text.value.value, str)
-    }
+    texts: dict[str, str] = {}
+    for part in reversed(config.__mro__[:-1]):
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0]
+        except (OSError, TypeError, SyntaxError):
+            continue
+        lines = body.body if isinstance(body, ast.ClassDef) else []
+        texts |= {
+            field.target.id: inspect.cleandoc(text.value.value)
+            for field, text in itertools.pairwise(lines)
+            if isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(text, ast.Expr)
+            and isinstance(text.value, ast.Constant)
+            and isinstance(text.value.value, str)
+        }
+    return texts
 
 
 def check(config: Any) -> None:

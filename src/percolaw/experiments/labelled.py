@@ -229,22 +229,9 @@ def ensemble_loss(
     return np.asarray(losses @ data.share)
 
 
-def single_cluster_grid(
-    data: LabelledClusters, n_sizes: int = 50, largest: float = 1e4
-) -> FloatArray:
-    """Return mean numbers of observed sites, (n_sizes, n_clusters): 1 .. min(largest, S/10).
-
-    Parameters
-    ----------
-    data : LabelledClusters
-    n_sizes : int
-    largest : float
-
-    Returns
-    -------
-    array of float64, shape (n_sizes, n_clusters)
-    """
-    top = np.minimum(largest, data.tree.sizes / 10.0)
+def _single_cluster_grid(data: LabelledClusters, n_sizes: int) -> FloatArray:
+    """Mean numbers of observed sites, (n_sizes, n_clusters): 1 .. min(1e4, S/10)."""
+    top = np.minimum(1e4, data.tree.sizes / 10.0)
     return np.asarray(top ** np.linspace(0.0, 1.0, n_sizes)[:, None])
 
 
@@ -274,7 +261,7 @@ def single_cluster_curves(
     grid : array of float64, shape (n_sizes, n_clusters)
     loss : array of float64, shape (n_learners, n_sizes, n_clusters)
     """
-    grid = single_cluster_grid(data, n_sizes)
+    grid = _single_cluster_grid(data, n_sizes)
     count = np.full(data.tree.n_clusters, n_test)
     losses = [
         cluster_losses(data, n / data.tree.sizes, count, item, learners, test_sites)

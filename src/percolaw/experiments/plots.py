@@ -1,30 +1,25 @@
 """Plots as data: the curves of an experiment, drawn as pictures and in the page from the same values.
 
 `conclude` makes them with `curve`, `points` and `line`; a record keeps them; `percolaw.report.draw` makes
-pictures of them and the page draws them anew. Whoever renders decides nothing: what is dashed, hollow, or
-of one colour follows from the fields below.
+pictures of them and the page draws them anew.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from percolaw import frames, shown
-from percolaw.scaling.intervals import widening
+from percolaw import frames
+from percolaw.experiments.series import Kind, Numbers, Series, Stored, finite
+from percolaw.shown import Drawable
 
 if TYPE_CHECKING:
     from percolaw.experiments.claims import Claim
     from percolaw.scaling.curve import LearningCurve
     from percolaw.scaling.fit import Aggregate, PowerLawFit
-
-Kind: TypeAlias = Literal["measured", "theory", "reference"]
-#: Numbers of a record; None where it holds null, NaN or an infinity.
-Numbers: TypeAlias = tuple[float | None, ...]
 
 PERCENTILES = "16 to 84 percentile over seeds"
 CONFIDENCE = "95% interval of the mean over seeds"
@@ -32,77 +27,7 @@ INTERVAL = "95% interval"
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A result of the record that stands beside an exponent recomputed from the same curve.
-
-    Attributes
-    ----------
-    name : str
-        The claim's name, or what else was stored.
-    measured, predicted : float or None
-    interval : tuple
-        Ends, None where infinite.
-    verdict : str
-        Empty if it is no claim.
-    window : tuple of float, optional
-        Sizes it was fitted on, where the record tells.
-    """
-
-    name: str
-    measured: float | None
-    interval: tuple[float | None, float | None] = (None, None)
-    predicted: float | None = None
-    verdict: str = ""
-    window: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Series:
-    """One curve of a plot.
-
-    Attributes
-    ----------
-    name : str
-    kind : {"measured", "theory", "reference"}
-        Drawn with marks and a solid line, dashed, or dotted.
-    x, y : tuple of float or None
-    low, high : tuple of float or None, optional
-        Ends of the interval at each point.
-    interval : str
-        What low and high are, in words.
-    n_seeds : int, optional
-    seeds : tuple of curves, optional
-        One curve a seed, at the same x.
-    prediction : str, optional
-        Name of the series that measured / prediction divides by.
-    stored : tuple of Stored
-        Exponents in the record that belong to this curve: fits, and claims.
-    usable : tuple of bool, optional
-        Points that are drawn full; the others are hollow, and no exponent is fitted to them.
-    joined : bool
-        Whether a line joins the points.
-    group : str
-        Series of one group have one colour: a curve, its limit and its prediction. Own name if empty.
-    """
-
-    name: str
-    kind: Kind
-    x: Numbers
-    y: Numbers
-    low: Numbers | None = None
-    high: Numbers | None = None
-    interval: str = ""
-    n_seeds: int | None = None
-    seeds: tuple[Numbers, ...] | None = None
-    prediction: str | None = None
-    stored: tuple[Stored, ...] = ()
-    usable: tuple[bool, ...] | None = None
-    joined: bool = True
-    group: str = ""
-
-
-@dataclass(frozen=True)
-class Plot:
+class Plot(Drawable):
     """One plot of an experiment.
 
     Attributes
@@ -133,6 +58,8 @@ class Plot:
         Words at x = 0, 1, 2, ... in place of numbers.
     """
 
+    picture = "plot"
+
     id: str
     title: str
     alt: str
@@ -159,36 +86,20 @@ class Plot:
             Columns ``curve``, ``kind``, ``x``, ``y``, ``low`` and ``high`` (``interval`` says what they
             are), ``usable``; see `percolaw.frames.frame`.
         """
-        columns: dict[str, list[Any]] = {
-            name: [] for name in ("curve", "kind", "x", "y", "low", "high", "interval", "usable")
-        }
-        for one in self.series:
-            for name, values in (
-                ("curve", [one.name] * len(one.x)),
-                ("kind", [one.kind] * len(one.x)),
-                ("x", one.x),
-                ("y", one.y),
-                ("low", one.low or [None] * len(one.x)),
-                ("high", one.high or [None] * len(one.x)),
-                ("interval", [one.interval] * len(one.x)),
-                ("usable", one.usable or [True] * len(one.x)),
-            ):
-                columns[name] += values
-        return frames.frame(columns)
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw it as the report does.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Drawn into; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
-        return shown.draw("plot", self, ax)
+        lines = [
+            (one.name, one.kind, x, y, low, high, one.interval, usable)
+            for one in self.series
+            for x, y, low, high, usable in zip(
+                one.x,
+                one.y,
+                one.low or [None] * len(one.x),
+                one.high or [None] * len(one.x),
+                one.usable or [True] * len(one.x),
+                strict=True,
+            )
+        ]
+        names = ("curve", "kind", "x", "y", "low", "high", "interval", "usable")
+        return frames.frame({name: [line[i] for line in lines] for i, name in enumerate(names)})
 
     def __repr__(self) -> str:
         names = ", ".join(one.name for one in self.series)
@@ -230,49 +141,24 @@ def curve(
     """
     band = measured.band(how)
     window = None if fitted is None else fitted.window
-    stored = [beside(claim, window) for claim in claims]
+    stored = [Stored.of(claim, window) for claim in claims]
     if not stored and fitted is not None:
-        low, high = _finite(fitted.interval)
+        low, high = finite(fitted.interval)
         stored = [Stored("fit in the record", fitted.exponent, (low, high), predicted, "", window)]
     usable = None if measured.usable is None else tuple(bool(v) for v in measured.usable)
-    more.setdefault("seeds", tuple(map(_finite, measured.loss)) if measured.n_seeds > 1 else None)
+    more.setdefault("seeds", tuple(map(finite, measured.loss)) if measured.n_seeds > 1 else None)
     return Series(
         name,
         "measured",
-        _finite(measured.size),
-        _finite(band.middle),
-        _finite(band.low),
-        _finite(band.high),
+        finite(measured.size),
+        finite(band.middle),
+        finite(band.low),
+        finite(band.high),
         PERCENTILES,
         measured.n_seeds,
         stored=tuple(stored),
         usable=usable,
         **more,
-    )
-
-
-def learning_curve(one: Series, beside: Mapping[str, Series]) -> LearningCurve:
-    """Return the learning curve of a series that keeps its seeds; `curve` the other way round.
-
-    Parameters
-    ----------
-    one : Series
-    beside : dict of Series
-        Those of its plot by name: its prediction is taken where it stands at the same x.
-
-    Returns
-    -------
-    LearningCurve
-    """
-    from percolaw.nulls import floats
-    from percolaw.scaling.curve import LearningCurve
-
-    by = beside.get(one.prediction or "")
-    return LearningCurve(
-        floats(one.x),
-        np.array([floats(seed) for seed in one.seeds or ()]),
-        None if one.usable is None else np.array(one.usable),
-        None if by is None or by.x != one.x else floats(by.y),
     )
 
 
@@ -291,7 +177,7 @@ def line(name: str, kind: Kind, x: Any, y: Any, **more: Any) -> Series:
     -------
     Series
     """
-    return Series(name, kind, _finite(x), _finite(y), **more)
+    return Series(name, kind, finite(x), finite(y), **more)
 
 
 def local(name: str, measured: LearningCurve, *, smooth: bool = False, **more: Any) -> Series:
@@ -313,7 +199,7 @@ def local(name: str, measured: LearningCurve, *, smooth: bool = False, **more: A
     if measured.n_seeds > 1:
         each = np.array([one.local(smooth=smooth) for one in measured.seeds()])
         low, high = np.quantile(each, (0.16, 0.84), axis=0)
-        more |= {"low": _finite(low), "high": _finite(high), "interval": PERCENTILES}
+        more |= {"low": finite(low), "high": finite(high), "interval": PERCENTILES}
     middle = measured.local(smooth=smooth)
     return line(name, "measured", measured.size, middle, n_seeds=measured.n_seeds, **more)
 
@@ -360,30 +246,13 @@ def points(
     return Series(
         name,
         "measured",
-        _finite(x),
-        _finite(y),
-        _finite(low),
-        _finite(high),
+        finite(x),
+        finite(y),
+        finite(low),
+        finite(high),
         interval,
         **{"joined": False, **more},
     )
-
-
-def beside(claim: Claim, window: tuple[float, float] | None = None) -> Stored:
-    """Return a claim as it stands beside a curve.
-
-    Parameters
-    ----------
-    claim : Claim
-    window : (low, high), optional
-        Sizes on which it was measured.
-
-    Returns
-    -------
-    Stored
-    """
-    measured, predicted, low, high = _finite((claim.measured, claim.predicted, *claim.interval))
-    return Stored(claim.name, measured, (low, high), predicted, claim.verdict, window)
 
 
 def log_log(
@@ -454,20 +323,9 @@ def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, No
     -------
     Plot
     """
-    known = {one.name: dict(zip(one.x, one.y, strict=True)) for one in plot.series}
-    found = []
-    for one in plot.series:
-        by = known.get(one.prediction or "")
-        if by is None:
-            continue
-        law = [by.get(x) for x in one.x]
-        y, low, high = (
-            None if v is None else tuple(map(_over, v, law)) for v in (one.y, one.low, one.high)
-        )
-        seeds = one.seeds and tuple(tuple(map(_over, each, law)) for each in one.seeds)
-        ratio = replace(one, y=y or (), low=low, high=high, seeds=seeds)
-        found.append(replace(ratio, prediction=None, stored=()))
-    x = sorted({v for one in found for v in one.x if v is not None})
+    laws = {one.name: dict(zip(one.x, one.y, strict=True)) for one in plot.series}
+    ratios = [_ratio(one, laws[one.prediction]) for one in plot.series if one.prediction in laws]
+    x = sorted({v for one in ratios for v in one.x if v is not None})
     return replace(
         plot,
         id=f"{plot.id}-residual",
@@ -475,10 +333,28 @@ def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, No
         alt="Measured over predicted.",
         y_label="measured / predicted",
         y_log=False,
-        series=(*found, line("1", "theory", x, [1.0] * len(x))),
+        series=(*ratios, line("1", "theory", x, [1.0] * len(x))),
         fit=False,
         figure=plot.figure or plot.id,
         y_limits=y_limits,
+    )
+
+
+def _ratio(one: Series, law: Mapping[float | None, float | None]) -> Series:
+    """A series over the values of its prediction at the same x; None where there is none."""
+
+    def over(values: Numbers) -> Numbers:
+        pairs = zip(values, map(law.get, one.x), strict=True)
+        return tuple(v / by if v is not None and by else None for v, by in pairs)
+
+    return replace(
+        one,
+        y=over(one.y),
+        low=one.low and over(one.low),
+        high=one.high and over(one.high),
+        seeds=one.seeds and tuple(map(over, one.seeds)),
+        prediction=None,
+        stored=(),
     )
 
 
@@ -507,30 +383,10 @@ def y_limits(values: Any, ends: Any) -> tuple[float, float]:
     return float(every.min() - margin), float(every.max() + margin)
 
 
-def widenings(n_seeds: int) -> tuple[float, ...]:
-    """Return the factors of `scaling.intervals.widening` for 0 to n seeds; 0 where there is none."""
-    return tuple(widening(n) if n >= 2 else 0.0 for n in range(n_seeds + 1))
-
-
 def hull(fits: Iterable[PowerLawFit | None]) -> tuple[float, float] | None:
     """Return the smallest window that holds those of all fits; None if there is no fit."""
     windows = [one.window for one in fits if one is not None]
     return (min(w[0] for w in windows), max(w[1] for w in windows)) if windows else None
-
-
-def _over(value: float | None, by: float | None) -> float | None:
-    return value / by if value is not None and by else None
-
-
-def _finite(values: Any) -> Numbers:
-    """Plain floats, None for what is not finite."""
-    array = np.asarray(
-        [math.nan if v is None else v for v in values]
-        if isinstance(values, (list, tuple))
-        else values,
-        dtype=np.float64,
-    )
-    return tuple(float(v) if math.isfinite(v) else None for v in array)
 
 
 def slug(text: str) -> str:

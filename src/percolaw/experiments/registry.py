@@ -112,8 +112,8 @@ def installed() -> dict[str, str]:
     """Return the experiments of installed packages: name to place; nothing of them is imported."""
     from importlib.metadata import entry_points
 
-    found = {entry.name: entry.value for entry in entry_points(group=GROUP)}
-    return {name: place for name, place in sorted(found.items()) if name not in EXPERIMENTS}
+    places = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    return {name: place for name, place in sorted(places.items()) if name not in EXPERIMENTS}
 
 
 def place_of(cls: type[Any]) -> str:
@@ -148,8 +148,8 @@ def _class_at(place: str) -> type[Any]:
     there = [n for n in there if vars(module)[n].__module__ == module.__name__]
     if not name or not isinstance(getattr(module, name, None), type):
         names = ", ".join(f"{where}:{n}" for n in there) or "none (docs/extend.md has a skeleton)"
-        said = f"has no class {name!r}" if name else "is a file; name the class, too"
-        raise ValueError(f"{where} {said}. Experiments in it: {names}.")
+        reason = f"has no class {name!r}" if name else "is a file; name the class, too"
+        raise ValueError(f"{where} {reason}. Experiments in it: {names}.")
     cls: type[Any] = getattr(module, name)
     missing = missing_members(cls)
     if missing:
@@ -207,7 +207,7 @@ def _module(name: str) -> ModuleType:
     return _imported(name, name)
 
 
-def _imported(name: str, said: str) -> ModuleType:
+def _imported(name: str, reason: str) -> ModuleType:
     """Import a user's module; whatever that raises is said with its place."""
     importlib.invalidate_caches()
     try:
@@ -222,5 +222,5 @@ def _imported(name: str, said: str) -> ModuleType:
         ]
         line = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames[1:] else ""
         raise RunError(
-            f"{said} fails while it is imported: {line}{type(error).__name__}: {error}"
+            f"{reason} fails while it is imported: {line}{type(error).__name__}: {error}"
         ) from error

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.laws.size_law import SizeLaw, checked_sizes, window_probability
+from percolaw.laws.size_law import SizeLaw, checked_sizes
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Regime: TypeAlias = Literal["subcritical", "critical", "supercritical"]
@@ -299,28 +299,7 @@ class BetheLattice:
 
         The first 16384 sizes are summed, the rest is an integral (relative error below 1e-9).
         """
-        return self.window_probability(size, math.inf)
-
-    def window_probability(self, min_size: int, max_size: float) -> float:
-        """Return P(min_size <= S <= max_size) for a given site's cluster, infinite ones aside.
-
-        Parameters
-        ----------
-        min_size : int
-            From 1 to 2^62.
-        max_size : int or inf
-            Included as `min_size` is; 0 is returned where it is below.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        ValueError
-            For ends below 1 or finite and beyond 2^62.
-        """
-        return window_probability(self.log_site_cluster_size, min_size, max_size, self.cutoff_size)
+        return self.site_size_law().window_probability(size, math.inf)
 
     def site_size_law(self) -> SizeLaw:
         """Return the law of the cluster of a random **site** (P_s).

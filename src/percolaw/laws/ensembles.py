@@ -47,6 +47,10 @@ def ensemble_nearest_neighbor_loss(
     size = checks.finite_array("cluster_size", cluster_size, ndim=1)
     if np.any(rho < 0) or np.any(rho > 1) or np.any(size < 1) or np.any(size > 1e300):
         raise ValueError("rate must lie in [0, 1] and cluster_size in [1, 1e300].")
+    if rho.ndim != 2 or rho.shape[1] != size.size:
+        raise ValueError(
+            f"rate must have a column for each of {size.size} clusters; got shape {np.shape(rate)}."
+        )
     n = rho * size
     grid = np.geomspace(1e-9, 1.0, 200)
     factor = np.interp(

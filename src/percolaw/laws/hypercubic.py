@@ -69,7 +69,8 @@ class CriticalExponents:
 
 _MEAN_FIELD = "mean field (upper critical dimension 6)"
 _ZHANG = "Zhang, Hou, Fang, Hu and Deng 2021 (arXiv:2004.11289)"
-_EXPONENTS = {
+#: By dimension; mean field from 6 on.
+EXPONENTS = {
     2: CriticalExponents(
         *(2, 187 / 91, 91 / 48, 36 / 91, 4 / 3, 1.13077, 0.9825),
         "exact (Coulomb gas, SLE); d_min Zhou et al. 2012 (arXiv:1112.3428); zeta Grassberger 1999",
@@ -100,14 +101,14 @@ def critical_exponents(dimension: int) -> CriticalExponents:
     hyperscaling, tau = 1 + d/D and sigma = 1/(nu D). Raises ValueError below 2 dimensions.
     """
     d = checks.integer("dimension", dimension, minimum=2)
-    if d in _EXPONENTS:
-        return _EXPONENTS[d]
+    if d in EXPONENTS:
+        return EXPONENTS[d]
     return CriticalExponents(d, 5 / 2, 4.0, 1 / 2, 1 / 2, 2.0, 2.0, _MEAN_FIELD)
 
 
 _MERTENS = "Mertens and Moore 2018 (arXiv:1806.08067)"
 #: Site and bond thresholds, and their source.
-_THRESHOLDS = {
+THRESHOLDS = {
     1: (1.0, 1.0, "exact"),
     2: (0.59274605079, 0.5, "site: Jacobsen 2015 (arXiv:1507.03027); bond: exact (Kesten 1980)"),
     3: (0.31160768, 0.24881182, "site: Xu et al. 2014 (arXiv:1310.5399); bond: Wang et al. 2013"),
@@ -158,4 +159,4 @@ def threshold_source(dimension: int) -> str:
 
 
 def _threshold(dimension: int) -> tuple[float, float, str]:
-    return _THRESHOLDS[checks.integer("dimension", dimension, minimum=1, maximum=8)]
+    return THRESHOLDS[checks.integer("dimension", dimension, minimum=1, maximum=8)]

@@ -134,20 +134,8 @@ def data_integral(n_train: FloatArray, rank_exponent: float, cluster_exponent: f
     return np.asarray(np.exp(-aa * log_x) + aa * np.exp(-slow * log_x) * between)
 
 
-def tail_weight(rank_exponent: float, first: npt.ArrayLike) -> FloatArray:
-    """Return the share of ranks k >= first where p_k = k^-(1+alpha)/zeta(1+alpha).
-
-    Parameters
-    ----------
-    rank_exponent : float
-        alpha, positive.
-    first : array
-        Ranks, at least 1.
-
-    Returns
-    -------
-    array of float64, of the shape of `first`
-    """
+def _tail_weight(rank_exponent: float, first: npt.ArrayLike) -> FloatArray:
+    """The share of ranks k >= first where p_k = k^-(1+alpha)/zeta(1+alpha)."""
     return np.asarray(_scaled_zeta(rank_exponent, first) / _scaled_zeta(rank_exponent, 1.0))
 
 
@@ -213,7 +201,7 @@ def model_discrete(
     with np.errstate(over="ignore"):
         log_first = np.maximum((log_n - log_k[last]) + missing[last], 0.0)  # log n_1
         learned = np.exp(log_weight(alpha) - gamma * log_first + (log_k - missing)[last])
-    return log_of(np.where(served > 0, learned + tail_weight(alpha, served + 1.0), 1.0))
+    return log_of(np.where(served > 0, learned + _tail_weight(alpha, served + 1.0), 1.0))
 
 
 def data_discrete(n_train: FloatArray, rank_exponent: float, cluster_exponent: float) -> FloatArray:
@@ -244,7 +232,7 @@ def data_discrete(n_train: FloatArray, rank_exponent: float, cluster_exponent: f
             _too_many(f"n_train {n_train[log_rank >= math.log(EXACT_RANKS)].min():g} reaches")
         )
     last = np.floor(np.exp(log_rank))
-    out = tail_weight(alpha, last + 1.0)
+    out = _tail_weight(alpha, last + 1.0)
     with np.errstate(over="ignore"):
         log_p = scale - (1.0 + alpha) * np.log(np.arange(1.0, last.max(initial=0.0) + 1.0))
         for i, m in np.ndenumerate(last):

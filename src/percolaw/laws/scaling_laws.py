@@ -24,12 +24,6 @@ Convention: TypeAlias = Literal["integral", "discrete"]
 _LARGEST_LOG = 709.0
 
 
-# ---- one cluster
-
-
-# ---- many clusters
-
-
 def zipf_weights(rank_exponent: float, n_clusters: int) -> FloatArray:
     """Return k^-(1+alpha) for k = 1..n_clusters, normalised to sum 1.
 
@@ -176,31 +170,6 @@ def model_scaling_loss(
     return np.exp(log_loss[:-1]).reshape(n.shape)
 
 
-def data_break_rank(n_train: npt.ArrayLike, rank_exponent: float) -> FloatArray:
-    """Return k_br = max(alpha T, 1)^(1/(1+alpha)), the rank of the last cluster with a training point.
-
-    Parameters
-    ----------
-    n_train : array of float
-        T >= 0.
-    rank_exponent : float
-        alpha, positive.
-
-    Returns
-    -------
-    array of float64, of the shape of `n_train`
-
-    Raises
-    ------
-    ValueError
-        If T is negative or alpha not positive.
-    """
-    t = _nonnegative("n_train", n_train)
-    alpha = _positive("rank_exponent", rank_exponent)
-    log_x = np.maximum(math.log(alpha) + ranks.log_of(t), 0.0)
-    return np.asarray(np.exp(log_x / (1.0 + alpha)))
-
-
 def data_scaling_loss(
     n_train: npt.ArrayLike,
     rank_exponent: float,
@@ -314,29 +283,6 @@ def manifold_exponents(dimension: float, approximation_order: float = 2.0) -> tu
     if gamma >= math.exp(_LARGEST_LOG):
         raise ValueError(f"the exponent {order:g}/{d:g} is no finite number; raise dimension.")
     return order / d, order / d
-
-
-def matern_exponent(smoothness: float, dimension: float) -> float:
-    """Return the exponent 2 nu / D of a Matérn target learned by a kernel at least as smooth.
-
-    Parameters
-    ----------
-    smoothness : float
-        nu of the target, positive.
-    dimension : float
-        D of the data, positive.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If either is not positive.
-    """
-    order = 2.0 * checks.real("smoothness", smoothness, maximum=8.9e307)
-    return manifold_exponents(dimension, order)[0]
 
 
 def _nonnegative(name: str, values: npt.ArrayLike) -> FloatArray:

@@ -66,8 +66,10 @@ def neighbors_loss(
             flat = ends.reshape(count * (k + 1), -1)
             matrix = covariance(flat, flat)
             matrix[np.diag_indices(flat.shape[0])] = covariance.diagonal(flat)
-            own = matrix.reshape(count, k + 1, count, k + 1)[np.arange(count), :, np.arange(count)]
-            total += float(np.einsum("iab,a,b->", own, weight, weight))
+            itself = matrix.reshape(count, k + 1, count, k + 1)[
+                np.arange(count), :, np.arange(count)
+            ]
+            total += float(np.einsum("iab,a,b->", itself, weight, weight))
             beside = covariance(flat, q).reshape(count, k + 1, -1)
             common[low : low + step] = np.einsum("iaj,a->ij", beside, weight)
         error[j], slope[j] = total / q.shape[0], _square(common)
@@ -121,7 +123,7 @@ def kernel_loss(
     mean_x, mean_q = (_means(covariance, part, everything) for part in (x, q))
     mean = float(_means(covariance, everything, everything).mean())
     factor, _ = cholesky(kernel, x, ridge)
-    across, own = covariance(x, q), covariance(q, q)
+    across, at_queries = covariance(x, q), covariance(q, q)
     error, slope = np.empty(len(sizes)), np.empty(len(sizes))
     for j, n in enumerate(sizes):
         known, beside = x[:n], across[:n]
@@ -133,7 +135,7 @@ def kernel_loss(
         for rows in row_blocks(int(n), int(n)):
             part = weight[rows]
             square += np.einsum("ij,ij->j", part, covariance(known[rows], known) @ weight)
-        common = own - weight.T @ beside - rest[:, None] * mean_q
+        common = at_queries - weight.T @ beside - rest[:, None] * mean_q
         error[j], slope[j] = square.mean(), _square(common)
     return _given_variance(covariance, q, error, slope, variance)
 
@@ -142,8 +144,8 @@ def _given_variance(
     covariance: Covariance, q: FloatArray, error: FloatArray, square: FloatArray, variance: float
 ) -> FloatArray:
     """Errors given the variance, over it; `square` is half of their covariance with it."""
-    own = covariance(q, q)
-    slope = square / _square(own - own.mean(axis=0))
+    at_queries = covariance(q, q)
+    slope = square / _square(at_queries - at_queries.mean(axis=0))
     expected = float(covariance.diagonal(q).mean() - _means(covariance, q, q).mean())
     return np.asarray(np.maximum(error + slope * (variance - expected), 0.0) / variance)
 

@@ -66,9 +66,10 @@ class NearestNeighbors(Regressor):
         """Return the mean value of the k nearest points of each query: (m,) or (m, n_outputs)."""
         queries = checks.array("X", X)
         require_fitted(self, queries)
-        _, index = nearest_neighbors(self.points_, queries, self.k)
+        k = checks.integer("k", self.k, minimum=1)
+        _, index = nearest_neighbors(self.points_, queries, k)
         mean = np.empty((index.shape[0], *self.values_.shape[1:]))
-        width = self.k * (self.values_.size // self.values_.shape[0])
+        width = k * (self.values_.size // self.values_.shape[0])
         for rows in row_blocks(index.shape[0], width):
             mean[rows] = self.values_[index[rows]].mean(axis=1)
         return mean

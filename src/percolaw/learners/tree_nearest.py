@@ -64,8 +64,8 @@ class TreeNearest:
         query = observations.query
         if query is None:
             query = np.arange(tree.n_sites)
-        found = nearest[query]
-        prediction = np.where(found >= 0, value[found], 0.0)
+        site = nearest[query]
+        prediction = np.where(site >= 0, value[site], 0.0)
         if self.adjusted:
             scale = np.sqrt(observations.cluster_size[tree.cluster_of(query)])
             prediction /= 1.0 + distance[query] / scale

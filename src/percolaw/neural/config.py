@@ -92,9 +92,10 @@ class Training:
         for name in ("warmup", "cooldown", "momentum", "second_moment", "dropout"):
             checks.set_real(self, name, minimum=0.0, maximum=0.9999)
         checks.set_real(self, "least_gain", minimum=0.0, maximum=1.0)
-        object.__setattr__(self, "clip", float(self.clip))
-        if not self.clip > 0.0:
-            raise ValueError(f"clip must be above 0 (math.inf for none); got {self.clip!r}.")
+        if self.clip != math.inf:
+            checks.set_real(self, "clip", minimum=0.0)
+        if self.clip == 0.0:
+            raise ValueError("clip must be above 0 (math.inf for none); got 0.")
         checks.choice("schedule", self.schedule, ("trapezoid", "cosine", "constant"))
         checks.choice("keep", self.keep, ("best", "last"))
         checks.choice("loss", self.loss, tuple(LOSSES))

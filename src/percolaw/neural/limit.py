@@ -7,7 +7,7 @@ from percolaw.neural.network import Network
 from percolaw.numerics.covariance import LayerTangent
 
 
-def tangent_limit(network: Network, *, finite_width: bool = False) -> LayerTangent:
+def tangent_limit(network: Network) -> LayerTangent:
     """Return the limit of `percolaw.neural.tangent_kernel.tangent_kernel` at the start.
 
     With the factors of plain gradient descent on the rates (``rates="sgd"``), and divided by the width
@@ -19,8 +19,6 @@ def tangent_limit(network: Network, *, finite_width: bool = False) -> LayerTange
     ----------
     network : Network
         An MLP of ReLU, one hidden layer at least, not residual.
-    finite_width : bool
-        For the standard parametrisation keep the terms of order 1/m at the network's own width.
 
     Returns
     -------
@@ -52,8 +50,5 @@ def tangent_limit(network: Network, *, finite_width: bool = False) -> LayerTange
             f"connections; got {network}. Measure the kernel instead "
             "(percolaw.neural.tangent_kernel.tangent_kernel)."
         )
-    if network.parametrization == "mup":
-        rest = 1.0 / network.base_width
-    else:
-        rest = 1.0 / network.width if finite_width else 0.0
+    rest = 1.0 / network.base_width if network.parametrization == "mup" else 0.0
     return LayerTangent(network.depth, 1.0, 1.0, rest, rest, rest)

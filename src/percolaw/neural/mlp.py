@@ -17,6 +17,7 @@ from percolaw.neural.network import (
     Weights,
     affine,
 )
+from percolaw.numerics.covariance import DEEPEST
 
 Activation: TypeAlias = Literal["relu", "gelu", "tanh", "identity"]
 
@@ -52,7 +53,7 @@ class MLP:
     residual: bool = False
 
     def __post_init__(self) -> None:
-        checks.set_integer(self, "depth", minimum=0)
+        checks.set_integer(self, "depth", minimum=0, maximum=DEEPEST)
         checks.set_integer(self, "width")
         checks.set_integer(self, "base_width")
         checks.choice("activation", self.activation, ("relu", "gelu", "tanh", "identity"))
@@ -92,7 +93,7 @@ class MLP:
         for layer in range(self.depth):
             z = affine(weights, layer, x)
             run.keep(f"layer {layer + 1} before", z)
-            after = activate(self.activation, z, in_place=run.layers is None)
+            after = _activate(self.activation, z, in_place=run.layers is None)
             x = x + after / math.sqrt(self.depth) if self.residual and layer else after
             run.keep(f"layer {layer + 1} after", x)
             x = run.drop(x)
@@ -108,20 +109,8 @@ class MLP:
         return 2 * dim * (self.width if self.depth else n_outputs)
 
 
-def activate(name: str, x: Tensor, in_place: bool = False) -> Tensor:
-    """Return the activation of x.
-
-    Parameters
-    ----------
-    name : {"relu", "gelu", "tanh", "identity"}
-    x : tensor
-    in_place : bool
-        Whether the memory of `x` may be used, as ReLU does.
-
-    Returns
-    -------
-    tensor of the shape of x
-    """
+def _activate(name: str, x: Tensor, in_place: bool = False) -> Tensor:
+    """The activation of x."""
     import torch
 
     if name == "identity":

@@ -19,6 +19,8 @@ torch = checks.extra("torch", "nn")
 
 #: Rows of one forward pass of `predict`.
 ROWS = 4096
+#: AdamW takes its rates as float32.
+LARGEST_RATE = 1e30
 
 
 @dataclass(eq=False)
@@ -33,8 +35,8 @@ class ModuleLearner(Estimator):
     ----------
     module : torch.nn.Module or function
         A module is copied before every fit, with its initial weights. A function makes one, called
-        with PyTorch's seed fixed by `rng`. It maps float32 points (n, ...), or int64 ids, to
-        (n, n_outputs).
+        with PyTorch's seed fixed by `rng`. It maps points (n, ...) in the dtype of its parameters, or
+        int64 ids, to (n, n_outputs).
     loss : {"squared", "log"}
         ``squared``: of numbers. ``log``: cross-entropy of class labels, one output a class; `predict`
         then gives labels.
@@ -75,8 +77,8 @@ class ModuleLearner(Estimator):
         checks.choice("loss", self.loss, ("squared", "log"))
         checks.set_integer(self, "steps")
         checks.set_integer(self, "batch_size")
-        checks.set_real(self, "learning_rate", minimum=0.0)
-        checks.set_real(self, "weight_decay", minimum=0.0)
+        checks.set_real(self, "learning_rate", minimum=0.0, maximum=LARGEST_RATE)
+        checks.set_real(self, "weight_decay", minimum=0.0, maximum=LARGEST_RATE)
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Train a fresh copy of the module.
@@ -85,7 +87,7 @@ class ModuleLearner(Estimator):
         ----------
         X : array, shape (n, d) or (n, ...)
         y : array, shape (n,) or (n, n_outputs)
-            Numbers, or labels of any kind for loss ``log``.
+            Numbers; for loss ``log`` labels (n,), numbers or text.
 
         Returns
         -------
@@ -95,24 +97,36 @@ class ModuleLearner(Estimator):
         Raises
         ------
         TypeError
-            If `module` is neither a torch.nn.Module nor a function that returns one.
+            If `module` is neither a torch.nn.Module nor a function that returns one, and for outputs
+            that are no tensor.
         ValueError
-            If its outputs have another shape than the values, or too few columns for the classes, or
-            the loss of the last step is not finite.
+            For points or labels of another shape, not finite, or which the dtype of the module does not
+            hold. If its outputs have another shape than the values, or too few columns for the
+            classes, nothing in it can be trained, or the loss of the last step is not finite.
         """
         device, streams = resolve_device(self.device), as_streams(self.rng)
-        x = self._tensor(X)
+        given = checks.array("X", X)
+        self._ids = given.dtype.kind in "iu"
+        points = _checked_points(given, self._ids)
+        target: npt.NDArray[Any]
         if self.loss == "log":
-            self.classes_, column = np.unique(np.asarray(y), return_inverse=True)
-            values, self._one_output = torch.as_tensor(column.reshape(-1)), False
+            labels = checks.class_labels("y", y, points.shape[0])
+            self.classes_, target = np.unique(labels, return_inverse=True)
+            self._one_output = False
         else:
-            numbers = checks.target_values("y", y, x.shape[0])
+            numbers = checks.target_values("y", y, points.shape[0])
             self._one_output = numbers.ndim == 1
-            values = torch.as_tensor(numbers.reshape(numbers.shape[0], -1), dtype=torch.float32)
+            target = numbers.reshape(numbers.shape[0], -1)
         generator = streams.generator("batch")
-        with torch.random.fork_rng(), gradients_on():
+        with torch.random.fork_rng(), gradients_on(), torch.device(device):
             torch.manual_seed(int(streams.key("init") >> np.uint64(1)))
             module = self._fresh().to(device).train()
+            if not any(p.requires_grad for p in module.parameters()):
+                raise ValueError("the module has no parameter that can be trained.")
+            x, values = _tensor(points, module), _tensor(target, module)
+            for name, wide, narrow in (("X", points, x), ("y", target, values)):
+                if narrow.dtype.is_floating_point and narrow.dtype != torch.float64:
+                    checks.single(name, wide.reshape(wide.shape[0], -1))
             optimizer = torch.optim.AdamW(
                 module.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
             )
@@ -122,16 +136,16 @@ class ModuleLearner(Estimator):
             for _ in range(self.steps):
                 if at + size > order.size:
                     order, at = generator.permutation(x.shape[0]), 0
-                rows = torch.as_tensor(order[at : at + size])
+                rows = torch.as_tensor(order[at : at + size], device="cpu")
                 at += size
-                loss = self._loss(module(x[rows].to(device)), values[rows].to(device))
+                loss = self._loss(_forward(module, x[rows].to(device)), values[rows].to(device))
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 falling.step()
         if not bool(torch.isfinite(loss)):
             raise ValueError(f"the loss became {float(loss.detach())}. Lower learning_rate.")
-        self.module_, self.n_features_in_ = module.eval(), x.shape[1]
+        self.module_, self.n_features_in_ = module.eval(), points.shape[1]
         return self
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -169,17 +183,19 @@ class ModuleLearner(Estimator):
         return Tags("regressor", target_tags=target, regressor_tags=RegressorTags())
 
     def _fresh(self) -> Any:
-        if isinstance(self.module, torch.nn.Module):
-            return copy.deepcopy(self.module)
-        made: Any = self.module() if callable(self.module) else self.module
-        if not isinstance(made, torch.nn.Module):
+        given = self.module
+        is_function = callable(given) and not isinstance(given, torch.nn.Module)
+        module: Any = given() if is_function else given
+        if not isinstance(module, torch.nn.Module):
             raise TypeError(
-                f"module must be a torch.nn.Module, or a function that makes one; got {made!r:.60} "
-                f"({type(made).__name__})."
+                f"module must be a torch.nn.Module, or a function that makes one; got {module!r:.60} "
+                f"({type(module).__name__})."
             )
-        return made
+        return copy.deepcopy(module)  # a function may give the same module again, trained before
 
     def _loss(self, out: Any, values: Any) -> Any:
+        if not isinstance(out, torch.Tensor):
+            raise TypeError(f"the module must give a tensor; got {type(out).__name__}.")
         if self.loss == "log":
             if out.ndim != 2 or out.shape[1] < self.classes_.size:
                 raise ValueError(
@@ -196,18 +212,43 @@ class ModuleLearner(Estimator):
         return torch.nn.functional.mse_loss(out, values)
 
     def _outputs(self, X: npt.ArrayLike) -> Any:
-        x = self._tensor(X)
-        require_fitted(self, x)
+        given = checks.array("X", X)
+        require_fitted(self, given)
+        points = _checked_points(given, self._ids)
         device = next(self.module_.parameters()).device
-        with torch.no_grad():
-            parts = [self.module_(part.to(device)).cpu() for part in x.split(ROWS)]
+        x = _tensor(points, self.module_)
+        with torch.no_grad(), torch.device(device):
+            parts = [_forward(self.module_, part.to(device)).cpu() for part in x.split(ROWS)]
         out = torch.cat(parts)
+        if out.ndim == 0 or out.shape[0] != points.shape[0]:
+            raise ValueError(
+                f"the module must give a row of outputs for each of {points.shape[0]} points; got "
+                f"{tuple(out.shape)}."
+            )
         return out[:, None] if out.ndim == 1 else out
 
-    @staticmethod
-    def _tensor(X: npt.ArrayLike) -> Any:
-        """Points as float32, ids as int64."""
-        x = checks.array("X", X)
-        if x.dtype.kind in "iu":
-            return torch.as_tensor(x.astype(np.int64))
-        return torch.as_tensor(checks.finite_array("X", x), dtype=torch.float32)
+
+def _forward(module: Any, x: Any) -> Any:
+    try:
+        return module(x)
+    except RuntimeError as error:
+        if x.dtype == torch.int64:
+            error.add_note(
+                "X holds integers, which are taken as ids; of numbers pass X.astype(float)."
+            )
+        raise
+
+
+def _checked_points(x: npt.NDArray[Any], ids: bool) -> npt.NDArray[Any]:
+    """Return points as finite numbers, or ids as int64."""
+    if x.ndim < 2 or x.shape[0] == 0:
+        raise ValueError(f"X must have shape (n, d) or (n, ...), n > 0; got {x.shape}.")
+    checked = checks.integer_array("X", x) if ids else checks.finite_array("X", x)
+    return np.ascontiguousarray(checked)  # PyTorch takes no negative strides
+
+
+def _tensor(values: npt.NDArray[Any], module: Any) -> Any:
+    """Return numbers in the dtype of the module's parameters, ids and class numbers as int64."""
+    types = (p.dtype for p in module.parameters() if p.dtype.is_floating_point)
+    dtype = torch.int64 if values.dtype.kind in "iu" else next(types, torch.float32)
+    return torch.as_tensor(values, dtype=dtype, device="cpu")

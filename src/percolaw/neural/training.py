@@ -29,7 +29,7 @@ def train(
     loss: Loss | None = None,
     checkpoint: Path | str | None = None,
     checkpoint_seconds: float = 60.0,
-    progress: Callable[[int, int], None] = lambda step, active: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Trained:
     """Train students of one shape, each on its own rows and target, each until it no longer improves.
 
@@ -54,7 +54,7 @@ def train(
         It is removed when the training has ended.
     checkpoint_seconds : float
         Least time between two states, in seconds.
-    progress : callable
+    progress : callable, optional
         Called with the step and the number of students still learning after every evaluation but that
         of the initial weights.
 
@@ -111,6 +111,7 @@ def train(
             f"{type(loss).__name__} compares {loss.least_outputs} outputs or more; got n_outputs = "
             f"{n_outputs}. Use the loss mse."
         )
+    every = checks.real("checkpoint_seconds", checkpoint_seconds, minimum=0.0)
     folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"checkpoint names a folder; {folder} is a file.")
@@ -125,8 +126,8 @@ def train(
         n_outputs=n_outputs,
         loss=loss,
         folder=folder,
-        checkpoint_seconds=checkpoint_seconds,
-        progress=progress,
+        checkpoint_seconds=every,
+        progress=progress or (lambda step, active: None),
     )
     with gradients_on():
         return _train_or_halve(job)

@@ -13,6 +13,7 @@ from percolaw.neural.network import (
     Tensor,
     Weights,
 )
+from percolaw.numerics.covariance import DEEPEST
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Transformer:
     base_width: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("depth", "width", "n_heads", "group", "base_width"):
+        checks.set_integer(self, "depth", maximum=DEEPEST)
+        for name in ("width", "n_heads", "group", "base_width"):
             checks.set_integer(self, name)
         if self.vocabulary is not None:
             checks.set_integer(self, "vocabulary")

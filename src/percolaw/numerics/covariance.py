@@ -27,6 +27,8 @@ Weights: TypeAlias = tuple[float, float, float, float, float, float]
 BLOCK_ELEMENTS = 1 << 17
 #: Added to the mean variance where rounding makes a covariance indefinite, smallest first.
 JITTERS = (0.0, 1e-14, 1e-12, 1e-10, 1e-8)
+#: Most layers.
+DEEPEST = 10_000
 #: Largest length scale or rate, scale of weights or biases, and variance of a layer.
 LARGEST, LARGEST_SCALE, LARGEST_VARIANCE = 1e100, 1e50, 1e100
 
@@ -60,8 +62,8 @@ class Matern:
     length_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        checks.real("smoothness", self.smoothness, minimum=1e-3, maximum=100.0)
-        checks.real("length_scale", self.length_scale, minimum=1e-12, maximum=LARGEST)
+        checks.set_real(self, "smoothness", minimum=1e-3, maximum=100.0)
+        checks.set_real(self, "length_scale", minimum=1e-12, maximum=LARGEST)
 
     def __call__(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the matrix of x against y."""
@@ -101,7 +103,7 @@ class Gaussian:
     length_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        checks.real("length_scale", self.length_scale, minimum=1e-12, maximum=LARGEST)
+        checks.set_real(self, "length_scale", minimum=1e-12, maximum=LARGEST)
 
     def __call__(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the matrix of x against y."""
@@ -215,10 +217,10 @@ class LayerTangent:
     bias_scale: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        checks.set_integer(self, "depth")
+        checks.set_integer(self, "depth", maximum=DEEPEST)
         names = ("output_weights", "hidden_weights", "input_weights", "biases", "output_bias")
         for name in names:
-            checks.real(name, getattr(self, name), minimum=0.0, maximum=LARGEST)
+            checks.set_real(self, name, minimum=0.0, maximum=LARGEST)
         if not any(getattr(self, name) for name in names):
             raise ValueError("a network of which nothing learns has no kernel; all rates are 0.")
 
@@ -330,9 +332,9 @@ def row_blocks(n_rows: int, n_columns: int) -> list[slice]:
 
 
 def _checked_network(kernel: Any) -> None:
-    checks.set_integer(kernel, "depth")
-    checks.real("weight_scale", kernel.weight_scale, minimum=1e-12, maximum=LARGEST_SCALE)
-    checks.real("bias_scale", kernel.bias_scale, minimum=0.0, maximum=LARGEST_SCALE)
+    checks.set_integer(kernel, "depth", maximum=DEEPEST)
+    checks.set_real(kernel, "weight_scale", minimum=1e-12, maximum=LARGEST_SCALE)
+    checks.set_real(kernel, "bias_scale", minimum=0.0, maximum=LARGEST_SCALE)
 
 
 def _checked_variance(k: FloatArray) -> FloatArray:
@@ -347,14 +349,14 @@ def _checked_variance(k: FloatArray) -> FloatArray:
 
 def _network_diagonal(kernel: Any, x: FloatArray, weight: Weights) -> FloatArray:
     w2, b2 = kernel.weight_scale**2, kernel.bias_scale**2
-    first, own, hidden, back, output, own_output = weight
+    first, itself, hidden, back, output, own_output = weight
     with np.errstate(over="ignore"):
         k = _checked_variance(b2 + w2 / x.shape[1] * squared_norms(x))
-    t = first * k + own
+    t = first * k + itself
     for layer in range(kernel.depth):
         k = _checked_variance(b2 + 0.5 * w2 * k)
         last = layer == kernel.depth - 1
-        t = back * t + output * k + own_output if last else 0.5 * w2 * t + hidden * k + own
+        t = back * t + output * k + own_output if last else 0.5 * w2 * t + hidden * k + itself
     return np.asarray(t)
 
 

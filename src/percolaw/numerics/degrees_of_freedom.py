@@ -6,6 +6,7 @@ sum_i d fitted_i / d y_i (Ye 1998; Stein 1981), of which the trace is a special 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -135,3 +136,43 @@ def divergence(signs: FloatArray, fitted: FloatArray, step: float) -> FloatArray
     """
     above, below = np.split(fitted, 2, axis=1)
     return np.asarray((signs * (above - below)).sum(axis=0) / (2.0 * step))
+
+
+def matched_smoother(
+    kernel: FloatArray, values: FloatArray, train_loss: float
+) -> tuple[float, float]:
+    """Return the ridge at which kernel ridge regression leaves a given mean squared residual, and
+    trace K (K + ridge)^-1 there.
+
+    The residual ridge (K + ridge)^-1 y rises with the ridge; it is 0 if even interpolation leaves more,
+    and 1e12 times the kernel's scale if no ridge leaves as much.
+
+    Parameters
+    ----------
+    kernel : array, shape (n, n)
+        Symmetric, positive semidefinite.
+    values : array, shape (n,)
+    train_loss : float
+        Mean squared residual.
+
+    Returns
+    -------
+    ridge, trace : float
+    """
+    from scipy.optimize import brentq
+
+    value, vectors = np.linalg.eigh(kernel)
+    value = np.maximum(value, 0.0)
+    share = (vectors.T @ values) ** 2 / values.size
+    scale = max(float(value.max()), 1e-300)
+
+    def excess(log_ridge: float) -> float:
+        ridge = scale * math.exp(log_ridge)
+        return float(np.sum(share * (ridge / (value + ridge)) ** 2)) - train_loss
+
+    low, high = math.log(1e-13), math.log(1e12)
+    if excess(low) >= 0.0:
+        return 0.0, float(np.sum(value > 1e-13 * scale))
+    log_ridge = high if excess(high) <= 0.0 else float(brentq(excess, low, high, xtol=1e-6))
+    ridge = scale * math.exp(log_ridge)
+    return ridge, float(np.sum(value / (value + ridge)))

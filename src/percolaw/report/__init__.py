@@ -66,11 +66,11 @@ def write_figures(
     names = [record["experiment"] for _, record in records]
     into = Path(target)
     into.mkdir(parents=True, exist_ok=True)
-    found: list[Path] = []
+    written: list[Path] = []
     with styled():
         for (folder, record), experiment in zip(records, names, strict=True):
             end = f"-{folder.name.rsplit('-', 1)[-1]}" if names.count(experiment) > 1 else ""
             with drawing(folder):
                 for name, figure in drawn(folder, record).items():
-                    found += [save(figure, into / f"{name}{end}.{f}", dpi) for f in formats]
-    return tuple(found)
+                    written += [save(figure, into / f"{name}{end}.{f}", dpi) for f in formats]
+    return tuple(written)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from percolaw.experiments.plots import Plot, Series
+from percolaw.experiments.plots import Plot
+from percolaw.experiments.series import Series
 from percolaw.report.claims import measured
 from percolaw.report.markup import _flat, _table, badge, text
-from percolaw.report.reading import Run
+from percolaw.report.reading import Entry, Run
 from percolaw.report.section import palette, plot_figure
 
 #: Letters of a label that says how configs differ; the run's id stands for longer ones.
@@ -20,22 +21,22 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
     The fields of the config that differ, or the run's id where they are many or none.
     """
-    found = []
+    words_of = []
     for run in runs:
         group = [other for other in runs if other.name == run.name]
         if len(group) == 1:
-            found.append("")
+            words_of.append("")
             continue
         fields = differing(group)
         config = dict(_flat(run.record["config"]))
         words = ", ".join(f"{field} = {config.get(field, 'none')}" for field in fields)
         number = f"run {run.record.get('id', '?')}"
-        found.append(words if words and len(words) <= _LONGEST else number)
+        words_of.append(words if words and len(words) <= _LONGEST else number)
     return [  # two runs of one config lie in different folders
         f"{label}, {run.folder.parent.name}/{run.folder.name}"
-        if found.count(label) > 1 and label
+        if words_of.count(label) > 1 and label
         else label
-        for run, label in zip(runs, found, strict=True)
+        for run, label in zip(runs, words_of, strict=True)
     ]
 
 
@@ -46,33 +47,20 @@ def differing(group: Sequence[Run]) -> list[str]:
     return [f for f in fields if len({config.get(f) for config in configs}) > 1]
 
 
-def compared(runs: Sequence[Run], places: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """Return for each experiment with several runs the section that compares them, as HTML.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-    places, names : sequence of str
-        Id of each section, and its run's label.
-
-    Returns
-    -------
-    dict of str
-        By id of the section of the experiment's first run.
-    """
-    found = {}
-    for name in dict.fromkeys(run.name for run in runs):
-        group = [i for i, run in enumerate(runs) if run.name == name]
+def compared(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return what compares the runs of each experiment, as HTML, by id of its first run's section."""
+    sections = {}
+    for name in dict.fromkeys(entry.run.name for entry in entries):
+        group = [entry for entry in entries if entry.run.name == name]
         if len(group) > 1:
-            found[places[group[0]]] = _section(
-                [runs[i] for i in group], [places[i] for i in group], [names[i] for i in group]
-            )
-    return found
+            sections[group[0].place] = _section(group)
+    return sections
 
 
-def _section(group: Sequence[Run], places: Sequence[str], names: Sequence[str]) -> str:
-    place = f"{places[0]}-runs"
-    links = [f'<a href="#{p}">{text(n)}</a>' for p, n in zip(places, names, strict=True)]
+def _section(entries: Sequence[Entry]) -> str:
+    place = f"{entries[0].place}-runs"
+    group, names = [entry.run for entry in entries], [entry.label for entry in entries]
+    links = [f'<a href="#{entry.place}">{text(entry.label)}</a>' for entry in entries]
     configs = [dict(_flat(run.record["config"])) for run in group]
     rows = [
         [text(f), *(f"<code>{text(config.get(f, 'none'))}</code>" for config in configs)]
@@ -125,13 +113,13 @@ def overlaid(group: Sequence[Run], names: Sequence[str]) -> list[tuple[Plot, lis
     -------
     list of (Plot, list of str)
     """
-    found = []
+    overlays = []
     for first in group[0].plots:
         same = [_same_plot(first, run) for run in group]
         plots = [plot for plot in same if plot is not None]
         if len(plots) == len(group):
-            found.append(_overlay(plots, names))
-    return found
+            overlays.append(_overlay(plots, names))
+    return overlays
 
 
 def _same_plot(plot: Plot, run: Run) -> Plot | None:

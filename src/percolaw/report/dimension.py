@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from percolaw.report.draw import WIDTH
 from percolaw.report.style import BLACK, CYCLE, new, save, styled
 
 
@@ -27,13 +28,16 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
     Path
     """
     with styled():
-        figure, (scale, neighbors, intervals) = new(3, width=4.4, height=4.0)
+        figure, (scale, neighbors, intervals, key) = new(2, 2, width=WIDTH[2], height=2.9)
         by_scale(scale, report)
+        scale.get_legend().remove()
+        key.set_axis_off()
+        key.legend(*scale.get_legend_handles_labels(), loc="center left")
         k = report["by_neighbors"]
         neighbors.plot(k["k"], k["likelihood"], "o-", color=CYCLE[0], ms=4, label="MLE")
         neighbors.plot(k["k"], k["ratio"], "s-", color=CYCLE[1], ms=4, label="ratio regression")
         neighbors.set(xscale="log", xlabel="neighbours $k$", title="Dependence on neighbours")
-        neighbors.legend(fontsize=8)
+        neighbors.legend()
         names = list(report["estimates"])
         # One interval without an end in sight must not hide the others.
         most = 3.0 * max(e["dimension"] for e in report["estimates"].values())
@@ -47,11 +51,10 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
                     intervals.annotate(f"to {high:.3g}", (most, y - 0.15), ha="right", fontsize=8)
             intervals.plot(e["dimension"], y, "o", color=color)
         intervals.axvline(report["dimension"], color=BLACK, ls="--", lw=1)
-        intervals.set(yticks=range(len(names)), xlabel="dimension", title="Stated intervals")
-        intervals.set_yticklabels(names, fontsize=8)
+        intervals.set(yticks=[], xlabel="dimension", title="Stated intervals")  # the key is beside
         intervals.invert_yaxis()
         title = title.replace("$", r"\$")  # no formula
-        figure.suptitle("\n".join(textwrap.wrap(f"{title}: {report['sentence']}", 140)), fontsize=9)
+        figure.suptitle("\n".join(textwrap.wrap(f"{title}: {report['sentence']}", 95)), fontsize=9)
         return save(figure, Path(path))
 
 

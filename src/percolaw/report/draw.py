@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.experiments.plots import Plot, Series
+from percolaw.experiments.plots import Plot
+from percolaw.experiments.series import Series
 from percolaw.nulls import floats
 from percolaw.report.style import BLACK, CYCLE, GREY, new, plain_numbers, shades, window
 
@@ -42,21 +43,19 @@ def figures(plots: Sequence[Plot]) -> dict[str, Any]:
 
 def _figure(panels: list[Plot]) -> Any:
     columns = min(COLUMNS, len(panels))
-    wide = WIDTH[columns]
-    height = 0.8 * wide
-    figure, axes = new(columns, -(-len(panels) // columns), width=wide, height=height)
+    width = WIDTH[columns]
+    height = 0.8 * width
+    figure, axes = new(columns, -(-len(panels) // columns), width=width, height=height)
     shared = _shared(panels)
     for axis, plot in zip(axes, panels, strict=False):
-        panel(axis, plot, int(LETTERS * wide), keyed=not shared)
+        panel(axis, plot, int(LETTERS * width), keyed=not shared)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     shown = axes[: len(panels)]
-    line, character, handle = _LEGEND
     names = [axis.get_legend_handles_labels()[1] for axis in shown]
-    areas = [len(n) * line * (handle + character * max(map(len, n), default=0)) for n in names]
-    large = max(areas) > COVERED * wide * height
+    large = max(len(n) * _LEGEND[0] * _breadth(n) for n in names) > COVERED * width * height
     if not large:
-        figure.draw_without_rendering()  # only now legends have chosen their places
+        _lay_out(figure)  # only now legends have chosen their places
     if large or any(_over_data(axis) for axis in shown):
         _legends_below(figure, shown, columns, shared)
     elif shared:
@@ -111,27 +110,44 @@ def _legends_below(
             -0.5, -0.5 - line * more, figure.dpi_scale_trans
         )
         place = {"bbox_to_anchor": (0.0, 0.0), "bbox_transform": beside}
-        axis.legend(handles, names, loc="upper left", borderaxespad=0, **place)
-    lines = [sum(name.count("\n") + 1 for name in names) for names in labels]
+        ncols, _ = _grid(names, figure.get_figwidth() / columns)
+        axis.legend(handles, names, loc="upper left", borderaxespad=0, ncols=ncols, **place)
+    lines = [_grid(names, figure.get_figwidth() / columns)[1] for names in labels]
     rows = [max(lines[i : i + columns]) for i in range(0, len(axes), columns)]
     figure.set_figheight(figure.get_figheight() + (sum(rows) + more * len(rows)) * line)
     if shared:
         _legend_of_all(figure, shared)
-    figure.draw_without_rendering()  # legends move with their axes: the second layout holds them
+    _lay_out(figure)  # legends move with their axes: the second layout holds them
 
 
 def _legend_of_all(
     figure: Any, shared: Mapping[str, str], handles: Sequence[Any] = (), names: Sequence[str] = ()
 ) -> None:
     """Say below all panels what marks, and curves, stand for."""
-    line, character, handle = _LEGEND
     every = [*handles, *(_handle(mark) for mark in shared)]
     labels = [*names, *map(typeset, shared.values())]
-    longest = handle + character * max(map(len, labels))
-    across = max(1, min(len(labels), int(figure.get_figwidth() / longest)))
+    across, lines = _grid(labels, figure.get_figwidth())
     figure.legend(every, labels, loc="outside lower center", ncols=across)
-    figure.set_figheight(figure.get_figheight() + -(-len(labels) // across) * line)
-    figure.draw_without_rendering()
+    figure.set_figheight(figure.get_figheight() + lines * _LEGEND[0])
+    _lay_out(figure)
+
+
+def _lay_out(figure: Any) -> None:
+    """Place all parts, as drawing would in twice the time."""
+    figure.get_layout_engine().execute(figure)
+
+
+def _breadth(labels: Sequence[str]) -> float:
+    """Width of a column of a legend with these labels, in inches; signs that set formulas take none."""
+    plain = [re.sub(r"\\mathrm|[${}_^]", "", line) for text in labels for line in text.split("\n")]
+    return _LEGEND[2] + _LEGEND[1] * max(map(len, plain), default=0)
+
+
+def _grid(labels: Sequence[str], width: float) -> tuple[int, int]:
+    """Columns of a legend that fit beside each other in a width, and the lines they take."""
+    columns = max(1, min(len(labels), int(width / _breadth(labels))))
+    rows = -(-len(labels) // columns)
+    return columns, sum(max(t.count("\n") + 1 for t in labels[i::rows]) for i in range(rows))
 
 
 def keys(plot: Plot) -> dict[str, str]:
@@ -141,23 +157,23 @@ def keys(plot: Plot) -> dict[str, str]:
     is said once. So are hollow points, intervals, and the shaded sizes.
     """
     seen: set[str] = set()
-    found: dict[str, str] = {}
+    words: dict[str, str] = {}
     for one in plot.series:
         if one.group and one.group in seen:
             alone = "*" if one.kind == "measured" else "_"
             mark = _STYLE[one.kind] if one.joined else alone
-            found.setdefault(mark, one.name.removeprefix(f"{one.group}, "))
+            words.setdefault(mark, one.name.removeprefix(f"{one.group}, "))
         seen.add(one.group)
     if any(one.usable and not all(one.usable) for one in plot.series):
-        found["hollow"] = f"hollow: {plot.hollow or 'left out of fits'}"
+        words["hollow"] = f"hollow: {plot.hollow or 'left out of fits'}"
     bands = sum(_banded(one) for one in plot.series)
     for one in plot.series:
         if one.kind == "measured" and one.interval and one.low is not None and _some(one):
             mark = "band" if _banded(one) and bands < CROWD else "bar"
-            found.setdefault(mark, one.interval)
+            words.setdefault(mark, one.interval)
     if plot.window is not None:
-        found["window"] = "sizes fitted or compared"
-    return found
+        words["window"] = "sizes fitted or compared"
+    return words
 
 
 def _some(one: Series) -> bool:
@@ -207,14 +223,14 @@ def typeset(text: str) -> str:
     Plots are plain text, which the page, tables and terminals show as it is.
     """
 
-    def index(found: re.Match[str]) -> str:
-        letter, sign, enclosed, plain, power = found.groups()
+    def index(match: re.Match[str]) -> str:
+        letter, sign, enclosed, plain, power = match.groups()
         upper = f"^{{{power}}}" if power else ""
         lower = plain if enclosed is None else enclosed
         return f"${_GREEK.get(letter, letter)}{sign}{{\\mathrm{{{lower}}}}}{upper}$"
 
     text = text.replace("$", r"\$").replace(">=", "≥").replace("<=", "≤")
-    return _ALONE.sub(lambda found: _GREEK[found[1]], _INDEXED.sub(index, text))
+    return _ALONE.sub(lambda match: _GREEK[match[1]], _INDEXED.sub(index, text))
 
 
 def _wrapped(text: str, letters: int) -> str:
@@ -292,22 +308,22 @@ def colors(series: Sequence[Series], ordered: bool = False) -> dict[str, str]:
     dict of str
         Colour by name of series.
     """
-    found: dict[str, str] = {}
+    color_of: dict[str, str] = {}
     groups: dict[str, str] = {}
     measured = {one.group or one.name for one in series if one.kind == "measured"}
     for one in series:
         group = one.group or one.name
         alone = group not in measured and not one.group
         if one.kind == "reference" and alone:
-            found[one.name] = GREY
-        elif one.kind == "theory" and alone and BLACK not in found.values():
-            found[one.name] = BLACK
+            color_of[one.name] = GREY
+        elif one.kind == "theory" and alone and BLACK not in color_of.values():
+            color_of[one.name] = BLACK
         else:
             groups[one.name] = group
     names = list(dict.fromkeys(groups.values()))
     cycle = [CYCLE[i % len(CYCLE)] for i in range(len(names))]
     palette = dict(zip(names, shades(len(names)) if ordered else cycle, strict=True))
-    return found | {name: palette[group] for name, group in groups.items()}
+    return color_of | {name: palette[group] for name, group in groups.items()}
 
 
 def label(one: Series) -> str:

@@ -18,12 +18,13 @@ from importlib import resources
 from pathlib import Path
 
 from percolaw.errors import RunError
-from percolaw.experiments.plots import slug, widenings
+from percolaw.experiments.plots import slug
+from percolaw.experiments.series import widenings
 from percolaw.report import overview
 from percolaw.report.citations import bibtex
 from percolaw.report.compare import compared, labels
 from percolaw.report.markup import duration, text
-from percolaw.report.reading import Paper, Picture, Run, expand, read_run, readable
+from percolaw.report.reading import Entry, Paper, Picture, Run, expand, read_run, readable
 from percolaw.report.section import section
 from percolaw.runs.files import write_atomic
 from percolaw.version import __version__
@@ -158,11 +159,12 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = (), running: Sequence[st
     places = [f"run-{i}-{slug(run.name)[:60]}" for i, run in enumerate(runs, 1)]
     title = papers[0].title if len(papers) == 1 and papers[0].title else "percolaw report"
     names = labels(runs)
-    comparisons = compared(runs, places, names)
+    entries = [Entry(*parts) for parts in zip(runs, places, names, strict=True)]
+    comparisons = compared(entries)
     sections = []
-    for run, place, name in zip(runs, places, names, strict=True):
-        with readable(run.folder):
-            sections += [comparisons.get(place, ""), section(run, place, name)]
+    for entry in entries:
+        with readable(entry.run.folder):
+            sections += [comparisons.get(entry.place, ""), section(entry)]
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -171,7 +173,6 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = (), running: Sequence[st
         f"<p>Redo all of it (took {duration(p.seconds)}):</p><pre>{text(p.command)}</pre>"
         for p in papers
     )
-    told = (runs, places, names)
     every = [claim for run in runs for claim in run.claims]
     sources = [claim.source for claim in every] + [run.description.source for run in runs]
     return f"""<!DOCTYPE html>
@@ -189,18 +190,18 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = (), running: Sequence[st
 </head>
 <body>
 <a class="skip" href="#claims">To the claims</a>
-{overview.navigation(*told)}
+{overview.navigation(entries)}
 {overview.going_on(running)}
 <header id="top">
 <h1>{text(title)}</h1>
-{overview.headline(every, len(runs))}
+{overview.headline(every, [run.name for run in runs])}
 <p class="source">Everything is in this file; numbers are those of the records unless a label says
 &ldquo;recomputed in this page&rdquo;.</p>
 {redo}
 </header>
 <main data-widening="{json.dumps(_factors(runs))}">
-{overview.disagreements(*told)}
-{overview.claims_section(*told)}
+{overview.disagreements(entries)}
+{overview.claims_section(entries)}
 {"".join(sections)}
 <section id="cite"><h2>Cite</h2>
 <pre data-what="Copy the BibTeX">{text(bibtex(sources))}</pre></section>

@@ -19,29 +19,17 @@ from percolaw.report.claims import (
     tally,
 )
 from percolaw.report.markup import badge, text
-from percolaw.report.reading import VERDICTS, Run
+from percolaw.report.reading import VERDICTS, Entry
 from percolaw.report.redo import commit_of
 
 
-def navigation(runs: Sequence[Run], places: Sequence[str], labels: Sequence[str]) -> str:
-    """Return the bar of links that stays on the screen.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-    places, labels : sequence of str
-        Id of each section, and what tells the run from others of its experiment.
-
-    Returns
-    -------
-    str
-    """
+def navigation(entries: Sequence[Entry]) -> str:
+    """Return the bar of links that stays on the screen."""
     links = []
-    for run, place, label in zip(runs, places, labels, strict=True):
-        against = sum(claim.verdict == "disagrees" for claim in run.claims)
+    for entry in entries:
+        against = sum(claim.verdict == "disagrees" for claim in entry.run.claims)
         sign = f' <span class="against">{against} {VERDICTS["disagrees"]}</span>' if against else ""
-        words = f"{text(run.name)} {text(label)}".strip()
-        links.append(f'<li><a href="#{place}">{words}{sign}</a></li>')
+        links.append(f'<li><a href="#{entry.place}">{text(entry.words)}{sign}</a></li>')
     first = '<li><a href="#top">summary</a></li>'
     return f'<nav aria-label="Experiments"><ul>{first}{"".join(links)}</ul></nav>'
 
@@ -61,20 +49,23 @@ def going_on(running: Sequence[str]) -> str:
     )
 
 
-def headline(claims: Sequence[Claim], n_runs: int) -> str:
+def headline(claims: Sequence[Claim], experiments: Sequence[str]) -> str:
     """Return how many claims have each verdict, in words and as a bar.
 
     Parameters
     ----------
     claims : sequence of Claim
         Of all runs.
-    n_runs : int
+    experiments : sequence of str
+        Name of the experiment of each run.
 
     Returns
     -------
     str
     """
-    words = f"{_many(n_runs, 'experiment')}, {_many(len(claims), 'claim')}: {text(tally(claims))}."
+    runs, n = len(experiments), len(set(experiments))
+    named = _many(n, "experiment") + (f" in {runs} runs" if runs > n else "")
+    words = f"{named}, {_many(len(claims), 'claim')}: {text(tally(claims))}."
     parts, x = [], 0.0
     for verdict in VERDICTS:
         width = 100.0 * sum(c.verdict == verdict for c in claims) / max(1, len(claims))
@@ -90,61 +81,35 @@ def headline(claims: Sequence[Claim], n_runs: int) -> str:
     return f'<p class="headline">{words}</p>{bar if parts else ""}'
 
 
-def disagreements(runs: Sequence[Run], places: Sequence[str], labels: Sequence[str]) -> str:
-    """Return the claims that disagree, each with its numbers, its note and a link to its run.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-    places, labels : sequence of str
-        As for `navigation`.
-
-    Returns
-    -------
-    str
-    """
+def disagreements(entries: Sequence[Entry]) -> str:
+    """Return the claims that disagree, each with its numbers, its note and a link to its run."""
     items = [
-        f'<li><a href="#{place}">{text(claim.name)}</a>{_strip(claim)}'
+        f'<li><a href="#{entry.place}">{text(claim.name)}</a>{_strip(claim)}'
         f'<span class="numbers">predicted {_plus_minus(predicted(claim))}, measured '
         f"{text(measured(claim))}</span>"
         + (f'<span class="note">{text(claim.note)}</span>' if claim.note else "")
-        + f'<span class="note"><code>{text(f"{run.name} {label}".strip())}</code></span></li>'
-        for run, place, label in zip(runs, places, labels, strict=True)
-        for claim in run.claims
+        + f'<span class="note"><code>{text(entry.words)}</code></span></li>'
+        for entry in entries
+        for claim in entry.run.claims
         if claim.verdict == "disagrees"
     ]
     if not items:
-        every = any(run.claims for run in runs)
+        every = any(entry.run.claims for entry in entries)
         return "<p>No claim disagrees with its prediction.</p>" if every else ""
     return (
         f'<section class="disagreements"><h2>What disagrees</h2><ul>{"".join(items)}</ul></section>'
     )
 
 
-def claims_section(runs: Sequence[Run], places: Sequence[str], labels: Sequence[str]) -> str:
-    """Return the table of all claims, folded.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-    places, labels : sequence of str
-        As for `navigation`.
-
-    Returns
-    -------
-    str
-    """
-    bodies = [
-        _body(run, place, f"{run.name} {label}".strip())
-        for run, place, label in zip(runs, places, labels, strict=True)
-        if run.claims
-    ]
+def claims_section(entries: Sequence[Entry]) -> str:
+    """Return the table of all claims, folded."""
+    bodies = [_body(entry) for entry in entries if entry.run.claims]
     if not bodies:
         return '<section id="claims"><h2>Claims</h2><p>These runs make no claims.</p></section>'
     columns = "".join(
         f'<th scope="col">{h or "<span class=sr>drawn</span>"}</th>' for h in _COLUMNS
     )
-    n_claims = sum(len(run.claims) for run in runs)
+    n_claims = sum(len(entry.run.claims) for entry in entries)
     copies = {"markdown": MARKDOWN_TABLE, "latex": LATEX_TABLE}
     data = "".join(
         f' data-{kind}="{text(json.dumps({"before": before, "after": after}))}"'
@@ -163,7 +128,8 @@ def claims_section(runs: Sequence[Run], places: Sequence[str], labels: Sequence[
 _COLUMNS = ("verdict", "claim", "predicted", "measured", "", "source")
 
 
-def _body(run: Run, place: str, words: str) -> str:
+def _body(entry: Entry) -> str:
+    run, place, _ = entry
     commit = commit_of(run.record)
     rows = "".join(
         f'<tr data-verdict="{text(c.verdict)}" data-markdown="{text(markdown_row(c))}" '
@@ -177,7 +143,7 @@ def _body(run: Run, place: str, words: str) -> str:
     )
     return (
         '<tbody><tr class="group"><th colspan="6" scope="rowgroup">'
-        f'<a href="#{place}">{text(words)}</a></th></tr>{rows}</tbody>'
+        f'<a href="#{place}">{text(entry.words)}</a></th></tr>{rows}</tbody>'
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from percolaw.errors import RunError
 from percolaw.experiments.claims import Claim, Claims
@@ -73,6 +73,19 @@ class Run:
         return str(self.record["experiment"])
 
 
+class Entry(NamedTuple):
+    """A run with the id of its section, and what tells it from others of its experiment."""
+
+    run: Run
+    place: str
+    label: str
+
+    @property
+    def words(self) -> str:
+        """What the run is called."""
+        return f"{self.run.name} {self.label}".strip()
+
+
 @dataclass(frozen=True)
 class Paper:
     """A folder of `percolaw reproduce`: what its summary tells."""
@@ -92,7 +105,7 @@ def expand(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[
     """
     if not folders:
         raise RunError("a report needs at least one run folder. percolaw status lists them.")
-    found: list[Path] = []
+    runs: list[Path] = []
     papers: list[Paper] = []
     for given in map(Path, folders):
         if not given.is_dir():
@@ -101,13 +114,13 @@ def expand(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[
                 "percolaw status --out DIR lists those in DIR."
             )
         if not (given / "summary.json").exists() or (given / "record.json").exists():
-            found.append(given)
+            runs.append(given)
             continue
         members, paper = _summary(given)
-        found += members
+        runs += members
         papers.append(paper)
-    once = {folder.resolve(): folder for folder in reversed(found)}
-    return [folder for folder in dict.fromkeys(found) if once[folder.resolve()] == folder], papers
+    once = {folder.resolve(): folder for folder in reversed(runs)}
+    return [folder for folder in dict.fromkeys(runs) if once[folder.resolve()] == folder], papers
 
 
 def _summary(folder: Path) -> tuple[list[Path], Paper]:
@@ -155,12 +168,12 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     notes = []
     try:
         with drawing(where):
-            plots = plots_of(record)
+            plots = read_plots(record.get("plots", []))
             pictures = _pictures(where, record, plots)
     except RunError as error:
         notes.append(str(error))
-    said = description_of(where, record["experiment"])
-    return Run(where, record, claims, plots, pictures, said, tuple(notes))
+    description = description_of(where, record["experiment"])
+    return Run(where, record, claims, plots, pictures, description, tuple(notes))
 
 
 def open_run(folder: str | os.PathLike[str]) -> Result:
@@ -198,17 +211,9 @@ def open_run(folder: str | os.PathLike[str]) -> Result:
     record = read_record_of(where)
     with readable(where):
         claims = Claims(_claim(entry) for entry in _list(record["claims"]))
-        plots = plots_of(record)
+        plots = read_plots(record.get("plots", []))
         reused = {str(k): int(v) for k, v in (record.get("reused") or {}).items()}
     return Result(where, name, fields, claims, record["tables"], plots, reused)
-
-
-def plots_of(record: dict[str, Any]) -> tuple[Plot, ...]:
-    """Return all plots of a record: those it holds, and those made of its tables."""
-    module = figures_of(record["experiment"])
-    return read_plots(record.get("plots", [])) + (
-        tuple(module.plots(record)) if hasattr(module, "plots") else ()
-    )
 
 
 def read_record_of(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -321,8 +326,8 @@ def drawn(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
 
     module = figures_of(record["experiment"])
     with drawing(folder):
-        found = draw.figures(read_plots(record.get("plots", [])))
-        return found | (dict(module.draw(record)) if module else {})
+        figures = draw.figures(read_plots(record.get("plots", [])))
+        return figures | (dict(module.draw(record)) if module else {})
 
 
 def _pictures(folder: Path, record: dict[str, Any], plots: Sequence[Plot]) -> tuple[Picture, ...]:
@@ -332,9 +337,9 @@ def _pictures(folder: Path, record: dict[str, Any], plots: Sequence[Plot]) -> tu
     kept = sorted((folder / "figures").glob("[!.]*.png"), key=lambda p: p.stem)
     here = not any(p.is_symlink() for p in (folder / "figures", *kept))
     if kept and here and all(p.is_file() and p.stat().st_mtime >= written for p in kept):
-        found = tuple(Picture(p.stem, p.read_bytes()) for p in kept if p.stem not in shown)
-        if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in found):
-            return found
+        others = tuple(Picture(p.stem, p.read_bytes()) for p in kept if p.stem not in shown)
+        if all(p.data.startswith(_PNG) and len(p.data) > 24 for p in others):
+            return others
     module = figures_of(record["experiment"])
     if module is None:
         return ()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
-from percolaw.experiments.plots import Kind, Numbers, Plot, Series, Stored
+from percolaw.experiments.plots import Plot
+from percolaw.experiments.series import Numbers, Series, Stored
 from percolaw.nulls import to_null
 
 
@@ -33,7 +32,7 @@ def _read_plot(entry: Any) -> Plot:
         _text(entry["y_label"]),
         entry["x_log"] is True,
         entry["y_log"] is True,
-        tuple(_read_series(one) for one in entry["series"]),
+        tuple(read_series(one) for one in entry["series"]),
         fit_window(entry.get("window")),
         entry.get("growth") is True,
         entry.get("fit", True) is True,
@@ -45,30 +44,39 @@ def _read_plot(entry: Any) -> Plot:
     )
 
 
-def _read_series(entry: Any) -> Series:
+def read_series(entry: Any) -> Series:
+    """Return a series of a record's plot.
+
+    Raises
+    ------
+    ValueError, TypeError, LookupError
+        If it is not as `Series` says.
+    """
     if entry["kind"] not in ("measured", "theory", "reference"):
         raise ValueError(f"unknown kind of series {str(entry['kind'])[:60]!r}")
-    usable, prediction = entry.get("usable"), entry.get("prediction")
-    found = series(
+    x = numbers(entry["x"])
+    low, high = entry.get("low"), entry.get("high")
+    if (low is None) != (high is None):
+        raise ValueError("an interval needs both ends")
+    n_seeds, seeds, usable = entry.get("n_seeds"), entry.get("seeds"), entry.get("usable")
+    prediction = entry.get("prediction")
+    if usable is not None and len(usable) != len(x):
+        raise ValueError(f"expected {len(x)} marks of use; got {len(usable)}")
+    return Series(
         _text(entry["name"]),
         entry["kind"],
-        entry["x"],
-        entry["y"],
-        low=entry.get("low"),
-        high=entry.get("high"),
-        interval=_text(entry.get("interval", "")),
-        n_seeds=entry.get("n_seeds"),
-        seeds=entry.get("seeds"),
-        prediction=None if prediction is None else _text(prediction),
-        stored=[_read_stored(one) for one in entry.get("stored", [])],
-    )
-    if usable is not None and len(usable) != len(found.x):
-        raise ValueError(f"expected {len(found.x)} marks of use; got {len(usable)}")
-    return replace(
-        found,
-        usable=None if usable is None else tuple(v is True for v in usable),
-        joined=entry.get("joined", True) is True,
-        group=_text(entry.get("group", "")),
+        x,
+        numbers(entry["y"], len(x)),
+        None if low is None else numbers(low, len(x)),
+        None if high is None else numbers(high, len(x)),
+        "" if low is None else _text(entry.get("interval", "")),
+        None if n_seeds is None else count(n_seeds),
+        None if seeds is None else tuple(numbers(seed, len(x)) for seed in seeds),
+        None if prediction is None else _text(prediction),
+        tuple(_read_stored(one) for one in entry.get("stored", [])),
+        None if usable is None else tuple(v is True for v in usable),
+        entry.get("joined", True) is True,
+        _text(entry.get("group", "")),
     )
 
 
@@ -103,10 +111,10 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"expected a number; got {str(value)[:60]!r}")
     try:
-        found = float(value)
+        plain = float(value)
     except OverflowError:
         raise ValueError("a number is too large") from None
-    return to_null(found)
+    return to_null(plain)
 
 
 def numbers(values: Any, length: int | None = None) -> Numbers:
@@ -161,111 +169,3 @@ def count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
         raise ValueError(f"expected a count; got {str(value)[:60]!r}")
     return value
-
-
-def series(
-    name: str,
-    kind: Kind,
-    x: Any,
-    y: Any,
-    *,
-    low: Any = None,
-    high: Any = None,
-    interval: str = "",
-    n_seeds: Any = None,
-    seeds: Any = None,
-    prediction: str | None = None,
-    stored: Iterable[Stored] = (),
-) -> Series:
-    """Return a series from lists of a record; raises ValueError if they are not alike.
-
-    Parameters
-    ----------
-    name : str
-    kind : str
-        As in `Series`, like `prediction` and `stored`.
-    x, y : list of numbers
-    low, high : list of numbers, optional
-        Ends of an interval at each x; both or none.
-    interval : str
-        What the interval is.
-    n_seeds : int, optional
-    seeds : list of lists of numbers, optional
-        One curve a seed.
-    prediction : str, optional
-    stored : iterable of Stored
-
-    Returns
-    -------
-    Series
-    """
-    place = numbers(x)
-    n = len(place)
-    if (low is None) != (high is None):
-        raise ValueError("an interval needs both ends")
-    return Series(
-        name,
-        kind,
-        place,
-        numbers(y, n),
-        None if low is None else numbers(low, n),
-        None if high is None else numbers(high, n),
-        interval if low is not None else "",
-        None if n_seeds is None else count(n_seeds),
-        None if seeds is None else tuple(numbers(curve, n) for curve in seeds),
-        prediction,
-        tuple(stored),
-    )
-
-
-def claims_beside(
-    record: Mapping[str, Any],
-    belongs: Callable[[str], bool],
-    window: tuple[float, float] | None = None,
-) -> tuple[Stored, ...]:
-    """Return the record's claims whose names belong to a curve.
-
-    Parameters
-    ----------
-    record : mapping
-    belongs : callable
-        Name of a claim to whether it belongs to the curve.
-    window : (low, high), optional
-        Sizes on which the claims were measured.
-
-    Returns
-    -------
-    tuple of Stored
-    """
-    found = []
-    for claim in record["claims"]:
-        if belongs(claim["name"]):
-            low, high = numbers(claim["interval"], 2)
-            found.append(
-                Stored(
-                    claim["name"],
-                    number(claim["measured"]),
-                    (low, high),
-                    number(claim["predicted"]),
-                    claim["verdict"],
-                    window,
-                )
-            )
-    return tuple(found)
-
-
-def stored_fit(curve: Mapping[str, Any]) -> tuple[Stored, ...]:
-    """Return the fit kept with a curve (exponent, interval, window); nothing if there is none."""
-    exponent = number(curve["exponent"])
-    if exponent is None:
-        return ()
-    low, high = numbers(curve["interval"], 2)
-    return (
-        Stored(
-            "fit in the record",
-            exponent,
-            (low, high),
-            number(curve.get("predicted")),
-            window=fit_window(curve["window"]),
-        ),
-    )

@@ -10,8 +10,8 @@ from percolaw.report.markup import _flat, _table, text
 from percolaw.runs.description import Description, run_command
 
 
-def _config_table(config: dict[str, Any], said: Description) -> str:
-    default = dict(_flat(said.defaults))
+def _config_table(config: dict[str, Any], description: Description) -> str:
+    default = dict(_flat(description.defaults))
     rows = [
         (text(k), f"<code>{text(v)}</code>", f"<code>{text(default.get(k, ''))}</code>")
         for k, v in _flat(config)
@@ -19,7 +19,7 @@ def _config_table(config: dict[str, Any], said: Description) -> str:
     return _table(rows, ("field", "value", "default"), "Config")
 
 
-def _redo(record: dict[str, Any], said: Description) -> str:
+def _redo(record: dict[str, Any], description: Description) -> str:
     lines = []
     commit, code = commit_of(record), ""
     if commit is not None:
@@ -29,9 +29,9 @@ def _redo(record: dict[str, Any], said: Description) -> str:
         )
         address = at_commit(commit)
         code = f" {link(address, 'The code at this commit')}." if address else ""
-    command = run_command(said, record["config"])
+    command = run_command(description, record["config"])
     if command is None:
-        if not said.known:
+        if not description.known:
             return "<p>In Python: <code>percolaw.run(experiment)</code>, with the config below.</p>"
         return (
             "<p>The config does not fit this version of percolaw; use the version named under "

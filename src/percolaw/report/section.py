@@ -7,12 +7,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from percolaw.experiments.plots import Numbers, Plot, Series
+from percolaw.experiments.plots import Plot
+from percolaw.experiments.series import Numbers, Series
 from percolaw.report import draw
 from percolaw.report.citations import linked
 from percolaw.report.claims import number, tally
 from percolaw.report.markup import _details, _flat, _table, duration, embedded_json, text
-from percolaw.report.reading import Picture, Run
+from percolaw.report.reading import Entry, Picture, Run
 from percolaw.report.records import number as json_number
 from percolaw.report.redo import _config_table, _redo, commit_of
 from percolaw.report.style import BLACK, GREY
@@ -21,21 +22,9 @@ from percolaw.report.style import BLACK, GREY
 SEED_NUMBERS = 6000
 
 
-def section(run: Run, place: str, label: str = "") -> str:
-    """Return the section of a run as HTML.
-
-    Parameters
-    ----------
-    run : Run
-    place : str
-        Id of the section.
-    label : str
-        What tells the run from others of its experiment; empty for the only one.
-
-    Returns
-    -------
-    str
-    """
+def section(entry: Entry) -> str:
+    """Return the section of a run as HTML."""
+    run, place, label = entry
     record = run.record
     title, source = run.description.title, run.description.source
     curves = "".join(
@@ -46,15 +35,15 @@ def section(run: Run, place: str, label: str = "") -> str:
         seconds = json_number(record.get("unit_seconds"))
     except ValueError:
         seconds = None
-    said = f"{text(tally(run.claims))}. " if run.claims else "No claims. "
-    told = f' <span class="which">{text(label)}</span>' if label else ""
+    verdicts = f"{text(tally(run.claims))}. " if run.claims else "No claims. "
+    which = f' <span class="which">{text(label)}</span>' if label else ""
     return f"""
 <section id="{place}" class="run">
-<h2><span data-formulas>{text(title)}</span>{told}</h2>
+<h2><span data-formulas>{text(title)}</span>{which}</h2>
 <p class="source"><code>{text(run.name)}</code> &middot; run <code>{text(record.get("id", "?"))}</code>
 &middot; {linked(source, commit_of(record))} &middot;
 computing time {duration(seconds)} over {text(record.get("units", "?"))} units</p>
-<p>{said}<a href="#claims">To the claims</a></p>
+<p>{verdicts}<a href="#claims">To the claims</a></p>
 {_reused(record)}{"".join(f'<p class="note">{text(note)}</p>' for note in run.notes)}
 {f'<div class="plots">{curves}</div>' if curves else ""}
 {f'<div class="pictures">{pictures}</div>' if pictures else ""}
@@ -91,9 +80,9 @@ def _reused(record: dict[str, Any]) -> str:
 def _picture(picture: Picture, title: str) -> str:
     width, height = (int.from_bytes(picture.data[i : i + 4]) for i in (16, 20))
     body = base64.b64encode(picture.data).decode("ascii")
-    wide = ' class="wide"' if width > 1.7 * height else ""
+    kind = ' class="wide"' if width > 1.7 * height else ""
     return (
-        f'<figure{wide} data-name="{text(picture.name)}"><div class="scroll" tabindex="0" role="region" '
+        f'<figure{kind} data-name="{text(picture.name)}"><div class="scroll" tabindex="0" role="region" '
         f'aria-label="Picture {text(picture.name)}"><img src="data:image/png;base64,{body}" '
         f'width="{width}" height="{height}" alt="Picture {text(picture.name)}: {text(title)}"></div>'
         f"<figcaption><p>{text(title)}</p></figcaption></figure>"

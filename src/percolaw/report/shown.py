@@ -27,7 +27,7 @@ POINTS = 5000
 
 
 def draw(kind: str, shown: Any, ax: Any) -> Any:
-    """Draw an object into axes and return them; see `percolaw.shown.draw`.
+    """Draw an object into axes and return them; see `percolaw.shown.Drawable`.
 
     Parameters
     ----------
@@ -87,19 +87,19 @@ def _claims(claims: Claims, axis: Any) -> None:
         if not (claim.tolerance > 0.0 and math.isfinite(claim.measured - claim.predicted)):
             continue
         low, middle, high = (
-            float(np.clip((value - claim.predicted) / claim.tolerance, -_WIDEST, _WIDEST))
+            float(np.clip((value - claim.predicted) / claim.tolerance, -_EDGE, _EDGE))
             for value in (claim.interval[0], claim.measured, claim.interval[1])
         )
         color = VERDICTS[claim.verdict]
         axis.plot([low, high], [y, y], color=color, lw=1.6)
-        outside = abs(claim.measured - claim.predicted) > _WIDEST * claim.tolerance
+        outside = abs(claim.measured - claim.predicted) > _EDGE * claim.tolerance
         axis.plot(middle, y, "<>"[middle > 0] if outside else "o", color=color, ms=5, clip_on=False)
     for verdict, color in VERDICTS.items():
         if any(claim.verdict == verdict for claim in claims):
             axis.plot([], [], "o-", color=color, ms=5, label=verdict)
     axis.set_yticks(range(len(claims)), [_short(claim.name) for claim in claims], fontsize=8)
     axis.set(
-        xlim=(-_WIDEST, _WIDEST),
+        xlim=(-_EDGE, _EDGE),
         ylim=(len(claims) - 0.5, -0.5),
         xlabel="(measured - predicted) / tolerance",
     )
@@ -107,7 +107,7 @@ def _claims(claims: Claims, axis: Any) -> None:
 
 
 #: Ends of the axis of claims, in tolerances; what lies outside stands at the edge.
-_WIDEST = 4.0
+_EDGE = 4.0
 
 
 def _short(name: str, most: int = 48) -> str:

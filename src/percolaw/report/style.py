@@ -111,22 +111,6 @@ def save(figure: Any, path: Path, dpi: float | None = None) -> Path:
     return path
 
 
-def band(axis: Any, x: Any, curve: dict[str, Any], label: str, color: str) -> None:
-    """Draw a median or mean line with its 16 to 84 percentile band.
-
-    Parameters
-    ----------
-    axis : matplotlib.axes.Axes
-    x : array, shape (n,)
-    curve : dict
-        ``median`` or ``mean``, ``low`` and ``high``, each of shape (n,).
-    label, color : str
-    """
-    middle = curve.get("median", curve.get("mean"))
-    axis.fill_between(x, curve["low"], curve["high"], color=color, alpha=0.22, linewidth=0)
-    axis.plot(x, middle, color=color, label=label)
-
-
 def colour_bar(figure: Any, shown: Any, axes: Any, label: str) -> None:
     """Say below all panels what colour is.
 
@@ -169,7 +153,8 @@ def plain_numbers(axis: Any) -> None:
         axis.set_major_formatter("{x:g}")
         axis.set_minor_locator(NullLocator())
         return
-    subs = range(1, 10) if decades <= 0.7 else (1, 2, 3, 5) if decades <= 1.2 else (1, 2, 5)
+    short = (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)
+    subs = short if decades <= 0.7 else (1, 2, 3, 5) if decades <= 1.2 else (1, 2, 5)
     axis.set_major_locator(LogLocator(subs=subs if decades <= 2.0 else (1, 3), numticks=20))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())

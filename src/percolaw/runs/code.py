@@ -26,7 +26,7 @@ _OUTSIDE = ("report", "runs", "cli", "__main__", "public", "version", "shown", "
 #: The protocol, which runs units and does not measure: what only it imports does not count.
 _PROTOCOL = tuple(
     f"percolaw.experiments.{name}"
-    for name in ("base", "claims", "fields", "plots", "registry", "reproductions")
+    for name in ("base", "claims", "fields", "plots", "registry", "reproductions", "series")
 )
 
 
@@ -124,14 +124,14 @@ def closure(module: str) -> frozenset[str]:
 
 def _reached(modules: list[str], own: _Own | None = None) -> frozenset[str]:
     """Names of modules, of the packages on the way to them, and of all that these may import."""
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = [".".join(m.split(".")[:k]) for m in modules for k in range(1, m.count(".") + 2)]
     while waiting:
         name = waiting.pop()
-        if name not in found and _measures(name, own):
-            found.add(name)
+        if name not in reached and _measures(name, own):
+            reached.add(name)
             waiting += _read(name, own)[1]
-    return frozenset(found)
+    return frozenset(reached)
 
 
 def _own_closure(experiment: type[Any]) -> tuple[list[str], _Own]:
@@ -215,27 +215,27 @@ def _imports(name: str, file: Path, tree: ast.Module, own: _Own | None) -> tuple
     """Modules that a module may import, packages on the way to them included."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     nodes = _run(tree)
-    found: set[str] = set()
+    imported: set[str] = set()
     short = {"percolaw"}  # names of the package itself
     for node in nodes:
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
             short |= {a.asname for a in node.names if a.name == "percolaw" and a.asname}
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) + 1 - node.level]
             base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
-            found.add(base)
+            imported.add(base)
             for alias in node.names:
-                found |= {
+                imported |= {
                     f"{base}.{alias.name}",
                     _public(alias.name) if base == "percolaw" else base,
                 }
     used = {n for n in nodes if isinstance(n, ast.Name) and n.id in short}
     asked = [n for n in nodes if isinstance(n, ast.Attribute) and n.value in used]
-    found |= {_public(node.attr) for node in asked}
+    imported |= {_public(node.attr) for node in asked}
     if len(used) > len(asked):  # handed on as a whole: any name may be asked of it
-        found |= {_public(name) for name in PUBLIC}
-    whole = {".".join(n.split(".")[:k]) for n in found for k in range(1, n.count(".") + 2)}
+        imported |= {_public(name) for name in PUBLIC}
+    whole = {".".join(n.split(".")[:k]) for n in imported for k in range(1, n.count(".") + 2)}
     return tuple(sorted(n for n in whole if _file(n, own) is not None))
 
 

@@ -112,13 +112,13 @@ def file_system(path: Path) -> str:
         where = path.resolve()
     except OSError:
         return ""
-    found, kind = -1, ""
+    longest, kind = -1, ""
     for line in table.splitlines():
         words = line.split(" ")
         place = Path(words[1].replace("\\040", " ")) if len(words) > 2 else None
         # Of two mounts on one place the later one is seen.
-        if place is not None and where.is_relative_to(place) and len(place.parts) >= found:
-            found, kind = len(place.parts), words[2]
+        if place is not None and where.is_relative_to(place) and len(place.parts) >= longest:
+            longest, kind = len(place.parts), words[2]
     return kind
 
 
@@ -130,14 +130,14 @@ def _refuse_programs(connection: sqlite3.Connection) -> None:
     RunError
         For views, triggers, virtual tables and computed columns, none of which is ever made here.
     """
-    found = connection.execute(
+    programs = connection.execute(
         "SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR "
         "sql LIKE 'CREATE VIRTUAL%' UNION "
         "SELECT t.name || '.' || c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c "
         "WHERE t.type = 'table' AND c.hidden != 0"
     ).fetchone()
-    if found:
-        raise RunError(f"the database holds {found[0]!r}, which computes; move it aside.")
+    if programs:
+        raise RunError(f"the database holds {programs[0]!r}, which computes; move it aside.")
 
 
 @contextmanager

@@ -92,9 +92,9 @@ def keep_description(folder: Path, experiment: Any, units: int) -> None:
     units : int
         Of this run.
     """
-    said = describe(type(experiment), units)
-    if not said.known:
-        content = {k: v for k, v in plain(said).items() if k != "known"}
+    description = describe(type(experiment), units)
+    if not description.known:
+        content = {k: v for k, v in plain(description).items() if k != "known"}
         write_atomic(folder / FILE, json.dumps(content, indent=1) + "\n")
 
 
@@ -117,13 +117,13 @@ def description_of(folder: Path, name: str) -> Description:
         return describe(cls)
     nothing = Description(name, name, "an experiment that percolaw does not know")
     try:
-        said = read_json(folder / FILE)
+        kept = read_json(folder / FILE)
     except PercolawError:
         return nothing
-    if not isinstance(said, dict) or said.get("name") != name:
+    if not isinstance(kept, dict) or kept.get("name") != name:
         return nothing
-    texts: list[Any] = [said.get(key) for key in ("title", "source", "place")]
-    presets, defaults, units = (said.get(key) for key in ("presets", "defaults", "units"))
+    texts: list[Any] = [kept.get(key) for key in ("title", "source", "place")]
+    presets, defaults, units = (kept.get(key) for key in ("presets", "defaults", "units"))
     if not (
         all(isinstance(text, str) for text in texts)
         and isinstance(presets, dict)
@@ -136,12 +136,12 @@ def description_of(folder: Path, name: str) -> Description:
     return Description(name, title, source, place, presets, defaults, known)
 
 
-def run_command(said: Description, config: Mapping[str, Any]) -> str | None:
+def run_command(description: Description, config: Mapping[str, Any]) -> str | None:
     """Return the command line of a config: the nearest preset and flags for the rest.
 
     Parameters
     ----------
-    said : Description
+    description : Description
     config : dict
         Fields, as in a record.
 
@@ -152,12 +152,12 @@ def run_command(said: Description, config: Mapping[str, Any]) -> str | None:
     """
     wanted = dict(_leaves(config))
     best: list[str] | None = None
-    starts = {name: ["--preset", name] for name in said.presets}
+    starts = {name: ["--preset", name] for name in description.presets}
     for name, words in (starts or {"": []}).items():
-        given = dict(_leaves(said.presets.get(name, said.defaults)))
-        if set(given) != set(wanted) or not said.place:
+        given = dict(_leaves(description.presets.get(name, description.defaults)))
+        if set(given) != set(wanted) or not description.place:
             return None
-        command = ["percolaw", "run", said.place, *words]
+        command = ["percolaw", "run", description.place, *words]
         for key, value in wanted.items():
             if value == given[key] and type(value) is type(given[key]):
                 continue
@@ -186,13 +186,31 @@ def continuing(folder: Path, config: Mapping[str, Any]) -> str:
     str
         The command, or that it must be run from Python where no command stands for it.
     """
-    said = description_of(folder, str(config["experiment"]))
-    command = run_command(said, config["config"])
-    usual = folder.name == f"{said.name}-{content_id(config)}"
-    if command is None or not usual:
+    command = command_again(folder, config)
+    if not command:
         return "Run it from Python: percolaw.run(experiment, folder=...), with the same config."
+    return f"Name it again, which goes on with what is missing: {command}"
+
+
+def command_again(folder: Path, config: Mapping[str, Any]) -> str:
+    """Return the command by which the run of a user's experiment goes on, empty where none does.
+
+    Parameters
+    ----------
+    folder : path
+    config : dict
+        As `percolaw.experiments.base.config_dict` returns it.
+
+    Returns
+    -------
+    str
+    """
+    description = description_of(folder, str(config["experiment"]))
+    command = run_command(description, config["config"])
+    if command is None or folder.name != f"{description.name}-{content_id(config)}":
+        return ""
     out = "" if folder.parent == Path("runs") else f" --out {shlex.quote(str(folder.parent))}"
-    return f"Name it again, which goes on with what is missing: {command}{out}"
+    return command + out
 
 
 def _leaves(config: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any]]:

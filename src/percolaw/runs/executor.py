@@ -30,15 +30,7 @@ from percolaw.runs.code import experiment_code, source_bytes
 from percolaw.runs.scheduler import same_code
 from percolaw.runs.store import Outcome, RunFolder
 from percolaw.runs.threads import one_thread
-from percolaw.runs.workers import (
-    GUARD,
-    WorkerPool,
-    check_reachable,
-    default_workers,
-    process_pool,
-)
-
-__all__ = ["default_workers", "measure_unit", "process_pool", "run_units"]
+from percolaw.runs.workers import GUARD, WorkerPool, check_reachable
 
 #: Units handed to an executor at a time: enough to keep it busy, few enough to stop quickly.
 QUEUE = 1000
@@ -89,10 +81,10 @@ def measure_unit(
     try:
         cls = getattr(importlib.import_module(module), name)
         if source_bytes(cls) != source:
-            own = experiment_code(cls)
-            if own != code:
+            present = experiment_code(cls)
+            if present != code:
                 raise RunError(
-                    f"{place} runs other code ({own}) than this run ({code}); install the same there."
+                    f"{place} runs other code ({present}) than this run ({code}); install the same there."
                 )
         experiment = from_config(cls, fields)
         within_reach = bool(scratch) and Path(scratch).parents[1].is_dir()
@@ -235,8 +227,8 @@ class _Queue:
         finished, _ = wait(self.pending, timeout=1.0, return_when=FIRST_COMPLETED)
         ours = isinstance(self._executor, WorkerPool)
         lost = {future for future in finished if ours and _broken(future)}
-        found = {future: _outcome(future) for future in finished - lost}
-        results = [(self.pending.pop(future), outcome) for future, outcome in found.items()]
+        outcomes = {future: _outcome(future) for future in finished - lost}
+        results = [(self.pending.pop(future), outcome) for future, outcome in outcomes.items()]
         now = time.monotonic()
         if results:
             self._fruitless = 0

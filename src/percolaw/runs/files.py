@@ -86,8 +86,8 @@ def read_json(path: Path, remedy: str = "") -> Any:
                 raise ValueError("it is no regular file")
             return parse_json(file.read())
     except (OSError, ValueError, MemoryError) as error:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise RunError(f"{path} cannot be read: {said.rstrip('.')}. {remedy}".rstrip()) from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise RunError(f"{path} cannot be read: {reason.rstrip('.')}. {remedy}".rstrip()) from None
 
 
 def parse_json(text: str | bytes) -> Any:

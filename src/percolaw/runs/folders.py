@@ -12,7 +12,7 @@ from percolaw import checks
 from percolaw.errors import PercolawError, RunError
 from percolaw.experiments.base import Experiment, from_config
 from percolaw.runs.activity import active, idle
-from percolaw.runs.description import continuing, description_of
+from percolaw.runs.description import command_again, continuing, description_of
 from percolaw.runs.files import read_json, well_formed
 from percolaw.runs.rows import SUFFIXES, Units, long_rows, write_table
 from percolaw.runs.store import RunFolder, read_record
@@ -45,6 +45,8 @@ class RunStatus:
         Of a running one, by its own estimate.
     where : str
         Host and process that works on it now.
+    again : str
+        How a run goes on whose code must be named again; empty of percolaw's own.
     note : str
         What is wrong with a damaged one.
     """
@@ -59,6 +61,7 @@ class RunStatus:
     units: int | None = None
     seconds_left: float | None = None
     where: str = ""
+    again: str = ""
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,8 +111,9 @@ def status(path: Path, experiment_of: Lookup) -> RunStatus:
         with well_formed(f"{path}/config.json does not fit its experiment", _OTHER_CONFIG):
             if experiment is None:
                 units = description_of(path, folder.config["experiment"]).units
+                again = command_again(path, folder.config) or "percolaw.run in Python"
             else:
-                units = len(experiment.cells())
+                units, again = len(experiment.cells()), ""
     except (OSError, PercolawError) as error:
         return RunStatus(str(path), "", "damaged", note=str(error))
     now = active(path)
@@ -132,6 +136,7 @@ def status(path: Path, experiment_of: Lookup) -> RunStatus:
         units=units,
         seconds_left=None if now is None else now["seconds_left"],
         where="" if now is None else f"{now['host']}:{now['pid']}",
+        again=again,
     )
 
 
@@ -295,10 +300,10 @@ def _checked_record(path: str | Path) -> dict[str, Any]:
 def _flat(fields: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(fields, dict):
         return {prefix.rstrip("."): fields}
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in fields.items():
-        found |= _flat(value, f"{prefix}{key}.")
-    return found
+        flat |= _flat(value, f"{prefix}{key}.")
+    return flat
 
 
 def kept_units(path: str | Path) -> Units:

@@ -68,7 +68,7 @@ def units_of(folder: Path, code: str, wanted: Mapping[str, Cell]) -> list[Unit]:
                 "SELECT key FROM units WHERE status = 'done' AND code = ?", (code,)
             )
             keys = [key for (key,) in there if key in wanted]
-            found = [
+            units = [
                 other.execute(
                     "SELECT rows, digest, seconds, finished, place FROM units "
                     "WHERE key = ? AND code = ?",
@@ -79,7 +79,7 @@ def units_of(folder: Path, code: str, wanted: Mapping[str, Cell]) -> list[Unit]:
     except (sqlite3.Error, OSError, RunError):
         return []
     taken = []
-    for key, unit in zip(keys, found, strict=True):
+    for key, unit in zip(keys, units, strict=True):
         if unit is None or not _as_written(*unit[:2]):
             continue
         rows, digest, seconds, finished, place = unit
@@ -147,12 +147,12 @@ def count(connection: sqlite3.Connection, code: str) -> dict[str, int]:
     """
     if not _has_table(connection):
         return {}
-    found = connection.execute(
+    counted = connection.execute(
         "SELECT folder, COUNT(*) FROM reused JOIN units USING (key, code) "
         "WHERE code = ? AND status = 'done' GROUP BY folder ORDER BY folder",
         (code,),
     )
-    return dict(found.fetchall())
+    return dict(counted.fetchall())
 
 
 def tidy(connection: sqlite3.Connection) -> None:
@@ -165,5 +165,5 @@ def tidy(connection: sqlite3.Connection) -> None:
 
 
 def _has_table(connection: sqlite3.Connection) -> bool:
-    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'reused'")
-    return found.fetchone() is not None
+    tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'reused'")
+    return tables.fetchone() is not None

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +22,10 @@ from percolaw.experiments.base import (
 )
 from percolaw.experiments.claims import Claims
 from percolaw.experiments.fields import check_memory
-from percolaw.experiments.plots import Plot, learning_curve
+from percolaw.experiments.plots import Plot
+from percolaw.experiments.series import learning_curve
 from percolaw.frames import Frame, frame
+from percolaw.progress import Wanted, reporting
 from percolaw.runs.activity import working
 from percolaw.runs.code import experiment_code, forget, forget_bytes, source_bytes
 from percolaw.runs.description import keep_description
@@ -82,13 +83,13 @@ class Result:
     @property
     def curves(self) -> dict[str, LearningCurve]:
         """Measured curves of the plots that keep every seed, by ``plot: curve``."""
-        found = {}
+        kept = {}
         for plot in self.plots:
             by_name = {one.name: one for one in plot.series}
             for one in plot.series:
                 if one.kind == "measured" and one.seeds:
-                    found[f"{plot.id}: {one.name}"] = learning_curve(one, by_name)
-        return found
+                    kept[f"{plot.id}: {one.name}"] = learning_curve(one, by_name)
+        return kept
 
     def to_frame(self) -> Frame:
         """Return the rows in long form, one number a cell.
@@ -102,8 +103,8 @@ class Result:
 
     def __repr__(self) -> str:
         verdicts = [claim.verdict for claim in self.claims]
-        said = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
-        state = f"{len(verdicts)} claims: {said}" if verdicts else "no claims"
+        counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+        state = f"{len(verdicts)} claims: {counts}" if verdicts else "no claims"
         return f"Result({self.folder}, {state if self.finished else 'not finished'})"
 
     def _repr_html_(self) -> str:
@@ -131,8 +132,8 @@ def run(
     out: str | os.PathLike[str] = "runs",
     folder: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
-    progress: Callable[[int, int], None] | bool = False,
-    waiting: Callable[[str], None] = lambda message: None,
+    progress: Wanted = False,
+    waiting: Callable[[str], None] | None = None,
 ) -> Result:
     """Run an experiment to its conclusion; what was finished before is not done again.
 
@@ -149,7 +150,7 @@ def run(
     progress : bool or callable
         True shows a bar (terminal, notebook, or lines in a log); a function is called with units
         done and in all.
-    waiting : callable
+    waiting : callable, optional
         Called with a message if another process works on the run, for which this one then waits, and
         if kept units are damaged and measured again.
 
@@ -178,6 +179,7 @@ def run(
             "percolaw.experiments.experiment_class('single-cluster')(n_seeds=3)."
         )
     refuse_in_starting_process()
+    waiting = waiting or (lambda message: None)
     check_tolerances(experiment)
     missing = missing_extra(type(experiment))
     if missing:
@@ -197,7 +199,7 @@ def run(
         cells = experiment.cells()
         keep_description(path, experiment, len(cells))
         store.reuse(cells)
-        with _progress(experiment.name, progress) as update, store.held_open():
+        with reporting(experiment.name, progress) as update, store.held_open():
             run_units(experiment, store, executor, update, activity)
         if _changed(type(experiment), before, store.code):
             raise RunError(
@@ -205,19 +207,6 @@ def run(
                 "what was measured is kept under the name of the old code. Start it again."
             )
         return _conclude(experiment, store)
-
-
-def _progress(
-    name: str, wanted: Callable[[int, int], None] | bool
-) -> AbstractContextManager[Callable[[int, int], None]]:
-    """What to tell of progress, as a context that ends it."""
-    if callable(wanted):
-        return nullcontext(wanted)
-    if not wanted:
-        return nullcontext(lambda done, total: None)
-    from percolaw.progress import progress
-
-    return progress(name, quiet=False)
 
 
 def _changed(experiment: type[Any], source: str, code: str) -> bool:
@@ -248,9 +237,9 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
         with one_thread():
             conclusion = experiment.conclude(rows)
     except MALFORMED as error:
-        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise RunError(
-            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: {said}"
+            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: {reason}"
             + _suspects(reused)
         ) from error
     record = {

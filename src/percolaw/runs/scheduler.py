@@ -91,30 +91,32 @@ def temporary_security() -> Any:
             ) from error
         text = {"cert": cert.read_text(), "key": key.read_text()}
     roles = ("client", "scheduler", "worker")
-    own = {f"tls_{role}_{kind}": text[kind] for role in roles for kind in text}
-    return distributed.security.Security(require_encryption=True, tls_ca_file=text["cert"], **own)
+    files_of = {f"tls_{role}_{kind}": text[kind] for role in roles for kind in text}
+    return distributed.security.Security(
+        require_encryption=True, tls_ca_file=text["cert"], **files_of
+    )
 
 
 def _connected(distributed: Any, address: Any, security: Any) -> Any:
     """Connect within 15 seconds, whatever answers: Dask itself waits for a silent server for ever."""
-    found: list[Any] = []
+    clients: list[Any] = []
 
     def connect() -> None:
         try:
-            found.append(
+            clients.append(
                 distributed.Client(address, timeout=10, set_as_default=False, security=security)
             )
         except Exception as error:
-            found.append(error)
+            clients.append(error)
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(15.0)
-    if not found:
+    if not clients:
         raise TimeoutError("it takes the connection and is silent")
-    if isinstance(found[0], Exception):
-        raise found[0]
-    return found[0]
+    if isinstance(clients[0], Exception):
+        raise clients[0]
+    return clients[0]
 
 
 def _code_of(module: str, name: str) -> str:
@@ -131,11 +133,11 @@ class SameCode:
     def setup(self, worker: Any) -> None:
         """Close the worker before it takes a unit, if its code is another."""
         try:
-            own = _code_of(self.module, self.experiment)
+            code = _code_of(self.module, self.experiment)
         except Exception as error:  # whatever an import can raise
-            own = f"none: {error}"
-        if own != self.code:
-            reason = f"other code ({own}) than the run ({self.code}); install the same percolaw"
+            code = f"none: {error}"
+        if code != self.code:
+            reason = f"other code ({code}) than the run ({self.code}); install the same percolaw"
             logging.getLogger("distributed.worker").error("leaving: %s", reason)
             worker.loop.add_callback(worker.close, reason=reason)
 
@@ -167,10 +169,10 @@ def same_code(executor: Executor, cls: type[Any], code: str) -> Iterator[None]:
 
     client = executor._client  # type: ignore[attr-defined]
     job = (cls.__module__, cls.__name__)
-    for address, found in client.run(_code_of, *job, on_error="return").items():
-        if found != code:
+    for address, theirs in client.run(_code_of, *job, on_error="return").items():
+        if theirs != code:
             raise RunError(
-                f"the Dask worker at {address} has other code than this run ({code}): {found}. Stop it, "
+                f"the Dask worker at {address} has other code than this run ({code}): {theirs}. Stop it, "
                 "or install the same percolaw (and the experiment) there."
             )
     name = f"percolaw-{code}-{uuid.uuid4().hex}"

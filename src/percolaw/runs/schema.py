@@ -78,7 +78,7 @@ def prepare(connection: sqlite3.Connection, config: dict[str, Any]) -> None:
 
 def _copy_units(connection: sqlite3.Connection, base: dict[str, Any]) -> None:
     """Copy the units of version 1 under the names of version 2."""
-    found = connection.execute(
+    units = connection.execute(
         "SELECT code, cell, status, rows, error, seconds, finished FROM units_1"
     ).fetchall()
     connection.executemany(
@@ -89,6 +89,6 @@ def _copy_units(connection: sqlite3.Connection, base: dict[str, Any]) -> None:
                 *row,
                 None if row[3] is None else row_digest(row[3].encode()),
             )
-            for row in found
+            for row in units
         ],
     )

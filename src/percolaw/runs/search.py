@@ -304,15 +304,15 @@ def _failed(study: Any, trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
     from optuna.trial import TrialState
 
     done = [trial["values"] for trial in trials]
-    found: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
         values = {
             k: json.loads(v) if isinstance(v, str) else v
             for k, v in (trial.params or trial.system_attrs.get("fixed_params", {})).items()
         }
-        if values and values not in done and values not in found:
-            found.append(values)
-    return found
+        if values and values not in done and values not in failed:
+            failed.append(values)
+    return failed
 
 
 def _concluded(search: Search, folder: Path) -> SearchResult:

@@ -109,7 +109,8 @@ class Search:
             raise ValueError("a search needs a field to go over: --over FIELD=...")
         if not callable(getattr(self.experiment, "validate", None)):
             raise ValueError(
-                f"{self.experiment.name} has no validate(rows) and cannot be tuned; see docs/extend.md."
+                f"{self.experiment.name} has no validate(rows) and cannot be tuned. percolaw list marks "
+                "those that can with a star; docs/extend.md says what one of your own needs."
             )
         for axis in self.axes:
             if self.sampler == "grid" and not axis.choices:
@@ -157,5 +158,5 @@ def _replaced(value: Any, path: list[str], new: Any) -> Any:
     if type(fields[path[0]]) is int and isinstance(new, float):  # 1e3, as a person writes it
         new = checks.integer(path[0], new)
     # Through JSON, as a config on disk would come: lists become tuples, types are checked.
-    made = from_config(type(value), {path[0]: plain(new)})
-    return dataclasses.replace(value, **{**fields, path[0]: getattr(made, path[0])})
+    part = from_config(type(value), {path[0]: plain(new)})
+    return dataclasses.replace(value, **{**fields, path[0]: getattr(part, path[0])})

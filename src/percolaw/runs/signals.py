@@ -1,4 +1,4 @@
-"""Being asked to end: SIGTERM is treated like Ctrl-C, and tidying up is not interrupted."""
+"""Being asked to end: SIGTERM and SIGHUP are treated like Ctrl-C, and tidying up is not interrupted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from typing import Any
 PAUSE = 0.5
 
 
+#: What else than Ctrl-C ends a command: SIGTERM of batch systems, service managers and containers, and
+#: SIGHUP of a terminal or connection that is closed.
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: what batch systems, service managers and containers send before they kill."""
+    """A signal of `ENDING` was received; its number is the argument."""
 
 
 @contextmanager
 def terminable(last: bool = False) -> Iterator[None]:
-    """Raise `Terminated` at SIGTERM, so that what is finished is kept as with Ctrl-C.
+    """Raise `Terminated` at a signal of `ENDING`, so that what is finished is kept as with Ctrl-C.
 
     Signals that follow an interruption within half a second are dropped: they would break into its
     handling, or into destructors, where Python only prints a traceback. Only in the main thread, and
@@ -28,14 +33,14 @@ def terminable(last: bool = False) -> Iterator[None]:
     Parameters
     ----------
     last : bool
-        Nothing but the end of the process follows the block: both signals are ignored from then on.
+        Nothing but the end of the process follows the block: all these signals are ignored from then on.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     default: dict[signal.Signals, Any] = {
         signal.SIGINT: signal.default_int_handler,
-        signal.SIGTERM: signal.SIG_DFL,
+        **dict.fromkeys(ENDING, signal.SIG_DFL),
     }
     usual = {number: do for number, do in default.items() if signal.getsignal(number) is do}
     interrupted = float("-inf")
@@ -44,7 +49,7 @@ def terminable(last: bool = False) -> Iterator[None]:
         nonlocal interrupted
         if time.monotonic() - interrupted >= PAUSE:
             interrupted = time.monotonic()
-            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            raise Terminated(number) if number in ENDING else KeyboardInterrupt
 
     for number in usual:
         signal.signal(number, interrupt)
@@ -74,11 +79,11 @@ def starting_children() -> Iterator[None]:
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """Ignore SIGINT and SIGTERM inside the block; in other threads than the main one do nothing."""
+    """Ignore SIGINT and signals of `ENDING` in the block; does nothing outside of the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, *ENDING)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield

@@ -199,18 +199,18 @@ class RunFolder:
     def finished(self) -> set[str]:
         """Return the keys of units of this code that are done and as they were written."""
         with self._connect() as connection:
-            found = connection.execute(f"SELECT key FROM units WHERE {_DONE}", (self.code,))
-            return {key for (key,) in found}
+            keys = connection.execute(f"SELECT key FROM units WHERE {_DONE}", (self.code,))
+            return {key for (key,) in keys}
 
     def counts(self) -> dict[str, int]:
         """Return how many units of this code are done, failed and damaged; none of a kind, no key."""
         with self._connect() as connection:
-            found = connection.execute(
+            states = connection.execute(
                 f"SELECT CASE WHEN {_WHOLE} THEN status ELSE 'damaged' END AS state, COUNT(*) "
                 "FROM units WHERE code = ? GROUP BY state",
                 (self.code,),
             )
-            return dict(found.fetchall())
+            return dict(states.fetchall())
 
     def seconds(self) -> float:
         """Return the computing time of all units of this code, failed and reused ones too, in seconds."""
@@ -229,16 +229,14 @@ class RunFolder:
         finished : str
             Time in ISO format, for all of them.
         """
-        texts = [
-            (cell, outcome, None if outcome.rows is None else canonical_json(outcome.rows))
-            for cell, outcome in outcomes
-        ]
-        values = [
-            (
+
+        def columns(cell: Cell, outcome: Outcome) -> tuple[Any, ...]:
+            text = None if outcome.rows is None else canonical_json(outcome.rows)
+            return (
                 self.key(cell),
                 self.code,
                 canonical_json(cell),
-                "failed" if outcome.rows is None else "done",
+                "failed" if text is None else "done",
                 text,
                 outcome.error.encode("utf-8", "backslashreplace").decode() or None,
                 outcome.seconds,
@@ -246,10 +244,8 @@ class RunFolder:
                 outcome.place,
                 None if text is None else row_digest(text.encode()),
             )
-            for cell, outcome, text in texts
-        ]
-        if not values:
-            return
+
+        values = [columns(cell, outcome) for cell, outcome in outcomes]
         with self._connect() as connection:
             connection.executemany(
                 f"INSERT INTO units ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -290,20 +286,20 @@ class RunFolder:
     def failures(self) -> list[tuple[Cell, str]]:
         """Return the failed units of this code with their tracebacks, by key."""
         with self._connect() as connection:
-            found = connection.execute(
+            failed = connection.execute(
                 "SELECT cell, COALESCE(error, '') FROM units WHERE status = 'failed' AND code = ? "
                 f"AND {_WHOLE} ORDER BY key",
                 (self.code,),
             ).fetchall()
-        return [(json.loads(cell), str(error)) for cell, error in found]
+        return [(json.loads(cell), str(error)) for cell, error in failed]
 
     def kept(self, code: str = "") -> list[tuple[Cell, list[Row]]]:
         """Return every finished unit, its cell and rows, of a code; of the present one by default."""
         with self._connect() as connection:
-            found = connection.execute(
+            units = connection.execute(
                 f"SELECT cell, rows FROM units WHERE {_DONE} ORDER BY rowid", (code or self.code,)
             ).fetchall()
-        return [(json.loads(cell), self._rows(text)) for cell, text in found]
+        return [(json.loads(cell), self._rows(text)) for cell, text in units]
 
     def _rows(self, text: str) -> list[Row]:
         """Rows from the table."""
@@ -367,8 +363,8 @@ class RunFolder:
     def count_other_code(self) -> int:
         """Return how many units were measured by other versions of the code."""
         with self._connect() as connection:
-            found = connection.execute("SELECT COUNT(*) FROM units WHERE code != ?", (self.code,))
-            return int(found.fetchone()[0])
+            counted = connection.execute("SELECT COUNT(*) FROM units WHERE code != ?", (self.code,))
+            return int(counted.fetchone()[0])
 
     def write_record(self, record: dict[str, Any], rows: list[Row]) -> None:
         """Write rows.jsonl and then record.json, each atomically.

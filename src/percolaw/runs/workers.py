@@ -256,31 +256,6 @@ class WorkerPool(Executor):
             self._pool.join()
 
 
-def process_pool(
-    workers: int, timeout: float | None = None, memory: float | None = None
-) -> WorkerPool:
-    """Return a pool of workers for `percolaw.run(..., executor=...)`; see `WorkerPool`.
-
-    Parameters
-    ----------
-    workers : int
-    timeout : float, optional
-        Seconds after which a unit is given up.
-    memory : float, optional
-        Bytes that a worker may take beyond its start; free memory over `workers` if None.
-
-    Returns
-    -------
-    WorkerPool
-
-    Raises
-    ------
-    RunError
-        If processes cannot be started here; see `WorkerPool`.
-    """
-    return WorkerPool(workers, timeout, memory)
-
-
 def _stop(pool: Any, alive: Callable[[], list[SpawnProcess]]) -> None:
     """Stop a pool at once, its processes first.
 

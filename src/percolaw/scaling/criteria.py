@@ -21,6 +21,8 @@ LEAST_PROBABILITY = float(np.finfo(np.float64).eps)
 
 def checked_loss(loss: Loss) -> Loss:
     """Return a loss; ValueError for a name that is none."""
+    if isinstance(loss, type):
+        raise TypeError(f"loss must be a name or a function; got the class {loss.__name__}.")
     if not callable(loss):
         checks.choice("loss", loss, (*OF_NUMBERS, *OF_LABELS))
     return loss
@@ -55,7 +57,7 @@ def checked_values(values: Any, n: int, loss: Loss) -> npt.NDArray[Any]:
             error.add_note("Class labels need loss='0-1' or loss='log'.")
             raise
     else:
-        y = as_given("values", values)
+        y = checks.as_given("values", values)
         if y.ndim not in (1, 2) or y.shape[0] != n or 0 in y.shape[1:]:
             raise ValueError(
                 f"values must have shape ({n},) or ({n}, n_outputs), a row for each point; got {y.shape}."
@@ -108,19 +110,24 @@ def measured(
         finite number.
     """
     if callable(loss):
-        predicted = as_given(f"the predictions {what},", fitted.predict(points.copy()))
+        predicted = checks.as_given(f"the predictions {what},", fitted.predict(points.copy()))
+        if predicted.shape == (*values.shape, 1):  # beside values (n,) it would broadcast to n x n
+            predicted = predicted.reshape(values.shape)
         return checks.real(f"the loss {what}", loss(values.copy(), predicted))
     if loss in OF_NUMBERS:
         predicted = checks.returned(
             f"the predictions {what},",
             fitted.predict(points.copy()),
             values.shape,
-            "One a test point.",
+            "They must be finite, one for each test point.",
         )
-        if loss == "squared":
-            return float(np.mean((predicted - values) ** 2) / np.mean(values.var(axis=0)))
-        scale = np.mean(np.abs(values - np.median(values, axis=0)))
-        return float(np.mean(np.abs(predicted - values)) / scale)
+        with np.errstate(over="ignore"):
+            if loss == "squared":
+                share = np.mean((predicted - values) ** 2) / np.mean(values.var(axis=0))
+            else:
+                scale = np.mean(np.abs(values - np.median(values, axis=0)))
+                share = np.mean(np.abs(predicted - values)) / scale
+        return checks.real(f"the loss {what}", share)
     if loss == "log":
         return _log_loss(fitted, points, values, classes, what)
     if values.ndim == 2:
@@ -131,7 +138,7 @@ def measured(
             "A row a test point.",
         )
         return float(np.mean(predicted.argmax(axis=1) != values.argmax(axis=1)))
-    predicted = as_given(f"the predictions {what},", fitted.predict(points.copy()))
+    predicted = checks.as_given(f"the predictions {what},", fitted.predict(points.copy()))
     if predicted.shape not in (values.shape, (*values.shape, 1)):
         raise ValueError(
             f"the predictions {what}, must be one label a test point, shape {values.shape}; got "
@@ -166,7 +173,7 @@ def _log_loss(
         f"the probabilities {what},",
         fitted.predict_proba(points.copy()),
         (labels.size, known.size),
-        f"One a test point and class: {known.tolist()!r:.60}.",
+        f"They must be finite, one for each test point and class: {known.tolist()!r:.60}.",
     )
     if np.any(probability < 0.0) or np.any(np.abs(probability.sum(axis=1) - 1.0) > 1e-3):
         raise ValueError(f"the probabilities {what}, must be >= 0 and sum to 1 over the classes.")
@@ -174,33 +181,3 @@ def _log_loss(
     given = probability[np.arange(labels.size), column]
     given = np.where(known[column] == labels, given, 0.0)
     return float(-np.log(np.clip(given, LEAST_PROBABILITY, 1.0)).mean())
-
-
-def as_given(name: str, values: Any) -> npt.NDArray[Any]:
-    """Return numbers of any kind as they are, or text.
-
-    Parameters
-    ----------
-    name : str
-        What the message calls it.
-    values : array_like
-
-    Returns
-    -------
-    array
-        Of the type given; text as NumPy's text of fixed length.
-
-    Raises
-    ------
-    TypeError
-        For what is neither numbers nor text.
-    """
-    try:
-        return checks.array(name, values)
-    except TypeError:
-        found = np.asarray(values)
-        if found.dtype.kind == "O" and all(isinstance(item, str) for item in found.ravel()):
-            found = found.astype(str)
-        if found.dtype.kind != "U":
-            raise
-        return found

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw import frames, shown
+from percolaw import checks, frames
 from percolaw.scaling import fit, minimum
 from percolaw.scaling.fit import Aggregate
+from percolaw.shown import Drawable
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -32,7 +33,7 @@ class Band:
 
 
 @dataclass(frozen=True, eq=False)
-class LearningCurve:
+class LearningCurve(Drawable):
     """Losses over sizes and seeds, and the curve that was predicted.
 
     Parameters
@@ -48,6 +49,12 @@ class LearningCurve:
     predicted_exponent : float, optional
         The theory's exponent for large sizes, where it has one.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no array of numbers, masked values, sizes that do not rise, and shapes that do not
+        fit together.
+
     Examples
     --------
     >>> size = np.array([10, 30, 100, 300, 1000])
@@ -56,11 +63,32 @@ class LearningCurve:
     0.5
     """
 
+    picture = "learning curve"
+
     size: npt.NDArray[Any]
     loss: FloatArray
     usable: npt.NDArray[np.bool_] | None = None
     predicted: FloatArray | None = None
     predicted_exponent: float | None = None
+
+    def __post_init__(self) -> None:
+        size, loss = checks.array("size", self.size), checks.float_array("loss", self.loss)
+        checks.float_array("size", size)
+        if size.ndim != 1 or not np.all(size[1:] > size[:-1]):
+            raise ValueError(f"size must rise strictly, shape (n_sizes,); got {size!r:.60}.")
+        if loss.ndim != 2 or loss.shape[1] != size.size:
+            raise ValueError(
+                f"loss must have shape (n_seeds, {size.size}), a row a seed; got {loss.shape}."
+            )
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "loss", loss)
+        for name, dtype in (("usable", np.bool_), ("predicted", np.float64)):
+            if getattr(self, name) is None:
+                continue
+            given = checks.array(name, getattr(self, name)).astype(dtype)
+            if given.shape != size.shape:
+                raise ValueError(f"{name} must have shape {size.shape}; got {given.shape}.")
+            object.__setattr__(self, name, given)
 
     @property
     def n_seeds(self) -> int:
@@ -138,9 +166,18 @@ class LearningCurve:
         )
 
     def upper(self, decades: float) -> tuple[float, float]:
-        """Return the window of the largest sizes, so many decades wide or as wide as all of them."""
+        """Return the window of the largest sizes, so many decades wide or as wide as all of them.
+
+        Raises
+        ------
+        ValueError
+            For decades that are negative or not finite, and a curve without sizes.
+        """
+        wide = checks.real("decades", decades, minimum=0.0, maximum=300.0)
+        if not self.size.size:
+            raise ValueError("a curve without sizes has no largest ones.")
         last = float(self.size[-1])
-        return float(max(self.size[0], last / 10.0**decades)), last
+        return float(max(self.size[0], last / 10.0**wide)), last
 
     def slopes(self, window: tuple[float, float] | None = None) -> FloatArray:
         """Return the exponent of each seed by itself, shape (n_seeds,).
@@ -267,20 +304,6 @@ class LearningCurve:
             columns["predicted"] = np.tile(self.predicted, seeds)
         return frames.frame(columns)
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the losses with their band over seeds, the fitted exponent, and the prediction.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Drawn into; a new figure if None.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
-        return shown.draw("learning curve", self, ax)
-
     def __repr__(self) -> str:
         text = f"LearningCurve({self.n_seeds} seeds, {self.size.size} sizes"
         if self.size.size:
@@ -303,7 +326,7 @@ class LearningCurve:
 
     def _chosen(self, window: tuple[float, float] | None) -> npt.NDArray[np.bool_]:
         """Sizes inside the window that are usable."""
-        low, high = (-np.inf, np.inf) if window is None else window
+        low, high = (-np.inf, np.inf) if window is None else fit.checked_window(window)
         inside = (self.size >= low * (1 - 1e-12)) & (self.size <= high * (1 + 1e-12))
         return inside if self.usable is None else inside & self.usable
 

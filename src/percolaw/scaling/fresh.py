@@ -168,22 +168,22 @@ def _made(make: Callable[[], Any], seen: list[Any]) -> Any:
     """Return what a user's function makes, a new object with every call."""
     name = getattr(make, "__name__", type(make).__name__)
     try:
-        made = make()
+        learner = make()
     except TypeError as error:
         raise TypeError(
             "learner must have fit(points, values) and predict(points), or be a function of no "
             "arguments that makes such an object, or a function of (training points, their values, "
             f"queries) that predicts; {name} is neither ({error})."
         ) from error
-    if isinstance(made, type) or not callable(getattr(made, "fit", None)):
+    if isinstance(learner, type) or not callable(getattr(learner, "fit", None)):
         raise TypeError(
             f"{name}() must make an object with fit(points, values) and predict(points); it gave "
-            f"{made!r:.60} ({type(made).__name__})."
+            f"{learner!r:.60} ({type(learner).__name__})."
         )
-    if any(made is one for one in seen):
+    if any(learner is one for one in seen):
         raise ValueError(
             f"{name}() gave the same object again, which knows what it learned before. Make a new "
             "one with every call."
         )
-    seen[:] = [made]
-    return made
+    seen[:] = [learner]
+    return learner

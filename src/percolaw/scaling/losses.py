@@ -17,7 +17,6 @@ from percolaw.scaling.criteria import (
     OF_LABELS,
     OF_NUMBERS,
     Loss,
-    as_given,
     checked_values,
     measured,
 )
@@ -61,7 +60,7 @@ def scaling_curve(
         mean|prediction - value| over the mean deviation from the median. ``0-1``: share of wrong
         labels; of rows of 0 and 1, of rows whose largest output is another one. ``log``: mean
         -log p(label) in nats, p from `predict_proba`, 2.2e-16 at least. A function is given (values,
-        predictions) as they are and returns a number.
+        predictions), a column (n, 1) of either as (n,), else as they are, and returns a number.
     groups : array, shape (n,), optional
         A label of each point, its cluster for instance: no group has points on both sides. A group of
         which training could not spare the points is never tested.
@@ -114,17 +113,18 @@ def scaling_curve(
             f"sizes up to {largest} and {tests} test points need {largest + tests} points; "
             f"got {x.shape[0]}."
         )
+    checks.memory(
+        8.0 * repeats * (x.shape[0] + size.size + 100),
+        f"{repeats} random orders of {x.shape[0]} points",
+        "Lower n_repeats.",
+    )
     streams = as_streams(rng)
     generators = [streams.generator("split", repeat) for repeat in range(repeats)]
     if groups is None:
         orders = [generator.permutation(x.shape[0]) for generator in generators]
     else:
-        group = as_given("groups", groups)
-        if group.shape != x.shape[:1]:
-            raise ValueError(
-                f"groups must have shape {x.shape[:1]}, one a point; got {group.shape}."
-            )
-        group = np.unique(group, return_inverse=True)[1]
+        label = checks.class_labels("groups", groups, x.shape[0])
+        group = np.unique(label, return_inverse=True)[1]
         orders = [_grouped(group, tests, largest, generator) for generator in generators]
     if chosen in OF_NUMBERS:
         for repeat, order in enumerate(orders):
@@ -195,13 +195,13 @@ def losses(
     """
     labels = loss in OF_LABELS and train[1].ndim == 1
     classes = np.unique(np.concatenate([train[1], test[1]])) if labels else np.empty(0)
-    found = np.empty(sizes.size)
+    values = np.empty(sizes.size)
     for j, n in enumerate(sizes):
         name = f"for n = {n}, {what}"
         fitted = fit_fresh(fresh, train[0][:n], train[1][:n], name)
-        found[j] = measured(loss, fitted, *test, classes, name)
+        values[j] = measured(loss, fitted, *test, classes, name)
         done()
-    return found
+    return values
 
 
 def _grouped(

@@ -63,8 +63,8 @@ def family_from(name: str, parameters: Mapping[str, Any]) -> TeacherFamily:
     for key in ("weights", "groups"):
         if values.get(key) is not None:
             values[key] = tuple(values[key])
-    made: TeacherFamily = FAMILIES[name](**values)
-    return made
+    family: TeacherFamily = FAMILIES[name](**values)
+    return family
 
 
 def from_description(description: Mapping[str, Any]) -> Teacher:
@@ -148,12 +148,12 @@ def drawn_values(
     -------
     array of float64, shape (n,)
     """
-    own = streams.child(*target.key)
+    target_streams = streams.child(*target.key)
     if isinstance(target, MaternTeacher) and not n_waves:
-        return target.on_points(points, own).value
+        return target.on_points(points, target_streams).value
     if isinstance(target, MaternTeacher):
         target = dataclasses.replace(target, n_features=n_waves)
-    return target.sample(points.shape[1], own)(points)
+    return target.sample(points.shape[1], target_streams)(points)
 
 
 def standardized_values(

@@ -148,13 +148,13 @@ class FreeField:
         np.random.seed(int(key) & 0xFFFFFFFF)  # noqa: NPY002
         try:
             solver = pyamg.smoothed_aggregation_solver(matrix, max_coarse=500)
-            found = solver.solve(current, tol=self.tolerance, accel="cg", maxiter=200)
+            solution = solver.solve(current, tol=self.tolerance, accel="cg", maxiter=200)
         finally:
             np.random.set_state(before)  # noqa: NPY002
-        left = float(np.linalg.norm(current - matrix @ found) / np.linalg.norm(current))
+        left = float(np.linalg.norm(current - matrix @ solution) / np.linalg.norm(current))
         if not left <= 10.0 * self.tolerance:
             raise ConvergenceError(
                 f"multigrid left a relative residual of {left:.1e} on {current.size} sites; asked for "
                 f"{self.tolerance:.1e}. Raise tolerance."
             )
-        return np.asarray(found)
+        return np.asarray(solution)

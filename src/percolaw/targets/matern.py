@@ -7,14 +7,15 @@ loss ~ n^(-2 nu / D): the approximation order c = 2 nu is chosen, not hoped for.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.numerics.copies import copy_number
 from percolaw.numerics.covariance import Matern, cholesky
 from percolaw.numerics.matern import matern
 from percolaw.rng import RandomLike, as_streams, normal_rows
@@ -22,9 +23,13 @@ from percolaw.targets.teacher import Teacher, TeacherFamily, describe
 from percolaw.words import changed
 
 FloatArray = npt.NDArray[np.float64]
+#: Rows: all of them, or some.
+Index: TypeAlias = slice | npt.NDArray[np.int64]
 
 #: Points up to which `MaternTeacher.on_points` factorises the covariance.
 CHOLESKY_LIMIT = 8000
+#: Points that a sum of waves is evaluated at together.
+_BLOCK = 64
 #: Root mean square error of a covariance beyond which a field is refused.
 WORST_ERROR = 0.3
 
@@ -142,7 +147,7 @@ class MaternTeacher(TeacherFamily):
         Parameters
         ----------
         points : array, shape (n, d)
-            Standardised inputs; points must be distinct.
+            Standardised inputs; equal points have equal values.
         rng : int, Generator or Streams
         method : {"auto", "cholesky", "neighbors"}
             ``cholesky`` is exact: O(n^3) time, 8 n^2 bytes. ``neighbors`` draws each point given its
@@ -173,29 +178,23 @@ class MaternTeacher(TeacherFamily):
         checks.memory(8.0 * n * self.n_outputs, f"a field on {n} points", "Use fewer points.")
         noise = np.empty((n, self.n_outputs))
         normal_rows(streams, "target", noise)
-        if method == "cholesky" or (method == "auto" and n <= CHOLESKY_LIMIT):
+        rows, back = _distinct(x)
+        x, noise = x[rows], noise[rows]
+        if method == "cholesky" or (method == "auto" and x.shape[0] <= CHOLESKY_LIMIT):
             factor, jitter = cholesky(self.covariance, x)
-            value = _lower_times(factor, noise)
-            field = Field(value, "cholesky", jitter, 0.0, 0.0)
+            field = Field(_lower_times(factor, noise), "cholesky", jitter, 0.0, 0.0)
         else:
             field = _by_neighbors(self.covariance, x, noise, n_neighbors)
-        if self.n_outputs == 1:
-            return Field(
-                field.value[:, 0],
-                field.method,
-                field.jitter,
-                field.covariance_error,
-                field.increment_error,
-            )
-        return field
+        value = field.value[back]
+        return replace(field, value=value[:, 0] if self.n_outputs == 1 else value)
 
 
 def feature_error(
-    family: MaternTeacher, points: npt.ArrayLike, rng: RandomLike = 0, n_pairs: int = 4096
+    family: MaternTeacher, points: npt.ArrayLike, rng: RandomLike = 0
 ) -> tuple[float, float]:
     """Return the error of the covariance of one draw of `MaternTeacher.sample`, given its waves.
 
-    The root mean square deviation over random pairs of up to 256 points, and the mean over these points
+    The root mean square deviation over 4096 random pairs of up to 256 points, and the mean over these
     of the relative deviation of the variance of increments to the nearest point. Stream ``evaluation``
     chooses points and pairs; the waves are those of the first output that `sample` draws from `rng`.
 
@@ -204,8 +203,6 @@ def feature_error(
     family : MaternTeacher
     points : array, shape (n, d)
     rng : int, Generator or Streams
-    n_pairs : int
-        Random pairs.
 
     Returns
     -------
@@ -229,7 +226,7 @@ def feature_error(
 
     some = generator.permutation(x.shape[0])[: min(256, x.shape[0])]
     phi = features(some)
-    u, v = generator.integers(0, some.size, (2, n_pairs))
+    u, v = generator.integers(0, some.size, (2, 4096))
     gap = np.einsum("ij,ij->i", phi[u], phi[v]) - exact(some[u], some[v])
     near = nearest_neighbors(x, x[some], 2)[1]
     near = np.where(near[:, 0] == some, near[:, 1], near[:, 0])
@@ -238,6 +235,15 @@ def feature_error(
     usable = wanted > 0.0
     relative = float(np.mean(increment[usable] / wanted[usable])) - 1.0
     return float(np.sqrt(np.mean(gap**2))), relative
+
+
+def _distinct(x: FloatArray) -> tuple[Index, Index]:
+    """First rows of distinct points in their order, and for every row the place of its point in them."""
+    if not copy_number(x).any():
+        return slice(None), slice(None)
+    _, first, back = np.unique(x, axis=0, return_index=True, return_inverse=True)
+    rows = np.sort(first)
+    return rows, np.searchsorted(rows, first[back.reshape(-1)])
 
 
 def _lower_times(factor: FloatArray, noise: FloatArray) -> FloatArray:
@@ -259,14 +265,14 @@ def _by_neighbors(kernel: Matern, x: FloatArray, noise: FloatArray, k: int) -> F
         part = slice(low, min(low + rows, n))
         near = x[np.maximum(neighbor[part], 0)]
         gap = near - x[part, None, :]
-        own = _values(kernel, np.einsum("ijk,ijk->ij", gap, gap), x.shape[1])
+        covariance = _values(kernel, np.einsum("ijk,ijk->ij", gap, gap), x.shape[1])
         square = np.einsum("ijk,ijk->ij", gap, gap)
         between = square[:, :, None] + square[:, None, :] - 2.0 * gap @ gap.transpose(0, 2, 1)
         matrix = _values(kernel, np.maximum(between, 0.0), x.shape[1])
         matrix[:, np.arange(k), np.arange(k)] = 1.0
         variance = np.ones(gap.shape[0])
         kernels.conditional_weights(
-            count[part], variance, matrix, own, weight[part], deviation[part]
+            count[part], variance, matrix, covariance, weight[part], deviation[part]
         )
     value = noise * deviation[:, None]
     kernels.conditional_forward(neighbor, weight, value)
@@ -300,7 +306,7 @@ def earlier_neighbors(x: FloatArray, k: int) -> npt.NDArray[np.int64]:
     from percolaw.numerics.neighbors import nearest_neighbors
 
     n = x.shape[0]
-    found = np.full((n, k), -1, dtype=np.int64)
+    neighbor = np.full((n, k), -1, dtype=np.int64)
     low = 1
     while low < n:
         high = min(n, max(low + 2 * k, low + low // 8))
@@ -313,10 +319,10 @@ def earlier_neighbors(x: FloatArray, k: int) -> npt.NDArray[np.int64]:
             order = np.argsort(~earlier, axis=1, kind="stable")[:, :k]
             best = np.take_along_axis(index, order, axis=1)
             best[~np.take_along_axis(earlier, order, axis=1)] = -1
-            found[rows[enough], : best.shape[1]] = best[enough]
+            neighbor[rows[enough], : best.shape[1]] = best[enough]
             rows, ask = rows[~enough], min(high, 2 * ask)
         low = high
-    return found
+    return neighbor
 
 
 def _field_errors(
@@ -342,9 +348,9 @@ def _field_errors(
     exact = kernel(x, x[probes])
     exact[probes, np.arange(probes.size)] = 1.0
     error = float(np.sqrt(np.mean((first - exact) ** 2)))
-    own = np.arange(probes.size)
-    increment = first[probes, own] - 2.0 * first[nearest, own] + second[nearest, own]
-    wanted = 2.0 * (1.0 - exact[nearest, own])
+    place = np.arange(probes.size)
+    increment = first[probes, place] - 2.0 * first[nearest, place] + second[nearest, place]
+    wanted = 2.0 * (1.0 - exact[nearest, place])
     usable = wanted > 0.0
     return error, float(np.mean(increment[usable] / wanted[usable])) - 1.0 if usable.any() else 0.0
 
@@ -352,5 +358,12 @@ def _field_errors(
 def _sum_of_waves(
     parts: list[tuple[FloatArray, FloatArray, FloatArray]], x: FloatArray
 ) -> FloatArray:
-    columns = [np.cos(x @ waves + phases) @ a for waves, phases, a in parts]
-    return np.asarray(np.stack(columns, axis=1))
+    # In blocks that a cache holds. None has a single row: NumPy sums one in another order.
+    values = np.empty((x.shape[0], len(parts)))
+    starts = range(0, max(1, x.shape[0] - 1), _BLOCK)
+    for low, high in zip(starts, [*starts[1:], x.shape[0]], strict=True):
+        for j, (waves, phases, a) in enumerate(parts):
+            angle = x[low:high] @ waves
+            angle += phases
+            values[low:high, j] = np.cos(angle, out=angle) @ a
+    return values

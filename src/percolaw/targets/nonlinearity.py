@@ -72,9 +72,14 @@ def nonlinearity(
     d = checks.integer("dim", dim, minimum=1)
     repeats = checks.integer("n_repeats", n_repeats, minimum=2)
     points = checks.integer("n_points", n_points, minimum=3)
-    low = checks.real("low", low)
-    if checks.real("high", high) <= low:
+    low, high = checks.real("low", low), checks.real("high", high)
+    if high <= low:
         raise ValueError(f"high must be above low; got {low:g} and {high:g}.")
+    checks.memory(
+        16.0 * d * d * points + 8.0 * repeats,
+        f"{repeats} slices of {points} points along each of {d} axes",
+        "Lower dim, n_points or n_repeats.",
+    )
     generator = as_streams(rng).generator("evaluation")
     t = np.linspace(low, high, points)
     centred = t - t.mean()

@@ -96,13 +96,13 @@ class ReluTeacher(TeacherFamily):
             "Lower width or depth.",
         )
         sizes = [d, *[self.width] * self.depth, self.n_outputs]
-        found = []
+        every = []
         for item, (before, after) in enumerate(pairwise(sizes)):
             generator = streams.generator("target", item)
             weights = generator.standard_normal((before, after))
             weights *= self.weight_scale / math.sqrt(before)
-            found.append((weights, self.bias_scale * generator.standard_normal(after)))
-        return found
+            every.append((weights, self.bias_scale * generator.standard_normal(after)))
+        return every
 
     def sample(self, dim: int, rng: RandomLike = 0) -> Teacher:
         """Draw a network."""

@@ -84,10 +84,12 @@ class TreeWalk:
 def expected_variance(tree: Tree) -> npt.NDArray[np.float64]:
     """Return the expected variance of a walk in each cluster, (n_clusters,), before standardising.
 
-    It is half the mean distance of pairs drawn with replacement: the sum over edges of s (S - s) / S^2,
-    s the sites below the edge and S all of the cluster. Every edge counts as of length 1:
-    ``tree.length`` is not used. O(n_sites) time.
+    It is half the mean distance of pairs drawn with replacement: the sum over edges of
+    length s (S - s) / S^2, s the sites below the edge and S all of the cluster. O(n_sites) time.
     """
     below = tree.subtree_size().astype(np.float64)
     size = np.repeat(tree.sizes, tree.sizes).astype(np.float64)
-    return np.asarray(np.add.reduceat(below * (size - below) / size**2, tree.start[:-1]))
+    share = below * (size - below) / size**2
+    if tree.length is not None:
+        share *= tree.length
+    return np.asarray(np.add.reduceat(share, tree.start[:-1]))

@@ -289,7 +289,7 @@ def test_a_truncated_chunk_of_zarr_is_never_half_read(tmp_path, data):
     [
         ".npz",
         ".npy",
-        ".zarr",
+        pytest.param(".zarr", marks=pytest.mark.slow),  # test_damage.py flips 200 bits of it
         ".parquet",
     ],
 )
@@ -314,7 +314,7 @@ def test_flipped_bits(tmp_path, data, suffix):
     assert seen["other"] == 0
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("compressed", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_flipped_bits_of_npz_are_never_read(tmp_path, data, compressed):
     path = tmp_path / "cloud.npz"
     if compressed:

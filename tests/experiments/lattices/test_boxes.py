@@ -107,7 +107,7 @@ def test_whole_bethe_boxes_have_the_number_of_clusters_of_so_many_sites(ratio, m
     """Sites less bonds: a finite cluster of s sites is one for s - 1 open bonds."""
     monkeypatch.setattr(boxes, "SURVIVAL_SIZES", 2 ** np.arange(2))  # their exact law takes long
     b = Boxes(n_sites=1000, n_draws=0, min_size=2)
-    p, count = ratio * 0.2, 120
+    p, count = ratio * 0.2, 60
     lattice = BetheLattice(6, p)
     trees = [boxes.draw(b, BETHE, p, seed)[0].tree for seed in range(count)]
     giant = round(lattice.percolation_probability * b.n_sites)
@@ -168,7 +168,7 @@ def test_whole_bethe_boxes_weigh_the_giant_as_it_weighs(monkeypatch):
         assert tree.sizes.min() >= b.min_size
         assert tree.sizes[0] == round(lattice.percolation_probability * b.n_sites)
     rest, error = mean_and_error([tree.n_sites - tree.sizes[0] for tree in trees])
-    assert_close(rest, b.n_sites * lattice.window_probability(30, b.n_sites), error)
+    assert_close(rest, b.n_sites * lattice.site_size_law().window_probability(30, b.n_sites), error)
 
 
 def test_the_statistics_of_boxes_have_no_surface():
@@ -251,7 +251,7 @@ def test_bethe_boxes_above_the_threshold_hold_their_share_of_the_infinite_cluste
     # The others are kept in the right number: those draws that do not meet it.
     many = dataclasses.replace(SMALL, n_draws=4000, min_size=2)
     tree = boxes.draw(many, BETHE, p, 0)[0].tree
-    mean = 4000 * (lattice.finite_probability - lattice.window_probability(1, 1))
+    mean = 4000 * (lattice.finite_probability - lattice.site_size_law().window_probability(1, 1))
     assert_close(tree.n_clusters - 1, mean, math.sqrt(mean))
 
 

@@ -1,4 +1,4 @@
-"""Degrees of freedom: the matched smoother, linear students, made-up rows, figures."""
+"""Degrees of freedom: linear students, made-up rows, figures."""
 
 import dataclasses
 import itertools
@@ -9,54 +9,14 @@ import pytest
 
 pytest.importorskip("torch")
 
-from network_cases import LINEAR, drawn, sources
+from network_cases import LINEAR, drawn, read_back, sources
 
 from percolaw.datasets.sources import Cube, parse_source
-from percolaw.experiments.networks.effective_dof import EffectiveDof, matched_smoother
-from percolaw.numerics.degrees_of_freedom import random_signs, smoother_trace
+from percolaw.experiments.networks.effective_dof import EffectiveDof
+from percolaw.numerics.degrees_of_freedom import random_signs
 from percolaw.rng import Streams
 from percolaw.targets.families import standardized_values
 from percolaw.targets.matern import MaternTeacher
-
-
-def dense_residual(kernel, y, ridge):
-    fitted = kernel @ np.linalg.solve(kernel + ridge * np.eye(y.size), y)
-    return float(np.mean((y - fitted) ** 2))
-
-
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e8])
-@pytest.mark.parametrize("share", [1e-6, 1e-3, 0.1, 0.5, 0.99])
-def test_matched_smoother_leaves_the_asked_residual(scale, share):
-    rng = np.random.default_rng(6)
-    x, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
-    kernel = scale * np.exp(-np.linalg.norm(x[:, None] - x, axis=2))
-    asked = share * np.mean(y**2)
-    ridge, trace = matched_smoother(kernel, y, asked)
-    assert ridge > 0
-    assert trace == pytest.approx(smoother_trace(kernel, ridge), rel=1e-6)
-    assert dense_residual(kernel, y, ridge) == pytest.approx(asked, rel=1e-4)
-    assert dense_residual(kernel, y, 2 * ridge) > 1.001 * asked
-
-
-def test_limits_of_the_matched_smoother():
-    rng = np.random.default_rng(7)
-    features, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
-    kernel = features @ features.T
-    least = float(np.mean((y - features @ np.linalg.lstsq(features, y)[0]) ** 2))
-    # Even interpolation leaves more: all of the rank.
-    assert matched_smoother(kernel, y, 0.9 * least) == (0.0, 4.0)
-    assert matched_smoother(kernel, y, 0.0) == (0.0, 4.0)
-    ridge, trace = matched_smoother(kernel, y, 1.1 * least)
-    assert dense_residual(kernel, y, ridge) == pytest.approx(1.1 * least, rel=1e-4)
-    assert trace == pytest.approx(smoother_trace(kernel, ridge), rel=1e-6)
-    largest = np.linalg.eigvalsh(kernel)[-1]
-    for more in (1.0, 5.0):
-        ridge, trace = matched_smoother(kernel, y, more * np.mean(y**2))
-        assert ridge == pytest.approx(1e12 * largest)
-        assert 0.0 <= trace < 1e-10
-    ridge, trace = matched_smoother(np.zeros((30, 30)), y, 0.1)
-    assert np.isfinite(ridge)
-    assert trace == 0.0
 
 
 def test_a_linear_student_has_as_many_degrees_of_freedom_as_parameters():
@@ -165,7 +125,7 @@ def test_seeds_that_diverged_are_left_out_of_degrees_of_freedom(seeds, verdict):
                 assert f"{len(seeds)} of 5 seeds diverged" in claim.note
         else:
             assert claim.verdict == before.verdict == "agrees"
-    drawn(e, found, layout=True)
+    read_back(found)
 
 
 def test_the_trace_leaves_out_seeds_of_which_nothing_is_left():
@@ -178,7 +138,7 @@ def test_the_trace_leaves_out_seeds_of_which_nothing_is_left():
             assert claim.measured == pytest.approx(1.0)
     none = e.conclude(freedom_rows(e, diverged=lambda row: True))
     assert {c.verdict for c in none.claims} == {"inconclusive"}
-    drawn(e, none, layout=True)
+    drawn(none)
 
 
 # --- figures ---------------------------------------------------------------------------------------
@@ -186,10 +146,8 @@ def test_the_trace_leaves_out_seeds_of_which_nothing_is_left():
 
 @pytest.mark.filterwarnings("ignore")  # a slope through one value
 def test_figures_of_degrees_of_freedom():
-    one = dataclasses.replace(FREEDOM, settings=sources("cube 2"))
-    drawn(one, one.conclude(freedom_rows(one)), layout=True)
-    figures, found = drawn(FREEDOM, FREEDOM.conclude(freedom_rows(FREEDOM)))
-    assert len(figures["effective-dof"].axes) == 6
+    found = read_back(FREEDOM.conclude(freedom_rows(FREEDOM)))
+    assert {plot.figure for plot in found} == {"effective-dof"}
     ends = itertools.product(("cube-2", "cube-20"), ("", "-trace", "-width"))
     assert [p.id for p in found] == [f"effective-dof-{name}{end}" for name, end in ends]
     for loss, trace, width in (found[:3], found[3:]):
@@ -202,14 +160,14 @@ def test_figures_of_degrees_of_freedom():
             *("divergence", "trace", "min(parameters, points)")
         ]
     # A divergence below 0 has no logarithm: what is left of the curves is drawn.
-    rows = [r | {"divergence": -1.0} for r in freedom_rows(FREEDOM)]
-    drawn(FREEDOM, FREEDOM.conclude(rows))
+    one = dataclasses.replace(FREEDOM, settings=sources("cube 2"))
+    drawn(one.conclude([r | {"divergence": -1.0} for r in freedom_rows(one)]))
 
 
 @pytest.mark.parametrize("settings", [("cube 2", "cube 20"), ("cube 20", "cube 2")])
 def test_slopes_drawn_are_those_of_the_setting(settings):
     e = dataclasses.replace(FREEDOM, settings=sources(*settings))
-    _, found = drawn(e, e.conclude(freedom_rows(e)))
+    found = read_back(e.conclude(freedom_rows(e)))
     for plot, name in zip(found[::3], settings, strict=True):
         (line,) = [one for one in plot.series if one.kind == "theory"]
         x, y = line.x, line.y

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from network_cases import assert_no_leak, drawn, sources, targets
+from network_cases import assert_no_leak, drawn, read_back, sources, targets
 
 from percolaw.datasets.sources import parse_source
 from percolaw.experiments.networks import neural
@@ -90,10 +90,8 @@ def test_dimension_of_the_last_layer_before_its_nonlinearity(factor, verdict):
         trained = "of linear, layer 2 before" in claim.name
         assert trained or "of input" in claim.name or "of untrained, layer 2 before" in claim.name
         assert claim.verdict == (verdict if trained else "agrees")
-    figures, plots = drawn(LAYERS, found)
-    assert len(plots) == 2
-    for axis, source in zip(figures["layer-dimension"].axes, LAYERS.settings, strict=True):
-        assert f"{source} (D = {source.dimension:g})" == axis.get_title()
+    for plot, source in zip(read_back(found), LAYERS.settings, strict=True):
+        assert f"{source} (D = {source.dimension:g})" == plot.title
 
 
 def test_layers_that_collapsed_are_left_out():
@@ -102,21 +100,21 @@ def test_layers_that_collapsed_are_left_out():
     lost = [c for c in gone.claims if "layer" in c.name]
     assert {c.verdict for c in lost} == {"inconclusive"}
     assert {c.note for c in lost} == {"5 of 5 have none"}
-    drawn(LAYERS, gone, layout=True)
+    drawn(gone)
     once = LAYERS.conclude(
         layer_rows(LAYERS, gone=lambda r: r["layer"] == "layer 2 before" and r["seed"] == 0)
     )
     assert {c.verdict for c in once.claims} == {"agrees"}
     assert {c.note for c in once.claims if "layer" in c.name} == {"1 of 5 have none"}
     assert {c.note for c in once.claims if "input" in c.name} == {""}
-    drawn(LAYERS, once)
+    read_back(once)
     two = LAYERS.conclude(
         layer_rows(LAYERS, gone=lambda r: r["layer"] == "layer 2 before" and r["seed"] < 2)
     )
     for claim in two.claims:
         assert claim.verdict == ("inconclusive" if "layer" in claim.name else "agrees")
         assert claim.note == ("2 of 5 have none" if "layer" in claim.name else "")
-    drawn(LAYERS, two)
+    read_back(two)
 
 
 @pytest.mark.parametrize("n_bad", [1, 2])
@@ -132,4 +130,4 @@ def test_layers_of_students_that_diverged_are_left_out(n_bad):
         assert claim.note == (f"{n_bad} of 5 have none" if of_trained else "")
         assert claim.verdict == ("inconclusive" if of_trained and n_bad > 1 else "agrees")
     assert all(row["dimension"] < 4.0 for row in found.tables["table"])
-    drawn(LAYERS, found)
+    read_back(found)

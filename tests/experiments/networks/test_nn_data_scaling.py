@@ -21,13 +21,15 @@ from network_cases import (
     marked,
     model_rows,
     panel,
+    points_of,
     predicted_data,
+    read_back,
 )
 
 from percolaw.experiments.base import (
     canonical_json,
 )
-from percolaw.experiments.networks.neural import WIDE
+from percolaw.experiments.networks.neural import REFERENCE
 
 
 def test_data_scaling_agrees_with_itself():
@@ -83,7 +85,7 @@ def test_wrong_exponents_of_both_are_sizes_or_theory(towards):
         if "exponent c/D" in claim.name:
             assert claim.verdict == "disagrees"
             word = "sizes: " if towards else "teacher or theory: "
-            assert f"; {word}the {WIDE} misses it as much" in claim.note
+            assert f"; {word}the {REFERENCE} misses it as much" in claim.note
         else:
             assert claim.verdict == "agrees"
 
@@ -196,14 +198,16 @@ def test_figures_of_data_scaling(case):
         if row["kind"] == "doubled":
             row["validation"] /= 1 + (gap(row["n"]) if callable(gap) else gap)
     conclusion = DATA.conclude(rows)
-    figures, plots = drawn(DATA, conclusion, layout=case == "none converged")
-    assert list(figures) == [f"nn-data-scaling{end}" for end in ("", "-curves", "-over-wide")]
+    plots = read_back(conclusion)
+    shown = {f"nn-data-scaling{end}" for end in ("", "-curves", "-over-wide")}
+    assert {plot.figure or plot.id for plot in plots} == shown
     sizes = DATA.sizes()
     n_good = {"all converged": 7, "none converged": 0, "some sizes": 4}[case]
-    for points, n_curves in (("cluster d = 16", 3), ("cube 2", 2)):
-        filled, hollow = marked(panel(figures["nn-data-scaling-curves"], points))
-        assert filled == sorted(sizes[:n_good] * n_curves)
-        assert hollow == sorted(sizes[n_good:] * n_curves)
+    for plot, n_curves in zip(plots[1:3], (3, 2), strict=True):
+        expected = sorted(sizes[:n_good] * n_curves), sorted(sizes[n_good:] * n_curves)
+        assert points_of(plot) == expected
+        if case == "some sizes":
+            assert marked(panel(drawn(conclusion)[plot.figure], plot.title)) == expected
     ends = ("", "-cluster-d-16", "-cube-2", "-cluster-d-16-over-wide", "-cube-2-over-wide")
     assert [p.id for p in plots] == [f"nn-data-scaling{end}" for end in ends]
     for plot in plots[1:3]:
@@ -239,10 +243,10 @@ def test_figures_where_whole_curves_diverged():
         if teacher == "Matérn 0.5":
             assert curve.y == (None,) * 7
             assert fit_of(curve) is None
-    drawn(DATA, conclusion)
+    read_back(conclusion)
     everything = DATA.conclude(data_rows(DATA, diverged=lambda *a: True))
     assert {c.verdict for c in everything.claims} == {"inconclusive"}
-    drawn(DATA, everything, layout=True)
+    drawn(everything)
 
 
 def test_exponents_stand_against_predicted_ones():

@@ -11,12 +11,11 @@ pytest.importorskip("torch")
 from network_cases import (
     MODEL,
     curves_of,
-    drawn,
     exponents_of,
     fit_of,
-    marked,
     model_rows,
-    panel,
+    points_of,
+    read_back,
     sources,
     targets,
 )
@@ -109,12 +108,13 @@ def test_a_field_of_waves_is_fitted_while_many_waves_are_left():
 def test_figures_of_model_scaling(gap, n_seeds):
     e = dataclasses.replace(MODEL, n_seeds=n_seeds)
     conclusion = e.conclude(model_rows(e, gap=gap))
-    figures, plots = drawn(e, conclusion)
+    plots = read_back(conclusion)
     sizes = [3.0 * w * w for w in e.widths]
-    for points in e.settings:
-        filled, hollow = marked(panel(figures["nn-model-scaling-curves"], points))
-        assert (hollow if gap else filled) == sorted(sizes * 3)
-        assert (filled if gap else hollow) == []
     assert len(plots) == 3
+    for plot in plots[1:]:
+        assert plot.figure == "nn-model-scaling-curves"
+        usable, others = points_of(plot)
+        assert (others if gap else usable) == sorted(sizes * 3)
+        assert (usable if gap else others) == []
     verdicts = {c.verdict for c in exponents_of(conclusion)}
     assert verdicts == ({"agrees"} if n_seeds > 2 and not gap else {"inconclusive"})

@@ -96,16 +96,16 @@ def check_numbers(name: str, dtype: npt.DTypeLike, kinds: str = "buif") -> None:
     DatasetError
         If it holds objects or is of another kind.
     """
-    found = np.dtype(dtype)
-    if found.hasobject:
+    given = np.dtype(dtype)
+    if given.hasobject:
         raise DatasetError(f"{name} holds Python objects, not numbers.")
-    if found.kind not in kinds:
+    if given.kind not in kinds:
         hint = (
             " (bfloat16 is stored without its name: save it as float32)"
-            if found.kind == "V" and found.names is None
+            if given.kind == "V" and given.names is None
             else ""
         )
-        raise DatasetError(f"{name} holds {found}, not numbers{hint}.")
+        raise DatasetError(f"{name} holds {given}, not numbers{hint}.")
 
 
 def check_unfolding(name: str, n_bytes: float, n_stored: float) -> None:

@@ -190,10 +190,10 @@ def check_array(meta: Mapping[str, Any], name: str, array: Any, *, numbers: bool
     """
     if "arrays" not in meta:
         return
-    wanted, found = meta["arrays"][name], record(array.shape, array.dtype)
+    wanted, present = meta["arrays"][name], record(array.shape, array.dtype)
     for key in ("shape", "dtype"):
-        if found[key] != wanted[key]:
-            raise DatasetError(f"{name} has {key} {found[key]} instead of {wanted[key]}.")
+        if present[key] != wanted[key]:
+            raise DatasetError(f"{name} has {key} {present[key]} instead of {wanted[key]}.")
     if numbers and "crc32" in wanted and crc32(array) != wanted["crc32"]:
         raise DatasetError(f"the numbers of {name} do not fit their checksum.")
 

@@ -80,9 +80,9 @@ def _is_blurred(values: npt.NDArray[Any], points: npt.NDArray[np.float32]) -> bo
     # An error is at most 2^-24 of the number: most columns need no closer look.
     near = 2.0**-24 * largest > _BLURRED * points.std(axis=0, dtype=np.float64)
     for j in np.flatnonzero(near):
-        wide = values[:, j].astype(np.longdouble)
-        error = np.sqrt(np.mean((wide - points[:, j]) ** 2))
-        if error > _BLURRED * wide.std() > 0:
+        exact = values[:, j].astype(np.longdouble)
+        error = np.sqrt(np.mean((exact - points[:, j]) ** 2))
+        if error > _BLURRED * exact.std() > 0:
             return True
     return False
 

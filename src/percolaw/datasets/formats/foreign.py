@@ -126,9 +126,9 @@ def _features_beside(source: Path) -> Path | None:
         stem = first.name[: -len(first.suffix)]
         names = [f"{stem}_gt_features", stem.replace("_filtered_", "_gt_features_filtered_")]
         for name in dict.fromkeys(names):
-            found = first.with_name(name + first.suffix)
-            if found.name != first.name and found.exists():
-                return found
+            features = first.with_name(name + first.suffix)
+            if features.name != first.name and features.exists():
+                return features
     return None
 
 

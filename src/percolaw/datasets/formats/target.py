@@ -132,9 +132,9 @@ class Claim:
                 _discard(aside, self.place)
             else:
                 os.replace(aside, self.place)
-        for found in unfinished(self.place):
-            if found != keep:
-                remove(found)
+        for leftover in unfinished(self.place):
+            if leftover != keep:
+                remove(leftover)
 
 
 @contextmanager

@@ -115,13 +115,13 @@ def read(source: Path) -> Dataset:
         raise DatasetError(f"{source} is no Zarr group.") from error
     meta = about.checked_description(dict(group.attrs))
     names = about.array_names(meta, [entry.name for entry in source.iterdir() if entry.is_dir()])
-    found = {name: group[name] for name in names}
+    stored = {name: group[name] for name in names}
     for name in names:
-        about.check_array(meta, name, found[name], numbers=False)
-        _check_chunks(source / name, found[name], checksums="arrays" in meta)
-    total = sum(_n_bytes(found[name]) for name in names if name != "X")
+        about.check_array(meta, name, stored[name], numbers=False)
+        _check_chunks(source / name, stored[name], checksums="arrays" in meta)
+    total = sum(_n_bytes(stored[name]) for name in names if name != "X")
     checks.memory(total, f"reading {source} without X", layout.REMEDY)
-    arrays = {name: found[name] if name == "X" else found[name][...] for name in names}
+    arrays = {name: stored[name] if name == "X" else stored[name][...] for name in names}
     return about.assembled(arrays, meta)
 
 

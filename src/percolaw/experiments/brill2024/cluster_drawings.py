@@ -109,6 +109,6 @@ def lay_out(tree: Tree) -> np.ndarray:
         layout = graph.layout_fruchterman_reingold(seed=place.tolist(), niter=500, start_temp=2.0)
     finally:
         igraph.set_random_number_generator(random)
-    found = np.array(layout.coords)
-    found -= found.mean(axis=0)
-    return np.asarray(found / np.abs(found).max())
+    coordinates = np.array(layout.coords)
+    coordinates -= coordinates.mean(axis=0)
+    return np.asarray(coordinates / np.abs(coordinates).max())

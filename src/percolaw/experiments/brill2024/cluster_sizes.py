@@ -13,6 +13,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
+from percolaw.experiments.series import Series
 from percolaw.laws.bethe import BetheLattice
 
 
@@ -89,14 +90,14 @@ class ClusterSizes:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compare distributions (Kolmogorov-Smirnov band), stopped shares and tau."""
-        found: list[Claim] = []
-        series: list[plots.Series] = []
+        every: list[Claim] = []
+        series: list[Series] = []
         for mean in self.offspring:
             mine = [row for row in rows if row["offspring"] == mean]
             new, curves = self._distribution(mean, mine)
-            found += new
+            every += new
             series += curves
-        found.append(
+        every.append(
             claims.mean(
                 f"tau at p_c by maximum likelihood (powerlaw), sizes >= {self.tail_from}",
                 "Brill 2024, section 3.3: tau = 5/2",
@@ -117,16 +118,17 @@ class ClusterSizes:
             fit=False,
             y_limits=(3e-5, 1.5),
         )
-        return Conclusion(tuple(found), plots=(shares, plots.residual(shares, (0.7, 1.3))))
+        return Conclusion(tuple(every), plots=(shares, plots.residual(shares, (0.7, 1.3))))
 
-    def _distribution(self, mean: float, rows: list[Row]) -> tuple[list[Claim], list[plots.Series]]:
+    def _distribution(self, mean: float, rows: list[Row]) -> tuple[list[Claim], list[Series]]:
         """Hold the sizes at one p against their exact law, and the share beyond the cap."""
         lattice, cap = self._lattice(mean), self._cap(mean)
+        law = lattice.site_size_law()
         sizes = np.concatenate([np.repeat(row["size"], row["count"]) for row in rows])
         sizes.sort()
-        kept = lattice.window_probability(1, cap)
+        kept = law.window_probability(1, cap)
         grid = np.unique(np.rint(np.geomspace(1, cap, 60)).astype(np.int64))
-        below = np.array([lattice.window_probability(1, int(s)) for s in grid]) / kept
+        below = np.array([law.window_probability(1, int(s)) for s in grid]) / kept
         empirical = np.searchsorted(sizes, grid, side="right") / sizes.size
         distance = float(np.abs(empirical - below).max())
         # Dvoretzky-Kiefer-Wolfowitz: P(distance > band) <= 2 exp(-2 n band^2).
@@ -136,7 +138,7 @@ class ClusterSizes:
         share = sum(row["stopped"] for row in rows) / attempts
         error = math.sqrt(max(expected * (1 - expected), 1.0 / attempts) / attempts)
         name = f"p = {mean:g} p_c"
-        found = [
+        every = [
             judge(
                 f"size distribution at {name}: largest distance to the exact law "
                 f"({100 * self.level:g}% band {band:.4f})",
@@ -162,7 +164,7 @@ class ClusterSizes:
         exact = (1.0 - below) * kept + expected
         measured = (1.0 - empirical) * sizes.size / attempts + share
         error_bar = np.sqrt(np.maximum(exact * (1.0 - exact), 0.0) / attempts)
-        return found, [
+        return every, [
             plots.points(
                 f"{name}, {attempts:,} clusters",
                 grid,
@@ -184,6 +186,6 @@ def _tail_exponent(sizes: np.ndarray, low: int, high: int) -> tuple[float, float
 
     powerlaw = checks.extra("powerlaw", "report")
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        found = powerlaw.Fit(sizes.astype(float), xmin=low, xmax=high, discrete=True, verbose=False)
-        alpha, sigma = float(found.power_law.alpha), float(found.power_law.sigma)
+        tail = powerlaw.Fit(sizes.astype(float), xmin=low, xmax=high, discrete=True, verbose=False)
+        alpha, sigma = float(tail.power_law.alpha), float(tail.power_law.sigma)
     return alpha + 1.0, sigma

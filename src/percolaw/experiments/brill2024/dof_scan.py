@@ -149,7 +149,7 @@ class DofScan:
         position = np.stack([shape, np.log(rank)], axis=1)
         measured = np.array([self._valley(position, row) for row in losses])
         expected = np.array([self._valley(position, row) for row in predicted])
-        said = [
+        every = [
             claims.mean(
                 "share of random allocations with less loss than the predicted one",
                 self.source,
@@ -179,16 +179,16 @@ class DofScan:
             "n_seeds": len(seeds),
             "degrees_of_freedom": self.degrees_of_freedom,
         }
-        return Conclusion(tuple(said), tables)
+        return Conclusion(tuple(every), tables)
 
     def _valley_claims(
         self, measured: labelled.FloatArray, expected: labelled.FloatArray
     ) -> list[Claim]:
         """Position of the valley of each seed, (n_seeds, 2), against that of the theory."""
-        said = []
+        every = []
         for axis, label in enumerate(("b", "log k_br")):
             predicted = expected[:, axis].mean()
-            said.append(
+            every.append(
                 claims.judge(
                     f"{label} of the valley (prediction: the theory's valley on the same settings)",
                     self.source + "; docs/theory.md",
@@ -199,7 +199,7 @@ class DofScan:
                     about={"learner": "adjusted", "quantity": f"{label} of the valley"},
                 )
             )
-        return said
+        return every
 
     def _valley(
         self, position: labelled.FloatArray, loss: labelled.FloatArray

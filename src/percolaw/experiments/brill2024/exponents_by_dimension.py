@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from percolaw.experiments import fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Conclusion, Preset, Row, TheoryCheck
 from percolaw.experiments.claims import judge
 from percolaw.experiments.fields import Range
 from percolaw.experiments.lattices.lattice_plots import law_boundaries
@@ -15,7 +15,7 @@ from percolaw.laws.hypercubic import critical_exponents
 
 
 @dataclass(frozen=True)
-class ExponentsByDimension:
+class ExponentsByDimension(TheoryCheck):
     """Scaling exponents that follow from the literature's percolation exponents."""
 
     name: ClassVar[str] = "exponents-by-dimension"
@@ -35,21 +35,13 @@ class ExponentsByDimension:
     def __post_init__(self) -> None:
         fields.check(self)
 
-    def cells(self) -> list[Cell]:
-        """Nothing to measure."""
-        return []
-
-    def measure(self, cell: Cell) -> list[Row]:
-        """Return nothing."""
-        return []
-
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Tabulate exponents; check tau and D against hyperscaling, tau = 1 + d/D, up to d = 6."""
-        found = []
+        every = []
         for d in self.dimensions:
             known = critical_exponents(d)
             if d <= 6:
-                found.append(
+                every.append(
                     judge(
                         f"d = {d}: D from tau by hyperscaling",
                         "scaling theory; " + known.source,
@@ -60,7 +52,7 @@ class ExponentsByDimension:
                         about={"source": f"lattice d = {d}, p_c", "quantity": "D"},
                     )
                 )
-        return Conclusion(tuple(found), {"table": self.table()}, self._plots())
+        return Conclusion(tuple(every), {"table": self.table()}, self._plots())
 
     def table(self) -> list[dict[str, Any]]:
         """Return the exponents of every dimension, those of the literature and those they imply."""

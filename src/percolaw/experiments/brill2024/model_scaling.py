@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from percolaw.experiments import fields, labelled
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.brill2024 import scaling_law
-from percolaw.experiments.fields import JUDGED, Range, Seeds
+from percolaw.experiments import claims, labelled
+from percolaw.experiments.base import Cell, Row
+from percolaw.experiments.brill2024.scaling_law import ScalingLaw, measure_losses
+from percolaw.experiments.claims import Claim
 from percolaw.laws import allocation
-from percolaw.laws import scaling_laws as theory
+from percolaw.laws.scaling_laws import model_break_rank, model_scaling_loss
+from percolaw.scaling.curve import LearningCurve
 
 
 @dataclass(frozen=True)
-class ModelScaling:
+class ModelScaling(ScalingLaw):
     """Loss against degrees of freedom N, shared among clusters by the optimal allocation."""
 
     name: ClassVar[str] = "model-scaling"
     title: ClassVar[str] = "Loss against model size follows L(N) of the optimal allocation"
     source: ClassVar[str] = "Brill 2024, sections 4.2 and 5.3"
-    presets: ClassVar[dict[str, Preset]] = scaling_law.PRESETS
-
-    clusters: labelled.Clusters = field(default_factory=labelled.Clusters)
-    n_seeds: Seeds = 50
-    """Independent repetitions."""
-    n_sizes: int = 50
-    """Points on the curve, geometric from N = 1."""
-    largest: float = 3e4
-    """Largest number of degrees of freedom N."""
-    rank_exponent: Annotated[float, Range(1e-6)] = 1.0
-    """alpha of the prediction; 1 in mean field."""
-    cluster_exponent: Annotated[float, Range(1e-6)] = 0.5
-    """gamma = c/D of the prediction; 2/4 in mean field."""
-    tolerance: Annotated[scaling_law.Tolerance, JUDGED] = field(
-        default_factory=scaling_law.Tolerance
-    )
-
-    def __post_init__(self) -> None:
-        fields.check(self)
-        scaling_law.check_grid(self.n_seeds, self.n_sizes, self.largest)
-
-    def cells(self) -> list[Cell]:
-        """One unit a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
+    law: ClassVar[str] = "model"
+    symbol: ClassVar[str] = "N"
+    axis: ClassVar[str] = "degrees of freedom N"
 
     def measure(self, cell: Cell) -> list[Row]:
         """Measure the whole curve of a seed; cluster k observes a share n_k f_k / S_k of its sites."""
@@ -59,35 +39,51 @@ class ModelScaling:
             )
             return np.asarray(capacity * factor / sizes)
 
-        grid = np.geomspace(1.0, self.largest, self.n_sizes)
-        rows = scaling_law.measure_losses(data, factor, grid, rates, cell["seed"], 10_000)
+        rows = measure_losses(data, factor, self.sizes(), rates, cell["seed"], 10_000)
         # The rule is normalised as an integral over ranks; its sum over the clusters is not N.
-        for index, (n, row) in enumerate(zip(grid, rows, strict=True)):
-            rate = rates(float(n))
+        for index, row in enumerate(rows):
+            rate = rates(row["n"])
             spent = float((rate * sizes / factor).sum())
-            exact = rate * (n / spent) if spent > 0.0 else rate
-            row["spent"] = spent / float(n)
+            exact = rate * (row["n"] / spent) if spent > 0.0 else rate
+            row["spent"] = spent / row["n"]
             row["exact_budget"] = float(
                 labelled.ensemble_loss(data, exact, 15_000 + index, ("adjusted",))[0]
             )
         return rows
 
-    def conclude(self, rows: list[Row]) -> Conclusion:
-        """Hold the measured curve against theory, with nothing fitted."""
+    def theory(self, n: labelled.FloatArray) -> labelled.FloatArray:
+        """Return L(N) of the paper, divided so that it is 1 at N = 1."""
+        return model_scaling_loss(n, self.rank_exponent, self.cluster_exponent)
 
-        def curve(n: labelled.FloatArray) -> labelled.FloatArray:
-            return theory.model_scaling_loss(n, self.rank_exponent, self.cluster_exponent)
+    def _note(self) -> str:
+        served = model_break_rank(self.largest, self.rank_exponent, self.cluster_exponent)
+        if served <= self.clusters.n_clusters:
+            return ""
+        return (
+            f"the paper's curve would serve {float(served):.0f} clusters at N = "
+            f"{self.largest:.0f}, and only {self.clusters.n_clusters} exist"
+        )
 
-        served = theory.model_break_rank(self.largest, self.rank_exponent, self.cluster_exponent)
-        note = ""
-        if served > self.clusters.n_clusters:
-            note = (
-                f"the paper's curve would serve {float(served):.0f} clusters at N = "
-                f"{self.largest:.0f}, and only {self.clusters.n_clusters} exist"
-            )
-        start = theory.model_scaling_loss(
-            1.0, self.rank_exponent, self.cluster_exponent, normalized=False
+    def _further_claims(self, curves: dict[str, LearningCurve], rows: list[Row]) -> list[Claim]:
+        """Against the curve as derived, and with capacities that sum to N."""
+        paper, exact = curves["adjusted"], curves["exact_budget"]
+        start = float(
+            model_scaling_loss(1.0, self.rank_exponent, self.cluster_exponent, normalized=False)
         )
-        return scaling_law.conclude_law(
-            rows, "model", curve, self.source, self.tolerance, note, float(start)
-        )
+        compared = [r["spent"] for r in rows if r["n"] >= self.tolerance.curve_from]
+        return [
+            claims.ratio(
+                f"model scaling: loss over the same curve as derived ({start:.3f} at N = 1)",
+                self.source + "; docs/theory.md",
+                self._mean_ratio(paper, paper.as_predicted()) / start,
+                self.tolerance.curve,
+            ),
+            claims.ratio(
+                "model scaling with capacities that sum to N: loss over the paper's curve",
+                self.source,
+                self._mean_ratio(exact, exact.as_predicted()),
+                self.tolerance.curve,
+                "the paper's rule, an integral over ranks, spends "
+                f"{float(np.mean(compared)):.2f} N on average",
+            ),
+        ]

@@ -9,9 +9,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Conclusion, Preset, Row, TheoryCheck
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import Range
+from percolaw.experiments.series import Stored
 from percolaw.laws import scaling_laws as theory
 from percolaw.scaling.fit import FloatArray
 
@@ -94,23 +95,23 @@ def fit_widths(parameters: FloatArray, width: FloatArray) -> WidthLaw:
     from scipy.optimize import curve_fit
 
     start = fit_logarithms(parameters, width)
-    found, covariance = curve_fit(
+    fitted, covariance = curve_fit(
         lambda p, a, x: a * p**x, parameters, width, p0=(start.prefactor, start.exponent)
     )
-    return _law(found, np.sqrt(np.diag(covariance)), width.size)
+    return _law(fitted, np.sqrt(np.diag(covariance)), width.size)
 
 
-def _law(found: Iterable[float], errors: Iterable[float], n_models: int) -> WidthLaw:
+def _law(estimates: Iterable[float], errors: Iterable[float], n_models: int) -> WidthLaw:
     """Prefactor and exponent, and their standard errors, with the interval of the exponent."""
     from scipy.special import stdtrit
 
-    (a, x), (da, dx) = map(float, found), map(float, errors)
+    (a, x), (da, dx) = map(float, estimates), map(float, errors)
     reach = float(stdtrit(n_models - 2, 0.975)) * dx
     return WidthLaw(a, x, da, dx, (x - reach, x + reach))
 
 
 @dataclass(frozen=True)
-class ParametersVsDof:
+class ParametersVsDof(TheoryCheck):
     """Width against parameters, and what it makes of the model exponent."""
 
     name: ClassVar[str] = "parameters-vs-dof"
@@ -142,23 +143,15 @@ class ParametersVsDof:
         if len(self.rounding) != 2:
             raise ValueError(f"rounding must hold two numbers, of a and x; got {self.rounding!r}.")
 
-    def cells(self) -> list[Cell]:
-        """Nothing to measure."""
-        return []
-
-    def measure(self, cell: Cell) -> list[Row]:
-        """Return nothing."""
-        return []
-
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Fit the published model sizes in both ways and derive the exponents in parameters."""
         laws = {}
         for family in FAMILIES:
             size, width = sizes_of(family)
             laws[family] = fit_widths(size, width), fit_logarithms(size, width)
-        said = [*self._repeated(laws[CHINCHILLA][0])]
+        every = [*self._repeated(laws[CHINCHILLA][0])]
         notes = ("the paper fits the widths", "not the paper's models")
-        said += [
+        every += [
             claims.judge(
                 f"exponent of width in parameters: {family}, least squares on log width",
                 SOURCE,
@@ -171,7 +164,9 @@ class ParametersVsDof:
             )
             for (family, (_, law)), note in zip(laws.items(), notes, strict=True)
         ]
-        return Conclusion(tuple(said), plots=(self._width_plot(laws, said), self._exponent_plot()))
+        return Conclusion(
+            tuple(every), plots=(self._width_plot(laws, every), self._exponent_plot())
+        )
 
     def _repeated(self, law: WidthLaw) -> list[Claim]:
         """Hold the paper's models, fitted its way, against its numbers."""
@@ -199,7 +194,7 @@ class ParametersVsDof:
         ]
 
     def _width_plot(
-        self, laws: dict[str, tuple[WidthLaw, WidthLaw]], said: list[Claim]
+        self, laws: dict[str, tuple[WidthLaw, WidthLaw]], every: list[Claim]
     ) -> plots.Plot:
         """Width against parameters, with both fits of each family and the paper's law."""
         line = parameter_range()
@@ -209,8 +204,8 @@ class ParametersVsDof:
         for family, (widths, logarithms) in laws.items():
             name = family.split(" (")[0]
             stored = [
-                plots.beside(c)
-                for c in said
+                Stored.of(c)
+                for c in every
                 if (c.about["source"], c.about["quantity"]) == (family, "exponent")
             ]
             more: dict[str, Any] = {"joined": False, "stored": tuple(stored)}

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
-from percolaw.experiments import claims, labelled, plots
-from percolaw.experiments.base import Conclusion, Preset, Row
+from percolaw.experiments import claims, fields, labelled, plots
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
+from percolaw.experiments.fields import JUDGED, Range, Seeds
 from percolaw.scaling import diagnose, fit
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.forms import compare_forms
-
-PRESETS = {
-    "smoke": Preset(
-        {
-            "n_seeds": 3,
-            "n_sizes": 16,
-            "clusters": labelled.Clusters(n_clusters=100, max_size=1_000_000),
-        },
-        "2 s",
-        "0.5 GiB",
-    ),
-    "laptop": Preset({"n_seeds": 6, "n_sizes": 30}, "34 s", "2 GiB"),
-    "paper": Preset({"n_seeds": 50}, "10 min", "4 GiB"),
-}
 
 
 @dataclass(frozen=True)
@@ -47,19 +33,225 @@ class Tolerance:
     """Smallest size on which exponents are fitted."""
 
 
-def check_grid(n_seeds: int, n_sizes: int, largest: float) -> None:
-    """Refuse grids on which the claims cannot be judged.
+@dataclass(frozen=True)
+class ScalingLaw:
+    """Losses of learners on labelled clusters against a size, N or T, and the paper's curve."""
 
-    Parameters
-    ----------
-    n_seeds, n_sizes : int
-        At least 1 and 8.
-    largest : float
-        Largest size, 1e4 to 1e8.
-    """
-    checks.integer("n_seeds", n_seeds, minimum=1, maximum=100_000)
-    checks.integer("n_sizes", n_sizes, minimum=8)
-    checks.real("largest", largest, minimum=1e4, maximum=1e8)
+    law: ClassVar[str]
+    """model or data."""
+    symbol: ClassVar[str]
+    """Of the size: N or T."""
+    axis: ClassVar[str]
+    """What the size is, on axes."""
+    source: ClassVar[str]
+    presets: ClassVar[dict[str, Preset]] = {
+        "smoke": Preset(
+            {
+                "n_seeds": 3,
+                "n_sizes": 16,
+                "clusters": labelled.Clusters(n_clusters=100, max_size=1_000_000),
+            },
+            "2 s",
+            "0.5 GiB",
+        ),
+        "laptop": Preset({"n_seeds": 6, "n_sizes": 30}, "34 s", "2 GiB"),
+        "paper": Preset({"n_seeds": 50}, "10 min", "4 GiB"),
+    }
+
+    clusters: labelled.Clusters = field(default_factory=labelled.Clusters)
+    n_seeds: Seeds = 50
+    """Independent repetitions."""
+    n_sizes: Annotated[int, Range(8)] = 50
+    """Sizes of the curve, geometric from 1."""
+    largest: Annotated[float, Range(1e4, 1e8)] = 3e4
+    """Largest size: degrees of freedom N, or training points T."""
+    rank_exponent: Annotated[float, Range(1e-6)] = 1.0
+    """alpha of the prediction; 1 in mean field."""
+    cluster_exponent: Annotated[float, Range(1e-6)] = 0.5
+    """gamma = c/D of the prediction; 2/4 in mean field."""
+    tolerance: Annotated[Tolerance, JUDGED] = field(default_factory=Tolerance)
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+
+    def cells(self) -> list[Cell]:
+        """One unit a seed."""
+        return [{"seed": seed} for seed in range(self.n_seeds)]
+
+    def sizes(self) -> labelled.FloatArray:
+        """Return the sizes of the curve."""
+        return np.geomspace(1.0, self.largest, self.n_sizes)
+
+    def theory(self, n: labelled.FloatArray) -> labelled.FloatArray:
+        """Return the paper's curve at some sizes."""
+        raise NotImplementedError
+
+    def conclude(self, rows: list[Row]) -> Conclusion:
+        """Hold the measured curve against theory, with nothing fitted."""
+        seeds = sorted({row["seed"] for row in rows})
+        n = np.array([row["n"] for row in rows if row["seed"] == seeds[0]])
+        predicted = self.theory(n)
+        curves = {
+            name: LearningCurve(
+                n,
+                np.array([[r[name] for r in rows if r["seed"] == s] for s in seeds]),
+                predicted=predicted,
+            )
+            for name in (*labelled.LEARNERS, "finite_ensemble", "exact_budget")
+            if name in rows[0]
+        }
+        paper = curves["adjusted"]
+        line = paper.fit((self.tolerance.exponent_from, float(n[-1])))
+        exponents = self._exponent_claims(curves, line)
+        every = [*self._curve_claims(curves), *exponents, *self._further_claims(curves, rows)]
+        compared = n >= self.tolerance.curve_from
+        forms = compare_forms(n[compared], paper.loss[:, compared], predicted[compared])
+        tables = {
+            "forms": {"best": forms.best, "aicc": forms.aicc, "residual": forms.residual},
+            "diagnosis": [
+                {"signature": f.signature, "meaning": f.meaning, "evidence": f.evidence}
+                for f in diagnose.diagnose(n, paper.loss)
+            ],
+        }
+        drawn = (
+            self._loss_plot(curves, line, exponents),
+            self._local_plot(paper, line),
+            self._residual_plot(curves),
+        )
+        return Conclusion(tuple(every), tables, drawn)
+
+    def _mean_ratio(self, curve: LearningCurve, by: LearningCurve) -> labelled.FloatArray:
+        """Geometric mean over the compared sizes of one loss over another, one number a seed."""
+        compared = curve.size >= self.tolerance.curve_from
+        return np.asarray(np.exp(np.log(curve.loss / by.loss)[:, compared].mean(axis=1)))
+
+    def _curve_claims(self, curves: dict[str, LearningCurve]) -> list[Claim]:
+        paper = curves["adjusted"]
+        return [
+            claims.ratio(
+                f"{self.law} scaling: loss over the paper's curve (set to 1 at {self.symbol} = 1), "
+                f"{self.symbol} >= {self.tolerance.curve_from:.0f}",
+                self.source,
+                self._mean_ratio(paper, paper.as_predicted()),
+                self.tolerance.curve,
+            ),
+            claims.ratio(
+                f"{self.law} scaling: loss over the theory summed on the clusters drawn",
+                self.source + "; docs/theory.md",
+                self._mean_ratio(paper, curves["finite_ensemble"]),
+                self.tolerance.curve,
+            ),
+        ]
+
+    def _exponent_claims(
+        self, curves: dict[str, LearningCurve], line: fit.PowerLawFit | None
+    ) -> list[Claim]:
+        """On the upper decades, against the exponents of both theories on the same window."""
+        paper = curves["adjusted"]
+        low, high = window = (self.tolerance.exponent_from, float(paper.size[-1]))
+        theories = (
+            ("the paper's curve", paper.as_predicted(), self._note()),
+            ("theory on the clusters drawn", curves["finite_ensemble"], ""),
+        )
+        lines = [(name, curve.fit(window), note) for name, curve, note in theories]
+        return [
+            claims.exponent(
+                f"{self.law} exponent on {self.symbol} = {low:.0f}..{high:.0f} "
+                f"(prediction: same window of {name}; limit 1/2)",
+                self.source,
+                math.nan if expected is None else expected.exponent,
+                line,
+                self.tolerance.exponent,
+                note,
+                {"target": "tree walk", "learner": "adjusted 1-NN"},
+            )
+            for name, expected, note in lines
+        ]
+
+    def _note(self) -> str:
+        """On the claim that the exponent of the paper's curve is held to."""
+        return ""
+
+    def _further_claims(self, curves: dict[str, LearningCurve], rows: list[Row]) -> Sequence[Claim]:
+        return ()
+
+    def _loss_plot(
+        self,
+        curves: dict[str, LearningCurve],
+        line: fit.PowerLawFit | None,
+        exponents: list[Claim],
+    ) -> plots.Plot:
+        paper = curves["adjusted"]
+        labels = {
+            "adjusted": "adjusted 1-NN (the paper's learner)",
+            "nearest": "plain 1-NN",
+            "posterior": "exact posterior",
+        }
+        series = [
+            plots.curve(
+                label,
+                curves[key],
+                how="median",
+                claims=exponents if key == "adjusted" else (),
+                fitted=line if key == "adjusted" else None,
+                prediction="theory",
+            )
+            for key, label in labels.items()
+        ]
+        drawn = plots.curve(
+            "theory on the clusters drawn",
+            curves["finite_ensemble"],
+            how="median",
+            prediction="theory",
+        )
+        return plots.log_log(
+            f"{self.law}-scaling",
+            f"{self.law.capitalize()} scaling, {paper.n_seeds} seeds",
+            f"Loss of three learners, median over seeds, falls with {self.symbol} along the theory, "
+            "which is set to 1 at the start with nothing fitted.",
+            (self.axis, "mean squared error"),
+            [
+                *series,
+                plots.line("theory", "theory", paper.size, paper.predicted),
+                dataclasses.replace(drawn, kind="theory"),
+            ],
+            plots.hull([line]),
+        )
+
+    def _local_plot(self, paper: LearningCurve, line: fit.PowerLawFit | None) -> plots.Plot:
+        n = paper.size
+        return plots.log_linear(
+            f"{self.law}-scaling-local",
+            "Local exponents",
+            f"Local exponents of measurement and theory against {self.symbol}; both drift towards 1/2.",
+            (self.axis, f"local exponent, -d log L / d log {self.symbol}"),
+            [
+                plots.local("measured", paper, prediction="theory"),
+                plots.line("theory", "theory", n, paper.as_predicted().local()),
+                plots.line("limit 1/2", "reference", n, np.full(n.size, 0.5)),
+            ],
+            plots.hull([line]),
+            figure=f"{self.law}-scaling",
+            y_limits=(0.0, 0.75),
+        )
+
+    def _residual_plot(self, curves: dict[str, LearningCurve]) -> plots.Plot:
+        paper = curves["adjusted"]
+        theory, drawn = paper.as_predicted(), curves["finite_ensemble"]
+        return plots.log_log(
+            f"{self.law}-scaling-residual",
+            f"{self.law.capitalize()} scaling: over the paper's theory",
+            "Measured loss over the theory, and the theory summed on the clusters drawn over the theory.",
+            (self.axis, "ratio"),
+            [
+                plots.curve("measured", paper.over(theory), how="median"),
+                plots.curve("theory on the clusters drawn", drawn.over(theory), how="median"),
+                plots.line("1", "theory", paper.size, np.ones(paper.size.size)),
+            ],
+            (self.tolerance.curve_from, float(paper.size[-1])),
+            fit=False,
+            y_limits=(0.4, 2.5),
+        )
 
 
 def measure_losses(
@@ -105,203 +297,3 @@ def measure_losses(
             }
         )
     return rows
-
-
-def conclude_law(
-    rows: list[Row],
-    law: str,
-    theory_curve: Callable[[Any], labelled.FloatArray],
-    source: str,
-    tolerance: Tolerance,
-    note: str = "",
-    raw_start: float = 1.0,
-) -> Conclusion:
-    """Return claims on the whole curve and on the exponent of its upper decades.
-
-    Parameters
-    ----------
-    rows : list of dict
-        As `measure_losses` returns them, of all seeds.
-    law : {"data", "model"}
-    theory_curve : callable
-        Sizes to the paper's curve.
-    source : str
-        Of the prediction.
-    tolerance : Tolerance
-    note : str
-        On the claim that the paper's curve is held to.
-    raw_start : float
-        Of the curve as derived, at size 1; 1 if it needs no dividing.
-
-    Returns
-    -------
-    Conclusion
-    """
-    seeds = sorted({row["seed"] for row in rows})
-    n = np.array([row["n"] for row in rows if row["seed"] == seeds[0]])
-    predicted = theory_curve(n)
-    curves = {
-        name: LearningCurve(
-            n,
-            np.array([[r[name] for r in rows if r["seed"] == s] for s in seeds]),
-            predicted=predicted,
-        )
-        for name in (*labelled.LEARNERS, "finite_ensemble", "exact_budget")
-        if name in rows[0]
-    }
-    paper, clusters = curves["adjusted"], curves["finite_ensemble"]
-    what = "N" if law == "model" else "T"
-    window = (tolerance.exponent_from, float(n[-1]))
-    inside = n >= tolerance.curve_from
-
-    def mean_ratio(loss: labelled.FloatArray, by: labelled.FloatArray) -> labelled.FloatArray:
-        return np.asarray(np.exp(np.log(loss / by)[:, inside].mean(axis=1)))
-
-    over = mean_ratio(paper.loss, predicted)
-    line = paper.fit(window)
-    theirs = LearningCurve(n, predicted[None]).fit(window)
-    drawn = clusters.fit(window)
-    found = [
-        claims.ratio(
-            f"{law} scaling: loss over the paper's curve (set to 1 at {what} = 1), "
-            f"{what} >= {tolerance.curve_from:.0f}",
-            source,
-            over,
-            tolerance.curve,
-        ),
-        claims.ratio(
-            f"{law} scaling: loss over the theory summed on the clusters drawn",
-            source + "; docs/theory.md",
-            mean_ratio(paper.loss, clusters.loss),
-            tolerance.curve,
-        ),
-    ]
-    exponents = [
-        claims.exponent(
-            f"{law} exponent on {what} = {window[0]:.0f}..{window[1]:.0f} "
-            f"(prediction: same window of {name}; limit 1/2)",
-            source,
-            math.nan if expected is None else expected.exponent,
-            line,
-            tolerance.exponent,
-            why,
-            {"target": "tree walk", "learner": "adjusted 1-NN"},
-        )
-        for name, expected, why in (
-            ("the paper's curve", theirs, note),
-            ("theory on the clusters drawn", drawn, ""),
-        )
-    ]
-    found += exponents
-    if raw_start != 1.0:
-        found.append(
-            claims.ratio(
-                f"{law} scaling: loss over the same curve as derived ({raw_start:.3f} at {what} = 1)",
-                source + "; docs/theory.md",
-                over / raw_start,
-                tolerance.curve,
-            )
-        )
-    if "exact_budget" in curves:
-        spent = float(np.mean([r["spent"] for r in rows if r["n"] >= tolerance.curve_from]))
-        found.append(
-            claims.ratio(
-                f"{law} scaling with capacities that sum to {what}: loss over the paper's curve",
-                source,
-                mean_ratio(curves["exact_budget"].loss, predicted),
-                tolerance.curve,
-                f"the paper's rule, an integral over ranks, spends {spent:.2f} {what} on average",
-            )
-        )
-    forms = compare_forms(n[inside], paper.loss[:, inside], predicted[inside])
-    tables = {
-        "forms": {"best": forms.best, "aicc": forms.aicc, "residual": forms.residual},
-        "diagnosis": [
-            {"signature": f.signature, "meaning": f.meaning, "evidence": f.evidence}
-            for f in diagnose.diagnose(n, paper.loss)
-        ],
-    }
-    return Conclusion(tuple(found), tables, _plots(law, what, curves, line, exponents, tolerance))
-
-
-def _plots(
-    law: str,
-    what: str,
-    curves: dict[str, LearningCurve],
-    line: fit.PowerLawFit | None,
-    exponents: list[Claim],
-    tolerance: Tolerance,
-) -> tuple[plots.Plot, ...]:
-    """Losses with the theory, local exponents, and the residual to the theory, seed by seed."""
-    x_label = (
-        f"degrees of freedom {what}"
-        if law == "model"
-        else f"training points {what} (in units of f)"
-    )
-    window = None if line is None else line.window
-    paper = curves["adjusted"]
-    n, theory = paper.size, paper.as_predicted()
-    series = [
-        plots.curve(
-            label,
-            curves[key],
-            how="median",
-            claims=exponents if key == "adjusted" else (),
-            fitted=line if key == "adjusted" else None,
-            prediction="theory",
-        )
-        for key, label in (
-            ("adjusted", "adjusted 1-NN (the paper's learner)"),
-            ("nearest", "plain 1-NN"),
-            ("posterior", "exact posterior"),
-        )
-    ]
-    finite = plots.curve(
-        "theory on the clusters drawn", curves["finite_ensemble"], how="median", prediction="theory"
-    )
-    loss = plots.log_log(
-        f"{law}-scaling",
-        f"{law.capitalize()} scaling, {paper.n_seeds} seeds",
-        f"Loss of three learners, median over seeds, falls with {what} along the theory, which is "
-        "set to 1 at the start with nothing fitted.",
-        (x_label, "mean squared error"),
-        [
-            *series,
-            plots.line("theory", "theory", n, paper.predicted),
-            dataclasses.replace(finite, kind="theory"),
-        ],
-        window,
-    )
-    local = plots.log_linear(
-        f"{law}-scaling-local",
-        "Local exponents",
-        f"Local exponents of measurement and theory against {what}; both drift towards 1/2.",
-        (x_label, f"local exponent, -d log L / d log {what}"),
-        [
-            plots.local("measured", paper, prediction="theory"),
-            plots.line("theory", "theory", n, theory.local()),
-            plots.line("limit 1/2", "reference", n, np.full(n.size, 0.5)),
-        ],
-        window,
-        figure=f"{law}-scaling",
-        y_limits=(0.0, 0.75),
-    )
-    residual = plots.log_log(
-        f"{law}-scaling-residual",
-        f"{law.capitalize()} scaling: over the paper's theory",
-        "Measured loss over the theory, and the theory summed on the clusters drawn over the theory.",
-        (x_label, "ratio"),
-        [
-            plots.curve("measured", paper.over(theory), how="median"),
-            plots.curve(
-                "theory on the clusters drawn",
-                curves["finite_ensemble"].over(theory),
-                how="median",
-            ),
-            plots.line("1", "theory", n, np.ones(n.size)),
-        ],
-        (tolerance.curve_from, float(n[-1])),
-        fit=False,
-        y_limits=(0.4, 2.5),
-    )
-    return loss, local, residual

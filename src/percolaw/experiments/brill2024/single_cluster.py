@@ -148,7 +148,7 @@ class SingleCluster:
             learner: [r for r in factors if r["learner"] == learner and r["test_sites"] == "all"]
             for learner in labelled.LEARNERS
         }
-        said = (
+        every = (
             self._curve_claim(plain.over(curve)),
             exponent,
             self._gain_claim(measured["posterior"].over(plain).within(window)),
@@ -163,7 +163,7 @@ class SingleCluster:
             factor_plot(np.concatenate([row["factor"] for row in published])),
             residual_plot(measured, curve),
         )
-        return Conclusion(said, tables, shown)
+        return Conclusion(every, tables, shown)
 
     def _curve_claim(self, over: LearningCurve) -> Claim:
         ratio = np.log(over.loss)
@@ -231,15 +231,15 @@ class SingleCluster:
             if r["kind"] == "bin" and r["learner"] == learner and r["exact_count"] > 0
         ]
         seeds = sorted({r["seed"] for r in mine})
-        found = {(r["seed"], r["bin"]): r for r in mine}
+        row_of = {(r["seed"], r["bin"]): r for r in mine}
         bins = [
             b
             for b in sorted({r["bin"] for r in mine})
-            if all((s, b) in found and found[s, b]["exact_measured"] > 0 for s in seeds)
+            if all((s, b) in row_of and row_of[s, b]["exact_measured"] > 0 for s in seeds)
         ]
-        n = np.array([np.mean([found[s, b]["n"] for s in seeds]) for b in bins])
-        measured = np.array([[found[s, b]["exact_measured"] for b in bins] for s in seeds])
-        predicted = np.array([[found[s, b]["exact_predicted"] for b in bins] for s in seeds])
+        n = np.array([np.mean([row_of[s, b]["n"] for s in seeds]) for b in bins])
+        measured = np.array([[row_of[s, b]["exact_measured"] for b in bins] for s in seeds])
+        predicted = np.array([[row_of[s, b]["exact_predicted"] for b in bins] for s in seeds])
         return LearningCurve(n, measured), LearningCurve(n, predicted)
 
 

@@ -8,16 +8,17 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from percolaw.experiments import fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Conclusion, Preset, Row, TheoryCheck
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import Range
+from percolaw.experiments.series import Stored
 from percolaw.laws import scaling_laws as theory
 from percolaw.scaling import fit
 from percolaw.scaling.curve import FloatArray, LearningCurve
 
 
 @dataclass(frozen=True)
-class TheoryCurves:
+class TheoryCurves(TheoryCheck):
     """L(N) and L(T) for several cluster exponents; nothing is simulated."""
 
     name: ClassVar[str] = "theory-curves"
@@ -43,14 +44,6 @@ class TheoryCurves:
     def __post_init__(self) -> None:
         fields.check(self)
 
-    def cells(self) -> list[Cell]:
-        """Nothing to measure."""
-        return []
-
-    def measure(self, cell: Cell) -> list[Row]:
-        """Return nothing."""
-        return []
-
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compute the curves, and compare their exponents far out with the limits."""
         n = np.geomspace(1.0, self.largest, 97)
@@ -59,16 +52,16 @@ class TheoryCurves:
             "model": (theory.model_scaling_loss, theory.model_exponent),
             "data": (theory.data_scaling_loss, theory.data_exponent),
         }
-        found, panels = [], []
+        every, panels = [], []
         for law, (loss, limit) in laws.items():
             symbol, curves, locals_ = {"model": "N", "data": "T"}[law], [], []
             for gamma in self.cluster_exponents:
                 curve = LearningCurve(n, loss(n, self.rank_exponent, gamma)[None])
                 end = limit(self.rank_exponent, gamma)
                 claim = self._claim(law, gamma, end, loss(far, self.rank_exponent, gamma), far)
-                found.append(claim)
+                every.append(claim)
                 name = f"c/D = {gamma:g}"
-                stored = (plots.beside(claim),)
+                stored = (Stored.of(claim),)
                 curves.append(
                     plots.line(name, "theory", n, curve.loss[0], stored=stored, group=name)
                 )
@@ -98,7 +91,7 @@ class TheoryCurves:
                     figure="theory-curves",
                 )
             )
-        return Conclusion(tuple(found), plots=tuple(panels))
+        return Conclusion(tuple(every), plots=tuple(panels))
 
     def _claim(
         self, law: str, gamma: float, limit: float, loss: FloatArray, far: FloatArray

@@ -89,24 +89,8 @@ class Shape:
         return embed_tree(tree, source.dim, streams, source.steps)
 
 
-def shape_of(name: str, coordination_number: int) -> Shape:
-    """Return the shape of a name; its finite clusters have this z.
-
-    Parameters
-    ----------
-    name : str
-    coordination_number : int
-        z of finite clusters.
-
-    Returns
-    -------
-    Shape
-
-    Raises
-    ------
-    ValueError
-        For other names than those of `MANIFOLDS` and `CLUSTERS`.
-    """
+def _shape_of(name: str, coordination_number: int) -> Shape:
+    """The shape of a name; its finite clusters have this z."""
     if name in MANIFOLDS:
         return Shape(name, MANIFOLDS[name])
     for pattern, share in CLUSTERS.items():
@@ -174,7 +158,7 @@ class Dimension:
             names += [f"all sites, {kind} steps, d = {d}" for kind in self.steps]
             names += [f"10% of the sites, d = {d}", f"1% of the sites, d = {d}"]
             names.append(f"infinite cluster, d = {d}")
-        return [shape_of(name, self.coordination_number) for name in names]
+        return [_shape_of(name, self.coordination_number) for name in names]
 
     def cells(self) -> list[Cell]:
         """A unit is a shape, a number of points and a seed."""
@@ -187,27 +171,27 @@ class Dimension:
 
     def measure(self, cell: Cell) -> list[Row]:
         """Estimate by all methods; one row an estimator."""
-        shape = shape_of(cell["shape"], self.coordination_number)
+        shape = _shape_of(cell["shape"], self.coordination_number)
         streams = Streams(cell["seed"]).child(*words.key(shape.name))
         report = estimate_dimension(shape.points(cell["n"], streams), streams).as_dict()
         shared = {"by_neighbors": report["by_neighbors"], "trust": report["trust"]}
         return [
-            {**cell, "estimator": name, **found, **(shared if i == 0 else {})}
-            for i, (name, found) in enumerate(report["estimates"].items())
+            {**cell, "estimator": name, **estimate, **(shared if i == 0 else {})}
+            for i, (name, estimate) in enumerate(report["estimates"].items())
         ]
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold mean estimates against the truth, and count intervals that contain it."""
         estimators = list(dict.fromkeys(r["estimator"] for r in rows))
-        found: dict[tuple[str, int, str], list[Row]] = {}
+        rows_of: dict[tuple[str, int, str], list[Row]] = {}
         for r in rows:
-            found.setdefault((r["shape"], r["n"], r["estimator"]), []).append(r)
+            rows_of.setdefault((r["shape"], r["n"], r["estimator"]), []).append(r)
         table = [
-            _entry(shape, n, name, found[shape.name, n, name])
+            _entry(shape, n, name, rows_of[shape.name, n, name])
             for shape in self.settings()
             for n in self.sizes
             for name in estimators
-            if (shape.name, n, name) in found
+            if (shape.name, n, name) in rows_of
         ]
         every = [
             self._median(shape, [e for e in table if e["shape"] == shape.name])
@@ -222,7 +206,7 @@ class Dimension:
             "shapes": [shape.name for shape in self.settings()],
             "n_seeds": self.n_seeds,
         }
-        return Conclusion(tuple(every), tables, tuple(self._plots(found, estimators)))
+        return Conclusion(tuple(every), tables, tuple(self._plots(rows_of, estimators)))
 
     def _median(self, shape: Shape, entries: list[dict[str, Any]]) -> Claim:
         """Hold the median of the estimators on the largest samples against the truth."""
@@ -256,13 +240,13 @@ class Dimension:
             "docs/theory.md",
             self.coverage,
             float(share.mean()) if share.size else math.nan,
-            intervals.seed_interval(share) if share.size else claims.UNKNOWN,
+            intervals.seed_interval(share) if share.size else claims.UNKNOWN_INTERVAL,
             self.coverage_tolerance,
             about={"source": which, "learner": name, "quantity": "coverage"},
         )
 
     def _plots(
-        self, found: dict[tuple[str, int, str], list[Row]], estimators: list[str]
+        self, rows_of: dict[tuple[str, int, str], list[Row]], estimators: list[str]
     ) -> list[plots.Plot]:
         """Estimates by the number of points, a plot a shape, and by the number of neighbours."""
         last = self.cluster_dims[-1:]
@@ -275,7 +259,9 @@ class Dimension:
         drawn, neighbors = [], []
         truths: dict[str, float | None] = {}
         for shape in (*clusters[:5], *manifolds[-1:]):
-            mine = {name: found.get((shape.name, max(self.sizes), name), []) for name in estimators}
+            mine = {
+                name: rows_of.get((shape.name, max(self.sizes), name), []) for name in estimators
+            }
             mine = {name: part for name, part in mine.items() if part}
             if not mine:
                 continue

@@ -178,7 +178,7 @@ class Embedded1nn:
         """Fit every setting's exponent; compare the largest d with the d = infinity curve."""
         curves: dict[Key, LearningCurve] = {}
         lines: dict[Key, fit.PowerLawFit | None] = {}
-        said: dict[Key, Claim] = {}
+        exponents: dict[Key, Claim] = {}
         for source, dim, _ in self.settings():
             for k in self.neighbors:
                 key = source, dim, k
@@ -187,10 +187,12 @@ class Embedded1nn:
                 start = max(self.smallest, self.fit_from_per_neighbor * k)
                 lines[key] = curves[key].fit((float(start), math.inf))
                 if k == 1 or (source == "infinite" and dim == self.ablation_dim):
-                    said[key] = self._exponent(key, lines[key])
+                    exponents[key] = self._exponent(key, lines[key])
         limit = self._limit(rows)
-        every = (*said.values(), *self._limit_claims(limit), *self._radius_claims(rows))
-        return Conclusion(every, plots=(*self._panels(curves, lines, said), limit_plot(limit)))
+        claimed = (*exponents.values(), *self._limit_claims(limit), *self._radius_claims(rows))
+        return Conclusion(
+            claimed, plots=(*self._panels(curves, lines, exponents), limit_plot(limit))
+        )
 
     def _exponent(self, key: Key, line: fit.PowerLawFit | None) -> Claim:
         source, dim, k = key
@@ -256,91 +258,103 @@ class Embedded1nn:
         self,
         curves: dict[Key, LearningCurve],
         lines: dict[Key, fit.PowerLawFit | None],
-        said: dict[Key, Claim],
+        exponents: dict[Key, Claim],
     ) -> list[plots.Plot]:
         """By dimension, by coordination number, by number of neighbours, and the two-level scheme."""
         d = self.ablation_dim
         here = ("infinite", d, 1)
         others = [key for key in curves if key[2] == 1 and key[0] != "infinite"]
-        levels = [key for key in others if key[0] in TWO_LEVEL]
         by_dim = [key for key in curves if (key[0], key[2]) == ("infinite", 1)]
-        shown: dict[str, tuple[str, list[Key], Callable[[Key], str]]] = {
-            "dimension": (
+        shown: list[tuple[str, str, list[Key], Callable[[Key], str]]] = [
+            (
+                "dimension",
                 "Infinite cluster, by embedding dimension",
                 by_dim,
-                lambda k: f"d = {k[1]}",
+                lambda key: f"d = {key[1]}",
             ),
-            "coordination": (
+            (
+                "coordination",
                 f"d = {d}, by coordination number",
-                [*(key for key in others if key not in levels), here],
-                lambda k: k[0],
+                [*(key for key in others if key[0] not in TWO_LEVEL), here],
+                lambda key: key[0],
             ),
-            "neighbors": (
+            (
+                "neighbors",
                 f"k-NN, infinite cluster, d = {d}",
                 [key for key in curves if key[:2] == here[:2]],
-                lambda k: f"k = {k[2]}",
+                lambda key: f"k = {key[2]}",
             ),
-            "levels": (
+            (
+                "levels",
                 "The two-level scheme and the exact sampler",
-                [*levels, here],
-                lambda k: k[0],
+                [*(key for key in others if key[0] in TWO_LEVEL), here],
+                lambda key: key[0],
             ),
-        }
-        labels = ("training points n", "mean squared error / variance")
-        found = []
-        for name, (title, keys, label) in shown.items():
-            series = []
-            for key in keys:
-                if key not in curves:
-                    continue
-                line, text = lines[key], label(key)
-                series.append(
-                    plots.curve(
-                        text,
-                        curves[key],
-                        how="median",
-                        claims=[said[key]] if key in said else [],
-                        fitted=line,
-                        predicted=0.5,
-                        group=text,
-                    )
-                )
-                if line is not None:
-                    series.append(plots.slope(f"{text}, slope 1/2", line, 0.5, group=text))
-            windows = {line.window for key in keys if (line := lines.get(key)) is not None}
-            alt = "Loss against training points, median over seeds, beside power laws of exponent 1/2."
-            found.append(
-                plots.log_log(
-                    f"embedded-1nn-{name}",
-                    title,
-                    alt,
-                    labels,
-                    series,
-                    windows.pop() if len(windows) == 1 else None,
-                    figure="embedded-1nn",
-                )
-            )
-        local = [
-            plots.line(f"d = {key[1]}", "measured", curves[key].size, curves[key].local())
-            for key in by_dim
         ]
+        panels = []
+        for name, title, keys, label in shown:
+            labels = {key: label(key) for key in keys if key in curves}
+            panels.append(_losses_plot(name, title, labels, curves, lines, exponents))
+        return [*panels, self._local_plot({key: curves[key] for key in by_dim})]
+
+    def _local_plot(self, curves: dict[Key, LearningCurve]) -> plots.Plot:
         n = self.sizes()
-        found.append(
-            plots.log_linear(
-                "embedded-1nn-local",
-                f"Local exponents, infinite cluster, {self.n_seeds} seeds",
-                "Local exponents of 1-NN by embedding dimension, around 1/2 from d = 6 on.",
-                ("training points n", "local exponent"),
-                [*local, plots.line("2/D", "theory", n, np.full(n.size, 0.5))],
-                y_limits=(0.2, 0.8),
-            )
+        return plots.log_linear(
+            "embedded-1nn-local",
+            f"Local exponents, infinite cluster, {self.n_seeds} seeds",
+            "Local exponents of 1-NN by embedding dimension, around 1/2 from d = 6 on.",
+            ("training points n", "local exponent"),
+            [
+                *(
+                    plots.line(f"d = {dim}", "measured", curve.size, curve.local())
+                    for (_, dim, _), curve in curves.items()
+                ),
+                plots.line("2/D", "theory", n, np.full(n.size, 0.5)),
+            ],
+            y_limits=(0.2, 0.8),
         )
-        return found
 
 
 def of(row: Row) -> Key:
     """Return which curve a row belongs to."""
     return row["points"], row["dim"], row["k"]
+
+
+def _losses_plot(
+    name: str,
+    title: str,
+    labels: dict[Key, str],
+    curves: dict[Key, LearningCurve],
+    lines: dict[Key, fit.PowerLawFit | None],
+    exponents: dict[Key, Claim],
+) -> plots.Plot:
+    """Some curves, each beside a power law of exponent 1/2 through its fit."""
+    series = []
+    for key, label in labels.items():
+        line, claim = lines[key], exponents.get(key)
+        series.append(
+            plots.curve(
+                label,
+                curves[key],
+                how="median",
+                claims=[] if claim is None else [claim],
+                fitted=line,
+                predicted=0.5,
+                group=label,
+            )
+        )
+        if line is not None:
+            series.append(plots.slope(f"{label}, slope 1/2", line, 0.5, group=label))
+    windows = {line.window for key in labels if (line := lines[key]) is not None}
+    return plots.log_log(
+        f"embedded-1nn-{name}",
+        title,
+        "Loss against training points, median over seeds, beside power laws of exponent 1/2.",
+        ("training points n", "mean squared error / variance"),
+        series,
+        windows.pop() if len(windows) == 1 else None,
+        figure="embedded-1nn",
+    )
 
 
 def limit_plot(limit: LearningCurve) -> plots.Plot:

@@ -89,7 +89,7 @@ class EmbeddingFaithfulness:
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Tabulate means over seeds; name the first trusted dimension of each step law."""
         at = [d for d in self.dims if d >= self.claimed_dim][:1]
-        found = [
+        every = [
             claims.mean(
                 f"{s} steps, d = {d}: share of tree edges that are nearest",
                 self.source,
@@ -116,7 +116,7 @@ class EmbeddingFaithfulness:
         }
         trusted = {s: self._trusted_from(curves[s, "rank_fraction"]) for s in self.steps}
         tables = {"trusted_from": trusted, "threshold": self.threshold}
-        return Conclusion(tuple(found), tables, self._plots(curves, trusted))
+        return Conclusion(tuple(every), tables, self._plots(curves, trusted))
 
     def _trusted_from(self, share: LearningCurve) -> int | None:
         """The first dimension from which on the share of nearest edges stays above the threshold."""
@@ -126,7 +126,7 @@ class EmbeddingFaithfulness:
     def _plots(
         self, curves: dict[tuple[str, str], LearningCurve], trusted: dict[str, int | None]
     ) -> tuple[plots.Plot, ...]:
-        found = []
+        panels = []
         lines = {
             "rank_fraction": self.threshold,
             "distance_ratio": 1.0,
@@ -141,7 +141,7 @@ class EmbeddingFaithfulness:
             if name in lines:
                 y = [lines[name]] * len(self.dims)
                 series.append(plots.line(f"{lines[name]:g}", "theory", self.dims, y))
-            found.append(
+            panels.append(
                 plots.log_linear(
                     f"faithfulness-{name.replace('_', '-')}",
                     title,
@@ -151,4 +151,4 @@ class EmbeddingFaithfulness:
                     figure="embedding-faithfulness",
                 )
             )
-        return tuple(found)
+        return tuple(panels)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from percolaw.datasets.sources import FiniteCluster, InfiniteCluster, LatticeCluster, Source
 from percolaw.experiments import plots
 from percolaw.experiments.claims import Claim
+from percolaw.experiments.series import Series
 from percolaw.scaling import fit
 from percolaw.scaling.curve import LearningCurve
 
@@ -75,7 +76,7 @@ def local_exponents(curve: LearningCurve) -> FloatArray:
     return fit.local_exponents(curve.size[:last], curve.loss.mean(axis=0)[:last])
 
 
-def series_of(one: Learned) -> plots.Series:
+def series_of(one: Learned) -> Series:
     """Return a learning curve, mean over seeds, with its exponent."""
     return plots.curve(
         one.label,
@@ -87,7 +88,7 @@ def series_of(one: Learned) -> plots.Series:
     )
 
 
-def with_slope(one: Learned) -> Iterable[plots.Series]:
+def with_slope(one: Learned) -> Iterable[Series]:
     """Return a learning curve, and the power law that is predicted beside its fit."""
     yield series_of(one)
     if one.line is not None and math.isfinite(one.predicted):
@@ -146,7 +147,7 @@ def teacher_plots(
 
 def exponent_plot(expected: Mapping[Source, Sequence[Learned]]) -> plots.Plot:
     """Return measured exponents against the order of the teacher, beside c/D."""
-    series: list[plots.Series] = []
+    series: list[Series] = []
     for source, laws in expected.items():
         fitted = [(law, law.line) for law in laws if law.line is not None]
         if not fitted:

@@ -33,7 +33,7 @@ from percolaw.targets.teacher import TeacherFamily
 
 FloatArray = npt.NDArray[np.float64]
 #: Rows by points, and by smoothness or by teacher and student.
-Cells: TypeAlias = dict[tuple[Any, ...], list[Row]]
+RowsByCell: TypeAlias = dict[tuple[Any, ...], list[Row]]
 
 #: The student whose kernel is `NeuralTangent`: NTK parametrisation, trained unit biases.
 NETWORK = "infinitely wide network (NTK parametrisation)"
@@ -129,17 +129,17 @@ class KernelScaling:
 
     def settings(self) -> tuple[Source, ...]:
         """Return every source of points."""
-        found: list[Source] = [InfiniteCluster(d) for d in self.cluster_dims]
-        found += [Cube(d) for d in self.cube_dims]
-        return (*found, *self.lattices) if self.lattices else (*found, Manifold())
+        sources: list[Source] = [InfiniteCluster(d) for d in self.cluster_dims]
+        sources += [Cube(d) for d in self.cube_dims]
+        return (*sources, *self.lattices) if self.lattices else (*sources, Manifold())
 
     def teachers(self) -> dict[str, TeacherFamily]:
         """Return every teacher by the word that rows have for it, of `N_DRAWS` outputs."""
-        found: dict[str, TeacherFamily] = {one.word: one for one in RANDOM_FUNCTIONS}
+        families: dict[str, TeacherFamily] = {one.word: one for one in RANDOM_FUNCTIONS}
         for nu in self.smoothness:
             law = MaternTeacher(nu, self.length_scale, n_outputs=N_DRAWS)
-            found[MaternTeacher(nu).word] = law
-        return found
+            families[MaternTeacher(nu).word] = law
+        return families
 
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed: expected losses, or losses on drawn teachers."""
@@ -214,19 +214,19 @@ class KernelScaling:
 
     def _values(self, points: FloatArray, streams: Streams) -> dict[str, FloatArray]:
         """Values (n, N_DRAWS) of every teacher; all but the Matérn ones of variance 1 on the points."""
-        found = {}
+        values = {}
         for i, teacher in enumerate(RANDOM_FUNCTIONS):
             y = teacher.sample(points.shape[1], streams.child(1, i))(points)
-            found[teacher.word] = (y - y.mean(axis=0)) / y.std(axis=0)
+            values[teacher.word] = (y - y.mean(axis=0)) / y.std(axis=0)
         for i, nu in enumerate(self.smoothness):
             law = MaternTeacher(nu, self.length_scale, n_outputs=N_DRAWS)
             field = law.on_points(points, streams.child(2, i), method="cholesky")
-            found[MaternTeacher(nu).word] = field.value
-        return found
+            values[MaternTeacher(nu).word] = field.value
+        return values
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold every exponent against 2 nu / D, and drawn teachers against the expected loss."""
-        cells: Cells = {}
+        cells: RowsByCell = {}
         for row in rows:
             kind = (row["teacher"], row["student"]) if "teacher" in row else (row["nu"],)
             cells.setdefault((row["points"], *kind), []).append(row)
@@ -238,12 +238,12 @@ class KernelScaling:
             source: [self._network_law(source, name, cells) for name in self.teachers()]
             for source in self.teacher_settings
         }
-        said = [law.claim for laws in expected.values() for law in laws]
+        every = [law.claim for laws in expected.values() for law in laws]
         for source, laws in network.items():
-            said += [law.claim for law in laws]
-            said += [self._ratio(source, nu, cells) for nu in self.smoothness]
+            every += [law.claim for law in laws]
+            every += [self._ratio(source, nu, cells) for nu in self.smoothness]
         return Conclusion(
-            tuple(claim for claim in said if claim is not None),
+            tuple(claim for claim in every if claim is not None),
             plots=(
                 kernel_curves.exponent_plot(expected),
                 *kernel_curves.convergence_plots(expected),
@@ -259,13 +259,13 @@ class KernelScaling:
         usable = np.logical_and.accumulate(loss.mean(axis=0) > floor)
         return LearningCurve(self.sizes(), np.maximum(loss, 1e-300), usable)
 
-    def _expected_law(self, source: Source, nu: float, cells: Cells) -> Learned:
+    def _expected_law(self, source: Source, nu: float, cells: RowsByCell) -> Learned:
         curve = self.curve(cells[source.word, nu])
         law = Learned(f"nu = {nu:g}", 2.0 * nu, dimension(source), curve, last_decade(curve))
         about = {"source": source.word, "target": MaternTeacher(nu).word}
         return self._with_claim(law, f"{source}, nu = {nu:g}: exponent 2 nu/D", about)
 
-    def _network_law(self, source: Source, teacher: str, cells: Cells) -> Learned:
+    def _network_law(self, source: Source, teacher: str, cells: RowsByCell) -> Learned:
         """The tangent kernel is as smooth as a Matérn one of nu = 1/2: at the edge of the data such a
         student has c = 2 nu + D + 1 = D + 2 at most, however smooth the teacher (docs/theory.md).
         """
@@ -297,7 +297,7 @@ class KernelScaling:
         )
         return replace(law, claim=claim)
 
-    def _ratio(self, source: Source, nu: float, cells: Cells) -> Claim:
+    def _ratio(self, source: Source, nu: float, cells: RowsByCell) -> Claim:
         """Loss on drawn fields over the posterior variance on the same points: 1 in the mean."""
         teacher = MaternTeacher(nu).word
         of_seed = {r["seed"]: np.array(r["loss"]) for r in cells[source.word, nu]}

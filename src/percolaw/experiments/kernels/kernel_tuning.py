@@ -97,7 +97,7 @@ class KernelTuning:
             np.array([row[key] for row in rows])
             for key in ("seed", "test", "test_best", "posterior_variance")
         )
-        said = [
+        every = [
             claims.mean(name, self.source, 1.0, values, self.tolerance, about=about)
             for name, values, about in (
                 (
@@ -129,4 +129,4 @@ class KernelTuning:
             fit=False,
             y_limits=(0.0, 1.1 * float(max(test.max(), best.max(), exact.max()))),
         )
-        return Conclusion(tuple(said), plots=(plot,))
+        return Conclusion(tuple(every), plots=(plot,))

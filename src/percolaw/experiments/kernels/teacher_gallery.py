@@ -51,16 +51,16 @@ class TeacherGallery:
         from percolaw.targets.matern import MaternTeacher
         from percolaw.targets.relu import ReluTeacher, sharma_kaplan_teacher
 
-        found: dict[str, Any] = {
+        by_name: dict[str, Any] = {
             f"ReLU {depth} x {width}": ReluTeacher(depth, width)
             for depth in self.depths
             for width in self.widths
         }
-        found["linear"] = LinearTeacher()
-        found["Sharma-Kaplan"] = sharma_kaplan_teacher()
-        found |= {f"Fourier, |k| <= {k:g}": FourierTeacher(low=0.0, high=k) for k in (1.0, 4.0)}
-        found |= {f"Matérn {nu:g}": MaternTeacher(nu) for nu in (0.5, 1.5, 2.5)}
-        return found
+        by_name["linear"] = LinearTeacher()
+        by_name["Sharma-Kaplan"] = sharma_kaplan_teacher()
+        by_name |= {f"Fourier, |k| <= {k:g}": FourierTeacher(low=0.0, high=k) for k in (1.0, 4.0)}
+        by_name |= {f"Matérn {nu:g}": MaternTeacher(nu) for nu in (0.5, 1.5, 2.5)}
+        return by_name
 
     def cells(self) -> list[Cell]:
         """A unit is a picture, and one more the learners."""

@@ -12,6 +12,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
+from percolaw.experiments.series import Series, Stored
 from percolaw.rng import Streams
 from percolaw.scaling import intervals
 from percolaw.targets.fourier import FourierTeacher
@@ -104,19 +105,19 @@ class Teachers:
 
     def families(self) -> dict[str, TeacherFamily]:
         """Return every family of teachers by name."""
-        found: dict[str, TeacherFamily] = {"linear": LinearTeacher()}
+        by_name: dict[str, TeacherFamily] = {"linear": LinearTeacher()}
         shapes = [(depth, width) for depth in self.depths for width in self.widths]
         shapes += [(depth, self.budget_width(depth)) for depth in self.budget_depths]
         for depth, width in shapes:
             for biased in (True, False):
                 name = f"ReLU {depth} x {width}" + ("" if biased else ", no biases")
-                found[name] = ReluTeacher(depth, width, bias_scale=0.5 if biased else 0.0)
-        found[SHARMA_KAPLAN] = sharma_kaplan_teacher()
+                by_name[name] = ReluTeacher(depth, width, bias_scale=0.5 if biased else 0.0)
+        by_name[SHARMA_KAPLAN] = sharma_kaplan_teacher()
         for high in (1.0, 4.0, 16.0):
-            found[f"Fourier, |k| <= {high:g}"] = FourierTeacher(low=0.0, high=high)
+            by_name[f"Fourier, |k| <= {high:g}"] = FourierTeacher(low=0.0, high=high)
         for nu in (0.5, 1.5, 2.5):
-            found[f"Matérn {nu:g}"] = MaternTeacher(nu, n_features=1024)
-        return found
+            by_name[f"Matérn {nu:g}"] = MaternTeacher(nu, n_features=1024)
+        return by_name
 
     def cells(self) -> list[Cell]:
         """A unit is a family and a seed."""
@@ -167,7 +168,7 @@ class Teachers:
         exponent = self._budget(
             {f.depth: of[n] for n, f in fixed.items() if f.bias_scale > 0.0 and f.depth >= 2}
         )
-        said = (self._linear(of["linear"]), self._rays(rows), self._pieces(rows), exponent)
+        every = (self._linear(of["linear"]), self._rays(rows), self._pieces(rows), exponent)
         tables = {
             "teachers": [self._summary(name, part) for name, part in of.items()],
             "shown": [name for name in of if name in fixed or name not in networks],
@@ -182,8 +183,8 @@ class Teachers:
             label = "biases" if family.bias_scale > 0.0 else "no biases"
             by_biases.setdefault(label, {})[family.depth] = of[name]
         width = {f"depth {depth}": by_depth[depth] for depth in sorted(by_depth)}
-        shown = (*width_plots(width), depth_plot(by_biases, exponent, self.budget))
-        return Conclusion(said, tables, shown)
+        shown = (*width_plots(width), _depth_plot(by_biases, exponent, self.budget))
+        return Conclusion(every, tables, shown)
 
     def _summary(self, name: str, rows: list[Row]) -> dict[str, Any]:
         """Score of a family, and how many of it pass the vetting."""
@@ -258,23 +259,8 @@ class Teachers:
         )
 
 
-def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) -> plots.Series:
-    """Return a number of each network against its width or depth, with its interval over seeds.
-
-    Parameters
-    ----------
-    name : str
-    of_size : dict of rows
-        By width or depth.
-    key : str
-        The number.
-    more
-        Further fields of `Series`.
-
-    Returns
-    -------
-    Series
-    """
+def _over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) -> Series:
+    """A number of each network against its width or depth, with its interval over seeds."""
     values = [[r[key] for r in of_size[size]] for size in sorted(of_size)]
     low, high = zip(*(intervals.seed_interval(v) for v in values), strict=True)
     middle = [float(np.mean(v)) for v in values]
@@ -285,27 +271,14 @@ def over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) 
     )
 
 
-def with_formula(
-    name: str, of_size: dict[int, list[Row]], stored: tuple[plots.Stored, ...] = ()
-) -> list[plots.Series]:
-    """Return pieces counted, and the Rice formula as their prediction.
-
-    Parameters
-    ----------
-    name : str
-    of_size : dict of rows
-        By width or depth.
-    stored : tuple of Stored
-        What stands beside the pieces counted.
-
-    Returns
-    -------
-    list of Series
-    """
+def _with_formula(
+    name: str, of_size: dict[int, list[Row]], stored: tuple[Stored, ...] = ()
+) -> list[Series]:
+    """Pieces counted, and the Rice formula as their prediction."""
     formula = f"{name}, Rice formula"
     expected = [np.mean([r["expected_pieces"] for r in of_size[s]]) for s in sorted(of_size)]
     return [
-        over_seeds(name, of_size, "pieces", prediction=formula, group=name, stored=stored),
+        _over_seeds(name, of_size, "pieces", prediction=formula, group=name, stored=stored),
         plots.line(formula, "theory", sorted(of_size), expected, group=name),
     ]
 
@@ -317,7 +290,7 @@ def width_plots(by_depth: dict[str, dict[int, list[Row]]]) -> tuple[plots.Plot, 
         "Nonlinearity of ReLU networks with biases",
         "Score of nonlinearity against width, one curve a depth; deeper networks are less linear.",
         ("width", "score (1 = linear)"),
-        [over_seeds(name, of_width, "score") for name, of_width in by_depth.items()],
+        [_over_seeds(name, of_width, "score") for name, of_width in by_depth.items()],
         figure="teachers",
     )
     pieces = plots.log_log(
@@ -325,35 +298,21 @@ def width_plots(by_depth: dict[str, dict[int, list[Row]]]) -> tuple[plots.Plot, 
         "Linear pieces by width",
         "Linear pieces on a segment rise with width along the Rice formula, one curve a depth.",
         ("width", PIECES),
-        [one for name, of_width in by_depth.items() for one in with_formula(name, of_width)],
+        [one for name, of_width in by_depth.items() for one in _with_formula(name, of_width)],
         growth=True,
         figure="teachers",
     )
     return score, pieces
 
 
-def depth_plot(
+def _depth_plot(
     by_biases: dict[str, dict[int, list[Row]]], exponent: Claim, budget: int
 ) -> plots.Plot:
-    """Return linear pieces by depth at a fixed number of parameters, with and without biases.
-
-    Parameters
-    ----------
-    by_biases : dict of dict of rows
-        By label of the biases, then by depth.
-    exponent : Claim
-        Stands beside the teachers with biases.
-    budget : int
-        Parameters, for the title.
-
-    Returns
-    -------
-    Plot
-    """
+    """Linear pieces by depth at a fixed number of parameters, with and without biases."""
     series = []
     for label, of_depth in by_biases.items():
-        stored = (plots.beside(exponent),) if label == "biases" else ()
-        series += with_formula(label, of_depth, stored)
+        stored = (Stored.of(exponent),) if label == "biases" else ()
+        series += _with_formula(label, of_depth, stored)
     return plots.log_log(
         "teachers-budget",
         f"Linear pieces by depth at about {budget} parameters",

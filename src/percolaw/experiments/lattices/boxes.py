@@ -170,11 +170,11 @@ def draw(
     from percolaw.kernels.tree import standardize
 
     lattice = HypercubicLattice(dimension, boxes.length(dimension))
-    found = percolate(lattice, probability, streams)
+    percolation = percolate(lattice, probability, streams)
     if boxes.n_draws:
-        met = found.clusters_of_random_sites(boxes.n_draws, streams)
+        met = percolation.clusters_of_random_sites(boxes.n_draws, streams)
     else:
-        met = np.argsort(-found.size, kind="stable")
+        met = np.argsort(-percolation.size, kind="stable")
     # Sizes are those of a box without a surface; functions of the coordinates need one.
     closed = percolate(
         HypercubicLattice(dimension, lattice.length, periodic=True), probability, streams
@@ -184,12 +184,12 @@ def draw(
         "largest_share": closed.largest_share,
         "loops_per_site": closed.n_loops / lattice.n_sites,
         **_size_moments(closed.size, probability > boxes.threshold(dimension)),
-        "kept_share": _share(found.size, boxes.min_size),
+        "kept_share": _share(percolation.size, boxes.min_size),
     }
-    kept = met[found.size[met] >= boxes.min_size]
+    kept = met[percolation.size[met] >= boxes.min_size]
     if kept.size == 0:
         kept = met[:1]
-    part = found.graph(kept)
+    part = percolation.graph(kept)
     direction = streams.generator("target").standard_normal(dimension)
     coordinates = part.coordinates.astype(np.float64)
     value = np.asarray(coordinates @ (direction / np.linalg.norm(direction)))

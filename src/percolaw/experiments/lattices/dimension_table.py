@@ -171,14 +171,14 @@ class DimensionTable:
         d, kind = cell["dimension"], cell["kind"]
         streams = Streams(cell["seed"]).child(d, *words.key(kind))
         if kind == "sizes":
-            found = self._sizes(d, streams)
+            measured = self._sizes(d, streams)
         elif kind == "below":
-            found = self._below(d, streams)
+            measured = self._below(d, streams)
         elif kind == "learning":
-            found = self._learning(d, streams)
+            measured = self._learning(d, streams)
         else:
-            found = self._threshold(d, THRESHOLDS[kind], streams)
-        return [{**cell, **found}]
+            measured = self._threshold(d, THRESHOLDS[kind], streams)
+        return [{**cell, **measured}]
 
     def n_clusters(self, d: int) -> int:
         """Return how many clusters the budget allows at p_c: P(S >= s) ~ s^(2 - tau)."""
@@ -188,14 +188,14 @@ class DimensionTable:
     def _sizes(self, d: int, streams: Streams) -> Row:
         from percolaw.clusters.hypercubic.grown import grow_statistics
 
-        found = grow_statistics(
+        statistics = grow_statistics(
             d, hypercubic_threshold(d), self.n_clusters(d), self.max_size, rng=streams
         )
         edges = np.unique(
             np.rint(np.geomspace(1, self.max_size, 4 * int(np.log10(self.max_size)) + 1))
         )
-        survival = [(found.size >= s).mean() for s in edges]
-        return {"s": edges, "survival": survival, "n_clusters": found.size.size}
+        survival = [(statistics.size >= s).mean() for s in edges]
+        return {"s": edges, "survival": survival, "n_clusters": statistics.size.size}
 
     def _below(self, d: int, streams: Streams) -> Row:
         from percolaw.clusters.hypercubic.grown import grow_statistics
@@ -208,8 +208,8 @@ class DimensionTable:
             n = int(np.clip(0.25 * self.budget / mean, 100, 400_000))
             p = hypercubic_threshold(d) * (1.0 - gap)
             most = 10 * self.max_size  # none is stopped: the cutoff is far below
-            found = grow_statistics(d, p, n, most, rng=streams.child(i))
-            size = found.size.astype(np.float64)
+            statistics = grow_statistics(d, p, n, most, rng=streams.child(i))
+            size = statistics.size.astype(np.float64)
             out[f"cutoff_{i}"] = float(np.sum(size**2) / np.sum(size))
         return out
 
@@ -224,9 +224,9 @@ class DimensionTable:
         loops = 0.0
         curves: dict[str, list[FloatArray]] = {LINEAR: [], FIELD: []}
         for i in range(self.n_balls):
-            own = streams.child(i)
+            child = streams.child(i)
             grown = grow_from_origin(
-                d, hypercubic_threshold(d), self.field_size, rng=own, min_size=self.field_size
+                d, hypercubic_threshold(d), self.field_size, rng=child, min_size=self.field_size
             )
             x = grown.coordinates.astype(np.float64)
             last = mass - 1  # sites come breadth-first: the first ones are a ball themselves
@@ -237,12 +237,12 @@ class DimensionTable:
             loops += grown.graph.n_loops / grown.graph.n_sites / self.n_balls
             if i >= self.n_learned:
                 continue
-            direction = own.child(1).generator("target").standard_normal(d)
+            direction = child.child(1).generator("target").standard_normal(d)
             linear = np.asarray(x @ direction)
             standardize(grown.graph.start, linear)
-            field = FreeField().sample(grown.graph, own).value
+            field = FreeField().sample(grown.graph, child).value
             for name, value in ((LINEAR, linear), (FIELD, field)):
-                data = labelled.LabelledClusters(grown.graph, value, np.ones(1), own)
+                data = labelled.LabelledClusters(grown.graph, value, np.ones(1), child)
                 curves[name].append(box_curves.single_curve(data, n, 0, self.n_test))
         out: Row = {"n": n, "loops": loops, "mass": mass}
         out |= {"radius": np.exp(radius), "depth": np.exp(depth)}
@@ -277,15 +277,17 @@ class DimensionTable:
             d: lattice_curves(d, self._lengths(d), [r for r in rows if r["dimension"] == d])
             for d in self.dimensions
         }
-        said = {d: self._claims(lattice) for d, lattice in lattices.items()}
+        claims_of = {d: self._claims(lattice) for d, lattice in lattices.items()}
         windows = self._windows(next(iter(lattices.values())))
         drawn = (
-            *exponent_plots(said, windows),
-            comparison_plot(said),
-            *power_law_plots(lattices.values(), said, self.size_window, self._learn_window()),
-            *(torus_plot(lattice, said[d]["p_c bond"]) for d, lattice in lattices.items()),
+            *exponent_plots(claims_of, windows),
+            comparison_plot(claims_of),
+            *power_law_plots(lattices.values(), claims_of, self.size_window, self._learn_window()),
+            *(torus_plot(lattice, claims_of[d]["p_c bond"]) for d, lattice in lattices.items()),
         )
-        return Conclusion(tuple(c for each in said.values() for c in each.values()), plots=drawn)
+        return Conclusion(
+            tuple(c for each in claims_of.values() for c in each.values()), plots=drawn
+        )
 
     def _learn_window(self) -> tuple[float, float]:
         return self.learn_from, self.learn_share * self.field_size
@@ -308,7 +310,7 @@ class DimensionTable:
         cutoffs = np.log(lattice.cutoff[:, 0] / lattice.cutoff[:, 1]) / gap
         fractal, path = known.fractal_dimension, known.shortest_path_dimension
         sigma = known.cutoff_exponent
-        said = {
+        by_quantity = {
             quantity: mean_claim(
                 lattice, quantity, f"{quantity}, {where[quantity]}", literature, values, tolerance
             )
@@ -319,9 +321,9 @@ class DimensionTable:
                 ("1/sigma", 1.0 / sigma, cutoffs, self.cutoff_tolerance / sigma),
             )
         }
-        said["alpha"] = self._rank_claim(lattice, said["tau"])
-        said |= self._learn_claims(lattice, where) | torus_claims(lattice, relative)
-        return said | {
+        by_quantity["alpha"] = self._rank_claim(lattice, by_quantity["tau"])
+        by_quantity |= self._learn_claims(lattice, where) | torus_claims(lattice, relative)
+        return by_quantity | {
             f"p_c {kind}": threshold_claim(lattice, kind, self.threshold_tolerance)
             for kind in KINDS
         }

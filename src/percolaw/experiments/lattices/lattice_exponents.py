@@ -261,7 +261,7 @@ def mean_claim(
     if x.size:
         return claims.mean(name, LITERATURE, predicted, x, tolerance, about=on)
     why = "too few clusters in the window"
-    return judge(name, LITERATURE, predicted, math.nan, claims.UNKNOWN, tolerance, why, on)
+    return judge(name, LITERATURE, predicted, math.nan, claims.UNKNOWN_INTERVAL, tolerance, why, on)
 
 
 def torus_claims(lattice: LatticeCurves, tolerance: float) -> dict[str, Claim]:

@@ -18,6 +18,7 @@ from percolaw.experiments.lattices.lattice_exponents import (
     LatticeCurves,
     Window,
 )
+from percolaw.experiments.series import Series
 
 #: Claims on one dimension, by quantity.
 Claims: TypeAlias = Mapping[str, Claim]
@@ -33,12 +34,12 @@ PANELS = {
 }
 
 
-def exponent_plots(said: Mapping[int, Claims], windows: Mapping[str, str]) -> list[plots.Plot]:
+def exponent_plots(claims_of: Mapping[int, Claims], windows: Mapping[str, str]) -> list[plots.Plot]:
     """Return one panel a quantity: measured and in the literature, by dimension.
 
     Parameters
     ----------
-    said : mapping of int
+    claims_of : mapping of int
         Claims by quantity, by dimension.
     windows : mapping of str
         By quantity, where it was fitted, in words.
@@ -49,7 +50,7 @@ def exponent_plots(said: Mapping[int, Claims], windows: Mapping[str, str]) -> li
     """
     drawn = []
     for number, (quantity, title) in enumerate(PANELS.items(), 1):
-        claims = [claims[quantity] for claims in said.values()]
+        claims = [claims[quantity] for claims in claims_of.values()]
         known = [c.predicted for c in claims]
         measured = [c.measured for c in claims]
         low, high = np.array([c.interval for c in claims]).T
@@ -65,9 +66,9 @@ def exponent_plots(said: Mapping[int, Claims], windows: Mapping[str, str]) -> li
                 False,
                 (
                     plots.points(
-                        "measured", list(said), measured, low, high, interval=plots.CONFIDENCE
+                        "measured", list(claims_of), measured, low, high, interval=plots.CONFIDENCE
                     ),
-                    plots.line("literature", "theory", list(said), known),
+                    plots.line("literature", "theory", list(claims_of), known),
                 ),
                 fit=False,
                 figure="dimension-table",
@@ -77,7 +78,7 @@ def exponent_plots(said: Mapping[int, Claims], windows: Mapping[str, str]) -> li
     return drawn
 
 
-def law_boundaries(rank_exponents: npt.ArrayLike) -> list[plots.Series]:
+def law_boundaries(rank_exponents: npt.ArrayLike) -> list[Series]:
     """Return where the two laws change sides, as c/D against alpha around the alphas given."""
     alpha = np.asarray(rank_exponents, dtype=np.float64)
     line = np.geomspace(alpha.min() / 2, alpha.max() * 2, 50)
@@ -87,10 +88,10 @@ def law_boundaries(rank_exponents: npt.ArrayLike) -> list[plots.Series]:
     ]
 
 
-def comparison_plot(said: Mapping[int, Claims]) -> plots.Plot:
+def comparison_plot(claims_of: Mapping[int, Claims]) -> plots.Plot:
     """Return c/D against alpha, measured and in the literature, with the boundaries of both laws."""
-    series = law_boundaries([claims["alpha"].predicted for claims in said.values()])
-    for d, claims in said.items():
+    series = law_boundaries([claims["alpha"].predicted for claims in claims_of.values()])
+    for d, claims in claims_of.items():
         alpha, gamma = claims["alpha"], claims["c/D"]
         name, place = f"d = {d}", [gamma.measured, gamma.measured]
         reach = [v if math.isfinite(v) else alpha.measured for v in alpha.interval]
@@ -168,14 +169,17 @@ POWER_LAWS = {
 
 
 def power_law_plots(
-    lattices: Iterable[LatticeCurves], said: Mapping[int, Claims], size: Window, learning: Window
+    lattices: Iterable[LatticeCurves],
+    claims_of: Mapping[int, Claims],
+    size: Window,
+    learning: Window,
 ) -> list[plots.Plot]:
     """Return sizes, growing balls and losses, each also over the literature's power law.
 
     Parameters
     ----------
     lattices : iterable of LatticeCurves
-    said : mapping of int
+    claims_of : mapping of int
         Claims by quantity, by dimension.
     size, learning : (low, high)
         Windows of the fits, in sites and in observed sites.
@@ -184,7 +188,7 @@ def power_law_plots(
     -------
     list of Plot
     """
-    series: dict[str, list[plots.Series]] = {key: [] for key in POWER_LAWS}
+    series: dict[str, list[Series]] = {key: [] for key in POWER_LAWS}
     windows = {"sizes": (size[0], math.inf), "balls": size, "learning": learning}
     for lattice in lattices:
         name = f"d = {lattice.dimension}"
@@ -196,7 +200,7 @@ def power_law_plots(
                 plots.curve(
                     name,
                     curve,
-                    claims=[said[lattice.dimension][panel.quantity]],
+                    claims=[claims_of[lattice.dimension][panel.quantity]],
                     prediction=law,
                     group=name,
                 ),

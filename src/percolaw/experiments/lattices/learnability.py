@@ -13,6 +13,7 @@ from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Seeds, Tolerance
 from percolaw.experiments.lattices import box_curves, boxes
 from percolaw.experiments.lattices.boxes import BETHE, about, label
+from percolaw.experiments.series import Series
 from percolaw.scaling import intervals
 from percolaw.scaling.curve import LearningCurve
 
@@ -109,17 +110,17 @@ class Learnability:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Find the best p of every budget, lattice by lattice."""
-        said: list[Claim] = []
+        every: list[Claim] = []
         drawn: list[plots.Plot] = []
-        best: dict[str, list[plots.Series]] = {name: [] for name in LEARNERS}
+        best: dict[str, list[Series]] = {name: [] for name in LEARNERS}
         for j, d in enumerate(self.dimensions):
             scans = {name: self._scans(d, name, rows) for name in LEARNERS}
             for name, curves in scans.items():
-                said += self._claims(d, name, curves)
+                every += self._claims(d, name, curves)
                 best[name].append(self._best_series(d, j, curves))
             drawn.append(self._loss_plot(d, scans["nearest"], scans["adjusted"]))
         drawn += [self._best_plot(name, series) for name, series in best.items()]
-        return Conclusion(tuple(said), plots=tuple(drawn))
+        return Conclusion(tuple(every), plots=tuple(drawn))
 
     def _scans(self, d: int, learner: str, rows: list[Row]) -> list[LearningCurve]:
         """Losses of every budget against p / p_c, NaN where the budget was too large."""
@@ -136,7 +137,7 @@ class Learnability:
             above = scan.size >= 1.0
             if np.isfinite(scan.loss[:, above]).all() and above.sum() >= 3:
                 usable.append(i)
-        said = []
+        every = []
         for i in sorted({usable[0], usable[-1]}) if usable else []:
             best, scan = scans[i].least_at(), scans[i]
             lowest, highest = scan.size[np.isfinite(scan.loss).all(axis=0)][0], scan.size[-1]
@@ -144,7 +145,7 @@ class Learnability:
             ends = int(np.sum((best <= lowest) | (best >= highest)))
             if ends:
                 note += f"; {ends} of {best.size} seeds have their best at an end of it"
-            said.append(
+            every.append(
                 claims.mean(
                     f"{label(d)}, {learner} 1-NN, {self.budgets[i]} points: best p / p_c",
                     self.source,
@@ -156,7 +157,7 @@ class Learnability:
                     | {"learner": LEARNERS[learner]},
                 )
             )
-        return said
+        return every
 
     def _loss_plot(
         self, d: int, nearest: list[LearningCurve], adjusted: list[LearningCurve]
@@ -199,11 +200,14 @@ class Learnability:
             figure="learnability",
         )
 
-    def _best_series(self, d: int, turn: int, scans: list[LearningCurve]) -> plots.Series:
+    def _best_series(self, d: int, turn: int, scans: list[LearningCurve]) -> Series:
         """The best p of one lattice against the budget; lattices stand side by side."""
         best = [scan.least_at() for scan in scans]
         ends = np.array(
-            [intervals.seed_interval(b) if np.isfinite(b).all() else claims.UNKNOWN for b in best]
+            [
+                intervals.seed_interval(b) if np.isfinite(b).all() else claims.UNKNOWN_INTERVAL
+                for b in best
+            ]
         ).T
         # The best p lies between the ends of what was scanned.
         inside = np.clip(ends, scans[0].size[0], scans[0].size[-1])
@@ -213,7 +217,7 @@ class Learnability:
         y = [one.mean() for one in best]
         return plots.points(label(d), x, y, low, high, interval=plots.CONFIDENCE, joined=True)
 
-    def _best_plot(self, learner: str, series: list[plots.Series]) -> plots.Plot:
+    def _best_plot(self, learner: str, series: list[Series]) -> plots.Plot:
         """The best p of all lattices, by one learner."""
         ends = [float(self.budgets[0]), float(self.budgets[-1])]
         largest = max(cell["ratio"] for cell in self.cells())

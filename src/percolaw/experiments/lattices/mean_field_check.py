@@ -15,6 +15,7 @@ from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.lattices import box_curves
 from percolaw.experiments.lattices.boxes import about
+from percolaw.experiments.series import Series
 from percolaw.laws.bethe import BetheLattice
 from percolaw.laws.hypercubic import hypercubic_threshold, threshold_source
 from percolaw.rng import Streams
@@ -116,14 +117,15 @@ class MeanFieldCheck:
         from percolaw.clusters.hypercubic.grown import grow_statistics
 
         n = max(100, int(0.5 * self.budget / math.sqrt(self.max_size)))  # P(S >= s) ~ s^(-1/2)
-        found = grow_statistics(d, hypercubic_threshold(d), n, self.max_size, rng=streams)
+        statistics = grow_statistics(d, hypercubic_threshold(d), n, self.max_size, rng=streams)
         s = 2 ** np.arange(int(np.log2(self.max_size)) + 1)
         bins = []
         for low in s[2:]:
-            inside = np.flatnonzero(found.whole & (found.size >= low) & (found.size < 2 * low))
+            size = statistics.size
+            inside = np.flatnonzero(statistics.whole & (size >= low) & (size < 2 * low))
             if inside.size < LEAST_IN_BIN:
                 continue
-            size = found.size[inside]
+            size = statistics.size[inside]
             # Trees of the same sizes: half the mean distance is the squared radius of a tree in space.
             few = size[:MOST_TREES]
             tree = conditioned_clusters(few, 2 * d, streams.child(int(low)))
@@ -131,12 +133,17 @@ class MeanFieldCheck:
                 {
                     "low": int(low),
                     "size": float(np.exp(np.log(few).mean())),
-                    "radius": float(found.radius_squared[inside[:MOST_TREES]].mean()),
+                    "radius": float(statistics.radius_squared[inside[:MOST_TREES]].mean()),
                     "tree_radius": float(expected_variance(tree).mean()),
-                    "loops": float((found.loops[inside] / size).mean()),
+                    "loops": float((statistics.loops[inside] / size).mean()),
                 }
             )
-        return {"s": s, "survival": [(found.size >= v).mean() for v in s], "bins": bins, "n": n}
+        return {
+            "s": s,
+            "survival": [(statistics.size >= v).mean() for v in s],
+            "bins": bins,
+            "n": n,
+        }
 
     def _learning(self, d: int, streams: Streams) -> Row:
         """1-NN losses of balls of both: linear functions over all directions, walks over all walks."""
@@ -147,38 +154,38 @@ class MeanFieldCheck:
         total = {name: np.zeros(grid.size) for name in ("lattice", "tree")}
         variance = dict.fromkeys(total, 0.0)
         for i in range(self.n_balls):
-            own = streams.child(i)
+            child = streams.child(i)
             ball = grow_from_origin(
-                d, hypercubic_threshold(d), self.field_size, rng=own, min_size=self.field_size
+                d, hypercubic_threshold(d), self.field_size, rng=child, min_size=self.field_size
             )
             x = ball.coordinates.astype(np.float64)
             variance["lattice"] += float(x.var(axis=0).sum())
-            bethe = grow_stopped(BetheLattice(2 * d), self.field_size, own)
+            bethe = grow_stopped(BetheLattice(2 * d), self.field_size, child)
             variance["tree"] += float(expected_variance(bethe)[0])
-            order = own.generator("split").permutation(self.field_size)
+            order = child.generator("split").permutation(self.field_size)
             for j, n in enumerate(grid):
-                nearest = ball.graph.nearest(order[:n], own)[1]
+                nearest = ball.graph.nearest(order[:n], child)[1]
                 total["lattice"][j] += float(np.mean(np.sum((x - x[nearest]) ** 2, axis=1)))
-                total["tree"][j] += float(bethe.nearest(order[:n], own)[0].mean())
+                total["tree"][j] += float(bethe.nearest(order[:n], child)[0].mean())
         return {"grid": grid, **{name: total[name] / variance[name] for name in total}}
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compare lattice and tree, dimension by dimension."""
-        found: list[Claim] = []
-        series: dict[str, list[plots.Series]] = {name: [] for name in PANELS}
+        every: list[Claim] = []
+        series: dict[str, list[Series]] = {name: [] for name in PANELS}
         for d in self.dimensions:
             mine = [r for r in rows if r["dimension"] == d]
             new = self._size_claims(d, mine) + self._learning_claims(d, mine)
-            said = {c.about["quantity"]: c for c in new}
-            for name, curves in self._series(d, mine, said).items():
+            by_quantity = {c.about["quantity"]: c for c in new}
+            for name, curves in self._series(d, mine, by_quantity).items():
                 series[name] += curves
-            found += new
-        return Conclusion(tuple(found), plots=self._plots(series))
+            every += new
+        return Conclusion(tuple(every), plots=self._plots(series))
 
     def _size_claims(self, d: int, rows: list[Row]) -> list[Claim]:
         low, high = self.size_window
         threshold = hypercubic_threshold(d) * (2 * d - 1)
-        found = [
+        every = [
             judge(
                 f"d = {d}: p_c of bond percolation over the tree's 1/(2d - 1)",
                 threshold_source(d),
@@ -196,7 +203,7 @@ class MeanFieldCheck:
         tree = np.array([bethe.survival(int(v)) for v in s])
         ratio = np.array([np.array(r["survival"]) / tree for r in rows])
         over = LearningCurve(s[inside], np.maximum(ratio[:, inside], 1e-12))
-        found.append(
+        every.append(
             self._ratio(
                 f"d = {d}: P(S >= s) over the tree's exact one, s = {low:.0f}..{high:.0f}",
                 np.exp(np.log(over.loss).mean(axis=1)),
@@ -204,11 +211,11 @@ class MeanFieldCheck:
             )
         )
         name = f"d = {d}: tau less the tree's 5/2, same sizes"
-        found.append(self._difference(name, over.slopes(), about(d, "tau")))
+        every.append(self._difference(name, over.slopes(), about(d, "tau")))
         bins = [[b for b in r["bins"] if low <= b["size"] <= high] for r in rows]
         if all(len(part) >= 3 for part in bins):
-            found += self._radius_claims(d, bins)
-        return found
+            every += self._radius_claims(d, bins)
+        return every
 
     def _radius_claims(self, d: int, bins: list[list[dict[str, float]]]) -> list[Claim]:
         ratios = [np.array([relative_radius(b) for b in part]) for part in bins]
@@ -265,8 +272,8 @@ class MeanFieldCheck:
         return claims.difference(name, self.source, values, self.exponent_tolerance, about=on)
 
     def _series(
-        self, d: int, rows: list[Row], said: dict[str, Claim]
-    ) -> dict[str, list[plots.Series]]:
+        self, d: int, rows: list[Row], by_quantity: dict[str, Claim]
+    ) -> dict[str, list[Series]]:
         """What is drawn of one dimension, by panel; the tree is dashed in the same colour."""
         name, bethe = f"d = {d}", BetheLattice(2 * d)
         s = np.array(rows[0]["s"], dtype=np.float64)
@@ -282,7 +289,7 @@ class MeanFieldCheck:
         lattice, tree = learning_curves(rows)
 
         def stored(quantity: str) -> list[Claim]:
-            return [said[quantity]] if quantity in said else []
+            return [by_quantity[quantity]] if quantity in by_quantity else []
 
         panels = {
             "sizes": [
@@ -314,7 +321,7 @@ class MeanFieldCheck:
             else {k: v for k, v in panels.items() if k not in ("radius", "loops")}
         )
 
-    def _plots(self, series: dict[str, list[plots.Series]]) -> tuple[plots.Plot, ...]:
+    def _plots(self, series: dict[str, list[Series]]) -> tuple[plots.Plot, ...]:
         """Sizes, radii and loops in one picture, learning curves in another."""
         size, n = "cluster size s", "mean number of observed sites n"
         sizes, learned = self.size_window, self._learn_window()
@@ -322,7 +329,7 @@ class MeanFieldCheck:
         if series["ratio"]:
             x = series["ratio"][0].x
             series["ratio"].append(plots.line("tree", "theory", x, [1.0] * len(x)))
-        made = {
+        panels = {
             "sizes": (plots.log_linear, (size, "P(S >= s) s^(1/2)"), sizes, one),
             "radius": (plots.log_linear, (size, "R^2 lattice / R^2 tree"), sizes, one),
             "loops": (plots.log_linear, (size, "loops per site"), sizes, one),
@@ -331,7 +338,7 @@ class MeanFieldCheck:
         }
         return tuple(
             make(f"{one}-{key}", *PANELS[key], labels, series[key], window, figure=figure)
-            for key, (make, labels, window, figure) in made.items()
+            for key, (make, labels, window, figure) in panels.items()
             if series[key]
         )
 

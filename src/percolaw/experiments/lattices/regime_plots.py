@@ -12,6 +12,7 @@ from percolaw.experiments.base import Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.lattices import boxes
 from percolaw.experiments.lattices.boxes import BETHE, common_curve, label
+from percolaw.experiments.series import Series
 from percolaw.scaling.curve import LearningCurve
 
 #: Rows of one lattice by p / p_c.
@@ -112,8 +113,8 @@ def law_plot(
     )
 
 
-def crossover_plot(dimension: int, by_ratio: ByRatio) -> plots.Plot:
-    """Return local exponents on the largest cluster from p_c on, nearest along bonds and in space.
+def crossover_plots(dimension: int, by_ratio: ByRatio) -> tuple[plots.Plot, ...]:
+    """Return local exponents on the largest cluster from p_c on: nearest along bonds, and in space.
 
     Parameters
     ----------
@@ -123,28 +124,26 @@ def crossover_plot(dimension: int, by_ratio: ByRatio) -> plots.Plot:
 
     Returns
     -------
-    Plot
+    tuple of Plot
+        One on the Bethe lattice, which lies in no space.
     """
-    series: list[plots.Series] = []
+    nearest = {"single": "along bonds"} | ({} if dimension == BETHE else {"space": "in space"})
+    return tuple(_crossover(dimension, by_ratio, key, words) for key, words in nearest.items())
+
+
+def _crossover(dimension: int, by_ratio: ByRatio, key: str, words: str) -> plots.Plot:
+    series: list[Series] = []
     for ratio, rows in sorted(by_ratio.items(), key=lambda item: item[0] or np.inf):
-        if ratio != FULL and ratio < 1.0:
-            continue
-        name = _name(ratio)
-        single = common_curve(rows, "n", "single")
-        series.append(plots.local(name, single, smooth=True, group=name))
-        if ratio != FULL and dimension != BETHE:
-            space = common_curve(rows, "n", "space")
-            beside = f"{name}, nearest in space"
-            local = space.local(smooth=True)
-            series.append(plots.line(beside, "reference", space.size, local, group=name))
+        if ratio == FULL or ratio >= 1.0:
+            series.append(plots.local(_name(ratio), common_curve(rows, "n", key), smooth=True))
     below, above = (boxes.cluster_exponent(dimension, side) for side in (False, True))
     ends = [10.0, max(x for one in series for x in one.x if x is not None)]
     series.append(plots.line("c/D", "theory", ends, [below, below]))
     if above:
         series.append(plots.line("c/d", "reference", ends, [above, above]))
     return plots.log_linear(
-        f"regimes-crossover-{dimension}",
-        f"{label(dimension)}, largest cluster",
+        f"regimes-crossover-{dimension}-{key}",
+        f"{label(dimension)}, nearest {words}",
         "Local exponents on the largest cluster: the fractal's c/D at p_c and inside the correlation "
         "length, the manifold's c/d beyond it.",
         ("observed sites n", "local exponent"),

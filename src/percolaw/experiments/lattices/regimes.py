@@ -151,7 +151,7 @@ class Regimes:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold sizes, single clusters and whole curves against theory, lattice by lattice."""
-        said: list[Claim] = []
+        every: list[Claim] = []
         drawn = []
         diagrams = []
         for d in self.dimensions:
@@ -162,14 +162,14 @@ class Regimes:
             by_ratio = {ratio: mine for ratio, mine in all_ratios.items() if mine}
             sizes, single = self._size_claims(d, by_ratio), self._single_claims(d, by_ratio)
             laws = self._law_claims(d, by_ratio[1.0])
-            said += [*sizes.values(), *single, *laws.values()]
+            every += [*sizes.values(), *single, *laws.values()]
             drawn += [
                 regime_plots.size_plot(d, by_ratio, sizes.get("tau"), self._tau_window(by_ratio)),
                 regime_plots.law_plot(d, by_ratio[1.0], laws, self._law_window(by_ratio[1.0])),
-                regime_plots.crossover_plot(d, by_ratio),
+                *regime_plots.crossover_plots(d, by_ratio),
             ]
             diagrams.append(regime_plots.diagram(d, by_ratio))
-        return Conclusion(tuple(said), {"lattices": diagrams}, tuple(drawn))
+        return Conclusion(tuple(every), {"lattices": diagrams}, tuple(drawn))
 
     def _tau_window(self, by_ratio: ByRatio) -> tuple[float, float]:
         largest = min(r["largest"] for r in by_ratio[1.0])
@@ -184,11 +184,11 @@ class Regimes:
         if d == BETHE:
             return {}
         known = critical_exponents(d)
-        said = {}
+        by_quantity = {}
         survival = regime_plots.survival(by_ratio[1.0]).within(self._tau_window(by_ratio))
         if survival.size.size >= 4:
             slopes = survival.slopes()
-            said["tau"] = judge(
+            by_quantity["tau"] = judge(
                 f"{label(d)}, p_c: tau from P(S >= s), {self.windows.tau_from} <= s <= "
                 f"{self.windows.tau_share:g} of the largest",
                 known.source,
@@ -200,8 +200,8 @@ class Regimes:
             )
         below = sorted((r for r in by_ratio if 0.0 < r < 1.0), reverse=True)[:2]
         if len(below) == 2:
-            said["1/sigma"] = self._cutoff_claim(d, by_ratio, below)
-        return said
+            by_quantity["1/sigma"] = self._cutoff_claim(d, by_ratio, below)
+        return by_quantity
 
     def _cutoff_claim(self, d: int, by_ratio: ByRatio, below: list[float]) -> Claim:
         """How the cutoff grows between the two largest p below p_c."""
@@ -242,15 +242,15 @@ class Regimes:
 
     def _single_claims(self, d: int, by_ratio: ByRatio) -> list[Claim]:
         below, above = boxes.cluster_exponent(d, False), boxes.cluster_exponent(d, True)
-        said = []
+        every = []
         critical = self._largest(by_ratio[1.0])
         if critical is not None:
             name = (
                 f"{label(d)}, p_c: exponent of the largest cluster, {_window('n', critical)}: c/D"
             )
-            said.append(self._exponent(d, 1.0, name, below, critical.slopes()))
+            every.append(self._exponent(d, 1.0, name, below, critical.slopes()))
         if d == BETHE:
-            return said
+            return every
         for ratio in sorted(r for r in by_ratio if r > 1.0):
             for key, neighbor in (("single", "along bonds"), ("space", "in space")):
                 giant = self._largest(by_ratio[ratio], key)
@@ -263,16 +263,16 @@ class Regimes:
                     f"box, nearest {neighbor}, {_window('n', giant)}"
                 )
                 note = f"itself {slopes.mean():.2f}; c/d = {above:.2f}, c/D = {below:.2f}"
-                said.append(self._exponent(d, ratio, name, 0.0, slopes - full, note))
+                every.append(self._exponent(d, ratio, name, 0.0, slopes - full, note))
         whole = self._largest(by_ratio[FULL])
         if whole is not None:
             name = f"{label(d)}, full box: exponent, {_window('n', whole)}: c/d"
-            said.append(self._exponent(d, FULL, name, above, whole.slopes()))
-        return said
+            every.append(self._exponent(d, FULL, name, above, whole.slopes()))
+        return every
 
     def _law_claims(self, d: int, rows: list[Row]) -> dict[str, Claim]:
         """Losses on all clusters over the prediction, and their exponents."""
-        said = {}
+        laws = {}
         for key, law in LAWS.items():
             loss, theory = (
                 common_curve(rows, "t", name).within(self._law_window(rows))
@@ -281,14 +281,14 @@ class Regimes:
             if not _long_enough(loss):
                 continue
             window = f"{loss.size[0]:.0f}..{loss.size[-1]:.0f}"
-            said[f"{key} over prediction"] = claims.ratio(
+            laws[f"{key} over prediction"] = claims.ratio(
                 f"{label(d)}, p_c: {law} law over the prediction on the clusters drawn, {window}",
                 self.source,
                 np.exp(np.log(loss.over(theory).loss).mean(axis=1)),
                 self.curve_tolerance,
                 about=about(d, f"{law} law over prediction"),
             )
-            said[key] = claims.mean(
+            laws[key] = claims.mean(
                 f"{label(d)}, p_c: {law} exponent, {window} (prediction in the same window)",
                 self.source,
                 float(theory.slopes().mean()),
@@ -296,7 +296,7 @@ class Regimes:
                 self.tolerance,
                 about=about(d, f"{law} exponent"),
             )
-        return said
+        return laws
 
 
 def _long_enough(curve: LearningCurve) -> bool:

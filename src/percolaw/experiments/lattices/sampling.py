@@ -187,12 +187,12 @@ class Sampling:
             grid = fit.geometric(1, most, 36)
             variance, nearest, posterior = 0.0, np.zeros(grid.size), np.zeros(grid.size)
             for i in range(self.n_trees):
-                own = streams.child(i)
-                tree = conditioned_clusters(size, self.coordination_number, own)
+                child = streams.child(i)
+                tree = conditioned_clusters(size, self.coordination_number, child)
                 variance += expected_variance(tree)[0]
-                order = TREE_DESIGNS[design](tree, most, own)
+                order = TREE_DESIGNS[design](tree, most, child)
                 for j, n in enumerate(grid):
-                    nearest[j] += tree.nearest(order[:n], own)[0].mean()
+                    nearest[j] += tree.nearest(order[:n], child)[0].mean()
                     posterior[j] += posterior_variance(tree, order[:n]).mean()
             out[f"n {design}"] = grid
             out[f"nearest {design}"] = nearest / variance

@@ -11,6 +11,7 @@ from percolaw.experiments import plots
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.labelled import FloatArray
 from percolaw.experiments.lattices.pruning import EASY, HARD
+from percolaw.experiments.series import Series
 from percolaw.laws import allocation
 from percolaw.scaling import sharing
 from percolaw.scaling.curve import LearningCurve
@@ -267,7 +268,7 @@ def case_label(cases: Sequence[Case]) -> str:
     return "case: " + ", ".join(f"{i} {case.name}" for i, case in enumerate(cases, 1))
 
 
-def by_case(estimates: Mapping[str, list[Estimate]]) -> list[plots.Series]:
+def by_case(estimates: Mapping[str, list[Estimate]]) -> list[Series]:
     """Return one series a strategy, side by side at the number of each case."""
     series = []
     for turn, (strategy, numbers) in enumerate(estimates.items()):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from percolaw.datasets.sources import Source
 from percolaw.experiments.base import Row
-from percolaw.experiments.networks.neural import WIDE
+from percolaw.experiments.networks.neural import REFERENCE
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
 from percolaw.targets.teacher import TeacherFamily
@@ -182,9 +182,9 @@ def fit_note(line: PowerLawFit | None, more: str = "") -> str:
 def cause(
     predicted: float,
     line: PowerLawFit | None,
-    wide: PowerLawFit | None,
-    apart: PowerLawFit | None,
-    wide_local: FloatArray,
+    kernel: PowerLawFit | None,
+    ratio: PowerLawFit | None,
+    kernel_local: FloatArray,
     tolerance: float,
 ) -> str:
     """Say what the evidence supports where a network misses the prediction.
@@ -197,40 +197,34 @@ def cause(
     ----------
     predicted, tolerance : float
         Exponent, and what counts as equal.
-    line, wide, apart : PowerLawFit or None
+    line, kernel, ratio : PowerLawFit or None
         Of the network, of the tangent kernel, and of the ratio of their losses, seed by seed.
-    wide_local : array, shape (n_sizes,)
+    kernel_local : array, shape (n_sizes,)
         Local exponents of the tangent kernel, NaN where they are not known.
     """
     if line is None:
         return "optimisation: too few points converged"
     if _near(line.interval, predicted, tolerance):
         return ""
-    if wide is None or apart is None:
+    if kernel is None or ratio is None:
         return "open: no limit to compare with"
-    if not _near(apart.interval, 0.0, tolerance):
+    if not _near(ratio.interval, 0.0, tolerance):
         return (
-            f"width, training, features or parametrisation: the {WIDE} has {wide.exponent:.2f} on "
+            f"width, training, features or parametrisation: the {REFERENCE} has {kernel.exponent:.2f} on "
             "the same data, and these points converged"
         )
-    if _near(wide.interval, predicted, tolerance):
-        return f"small: the {WIDE} has {wide.exponent:.2f}, which agrees with both"
-    local = wide_local[np.isfinite(wide_local)]
+    if _near(kernel.interval, predicted, tolerance):
+        return f"small: the {REFERENCE} has {kernel.exponent:.2f}, which agrees with both"
+    local = kernel_local[np.isfinite(kernel_local)]
+    as_much = f"the {REFERENCE} misses it as much ({kernel.exponent:.2f})"
     if local.size < 4:
-        return (
-            f"open: the {WIDE} misses it as much ({wide.exponent:.2f}); too few sizes to say more"
-        )
+        return f"open: {as_much}; too few sizes to say more"
     first, last = local[1], local[-2]
     seen = f"(local {first:.2f}, then {last:.2f})"
     # Moving means by a tenth of what is missing, at least.
     if abs(first - predicted) - abs(last - predicted) > 0.1 * abs(first - predicted):
-        return (
-            f"sizes: the {WIDE} misses it as much ({wide.exponent:.2f}) and moves towards it {seen}"
-        )
-    return (
-        f"teacher or theory: the {WIDE} misses it as much ({wide.exponent:.2f}) and does not move "
-        f"towards it {seen}"
-    )
+        return f"sizes: {as_much} and moves towards it {seen}"
+    return f"teacher or theory: {as_much} and does not move towards it {seen}"
 
 
 def _near(interval: tuple[float, float], value: float, tolerance: float) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
@@ -16,11 +15,12 @@ from percolaw.experiments.base import SCRATCH, Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import convergence, neural
+from percolaw.experiments.series import Series
 from percolaw.neural.config import Student, Training
 from percolaw.neural.network import n_parameters
 from percolaw.neural.tangent_kernel import tangent_kernel
 from percolaw.neural.training import train
-from percolaw.numerics.degrees_of_freedom import divergence, random_signs
+from percolaw.numerics.degrees_of_freedom import divergence, matched_smoother, random_signs
 from percolaw.scaling import intervals
 from percolaw.scaling.curve import LearningCurve
 from percolaw.targets.matern import MaternTeacher
@@ -183,7 +183,7 @@ class EffectiveDof:
         trained = train(network, x, columns, students, training, checkpoint=SCRATCH.get())
         out = trained.predict(x[np.concatenate([task.test, pool])])[:, :, 0].astype(np.float64)
         out = out.reshape(len(plan), columns.shape[1], -1)
-        found: list[Row] = []
+        rows: list[Row] = []
         for i, (n, decay) in enumerate(plan):
             each = range(i * columns.shape[1], (i + 1) * columns.shape[1])
             row = {
@@ -194,7 +194,7 @@ class EffectiveDof:
                 "n_parameters": n_parameters(network, x.shape[1]),
                 "diverged": any(trained.stopped[j] == "diverged" for j in each),
             }
-            found.append(row)
+            rows.append(row)
             if row["diverged"]:  # one copy of them spoils the difference
                 continue
             learned = slice(self.n_test, self.n_test + n)
@@ -210,17 +210,17 @@ class EffectiveDof:
                 "trace": trace,
                 "ridge": ridge,
             }
-        return found
+        return rows
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold loss against degrees of freedom, and the trace against the divergence."""
-        found: list[Claim] = []
+        every: list[Claim] = []
         drawn: list[plots.Plot] = []
         for source in self.settings:
             most = neural.known_dimension(source) + 2.0
             predicted = neural.predicted_exponent(source, self.teacher, most)
             mine = [r for r in rows if r["points"] == source.word]
-            series: list[plots.Series] = []
+            series: list[Series] = []
             for share, decay in itertools.product(self.dropouts, self.decays):
                 part = [
                     r
@@ -228,23 +228,23 @@ class EffectiveDof:
                     if r["kind"] == "sizes" and (r["dropout"], r["decay"]) == (share, decay)
                 ]
                 measured = self._measured(part, "n", self.sizes)
-                name, said = f"decay {decay:g}, dropout {share:g}", []
+                name, exponents = f"decay {decay:g}, dropout {share:g}", []
                 if predicted is not None:
-                    said = [self._exponent(source, name, measured, predicted)]
-                found += said
+                    exponents = [self._exponent(source, name, measured, predicted)]
+                every += exponents
                 freedom = (
                     measured["divergence"].mean(axis=0) if measured["loss"].size else np.zeros(0)
                 )
                 if np.any(freedom > 0.0):
                     rising = np.argsort(freedom)[np.sum(freedom <= 0.0) :]
                     curve = LearningCurve(freedom[rising], measured["loss"][:, rising])
-                    series.append(plots.curve(name, curve, claims=said))
-            found.append(self._trace(source, mine))
+                    series.append(plots.curve(name, curve, claims=exponents))
+            every.append(self._trace(source, mine))
             drawn += self._plots(source, mine, series, predicted)
-        return Conclusion(tuple(found), plots=tuple(drawn))
+        return Conclusion(tuple(every), plots=tuple(drawn))
 
     def _plots(
-        self, source: Source, rows: list[Row], loss: list[plots.Series], predicted: float | None
+        self, source: Source, rows: list[Row], loss: list[Series], predicted: float | None
     ) -> list[plots.Plot]:
         """Loss against degrees of freedom, two measures of them, and what width gives."""
         if predicted is not None and loss:
@@ -341,7 +341,7 @@ class EffectiveDof:
             self.source,
             1.0,
             float(np.mean(ratio)) if ratio else 0.0,
-            intervals.seed_interval(ratio) if enough else claims.UNKNOWN,
+            intervals.seed_interval(ratio) if enough else claims.UNKNOWN_INTERVAL,
             self.trace_tolerance,
             "ridge such that the kernel fit has the network's training loss",
             self._about(source, "trace over divergence"),
@@ -357,47 +357,7 @@ class EffectiveDof:
         }
 
 
-def ends_of(series: list[plots.Series]) -> tuple[float, float]:
+def ends_of(series: list[Series]) -> tuple[float, float]:
     """Return the smallest and the largest x of some curves."""
     x = [v for one in series for v in one.x if v is not None]
     return min(x), max(x)
-
-
-def matched_smoother(
-    kernel: FloatArray, values: FloatArray, train_loss: float
-) -> tuple[float, float]:
-    """Return the ridge at which kernel ridge regression leaves a given mean squared residual, and
-    trace K (K + ridge)^-1 there.
-
-    The residual ridge (K + ridge)^-1 y rises with the ridge; it is 0 if even interpolation leaves more,
-    and 1e12 times the kernel's scale if no ridge leaves as much.
-
-    Parameters
-    ----------
-    kernel : array, shape (n, n)
-        Symmetric, positive semidefinite.
-    values : array, shape (n,)
-    train_loss : float
-        Mean squared residual.
-
-    Returns
-    -------
-    ridge, trace : float
-    """
-    from scipy.optimize import brentq
-
-    value, vectors = np.linalg.eigh(kernel)
-    value = np.maximum(value, 0.0)
-    share = (vectors.T @ values) ** 2 / values.size
-    scale = max(float(value.max()), 1e-300)
-
-    def excess(log_ridge: float) -> float:
-        ridge = scale * math.exp(log_ridge)
-        return float(np.sum(share * (ridge / (value + ridge)) ** 2)) - train_loss
-
-    low, high = math.log(1e-13), math.log(1e12)
-    if excess(low) >= 0.0:
-        return 0.0, float(np.sum(value > 1e-13 * scale))
-    log_ridge = high if excess(high) <= 0.0 else float(brentq(excess, low, high, xtol=1e-6))
-    ridge = scale * math.exp(log_ridge)
-    return ridge, float(np.sum(value / (value + ridge)))

@@ -140,23 +140,23 @@ class LayerDimension:
         x = np.asarray(task.x, dtype=trained.weights.dtype)
         untrained = train(network, x, task.y, students[:1], still)
         fresh, streams = x[task.test], task.streams
-        found = [{**cell, "teacher": "", "layer": "input", **_estimates(fresh, streams)}]
+        rows = [{**cell, "teacher": "", "layer": "input", **_estimates(fresh, streams)}]
         for layer, values in layer_activations(untrained, fresh).items():
-            found.append(
+            rows.append(
                 {**cell, "teacher": UNTRAINED, "layer": layer, **_estimates(values, streams)}
             )
         for j, target in enumerate(self.teachers):
             end = {key: losses[j][key] for key in ("loss", "stopped")}
             for layer, values in layer_activations(trained, fresh, j).items():
                 at = {**cell, "teacher": target.word, "layer": layer}
-                found.append({**at, **end, **_estimates(values, streams)})
-        return found
+                rows.append({**at, **end, **_estimates(values, streams)})
+        return rows
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold the last hidden layer before its nonlinearity against the dimension of the data."""
         layers = list(dict.fromkeys(r["layer"] for r in rows))
         last = [name for name in layers if name.endswith("before")][-1]
-        found: list[Claim] = []
+        every: list[Claim] = []
         table: list[dict[str, Any]] = []
         drawn = []
         for source in self.settings:
@@ -168,11 +168,11 @@ class LayerDimension:
                     if not mine:
                         continue
                     if layer in ("input", last):
-                        found.append(self._claim(source, teacher, layer, mine))
+                        every.append(self._claim(source, teacher, layer, mine))
                     entries += self._entries(teacher, layer, mine)
             table += [{"points": source.word, **entry} for entry in entries]
             drawn.append(self._plot(source, layers, entries))
-        return Conclusion(tuple(found), {"table": table}, tuple(drawn))
+        return Conclusion(tuple(every), {"table": table}, tuple(drawn))
 
     def _values(self, rows: list[Row], estimator: str) -> tuple[FloatArray, tuple[float, float]]:
         """Estimates of the seeds that have one, and the interval of their mean."""
@@ -180,7 +180,7 @@ class LayerDimension:
         known = np.array(value, dtype=np.float64)
         known = known[np.isfinite(known)]
         enough = known.size >= convergence.LEAST_FINITE * self.n_seeds
-        return known, intervals.seed_interval(known) if enough else claims.UNKNOWN
+        return known, intervals.seed_interval(known) if enough else claims.UNKNOWN_INTERVAL
 
     def _claim(self, source: Source, teacher: str, layer: str, rows: list[Row]) -> Claim:
         """Hold the median of the estimators on a layer against the dimension of the data."""
@@ -200,14 +200,14 @@ class LayerDimension:
 
     def _entries(self, teacher: str, layer: str, rows: list[Row]) -> list[dict[str, Any]]:
         """Mean estimates on one layer, with intervals, as plain values."""
-        found = []
+        entries = []
         for estimator in (MEDIAN, TWO_NN):
             value, interval = self._values(rows, estimator)
             if value.size:
                 known = [*interval] if np.isfinite(interval[1]) else [None, None]
                 entry = {"teacher": teacher, "layer": layer, "estimator": estimator}
-                found.append({**entry, "dimension": float(value.mean()), "interval": known})
-        return found
+                entries.append({**entry, "dimension": float(value.mean()), "interval": known})
+        return entries
 
     def _plot(self, source: Source, layers: list[str], entries: list[dict[str, Any]]) -> plots.Plot:
         """Dimension of the input and of all layers, a curve a teacher."""
@@ -234,7 +234,7 @@ class LayerDimension:
         return plots.Plot(
             f"layer-dimension-{plots.slug(source.word)}",
             f"{source} (D = {truth[0]:.4g})",
-            "Dimension of activations from the input (0) to the last hidden layer.",
+            "Dimension of activations from the input to the last hidden layer.",
             "hidden layer, before and after its nonlinearity",
             "intrinsic dimension",
             False,

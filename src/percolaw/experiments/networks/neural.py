@@ -31,10 +31,10 @@ Architecture: TypeAlias = Literal["mlp", "residual", "transformer"]
 DOUBLED_SEED = 0
 #: What the reference is called: one kernel for every architecture, that of an infinitely wide MLP which
 #: does not learn features and has trained unit biases, without optimiser. It is not the students' limit.
-WIDE = "tangent kernel (NTK parametrisation, unit biases)"
+REFERENCE = "tangent kernel (NTK parametrisation, unit biases)"
 #: Kernels by the name of their losses in rows: the reference, and the one with which a student begins to
 #: learn as its width grows, under gradient descent.
-KERNELS = {"wide": WIDE, "own": "tangent kernel of their own limit"}
+KERNELS = {"wide": REFERENCE, "own": "tangent kernel of their own limit"}
 
 
 def student_network(

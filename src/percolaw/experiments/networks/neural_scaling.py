@@ -58,7 +58,7 @@ class Scaling:
         return [c for c in self.claims if c.about["quantity"] == quantity][:1]
 
 
-def gap_table(found: Sequence[Scaling]) -> list[dict[str, Any]]:
+def gap_table(scalings: Sequence[Scaling]) -> list[dict[str, Any]]:
     """Return what doubled budgets gained, size by size, as plain values."""
     return [
         {
@@ -67,29 +67,29 @@ def gap_table(found: Sequence[Scaling]) -> list[dict[str, Any]]:
             "size": s.curve.size.tolist(),
             "gap": [float(f"{v:.4g}") if math.isfinite(v) else None for v in s.gap],
         }
-        for s in found
+        for s in scalings
     ]
 
 
-def curves_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> list[plots.Plot]:
+def curves_plots(experiment: str, x_label: str, scalings: Sequence[Scaling]) -> list[plots.Plot]:
     """Return every curve, a plot for each setting: slopes of the theory dashed, kernels dotted.
 
     Parameters
     ----------
     experiment, x_label : str
-    found : sequence of Scaling
+    scalings : sequence of Scaling
 
     Returns
     -------
     list of Plot
     """
-    made = []
-    for source in dict.fromkeys(s.source for s in found):
-        mine = [s for s in found if s.source == source]
+    panels = []
+    for source in dict.fromkeys(s.source for s in scalings):
+        mine = [s for s in scalings if s.source == source]
         series = []
         for s in mine:
-            said, name = s.about("exponent"), s.target.label
-            series.append(plots.curve(name, s.curve, claims=said, fitted=s.line, group=name))
+            exponents, name = s.about("exponent"), s.target.label
+            series.append(plots.curve(name, s.curve, claims=exponents, fitted=s.line, group=name))
             if s.line is not None and s.predicted is not None:
                 slope = f"{name}, slope c/D"
                 series.append(plots.slope(slope, s.line, s.predicted, group=name))
@@ -98,7 +98,7 @@ def curves_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> lis
                 series.append(
                     plots.line(beside, "reference", kernel.size, kernel.mean(), group=name)
                 )
-        made.append(
+        panels.append(
             plots.log_log(
                 f"{experiment}-{plots.slug(source.word)}",
                 f"{source} (D = {source.dimension:.4g})",
@@ -111,25 +111,25 @@ def curves_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> lis
                 hollow="not converged",
             )
         )
-    return made
+    return panels
 
 
-def ratio_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> list[plots.Plot]:
+def ratio_plots(experiment: str, x_label: str, scalings: Sequence[Scaling]) -> list[plots.Plot]:
     """Return losses over those of kernels on the same data, seed by seed: by setting and kernel.
 
     Parameters
     ----------
     experiment, x_label : str
-    found : sequence of Scaling
+    scalings : sequence of Scaling
 
     Returns
     -------
     list of Plot
     """
-    made = []
+    panels = []
     for key, name in (("wide", "a tangent kernel"), ("own", "their own limit")):
-        for source in dict.fromkeys(s.source for s in found if key in s.kernels):
-            mine = [s for s in found if s.source == source]
+        for source in dict.fromkeys(s.source for s in scalings if key in s.kernels):
+            mine = [s for s in scalings if s.source == source]
             series = [
                 plots.curve(
                     s.target.label,
@@ -138,7 +138,7 @@ def ratio_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> list
                 )
                 for s in mine
             ]
-            made.append(
+            panels.append(
                 plots.log_log(
                     f"{experiment}-{plots.slug(source.word)}-over-{key}",
                     f"{source}: over {name}",
@@ -151,26 +151,26 @@ def ratio_plots(experiment: str, x_label: str, found: Sequence[Scaling]) -> list
                     hollow="not converged",
                 )
             )
-    return made
+    return panels
 
 
-def exponents_plot(experiment: str, title: str, found: Sequence[Scaling]) -> plots.Plot:
+def exponents_plot(experiment: str, title: str, scalings: Sequence[Scaling]) -> plots.Plot:
     """Return measured exponents against predicted ones: of clusters full, of other points hollow.
 
     Parameters
     ----------
     experiment, title : str
-    found : sequence of Scaling
+    scalings : sequence of Scaling
 
     Returns
     -------
     Plot
     """
-    sources = list(dict.fromkeys(s.source for s in found))
+    sources = list(dict.fromkeys(s.source for s in scalings))
     # Settings stand a little beside each other, so that intervals do not cover each other.
     known = [
         (s.predicted * (1.0 + 0.012 * (sources.index(s.source) - len(sources) / 2)), s.line, s)
-        for s in found
+        for s in scalings
         if s.line is not None and s.predicted is not None
     ]
     series = []

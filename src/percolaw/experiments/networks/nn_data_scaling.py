@@ -179,13 +179,13 @@ class NnDataScaling:
         training = self.training.doubled() if doubled else self.training
         network = neural.student_network(self.architecture, self.depth, self.width)
         students = task.students(cell["seed"], sizes)
-        _, found = neural.train_and_test(network, task.x, task.y, students, training, task.test)
+        _, rows = neural.train_and_test(network, task.x, task.y, students, training, task.test)
         beside = {} if doubled else self._kernels(task)
         shared = {k: cell[k] for k in ("kind", "points", "seed")}
-        for row, (j, i) in zip(found, np.ndindex(len(names), len(sizes)), strict=True):
+        for row, (j, i) in zip(rows, np.ndindex(len(names), len(sizes)), strict=True):
             row |= shared | {"teacher": names[j], "n": sizes[i]}
             row |= {key: float(loss[i, j]) for key, loss in beside.items()}
-        return found
+        return rows
 
     def _kernels(self, task: neural.Problem) -> dict[str, neural.FloatArray]:
         """Losses (n_sizes, n_teachers) on the same data: of the NTK, and of an MLP's own limit."""
@@ -198,27 +198,27 @@ class NnDataScaling:
             network = neural.student_network(self.architecture, self.depth, self.width)
             kernels["own"] = tangent_limit(network)
         x, y, pool, test = task.x, task.y, task.pool, task.test
-        found = {}
+        losses = {}
         for key, kernel in kernels.items():
             curve = nested_curve(kernel, x[pool], y[pool], x[test], self.sizes())
-            found[key] = np.asarray(np.mean((curve.prediction - y[test]) ** 2, axis=1))
-        return found
+            losses[key] = np.asarray(np.mean((curve.prediction - y[test]) ** 2, axis=1))
+        return losses
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold every exponent against c/D, and against the tangent kernels'."""
-        found = [
+        scalings = [
             self._scaling(source, target, rows)
             for source in self.settings
             for target in self._teachers(source)
         ]
         title = f"Networks, data scaling, {self.n_seeds} seeds"
         drawn = (
-            neural_scaling.exponents_plot(self.name, title, found),
-            *neural_scaling.curves_plots(self.name, "training points n", found),
-            *neural_scaling.ratio_plots(self.name, "training points n", found),
+            neural_scaling.exponents_plot(self.name, title, scalings),
+            *neural_scaling.curves_plots(self.name, "training points n", scalings),
+            *neural_scaling.ratio_plots(self.name, "training points n", scalings),
         )
-        every = tuple(claim for one in found for claim in one.claims)
-        return Conclusion(every, {"gaps": neural_scaling.gap_table(found)}, drawn)
+        every = tuple(claim for one in scalings for claim in one.claims)
+        return Conclusion(every, {"gaps": neural_scaling.gap_table(scalings)}, drawn)
 
     def _scaling(self, source: Source, target: TeacherFamily, rows: list[Row]) -> Scaling:
         """Claims on one curve: its exponent, and what it is less those of the kernels."""
@@ -229,20 +229,20 @@ class NnDataScaling:
             for key in neural.KERNELS
             if all(key in r for r in measured)
         }
-        wide = kernels["wide"].fit(window)
+        limit = kernels["wide"].fit(window)
         # The edge of the data gives a student of finite smoothness D + 2 at most.
         most = neural.known_dimension(source) + 2.0
         predicted = neural.predicted_exponent(source, target, most)
-        shift = self.tolerance * abs(predicted or (wide.exponent if wide else 0.0))
+        shift = self.tolerance * abs(predicted or (limit.exponent if limit else 0.0))
         allowed = convergence.allowed_gap(self.sizes()[-1], self.fit_from, shift)
         curve = convergence.learning_curve(measured, doubled, "n", allowed)
         line = curve.fit(window)
         about = {"source": source.label, "target": target.label, "learner": self.architecture}
-        found = []
+        every = []
         if predicted is not None:
             over = curve.over(kernels["wide"]).fit(window)
             tolerance, local = self.tolerance * predicted, kernels["wide"].local()
-            found.append(
+            every.append(
                 claims.exponent(
                     f"{source}, {target}: exponent c/D",
                     self.source,
@@ -250,21 +250,21 @@ class NnDataScaling:
                     line,
                     tolerance,
                     convergence.fit_note(
-                        line, convergence.cause(predicted, line, wide, over, local, tolerance)
+                        line, convergence.cause(predicted, line, limit, over, local, tolerance)
                     ),
                     about,
                     rough=convergence.rough_exponent(curve),
                 )
             )
-        found += [
+        every += [
             self._against_kernel(key, curve, kernel, predicted, about)
             for key, kernel in kernels.items()
         ]
         return Scaling(
-            *(source, target, curve, line, predicted, tuple(found)),
+            *(source, target, curve, line, predicted, tuple(every)),
             gap=convergence.gaps(measured, doubled, "n"),
             kernels=kernels,
-            limit=wide,
+            limit=limit,
         )
 
     def _kernel(self, key: str) -> str:

@@ -161,7 +161,7 @@ class NnModelScaling:
         parts = neural.parts(x.shape[0], self.n_test, self.n_validation)
         task = neural.Problem(streams, x, y, *parts)
         training = self.training.doubled() if doubled else self.training
-        found = []
+        rows = []
         for width in self.doubled_widths() if doubled else self.widths:
             network = neural.student_network(self.architecture, self.depth, width)
             students = task.students(cell["seed"])
@@ -170,25 +170,27 @@ class NnModelScaling:
                 size = {
                     "width": width,
                     "n_parameters": n_parameters(network, x.shape[1]),
-                    "n_inner": n_inner_parameters(network, x.shape[1]),
+                    "n_inner": _n_inner_parameters(network, x.shape[1]),
                 }
-                found.append({**cell, "teacher": teacher.word, **size, **row})
-        return found
+                rows.append({**cell, "teacher": teacher.word, **size, **row})
+        return rows
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold every exponent in the number of parameters against c/D."""
-        found = [
+        scalings = [
             self._scaling(source, target, rows)
             for source in self.settings
             for target in self.teachers
         ]
         title = f"Networks, model scaling, {self.n_seeds} seeds"
         drawn = (
-            neural_scaling.exponents_plot(self.name, title, found),
-            *neural_scaling.curves_plots(self.name, "parameters P beyond the first weights", found),
+            neural_scaling.exponents_plot(self.name, title, scalings),
+            *neural_scaling.curves_plots(
+                self.name, "parameters P beyond the first weights", scalings
+            ),
         )
-        every = tuple(claim for one in found for claim in one.claims)
-        return Conclusion(every, {"gaps": neural_scaling.gap_table(found)}, drawn)
+        every = tuple(claim for one in scalings for claim in one.claims)
+        return Conclusion(every, {"gaps": neural_scaling.gap_table(scalings)}, drawn)
 
     def _scaling(self, source: Source, target: TeacherFamily, rows: list[Row]) -> Scaling:
         """Claims on one curve: c/D, and of ReLU teachers 4/D."""
@@ -206,7 +208,7 @@ class NnModelScaling:
         orders = [] if predicted is None else [("c/D", "docs/theory.md, 9", predicted)]
         if isinstance(target, ReluTeacher):  # their claim is for every teacher of theirs
             orders.append(("4/D", "Sharma and Kaplan (2022)", fastest))
-        said = [
+        every = [
             claims.exponent(
                 f"{source}, {target}: exponent {text} in parameters",
                 origin,
@@ -220,21 +222,10 @@ class NnModelScaling:
             for text, origin, value in orders
         ]
         gap = convergence.gaps(measured, doubled, "n_inner")
-        return Scaling(source, target, curve, line, predicted, tuple(said), gap)
+        return Scaling(source, target, curve, line, predicted, tuple(every), gap)
 
 
-def n_inner_parameters(network: Network, dim: int) -> int:
-    """Return the parameters beside those whose number grows with the columns of the inputs.
-
-    Parameters
-    ----------
-    network : Network
-    dim : int
-        Columns of the inputs.
-
-    Returns
-    -------
-    int
-    """
+def _n_inner_parameters(network: Network, dim: int) -> int:
+    """The parameters beside those whose number grows with the columns of the inputs."""
     grow = ("weight 0", "position")
     return sum(p.size for name, p in network.parameters(dim).items() if name not in grow)

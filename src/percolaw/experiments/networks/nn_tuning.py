@@ -14,6 +14,7 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import neural
+from percolaw.experiments.series import Series
 from percolaw.neural.config import Student, Training
 from percolaw.scaling.curve import LearningCurve
 from percolaw.targets.matern import MaternTeacher
@@ -130,9 +131,7 @@ class NnTuning:
         width = cell.get("width", self.width)
         parametrization = cell.get("parametrization", "mup")
         network = neural.student_network(self.architecture, self.depth, width, parametrization)
-        _, found = neural.train_and_test(
-            network, task.x, task.y, students, self.training, task.test
-        )
+        _, rows = neural.train_and_test(network, task.x, task.y, students, self.training, task.test)
         shared = {**cell, "width": width, "parametrization": parametrization}
         return [
             {
@@ -143,7 +142,7 @@ class NnTuning:
                 "test": row["loss"],
                 "stopped": row["stopped"],
             }
-            for row, (n, rate) in zip(found, plan, strict=True)
+            for row, (n, rate) in zip(rows, plan, strict=True)
         ]
 
     def validate(self, rows: list[Row]) -> float:
@@ -153,9 +152,9 @@ class NnTuning:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Say whether the best rate moves with width, and whether the chosen one is good everywhere."""
-        found: list[Claim] = []
+        every: list[Claim] = []
         best: dict[tuple[str, int], neural.FloatArray] = {}
-        shown: dict[str, list[plots.Series]] = {}
+        shown: dict[str, list[Series]] = {}
         for kind, width, n, varied in self._groups():
             key = (kind, width, n, "sizes" if varied == "n" else "width")
             names = ("parametrization", "width", "n", "kind")
@@ -165,40 +164,40 @@ class NnTuning:
             if kind == "mup":
                 place = (f"width {width}", f"n = {n}")
                 name = ", ".join((*(place if varied == "width" else place[::-1]), "muP"))
-                found += self._good(name, loss)
+                every += self._good(name, loss)
             label = f"n = {n}" if varied == "n" else f"width {width}"
             shown.setdefault(f"{kind}, by {varied}", []).append(self._series(label, loss))
         if len(self.widths) > 1:
-            found += [self._moves(best, kind) for kind in ("mup", "standard")]
-        return Conclusion(tuple(found), plots=tuple(self._plots(shown)))
+            every += [self._moves(best, kind) for kind in ("mup", "standard")]
+        return Conclusion(tuple(every), plots=tuple(self._plots(shown)))
 
     def _groups(self) -> list[tuple[str, int, int, str]]:
         """Parametrisation, width and training points of every curve, and which of them varies."""
         widths = [(p, w, self.n_train, "width") for p in ("mup", "standard") for w in self.widths]
         return widths + [("mup", self.width, n, "n") for n in self.sizes]
 
-    def _series(self, name: str, loss: neural.FloatArray) -> plots.Series:
+    def _series(self, name: str, loss: neural.FloatArray) -> Series:
         """One curve of losses (seeds, rates): full at its best rate, nothing where any diverged."""
         whole = np.isfinite(loss).all(axis=0)
         curve = LearningCurve(np.array(self.rates), np.where(whole, loss, np.nan))
         mean = np.where(whole, curve.mean(), np.inf)
         return plots.curve(name, replace(curve, usable=whole & (mean == mean.min())))
 
-    def _plots(self, shown: dict[str, list[plots.Series]]) -> list[plots.Plot]:
+    def _plots(self, shown: dict[str, list[Series]]) -> list[plots.Plot]:
         """Losses against rates by width, with muP and without, and by training points."""
         titles = {
             "mup, by width": "muP: the best rate (full) stays",
             "standard, by width": "standard: it falls with width",
             "mup, by n": "muP, by training points",
         }
-        found = []
+        panels = []
         for i, (key, title) in enumerate(titles.items()):
             heights = [v for one in shown.get(key, []) for v in one.y if v is not None]
             if key not in shown:
                 continue
             chosen = [self.training.learning_rate] * 2
             ends = [min(heights), max(heights)] if heights else [1.0, 1.0]
-            found.append(
+            panels.append(
                 plots.log_log(
                     f"nn-tuning-{i}",
                     title,
@@ -210,7 +209,7 @@ class NnTuning:
                     hollow="other rates; full: the best one",
                 )
             )
-        return found
+        return panels
 
     def _table(self, rows: list[Row]) -> neural.FloatArray:
         """Validation losses (seeds, rates), infinite where a student diverged."""

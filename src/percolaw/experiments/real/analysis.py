@@ -20,7 +20,7 @@ from percolaw.datasets.real.data import RealData
 from percolaw.errors import MissingExtraError
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import JUDGED, Range
+from percolaw.experiments.fields import Range
 from percolaw.experiments.plots import Plot
 
 #: Key of the tables under which text and tables for the page stand.
@@ -42,7 +42,7 @@ class DataAnalysis:
     """Further numbers, shown beside: what moves with k is no property of the data."""
     nulls: tuple[str, ...] = tuple(NULLS)
     """What classes are drawn from to compare with."""
-    n_draws: Annotated[int, Range(20), JUDGED] = 200
+    n_draws: Annotated[int, Range(20)] = 200
     """Draws of each null; a verdict needs 200."""
     learners: tuple[str, ...] = ("nearest neighbour", "kernel")
     """Whose learning curves are measured and predicted: nearest neighbour, kernel, network."""
@@ -279,9 +279,13 @@ def _connectivity(name: str, word: str, findings: Findings) -> Plot:
         row["null"] for row in findings.rows if row["part"] == "geometry draws"
     ):
         draws = findings.series("largest component", part="geometry draws", null=null)
-        value = float(np.median([row["value"] for row in draws]))
+        low, value, high = np.quantile([row["value"] for row in draws], [0.025, 0.5, 0.975])
         series.append(
-            plots.line(f"{null}, k = {findings.k}", "reference", [draws[0]["n"]], [value])
+            plots.points(
+                f"{null}, k = {findings.k}",
+                *([draws[0]["n"]], [value], [low], [high]),
+                interval="central 95% of draws",
+            )
         )
     return plots.log_linear(
         f"{word}-connectivity",
@@ -316,7 +320,7 @@ def _sizes(where: str, word: str, findings: Findings, level: int) -> Plot:
     for null in dict.fromkeys(row["null"] for row in findings.rows if row["part"] == "draws"):
         rows = findings.series("clusters of size at least", part="draws", null=null, **of)
         if rows:
-            series.append(_line(null, "reference", rows))
+            series.append(_line(null, "theory", rows))
     return plots.log_log(
         f"{word}-sizes",
         f"{where}: cluster sizes",

@@ -26,9 +26,9 @@ class RealContexts(DataAnalysis):
         "laptop": Preset({}, "5 min", "1 GiB"),
     }
 
-    lengths: Annotated[tuple[int, ...], Range(1, 12)] = (3, 4, 5)
+    lengths: Annotated[tuple[int, ...], Range(1, 12)] = (3, 4)
     """Characters of the contexts."""
-    n_most: Annotated[int, Range(400)] = 100_000
+    n_most: Annotated[int, Range(400)] = 50_000
     """Contexts used at most."""
 
     @classmethod

@@ -19,7 +19,13 @@ class RealRna(DataAnalysis):
     title: ClassVar[str] = "RNA sequences and structures: neutral networks as clusters"
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
-            {"lengths": (6,), "n_draws": 20, "learners": ("nearest neighbour",), "n_repeats": 3},
+            {
+                "lengths": (8,),
+                "n_most": 2000,
+                "n_draws": 20,
+                "learners": ("nearest neighbour",),
+                "n_repeats": 3,
+            },
             "15 s",
             "0.5 GiB",
         ),

@@ -208,10 +208,11 @@ const draw = (figure) => {
       place();
       return;
     }
-    const inner = { top: canFit ? 50 : 24, bottom: height - 42, right: width - 10 };
+    const named = plot.x_ticks.map((label, i) => [i, label]);
+    const second = named.some(([, label]) => label.includes("\n")) ? 14 : 0;
+    const inner = { top: canFit ? 50 : 24, bottom: height - 42 - second, right: width - 10 };
     const yTicks = logY ? logTicks(y0, y1, inner.bottom - inner.top) : linearTicks(y0, y1, 5);
     inner.left = 12 + Math.max(...yTicks.major.map(([, label]) => label.length), 2) * 7;
-    const named = plot.x_ticks.map((label, i) => [i, label.replace("\n", " ")]);
     const xTicks = named.length ? { major: named, minor: [] }
       : plot.x_log ? logTicks(x0, x1, inner.right - inner.left)
       : linearTicks(x0, x1, Math.max(3, (inner.right - inner.left) / 90));
@@ -233,10 +234,14 @@ const draw = (figure) => {
     for (const [v, label] of xTicks.major) {
       const p = px(v);
       shape("path", { class: "grid", d: `M${p.toFixed(1)} ${inner.top}V${inner.bottom}` }, lines);
-      const half = label.length * 3.6;
-      if (p - half < free + 4 || p + half > width) continue;
-      free = p + half;
-      shape("text", { x: p, y: inner.bottom + 17, "text-anchor": "middle" }, lines).textContent = label;
+      const rows = label.split("\n");
+      const half = Math.max(...rows.map((row) => row.length)) * 3.6;
+      const x = Math.min(p, width - half);
+      if (x - half < free + 4 || (x < p && !named.length)) continue;
+      free = x + half;
+      rows.forEach((row, i) => {
+        shape("text", { class: "tick", x, y: inner.bottom + 17 + 14 * i, "text-anchor": "middle" }, lines).textContent = row;
+      });
     }
     for (const [v, label] of yTicks.major) {
       shape("path", { class: "grid", d: `M${inner.left} ${py(v).toFixed(1)}H${inner.right}` }, lines);

@@ -26,11 +26,11 @@ def tables(record: dict[str, Any]) -> dict[str, str]:
     ]
     for shape in t["shapes"]:
         for n in t["sizes"]:
-            own = {e["estimator"]: e for e in t["table"] if (e["shape"], e["n"]) == (shape, n)}
-            truth = next(iter(own.values()))["truth"]
+            entry_of = {e["estimator"]: e for e in t["table"] if (e["shape"], e["n"]) == (shape, n)}
+            truth = next(iter(entry_of.values()))["truth"]
             cells = []
             for name in t["estimators"]:
-                e = own[name]
+                e = entry_of[name]
                 low, high = (v if v is not None else float("nan") for v in e["mean_interval"])
                 share = "" if e["inside"] is None else f" {e['inside']:.0%}"
                 cells.append(f"{e['dimension']:.2f} [{low:.2f}, {high:.2f}]{share}")

@@ -1,0 +1,151 @@
+"""A curve of a plot as data: what a record keeps of it, and what is drawn of it.
+
+Whoever renders decides nothing: what is dashed, hollow, or of one colour follows from these fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from percolaw.scaling.intervals import widening
+
+if TYPE_CHECKING:
+    from percolaw.experiments.claims import Claim
+    from percolaw.scaling.curve import LearningCurve
+
+Kind: TypeAlias = Literal["measured", "theory", "reference"]
+#: Numbers of a record; None where it holds null, NaN or an infinity.
+Numbers: TypeAlias = tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A result of the record that stands beside an exponent recomputed from the same curve.
+
+    Attributes
+    ----------
+    name : str
+        The claim's name, or what else was stored.
+    measured, predicted : float or None
+    interval : tuple
+        Ends, None where infinite.
+    verdict : str
+        Empty if it is no claim.
+    window : tuple of float, optional
+        Sizes it was fitted on, where the record tells.
+    """
+
+    name: str
+    measured: float | None
+    interval: tuple[float | None, float | None] = (None, None)
+    predicted: float | None = None
+    verdict: str = ""
+    window: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, claim: Claim, window: tuple[float, float] | None = None) -> Stored:
+        """Return a claim as it stands beside a curve.
+
+        Parameters
+        ----------
+        claim : Claim
+        window : (low, high), optional
+            Sizes on which it was measured.
+
+        Returns
+        -------
+        Stored
+        """
+        measured, predicted, low, high = finite((claim.measured, claim.predicted, *claim.interval))
+        return cls(claim.name, measured, (low, high), predicted, claim.verdict, window)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve of a plot.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"measured", "theory", "reference"}
+        Drawn with marks and a solid line, dashed, or dotted.
+    x, y : tuple of float or None
+    low, high : tuple of float or None, optional
+        Ends of the interval at each point.
+    interval : str
+        What low and high are, in words.
+    n_seeds : int, optional
+    seeds : tuple of curves, optional
+        One curve a seed, at the same x.
+    prediction : str, optional
+        Name of the series that measured / prediction divides by.
+    stored : tuple of Stored
+        Exponents in the record that belong to this curve: fits, and claims.
+    usable : tuple of bool, optional
+        Points that are drawn full; the others are hollow, and no exponent is fitted to them.
+    joined : bool
+        Whether a line joins the points.
+    group : str
+        Series of one group have one colour: a curve, its limit and its prediction. Own name if empty.
+    """
+
+    name: str
+    kind: Kind
+    x: Numbers
+    y: Numbers
+    low: Numbers | None = None
+    high: Numbers | None = None
+    interval: str = ""
+    n_seeds: int | None = None
+    seeds: tuple[Numbers, ...] | None = None
+    prediction: str | None = None
+    stored: tuple[Stored, ...] = ()
+    usable: tuple[bool, ...] | None = None
+    joined: bool = True
+    group: str = ""
+
+
+def learning_curve(one: Series, beside: Mapping[str, Series]) -> LearningCurve:
+    """Return the learning curve of a series that keeps its seeds; `curve` the other way round.
+
+    Parameters
+    ----------
+    one : Series
+    beside : dict of Series
+        Those of its plot by name: its prediction is taken where it stands at the same x.
+
+    Returns
+    -------
+    LearningCurve
+    """
+    from percolaw.nulls import floats
+    from percolaw.scaling.curve import LearningCurve
+
+    by = beside.get(one.prediction or "")
+    return LearningCurve(
+        floats(one.x),
+        np.array([floats(seed) for seed in one.seeds or ()]),
+        None if one.usable is None else np.array(one.usable),
+        None if by is None or by.x != one.x else floats(by.y),
+    )
+
+
+def widenings(n_seeds: int) -> tuple[float, ...]:
+    """Return the factors of `scaling.intervals.widening` for 0 to n seeds; 0 where there is none."""
+    return tuple(widening(n) if n >= 2 else 0.0 for n in range(n_seeds + 1))
+
+
+def finite(values: Any) -> Numbers:
+    """Return plain floats, None for what is not finite."""
+    array = np.asarray(
+        [math.nan if v is None else v for v in values]
+        if isinstance(values, (list, tuple))
+        else values,
+        dtype=np.float64,
+    )
+    return tuple(float(v) if math.isfinite(v) else None for v in array)
