@@ -30,8 +30,12 @@ def conditions(**changed):
     return [Condition(name, changed.get(name, True), "") for name in CONDITIONS]
 
 
-def word(size=0, agreement=0, permuted=True, **changed):
-    return decide(conditions(**changed), {"size": size, "agreement": agreement}, permuted).word
+def sides(size=0, agreement=0, strength=0):
+    return {"size": size, "agreement": agreement, "strength": strength}
+
+
+def word(size=0, agreement=0, permuted=True, strength=0, **changed):
+    return decide(conditions(**changed), sides(size, agreement, strength), permuted).word
 
 
 def test_critical_needs_every_condition():
@@ -39,7 +43,7 @@ def test_critical_needs_every_condition():
     assert word(permuted=None) == "critical"
     for name, held in itertools.product(CONDITIONS, (False, None)):
         assert word(**{name: held}) == "undecided"
-    lacking = decide(conditions()[:-1], {"size": 0, "agreement": 0}, True)
+    lacking = decide(conditions()[:-1], sides(), True)
     assert lacking.word == "undecided"
 
 
@@ -66,6 +70,9 @@ def test_critical_needs_every_condition():
 def test_truth_table(size, agreement, permuted, flow, expected):
     assert word(size, agreement, permuted, flow=flow, extent=False) == expected
     assert expected in VERDICTS
+    sturdy = word(size, agreement, permuted, strength=1, flow=flow, extent=False)
+    assert sturdy == ("supercritical domains" if permuted is not False else expected)
+    assert word(size, agreement, permuted, strength=-1, flow=flow, extent=False) == expected
 
 
 def test_chance_labels_are_never_critical():
@@ -73,7 +80,7 @@ def test_chance_labels_are_never_critical():
 
 
 def test_failed_conditions_are_named_in_order():
-    verdict = decide(conditions(tail=None, shape=False), {"size": 0, "agreement": 0}, True)
+    verdict = decide(conditions(tail=None, shape=False), sides(), True)
     assert [c.name for c in verdict.failed] == ["shape", "tail"]
     said = plain(verdict)
     assert json.loads(json.dumps(said)) == said

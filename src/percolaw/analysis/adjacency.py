@@ -134,6 +134,7 @@ def neighbor_table(
     if wanted >= x.shape[0]:
         raise ValueError(f"k = {wanted} neighbours need more than k points; got {x.shape[0]}.")
     x = directions(x) if checks.choice("metric", metric, METRICS) == "cosine" else x
+    index: npt.NDArray[np.integer[Any]]
     if approximate:
         from percolaw.analysis.approximate import approximate_neighbors
 

@@ -78,6 +78,7 @@ def analyze(
     >>> found.verdicts[0].word
     'supercritical domains'
     """
+    checks.integer("seed", seed, minimum=0)
     settings = Settings(k, tuple(other_k), n_draws=n_draws, learners=tuple(learners))
     whole, _ = as_sample(X, y, metric=metric)
     sample = at_most(whole, n_most, seed)

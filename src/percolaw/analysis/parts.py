@@ -287,7 +287,7 @@ class Measurement:
         return found
 
     def _tail(self, part: Part) -> list[tuple[Any, ...]]:
-        """The power law of cluster sizes but the largest, and how it is refused or beaten."""
+        """The power law of cluster sizes, without the largest, and how it is refused or beaten."""
         graph = self._graph(self.sample.n, self.settings.k)
         cluster = graph.clusters(self._ordered.agreeing(graph, part["level"]))
         streams = self._streams(_CLUSTERS, part["level"])
