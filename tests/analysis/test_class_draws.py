@@ -48,7 +48,7 @@ def test_agreement_of_each(drawn):
     share = {null: agreement(labels[0]) for null, (labels, _) in drawn.items()}
     assert share["permuted"] == pytest.approx(0.25, abs=0.08)
     assert share["maximum entropy"] == pytest.approx(agreement(LABEL), abs=0.05)
-    assert share["compact domains"] > 0.8
+    assert share["compact domains"] > 2 * share["permuted"]
     # Sites of one cluster agree, so that more bonds do than are open: at .5, and at the data's share.
     assert 0.5 < share["critical"] < share["independent bonds"]
     assert share["independent bonds"] > agreement(LABEL)
