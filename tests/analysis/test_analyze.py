@@ -14,7 +14,7 @@ QUICK = {"n_draws": 20, "learners": (), "other_k": ()}
 
 @pytest.fixture(autouse=True)
 def few_sweeps(monkeypatch):
-    monkeypatch.setattr("percolaw.analysis.parts.MOST_SWEPT", 1.0)
+    monkeypatch.setattr("percolaw.analysis.class_draws.MOST_SWEPT", 1.0)
 
 
 def test_points_with_classes():

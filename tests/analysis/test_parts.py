@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-import percolaw.analysis.parts
+import percolaw.analysis.class_draws
 from percolaw.analysis.parts import CHUNK, NULLS, SHARES, Measurement, Settings, plan
 from percolaw.analysis.sample import as_sample
 
@@ -45,7 +45,7 @@ def key(part):
 def few_sweeps():
     """The null of maximum entropy stops at its fewest sweeps, equilibrated or not."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(percolaw.analysis.parts, "MOST_SWEPT", 1.0)
+        patch.setattr(percolaw.analysis.class_draws, "MOST_SWEPT", 1.0)
         yield
 
 

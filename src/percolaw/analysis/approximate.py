@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.analysis.adjacency import Sites
 from percolaw.rng import RandomLike, as_streams
 
 #: Points of a cell at most, from which its centre is learned.
 PER_CENTRE = 64
 
 
-def approximate_neighbors(points: npt.ArrayLike, k: int, n_probed: int = 16) -> Sites:
+def approximate_neighbors(
+    points: npt.ArrayLike, k: int, n_probed: int = 16
+) -> npt.NDArray[np.int32]:
     """Return the nearest points of every point, itself among them, of which some may be missed.
 
     Points are sorted into about 2 sqrt(n) cells (k-means); neighbours are looked for in the nearest

@@ -21,7 +21,8 @@ from percolaw import checks
 from percolaw.analysis.adjacency import SiteGraph
 from percolaw.analysis.agreement import nearest_neighbor_curve
 from percolaw.analysis.by_rank import rank_losses
-from percolaw.analysis.clusters import cluster_statistics, critical_bonds
+from percolaw.analysis.class_draws import class_draws
+from percolaw.analysis.clusters import cluster_statistics
 from percolaw.analysis.connectivity import largest_component
 from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
@@ -57,8 +58,6 @@ GEOMETRY_NULLS = {
 }
 #: Elements of which geometry nulls are drawn, at most: each draw needs its own neighbours.
 MOST_DRAWN = 1000
-#: Sweeps times bonds that the null of maximum entropy may take to equilibrate, at most (some minutes).
-MOST_SWEPT = 5e8
 #: Items of random streams, one for each kind of part.
 _ORDER, _GEOMETRY, _AGREEMENT, _CLUSTERS, _DRAWS, _LEARNING = range(6)
 
@@ -339,37 +338,9 @@ class Measurement:
     @functools.lru_cache(maxsize=1)  # noqa: B019
     def _null(self, null: str, level: int) -> tuple[Callable[[int], Any], bool | None]:
         """The classes of each draw of a null, and whether it equilibrated where that is a question."""
-        from percolaw.analysis import nulls
-        from percolaw.analysis.domains import compact_domains
-        from percolaw.analysis.potts import LARGEST_R_HAT, potts_null
-
         graph = self._graph(self.sample.n, self.settings.k)
-        streams = self._streams(_DRAWS, level)
         label = self._ordered.classes[:, level]
-        if null in ("critical", "independent bonds"):
-            agree = label[graph.low] == label[graph.high]
-            if null == "critical":
-                agree = np.arange(graph.n_bonds) < round(
-                    critical_bonds(graph, streams) * graph.n_bonds
-                )
-            bonds = nulls.RandomBonds(agree)
-            return lambda index: graph.clusters(bonds.draw(index, streams)), None
-        if null == "permuted":
-            return lambda index: nulls.PermutedLabels(label).draw(index, streams), None
-        rows = (graph.n_sites, graph.low, graph.high, label, streams)
-        if null == "compact domains":
-            domains = compact_domains(*rows)
-            return lambda index: domains.draw(index, streams), None
-        for n_sweeps in (400, 2000, 8000):
-            potts = potts_null(*rows, n_sweeps=n_sweeps)
-            # What is compared are clusters, whichever sites they hold: they must not depend on the side.
-            met = (
-                potts.r_hat <= LARGEST_R_HAT
-                and max(abs(share - potts.agreement) for share in potts.reached) <= 0.01
-            )
-            if met or 4 * n_sweeps * graph.n_bonds > MOST_SWEPT:
-                break
-        return lambda index: potts.draw(index, streams), met
+        return class_draws(null, graph, label, self._streams(_DRAWS, level))
 
     def _learning(self, part: Part) -> list[tuple[Any, ...]]:
         streams = self._streams(_LEARNING, part["level"])

@@ -164,7 +164,7 @@ def half_squared_difference_by_rank(
     Examples
     --------
     >>> half_squared_difference_by_rank([[0.0], [1.0], [5.0]], [1.0, 1.0, 3.0]).tolist()
-    [0.6666666666666666, 1.3333333333333333]
+    [0.6666666666666666, 2.0]
     """
     from percolaw.kernels import ranks as kernels
 
