@@ -17,7 +17,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 VERDICTS = {
     "critical": "clusters at their threshold: all conditions hold",
     "supercritical domains": "clusters larger, denser or sturdier than critical ones",
-    "subcritical": "clusters smaller than critical ones, and agreement ends at a scale",
+    "subcritical": "clusters smaller than critical ones, and no power law of agreement",
     "label frequencies only": "classes lie as if they were dealt at random",
     "undecided": "none of the others, for the reasons that stand beside it",
 }

@@ -226,12 +226,7 @@ def estimate_dimension(
         table = make_sample(whole.points, max(ks), some, progress=work.searched)
         estimates = {name: estimate(e, levels) for name, e in used.items()}
         work.finished()
-    lost = [name for name, e in estimates.items() if not math.isfinite(e.dimension)]
-    if lost:
-        raise ValueError(
-            f"{lost[0]} gives no number: too many neighbours are equally far, as on a grid of whole "
-            "numbers. Such points have no dimension at this scale; add the digits that were rounded off."
-        )
+    _refuse_lost(estimates)
     by_neighbors: dict[str, list[float]] = {
         "k": [float(k) for k in ks],
         "ratio": [TwoNN(k).value(table) for k in ks],
@@ -260,6 +255,16 @@ def estimate_dimension(
         trust,
         _sentence(trust, values, dimension, interval),
     )
+
+
+def _refuse_lost(estimates: dict[str, Estimate]) -> None:
+    """Refuse points of which an estimator makes no number."""
+    lost = [name for name, e in estimates.items() if not math.isfinite(e.dimension)]
+    if lost:
+        raise ValueError(
+            f"{lost[0]} gives no number: too many neighbours are equally far, as on a grid of whole "
+            "numbers. Such points have no dimension at this scale; add the digits that were rounded off."
+        )
 
 
 class _Work:
