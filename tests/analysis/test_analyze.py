@@ -81,7 +81,7 @@ def findings():
     classes = np.where(points[:, 0] > 0.5, "<b>", "a")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "percolaw.analysis.parts.MOST_SWEPT", 1.0
+            "percolaw.analysis.class_draws.MOST_SWEPT", 1.0
         )  # labels of maximum entropy are tried once
         return analyze(points, classes, k=4, other_k=(), n_draws=20, learners=())
 

@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 
-from percolaw.analysis import parts
 from percolaw.cli import analyze as command
 from percolaw.cli import main
 from percolaw.experiments.real.own import Analyze
@@ -54,7 +53,7 @@ def finished(folder, tmp_path_factory):
     out, said = tmp_path_factory.mktemp("runs"), io.StringIO()
     files = [str(folder / "points.npy"), "--labels", str(folder / "classes.npy")]
     with contextlib.redirect_stdout(said), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "MOST_SWEPT", 0.0)  # labels of maximum entropy are tried once
+        patch.setattr("percolaw.analysis.class_draws.MOST_SWEPT", 0.0)  # tried once
         assert main(["analyze", *files, *QUICK, *QUIET, "--out", str(out)]) == 0
     (run,) = out.glob("analyze-*")
     return said.getvalue(), run
