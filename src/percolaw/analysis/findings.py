@@ -277,7 +277,7 @@ def _prediction(findings: Findings, level: int) -> Condition:
     if not known:
         return Condition("prediction", None, "no learning curve was predicted")
     said = ", ".join(
-        f"{m['learner']} better by {m['value']:.2f} [{m['low']:.2f}, {m['high']:.2f}]"
-        for m in known
+        f"{m['learner']} {m['value']:.2f} [{m['low']:.2f}, {m['high']:.2f}]" for m in known
     )
+    said = f"percolation's score better than the power law's by: {said}"
     return Condition("prediction", all(m["high"] >= 0.0 for m in known), said)
