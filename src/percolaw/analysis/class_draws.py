@@ -12,8 +12,8 @@ from percolaw.analysis.adjacency import Ids, SiteGraph
 from percolaw.analysis.clusters import critical_bonds
 from percolaw.rng import Streams
 
-#: Sweeps times bonds that the null of maximum entropy may take to equilibrate, at most (some minutes).
-MOST_SWEPT = 5e8
+#: Sweeps times bonds that the null of maximum entropy may take to equilibrate, at most (half a minute; the last try may take five times as much).
+MOST_SWEPT = 1e8
 
 
 def class_draws(

@@ -47,7 +47,7 @@ NULLS = {
     "permuted": "the classes in random order",
     "maximum entropy": "class counts and agreement of the data, otherwise at random (Potts)",
     "independent bonds": "as many open bonds as in the data; a class is a cluster",
-    "compact domains": "domains grown from random sites, as large as the classes and agreeing as often as the data",
+    "compact domains": "domains grown from random sites, with the class counts and agreement of the data",
 }
 #: What points and strings are drawn from, for geometry alone.
 GEOMETRY_NULLS = {
