@@ -12,7 +12,8 @@ from percolaw.analysis.adjacency import Ids, SiteGraph
 from percolaw.analysis.clusters import critical_bonds
 from percolaw.rng import Streams
 
-#: Sweeps times bonds that the null of maximum entropy may take to equilibrate, at most (half a minute; the last try may take five times as much).
+#: Sweeps times bonds that the null of maximum entropy may take to equilibrate, at most: half a minute,
+#: and five times as much for the last try.
 MOST_SWEPT = 1e8
 
 
