@@ -11,6 +11,8 @@ for name in ("COLUMNS", "LINES"):
 # A suite started in the background (nohup make test &) ignores Ctrl-C, and children would inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # What collecting makes stays to the end: not worth looking through for garbage, 1.5 s in each process.
 gc.disable()
