@@ -169,7 +169,7 @@ def test_status_while_a_command_runs(tmp_path, capsys):
     last = found[-1]
     assert last.state == "running"
     assert last.where.endswith(f":{process.pid}")
-    assert 0.0 < last.seconds_left < 60.0
+    assert 0.0 < last.seconds_left < 600.0  # 6 s at rest; on a busy machine ten times as much
     assert 0 < last.done < 60
     assert last.units == 60
     process.kill()

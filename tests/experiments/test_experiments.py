@@ -157,7 +157,7 @@ def spying(experiment):
     return Spy(**values), seen
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_measure_depends_on_config_and_cell_alone(name, tmp_path_factory):
     """Units again, without those that the run measured before them, and blind to what is judged."""
     experiment, units = smoke_units(shared_root(tmp_path_factory), name)

@@ -292,7 +292,7 @@ class Measurement:
         streams = self._streams(_CLUSTERS, part["level"])
         tail = size_tail(np.sort(np.bincount(cluster))[:-1], streams)
         if not tail.enough:
-            return []
+            return [("tau", None, math.nan)]
         return [
             ("tau", tail.smallest, tail.exponent, *tail.interval),
             ("power law p value", None, tail.p_value),
