@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runnable import RUNNABLE
 from toy_experiment import Shape, ToyExperiment, percolaw_command
 
 import percolaw
@@ -561,7 +562,7 @@ def changed(value):
     return []
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_every_field_counts_in_the_run_id(name):
     experiment = experiment_class(name)()
     seen = {run_id(experiment)}
