@@ -211,7 +211,7 @@ class AnalyzeConfusion:
                         got = [r["verdict"] == word for r in rows if r["state"] == state]
                         if got:
                             pairs.append((ratio, float(np.mean(got))))
-                    if any(value for _, value in pairs):
+                    if pairs:  # all verdicts, so that each has one colour in all panels
                         series.append(plots.line(word, "measured", *zip(*pairs, strict=True)))
                 drawn.append(
                     plots.Plot(
