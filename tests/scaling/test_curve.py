@@ -123,8 +123,8 @@ def test_a_prediction_is_held_against_every_seed():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"size": [10, 10, 100]}, "size must rise strictly"),
-        ({"size": [100, 30, 10]}, "size must rise strictly"),
+        ({"size": [10, 100, 30]}, "size must rise"),
+        ({"size": [100, 30, 10]}, "size must rise"),
         (
             {"loss": [0.3, 0.2, 0.1]},
             r"loss must have shape \(n_seeds, 3\), a row a seed; got \(3,\)",

@@ -74,8 +74,8 @@ class LearningCurve(Drawable):
     def __post_init__(self) -> None:
         size, loss = checks.array("size", self.size), checks.float_array("loss", self.loss)
         checks.float_array("size", size)
-        if size.ndim != 1 or not np.all(size[1:] > size[:-1]):
-            raise ValueError(f"size must rise strictly, shape (n_sizes,); got {size!r:.60}.")
+        if size.ndim != 1 or not np.all(size[1:] >= size[:-1]):
+            raise ValueError(f"size must rise, shape (n_sizes,); got {size!r:.60}.")
         if loss.ndim != 2 or loss.shape[1] != size.size:
             raise ValueError(
                 f"loss must have shape (n_seeds, {size.size}), a row a seed; got {loss.shape}."
