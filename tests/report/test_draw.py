@@ -93,6 +93,7 @@ def test_short_names_stand_beside_each_other_in_a_legend():
     panels = [plot(*(measured(n) for n in names[i:]), figure="both") for i in range(2)]
     with styled():
         figure = draw.figures(panels)["both"]
+        figure.draw_without_rendering()
     for axis in figure.axes:
         legend = axis.get_legend()
         assert legend._ncols == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import numpy.typing as npt
@@ -92,10 +93,10 @@ class Training:
         for name in ("warmup", "cooldown", "momentum", "second_moment", "dropout"):
             checks.set_real(self, name, minimum=0.0, maximum=0.9999)
         checks.set_real(self, "least_gain", minimum=0.0, maximum=1.0)
+        if isinstance(self.clip, Real) and not self.clip > 0.0:
+            raise ValueError(f"clip must be above 0 (math.inf for none); got {self.clip!r}.")
         if self.clip != math.inf:
-            checks.set_real(self, "clip", minimum=0.0)
-        if self.clip == 0.0:
-            raise ValueError("clip must be above 0 (math.inf for none); got 0.")
+            checks.set_real(self, "clip")
         checks.choice("schedule", self.schedule, ("trapezoid", "cosine", "constant"))
         checks.choice("keep", self.keep, ("best", "last"))
         checks.choice("loss", self.loss, tuple(LOSSES))
