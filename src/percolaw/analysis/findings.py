@@ -125,13 +125,13 @@ class Findings(Drawable):
     def _geometry(self) -> str:
         shares = self.series("largest component", part="geometry", k=self.k)
         first, *_, last = sorted(shares, key=lambda row: int(row["n"]))
-        chosen = len({row["k"] for row in self.rows if row["part"] == "geometry"}) > 1
+        dimension = self.value("dimension", part="geometry", n=self.n)
+        chosen = math.isfinite(dimension) or len({row.get("k") for row in self.rows} - {None}) > 1
         where = f"With k = {self.k} the largest" if chosen else "The largest"
         text = (
             f"{where} connected part holds {first['value']:.0%} of {first['n']} "
             f"elements and {last['value']:.0%} of {last['n']}"
         )
-        dimension = self.value("dimension", part="geometry", n=self.n)
         return text + (f"; dimension {dimension:.1f}." if math.isfinite(dimension) else ".")
 
     def to_frame(self) -> frames.Frame:
