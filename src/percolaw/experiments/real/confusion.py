@@ -19,11 +19,8 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.experiments.real.analysis import READINGS
-from percolaw.experiments.real.known import OTHERS, known_data
+from percolaw.experiments.real.known import OTHERS, Known, KnownCloud, KnownLattice
 from percolaw.rng import Streams
-
-#: p over p_c that are neither critical nor clearly not, at the sizes tried: counted for themselves.
-NEAR = (0.9, 1.1)
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class AnalyzeConfusion:
             "10 s",
             "0.5 GiB",
         ),
-        "laptop": Preset({}, "20 min", "0.6 GiB"),
+        "laptop": Preset({"n_seeds": 20}, "8 min", "0.6 GiB"),
         "paper": Preset({"n": 20_000, "n_draws": 200}, "2 days, estimated", "2 GiB"),
     }
 
@@ -73,28 +70,31 @@ class AnalyzeConfusion:
     def __post_init__(self) -> None:
         fields.check(self)
 
-    def states(self) -> list[str]:
-        """Return the words of all states."""
-        from percolaw.laws.hypercubic import hypercubic_threshold
-
+    def states(self) -> dict[str, Known]:
+        """Return the data of all states by their words."""
         lattices = [
-            f"lattice d = {d}, {ratio:g} p_c, {share:g}%"
+            KnownLattice(d, ratio, share)
             for d in self.dims
             for share in self.shares
             for ratio in self.ratios
-            if ratio * float(hypercubic_threshold(d, "bond")) < 1.0
-            and (share == 100.0 or ratio not in NEAR)
         ]
-        return [*lattices, *self.others]
+        kept = [x for x in lattices if x.p < 1.0 and (x.percent == 100.0 or x.state != "near")]
+        return {known.word: known for known in (*kept, *map(KnownCloud, self.others))}
 
     def cells(self) -> list[Cell]:
         """A unit is a data set."""
-        return [{"state": s, "seed": i} for s in self.states() for i in range(self.n_seeds)]
+        return [
+            {"state": word, **known.fields(), "seed": seed}
+            for word, known in self.states().items()
+            for seed in range(self.n_seeds)
+        ]
 
     def measure(self, cell: Cell) -> list[Row]:
         """Analyse a data set as far as the verdict needs: it ends at the first condition that fails."""
-        streams = Streams(cell["seed"]).child(*cell["state"].encode())
-        points, classes = known_data(cell["state"], self.n, streams)
+        lattice = (cell["dim"], cell["ratio"], cell["percent"])
+        known = KnownCloud(cell["state"]) if cell["dim"] is None else KnownLattice(*lattice)
+        streams = Streams(cell["seed"]).child(*known.key)
+        points, classes = known.sample(self.n, streams)
         if np.ptp(classes) == 0:
             return [{**cell, "verdict": "undecided", "failed": "one class"}]
         sample, _ = as_sample(points, ElementLabels(labels=classes))
@@ -142,13 +142,14 @@ class AnalyzeConfusion:
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Count the verdicts of each state; hold the share of false criticals against what is allowed."""
+        known = self.states()
         states = list(dict.fromkeys(row["state"] for row in rows))
         counts = {s: Counter(r["verdict"] for r in rows if r["state"] == s) for s in states}
         failed = {
             s: Counter(r["failed"] for r in rows if r["state"] == s and r["failed"]) for s in states
         }
         false = np.array(
-            [r["verdict"] == "critical" for r in rows if state_of(r["state"]) == "other"]
+            [r["verdict"] == "critical" for r in rows if known[r["state"]].state == "other"]
         )
         said = []
         if false.size:
@@ -194,7 +195,7 @@ class AnalyzeConfusion:
         hits = [
             r["verdict"] == "critical"
             for r in rows
-            if r["state"] == f"lattice d = {d}, 1 p_c, 100%"
+            if r["state"] == KnownLattice(d, 1.0, 100.0).word
         ]
         return float(np.mean(hits)) if hits else None
 
@@ -207,7 +208,7 @@ class AnalyzeConfusion:
                 for word in rule.VERDICTS:
                     pairs = []
                     for ratio in self.ratios:
-                        state = f"lattice d = {d}, {ratio:g} p_c, {share:g}%"
+                        state = KnownLattice(d, ratio, share).word
                         got = [r["verdict"] == word for r in rows if r["state"] == state]
                         if got:
                             pairs.append((ratio, float(np.mean(got))))
@@ -232,25 +233,6 @@ class AnalyzeConfusion:
 
 #: Conditions in the order in which this experiment tries them.
 _TRIED = ("extent", "shape", "flow", "thinning", "tail", "prediction", "beyond")
-
-
-def state_of(word: str) -> str:
-    """Return ``critical``, ``thin`` (critical, not all sites), ``near`` or ``other``.
-
-    Parameters
-    ----------
-    word : str
-        A state.
-    """
-    if not word.startswith("lattice"):
-        return "other"
-    _, ratio, share = word.split(", ")
-    p = float(ratio.removesuffix(" p_c"))
-    if p in NEAR:
-        return "near"
-    if p != 1.0:
-        return "other"
-    return "critical" if share == "100%" else "thin"
 
 
 def _binomial_interval(hits: int, n: int) -> tuple[float, float]:

@@ -38,12 +38,15 @@ class RealContexts(DataAnalysis):
 
         return missing_data(lambda: gloss_contexts(2))
 
+    def _lengths(self) -> dict[str, int]:
+        return {f"contexts of {n} characters": n for n in self.lengths}
+
     def names(self) -> tuple[str, ...]:
         """Return a name for each length."""
-        return tuple(f"contexts of {n} characters" for n in self.lengths)
+        return tuple(self._lengths())
 
     def data(self, name: str) -> Sample:
         """Return the contexts of a length."""
         from percolaw.datasets.real.contexts import gloss_contexts
 
-        return real_sample(gloss_contexts(int(name.split()[2])))
+        return real_sample(gloss_contexts(self._lengths()[name]))

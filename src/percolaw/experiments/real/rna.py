@@ -47,12 +47,15 @@ class RealRna(DataAnalysis):
             return "real-rna needs ViennaRNA: pip install 'percolaw[rna]' (its own licence)"
         return ""
 
+    def _lengths(self) -> dict[str, int]:
+        return {f"sequences of {n} letters": n for n in self.lengths}
+
     def names(self) -> tuple[str, ...]:
         """Return a name for each length."""
-        return tuple(f"sequences of {n} letters" for n in self.lengths)
+        return tuple(self._lengths())
 
     def data(self, name: str) -> Sample:
         """Return the sequences of a length."""
         from percolaw.datasets.real.rna import rna_structures
 
-        return real_sample(rna_structures(int(name.split()[2]), quiet=True))
+        return real_sample(rna_structures(self._lengths()[name], quiet=True))

@@ -34,12 +34,15 @@ class RealWords(DataAnalysis):
 
         return missing_data(lambda: spelled_words(4))
 
+    def _lengths(self) -> dict[str, int]:
+        return {f"words of {n} letters": n for n in self.lengths}
+
     def names(self) -> tuple[str, ...]:
         """Return a name for each length."""
-        return tuple(f"words of {n} letters" for n in self.lengths)
+        return tuple(self._lengths())
 
     def data(self, name: str) -> Sample:
         """Return the words of a length."""
         from percolaw.datasets.real.words import spelled_words
 
-        return real_sample(spelled_words(int(name.split()[2])))
+        return real_sample(spelled_words(self._lengths()[name]))
