@@ -177,8 +177,9 @@ def learning_rows(
     Returns
     -------
     list of tuple
-        (quantity, x, value, low, high): losses by size, predictions by form and size, scores by form,
-        the margin of percolation over a power law with an offset, and what doubling will do.
+        (quantity, x, value, low, high, text), the last where there is one: losses by size, predictions
+        by form and size, scores by form, the margin of percolation over a power law with an offset, and
+        what doubling will do.
     """
     curve = measured_curve(sample, level, learner, n_repeats, streams)
     band = curve.band("mean")
@@ -190,11 +191,11 @@ def learning_rows(
     usable = LearningCurve(curve.size[positive], curve.loss[:, positive])
     first = float(curve.size[-1]) / 8.0 * 1.01
     if usable.size.size < N_SMALL + 3 or np.any(usable.loss.sum(axis=0) == usable.loss.max(axis=0)):
-        return [*rows, ("no prediction: a loss is zero", None, None)]
+        return [*rows, ("no prediction", None, None, None, None, "a loss is zero")]
     try:
         contest = hold_contest(evidence_of(sample, int(first), level, k), usable, first)
     except ValueError as error:
-        return [*rows, (f"no prediction: {error}", None, None)]
+        return [*rows, ("no prediction", None, None, None, None, str(error))]
     for name in FORMS:
         rows.append((f"score of {name}", None, contest.score[name]))
         for m, value in zip(contest.size, contest.predicted[name], strict=True):
@@ -203,5 +204,5 @@ def learning_rows(
     rows.append(("margin of percolation", None, margin, *ends))
     said = expectation(evidence_of(sample, sample.n, level, k), usable, contest)
     rows.append(("fall by doubling", said.size, said.fall, *said.interval))
-    rows.append((f"expectation: {said.sentence}", said.size, said.loss))
+    rows.append(("expectation", said.size, said.loss, None, None, said.sentence))
     return rows

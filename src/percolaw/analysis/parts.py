@@ -188,7 +188,7 @@ class Measurement:
         -------
         list of dict
             The part, with ``quantity``, ``x`` (None where there is one value only), ``value``, ``low``
-            and ``high``; plain JSON values, None for NaN.
+            and ``high``; plain JSON values, None for NaN. Sentences have ``text``, too.
         """
         measure: Callable[[Part], list[tuple[Any, ...]]] = {
             "geometry": self._geometry,
@@ -356,13 +356,18 @@ def _cluster_sizes(cluster: npt.NDArray[np.int64]) -> list[tuple[Any, ...]]:
     return [("clusters of size at least", s, c) for s, c in pairs]
 
 
-def _row(part: Part, quantity: str, x: Any, value: Any, low: Any = None, high: Any = None) -> Row:
+def _row(
+    part: Part,
+    quantity: str,
+    x: Any,
+    value: Any,
+    low: Any = None,
+    high: Any = None,
+    text: str | None = None,
+) -> Row:
     numbers = {"x": x, "value": value, "low": low, "high": high}
-    return {
-        **part,
-        "quantity": quantity,
-        **{name: _finite(number) for name, number in numbers.items()},
-    }
+    finite = {name: _finite(number) for name, number in numbers.items()}
+    return {**part, "quantity": quantity, **finite, **({} if text is None else {"text": text})}
 
 
 def _finite(number: Any) -> Any:

@@ -309,10 +309,7 @@ def _line(cells: Sequence[str], columns: Sequence[int]) -> Iterator[str]:
 
 def _expectations(findings: Findings, level: int, width: int) -> Iterator[str]:
     """What each learner may expect of more data, or why nothing is promised."""
-    for row in findings.rows:
-        kind, _, text = row["quantity"].partition(": ")
-        if row.get("level") == level and kind in ("expectation", "no prediction"):
-            said = text if kind == "expectation" else f"no prediction, for {text}"
-            yield from textwrap.wrap(
-                f"  {row['learner']}: {printable(said)}", width, subsequent_indent="    "
-            )
+    for kind, before in (("expectation", ""), ("no prediction", "no prediction, for ")):
+        for row in findings.series(kind, part="learning", level=level):
+            said = printable(f"{row['learner']}: {before}{row['text']}")
+            yield from textwrap.wrap(f"  {said}", width, subsequent_indent="    ")

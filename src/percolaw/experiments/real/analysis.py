@@ -221,15 +221,9 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
         )
         said.append(_statistics(where, findings, level))
         said += [
-            {
-                "title": f"{where}: {row['learner']}",
-                "text": row["quantity"].split(": ", 1)[1],
-                "header": [],
-                "rows": [],
-            }
-            for row in findings.rows
-            if row.get("level") == level
-            and row["quantity"].startswith(("expectation: ", "no prediction: "))
+            {"title": f"{where}: {row['learner']}", "text": row["text"], "header": [], "rows": []}
+            for quantity in ("expectation", "no prediction")
+            for row in findings.series(quantity, part="learning", level=level)
         ]
     return said
 

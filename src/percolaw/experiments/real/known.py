@@ -64,6 +64,7 @@ class KnownLattice(Known):
 
     @property
     def state(self) -> State:
+        """By p, and by whether all sites are drawn."""
         if self.ratio != 1.0:
             return "near" if self.ratio in NEAR else "other"
         return "critical" if self.percent == 100.0 else "thin"
@@ -92,6 +93,7 @@ class KnownCloud(Known):
 
     @property
     def state(self) -> State:
+        """Never critical."""
         return "other"
 
     def sample(self, n: int, streams: Streams) -> Labelled:
