@@ -8,13 +8,13 @@ from scipy import sparse
 
 from percolaw.analysis.adjacency import (
     SiteGraph,
-    directions,
     given_graph,
     hamming_graph,
     neighbor_graph,
     neighbor_table,
     table_graph,
 )
+from percolaw.numerics.distances import directions
 
 
 def bonds(graph):

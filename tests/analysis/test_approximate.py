@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from percolaw.analysis.adjacency import directions, neighbor_table
+from percolaw.analysis.adjacency import neighbor_table
 from percolaw.analysis.approximate import approximate_neighbors, recall
+from percolaw.numerics.distances import directions
 from percolaw.numerics.neighbors import nearest_neighbors
 
 pytest.importorskip("faiss")

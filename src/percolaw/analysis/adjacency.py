@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.adjacency import checked_adjacency
+from percolaw.numerics.distances import directions
 from percolaw.structure import INT32_SITES
 
 Sites: TypeAlias = npt.NDArray[np.int32]
@@ -146,25 +147,6 @@ def neighbor_table(
     other = index != np.arange(x.shape[0])[:, None]
     other[other.all(axis=1), -1] = False  # a copy stands for the point itself
     return index[other].reshape(-1, wanted).astype(np.int32)
-
-
-def directions(points: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return points over their lengths, float64.
-
-    Raises
-    ------
-    ValueError
-        For a point at the origin.
-    """
-    x = np.asarray(points, dtype=np.float64)
-    scale = np.abs(x).max(axis=1, keepdims=True)
-    if np.any(scale == 0.0):
-        raise ValueError(
-            f"point {int(np.flatnonzero(scale[:, 0] == 0.0)[0])} is zero and has no direction; leave it "
-            "out, or take the Euclidean distance."
-        )
-    scaled = x / scale
-    return np.asarray(scaled / np.linalg.norm(scaled, axis=1, keepdims=True))
 
 
 def table_graph(table: npt.NDArray[np.integer[Any]]) -> SiteGraph:

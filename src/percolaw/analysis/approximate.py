@@ -82,7 +82,7 @@ def recall(
     Parameters
     ----------
     points : array, shape (n, d)
-        As compared: directions for the cosine distance (`percolaw.analysis.adjacency.directions`).
+        As compared: directions for the cosine distance (`percolaw.numerics.distances.directions`).
     table : array of int, shape (n, k)
         Neighbours of every point, without itself, from `neighbor_table`.
     n_queries : int

@@ -13,6 +13,7 @@ from percolaw.analysis import adjacency
 from percolaw.analysis.adjacency import Ids, SiteGraph
 from percolaw.datasets.element_labels import ElementLabels, element_labels
 from percolaw.datasets.strings import coded_strings
+from percolaw.numerics.distances import directions
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -173,7 +174,7 @@ def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
 
     points = checks.finite_array("elements", checks.point_array("elements", elements))
     if metric == "cosine":
-        points = adjacency.directions(points)
+        points = directions(points)
     rows = np.flatnonzero(~near_copies(points))
     return np.asarray(points[rows], dtype=np.float64), rows
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -90,3 +92,30 @@ def squared_norms(x: FloatArray) -> FloatArray:
             f"{float(np.abs(x).max()):.3g}. Scale the inputs (percolaw.standardized_inputs)."
         )
     return np.asarray(square)
+
+
+def directions(points: npt.NDArray[Any]) -> FloatArray:
+    """Return points over their lengths.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+
+    Returns
+    -------
+    array of float64, shape (n, d)
+
+    Raises
+    ------
+    ValueError
+        For a point at the origin.
+    """
+    x = np.asarray(points, dtype=np.float64)
+    scale = np.abs(x).max(axis=1, keepdims=True)
+    if np.any(scale == 0.0):
+        raise ValueError(
+            f"point {int(np.flatnonzero(scale[:, 0] == 0.0)[0])} is zero and has no direction; leave it "
+            "out, or take the Euclidean distance."
+        )
+    scaled = x / scale
+    return np.asarray(scaled / np.linalg.norm(scaled, axis=1, keepdims=True))

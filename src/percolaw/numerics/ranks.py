@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.numerics.distances import directions
 from percolaw.numerics.neighbors import centre_and_scale, checked_points
 
 Metric = Literal["euclidean", "cosine", "hamming"]
@@ -202,23 +203,11 @@ def _prepared(
         x, fill = _codes(points), kernels.mismatches
     else:
         x, _ = checked_points(points, points)
-        x = _directions(x) if metric == "cosine" else x / np.float64(centre_and_scale(x)[1])
+        x = directions(x) if metric == "cosine" else x / np.float64(centre_and_scale(x)[1])
         fill = kernels.squared_distances
     if x.shape[0] < 2:
         raise ValueError(f"neighbours need at least 2 points; got {x.shape[0]}.")
     return np.ascontiguousarray(x.T), fill
-
-
-def _directions(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Rows of length 1."""
-    largest = np.abs(x).max(axis=1, keepdims=True)
-    if not largest.all():
-        raise ValueError(
-            f"{int(np.sum(largest == 0))} row(s) of points are 0 and have no direction. Drop them, or "
-            "use metric='euclidean'."
-        )
-    unit = x / largest.astype(np.float64)  # so that squares stay in range
-    return np.asarray(unit / np.linalg.norm(unit, axis=1, keepdims=True))
 
 
 def _codes(points: npt.ArrayLike) -> npt.NDArray[np.uint8]:
