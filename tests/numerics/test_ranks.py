@@ -201,7 +201,7 @@ def test_kernels_equal_their_python():
             np.where(np.arange(90)[:, None] == 3, 0.0, CLOUD),
             LABELS,
             "cosine",
-            "1 row.* no direction",
+            "point 3 .* no direction",
         ),
         (CLOUD, LABELS, "hamming", "needs integers of shape"),
         (LETTERS + 254, LABELS[:70], "hamming", "letters from 0 to 255; got 254 to 256"),

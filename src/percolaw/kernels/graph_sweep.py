@@ -18,6 +18,18 @@ def find(root, site):
     return site
 
 
+@compiled
+def join(root, a, b):
+    """Join the clusters of two sites, the smaller below the larger; roots hold minus the size."""
+    a, b = find(root, a), find(root, b)
+    if a == b:
+        return
+    if root[a] > root[b]:
+        a, b = b, a
+    root[a] += root[b]
+    root[b] = a
+
+
 @compiled(nogil=True)
 def sweep_groups(low, high, start, n_sites, record_at, root, largest, square):
     """Open the bonds of every group in their order; record the largest cluster and the sum of squares.
@@ -68,12 +80,7 @@ def number_clusters(low, high, is_open, root, cluster):
     """
     for bond in range(low.shape[0]):
         if is_open[bond]:
-            a, b = find(root, low[bond]), find(root, high[bond])
-            if a != b:
-                if root[a] > root[b]:
-                    a, b = b, a
-                root[a] += root[b]
-                root[b] = a
+            join(root, low[bond], high[bond])
     n_clusters = 0
     for site in range(root.shape[0]):
         cluster[site] = -1
@@ -82,10 +89,5 @@ def number_clusters(low, high, is_open, root, cluster):
         if cluster[top] < 0:
             cluster[top] = n_clusters
             n_clusters += 1
-        if site != top:
-            cluster[site] = -2 - cluster[top]
-    # A site numbered through its root is held as -2 - number until its own turn as a root is over.
-    for site in range(root.shape[0]):
-        if cluster[site] <= -2:
-            cluster[site] = -2 - cluster[site]
+        cluster[site] = cluster[top]
     return n_clusters

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from percolaw.kernels.compile import compiled
+from percolaw.kernels.graph_sweep import find, join
 from percolaw.kernels.random import mix, stream_bits
 
 _S11 = np.uint64(11)
@@ -22,30 +23,6 @@ _S11 = np.uint64(11)
 def _unit(word):
     """A uniform float64 in [0, 1) of 64 random bits; the lowest 11 are not used."""
     return np.float64(word >> _S11) / 9007199254740992.0
-
-
-@compiled
-def _locate(root, site):
-    """Return the root of a site, halving the path."""
-    while root[site] >= 0:
-        above = root[site]
-        if root[above] < 0:
-            return above
-        root[site] = root[above]
-        site = above
-    return site
-
-
-@compiled
-def _join(root, a, b):
-    """Join the clusters of two sites, the smaller below the larger; roots hold minus the size."""
-    a, b = _locate(root, a), _locate(root, b)
-    if a == b:
-        return
-    if root[a] > root[b]:
-        a, b = b, a
-    root[a] += root[b]
-    root[b] = a
 
 
 @compiled
@@ -59,7 +36,7 @@ def same_label(low, high, label, reference, root):
         if label[low[e]] == label[high[e]]:
             agreeing += 1
             shared += reference[low[e]] == reference[high[e]]
-            _join(root, low[e], high[e])
+            join(root, low[e], high[e])
     largest, square = 0, 0.0
     for i in range(root.shape[0]):
         if root[i] < 0:
@@ -104,7 +81,7 @@ def _clusters(root, member, start, order, key):
     number = np.full(n, -1, np.int32)
     count = 0
     for i in range(n):
-        top = _locate(root, i)
+        top = find(root, i)
         if number[top] < 0:
             number[top] = count
             start[count + 1] = -root[top]
@@ -114,7 +91,7 @@ def _clusters(root, member, start, order, key):
         start[c + 1] += start[c]
     place = start[:count].copy()
     for i in range(n):
-        c = number[_locate(root, i)]
+        c = number[find(root, i)]
         member[place[c]] = i
         place[c] += 1
     shuffled = np.empty(count, np.int32)
@@ -229,7 +206,7 @@ def step(indptr, neighbor, low, high, label, first, opening, law, agreeing, key)
         for e in range(low.shape[0]):
             agrees = label[low[e]] == label[high[e]]
             if agrees and _unit(stream_bits(bond_key, np.uint64(e))) < opening:
-                _join(root, low[e], high[e])
+                join(root, low[e], high[e])
     member, order = np.empty(n, np.int32), np.empty(n, np.int32)
     start = np.empty(n + 1, np.int32)
     several = _clusters(root, member, start, order, mix(key + np.uint64(2)))
