@@ -54,7 +54,7 @@ def test_one_output_a_class():
     one = OneHotClassifier(LeastSquares()).fit(x, np.full(300, 7))
     np.testing.assert_array_equal(one.predict(x), 7)
     with pytest.raises(ResourceError, match="Leave the learner out"):
-        OneHotClassifier(LeastSquares()).fit(np.broadcast_to(0.0, (10**6, 1)), np.zeros(10**6, int))
+        OneHotClassifier(LeastSquares()).fit(np.broadcast_to(0.0, (10**6, 1)), np.arange(10**6))
 
 
 def test_one_neighbour_is_measured_as_ranks_say(sample):

@@ -21,6 +21,7 @@ from run_commands import OLD, QUIET, cli, known
 import percolaw
 from percolaw.experiments.base import content_id, from_config
 from percolaw.experiments.registry import experiment_class
+from percolaw.runs.database import open_writable
 from percolaw.runs.folders import open_config, run_folders, status
 from percolaw.runs.store import RunFolder, experiment_code
 
@@ -181,3 +182,27 @@ def test_run_folders_are_found_by_their_files(tmp_path):
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "config.json").touch()
     assert list(run_folders(tmp_path)) == [folder]
+
+
+def test_a_new_file_is_opened_by_several_at_once(tmp_path):
+    """SQLite waits for nobody where two begin the log of one file."""
+    refused = []
+
+    def begin(file, barrier):
+        barrier.wait()
+        try:
+            open_writable(file).close()
+        except sqlite3.Error as error:
+            refused.append(error)
+
+    for i in range(40):
+        barrier = threading.Barrier(4)
+        threads = [
+            threading.Thread(target=begin, args=(tmp_path / f"{i}.sqlite", barrier))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not refused

@@ -11,6 +11,7 @@ from percolaw.analysis.findings import Findings, conclude
 from percolaw.analysis.parts import Measurement, Row, Settings, plan
 from percolaw.analysis.sample import Sample, as_sample
 from percolaw.progress import progress as progress_bar
+from percolaw.rng import Streams
 
 
 def analyze(
@@ -101,6 +102,7 @@ def at_most(sample: Sample, n_most: int, seed: int) -> Sample:
     sample : Sample
     n_most : int
     seed : int
+        Stream ``split``.
 
     Returns
     -------
@@ -109,5 +111,5 @@ def at_most(sample: Sample, n_most: int, seed: int) -> Sample:
     most = checks.integer("n_most", n_most, minimum=400)
     if sample.n <= most:
         return sample
-    rows = np.random.Generator(np.random.SFC64(seed)).permutation(sample.n)[:most]
+    rows = Streams(seed).generator("split").permutation(sample.n)[:most]
     return sample.part(np.sort(rows))

@@ -51,11 +51,10 @@ class OneHotClassifier:
         OneHotClassifier
             Itself.
         """
-        n = points.shape[0]
         self.classes, number = np.unique(labels, return_inverse=True)
         checks.memory(
-            8.0 * n * (n + 2.0 * self.classes.size),
-            f"a classifier of {n} points and {self.classes.size} classes",
+            16.0 * points.shape[0] * self.classes.size,
+            f"a classifier of {points.shape[0]} points and {self.classes.size} classes",
             "Leave the learner out.",
         )
         self.centre = points.mean(axis=0)

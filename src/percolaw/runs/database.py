@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from percolaw.errors import RunError
-from percolaw.runs.files import is_plain_file
+from percolaw.runs.files import is_in_the_way
 
 #: File systems that several machines share. A write-ahead log needs memory that all who open the file
 #: share; on these it fails, or looks well until a second machine opens the file.
@@ -20,6 +21,8 @@ NETWORK = frozenset(
         *("orangefs", "pvfs2", "panfs", "wekafs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph"),
     ]
 )
+#: Seconds for which another process is waited for.
+PATIENCE = 60.0
 #: What SQLite says where the memory beside a write-ahead log cannot be shared.
 _NO_SHARED_MEMORY = ("SQLITE_IOERR", "SQLITE_PROTOCOL", "SQLITE_CANTOPEN")
 
@@ -46,7 +49,7 @@ def check_files(file: Path) -> None:
         For instance of a named pipe, for which SQLite would wait for ever.
     """
     for path in (file, *_beside(file)):
-        if path.exists() and not is_plain_file(path):
+        if is_in_the_way(path):
             raise RunError(f"{path} cannot be used: it is no regular file. Move it aside.")
 
 
@@ -68,7 +71,20 @@ def open_writable(file: Path) -> sqlite3.Connection:
         If the file cannot be opened; see `named`.
     """
     check_files(file)
-    connection = sqlite3.connect(file, timeout=60.0)
+    last = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return _begun(file)
+        except sqlite3.OperationalError as error:
+            # SQLite itself does not wait where two processes begin the log of one new file.
+            busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+            if not busy or time.monotonic() > last:
+                raise
+            time.sleep(0.01)
+
+
+def _begun(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, timeout=PATIENCE)
     try:
         new = not connection.execute("PRAGMA page_count").fetchone()[0]
         wanted = "=WAL" if new and file_system(file) not in NETWORK else ""
@@ -90,7 +106,7 @@ def open_writable(file: Path) -> sqlite3.Connection:
 
 def _without_log(file: Path) -> sqlite3.Connection | None:
     """Open a database and give it a rollback journal; None if that does not work either."""
-    connection = sqlite3.connect(file, timeout=60.0)
+    connection = sqlite3.connect(file, timeout=PATIENCE)
     try:
         # Whoever is alone with the file needs no shared memory to read its log.
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")

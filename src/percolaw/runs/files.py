@@ -56,10 +56,13 @@ def well_formed(
         raise RunError(text.rstrip()) from error
 
 
-def is_plain_file(path: Path) -> bool:
-    """Return whether a path is a regular file, or a link to one: reading anything else may hang."""
+def is_in_the_way(path: Path) -> bool:
+    """Return whether something that is no regular file stands at a path.
+
+    Asked once: a file that another process removes meanwhile is not there.
+    """
     try:
-        return stat.S_ISREG(path.stat().st_mode)
+        return not stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         return False
 

@@ -23,7 +23,7 @@ from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict, content_id, from_config
 from percolaw.rng import Streams
 from percolaw.runs.activity import RunCancelled, working
-from percolaw.runs.files import is_plain_file, read_json, well_formed, write_atomic
+from percolaw.runs.files import is_in_the_way, read_json, well_formed, write_atomic
 from percolaw.runs.run import Result, run
 from percolaw.runs.search_space import Axis, Search
 from percolaw.runs.store import RunFolder
@@ -143,7 +143,7 @@ def _study(search: Search, folder: Path) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     journal = folder / "journal.log"
-    if journal.exists() and not is_plain_file(journal):
+    if is_in_the_way(journal):
         raise RunError(f"{journal} is no regular file. Move it aside.")
     with well_formed(f"{journal} cannot be read", "Move it aside to search anew."):
         return optuna.create_study(
