@@ -49,6 +49,7 @@ EXPERIMENTS = {
     "nn-model-scaling": "networks.nn_model_scaling:NnModelScaling",
     "effective-dof": "networks.effective_dof:EffectiveDof",
     "layer-dimension": "networks.layer_dimension:LayerDimension",
+    "in-context": "contexts.in_context:InContext",
     "regimes": "lattices.regimes:Regimes",
     "dimension-table": "lattices.dimension_table:DimensionTable",
     "mean-field-check": "lattices.mean_field_check:MeanFieldCheck",
