@@ -318,6 +318,23 @@ MISTAKES = (
         {"cube 2: dimension of untrained": "disagrees", "cube 2: dimension of Matérn": "disagrees"},
     ),
     Mistake(
+        "in-context",
+        "standard deviation for variance",
+        changed("percolaw.learners.in_context:posterior_losses", root_of),
+        {"exact posterior, long sequences: exponent": "disagrees", "times the law": "disagrees"},
+        {"learner": "posterior"},
+    ),
+    Mistake(
+        "in-context",
+        "values of other points",
+        changed(
+            "percolaw.datasets.contexts:ClusterFunctions.draw",
+            lambda right: lambda *a, **k: mixed(right(*a, **k).T).T,
+        ),
+        {"transformer, one cluster: loss over that of the posterior": "moved"},
+        {"learner": "transformer", "clusters": 1, "functions": 0},
+    ),
+    Mistake(
         "regimes",
         "root of the mean square",
         changed(f"{EXPERIMENT}.lattices.box_curves:single_curve", root_of),

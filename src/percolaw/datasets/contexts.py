@@ -6,6 +6,7 @@ geometry, and what must be learned from the pairs before it, anew every time, is
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +22,10 @@ from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.datasets.source import Source
 from percolaw.datasets.sources import FiniteCluster, InfiniteCluster
 from percolaw.embedding.skeleton import embed_sampled, embed_sites
-from percolaw.embedding.walk import embed_tree
-from percolaw.numerics.covariance import cholesky
 from percolaw.rng import RandomLike, Streams, as_streams
 from percolaw.structure import Ids
 from percolaw.targets.families import parse_target
-from percolaw.targets.linear import LinearTeacher
+from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.teacher import TeacherFamily, standardized_inputs
 from percolaw.targets.tree_walk import TreeWalk
 from percolaw.tree import Tree
@@ -86,9 +85,10 @@ class ContextCluster:
 
     def distances(self) -> FloatArray:
         """Return the distances of all points along the tree, float64, (n_points, n_points)."""
-        first, second = np.meshgrid(self.node, self.node, indexing="ij")
-        flat = self.tree.distance_between(first.ravel(), second.ravel())
-        return np.asarray(flat, dtype=np.float64).reshape(first.shape)
+        rows, columns = np.triu_indices(self.n_points, 1)
+        out = np.zeros((self.n_points, self.n_points))
+        out[rows, columns] = self.tree.distance_between(self.node[rows], self.node[columns])
+        return out + out.T
 
 
 def context_cluster(source: Source, n_points: int, rng: RandomLike = 0) -> ContextCluster:
@@ -108,31 +108,51 @@ def context_cluster(source: Source, n_points: int, rng: RandomLike = 0) -> Conte
 
     Raises
     ------
-    TypeError
-        For a source whose points are on no tree.
-    ValueError
-        If a finite cluster has fewer sites than points are asked for.
+    TypeError, ValueError
+        As `check_clusters` says.
     """
-    n, streams = checks.integer("n_points", n_points, minimum=2), as_streams(rng)
+    check_clusters(source, n_points)
+    n, streams = int(n_points), as_streams(rng)
     if isinstance(source, InfiniteCluster):
         sampled = sample_large_cluster(n, rng=streams)
         spanned = sampled.spanned_tree()
         points = embed_sampled(sampled, source.dim, streams)
         return ContextCluster(standardized_inputs(points), spanned.tree, spanned.point)
-    if not isinstance(source, FiniteCluster):
-        raise TypeError(
-            f"contexts are drawn from clusters that are trees; got {source!r}. Take InfiniteCluster "
-            "('cluster d = 8') or FiniteCluster ('finite cluster d = 8')."
-        )
+    assert isinstance(source, FiniteCluster)
     sites = source.sized_for(n).n_sites
-    if sites <= n:
-        raise ValueError(
-            f"{n} points are to be some of the cluster's {sites} site(s). Raise n_sites above {n}."
-        )
     tree = conditioned_clusters(sites, source.coordination_number, rng=streams)
     chosen = streams.generator("evaluation").choice(sites, n, replace=False)
     points, span = embed_sites(tree, chosen, source.dim, streams, source.steps)
     return ContextCluster(standardized_inputs(points), span.tree, span.index)
+
+
+def check_clusters(source: Source, n_points: int) -> None:
+    """Refuse sources of which no such clusters can be drawn.
+
+    Parameters
+    ----------
+    source : Source
+    n_points : int
+        Points of a cluster.
+
+    Raises
+    ------
+    TypeError
+        For a source whose points are on no tree.
+    ValueError
+        For fewer than 2 points, and if a finite cluster has no more sites than points are asked for.
+    """
+    n = checks.integer("n_points", n_points, minimum=2)
+    if not isinstance(source, InfiniteCluster | FiniteCluster):
+        raise TypeError(
+            f"contexts are drawn from clusters that are trees; got {source!r}. Take InfiniteCluster "
+            "('cluster d = 8') or FiniteCluster ('finite cluster d = 8')."
+        )
+    if isinstance(source, FiniteCluster) and source.sized_for(n).n_sites <= n:
+        raise ValueError(
+            f"{n} points are to be some of the cluster's {source.n_sites} site(s). Raise n_sites above "
+            f"{n}."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,26 +203,17 @@ class ClusterFunctions:
         """Covariance of the functions at the points, (n_points, n_points), of mean diagonal 1."""
         return self._centred / self.scale**2
 
-    @cached_property
-    def _factor(self) -> FloatArray:
-        points = self.cluster.points
-        if isinstance(self.law, LinearTeacher):
-            return points / math.sqrt(points.shape[1])
-        assert isinstance(self.law, TeacherFamily)
-        assert self.law.covariance is not None
-        return cholesky(self.law.covariance, points)[0]
-
     def draw(self, n_functions: int, rng: RandomLike = 0) -> FloatArray:
         """Draw functions and return their values at all points.
 
-        Walks take one pass over the tree for all functions together, O(n_functions n_points): a function
-        is one more coordinate of the embedding.
+        A walk is one more coordinate of the embedding: one pass over the tree gives those of all
+        functions, in O(n_functions n_points) time.
 
         Parameters
         ----------
         n_functions : int
         rng : int, Generator or Streams
-            Stream ``embedding`` of walks, else ``target``.
+            Stream ``target``.
 
         Returns
         -------
@@ -210,11 +221,20 @@ class ClusterFunctions:
         """
         n, streams = checks.integer("n_functions", n_functions, minimum=1), as_streams(rng)
         if isinstance(self.law, TreeWalk):
-            walks = embed_tree(self.cluster.tree, n, streams)[self.cluster.node]
-            values = walks.T * math.sqrt(n)
+            from percolaw.kernels import walk as kernels
+
+            tree = self.cluster.tree
+            walks = np.empty((tree.n_sites, n))
+            kernels.gaussian_walk(tree.parent, tree.edge, streams.key("target"), 1.0, walks)
+            values = walks[self.cluster.node].T
         else:
-            normal = streams.generator("target").standard_normal((n, self._factor.shape[1]))
-            values = normal @ self._factor.T
+            points = self.cluster.points
+            law: TeacherFamily = dataclasses.replace(self.law, n_outputs=n)  # type: ignore[type-var]
+            if isinstance(law, MaternTeacher):
+                values = law.on_points(points, streams, method="cholesky").value
+            else:
+                values = law.sample(points.shape[1], streams)(points)
+            values = values.reshape(-1, n).T
         return np.asarray((values - values.mean(axis=1, keepdims=True)) / self.scale)
 
 

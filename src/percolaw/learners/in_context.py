@@ -182,4 +182,4 @@ def _factor(matrix: FloatArray, sequences: Ids, ridge: float) -> FloatArray:
     block = _blocks(matrix, sequences)
     diagonal = np.arange(sequences.shape[1])
     block[:, diagonal, diagonal] += ridge
-    return np.linalg.cholesky(block)
+    return np.asarray(np.linalg.cholesky(block), dtype=np.float64)

@@ -172,13 +172,12 @@ class LinearAttention:
         return torch.nn.functional.pad(later, (1, 0))
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
-        """Return those of the products with P and with the sums."""
-        d = point_dim(dim, n_outputs)
-        return 2 * n_outputs * (d * d + d)
+        """Return those of the products of the points, but the first, with P."""
+        return 2 * (n_outputs - 1) * point_dim(dim, n_outputs) ** 2
 
     def input_flops(self, dim: int, n_outputs: int = 1) -> int:
-        """Return those of the products with P."""
-        return 2 * n_outputs * point_dim(dim, n_outputs) ** 2
+        """Return all of `flops`."""
+        return self.flops(dim, n_outputs)
 
 
 def point_dim(dim: int, length: int) -> int:

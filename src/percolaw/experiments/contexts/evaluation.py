@@ -117,9 +117,9 @@ class Test:
     def references(self) -> dict[str, FloatArray]:
         """Return the expected losses of learners in context that know no tree: name to (T,).
 
-        ``nearest``: the nearest neighbour in space. ``ridge``: linear functions of the points. ``kernel``:
-        Matérn 1/2 of distances in space. The last two have the ridge and the length scale that are best for
-        these functions, which no learner would know.
+        ``nearest``: the nearest neighbour in space. ``ridge``: linear functions of the points.
+        ``kernel``: Matérn 1/2 of distances in space. The last two have the ridge and the length scale
+        that are best for these functions, which no learner would know.
         """
         nearest = self.expected(
             lambda f, s: in_context.nearest_losses(f.covariance, s, f.cluster.points)

@@ -12,6 +12,7 @@ from percolaw.datasets.contexts import (
     WALK,
     ClusterFunctions,
     Contexts,
+    check_clusters,
     context_cluster,
     inputs_of,
     parse_law,
@@ -30,9 +31,13 @@ from percolaw.neural.training import train
 from percolaw.rng import Streams
 
 #: Learners of a unit.
-TRANSFORMER, ATTENTION = "transformer", "linear attention"
+TRANSFORMER, ATTENTION, POSTERIOR = "transformer", "linear attention", "posterior"
 #: Children of a seed's streams: clusters learned on, new ones, and sequences of each purpose.
-CLUSTERS, NEW_CLUSTERS, PRETRAINING, VALIDATION, TEST, NEW_TEST, OTHERS = range(7)
+CLUSTERS, NEW_CLUSTERS, PRETRAINING, VALIDATION, TEST, NEW_TEST, OTHERS, LONG = range(8)
+#: Points of a cluster for each pair of a long sequence, and clusters that such sequences are of.
+LONG_POINTS, LONG_CLUSTERS = 1.25, 16
+#: Orders of the points of each of these.
+LONG_ORDERS = 16
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class InContext:
                 "n_seeds": 3,
                 "n_points": 16,
                 "length": 8,
+                "long_length": 300,
                 "n_clusters": (1, 8),
                 "n_functions": (2,),
                 "laws": (),
@@ -56,12 +62,13 @@ class InContext:
                 "n_test": 200,
                 "n_new": 8,
                 "first": 2,
+                "long_first": 20,
                 "training": Training(
                     learning_rate=0.01,
-                    steps=60,
+                    steps=100,
                     batch_size=32,
                     second_moment=0.99,
-                    evaluate_every=30,
+                    evaluate_every=50,
                     patience=NEVER_STOP,
                     keep="last",
                     device="cpu",
@@ -76,6 +83,7 @@ class InContext:
                 "n_seeds": 5,
                 "n_points": 512,
                 "length": 128,
+                "long_length": 1000,
                 "n_clusters": (1, 16, 256),
                 "n_functions": (32, 512),
                 "width": 128,
@@ -100,15 +108,17 @@ class InContext:
 
     n_seeds: Seeds = 5
     """Independent clusters, sequences and students."""
-    points: Source = InfiniteCluster(8)  # noqa: RUF009 (frozen)
+    points: Source = InfiniteCluster(8)
     """Clusters: 'cluster d = 8' (points of the infinite one), 'finite cluster d = 8'."""
     n_points: Annotated[int, Range(2, 4000)] = 128
     """Points of each cluster."""
     length: Annotated[int, Range(2)] = 32
     """Pairs of a sequence."""
+    long_length: Annotated[int, Range(20, 4000)] = 512
+    """Pairs of the sequences on which the exact posterior has its exponent."""
     n_clusters: Annotated[tuple[int, ...], Range(1, 100_000), JUDGED] = (1, 4, 16, 256)
     """Clusters that walks are learned on in pretraining, rising; a new function in every sequence."""
-    n_functions: Annotated[tuple[int, ...], Range(1), JUDGED] = (8, 32, 128)
+    n_functions: Annotated[tuple[int, ...], Range(1), JUDGED] = (8, 64, 512)
     """Functions in all where pretraining has not endlessly many, on one cluster."""
     laws: Annotated[tuple[str, ...], JUDGED] = ("linear", "Matérn 0.5")
     """Laws of functions of the points alone, learned on one cluster: beside walks on the tree."""
@@ -124,18 +134,20 @@ class InContext:
     """New clusters that are tested on."""
     training: Training = Training(  # noqa: RUF009 (frozen)
         learning_rate=4e-3,
-        steps=1000,
+        steps=800,
         batch_size=64,
         second_moment=0.99,
         warmup=0.1,
         cooldown=0.4,
-        evaluate_every=100,
+        evaluate_every=80,
         patience=NEVER_STOP,
         keep="last",
     )
     """How students are trained; the budget is used to its end."""
     first: Annotated[int, Range(1), JUDGED] = 3
-    """Pairs seen from which on exponents in the number of pairs are fitted."""
+    """Pairs seen from which on the exponents of students are fitted."""
+    long_first: Annotated[int, Range(1), JUDGED] = 30
+    """The same of the exact posterior on long sequences."""
     tolerance: Tolerance = 0.05
     """Deviation of an exponent, or of a loss over the variance, that counts as agreement."""
     ratio_tolerance: Tolerance = 0.1
@@ -161,6 +173,7 @@ class InContext:
             raise ValueError(f"laws are named once each, {WALK!r} not at all; got {self.laws}.")
         for law in self.laws:
             parse_law(law)
+        check_clusters(self.points, self.n_points)
         checks.memory(
             8.0 * max(self.n_clusters) * self.n_points**2,
             f"covariances of {max(self.n_clusters)} clusters of {self.n_points} points",
@@ -173,7 +186,7 @@ class InContext:
         students = [(TRANSFORMER, WALK, k, 0) for k in self.n_clusters]
         students += [(TRANSFORMER, WALK, 1, f) for f in self.n_functions]
         students += [(TRANSFORMER, law, 1, 0) for law in self.laws]
-        students += [(ATTENTION, "linear", 1, 0)]
+        students += [(ATTENTION, "linear", 1, 0), (POSTERIOR, WALK, LONG_CLUSTERS, 0)]
         names = ("learner", "law", "clusters", "functions")
         return [
             {**dict(zip(names, student, strict=True)), "seed": seed}
@@ -184,6 +197,8 @@ class InContext:
     def measure(self, cell: Cell) -> list[Row]:
         """Train a student and test it: losses by position, one row."""
         streams = Streams(cell["seed"]).child(*self.points.key)
+        if cell["learner"] == POSTERIOR:
+            return [{**cell, "long": _numbers(self._long(streams.child(LONG)))}]
         functions = self._functions(cell, streams, CLUSTERS, cell["clusters"])
         contexts = Contexts(
             functions,
@@ -215,6 +230,18 @@ class InContext:
             ClusterFunctions(context_cluster(source, self.n_points, streams.child(which, i)), law)
             for i in range(n)
         ]
+
+    def _long(self, streams: Streams) -> FloatArray:
+        """Losses of the exact posterior by position of a long sequence, mean over clusters and orders."""
+        n = round(LONG_POINTS * self.long_length)
+        total = np.zeros(self.long_length)
+        for i in range(LONG_CLUSTERS):
+            cluster = context_cluster(self.points, n, streams.child(i))
+            covariance = ClusterFunctions(cluster, parse_law(WALK)).covariance
+            generator = streams.generator("batch", i)
+            orders = generator.random((LONG_ORDERS, n)).argsort(axis=1)[:, : self.long_length]
+            total += in_context.posterior_losses(covariance, orders)
+        return total / LONG_CLUSTERS
 
     def _train(self, cell: Cell, contexts: Contexts, streams: Streams) -> Trained:
         """Train one student; the validation sequences, of new functions, give its curve alone."""
