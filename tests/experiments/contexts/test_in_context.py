@@ -49,9 +49,9 @@ def test_the_loss_is_the_mean_square_with_less_noise():
         mean, error = mean_and_error(plain[:, t])
         assert_close(mean, loss[t], error)
         assert_far(mean, loss[t] * 1.4, error)
-    again = Sample.of(WALKS, 6, 3000, Streams(4))
-    gap = again.loss(previous(None, again.sequences.y)) - loss
-    assert np.abs(gap).max() < 0.05
+    near = 0.9 * SAMPLE.mean  # as good students are: the functions drawn hardly count
+    scatter, plain = (near - SAMPLE.mean) ** 2, (near - SAMPLE.sequences.y) ** 2
+    assert scatter[:, 1:].std() < 0.1 * plain[:, 1:].std()
 
 
 def test_the_posterior_has_the_least_loss_of_all():
