@@ -137,6 +137,10 @@ def one_activation(right: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *a, **k: {layer: x[:, :1] for layer, x in right(*a, **k).items()}
 
 
+def no_step(covariance: Any, sequences: Any, points: Any) -> Any:
+    return np.zeros((points.shape[1], points.shape[1]))
+
+
 def first_half(right: Callable[..., Any]) -> Callable[..., Any]:
     """Pieces on half of the segment."""
     return lambda layers, a, b: right(layers, a, 0.5 * (np.asarray(a) + b))
@@ -326,13 +330,20 @@ MISTAKES = (
     ),
     Mistake(
         "in-context",
-        "values of other points",
+        "predictions in another unit",
         changed(
-            "percolaw.datasets.contexts:ClusterFunctions.draw",
-            lambda right: lambda *a, **k: mixed(right(*a, **k).T).T,
+            "percolaw.neural.trained:Trained.predict",
+            lambda right: lambda *a: 4.0 * right(*a),
         ),
         {"transformer, one cluster: loss over that of the posterior": "moved"},
         {"learner": "transformer", "clusters": 1, "functions": 0},
+    ),
+    Mistake(
+        "in-context",
+        "no gradient step",
+        changed("percolaw.learners.in_context:best_gradient_step", lambda right: no_step),
+        {"linear attention, linear functions": "disagrees"},
+        {"learner": "linear attention"},
     ),
     Mistake(
         "regimes",
