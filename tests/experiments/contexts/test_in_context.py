@@ -12,7 +12,7 @@ from statistical import assert_close, assert_far, mean_and_error
 from percolaw.datasets.contexts import ClusterFunctions, Contexts, context_cluster, parse_law
 from percolaw.datasets.sources import Cube, InfiniteCluster
 from percolaw.errors import ResourceError
-from percolaw.experiments.contexts import in_context
+from percolaw.experiments.contexts import evaluation, in_context
 from percolaw.experiments.contexts.conclusions import large_cluster
 from percolaw.experiments.contexts.evaluation import Test as Sample
 from percolaw.experiments.contexts.in_context import InContext
@@ -90,7 +90,8 @@ def test_finite_functions_are_learned_from_a_stream_that_tests_never_see():
             return super().draw(n, step)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(in_context, "Contexts", Spy)
+        for module in (in_context, evaluation):
+            patch.setattr(module, "Contexts", Spy)
         (row,) = config.measure(cell)
     assert {functions for functions, purpose in seen if purpose == in_context.PRETRAINING} == {2}
     assert {functions for functions, purpose in seen if purpose != in_context.PRETRAINING} == {0}
@@ -115,7 +116,7 @@ def rows_of(config, *, over=1.0, gap=0.0, memorised=1.0, step=1.0, control=1.0, 
         loss = np.append(1.0, over * noise * posterior[1:])
         known = {"posterior": posterior, "variance": np.ones(config.length)}
         known |= dict.fromkeys(("ridge", "kernel", "nearest"), np.sqrt(posterior))
-        row = {**cell, "curve": [1.0, 0.7, 0.6], "steps": [0, 50, 100]}
+        row = {**cell, "excess": [1.0, 0.1, 0.03, 0.01], "steps": [0, 10, 30, 100]}
         row |= {f"{place} {k}": v.tolist() for k, v in known.items() for place in ("same", "new")}
         row |= {"same loss": loss.tolist(), "new loss": (loss + gap).tolist()}
         row |= {"step": (loss / step).tolist(), "shuffled": control, "wrong cluster": control}
@@ -141,6 +142,9 @@ def test_ideal_students_agree():
     mean = 0.9 * (np.arange(1, 32) ** -0.3).mean()
     assert line["same posterior"][0] == pytest.approx(mean)
     assert line["same loss"][0] == pytest.approx(1.02 * mean)
+    pretraining = conclusion.plots[-1].series[0]
+    assert pretraining.x[0] == 10 * CONFIG.training.batch_size
+    assert pretraining.stored[0].measured == pytest.approx(1.0, abs=0.002)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,6 @@ from percolaw.laws.single_cluster import mean_nearest_distance, posterior_consta
 from percolaw.scaling.curve import LearningCurve
 
 PAGE = "docs/contexts.md"
-#: Loss of the posterior that is large against rounding: ratios to it mean something.
-LEAST_LOSS = 0.02
 #: Expected variance of a walk over a large cluster, half the mean distance of two sites.
 HALF_DISTANCE = 0.5 * math.sqrt(math.pi / 2.0)
 AXES = ("pairs seen before", "mean squared error / variance")
@@ -238,7 +236,7 @@ def _table(rows: list[Row]) -> list[dict[str, Any]]:
     """Mean losses over positions of every kind of student, with their standard errors over seeds."""
     keys = ("learner", "law", "clusters", "functions")
     table = []
-    for kind in dict.fromkeys(tuple(r[k] for k in keys) for r in rows if "curve" in r):
+    for kind in dict.fromkeys(tuple(r[k] for k in keys) for r in rows if "excess" in r):
         mine = [r for r in rows if tuple(r[k] for k in keys) == kind]
         line: dict[str, Any] = dict(zip(keys, kind, strict=True))
         for name in mine[0]:
@@ -293,34 +291,30 @@ def _position_plot(config: Any, rows: list[Row], law: str, said: list[Claim]) ->
 
 
 def _cluster_plot(config: Any, rows: list[Row]) -> plots.Plot:
-    """Mean losses by number of clusters: on the same ones and on new ones."""
+    """Mean losses over the posterior's by number of clusters: on the same ones and on new ones."""
     kinds = [_chosen(rows, law=WALK, clusters=k, functions=0) for k in config.n_clusters]
+    x, series = np.array(config.n_clusters), []
 
-    def over(name: str) -> LearningCurve:
-        return LearningCurve(
-            np.array(config.n_clusters), np.stack([_mean(each, name) for each in kinds], axis=1)
-        )
+    def over(where: str, name: str = "loss") -> LearningCurve:
+        ratio = [_mean(k, f"{where} {name}") / _mean(k, f"{where} posterior") for k in kinds]
+        return LearningCurve(x, np.stack(ratio, axis=1))
 
-    series = []
-    if len(kinds) > 1:
+    if x.size > 1:
         series = [
-            plots.curve("same clusters, new functions", over("same loss"), how="mean"),
-            plots.curve("new clusters", over("new loss"), how="mean"),
+            plots.curve("same clusters, new functions", over("same"), how="mean"),
+            plots.curve("new clusters", over("new"), how="mean"),
+            plots.line("posterior that knows the cluster", "theory", x, np.ones(x.size)),
             *(
-                plots.line(text, kind, config.n_clusters, over(key).mean("mean"))  # type: ignore[arg-type]
-                for key, text, kind in (
-                    ("new posterior", "posterior that knows the cluster", "theory"),
-                    ("new kernel", "Matérn 1/2 kernel", "reference"),
-                    ("new ridge", "ridge", "reference"),
-                )
+                plots.line(text, "reference", x, over("new", key).mean("mean"), group=text)
+                for key, text in (("kernel", "Matérn 1/2 kernel"), ("ridge", "ridge"))
             ),
         ]
     return plots.log_linear(
         "in-context-clusters",
         "What is in the weights",
-        "Mean loss over positions on clusters learned on, and on new ones, by the number of clusters in "
-        "pretraining.",
-        ("clusters in pretraining", "mean loss / variance"),
+        "Mean loss on clusters learned on, and on new ones, over that of the posterior that knows "
+        "them, by the number of clusters in pretraining.",
+        ("clusters in pretraining", "loss / loss of the posterior"),
         series,
     )
 
@@ -359,21 +353,24 @@ def _function_plot(config: Any, rows: list[Row]) -> plots.Plot:
     )
 
 
+def _excess(config: Any, rows: list[Row]) -> LearningCurve:
+    """Loss on new functions over the posterior's, less 1, by sequences of pretraining."""
+    seen = np.array(rows[0]["steps"][1:]) * config.training.batch_size
+    excess = _array(rows, "excess")[:, 1:]
+    return LearningCurve(seen, np.where(excess > 0.0, excess, np.nan))
+
+
 def _training_plot(config: Any, rows: list[Row]) -> plots.Plot:
-    """Validation loss less the posterior's, by sequences of pretraining."""
+    """How near the posterior that knows the clusters students come as pretraining grows."""
     series = []
     for k in config.n_clusters:
-        mine = _chosen(rows, law=WALK, clusters=k, functions=0)
-        posterior = _array(mine, "same posterior").mean(axis=1, keepdims=True)
-        seen = np.array(mine[0]["steps"][1:]) * config.training.batch_size
-        excess = LearningCurve(seen, _array(mine, "curve")[:, 1:] / posterior)
-        series.append(plots.curve(_clusters(k), excess))
+        curve = _excess(config, _chosen(rows, law=WALK, clusters=k, functions=0))
+        series.append(plots.curve(_clusters(k), curve, fitted=curve.fit()))
     return plots.log_log(
         "in-context-pretraining",
         "Pretraining",
-        "Loss of transformers on new functions over that of the posterior that knows the clusters, by "
-        "sequences of pretraining.",
-        ("sequences of pretraining", "loss / loss of the posterior"),
+        "Loss of transformers on new functions over that of the posterior that knows the clusters, "
+        "less 1, by sequences of pretraining.",
+        ("sequences of pretraining", "loss / loss of the posterior - 1"),
         series,
-        fit=False,
     )

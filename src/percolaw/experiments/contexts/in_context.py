@@ -36,7 +36,9 @@ TRANSFORMER, ATTENTION, POSTERIOR = "transformer", "linear attention", "posterio
 CLUSTERS, NEW_CLUSTERS, PRETRAINING, VALIDATION, TEST, NEW_TEST, OTHERS, LONG = range(8)
 #: Points of a cluster for each pair of a long sequence, and clusters that such sequences are of.
 LONG_POINTS, LONG_CLUSTERS = 1.25, 16
-#: Orders of the points of each of these.
+#: Sequences on which the loss is followed in pretraining.
+N_VALIDATION = 500
+#: Orders of the points of each of the long ones.
 LONG_ORDERS = 16
 
 
@@ -208,10 +210,14 @@ class InContext:
             self.training.batch_size,
             cell["functions"],
         )
-        trained = self._train(cell, contexts, streams)
+        held = Test.of(functions, self.length, N_VALIDATION, streams.child(VALIDATION))
+        trained = self._train(cell, contexts, held)
         test = Test.of(functions, self.length, self.n_test, streams.child(TEST))
-        row = {**cell, "curve": _numbers(trained.validation_curve[:, 0])}
-        row |= {"steps": trained.evaluated.tolist(), "stopped": trained.stopped[0]}
+        row = {**cell, "steps": trained.evaluated.tolist(), "stopped": trained.stopped[0]}
+        # less what the posterior loses on the same values: their scatter is gone from the excess
+        least = float(np.mean((held.mean - held.sequences.y) ** 2))
+        excess = (trained.validation_curve[:, 0] - least) / float(held.posterior.mean())
+        row["excess"] = _numbers(excess)
         row |= self._losses("same", trained, test)
         if cell["learner"] == ATTENTION:
             return [row | {"step": _numbers(_gradient_step(test))}]
@@ -244,18 +250,16 @@ class InContext:
             total += in_context.posterior_losses(covariance, orders)
         return total / LONG_CLUSTERS
 
-    def _train(self, cell: Cell, contexts: Contexts, streams: Streams) -> Trained:
-        """Train one student; the validation sequences, of new functions, give its curve alone."""
+    def _train(self, cell: Cell, contexts: Contexts, held: Test) -> Trained:
+        """Train one student; the sequences held, of new functions, give its curve alone."""
         network: Network = LinearAttention()
         if cell["learner"] == TRANSFORMER:
             network = InContextTransformer(self.depth, self.width, self.n_heads)
-        held = Contexts(contexts.functions, self.length, streams.child(VALIDATION))
-        sequences = held.draw(min(500, self.n_test))
         return train(
             network,
-            sequences.inputs,
-            sequences.y,
-            [Student(cell["seed"], contexts, np.arange(sequences.y.shape[0]))],
+            held.sequences.inputs,
+            held.sequences.y,
+            [Student(cell["seed"], contexts, np.arange(N_VALIDATION))],
             self.training,
             n_outputs=self.length,
             checkpoint=SCRATCH.get(),
