@@ -56,7 +56,7 @@ ALLOWED = {
     "dimension": _BASE | {"numerics"},
     "clusters": _TREES | {"laws"},
     "embedding": _TREES | {"clusters", "numerics", "dimension.mass_radius"},
-    "targets": _TREES | {"numerics"},
+    "targets": _TREES | {"numerics", "clusters.coalescent"},
     "datasets": _TREES | {"locks", "laws", "clusters", "embedding", "targets"},
     "learners": _TREES | {"numerics"},
     "neural": _BASE | {"kernels", "numerics"},
