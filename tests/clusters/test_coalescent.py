@@ -96,11 +96,9 @@ def test_every_order_of_edges_is_equally_likely(parent):
     expected = Counter(
         frozenset(joined(parent, order)) for order in permutations(range(1, len(parent)))
     )
-    many = Tree.from_parent(
-        np.concatenate(
-            [np.where(tree.parent < 0, -1, tree.parent + k * len(parent)) for k in range(n_draws)]
-        )
-    )
+    shift = np.repeat(np.arange(n_draws) * len(parent), len(parent))
+    copies = np.tile(tree.parent, n_draws)
+    many = Tree.from_parent(np.where(copies < 0, -1, copies + shift))
     drawn = merge_tree(many, rng=5)
     sets, per = latents(drawn), len(parent) - 1
     seen = Counter(

@@ -32,12 +32,8 @@ def test_steps_are_unit_vectors_and_siblings_are_orthogonal(walk):
     assert pairs.shape[0] > 50
 
 
-def test_sites_step_alike_as_far_as_they_share_latents():
-    """With a and b latents between two sites and the smallest that holds both: E v.v' = 2^-(a+b+2)/2 ...
-
-    Below a common latent of vector v the parts have products 0 with each other and 1/sqrt 2 with v; each
-    further latent keeps 1/sqrt 2 of a vector in the mean. So v.v' is 0 in the mean for every pair.
-    """
+def test_steps_of_different_sites_are_uncorrelated():
+    """Below the smallest latent with both sites directions are orthogonal, and stay so in the mean."""
     tree = Tree.from_parent([-1, 0, 1, 2, 3, 4])
     merges = merge_tree(tree, rng=4)
     draws = np.array([steps(tree, embed_latents(tree, merges, 3, rng=s)) for s in range(4000)])

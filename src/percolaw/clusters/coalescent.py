@@ -367,7 +367,8 @@ def merge_points(cluster: SampledCluster, rng: RandomLike = 0) -> MergeTree:
         *(cluster.ends, cluster.glue, first, child, spanned.point, spanned.branch, *keys, time)
     )
     # A leaf for each point: points that share a node are never cut apart.
-    parent = np.concatenate([spanned.tree.parent, spanned.point]).astype(index_dtype(4 * n))
+    parent: IntArray = np.concatenate([spanned.tree.parent, spanned.point])
+    parent = parent.astype(index_dtype(4 * n))
     tree = Tree(parent, np.array([0, n_nodes + n]))
     return _merged(tree, np.argsort(-time, kind="stable")).restrict(np.arange(n_nodes, n_nodes + n))
 

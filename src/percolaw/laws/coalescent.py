@@ -1,4 +1,4 @@
-"""The additive coalescent on uniform labelled trees, exactly: how the last merge splits, how deep sites lie."""
+"""The additive coalescent on uniform labelled trees, exactly: last merges, and how deep sites lie."""
 
 from __future__ import annotations
 

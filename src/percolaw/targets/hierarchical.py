@@ -63,7 +63,7 @@ class HierarchicalFunction:
 
     @property
     def approximation_order(self) -> float:
-        """2, with a logarithm: squared differences grow like r log(1/r), r like squared distance in space."""
+        """2, with a logarithm: squared differences grow like r log(1/r), r like squared distance."""
         return 2.0
 
     def sample(self, tree: Tree, rng: RandomLike = 0) -> HierarchicalTarget:
