@@ -176,3 +176,50 @@ def walk(parent, points):
         if p >= 0:
             for c in range(points.shape[1]):
                 points[i, c] += points[p, c]
+
+
+@compiled(nogil=True)
+def posterior(up, total, is_known, mean, variance):
+    """Fill in what the sums of normals along paths tell of each node's own: posterior mean and variance.
+
+    ``total`` holds the sum from the root to a node where ``is_known`` (sites alone). A pass up finds
+    the precision with which the nodes below know the sum at each node, a pass down adds those above.
+    """
+    n = up.shape[0]
+    below = np.zeros(n)  # precision of the sum at a node, by what is known below
+    weighted = np.zeros(n)  # times its mean
+    for node in range(n - 1, -1, -1):
+        p = up[node]
+        if p < 0:
+            continue
+        if is_known[node]:
+            below[p] += 1.0
+            weighted[p] += total[node]
+        elif below[node] > 0.0:
+            below[p] += below[node] / (1.0 + below[node])
+            weighted[p] += weighted[node] / (1.0 + below[node])
+    above = np.empty(n)  # precision of the sum at a node, by all that is not below
+    over = np.empty(n)  # times its mean
+    for node in range(n):
+        p = up[node]
+        rest, gap = np.inf, 0.0  # precision and mean of the sum at the parent without this node
+        if p >= 0:
+            share = weight = 0.0
+            if is_known[node]:
+                share, weight = 1.0, total[node]
+            elif below[node] > 0.0:
+                share = below[node] / (1.0 + below[node])
+                weight = weighted[node] / (1.0 + below[node])
+            rest = above[p] + below[p] - share
+            gap = (over[p] + weighted[p] - weight) / rest
+        above[node] = rest / (1.0 + rest) if p >= 0 else 1.0
+        over[node] = above[node] * gap
+        if is_known[node]:
+            variance[node] = 1.0 / (1.0 + rest)
+            mean[node] = (total[node] - gap) * (1.0 - variance[node])
+        elif below[node] > 0.0:
+            unknown = 1.0 / below[node] + 1.0 / rest
+            variance[node] = unknown / (1.0 + unknown)
+            mean[node] = (weighted[node] / below[node] - gap) / (1.0 + unknown)
+        else:
+            variance[node], mean[node] = 1.0, 0.0
