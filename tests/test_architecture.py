@@ -64,6 +64,7 @@ ALLOWED = {
     "experiments": _TREES
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
     | {"learning", "scaling", "dimension", "analysis"},
+    "interpret": _BASE | {"kernels", "structure", "clusters.coalescent"},
     "analysis": _BASE
     | {"adjacency", "kernels", "numerics", "laws", "scaling", "dimension", "structure"}
     | {"datasets", "learners", "neural", "progress"},

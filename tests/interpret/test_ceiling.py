@@ -64,7 +64,8 @@ def test_no_guess_is_better_than_the_ceiling():
 
 def test_what_is_not_known_is_said(merges):
     nothing = latent_posterior(merges, [], [])
-    assert np.all(nothing.variance == 1.0) and np.all(nothing.mean == 0.0)
+    assert np.all(nothing.variance == 1.0)
+    assert np.all(nothing.mean == 0.0)
     with pytest.raises(ValueError, match="twice"):
         latent_posterior(merges, [1.0, 2.0], [3, 3])
     with pytest.raises(ValueError, match="values"):
