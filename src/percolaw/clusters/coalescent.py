@@ -73,6 +73,22 @@ class MergeTree:
         k = np.searchsorted(self.start, ids, side="right") - 1
         return ids + self.start[k + 1] - k - 1
 
+    def of_latents(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return those of values of all nodes, (2 n_sites - n_clusters,), that belong to latents."""
+        from percolaw.kernels import coalescent as kernels
+
+        out = np.empty(self.n_latents, dtype=values.dtype)
+        kernels.of_latents(values, self.start, out)
+        return out
+
+    def of_sites(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return those of values of all nodes, (2 n_sites - n_clusters,), that belong to sites."""
+        from percolaw.kernels import coalescent as kernels
+
+        out = np.empty(self.n_sites, dtype=values.dtype)
+        kernels.of_sites(values, self.start, out)
+        return out
+
     # ---- sites of latents
 
     @cached_property
@@ -210,8 +226,7 @@ class MergeTree:
 
     def n_ancestors(self) -> IntArray:
         """Return the number of latents that each site belongs to, shape (n_sites,). O(n_sites)."""
-        depth = self.nodes.depth()
-        return np.asarray(depth[self.site_node(np.arange(self.n_sites))])
+        return self.of_sites(self.nodes.depth())
 
     def ancestors(self, site: int) -> Ids:
         """Return the latents that a site belongs to, smallest first; int64.

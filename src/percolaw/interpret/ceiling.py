@@ -97,5 +97,4 @@ def latent_posterior(
     total[node], is_known[node] = y * terms, True
     mean, variance = np.empty((2, merges.nodes.n_sites))
     kernels.posterior(merges.nodes.parent, total, is_known, mean, variance)
-    latents = merges.latent_node(np.arange(merges.n_latents))
-    return LatentPosterior(mean[latents], variance[latents])
+    return LatentPosterior(merges.of_latents(mean), merges.of_latents(variance))

@@ -64,6 +64,22 @@ def merge(parent, start, cluster, order, up, site):
 
 
 @compiled(nogil=True)
+def of_latents(value, start, out):
+    """Values of the nodes that are latents, in their order."""
+    for k in range(start.shape[0] - 1):
+        for i in range(start[k] - k, start[k + 1] - k - 1):
+            out[i] = value[i + start[k]]
+
+
+@compiled(nogil=True)
+def of_sites(value, start, out):
+    """Values of the nodes that are sites, in their order."""
+    for k in range(start.shape[0] - 1):
+        for i in range(start[k], start[k + 1]):
+            out[i] = value[i + start[k + 1] - k - 1]
+
+
+@compiled(nogil=True)
 def intervals(up, start, order, first, stop):
     """Order the sites depth-first, and fill in where the sites of each latent begin and end."""
     leaves = np.zeros(up.shape[0], up.dtype)

@@ -88,7 +88,7 @@ class HierarchicalFunction:
         return self.on(merge_tree(tree, streams), streams)
 
     def on(self, merges: MergeTree, rng: RandomLike = 0) -> HierarchicalTarget:
-        """Draw the function on a given hierarchy. Stream ``target``; O(n_sites), 40 bytes a site.
+        """Draw the function on a given hierarchy. Stream ``target``; O(n_sites), 56 bytes a site.
 
         Parameters
         ----------
@@ -107,16 +107,18 @@ class HierarchicalFunction:
         from percolaw.kernels import tree as kernels
 
         n = merges.n_sites
-        checks.memory(40.0 * n, f"a hierarchical function on {n} sites", "Use fewer sites.")
+        checks.memory(56.0 * n, f"a hierarchical function on {n} sites", "Use fewer sites.")
         total = np.empty(merges.nodes.n_sites)
         normal_rows(as_streams(rng), "target", total)
-        latents = merges.latent_node(np.arange(merges.n_latents))
-        sites = merges.site_node(np.arange(n))
-        latent, own = total[latents], total[sites]
+        latent, own = merges.of_latents(total), merges.of_sites(total)
         kernels.accumulate_down(merges.nodes.parent, total)
-        value = total[sites]
+        value = merges.of_sites(total)
+        del total
         if self.normalized:
-            value /= np.sqrt(merges.n_ancestors() + 1.0)
+            terms = merges.n_ancestors()
+            for low in range(0, n, 1 << 20):
+                part = slice(low, low + (1 << 20))
+                value[part] /= np.sqrt(terms[part] + 1.0)
         spread = value if self.standardized else value.copy()
         variance = kernels.standardize(merges.start, spread)
         return HierarchicalTarget(value, variance, merges, latent, own)
