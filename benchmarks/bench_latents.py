@@ -62,7 +62,9 @@ def dictionaries() -> None:
     from percolaw.neural.sparse_autoencoder import SparseAutoencoder, train_dictionaries
 
     x = np.random.default_rng(0).standard_normal((4000, 16))
-    training = Training(learning_rate=1e-3, batch_size=64, steps=200, patience=1000, dtype="float32")
+    training = Training(
+        learning_rate=1e-3, batch_size=64, steps=200, patience=1000, dtype="float32"
+    )
     shape = SparseAutoencoder(32)
     train_dictionaries(x, shape, (0,), training=training)
     started = time.perf_counter()

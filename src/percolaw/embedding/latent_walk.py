@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.clusters.coalescent import MergeTree
+from percolaw.clusters.merges import MergeTree
 from percolaw.rng import LATENT_STEPS, RandomLike, as_streams
 from percolaw.tree import Tree
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.clusters.coalescent import MergeTree
+from percolaw.clusters.merges import MergeTree
 
 FloatArray = npt.NDArray[np.float64]
 

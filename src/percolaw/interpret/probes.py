@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.clusters.coalescent import MergeTree
+from percolaw.clusters.merges import MergeTree
 from percolaw.interpret.scores import LatentScores, _checked, _thresholds
 from percolaw.rng import RandomLike, as_streams
 from percolaw.structure import Ids

@@ -239,3 +239,33 @@ def posterior(up, total, is_known, mean, variance):
             mean[node] = (weighted[node] / below[node] - gap) / (1.0 + unknown)
         else:
             variance[node], mean[node] = 1.0, 0.0
+
+
+@compiled(nogil=True)
+def nest(after, start, up):
+    """Fill in the parents of all nodes, sites being places, from the latents that join neighbours.
+
+    The latent between two places lies below the later made (smaller) one of the nearest latents on its
+    sides that were made later than it; of these the one made first.
+    """
+    stack = np.empty(after.shape[0], np.int64)
+    for k in range(start.shape[0] - 1):
+        depth = 0
+        for place in range(start[k], start[k + 1]):
+            leaf = place + start[k + 1] - k - 1
+            left = after[place - 1] if place > start[k] else -1
+            right = after[place] if place < start[k + 1] - 1 else -1
+            nearest = max(left, right)
+            up[leaf] = nearest + start[k] if nearest >= 0 else -1
+            if place == start[k + 1] - 1:
+                break
+            while depth > 0 and stack[depth - 1] > right:
+                depth -= 1
+                above = max(right, stack[depth - 1] if depth > 0 else -1)
+                up[stack[depth] + start[k]] = above + start[k]
+            stack[depth] = right
+            depth += 1
+        while depth > 0:
+            depth -= 1
+            latent = stack[depth]
+            up[latent + start[k]] = stack[depth - 1] + start[k] if depth > 0 else -1

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.clusters.coalescent import MergeTree, merge_tree
+from percolaw.clusters.coalescent import merge_tree
+from percolaw.clusters.merges import MergeTree
 from percolaw.rng import RandomLike, as_streams, normal_rows
 from percolaw.targets.tree_walk import TreeTarget
 from percolaw.tree import Tree
