@@ -273,7 +273,7 @@ class InContext:
         return row | {f"{where} loss": _numbers(test.loss(predictions))}
 
     def conclude(self, rows: list[Row]) -> Conclusion:
-        """Hold students against the posterior that knows the clusters, and controls against 0."""
+        """Hold students against the posterior that knows the clusters; claims and plots."""
         return conclusions.conclude(self, rows)
 
 
