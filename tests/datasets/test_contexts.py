@@ -126,6 +126,17 @@ def test_sequences_have_functions_of_their_own_or_some_that_come_again(clusters)
         assert (np.abs(mine[:, drawn.point[i]] - drawn.y[i]).max(axis=1) < 1e-12).any()
 
 
+def test_no_two_steps_and_no_two_clusters_share_a_function(clusters):
+    same = ClusterFunctions(clusters[0], TreeWalk())
+    contexts, rows = Contexts([same, same], 12, 1), []
+    for step in (0, 1):
+        drawn = contexts.draw(30, step)
+        rows.append(np.take_along_axis(drawn.y, drawn.point.argsort(axis=1), axis=1))
+    assert len(np.unique(np.concatenate(rows).round(6), axis=0)) == 60
+    kept = Contexts([same, same], 12, 1, n_functions=8).kept
+    assert len(np.unique(kept.round(6), axis=0)) == 8
+
+
 def test_new_functions_of_the_same_points_are_drawn_cluster_by_cluster(clusters):
     functions = [ClusterFunctions(one, TreeWalk()) for one in clusters]
     drawn = Contexts(functions, 6, 1).draw(3000)
