@@ -54,6 +54,8 @@ EXPERIMENTS = {
     "mean-field-check": "lattices.mean_field_check:MeanFieldCheck",
     "sampling": "lattices.sampling:Sampling",
     "learnability": "lattices.learnability:Learnability",
+    "hierarchical-1nn": "latents.hierarchical_1nn:HierarchicalOneNn",
+    "latent-probes": "latents.latent_probes:LatentProbes",
     "analyze": "real.own:Analyze",
     "analyze-confusion": "real.confusion:AnalyzeConfusion",
     "real-digits": "real.digits:RealDigits",
