@@ -56,6 +56,7 @@ EXPERIMENTS = {
     "learnability": "lattices.learnability:Learnability",
     "hierarchical-1nn": "latents.hierarchical_1nn:HierarchicalOneNn",
     "latent-probes": "latents.latent_probes:LatentProbes",
+    "dictionary-scaling": "latents.dictionary_scaling:DictionaryScaling",
     "analyze": "real.own:Analyze",
     "analyze-confusion": "real.confusion:AnalyzeConfusion",
     "real-digits": "real.digits:RealDigits",

@@ -59,7 +59,7 @@ REPRODUCTIONS = {
     ),
     "hierarchy": (
         "Hierarchical functions on percolation clusters, and probes of their latents (2026 generator)",
-        ("hierarchical-1nn", "latent-probes"),
+        ("hierarchical-1nn", "latent-probes", "dictionary-scaling"),
     ),
     "real-data": (
         "Are real data percolation clusters? (the open check of arXiv:2412.07942)",
