@@ -99,7 +99,17 @@ class DictionaryScaling:
         return np.asarray(weight / weight.sum())
 
     def points(self, alpha: float, seed: int) -> FloatArray:
-        """Draw points, shape (n_points, 2 n_features), each on one circle."""
+        """Draw points, each on one circle.
+
+        Parameters
+        ----------
+        alpha : float
+        seed : int
+
+        Returns
+        -------
+        array of float64, shape (n_points, 2 n_features)
+        """
         generator = Streams(seed).generator("target", round(1000 * alpha))
         feature = generator.choice(self.n_features, self.n_points, p=self.weights(alpha))
         angle = generator.uniform(0.0, 2.0 * math.pi, self.n_points)
