@@ -22,7 +22,7 @@ from percolaw.analysis.adjacency import SiteGraph
 from percolaw.analysis.agreement import nearest_neighbor_curve
 from percolaw.analysis.by_rank import rank_losses
 from percolaw.analysis.class_draws import class_draws
-from percolaw.analysis.clusters import cluster_statistics
+from percolaw.analysis.clusters import STATISTICS, cluster_statistics
 from percolaw.analysis.connectivity import largest_component
 from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
@@ -182,7 +182,8 @@ class Measurement:
         Parameters
         ----------
         part : dict
-            From `plan`.
+            From `plan`. Of draws, ``statistics`` may name those of `clusters.STATISTICS`
+            that are wanted.
 
         Returns
         -------
@@ -321,6 +322,7 @@ class Measurement:
 
     def _draws(self, part: Part) -> list[tuple[Any, ...]]:
         level, null = part["level"], part["null"]
+        names = part.get("statistics", tuple(STATISTICS))
         graph, half, _ = self.clustered(self.sample.n, self.settings.k, level)
         draw, equilibrated = self._null(null, level)
         found: list[tuple[Any, ...]] = []
@@ -329,8 +331,8 @@ class Measurement:
         for index in range(part["first"], part["first"] + part["count"]):
             label = draw(index)
             streams = self._streams(_DRAWS, level, index)
-            for name, value in cluster_statistics(graph, half, label, streams).items():
-                found.append((name, index, value))
+            numbers = cluster_statistics(graph, half, label, streams, names=names)
+            found += [(name, index, value) for name, value in numbers.items()]
             if index == 0:
                 found += _cluster_sizes(graph.clusters(label[graph.low] == label[graph.high]))
         return found
