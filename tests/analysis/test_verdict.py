@@ -55,7 +55,7 @@ def test_critical_needs_every_condition():
         (-1, 1, True, False, "supercritical domains"),
         (1, -1, None, None, "supercritical domains"),
         (-1, 0, True, False, "subcritical"),
-        (-1, -1, True, None, "subcritical"),
+        (-1, -1, True, None, "undecided"),
         (-1, 0, True, True, "undecided"),
         (0, -1, True, False, "undecided"),
         (0, 0, None, None, "undecided"),

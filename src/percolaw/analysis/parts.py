@@ -255,6 +255,7 @@ class Measurement:
         for flow in agreement_flow(losses):
             found.append(("omega", flow.window[1], flow.omega, *flow.interval))
             found.append(("bend p value", flow.window[1], flow.p_value))
+            found.append(("agreement ends", flow.window[1], float(flow.ends)))
         sizes = np.unique(np.geomspace(2, n - 1, 25).astype(np.int64))
         curve = nearest_neighbor_curve(losses, sizes)
         errors = 1.96 * curve.standard_error

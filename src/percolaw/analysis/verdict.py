@@ -174,7 +174,7 @@ def decide(
         return Verdict("critical", kept)
     if max(sides.values()) > 0:
         return Verdict("supercritical domains", kept)
-    if sides["size"] < 0 and not holds.get("flow"):
+    if sides["size"] < 0 and holds.get("flow") is False:
         return Verdict("subcritical", kept)
     return Verdict("undecided", kept)
 

@@ -45,7 +45,7 @@ class AnalyzeConfusion:
             "10 s",
             "0.5 GiB",
         ),
-        "laptop": Preset({"n_seeds": 20}, "8 min", "0.6 GiB"),
+        "laptop": Preset({}, "10 min", "0.6 GiB"),
         "paper": Preset({"n": 20_000, "n_draws": 200}, "2 days, estimated", "2 GiB"),
     }
 
@@ -133,11 +133,17 @@ class AnalyzeConfusion:
         ]
         permuted = {**draws, "null": "permuted", "quantity": "agreement"}
         shape = {"part": "geometry", "n": one.sample.n, "k": self.k, "quantity": "mean degree"}
-        yield 1, [
-            {**shape, "x": None, "value": graph.mean_degree},
-            *compared(_SIZES),
-            *({**permuted, "x": index, "value": value} for index, value in enumerate(agreements)),
-        ]
+        yield (
+            1,
+            [
+                {**shape, "x": None, "value": graph.mean_degree},
+                *compared(_SIZES),
+                *(
+                    {**permuted, "x": index, "value": value}
+                    for index, value in enumerate(agreements)
+                ),
+            ],
+        )
         rest = tuple(name for name in STATISTICS if name not in _SIZES)
         yield 4, one.rows({"part": "agreement", "level": 0}) + compared(rest)
         yield 5, one.rows({"part": "tail", "level": 0})
