@@ -105,7 +105,10 @@ def test_what_is_planned_suits_the_sample(measured):
         }
         assert ks == {3, 4}
     else:
-        assert ("agreement" in kinds, "learning" in kinds) == (sample.metric == "hamming", False)
+        learners = [p["learner"] for p in parts if p["part"] == "learning"]
+        of_strings = sample.metric == "hamming"
+        assert ("agreement" in kinds) == of_strings
+        assert learners == ["nearest neighbour"] * of_strings
         assert ks == {4}
     quantities = {row["quantity"] for part in parts for row in rows[key(part)]}
     assert ("dimension" in quantities) == (sample.metric == "euclidean")

@@ -133,7 +133,11 @@ class Findings(Drawable):
             f"{where} connected part holds {first['value']:.0%} of {first['n']} "
             f"elements and {last['value']:.0%} of {last['n']}"
         )
-        return text + (f"; dimension {dimension:.1f}." if math.isfinite(dimension) else ".")
+        text += f"; dimension {dimension:.1f}." if math.isfinite(dimension) else "."
+        recall = self.value("neighbours found", part="geometry", n=self.n, k=self.k)
+        if math.isfinite(recall):
+            text += f" Neighbours were looked for approximately: {recall:.1%} of the true ones are there."
+        return text
 
     def to_frame(self) -> frames.Frame:
         """Return all rows as a table: pandas if it is there, else columns."""

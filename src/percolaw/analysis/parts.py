@@ -27,7 +27,7 @@ from percolaw.analysis.connectivity import largest_component
 from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
 from percolaw.analysis.geometry import sample_dimension
-from percolaw.analysis.learning import LEARNERS, check_installed, learning_rows
+from percolaw.analysis.learning import LEARNERS, OF_STRINGS, check_installed, learning_rows
 from percolaw.analysis.sample import Sample, check_classes
 from percolaw.analysis.size_tail import size_tail
 from percolaw.rng import Streams
@@ -77,7 +77,8 @@ class Settings:
     n_draws : int
         Draws of each null.
     learners : tuple of str
-        Whose learning curves are measured and predicted; of `percolaw.analysis.learning.LEARNERS`.
+        Whose learning curves are measured and predicted; of `percolaw.analysis.learning.LEARNERS`, of
+        strings only the nearest neighbour.
     n_repeats : int
         Random parts of the data of each learning curve.
     """
@@ -147,9 +148,11 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
         for null in settings.nulls:
             for draws in _chunks(settings.n_draws):
                 parts.append({"part": "draws", "level": level, "null": null, **draws})
-        if sample.metric in ("euclidean", "cosine"):
+        if sample.metric != "graph":
             parts += [
-                {"part": "learning", "level": level, "learner": name} for name in settings.learners
+                {"part": "learning", "level": level, "learner": name}
+                for name in settings.learners
+                if sample.metric != "hamming" or name in OF_STRINGS
             ]
     return parts
 
@@ -210,11 +213,14 @@ class Measurement:
     def _streams(self, *items: int) -> Streams:
         return Streams(self.seed).child(*items)
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019  (lives as long as the process that measures)
     def _graph(self, n: int, k: int) -> SiteGraph:
         """Adjacency among the first n elements."""
+        return self._graph_and_recall(n, k)[0]
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019  (lives as long as the process that measures)
+    def _graph_and_recall(self, n: int, k: int) -> tuple[SiteGraph, float | None]:
         whole = self._ordered
-        return (whole if n == whole.n else whole.part(np.arange(n))).graph(k)
+        return (whole if n == whole.n else whole.part(np.arange(n))).graph_and_recall(k)
 
     def clustered(
         self, n: int, k: int, level: int
@@ -233,11 +239,13 @@ class Measurement:
         return self._graph(n, k), self._graph(n // 2, k), self._ordered.classes[:n, level]
 
     def _geometry(self, part: Part) -> list[tuple[Any, ...]]:
-        graph = self._graph(part["n"], part["k"])
+        graph, recall = self._graph_and_recall(part["n"], part["k"])
         found: list[tuple[Any, ...]] = [
             ("largest component", None, largest_component(graph)),
             ("mean degree", None, graph.mean_degree),
         ]
+        if recall is not None:
+            found.append(("neighbours found", None, recall))
         if part["k"] == self.settings.k:
             dimension = sample_dimension(self._ordered.part(np.arange(part["n"])))
             if dimension is not None:

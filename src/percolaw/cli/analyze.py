@@ -101,6 +101,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="used at most, drawn at random (default: 20000)",
     )
+    parser.add_argument(
+        "--approximate",
+        action="store_true",
+        help="a few neighbours of more than 20000 points may be missed: 99%% are found (needs faiss)",
+    )
     parser.add_argument("--seed", type=count, default=0, help="seed (default: 0)")
 
 
@@ -204,6 +209,7 @@ def experiment_of(options: argparse.Namespace) -> Any:
         n_draws=options.draws,
         learners=tuple(names[learner] for learner in learners),
         n_most=options.max_elements,
+        approximate=options.approximate,
         seed=options.seed,
     )
 

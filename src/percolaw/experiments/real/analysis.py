@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -50,6 +50,8 @@ class DataAnalysis:
     """Random parts of the data of each learning curve."""
     n_most: Annotated[int, Range(400)] = 20_000
     """Elements used at most, drawn at random."""
+    approximate: bool = False
+    """Whether a few neighbours of more than 20,000 points may be missed; at least 99% are found."""
     seed: Annotated[int, Range(0)] = 0
     """Of every random choice."""
 
@@ -160,6 +162,7 @@ def measurement(experiment: DataAnalysis, name: str) -> Measurement:
     Measurement
     """
     sample = at_most(experiment.data(name), experiment.n_most, experiment.seed)
+    sample = replace(sample, approximate=experiment.approximate)
     return Measurement(sample, experiment.settings(), experiment.seed)
 
 
@@ -197,7 +200,7 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``title``, ``text``, ``header``, ``rows``.
+        ``title``, ``text``, ``header``, ``rows``; of verdicts ``short``, what the terminal shows.
     """
     said: list[dict[str, Any]] = [
         {"title": name, "text": findings.sentence, "header": [], "rows": []}
@@ -207,6 +210,7 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
         said.append(
             {
                 "title": f"{where}: {verdict.word}",
+                "short": f"{where}: {verdict.word}" + _failed(verdict),
                 "text": rule.VERDICTS[verdict.word].capitalize() + ".",
                 "header": ["condition of critical", "holds", "measured"],
                 "rows": [
@@ -226,6 +230,12 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
             for row in findings.series(quantity, part="learning", level=level)
         ]
     return said
+
+
+def _failed(verdict: rule.Verdict) -> str:
+    """Which conditions of critical did not hold, in brackets."""
+    names = [c.name if c.holds is False else f"{c.name} (unknown)" for c in verdict.failed]
+    return f" (not critical by: {', '.join(names)})" if names else ""
 
 
 def _statistics(where: str, findings: Findings, level: int) -> dict[str, Any]:

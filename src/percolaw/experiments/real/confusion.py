@@ -198,6 +198,7 @@ class AnalyzeConfusion:
         reading = {
             "title": "Verdicts by state",
             "text": text,
+            "short": text.partition(". ")[2],
             "header": ["state", *words, "failed first"],
             "rows": table,
         }
