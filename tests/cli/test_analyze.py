@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from percolaw.analysis.class_draws import TRIES
 from percolaw.cli import analyze as command
 from percolaw.cli import main
 from percolaw.experiments.real.own import Analyze
@@ -53,7 +54,7 @@ def finished(folder, tmp_path_factory):
     out, said = tmp_path_factory.mktemp("runs"), io.StringIO()
     files = [str(folder / "points.npy"), "--labels", str(folder / "classes.npy")]
     with contextlib.redirect_stdout(said), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("percolaw.analysis.class_draws.MOST_SWEPT", 0.0)  # tried once
+        patch.setattr("percolaw.analysis.class_draws.TRIES", TRIES[:1])  # tried once
         assert main(["analyze", *files, *QUICK, *QUIET, "--out", str(out)]) == 0
     (run,) = out.glob("analyze-*")
     return said.getvalue(), run
@@ -70,10 +71,12 @@ def test_it_says_what_was_found_and_on_what_it_rests(finished):
     assert f"results: {run}\nreport:  {run / 'report.html'}" in said
 
 
-def test_the_page_prints_it_too(finished):
+def test_the_page_prints_it_too(finished, folder):
     page = (finished[1] / "report.html").read_text(encoding="utf-8")
     assert "points.npy, classes: supercritical domains</h3>" in page
     assert "<td>no</td>" in page
+    assert f"percolaw analyze {folder / 'points.npy'} --labels" in page  # how to redo it
+    assert "--digests" not in page
     assert ">unknown</td>" in page
     assert "nan" not in page.split('<div class="readings">')[1].split('<div class="plots">')[0]
 
