@@ -75,7 +75,8 @@ def test_the_page_prints_it_too(finished, folder):
     page = (finished[1] / "report.html").read_text(encoding="utf-8")
     assert "points.npy, classes: supercritical domains</h3>" in page
     assert "<td>no</td>" in page
-    assert f"percolaw analyze {folder / 'points.npy'} --labels" in page  # how to redo it
+    assert f"percolaw analyze {folder / 'points.npy'} --k 4,3" in page  # how to redo it
+    assert f"--labels {folder / 'classes.npy'}" in page
     assert "--digests" not in page
     assert ">unknown</td>" in page
     assert "nan" not in page.split('<div class="readings">')[1].split('<div class="plots">')[0]
@@ -177,7 +178,11 @@ BAD = {
         r"at least 400 distinct elements; got 1 \(of 500\)",
     ),
     "few": (_saved("bad.npy", _POINTS[:99]), ("bad.npy",), "at least 400 distinct elements"),
-    "nan": (_saved("bad.npy", _NAN), ("bad.npy",), "elements has 1 non-finite value"),
+    "nan": (
+        _saved("bad.npy", _NAN),
+        ("bad.npy",),
+        "1 of 480 elements hold NaN or infinity",
+    ),
     "k": (
         None,
         ("points.npy", "--k", "70"),
@@ -217,7 +222,7 @@ BAD = {
         ("bad.npy", "--metric", "cosine"),
         "is zero and has no direction",
     ),
-    "draws": (None, ("points.npy", "--draws", "5"), "n_draws"),
+    "draws": (None, ("points.npy", "--draws", "5"), "--draws"),
 }
 
 

@@ -195,7 +195,14 @@ def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
         return codes[first], first
     from percolaw.numerics.copies import near_copies
 
-    points = checks.finite_array("elements", checks.point_array("elements", elements))
+    points = checks.point_array("elements", elements)
+    broken = np.flatnonzero(~np.isfinite(points).all(axis=1))
+    if broken.size:
+        raise ValueError(
+            f"{broken.size} of {points.shape[0]} elements hold NaN or infinity, the first in row "
+            f"{broken[0]} (from 0). Leave these rows out, and their labels."
+        )
+    points = checks.finite_array("elements", points)
     if metric == "cosine":
         points = directions(points)
     rows = np.flatnonzero(~near_copies(points))

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
+from percolaw.analysis.reliability import RELIABILITY
+from percolaw.analysis.verdict import MEANING
 from percolaw.cli.experiments import write_page
 from percolaw.cli.measuring import add_common, check_options, draw, executor_of, run_one
 from percolaw.cli.numbers import count
@@ -23,11 +25,8 @@ if TYPE_CHECKING:
 
 #: Elements from which on memory and time are said before anything starts.
 LARGE = 5000
-#: Where it stands how often verdicts are wrong.
-TRUST = (
-    'How often each verdict is wrong on data of known kind: docs/real-data.md, "How often it is wrong". '
-    'What can fool it: "How it can fool you" there.'
-)
+#: Where more is said of it.
+WHERE = "By kind of data, and what can fool the rule: docs/real-data.md."
 
 
 def add(commands: Any) -> None:
@@ -182,7 +181,8 @@ def experiment_of(options: argparse.Namespace) -> Any:
     Raises
     ------
     ValueError
-        For a missing file, no k, an unknown learner, and columns without labels.
+        For a missing file, no k, an unknown learner, columns without labels, and fewer than 20 draws or
+        400 elements.
     """
     from percolaw.analysis.learning import LEARNERS
     from percolaw.experiments.real.own import Analyze
@@ -194,6 +194,8 @@ def experiment_of(options: argparse.Namespace) -> Any:
         raise ValueError(
             "--k needs a number of neighbours, for instance --k 6, or several: 6,3,10."
         )
+    checks.integer("--draws", options.draws, minimum=20)
+    checks.integer("--max-elements", options.max_elements, minimum=400)
     learners = () if options.learners == ("none",) else options.learners
     names = {name.replace(" ", "-"): name for name in LEARNERS}
     for learner in learners:
@@ -282,13 +284,15 @@ def report(findings: Findings, width: int) -> Iterator[str]:
     yield from textwrap.wrap(printable(findings.sentence), min(width, 100))
     for level, (name, verdict) in enumerate(zip(findings.levels, findings.verdicts, strict=True)):
         yield f"\n{printable(name)}: {verdict.word}"
+        yield from textwrap.wrap(MEANING[verdict.word], min(width, 100))
+        yield ""
         yield from _conditions(verdict, width)
         expected = [*_expectations(findings, level, min(width, 100))]
         yield f"\nOf more data{':' if expected else ' nothing is said: no learner took part.'}"
         yield from expected
     if findings.verdicts:
         yield ""
-        yield from textwrap.wrap(TRUST, min(width, 100))
+        yield from textwrap.wrap(f"{RELIABILITY} {WHERE}", min(width, 100))
 
 
 def _conditions(verdict: Verdict, width: int) -> Iterator[str]:

@@ -15,6 +15,7 @@ from percolaw.analysis.analyze import at_most
 from percolaw.analysis.findings import Findings, conclude
 from percolaw.analysis.parts import NULLS, Measurement, Settings, plan
 from percolaw.analysis.prediction import FORMS
+from percolaw.analysis.reliability import BY_KIND, RELIABILITY
 from percolaw.analysis.sample import Sample, as_sample
 from percolaw.datasets.real.data import RealData
 from percolaw.errors import MissingExtraError
@@ -25,6 +26,13 @@ from percolaw.experiments.plots import Plot
 
 #: Key of the tables under which text and tables for the page stand.
 READINGS = "readings"
+#: How often verdicts are wrong, for the page.
+TRUST = {
+    "title": "How often a verdict is wrong",
+    "text": RELIABILITY,
+    "header": ["data of known kind", "data sets", *rule.VERDICTS],
+    "rows": [[kind, str(n), *(f"{share}%" for share in shares)] for kind, n, *shares in BY_KIND],
+}
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,8 @@ class DataAnalysis:
             readings += reading(name, findings)
             drawn += data_plots(name, findings)
             said += self._claims(name, findings)
+        if any("short" in one for one in readings):
+            readings.append(TRUST)
         return Conclusion(tuple(said), {READINGS: readings}, tuple(drawn))
 
     def findings(self, rows: list[Row], name: str) -> Findings:
@@ -211,7 +221,7 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
             {
                 "title": f"{where}: {verdict.word}",
                 "short": f"{where}: {verdict.word}" + _failed(verdict),
-                "text": rule.VERDICTS[verdict.word].capitalize() + ".",
+                "text": f"{rule.VERDICTS[verdict.word].capitalize()}. {rule.MEANING[verdict.word]}",
                 "header": ["condition of critical", "holds", "measured"],
                 "rows": [
                     [
