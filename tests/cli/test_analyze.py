@@ -264,3 +264,13 @@ def test_large_samples_are_told_what_they_take(folder, monkeypatch, capsys):
     with pytest.raises(ZeroDivisionError):
         main([*large, *QUIET])
     assert capsys.readouterr().err == ""
+
+
+def test_a_network_is_told_what_it_takes_of_few_elements_too(folder, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(command, "run_one", lambda *_: 1 / 0)
+    files = ("analyze", "points.npy", "--labels", "classes.npy", "--learners", "network")
+    with pytest.raises(ZeroDivisionError):
+        main([*files, "--workers", "1", "--no-figures"])
+    assert "About 5 min on one core" in capsys.readouterr().err
