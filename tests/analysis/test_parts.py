@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import percolaw.analysis.class_draws
 from percolaw.analysis.class_draws import TRIES
 from percolaw.analysis.parts import CHUNK, NULLS, SHARES, Measurement, Settings, plan
 from percolaw.analysis.sample import as_sample
+from percolaw.errors import MissingExtraError
 
 FEW = Settings(k=4, other_k=(3,), n_draws=20, learners=("nearest neighbour",), n_repeats=3)
 FIELDS = {"quantity", "x", "value", "low", "high"}
@@ -122,6 +124,14 @@ def test_another_seed_is_another_measurement(measured):
     assert Measurement(sample, FEW, seed=4).rows(part) != rows[key(part)]
 
 
+def test_faiss_is_missed_before_anything_is_measured(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    sample = as_sample(np.random.default_rng(0).random((420, 2)))[0]
+    plan(sample, FEW)
+    with pytest.raises(MissingExtraError, match="faiss"):
+        plan(replace(sample, approximate=True), FEW)
+
+
 def test_geometry_alone_without_a_function():
     x = np.random.default_rng(0).random((420, 2))
     assert {p["part"] for p in plan(as_sample(x)[0], FEW)} == {"geometry", "geometry draws"}
@@ -162,6 +172,7 @@ THREADS = """
 import json, numpy as np
 from percolaw.analysis.parts import Measurement, Settings, plan
 from percolaw.analysis.sample import as_sample
+from percolaw.errors import MissingExtraError
 x = np.random.default_rng(0).random((402, 3))
 sample = as_sample(x, (x[:, 0] > 0.5).astype(int))[0]
 settings = Settings(k=4, other_k=(), n_draws=20, learners=("nearest neighbour", "kernel"), n_repeats=3)

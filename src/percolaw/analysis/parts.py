@@ -121,10 +121,12 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
         If the smallest part of the elements, half of an eighth, has no more than k, and for classes
         that tell none or nearly all of the elements apart.
     MissingExtraError
-        If a learner needs PyTorch, which is not installed.
+        If a learner needs PyTorch, or approximate neighbours faiss, which is not installed.
     """
     check_classes(sample)
     check_installed(settings.learners)
+    if sample.approximate:
+        checks.extra("faiss", "analyze")
     sizes = [int(sample.n * share) for share in SHARES]
     every = tuple(dict.fromkeys((settings.k, *settings.other_k)))
     ks = (settings.k,) if sample.has_graph else every
