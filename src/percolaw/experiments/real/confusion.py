@@ -46,7 +46,7 @@ class AnalyzeConfusion:
             "0.5 GiB",
         ),
         "laptop": Preset({}, "10 min", "0.6 GiB"),
-        "paper": Preset({"n": 20_000, "n_draws": 200}, "2 days, estimated", "2 GiB"),
+        "paper": Preset({"n": 20_000, "n_draws": 200}, "6 h, estimated", "2 GiB"),
     }
 
     dims: Annotated[tuple[int, ...], Range(2, 6), JUDGED] = (2, 3, 6)
