@@ -16,12 +16,12 @@ from percolaw.errors import MissingExtraError
 from percolaw.experiments.real.analysis import (
     READINGS,
     DataAnalysis,
-    data_plots,
     measurement,
     missing_data,
     reading,
     real_sample,
 )
+from percolaw.experiments.real.data_plots import data_plots
 
 
 @dataclass(frozen=True)
