@@ -102,7 +102,7 @@ def sample_loss(
     Examples
     --------
     >>> sample_loss([1e3, 1e5], 1.0).round(5), sample_loss([1e3, 1e5], 0.3).round(5)
-    (array([0.02185, 0.00219]), array([0.21503, 0.0743 ]))
+    (array([0.02185, 0.00219]), array([0.21503, 0.07429]))
     """
     needed = checks.integer("threshold", threshold, minimum=1)
     return _over_skills(
