@@ -7,7 +7,6 @@ as pandas and R write their index), and refused otherwise, since it would rule e
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import warnings
 from decimal import Decimal
@@ -182,12 +181,15 @@ def _is_even(words: list[str]) -> bool:
 
 
 def is_number(word: str) -> bool:
-    """Return whether a cell of text is a number, NaN and infinity among them."""
+    """Return whether a cell of text is a number, NaN and infinity among them.
+
+    Python reads 1_10 and 11_0 as 110 too; here they are names.
+    """
     try:
         float(word)
     except ValueError:
         return False
-    return True
+    return "_" not in word
 
 
 def read_parquet(source: Path) -> npt.NDArray[Any]:
@@ -203,11 +205,7 @@ def read_parquet(source: Path) -> npt.NDArray[Any]:
     schema = file.schema_arrow
     if len({*schema.names}) < len(schema.names):
         raise DatasetError(f"{source} has two columns of one name.")
-    try:
-        pandas = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
-        index = {name for name in pandas.get("index_columns", ()) if isinstance(name, str)}
-    except (ValueError, AttributeError, TypeError):
-        index = set()
+    index = parquet.index_columns(schema)
     fields = [field for field in schema if field.name not in index]
     other = [
         f"{field.name} ({field.type})"
