@@ -158,11 +158,11 @@ def text_labels(cells: Sequence[str]) -> npt.NDArray[np.str_]:
 
     Raises ValueError for one of more than `LONGEST` characters.
     """
-    row = max(range(len(cells)), key=lambda i: len(cells[i]), default=0)
+    row = max(range(len(cells)), key=lambda at: len(cells[at]), default=0)
     if len(cells) and len(cells[row]) > LONGEST:
         raise ValueError(
-            f"label {row} has {len(cells[row])} characters, {cells[row]!r:.40}...; {LONGEST} are the most. "
-            "Labels are short names of classes."
+            f"label {row} has {len(cells[row])} characters, {cells[row]!r:.40}...; {LONGEST} are the "
+            "most. Labels are short names of classes."
         )
     return np.array(cells, dtype=np.str_)
 

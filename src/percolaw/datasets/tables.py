@@ -20,6 +20,7 @@ from percolaw import checks
 from percolaw.datasets.formats import parquet
 from percolaw.datasets.formats.arrays import REMEDY
 from percolaw.errors import DatasetError
+from percolaw.text import printable
 
 Header: TypeAlias = Literal["auto", "yes", "no"]
 
@@ -263,8 +264,8 @@ def _points(source: Path, table: npt.NDArray[Any], names: list[str]) -> npt.NDAr
         place = "the first column" if index == [0] else f"column {index[0] + 1}"
         name = named[index[0]]
         warnings.warn(
-            f"{place} of {source.name} is left out: it is an index"
-            + (f" ({name})." if name else " (it has no name)."),
+            f"{place} of {printable(source.name)} is left out: it is an index"
+            + (f" ({printable(name)})." if name else " (it has no name)."),
             stacklevel=4,
         )
         table = np.delete(table, index, axis=1)
@@ -326,8 +327,8 @@ def _note_identifiers(source: Path, table: npt.NDArray[Any], named: list[str]) -
     if any(alike) and not all(alike):
         which = [f"{j + 1} ({named[j]})" if named else f"{j + 1}" for j in range(d) if alike[j]]
         warnings.warn(
-            f"column {_short(which)} of {source.name} has a whole number of its own in every row. If "
-            "these are names of the rows and no coordinates, remove them.",
+            f"column {printable(_short(which))} of {printable(source.name)} has a whole number of its "
+            "own in every row. If these are names of the rows and no coordinates, remove them.",
             stacklevel=5,
         )
 
