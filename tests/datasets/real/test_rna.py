@@ -117,7 +117,7 @@ def test_cache_folder(monkeypatch, tmp_path):
 
 def test_a_folder_that_cannot_be_made(vienna, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(PercolawError, match="cannot be made .*name another with XDG_CACHE_HOME"):
+    with pytest.raises(PercolawError, match=r"cannot be made .*name another with XDG_CACHE_HOME"):
         rna.rna_structures(2, folder=tmp_path / "file", quiet=True)
 
 
