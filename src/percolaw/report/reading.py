@@ -214,8 +214,8 @@ def open_run(folder: str | os.PathLike[str]) -> Result:
     changed = [key for key, value in asked.items() if concluded.get(key, value) != value]
     if changed:
         raise RunError(
-            f"{where}/config.json and record.json are of different runs: {', '.join(changed)} differ. Put "
-            f"the config back, or measure anew what it says: percolaw resume {where}."
+            f"{where}/config.json and record.json are of different runs: {', '.join(changed)} differ. "
+            f"Put the config back, or measure anew what it says: percolaw resume {where}."
         )
     with readable(where):
         claims = Claims(_claim(entry) for entry in _list(record["claims"]))
