@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -138,6 +139,24 @@ def test_grid_finds_the_best_and_tries_each_point_once(tmp_path):
     again = run_search(search, out=tmp_path / "runs")
     assert again.trials == found.trials
     assert len((tmp_path / "log").read_text().splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [('"values":[0.0]', '"values":[-1.0]'), ("[0.1, 0.3, 0.9]", "[0.1, 0.9, 0.3]")],
+)
+def test_a_damaged_journal_is_noticed(tmp_path, right, wrong):
+    """A flipped digit would choose another best, or call it by other values."""
+    search = Search(Bowl(log=str(tmp_path / "log")), GRID, "grid")
+    found = run_search(search, out=tmp_path / "runs")
+    journal = found.folder / "journal.log"
+    text = journal.read_text().replace('"values": [', '"values":[')
+    edited = text.replace(right, wrong)
+    assert edited != text, text[:2000]
+    journal.write_text(edited)
+    with pytest.raises(RunError, match=r"journal is damaged|journal\.log cannot be read"):
+        run_search(search, out=tmp_path / "runs")
+    shutil.rmtree(found.folder / found.trials[0]["run"])
 
 
 def test_tpe_goes_on_where_it_stopped_and_is_near_the_best(tmp_path):
