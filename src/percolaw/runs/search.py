@@ -331,8 +331,8 @@ def _check_journal(search: Search, folder: Path, trial: dict[str, Any]) -> None:
     if not right:
         raise RunError(
             f"trial {trial['number']} in {folder}/journal.log, {trial['values']} with the objective "
-            f"{trial['objective']}, is not what its run {trial['run']} holds: the journal is damaged. Move "
-            "it aside; the same command tries anew and keeps the runs."
+            f"{trial['objective']}, is not what its run {trial['run']} holds: the journal is damaged. "
+            "Move it aside; the same command tries anew and keeps the runs."
         )
 
 
