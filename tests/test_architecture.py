@@ -63,7 +63,7 @@ ALLOWED = {
     "learning": _BASE | {"numerics", "targets", "learners", "neural", "datasets", "scaling"},
     "experiments": _TREES
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
-    | {"learning", "scaling", "dimension", "analysis"},
+    | {"learning", "scaling", "dimension", "analysis", "interpret"},
     "interpret": _BASE | {"kernels", "structure", "clusters.merges"},
     "analysis": _BASE
     | {"adjacency", "kernels", "numerics", "laws", "scaling", "dimension", "structure"}
@@ -77,7 +77,7 @@ ALLOWED = {
     | {"experiments.registry", "experiments.base", "experiments.claims", "experiments.plots"}
     | {"experiments.series"}
     | {"scaling.curve", "dimension.estimate", "datasets.dataset"}  # what objects' plot draws
-    | {"analysis.findings", "experiments.real.analysis"},
+    | {"analysis.findings", "experiments.real.data_plots"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,
