@@ -75,6 +75,8 @@ def test_description(name):
         assert given.time
         assert "iB" in given.memory
         experiment = preset(cls, label)
+        if issubclass(cls, DataAnalysis) and label != "smoke":
+            continue  # the units of an analysis follow from its data, up to 17 million sequences
         cells = experiment.cells()
         assert len({canonical_json(cell) for cell in cells}) == len(cells), "equal units"
         assert experiment.cells() == cells
