@@ -314,7 +314,7 @@ def undocumented(kernels: bool) -> list[str]:
     return missing
 
 
-#: What the interfaces of clusters, sources, targets, nulls, networks and losses document, and each one answers.
+#: What interfaces (clusters, sources, targets, nulls, networks, losses) document, and each one answers.
 INTERFACES = (
     "nearest_labelled",
     *("word", "label", "dimension", "sample", "sized_for", "approximation_order", "draw"),
