@@ -45,7 +45,7 @@ def png_size(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
 
 
-#: Pictures with code of their own, and one of curves; those that a run in another process has drawn before.
+#: Pictures with code of their own, and one of curves; first those drawn before in another process.
 TWICE = ("cluster-drawings", "dof-scan", "exponents-by-dimension")
 KINDS = (*TWICE, "cluster-points", "teacher-gallery", "dimension")
 

@@ -144,7 +144,7 @@ class PositionMarginals:
     codes: Codes = field(repr=False)
 
     def draw(self, index: int, rng: RandomLike = 0) -> Codes:
-        """Return new strings, all distinct; stream ``embedding``. ValueError if there are hardly as many."""
+        """Return new strings, all distinct; stream ``embedding``; ValueError if hardly so many exist."""
         generator = as_streams(rng).generator("embedding", 4, index)
         return _distinct(self.codes, lambda: generator.permuted(self.codes, axis=0))
 
@@ -165,7 +165,7 @@ class MarkovStrings:
     codes: Codes = field(repr=False)
 
     def draw(self, index: int, rng: RandomLike = 0) -> Codes:
-        """Return new strings, all distinct; stream ``embedding``. ValueError if it makes hardly as many."""
+        """Return new strings, all distinct; stream ``embedding``; ValueError if hardly so many come."""
         generator = as_streams(rng).generator("embedding", 5, index)
         return _distinct(self.codes, lambda: _chain(self.codes, generator))
 

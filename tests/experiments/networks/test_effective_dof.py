@@ -112,7 +112,7 @@ def of_seeds(*seeds):
 
 @pytest.fixture(scope="module")
 def capped():
-    """Five seeds of students of a teacher whose c/D is capped, and what they conclude where none diverged."""
+    """Five seeds of a teacher whose c/D is capped, and the conclusion where none diverged."""
     e = dataclasses.replace(FREEDOM, n_seeds=5, teacher=MaternTeacher(2.5))
     return e, e.conclude(freedom_rows(e))
 
