@@ -127,7 +127,7 @@ def test_size_law_sums_to_one_at_criticality(z):
 
 
 @pytest.mark.parametrize("z", FAMILIES)
-@pytest.mark.parametrize("mean", [0.2, 0.7, 0.95])
+@pytest.mark.parametrize("mean", [0.2, 0.95])
 def test_below_criticality(z, mean):
     lattice = BetheLattice(z, mean_offspring=mean)
     assert lattice.regime == "subcritical"
@@ -148,7 +148,7 @@ def test_mean_size_diverges_from_criticality_on():
 
 
 @pytest.mark.parametrize("z", FAMILIES)
-@pytest.mark.parametrize("mean", [0.3, 0.9, 1.0, 1.1, 1.7])
+@pytest.mark.parametrize("mean", [0.3, 1.0, 1.7])
 def test_clusters_per_site_is_the_sum_of_cluster_numbers(z, mean):
     lattice = BetheLattice(z, mean_offspring=mean)
     total = summed(lattice, power=1)

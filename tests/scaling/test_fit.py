@@ -183,7 +183,7 @@ def coverage(intervals, truth):
 @pytest.mark.parametrize("n_seeds", [3, 5, 10])
 def test_interval_covers_the_exponent(n_seeds):
     rng = np.random.default_rng(n_seeds)
-    curves = [noisy(rng, 0.5, n_seeds) for _ in range(1000 if n_seeds == 5 else 400)]
+    curves = [noisy(rng, 0.5, n_seeds) for _ in range(600 if n_seeds == 5 else 200)]
     fits = [fit_power_law(SIZE, y, n_bootstrap=300, rng=i).interval for i, y in enumerate(curves)]
     share, error = coverage(fits, 0.5)
     assert 0.90 < share < 0.99
@@ -203,11 +203,11 @@ def test_interval_covers_the_exponent(n_seeds):
 
 def test_interval_level_matters():
     rng = np.random.default_rng(7)
-    curves = [noisy(rng, 0.5, 5) for _ in range(500)]
+    curves = [noisy(rng, 0.5, 5) for _ in range(300)]
     half = [fit_power_law(SIZE, y, level=0.5, n_bootstrap=200).interval for y in curves]
     share = coverage(half, 0.5)[0]
-    assert_close(share, 0.5, math.sqrt(0.25 / 500), bias=0.05)
-    assert_far(share, 0.95, math.sqrt(0.25 / 500))
+    assert_close(share, 0.5, math.sqrt(0.25 / 300), bias=0.05)
+    assert_far(share, 0.95, math.sqrt(0.25 / 300))
 
 
 @pytest.mark.parametrize("how", ["mean", "median"])
