@@ -43,7 +43,7 @@ _CONTROL_GROUPS = (
     ),
 )
 #: The groups of this process: a line ID:CONTROLLERS:PATH for each hierarchy.
-_OWN_GROUPS = Path("/proc/self/cgroup")
+_PROCESS_GROUPS = Path("/proc/self/cgroup")
 
 
 def _container_memory() -> int:
@@ -66,7 +66,7 @@ def _groups(root: Path, controller: str) -> list[Path]:
     Within a container the group is often the root itself; that of a batch job stands below.
     """
     try:
-        lines = [line.split(":", 2) for line in _OWN_GROUPS.read_text("utf-8").splitlines()]
+        lines = [line.split(":", 2) for line in _PROCESS_GROUPS.read_text("utf-8").splitlines()]
     except (OSError, ValueError):
         return [root]
     paths = [line[2] for line in lines if controller in line[1].split(",")]

@@ -116,7 +116,8 @@ def test_script_without_guard_is_told_of_it(tmp_path, executor):
 
 
 @pytest.mark.parametrize(
-    "executor", ["theirs", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ours", "dask"))]
+    "executor",
+    ["theirs", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ours", "dask"))],
 )
 def test_script_from_standard_input_is_refused(tmp_path, executor):
     ended = subprocess.run(
