@@ -18,7 +18,6 @@ from percolaw.scaling.fit import (
 )
 from percolaw.scaling.forms import compare_forms
 from percolaw.scaling.intervals import bootstrap_interval
-from percolaw.scaling.minimum import parabola_minimum
 
 SIZE = np.geomspace(10, 1e4, 13)
 
@@ -49,18 +48,6 @@ def test_geometric():
         geometric(10, 1)
     with pytest.raises(ValueError, match=r"n must be in \[1, inf\]; got 0"):
         geometric(1, 10, 0)
-
-
-def test_the_least_point_of_a_curve_lies_between_its_samples():
-    x = np.array([-1.0, 0.5, 1.0, 3.0])
-    for vertex in (0.2, 0.45, 0.6):
-        assert parabola_minimum(x, 2.0 + 3.0 * (x - vertex) ** 2) == pytest.approx(vertex)
-    # No parabola: the end, a value that is missing beside the least one, equal values.
-    assert parabola_minimum(x, x) == -1.0
-    assert parabola_minimum(x, -x) == 3.0
-    assert parabola_minimum(x, [np.inf, 0.0, 1.0, 2.0]) == 0.5
-    assert parabola_minimum(x, np.zeros(4)) == -1.0
-    assert parabola_minimum([0.0, 1.0, 2.0], [5.0, 5.0, 5.0]) == 0.0
 
 
 def test_aggregate():
