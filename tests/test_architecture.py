@@ -77,7 +77,7 @@ ALLOWED = {
     | {"experiments.registry", "experiments.base", "experiments.claims", "experiments.plots"}
     | {"experiments.series"}
     | {"scaling.curve", "dimension.estimate", "datasets.dataset"}  # what objects' plot draws
-    | {"analysis.findings", "experiments.real.analysis"},
+    | {"analysis.findings", "experiments.real.data_plots"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,
