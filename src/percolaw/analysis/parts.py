@@ -247,7 +247,7 @@ class Measurement:
             ("mean degree", None, graph.mean_degree),
         ]
         if recall is not None:
-            entries.append(("neighbours entries", None, recall))
+            entries.append(("neighbours found", None, recall))
         if part["k"] == self.settings.k:
             dimension = sample_dimension(self._ordered.part(np.arange(part["n"])))
             if dimension is not None:
