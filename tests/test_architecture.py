@@ -63,7 +63,7 @@ ALLOWED = {
     "learning": _BASE | {"numerics", "targets", "learners", "neural", "datasets", "scaling"},
     "experiments": _TREES
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
-    | {"learning", "scaling", "dimension", "analysis"},
+    | {"learning", "scaling", "dimension", "analysis", "interpret"},
     "interpret": _BASE | {"kernels", "structure", "clusters.merges"},
     "analysis": _BASE
     | {"adjacency", "kernels", "numerics", "laws", "scaling", "dimension", "structure"}
