@@ -35,10 +35,10 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         import re
 
-        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
-        if found:
-            options = [o.strip(" '") for o in found.group(2).split(",")]
-            message = message[: found.start(2) - 14] + suggestion(found.group(1), options)
+        match = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if match:
+            options = [o.strip(" '") for o in match.group(2).split(",")]
+            message = message[: match.start(2) - 14] + suggestion(match.group(1), options)
         self.exit(_USAGE, f"percolaw: {printable(message)}\nTry: {self.prog} --help\n")
 
 
