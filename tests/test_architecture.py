@@ -57,7 +57,7 @@ ALLOWED = {
     "clusters": _TREES | {"laws"},
     "embedding": _TREES | {"clusters", "numerics", "dimension.mass_radius"},
     "targets": _TREES | {"numerics", "clusters.coalescent", "clusters.merges"},
-    "datasets": _TREES | {"locks", "laws", "clusters", "embedding", "targets"},
+    "datasets": _TREES | {"locks", "text", "laws", "clusters", "embedding", "targets"},
     "learners": _TREES | {"numerics"},
     "neural": _BASE | {"kernels", "numerics"},
     "learning": _BASE | {"numerics", "targets", "learners", "neural", "datasets", "scaling"},

@@ -6,12 +6,14 @@ import os
 import pty
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 
 from percolaw.cli import main
-from percolaw.cli.terminal import has_colors, help_style, prepare_streams
+from percolaw.cli.terminal import has_colors, help_style, prepare_streams, warnings_as_notes
+from percolaw.datasets.points import read_points
 
 RUN = ["run", "theory-curves", "--preset", "smoke", "--no-figures", "--workers", "1", "--quiet"]
 COMMAND = [sys.executable, "-m", "percolaw"]
@@ -90,7 +92,6 @@ def test_no_escape_sequences_in_a_terminal_that_wants_none(tmp_path):
     assert b"\x1b[32m" in shown, "a terminal that can is coloured"
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")
 def test_names_of_files_cannot_steer_the_terminal(tmp_path, capsys):
     name = "a\x1b[2J\x9b1m\u202eb\n9 points"
     data, points = tmp_path / f"{name}.npz", tmp_path / f"{name}.npy"
@@ -101,6 +102,28 @@ def test_names_of_files_cannot_steer_the_terminal(tmp_path, capsys):
     said = capsys.readouterr()
     assert all(c.isprintable() or c == "\n" for c in said.out + said.err.replace("\r", ""))
     assert not any(line.startswith("9 points") for line in said.out.splitlines())
+
+
+def test_warnings_cannot_steer_the_terminal_and_are_said_once(capsys):
+    before = warnings.showwarning
+    with warnings_as_notes():
+        for _ in range(3):
+            warnings.warn("column \x1b[2Ja is an index", stacklevel=1)
+    assert capsys.readouterr().err == "note: column \\x1b[2Ja is an index\n"
+    assert warnings.showwarning is before
+
+
+def test_names_of_columns_cannot_steer_the_terminal(tmp_path, capsys):
+    rows = [[i * i, *row] for i, row in enumerate(np.random.default_rng(0).random((150, 3)))]
+    path = tmp_path / "t\x1b[2J.csv"
+    np.savetxt(path, rows, fmt="%g", delimiter=",", header="i\x1b[2Jd,a,b,c", comments="")
+    with pytest.warns(UserWarning, match="own in every row") as caught:
+        read_points(path, 1000)
+    assert str(caught[0].message).isprintable()  # in workers nobody else looks at it
+    assert main(["estimate-dimension", str(path), "--no-plot"]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("note: column 1 (i\\x1b[2Jd) of t\\x1b[2J.csv")
+    assert all(c.isprintable() or c == "\n" for c in said.out + said.err.replace("\r", ""))
 
 
 def in_terminal(arguments, folder, variables):

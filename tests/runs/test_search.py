@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -138,6 +139,30 @@ def test_grid_finds_the_best_and_tries_each_point_once(tmp_path):
     again = run_search(search, out=tmp_path / "runs")
     assert again.trials == found.trials
     assert len((tmp_path / "log").read_text().splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('"values":[0.0]', '"values":[-1.0]'),
+        ('"x","param_value_internal":1', '"x","param_value_internal":2'),
+    ],
+)
+def test_a_damaged_journal_is_noticed(tmp_path, right, wrong):
+    """Another digit would choose another best, or call it by other values."""
+    search = Search(Bowl(log=str(tmp_path / "log")), GRID, "grid")
+    found = run_search(search, out=tmp_path / "runs")
+    journal = found.folder / "journal.log"
+    text = journal.read_text()
+    assert right in text, sorted(line[:150] for line in text.splitlines() if '"op_code":5' in line)
+    journal.write_text(text.replace(right, wrong))
+    with pytest.raises(RunError, match=r"not what its run .* holds: the journal is damaged"):
+        run_search(search, out=tmp_path / "runs")
+    journal.write_text(text)
+    shutil.rmtree(found.folder / found.trials[0]["run"])  # nobody is obliged to keep it
+    assert run_search(search, out=tmp_path / "runs").trials == found.trials
+    journal.unlink()
+    assert run_search(search, out=tmp_path / "runs").value == found.value
 
 
 def test_tpe_goes_on_where_it_stopped_and_is_near_the_best(tmp_path):

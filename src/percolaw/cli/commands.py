@@ -20,7 +20,7 @@ from percolaw.cli import (
     sweep,
     warmup,
 )
-from percolaw.cli.terminal import prepare_streams
+from percolaw.cli.terminal import prepare_streams, warnings_as_notes
 from percolaw.errors import PercolawError
 from percolaw.experiments.registry import experiment_class
 from percolaw.runs.signals import Terminated, terminable
@@ -75,7 +75,7 @@ def execute(given: list[str], last: bool = False) -> int:
     int
         Exit code.
     """
-    with terminable(last):
+    with terminable(last), warnings_as_notes():
         return _execute(given)
 
 

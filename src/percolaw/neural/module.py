@@ -152,7 +152,7 @@ class ModuleLearner(Estimator):
         """Return values (n,) or (n, n_outputs), or labels (n,), at points X."""
         out = self._outputs(X)
         if self.loss == "log":
-            return np.asarray(self.classes_[out.argmax(dim=1).numpy()])
+            return np.asarray(self.classes_[out[:, : self.classes_.size].argmax(dim=1).numpy()])
         numbers = out.double().numpy()
         return np.asarray(numbers[:, 0] if self._one_output else numbers)
 

@@ -20,6 +20,7 @@ from percolaw import checks
 from percolaw.datasets.formats.description import is_dataset_folder
 from percolaw.errors import ResourceError
 from percolaw.locks import only_one
+from percolaw.text import printable
 
 SUFFIXES = (".npz", ".npy", ".zarr", ".parquet")
 #: Formats that are folders.
@@ -208,7 +209,10 @@ def remove(path: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
-        warnings.warn(f"{path} could not be removed ({error}); remove it by hand.", stacklevel=2)
+        warnings.warn(
+            f"{printable(path)} could not be removed ({printable(error)}); remove it by hand.",
+            stacklevel=2,
+        )
 
 
 def _aside(place: Path) -> Path:
