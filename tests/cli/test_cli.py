@@ -295,6 +295,16 @@ def test_interruption_gives_its_exit_code_and_the_way_on(toy_command, monkeypatc
     assert log.read_text().split() == list("012345")
 
 
+def test_an_interrupted_estimate_promises_no_kept_units(command, monkeypatch, tmp_path):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "load", interrupted)
+    np.save(tmp_path / "points.npy", np.ones((3, 2)))
+    code, out, err = command("estimate-dimension", str(tmp_path / "points.npy"))
+    assert (code, out, err.strip()) == (130, "", "interrupted.")
+
+
 def test_ctrl_c_has_its_exit_code_before_any_command_is_imported(command, monkeypatch):
     def interrupted(given):
         raise KeyboardInterrupt

@@ -97,9 +97,9 @@ def _execute(given: list[str]) -> int:
     except KeyboardInterrupt as stop:
         ended = isinstance(stop, Terminated)
         word, code = ("terminated", 128 + stop.args[0]) if ended else ("interrupted", 130)
-        print(
-            f"\n{word}; every finished unit is kept, the same command continues.", file=sys.stderr
-        )
+        # An estimate has no units: the same command begins it anew.
+        kept = "; every finished unit is kept, the same command continues"
+        print(f"\n{word}{'' if 'estimate-dimension' in given[:1] else kept}.", file=sys.stderr)
         return code
     except BrokenPipeError:
         return _FAILED
