@@ -61,6 +61,10 @@ REPRODUCTIONS = {
         "Contexts: the nonergodic setting that arXiv:2412.07942 announces, learning in context",
         ("in-context",),
     ),
+    "hierarchy": (
+        "Hierarchical functions on percolation clusters, and probes of their latents (2026 generator)",
+        ("hierarchical-1nn", "latent-probes", "dictionary-scaling"),
+    ),
     "real-data": (
         "Are real data percolation clusters? (the open check of arXiv:2412.07942)",
         ("real-digits", "real-vectors", "real-words", "real-contexts", "real-rna"),
