@@ -27,6 +27,7 @@ from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
 
 NETWORKS = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
+NETWORKS += ("architectures",)
 
 
 @pytest.fixture

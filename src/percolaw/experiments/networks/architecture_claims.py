@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from percolaw.datasets.sources import LatticeCluster, Source
 from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Conclusion, Row
@@ -170,7 +172,7 @@ def _on_curve(experiment: Architectures, one: Curve) -> list[Claim]:
     for key, kernel in one.kernels.items():
         ratio, of_kernel = one.measured.over(kernel), kernel.fit(one.window)
         over = ratio.fit(one.window)
-        more = f"which has {of_kernel}" if of_kernel else ""
+        more = f"which has {of_kernel.exponent:.2f}" if of_kernel else ""
         said.append(
             claims.exponent(
                 f"{words}: exponent less that of {KERNELS[key]}",
@@ -187,32 +189,38 @@ def _on_curve(experiment: Architectures, one: Curve) -> list[Claim]:
 
 
 def _beside_first(experiment: Architectures, one: Curve, first: Curve) -> Claim:
-    """Two architectures on the same points and teachers, seed by seed; equal numbers of parameters are
-    not compared."""
-    difference, rough = _difference(one, first)
-    return claims.exponent(
+    """Two architectures on the same points and teachers, seed by seed."""
+    return _difference(
         f"{one.source}, {NAMES[one.architecture]} less {NAMES[first.architecture]}: exponent in "
         f"{AXES[one.task]}",
-        THEORY,
-        0.0,
-        difference,
+        (one.measured, first.measured),
+        one.window,
         experiment.tolerance * one.predicted,
-        convergence.fit_note(difference),
         {**one.about, "quantity": f"exponent less {first.architecture}"},
-        rough=rough,
     )
 
 
-def _difference(one: Curve, other: Curve) -> tuple[PowerLawFit | None, float]:
-    """The exponent of one curve less that of another, seed by seed, and its rough value.
-
-    Of different sizes, as of networks of other shapes, it is the exponents of seeds that are subtracted.
-    """
-    if (one.measured.size == other.measured.size).all():
-        ratio = one.measured.over(other.measured)
-        return ratio.fit(one.window), convergence.rough_exponent(ratio)
-    rough = [convergence.rough_exponent(curve.measured) for curve in (one, other)]
-    return None, rough[0] - rough[1]
+def _difference(
+    name: str,
+    curves: tuple[LearningCurve, LearningCurve],
+    window: tuple[float, float],
+    tolerance: float,
+    about: dict[str, str],
+) -> Claim:
+    """Hold the exponent of the first curve less that of the second, seed by seed, against 0."""
+    one, other = curves
+    if np.array_equal(one.size, other.size):
+        ratio = one.over(other)
+        line, rough = ratio.fit(window), convergence.rough_exponent(ratio)
+        note = convergence.fit_note(line)
+        return claims.exponent(name, THEORY, 0.0, line, tolerance, note, about, rough=rough)
+    # Networks of different shapes have different numbers of parameters.
+    if one.fit(window) is None or other.fit(window) is None:
+        rough = convergence.rough_exponent(one) - convergence.rough_exponent(other)
+        note = convergence.fit_note(None)
+        return claims.exponent(name, THEORY, 0.0, None, tolerance, note, about, rough=rough)
+    gaps = one.slopes(window) - other.slopes(window)
+    return claims.difference(name, THEORY, gaps[np.isfinite(gaps)], tolerance, "", about)
 
 
 def _control(experiment: Architectures, one: Curve, right: Curve) -> Claim:
@@ -221,16 +229,12 @@ def _control(experiment: Architectures, one: Curve, right: Curve) -> Claim:
         experiment.tolerance * one.predicted,
         f"{one.source}, {NAMES[one.architecture]}",
     )
-    if one.task == "shuffled":
-        line, name = one.line, f"{words}: exponent of shuffled labels"
-        rough = convergence.rough_exponent(one.measured)
-    else:
-        (line, rough), name = (
-            _difference(one, right),
-            f"{words}: exponent with permuted coordinates less that without",
-        )
     about = {**one.about, "quantity": f"exponent, {one.task}"}
-    note = convergence.fit_note(line)
+    if one.task == "permuted":
+        name = f"{words}: exponent with permuted coordinates less that without"
+        return _difference(name, (one.measured, right.measured), one.window, tolerance, about)
+    line, rough = one.line, convergence.rough_exponent(one.measured)
+    name, note = f"{words}: exponent of shuffled labels", convergence.fit_note(one.line)
     return claims.exponent(name, THEORY, 0.0, line, tolerance, note, about, rough=rough)
 
 
@@ -240,65 +244,55 @@ def _shifts(
     """The exponent at the threshold less that above it: of each architecture, and less the first's."""
     ratios: dict[str, LearningCurve] = {}
     said = []
+    first = experiment.architectures[0]
     for name in experiment.architectures:
-        pair = [curves.get((task, name, source)) for source in (low, high)]
-        if pair[0] is None or pair[1] is None:
+        if (task, name, low) not in curves or (task, name, high) not in curves:
             continue
-        at, above = pair[0], pair[1]
+        at, above = curves[task, name, low], curves[task, name, high]
         predicted = at.predicted - above.predicted
         tolerance = experiment.shift_tolerance * predicted
-        ratios[name] = at.measured.over(above.measured)
-        line = ratios[name].fit(at.window)
+        ratio = ratios[name] = at.measured.over(above.measured)
+        line = ratio.fit(at.window)
         about = {**at.about, "quantity": f"shift of the exponent in {AXES[task]}"}
-        through = f"{low} less {high}, {NAMES[name]}"
+        words = f"{low} less {high}, {NAMES[name]}"
         said.append(
             claims.exponent(
-                f"{through}: shift of the exponent in {AXES[task]}",
+                f"{words}: shift of the exponent in {AXES[task]}",
                 THEORY,
                 predicted,
                 line,
                 tolerance,
-                _shown(line, above.kernels, at.kernels, at.window),
+                _shown(line, at, above),
                 about,
-                rough=convergence.rough_exponent(ratios[name]),
+                rough=convergence.rough_exponent(ratio),
             )
         )
-        first = ratios.get(experiment.architectures[0])
-        if first is None or first is ratios[name]:
-            continue
-        if first.size.shape == ratios[name].size.shape and (first.size == ratios[name].size).all():
-            other = ratios[name].over(first)
-            line = other.fit(at.window)
+        if name != first and first in ratios:
             said.append(
-                claims.exponent(
-                    f"{through} less {NAMES[experiment.architectures[0]]}: shift of the exponent in "
-                    f"{AXES[task]}",
-                    THEORY,
-                    0.0,
-                    line,
+                _difference(
+                    f"{words} less {NAMES[first]}: shift of the exponent in {AXES[task]}",
+                    (ratio, ratios[first]),
+                    at.window,
                     tolerance,
-                    convergence.fit_note(line),
-                    {**about, "quantity": "shift less that of the first"},
-                    rough=convergence.rough_exponent(other),
+                    {**about, "quantity": f"shift less {first}"},
                 )
             )
     return said
 
 
-def _shown(
-    line: PowerLawFit | None,
-    above: dict[str, LearningCurve],
-    at: dict[str, LearningCurve],
-    window: tuple[float, float],
-) -> str:
-    """Whether the transition shows, and what kernels show on the same points."""
-    verdict = "not known: too few points converged"
+def _shown(line: PowerLawFit | None, at: Curve, above: Curve) -> str:
+    """Say whether the transition shows, and what kernels show on the same points."""
+    verdict = "not known"
     if line is not None:
         low, high = line.interval
         verdict = "shows" if low > 0.0 else "opposite" if high < 0.0 else "not resolved"
-    lines = {key: at[key].over(above[key]).fit(window) for key in at if key in above}
-    beside = [f"{KERNELS[key]} {fit}" for key, fit in lines.items() if fit is not None]
-    return convergence.fit_note(line, "; ".join([f"transition {verdict}", *beside]))
+    parts = [f"transition {verdict}"]
+    for key, kernel in at.kernels.items():
+        of_kernel = kernel.over(above.kernels[key]).fit(at.window)
+        if of_kernel is not None:
+            low, high = of_kernel.interval
+            parts.append(f"{KERNELS[key]} {of_kernel.exponent:.2f} [{low:.2f}, {high:.2f}]")
+    return convergence.fit_note(line, "; ".join(parts))
 
 
 # --- table and plots -------------------------------------------------------------------------------

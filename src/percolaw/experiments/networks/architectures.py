@@ -8,7 +8,7 @@ token ids that say nothing of how near two points are.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -55,15 +55,16 @@ class Architectures:
                 "model_settings": (),
                 "token_settings": (),
                 "smallest": 20,
-                "largest": 250,
+                "largest": 200,
                 "n_sizes": 4,
                 "fit_from": 20,
-                "n_validation": 150,
-                "n_test": 150,
+                "n_validation": 100,
+                "n_test": 100,
                 "width": 32,
                 "transformer_width": 8,
+                "transformer_rate": 0.01,
                 "kernel_seeds": 1,
-                "training": Training(learning_rate=0.01, steps=300, batch_size=64, patience=3),
+                "training": Training(learning_rate=0.01, steps=200, batch_size=64, patience=3),
             },
             "40 s",
             "0.9 GiB",
@@ -95,14 +96,15 @@ class Architectures:
         "transformer",
         "tokens",
     )
-    """mlp, residual (MLP), transformer (a token a coordinate), tokens (a transformer of digits); the first is what others are held against."""
+    """mlp, residual (MLP), transformer (a token a coordinate), tokens (a transformer of digits); the
+    first is what others are held against."""
     settings: Annotated[tuple[Source, ...], JUDGED] = (*THROUGH, InfiniteCluster(8))
     """Points; a lattice at p_c followed by the same one above it is a transition."""
     token_settings: Annotated[tuple[Source, ...], JUDGED] = THROUGH
     """Points that are also read as digits."""
     model_settings: Annotated[tuple[Source, ...], JUDGED] = THROUGH
     """Points on which networks of several widths are trained."""
-    teacher: TeacherFamily = MaternTeacher(0.5)  # noqa: RUF009 (frozen)
+    teacher: TeacherFamily = MaternTeacher(0.5)
     """What is learned; of finite order."""
     smallest: Annotated[int, Range(5)] = 30
     """Smallest number of training points."""
@@ -112,7 +114,7 @@ class Architectures:
     """Training sizes, geometric."""
     n_validation: Annotated[int, Range(1)] = 500
     """Points that stop the training, choose the weights kept, and the ridge of kernels."""
-    n_test: Annotated[int, Range(1)] = 500
+    n_test: Annotated[int, Range(1)] = 1000
     """Points on which the loss is measured."""
     width: Annotated[int, Range(1)] = 64
     """Units of a layer of the MLPs, which have three hidden layers."""
@@ -130,6 +132,8 @@ class Architectures:
         learning_rate=0.01, steps=4000, batch_size=64
     )
     """How students are trained."""
+    transformer_rate: Annotated[float, Range(0.0)] = 0.003
+    """Learning rate of transformers, in place of that of MLPs."""
     fit_from: Annotated[int, Range(1), JUDGED] = 75
     """Sizes below are left out of the fits."""
     model_fit_from: Annotated[int, Range(1), JUDGED] = 40
@@ -211,7 +215,10 @@ class Architectures:
             x = x[:, order.permutation(x.shape[1])]
         if cell["task"] == "shuffled":
             y = y[order.permutation(y.shape[0])]
-        training = self.training.doubled() if doubled else self.training
+        training = self.training
+        if cell["architecture"] in ("transformer", "tokens"):
+            training = replace(training, learning_rate=self.transformer_rate)
+        training = training.doubled() if doubled else training
         if model:
             return self._model_rows(cell, problem, x, y, training)
         sizes = self.sizes()
