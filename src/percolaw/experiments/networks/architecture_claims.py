@@ -34,6 +34,8 @@ NAMES = {
     "transformer": "transformer",
     "tokens": "transformer of digits",
 }
+#: Kernel that plots show beside each.
+SHOWN = {"mlp": "wide", "residual": "biased", "transformer": "own", "tokens": "own"}
 #: What exponents are in, by task.
 AXES = {"data": "training points", "model": "parameters"}
 
@@ -359,20 +361,18 @@ def _exponent_plots(
                     group=name,
                 )
             )
-        for key in KERNELS:
-            fits = [
-                (sources.index(one.source) + place + 0.04, one.kernels[key].fit(one.window))
-                for one in mine
-                if one.architecture == name and key in one.kernels
-            ]
-            limits = [(x, fit.exponent) for x, fit in fits if fit is not None]
-            if limits and key != "own":
-                label = f"{NAMES[name]}: {KERNELS[key].removeprefix('its ')}"
-                series.append(
-                    plots.line(
-                        label, "reference", *zip(*limits, strict=True), joined=False, group=name
-                    )
-                )
+        key = SHOWN[name]
+        fits = [
+            (sources.index(one.source) + place + 0.04, one.kernels[key].fit(one.window))
+            for one in mine
+            if one.architecture == name and key in one.kernels
+        ]
+        limits = [(x, fit.exponent) for x, fit in fits if fit is not None]
+        if limits:
+            label = f"{NAMES[name]}: {KERNELS[key].removeprefix('its ')}"
+            series.append(
+                plots.line(label, "reference", *zip(*limits, strict=True), joined=False, group=name)
+            )
     theory = [(s, next(one.predicted for one in mine if one.source == s)) for s in sources]
     series.append(
         plots.line(
@@ -413,18 +413,18 @@ def _curve_plots(
             if line is not None:
                 slope = f"{name}, slope c/D"
                 series.append(plots.slope(slope, line, one.predicted, group=one.architecture))
-            for key in ("wide", "biased") if one.architecture != "transformer" else ("own",):
-                if key in one.kernels:
-                    kernel = one.kernels[key]
-                    series.append(
-                        plots.line(
-                            f"{name}: {KERNELS[key].removeprefix('its ')}",
-                            "reference",
-                            kernel.size,
-                            kernel.mean(),
-                            group=one.architecture,
-                        )
+            if SHOWN[one.architecture] in one.kernels:
+                kernel = one.kernels[SHOWN[one.architecture]]
+                label = KERNELS[SHOWN[one.architecture]].removeprefix("its ")
+                series.append(
+                    plots.line(
+                        f"{name}: {label}",
+                        "reference",
+                        kernel.size,
+                        kernel.mean(),
+                        group=one.architecture,
                     )
+                )
         if series:
             panels.append(
                 plots.log_log(
