@@ -33,6 +33,8 @@ FloatArray = npt.NDArray[np.float64]
 Architecture: TypeAlias = Literal["mlp", "residual", "transformer", "tokens"]
 #: Digits of a coordinate, and their base: 64 places along an axis.
 N_DIGITS, BASE = 2, 8
+#: Tokens of a point, at most: coordinates are shared out evenly, one a token up to 4.
+TOKENS = 4
 #: Ridges of the kernels, in units of their mean diagonal; validation points choose.
 RIDGES = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 THROUGH = (LatticeCluster(3), LatticeCluster(3, 1.3))
@@ -72,18 +74,18 @@ class Architectures:
         "laptop": Preset({}, "15 min, estimated", "1.5 GiB"),
         "gpu": Preset(
             {
-                "n_seeds": 10,
-                "settings": (
-                    *THROUGH,
-                    LatticeCluster(4),
-                    LatticeCluster(4, 1.3),
-                    InfiniteCluster(8),
-                ),
+                "architectures": ("mlp", "residual", "transformer"),
+                "settings": (*THROUGH, LatticeCluster(4), LatticeCluster(4, 1.3)),
+                "token_settings": (),
+                "model_settings": (),
                 "largest": 4000,
+                "width": 128,
                 "transformer_width": 64,
-                "training": Training(learning_rate=0.01, steps=10_000, batch_size=256),
+                "kernel_width": 128,
+                "kernel_seeds": 2,
+                "training": Training(learning_rate=0.01, steps=5000, batch_size=256),
             },
-            "2 h, estimated: 360 units of 10,000 or 20,000 steps of 2 ms",
+            "9 min, estimated: 28 times 5000 steps of 3 ms (transformers), 56 of .5 ms, controls",
             "8 GiB",
         ),
     }
@@ -119,15 +121,18 @@ class Architectures:
     width: Annotated[int, Range(1)] = 64
     """Units of a layer of the MLPs, which have three hidden layers."""
     transformer_width: Annotated[int, Range(1)] = 16
-    """Width of the transformers, which have two blocks of 4 heads."""
+    """Width of the transformers, which have two blocks of 4 heads and at most
+    `TOKENS` tokens a point."""
     widths: tuple[int, ...] = (4, 8, 16)
     """Widths of model scaling; transformers need multiples of 4."""
+    model_steps: Annotated[int, Range(1)] = 1500
+    """Training steps of model scaling."""
     model_points: Annotated[int, Range(100)] = 8000
     """Training points of model scaling, in place of endless ones."""
     kernel_width: Annotated[int, Range(1)] = 32
     """Width at which the tangent kernel of the residual MLP is measured."""
-    kernel_seeds: Annotated[int, Range(1)] = 2
-    """Initialisations over which measured tangent kernels are averaged."""
+    kernel_seeds: Annotated[int, Range(1)] = 1
+    """Initialisations over which measured tangent kernels are averaged; the first is the student's."""
     training: Training = Training(  # noqa: RUF009 (frozen)
         learning_rate=0.01, steps=4000, batch_size=64
     )
@@ -156,7 +161,7 @@ class Architectures:
         for name, width in itertools.product(self.architectures, (self.width, *self.widths)):
             if name in ("transformer", "tokens"):
                 width = self.transformer_width if width == self.width else width
-            student(name, width)
+            student(name, width, TOKENS)
 
     def sizes(self) -> list[int]:
         """Return the training sizes."""
@@ -218,23 +223,26 @@ class Architectures:
         training = self.training
         if cell["architecture"] in ("transformer", "tokens"):
             training = replace(training, learning_rate=self.transformer_rate)
+        if model:
+            training = replace(training, steps=self.model_steps)
         training = training.doubled() if doubled else training
         if model:
             return self._model_rows(cell, problem, x, y, training)
         sizes = self.sizes()
         tried = sorted({sizes[len(sizes) // 2], sizes[-1]}) if doubled else sizes
-        network = self._network(cell["architecture"])
+        network = self._network(cell["architecture"], problem.x.shape[1])
         students = problem.students(seed, tried)
         _, rows = neural.train_and_test(network, x, y, students, training, problem.test)
         kernels = {}
         if cell["task"] == "data" and not doubled:
-            kernels = self._kernels(cell["architecture"], problem, x)
+            kernels = self._kernels(cell["architecture"], seed, problem, x)
         for i, row in enumerate(rows):
             row |= {**cell, "n": tried[i]} | {key: float(v[i]) for key, v in kernels.items()}
         return rows
 
-    def _network(self, name: str) -> Network:
-        return student(name, self.width if name in ("mlp", "residual") else self.transformer_width)
+    def _network(self, name: str, dim: int) -> Network:
+        width = self.width if name in ("mlp", "residual") else self.transformer_width
+        return student(name, width, dim)
 
     def _model_rows(
         self, cell: Cell, problem: neural.Problem, x: Any, y: FloatArray, training: Training
@@ -242,34 +250,38 @@ class Architectures:
         """One row a width: all points of the pool."""
         rows = []
         for width in self.widths:
-            network = student(cell["architecture"], width)
+            network = student(cell["architecture"], width, x.shape[1])
             students = problem.students(cell["seed"])
             _, (row,) = neural.train_and_test(network, x, y, students, training, problem.test)
-            outer = sum(network.parameters(x.shape[1])[k].size for k in ("weight 0",))
+            outer = network.parameters(x.shape[1])["weight 0"].size  # of coordinates
             rows.append({**cell, "n": n_parameters(network, x.shape[1]) - outer, **row})
         return rows
 
-    def _kernels(self, name: str, problem: neural.Problem, x: Any) -> dict[str, FloatArray]:
+    def _kernels(
+        self, name: str, seed: int, problem: neural.Problem, x: Any
+    ) -> dict[str, FloatArray]:
         """Losses (n_sizes,) of tangent kernels on the same data, by key; see `architecture_claims`."""
         from percolaw.neural.limit import tangent_limit
         from percolaw.neural.tangent_kernel import initial_tangent
         from percolaw.numerics.covariance import NeuralTangent
         from percolaw.numerics.tabulated import Tabulated
 
-        seeds = range(self.kernel_seeds)
+        seeds = [seed + 1000 * i for i in range(self.kernel_seeds)]
         numbers = np.arange(x.shape[0], dtype=np.float64)[:, None]
-        beside = np.hstack([problem.x, np.full((x.shape[0], 1), problem.x.shape[1] ** 0.5)])
+        dim = problem.x.shape[1]
+        beside = np.hstack([problem.x, np.full((x.shape[0], 1), dim**0.5)])
         kernels: dict[str, tuple[Any, FloatArray]] = {}
         if name == "mlp":
-            limit = tangent_limit(self._network(name))
+            limit = tangent_limit(self._network(name, dim))
             kernels["wide"] = NeuralTangent(3), problem.x
             kernels["own"], kernels["biased"] = (limit, problem.x), (limit, beside)
         elif name == "residual":
-            network = student(name, self.kernel_width)
+            network = student(name, self.kernel_width, dim)
             for key, points in (("own", problem.x), ("biased", beside)):
                 kernels[key] = Tabulated(initial_tangent(network, points, seeds)), numbers
         else:
-            kernels["own"] = Tabulated(initial_tangent(self._network(name), x, seeds)), numbers
+            network = self._network(name, dim)
+            kernels["own"] = Tabulated(initial_tangent(network, x, seeds)), numbers
         return {k: self._kernel_losses(*v, problem) for k, v in kernels.items()}
 
     def _kernel_losses(
@@ -298,13 +310,14 @@ class Architectures:
         return architecture_claims.conclusion(self, rows)
 
 
-def student(architecture: str, width: int) -> Network:
+def student(architecture: str, width: int, dim: int) -> Network:
     """Return a network by its word: MLPs of three hidden layers, transformers of two blocks.
 
     Parameters
     ----------
     architecture : {"mlp", "residual", "transformer", "tokens"}
-    width : int
+    width, dim : int
+        Units of a layer, and coordinates of the points.
 
     Returns
     -------
@@ -313,7 +326,8 @@ def student(architecture: str, width: int) -> Network:
     checks.choice("architecture", architecture, ("mlp", "residual", "transformer", "tokens"))
     if architecture in ("mlp", "residual"):
         return MLP(3, width, residual=architecture == "residual")
-    return Transformer(2, width, group=1, vocabulary=BASE if architecture == "tokens" else None)
+    group = -(-dim // TOKENS)
+    return Transformer(2, width, group=group, vocabulary=BASE if architecture == "tokens" else None)
 
 
 def inputs(architecture: str, x: FloatArray) -> npt.NDArray[Any]:
