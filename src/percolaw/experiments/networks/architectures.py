@@ -66,9 +66,11 @@ class Architectures:
                 "transformer_width": 8,
                 "transformer_rate": 0.01,
                 "kernel_seeds": 1,
-                "training": Training(learning_rate=0.01, steps=200, batch_size=64, patience=3),
+                "training": Training(
+                    learning_rate=0.01, steps=120, batch_size=32, evaluate_every=40, patience=3
+                ),
             },
-            "40 s",
+            "15 s",
             "0.9 GiB",
         ),
         "laptop": Preset({}, "15 min, estimated", "1.5 GiB"),
