@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,19 +24,60 @@ from percolaw.experiments.networks.architecture_curves import (
 )
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
-
-if TYPE_CHECKING:
-    from percolaw.experiments.networks.architectures import Architectures
+from percolaw.targets.teacher import TeacherFamily
 
 THEORY = "docs/theory.md, 9"
 
 
-def conclusion(experiment: Architectures, rows: list[Row]) -> Conclusion:
+class Rules(Protocol):
+    """What was asked of the rows, and the rules of the verdicts: the fields of the experiment."""
+
+    @property
+    def settings(self) -> tuple[Source, ...]:
+        """Points."""
+        ...
+
+    @property
+    def architectures(self) -> Sequence[str]:
+        """Their words, the one others are held against first."""
+        ...
+
+    @property
+    def teacher(self) -> TeacherFamily:
+        """What is learned."""
+        ...
+
+    @property
+    def fit_from(self) -> int:
+        """Smallest number of points of a fit."""
+        ...
+
+    @property
+    def model_fit_from(self) -> int:
+        """Smallest number of parameters of a fit."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Of exponents, relative to the prediction."""
+        ...
+
+    @property
+    def shift_tolerance(self) -> float:
+        """Of shifts, relative to the prediction."""
+        ...
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return what was measured over seeds."""
+        ...
+
+
+def conclusion(rules: Rules, rows: list[Row]) -> Conclusion:
     """Return claims, the table and the plots.
 
     Parameters
     ----------
-    experiment : Architectures
+    rules : Rules
     rows : list of dict
 
     Returns
@@ -47,13 +88,13 @@ def conclusion(experiment: Architectures, rows: list[Row]) -> Conclusion:
         (task["task"], task["architecture"], source): learning_curve(
             task,
             source,
-            experiment.teacher,
+            rules.teacher,
             rows,
-            experiment.model_fit_from if task["task"] == "model" else experiment.fit_from,
-            experiment.tolerance,
+            rules.model_fit_from if task["task"] == "model" else rules.fit_from,
+            rules.tolerance,
         )
-        for source in experiment.settings
-        for task in experiment.tasks()
+        for source in rules.settings
+        for task in rules.tasks()
         if task["points"] == source.word
     }
     every: list[Claim] = []
@@ -61,25 +102,25 @@ def conclusion(experiment: Architectures, rows: list[Row]) -> Conclusion:
     exponents: dict[Curve, Claim] = {}
     for one in curves.values():
         if one.task not in AXES:
-            every.append(_control(experiment, one, curves["data", one.architecture, one.source]))
+            every.append(_control(rules, one, curves["data", one.architecture, one.source]))
             continue
-        said = _on_curve(experiment, one)
+        said = _on_curve(rules, one)
         exponents[one] = said[0]
-        base = curves.get((one.task, experiment.architectures[0], one.source))
+        base = curves.get((one.task, rules.architectures[0], one.source))
         if base is not None and base is not one:
-            said.append(_beside_first(experiment, one, base))
+            said.append(_beside_first(rules, one, base))
         every += said
         table += [_table_row(one, claim) for claim in said]
-    for low, high in transitions(experiment.settings):
+    for low, high in transitions(rules.settings):
         for task in AXES:
-            shifts = _shifts(experiment, curves, task, low, high)
+            shifts = _shifts(rules, curves, task, low, high)
             every += shifts
             table += [_shift_row(task, low, claim) for claim in shifts]
     drawn = []
     for task in AXES:
         if mine := [one for one in curves.values() if one.task == task]:
-            drawn.append(architecture_plots.exponent_plot(experiment.name, task, mine))
-            drawn += architecture_plots.curve_plots(experiment.name, task, mine, exponents)
+            drawn.append(architecture_plots.exponent_plot("architectures", task, mine))
+            drawn += architecture_plots.curve_plots("architectures", task, mine, exponents)
     gaps = [gap_row(one, rows) for one in curves.values()]
     return Conclusion(tuple(every), {"architectures": table, "gaps": gaps}, tuple(drawn))
 
@@ -96,10 +137,10 @@ def transitions(sources: Sequence[Source]) -> list[tuple[Source, Source]]:
     ]
 
 
-def _on_curve(experiment: Architectures, one: Curve) -> list[Claim]:
+def _on_curve(rules: Rules, one: Curve) -> list[Claim]:
     """Its exponent against c/D, and less those of its kernels against 0."""
     words = f"{one.source}, {NAMES[one.architecture]}"
-    axis, tolerance, line = AXES[one.task], experiment.tolerance * one.predicted, one.line
+    axis, tolerance, line = AXES[one.task], rules.tolerance * one.predicted, one.line
     said = [
         claims.exponent(
             f"{words}: exponent in {axis}, c/D",
@@ -131,14 +172,14 @@ def _on_curve(experiment: Architectures, one: Curve) -> list[Claim]:
     return said
 
 
-def _beside_first(experiment: Architectures, one: Curve, first: Curve) -> Claim:
+def _beside_first(rules: Rules, one: Curve, first: Curve) -> Claim:
     """Two architectures on the same points and teachers, seed by seed."""
     return _difference(
         f"{one.source}, {NAMES[one.architecture]} less {NAMES[first.architecture]}: exponent in "
         f"{AXES[one.task]}",
         (one.measured, first.measured),
         one.window,
-        experiment.tolerance * one.predicted,
+        rules.tolerance * one.predicted,
         {**one.about, "quantity": f"exponent less {first.architecture}"},
     )
 
@@ -166,10 +207,10 @@ def _difference(
     return claims.difference(name, THEORY, gaps[np.isfinite(gaps)], tolerance, "", about)
 
 
-def _control(experiment: Architectures, one: Curve, right: Curve) -> Claim:
+def _control(rules: Rules, one: Curve, right: Curve) -> Claim:
     """Shuffled labels teach nothing; coordinates in another order change nothing."""
     tolerance, words = (
-        experiment.tolerance * one.predicted,
+        rules.tolerance * one.predicted,
         f"{one.source}, {NAMES[one.architecture]}",
     )
     about = {**one.about, "quantity": f"exponent, {one.task}"}
@@ -182,18 +223,18 @@ def _control(experiment: Architectures, one: Curve, right: Curve) -> Claim:
 
 
 def _shifts(
-    experiment: Architectures, curves: dict[Any, Curve], task: str, low: Source, high: Source
+    rules: Rules, curves: dict[Any, Curve], task: str, low: Source, high: Source
 ) -> list[Claim]:
     """The exponent at the threshold less that above it: of each architecture, and less the first's."""
     ratios: dict[str, LearningCurve] = {}
     said = []
-    first = experiment.architectures[0]
-    for name in experiment.architectures:
+    first = rules.architectures[0]
+    for name in rules.architectures:
         if (task, name, low) not in curves or (task, name, high) not in curves:
             continue
         at, above = curves[task, name, low], curves[task, name, high]
         predicted = at.predicted - above.predicted
-        tolerance = experiment.shift_tolerance * predicted
+        tolerance = rules.shift_tolerance * predicted
         ratio = ratios[name] = at.measured.over(above.measured)
         line = ratio.fit(at.window)
         about = {**at.about, "quantity": f"shift of the exponent in {AXES[task]}"}

@@ -127,7 +127,8 @@ def gap_row(one: Curve, rows: list[Row]) -> dict[str, Any]:
     -------
     dict
     """
-    gap = convergence.gaps(*_rows_of(one.task, one.architecture, one.source, rows), "n")
+    measured, doubled = _rows_of(one.task, one.architecture, one.source, rows)
+    gap = convergence.gaps(measured, doubled, "n")
     return {
         "task": one.task,
         "architecture": NAMES[one.architecture],
