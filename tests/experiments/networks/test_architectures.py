@@ -100,6 +100,16 @@ def test_points_that_did_not_converge_decide_nothing():
     drawn(found)
 
 
+def test_students_of_shuffled_labels_that_get_less_bad_learn_nothing():
+    """From 1.5 towards the variance, as fewer points pull them away from the mean."""
+    rows = made_up()
+    for row in rows:
+        if row["task"] == "shuffled":
+            row["loss"] = row["validation"] = 1.0 + 15.0 / row["n"]
+    controls = [c for c in E.conclude(rows).claims if c.about["quantity"] == "exponent, shuffled"]
+    assert [(c.verdict, c.measured) for c in controls] == [("agrees", 0.0)] * 2
+
+
 @pytest.mark.parametrize("task", ["shuffled", "permuted"])
 def test_controls_can_fail(task):
     rows = made_up(lambda cell: PREDICTED[cell["points"]] + 0.2 * (cell["task"] == "permuted"))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from percolaw.datasets.sources import Source
 from percolaw.experiments.base import Row
@@ -112,6 +114,8 @@ def learning_curve(
         if all(key in r for r in measured)
     }
     curve = convergence.learning_curve(measured, doubled, "n", allowed)
+    if what == "shuffled":  # a student worse than the mean of the labels has learned nothing either
+        curve = replace(curve, loss=np.minimum(curve.loss, 1.0))
     return Curve(what, name, source, curve, kernels, (float(first), math.inf), predicted)
 
 
