@@ -144,7 +144,7 @@ KEPT += ("sampling", "dimension-table", "regimes", "learnability")
 KEPT += ("kernel-scaling", "kernel-tuning", "single-cluster", "teachers")
 KEPT += ("parameters-vs-dof",)
 KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning", "effective-dof")
-KEPT += ("layer-dimension", "dimension", "in-context")
+KEPT += ("layer-dimension", "dimension", "in-context", "architectures")
 #: Those of them that draw something else from their tables.
 DRAWN = ("dimension",)
 

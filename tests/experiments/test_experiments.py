@@ -143,7 +143,8 @@ def some_cells(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 #: Units of which one is measured again, for they train networks; and as many of every other experiment.
-TRAINING = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "in-context")
+TRAINING = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof")
+TRAINING += ("in-context", "architectures")
 AT_MOST = 3
 
 

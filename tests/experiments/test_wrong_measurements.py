@@ -301,6 +301,13 @@ MISTAKES = (
         {"kind": "train"},
     ),
     Mistake(
+        "architectures",
+        "targets of other points",
+        changed(f"{EXPERIMENT}.networks.neural:standardized_values", mixed_result),
+        {"lattice d = 3, p_c, MLP: exponent less that of tangent kernel of unit biases": "moved"},
+        {"kind": "train", "task": "data", "architecture": "mlp"},
+    ),
+    Mistake(
         "nn-model-scaling",
         "targets of other points",
         changed(f"{EXPERIMENT}.networks.nn_model_scaling:standardized_values", mixed_result),

@@ -25,7 +25,7 @@ from percolaw.runs import folders
 
 #: Experiments with plots too; tests/experiments/networks looks at them.
 NEURAL = ("kernel-tuning", "nn-tuning", "nn-data-scaling", "nn-model-scaling")
-NEURAL += ("effective-dof", "layer-dimension", "in-context")
+NEURAL += ("effective-dof", "layer-dimension", "in-context", "architectures")
 
 
 # --- text ----------------------------------------------------------------------------------------

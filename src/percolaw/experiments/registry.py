@@ -47,6 +47,7 @@ EXPERIMENTS = {
     "nn-tuning": "networks.nn_tuning:NnTuning",
     "nn-data-scaling": "networks.nn_data_scaling:NnDataScaling",
     "nn-model-scaling": "networks.nn_model_scaling:NnModelScaling",
+    "architectures": "networks.architectures:Architectures",
     "effective-dof": "networks.effective_dof:EffectiveDof",
     "layer-dimension": "networks.layer_dimension:LayerDimension",
     "in-context": "contexts.in_context:InContext",

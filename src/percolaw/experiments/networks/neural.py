@@ -220,7 +220,7 @@ def parts(n: int, n_test: int, n_validation: int) -> tuple[Rows, Rows, Rows]:
 
 def train_and_test(
     network: Network,
-    x: FloatArray,
+    x: npt.NDArray[Any],
     y: FloatArray,
     students: list[Student],
     training: Training,
@@ -232,6 +232,7 @@ def train_and_test(
     ----------
     network : Network
     x : array, shape (n, d)
+        Points, or token ids for networks of tokens.
     y : array, shape (n, n_teachers)
     students : list of Student
     training : Training
@@ -244,7 +245,8 @@ def train_and_test(
     rows : list of dict
         ``loss`` is None where a student diverged.
     """
-    x = np.asarray(x, dtype=np.float64 if training.dtype == "float64" else np.float32)
+    if not network.takes_tokens:
+        x = np.asarray(x, dtype=np.float64 if training.dtype == "float64" else np.float32)
     trained = train(network, x, y, students, training, checkpoint=SCRATCH.get())
     rows = []
     for i, student in enumerate(students):
