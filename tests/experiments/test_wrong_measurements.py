@@ -296,7 +296,7 @@ MISTAKES = (
     Mistake(
         "nn-model-scaling",
         "targets of other points",
-        changed(f"{EXPERIMENT}.networks.nn_model_scaling:standardized_values", mixed_result),
+        changed(f"{EXPERIMENT}.networks.endless_data:standardized_values", mixed_result),
         {"cube 2, Matérn 1.5: exponent": "moved"},
         {"kind": "train"},
         slow=True,
