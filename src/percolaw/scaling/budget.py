@@ -161,10 +161,9 @@ def extrapolate(
         limit[j], rate[j] = fitted.first[0], fitted.exponents[0, 1]
         resampled[:, j] = fitted.first[1:][place]
     low, high = np.zeros(sizes.size), np.full(sizes.size, np.inf)
-    if n_seeds >= 3:
-        for j in np.flatnonzero(limit > 0.0):
-            with np.errstate(divide="ignore", invalid="ignore"):
-                logs = np.nan_to_num(np.log(resampled[:, j]), neginf=-700.0)
+    for j in range(sizes.size):
+        if limit[j] > 0.0 and n_seeds >= 3:
+            logs = np.log(np.maximum(resampled[:, j], 1e-300))
             low[j], high[j] = np.exp(interval_of_samples(math.log(limit[j]), logs, n_seeds, LEVEL))
     last = np.exp(log_loss[:, :, -1].mean(axis=0))
     determined = (
@@ -211,9 +210,10 @@ class AdditiveFit:
         exponent : float
         resampled : array of float64, shape (n_draws,)
         """
+        every = np.array([[self.size_exponent, self.step_exponent]])
         return (
-            float(_frontier_exponent(self.size_exponent, self.step_exponent, cost_exponent)),
-            np.asarray(_frontier_exponent(*self.resampled.T, cost_exponent)),
+            float(_frontier_exponent(every[:1, 0], every[:1, 1], cost_exponent)[0]),
+            _frontier_exponent(self.resampled[:, 0], self.resampled[:, 1], cost_exponent),
         )
 
 

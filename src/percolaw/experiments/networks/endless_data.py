@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -114,7 +113,7 @@ def endless_data(
     n = n_train + n_validation + n_test
     checks.memory(
         2400.0 * n_drawn + 300.0 * n * (len(seeds) - 1),
-        f"{n_drawn} points, one for every step",
+        f"{len(seeds)} x {n_drawn} points, one for every step or --most-points,",
         "Lower --training.steps, --training.batch-size, --most-points, --seeds-together or --workers.",
     )
     points, values = [], []
@@ -127,22 +126,3 @@ def endless_data(
     test, validation, pool = (offset + rows for rows in neural.parts(n, n_test, n_validation))
     x, y = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in (points, values))
     return EndlessData(x, y, tuple(seeds), test, validation, pool)
-
-
-def n_steps(steps: int, budget: float, n_inner: int, n_first: int, growth: float) -> int:
-    """Return the steps of a training: steps x budget x (P / P_first)^growth, at least 1.
-
-    Parameters
-    ----------
-    steps : int
-        Of the smallest network with a budget of 1.
-    budget : float
-    n_inner, n_first : int
-        Inner parameters P of the network, and of the smallest one.
-    growth : float
-
-    Returns
-    -------
-    int
-    """
-    return max(1, math.floor(steps * budget * (n_inner / n_first) ** growth + 0.5))

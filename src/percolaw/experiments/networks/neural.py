@@ -261,7 +261,7 @@ def train_and_test(
         )
     tested = np.broadcast_to(test, (len(students), np.shape(test)[-1]))
     for shared in np.unique(tested[:, 0]):
-        group = np.flatnonzero(tested[:, 0] == shared)
+        group = np.flatnonzero(tested[:, 0] == shared).tolist()
         predicted = trained.predict(x[tested[group[0]]])[:, :, 0]
         for i in group:
             loss = float(np.mean((predicted[i] - y[tested[i], students[i].target]) ** 2))

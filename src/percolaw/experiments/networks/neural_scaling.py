@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +13,10 @@ from percolaw.datasets.sources import FiniteCluster, InfiniteCluster, LatticeClu
 from percolaw.experiments import plots
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.networks import neural
+from percolaw.experiments.networks.budget_grid import BudgetGrid
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
 from percolaw.targets.teacher import TeacherFamily
-
-if TYPE_CHECKING:
-    from percolaw.experiments.networks.budget_grid import BudgetGrid
 
 #: Sources of points that are percolation clusters.
 CLUSTERS = (InfiniteCluster, FiniteCluster, LatticeCluster)

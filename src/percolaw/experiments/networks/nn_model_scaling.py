@@ -12,18 +12,15 @@ from percolaw.experiments import claims
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import (
-    budget_grid,
+    budget_claims,
     convergence,
     neural,
     neural_scaling,
     rate_transfer,
 )
-from percolaw.experiments.networks.endless_data import (
-    N_WAVES,
-    EndlessData,
-    endless_data,
-    n_steps,
-)
+from percolaw.experiments.networks.budget_grid import budget_grid
+from percolaw.experiments.networks.budget_plots import budget_plots
+from percolaw.experiments.networks.endless_data import N_WAVES, EndlessData, endless_data
 from percolaw.experiments.networks.model_scaling_presets import PRESETS, SETTINGS, TEACHERS
 from percolaw.experiments.networks.neural_scaling import Scaling
 from percolaw.neural.config import Training
@@ -98,7 +95,6 @@ class NnModelScaling:
         check(self)
         neural.check_sources("settings", self.settings)
         neural.check_names("teachers", self.teachers)
-        neural.check_names("depth and other_depths", self.depths())
         for depth in self.depths():
             for width in self.widths:
                 neural.student_network(self.architecture, depth, width)
@@ -119,7 +115,7 @@ class NnModelScaling:
 
     def depths(self) -> tuple[int, ...]:
         """Return all depths, `depth` first."""
-        return (self.depth, *self.other_depths)
+        return tuple(dict.fromkeys((self.depth, *self.other_depths)))
 
     def cells(self) -> list[Cell]:
         """A unit is a setting, a depth and some seeds; or a doubled budget, or all rates, on one."""
@@ -182,12 +178,11 @@ class NnModelScaling:
             yield from ((width, budget) for width in self.widths for budget in self.budgets)
 
     def _training(self, network: Network, budget: float) -> Training:
-        """The training of a network with a budget."""
+        """The training of a network with a budget: steps x budget x (P / P of the smallest)^growth."""
         smallest = neural.student_network(self.architecture, self.depth, self.widths[0])
-        sizes = (_n_inner_parameters(one) for one in (network, smallest))
-        return replace(
-            self.training, steps=n_steps(self.training.steps, budget, *sizes, self.growth)
-        )
+        growth = (_n_inner_parameters(network) / _n_inner_parameters(smallest)) ** self.growth
+        steps = math.floor(self.training.steps * budget * growth + 0.5)
+        return replace(self.training, steps=max(1, steps))
 
     def _n_points(self, kind: str, depth: int) -> int:
         """Points of a seed that a unit learns from: one for every step, or `most_points`."""
@@ -231,18 +226,21 @@ class NnModelScaling:
         drawn = [
             neural_scaling.exponents_plot(self.name, title, mine),
             *neural_scaling.curves_plots(self.name, "parameters P beyond the first weights", mine),
-            *budget_grid.budget_plots(self.name, scalings),
+            *budget_plots(self.name, scalings),
         ]
         every = [claim for one in scalings for claim in one.claims]
         for other in self.other_depths:
             for one in scalings:
                 if one.depth == other:
                     (base,) = (s for s in mine if (s.source, s.target) == (one.source, one.target))
-                    every.append(budget_grid.depth_claim(base, one, self._window(), self.tolerance))
+                    every.append(
+                        budget_claims.depth_claim(base, one, self._window(), self.tolerance)
+                    )
         if self.rates:
-            said, plot = rate_transfer.conclude(self, rows)
-            every += said
-            drawn.append(plot)
+            tried = [r for r in rows if r["kind"] == "rates"]
+            rate = self.training.learning_rate
+            every += rate_transfer.rate_claims(tried, self.rates, rate, self.architecture)
+            drawn.append(rate_transfer.rate_plot(self.name, tried, self.rates))
         return Conclusion(tuple(every), {"gaps": neural_scaling.gap_table(scalings)}, tuple(drawn))
 
     def _window(self) -> tuple[float, float]:
@@ -263,7 +261,7 @@ class NnModelScaling:
         waves = LEAST_WAVES / N_WAVES if isinstance(target, MaternTeacher) else 0.0
         grid = None
         if len(self.budgets) > 1:
-            grid = budget_grid.budget_grid(measured, self.n_extrapolated, waves)
+            grid = budget_grid(measured, self.n_extrapolated, waves)
             before, measured = (
                 [r for r in measured if r["budget"] == budget] for budget in self.budgets[-2:]
             )
@@ -299,7 +297,7 @@ class NnModelScaling:
         )
         if grid is None:
             return scaling
-        more = budget_grid.grid_claims(
+        more = budget_claims.grid_claims(
             scaling, place, orders, about, self._window(), self.tolerance, fastest
         )
         return replace(scaling, claims=(*every, *more))

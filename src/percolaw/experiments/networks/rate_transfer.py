@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
+from percolaw.datasets.sources import parse_source
 from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Row
 from percolaw.experiments.claims import Claim
@@ -13,55 +14,93 @@ from percolaw.experiments.networks import neural
 from percolaw.experiments.networks.nn_tuning import GOOD, best_rate
 from percolaw.scaling.curve import LearningCurve
 
-if TYPE_CHECKING:
-    from percolaw.experiments.networks.nn_model_scaling import NnModelScaling
-
 #: Decades by which the best rate may move from the smallest width to the largest.
 MOVES_BY = 0.4
 SOURCE = "Yang et al. (2022); docs/theory.md, 9"
 
 
-def conclude(experiment: NnModelScaling, rows: list[Row]) -> tuple[list[Claim], plots.Plot]:
+def rate_claims(
+    rows: Sequence[Row], rates: tuple[float, ...], rate: float, architecture: str
+) -> list[Claim]:
     """Say how far the best rate moves with width, and what the rate used loses at the largest one.
 
     Losses are validation losses, averaged geometrically over teachers.
 
     Parameters
     ----------
-    experiment : NnModelScaling
-    rows : list of dict
+    rows : sequence of dict
+        One for each setting, width, rate, teacher and seed.
+    rates : tuple of float
+        Learning rates tried, rising.
+    rate : float
+        The one used elsewhere.
+    architecture : str
 
     Returns
     -------
-    claims : list of Claim
-    plot : Plot
+    list of Claim
     """
-    tried = [r for r in rows if r["kind"] == "rates"]
-    said: list[Claim] = []
-    series = []
-    for source in experiment.settings:
-        mine = [r for r in tried if r["points"] == source.word]
-        widths = sorted({r["width"] for r in mine})
-        loss = {w: _table([r for r in mine if r["width"] == w], experiment.rates) for w in widths}
-        for width in widths:
-            curve = LearningCurve(np.array(experiment.rates), loss[width])
-            series.append(plots.curve(f"{source}, width {width}", curve))
-        about = {"source": source.label, "learner": experiment.architecture}
-        said.append(_moves(source.label, loss, experiment.rates, about))
-        if experiment.training.learning_rate in experiment.rates:
-            chosen = experiment.rates.index(experiment.training.learning_rate)
+    said = []
+    for name, loss in _losses(rows, rates).items():
+        about = {"source": name, "learner": architecture}
+        said.append(_moves(name, loss, rates, about))
+        if rate in rates:
+            widest = max(loss)
+            ratio = loss[widest][:, rates.index(rate)] / loss[widest].min(axis=1)
             said.append(
-                _good(source.label, widths[-1], loss[widths[-1]], experiment, chosen, about)
+                claims.mean(
+                    f"{name}: loss at rate {rate:g} over the best, width {widest}",
+                    SOURCE,
+                    1.0,
+                    np.where(np.isfinite(ratio), ratio, 1e3),
+                    GOOD - 1.0,
+                    "",
+                    {**about, "quantity": "loss over the best"},
+                )
             )
-    plot = plots.log_log(
-        f"{experiment.name}-rates",
-        f"Budget {experiment.rate_budget:g}: loss against learning rate",
+    return said
+
+
+def rate_plot(experiment: str, rows: Sequence[Row], rates: tuple[float, ...]) -> plots.Plot:
+    """Return losses against rates, a curve for each setting and width.
+
+    Parameters
+    ----------
+    experiment : str
+    rows, rates
+        As in `rate_claims`.
+
+    Returns
+    -------
+    Plot
+    """
+    series = []
+    for name, by_width in _losses(rows, rates).items():
+        for width, loss in by_width.items():
+            whole = np.where(np.isfinite(loss).all(axis=0), loss, np.nan)
+            curve = LearningCurve(np.array(rates), whole)
+            series.append(plots.curve(f"{name}, width {width}", curve))
+    return plots.log_log(
+        f"{experiment}-rates",
+        "One learning rate for every width",
         "The least loss is at one rate for all widths.",
         ("learning rate", "validation loss / variance"),
         series,
         fit=False,
     )
-    return said, plot
+
+
+def _losses(
+    rows: Sequence[Row], rates: tuple[float, ...]
+) -> dict[str, dict[int, neural.FloatArray]]:
+    """Losses (seeds, rates) by setting and width."""
+    return {
+        parse_source(word).label: {
+            width: _table([r for r in rows if (r["points"], r["width"]) == (word, width)], rates)
+            for width in sorted({r["width"] for r in rows if r["points"] == word})
+        }
+        for word in dict.fromkeys(r["points"] for r in rows)
+    }
 
 
 def _table(rows: list[Row], rates: tuple[float, ...]) -> neural.FloatArray:
@@ -96,25 +135,4 @@ def _moves(
         f"best rates {values} at widths {', '.join(map(str, widths))}, "
         f"{'inside' if inside else 'one at an end of'} the range",
         {**about, "quantity": "best rate"},
-    )
-
-
-def _good(
-    name: str,
-    width: int,
-    loss: neural.FloatArray,
-    experiment: NnModelScaling,
-    chosen: int,
-    about: dict[str, str],
-) -> Claim:
-    """The loss at the rate used over the least one, at the largest width."""
-    ratio = loss[:, chosen] / loss.min(axis=1)
-    return claims.mean(
-        f"{name}: loss at rate {experiment.training.learning_rate:g} over the best, width {width}",
-        SOURCE,
-        1.0,
-        np.where(np.isfinite(ratio), ratio, 1e3),
-        GOOD - 1.0,
-        "",
-        {**about, "quantity": "loss over the best"},
     )
