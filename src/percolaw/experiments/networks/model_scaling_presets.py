@@ -43,7 +43,7 @@ GROWING: dict[str, Any] = {
     "rates": RATES,
     "most_points": 500_000,
     "seeds_together": 5,
-    "training": Training(learning_rate=0.01, steps=2500, patience=100_000),
+    "training": Training(learning_rate=0.01, steps=2000, patience=100_000),
 }
 
 PRESETS: dict[str, Preset] = {
@@ -71,7 +71,7 @@ PRESETS: dict[str, Preset] = {
             **GROWING,
             "settings": (InfiniteCluster(8), Cube(4)),
         },
-        "12 min",
+        "10 min",
         "4 GiB",
     ),
     # Shares its units of depth 3 with the preset above.
@@ -81,7 +81,7 @@ PRESETS: dict[str, Preset] = {
             "settings": (InfiniteCluster(8),),
             "other_depths": (2,),
         },
-        "8 min after the preset laptop",
+        "5 min after the preset laptop",
         "4 GiB",
     ),
     "fixed-budget": Preset({}, "14 min", "1.5 GiB"),
