@@ -10,8 +10,9 @@ import numpy as np
 from percolaw.experiments import claims
 from percolaw.experiments.claims import UNKNOWN_INTERVAL, Claim
 from percolaw.experiments.networks.budget_grid import BudgetGrid
-from percolaw.experiments.networks.convergence import fit_note
+from percolaw.experiments.networks.convergence import fit_note, rough_exponent
 from percolaw.experiments.networks.neural_scaling import Scaling
+from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.intervals import interval_of_samples
 
 THEORY = "docs/theory.md, 9"
@@ -53,14 +54,15 @@ def grid_claims(
         return []
     limits = grid.limits
     line = None if limits is None else limits.fit(window)
-    note = "no seed went through all budgets"
+    note, rough = "no seed went through all budgets at 3 widths", 0.0
     difference = None
     if limits is not None:
+        rough = rough_exponent(LearningCurve(limits.size, limits.loss[None]))
         n, b = int(limits.determined.sum()), np.median(limits.exponent)
         note = fit_note(line, f"determined at {n} of {limits.size.size} widths; median b {b:.2f}")
         inside = (limits.size >= window[0]) & (limits.size <= window[1])
         if scaling.curve.usable is not None:
-            inside &= scaling.curve.usable
+            inside &= np.isin(limits.size, scaling.curve.size[scaling.curve.usable])
         difference = limits.less_last(inside)
     every = [
         claims.exponent(
@@ -71,10 +73,11 @@ def grid_claims(
             tolerance * value,
             note,
             {**about, "quantity": "extrapolated exponent"},
+            rough=rough,
         )
         for text, origin, value in orders
     ]
-    value, interval = (math.nan, UNKNOWN_INTERVAL) if difference is None else difference
+    value, interval = difference or (rough - rough_exponent(scaling.curve), UNKNOWN_INTERVAL)
     every.append(
         claims.judge(
             f"{place}: extrapolated exponent less that of the largest budget",
@@ -94,7 +97,7 @@ def _compute_claim(
     grid: BudgetGrid, place: str, about: Mapping[str, str], tolerance: float
 ) -> Claim:
     """The frontier's exponent less that which the sum of two powers implies, seed by seed."""
-    value, interval, allowed = math.nan, UNKNOWN_INTERVAL, 0.0
+    value, interval, allowed = 0.0, UNKNOWN_INTERVAL, 0.0
     note = "less than a decade of compute has its best width inside of those tried"
     if grid.additive is not None and grid.frontier is not None:
         front, sum_ = grid.frontier, grid.additive
@@ -150,6 +153,7 @@ def depth_claim(
     each = other.curve.slopes(window) - base.curve.slopes(window)
     if base.line is None or other.line is None or not np.isfinite(each).all():
         note = "less than a decade of converged points"
-        return claims.judge(name, THEORY, 0.0, math.nan, UNKNOWN_INTERVAL, 0.0, note, about)
+        rough = rough_exponent(other.curve) - rough_exponent(base.curve)
+        return claims.judge(name, THEORY, 0.0, rough, UNKNOWN_INTERVAL, 0.0, note, about)
     unit = base.predicted or base.line.exponent
     return claims.difference(name, THEORY, each, tolerance * unit, "", about)

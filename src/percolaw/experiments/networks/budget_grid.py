@@ -10,14 +10,16 @@ import numpy as np
 
 from percolaw.experiments.base import Row
 from percolaw.experiments.networks import neural
-from percolaw.experiments.networks.convergence import log_slope
+from percolaw.experiments.networks.convergence import LEAST_FINITE, log_slope
 from percolaw.scaling.budget import AdditiveFit, BudgetLimits, extrapolate, fit_additive
 from percolaw.scaling.frontier import Frontier, compute_frontier
 
 
 @dataclass(frozen=True, eq=False)
 class BudgetGrid:
-    """Losses of one setting and teacher at every width and budget, and what they say together.
+    """Losses of one setting and teacher at widths and budgets, and what they say together.
+
+    Widths at which more than a fifth of the students diverged at any budget are left out.
 
     Attributes
     ----------
@@ -30,7 +32,8 @@ class BudgetGrid:
     loss : array of float64, shape (n_seeds, n_sizes, n_budgets)
         NaN where a student diverged.
     limits : BudgetLimits or None
-        Extrapolated losses; None, as the next two, if no seed went through everywhere.
+        Extrapolated losses; None, as the next two, if no seed went through everywhere, or at fewer
+        than 3 widths.
     additive : AdditiveFit or None
     frontier : Frontier or None
         Also None if less than a decade of compute has its best width inside.
@@ -76,9 +79,12 @@ def budget_grid(rows: Sequence[Row], n_extrapolated: int, least: float) -> Budge
         loss[i, j, k] = math.nan if r["loss"] is None else r["loss"]
         compute[j, k], width[j] = r["flops"], r["width"]
         steps[j, k] = max(steps[j, k], r["steps"])  # of a student that did not diverge
-    size, budget = np.array(sizes, dtype=np.float64), np.array(budgets)
+    # A width at which more diverged is shown with the largest budget's curve, and enters no fit.
+    steady = np.isfinite(loss).all(axis=2).mean(axis=0) >= LEAST_FINITE
+    loss, steps, compute, width = loss[:, steady], steps[steady], compute[steady], width[steady]
+    size, budget = np.array(sizes, dtype=np.float64)[steady], np.array(budgets)
     limits = additive = frontier = None
-    if np.isfinite(loss).all(axis=(1, 2)).any():
+    if size.size > 2 and np.isfinite(loss).all(axis=(1, 2)).any():
         late = slice(-n_extrapolated, None)
         limits = extrapolate(size, steps[:, late], loss[:, :, late])
         limits = replace(limits, determined=limits.determined & (limits.loss > least))

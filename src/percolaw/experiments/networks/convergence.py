@@ -164,7 +164,7 @@ def rough_exponent(curve: LearningCurve) -> float:
     """Return the slope over all sizes, converged or not, for claims that nothing can decide; 0 for
     fewer than two."""
     mean = curve.mean()
-    good = np.isfinite(mean)
+    good = np.isfinite(mean) & (mean > 0.0)
     if good.sum() < 2:
         return 0.0
     return -log_slope(curve.size[good], mean[good])

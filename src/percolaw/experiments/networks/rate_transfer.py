@@ -46,7 +46,8 @@ def rate_claims(
         said.append(_moves(name, loss, rates, about))
         if rate in rates:
             widest = max(loss)
-            ratio = loss[widest][:, rates.index(rate)] / loss[widest].min(axis=1)
+            with np.errstate(invalid="ignore"):  # all rates diverged
+                ratio = loss[widest][:, rates.index(rate)] / loss[widest].min(axis=1)
             said.append(
                 claims.mean(
                     f"{name}: loss at rate {rate:g} over the best, width {widest}",
