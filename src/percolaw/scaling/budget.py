@@ -17,7 +17,8 @@ from percolaw.scaling.intervals import _resampled, interval_of_samples
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
-#: A limit is determined if the ends of its interval differ by no more than this factor, ...
+#: A limit is determined if its share of the largest budget's loss is known within this factor (ends of
+#: its interval; teachers that are harder at all budgets do not count), ...
 WIDEST_INTERVAL = 2.0
 #: ... and if the largest budget's loss is above it by no more than this share: what is further off is
 #: a guess about training that was not done.
@@ -161,17 +162,16 @@ def extrapolate(
         limit[j], rate[j] = fitted.first[0], fitted.exponents[0, 1]
         resampled[:, j] = fitted.first[1:][place]
     low, high = np.zeros(sizes.size), np.full(sizes.size, np.inf)
+    known = np.full(sizes.size, np.inf)
+    last = log_loss[:, :, -1]
     for j in range(sizes.size):
         if limit[j] > 0.0 and n_seeds >= 3:
-            logs = np.log(np.maximum(resampled[:, j], 1e-300))
-            low[j], high[j] = np.exp(interval_of_samples(math.log(limit[j]), logs, n_seeds, LEVEL))
-    last = np.exp(log_loss[:, :, -1].mean(axis=0))
-    determined = (
-        (limit > 0.0)
-        & (low > 0.0)
-        & (high <= WIDEST_INTERVAL * low)
-        & (last <= (1.0 + FURTHEST_LIMIT) * limit)
-    )
+            centre, logs = math.log(limit[j]), np.log(np.maximum(resampled[:, j], 1e-300))
+            low[j], high[j] = np.exp(interval_of_samples(centre, logs, n_seeds, LEVEL))
+            share = centre - last[:, j].mean(), logs - last[draws, j].mean(axis=1)
+            known[j] = np.ptp(interval_of_samples(*share, n_seeds, LEVEL))
+    further = np.exp(last.mean(axis=0)) > (1.0 + FURTHEST_LIMIT) * limit
+    determined = (known <= math.log(WIDEST_INTERVAL)) & ~further
     return BudgetLimits(sizes, limit, low, high, rate, kept[:, :, -1], determined, resampled, draws)
 
 
