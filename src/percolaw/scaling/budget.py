@@ -315,7 +315,7 @@ def _two_powers(
     parts = []
     for some in np.array_split(curves, max(1, curves.shape[0] // 32)):
         low, high = (np.tile(bounds[:, i], (some.shape[0], 1)) for i in (0, 1))
-        for round_ in range(14):
+        for round_ in range(10):
             count = (24 if free.all() else 60) if round_ == 0 else 7
             axes = [np.linspace(0.0, 1.0, count) if one else np.zeros(1) for one in free]
             grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)

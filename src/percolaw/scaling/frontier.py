@@ -93,7 +93,7 @@ def compute_frontier(
     resampled = _at_compute(used, log_compute, _means(log_loss, distinct))
     every = np.concatenate([centre[:, :, inside], resampled])
     slope = -_slopes(used, every.min(axis=1))
-    best = np.array([_best_size(x, one) for one in every])
+    best = _best_size(x, every)
     size_slope = _slopes(used, best)
     intervals = [
         interval_of_samples(float(one[0]), one[1:][place], kept.shape[0], LEVEL)
@@ -134,13 +134,17 @@ def _best_inside(log_loss: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def _best_size(x: FloatArray, log_loss: FloatArray) -> FloatArray:
-    """Log size of the least loss: the vertex of the parabola through it and its two neighbours."""
-    best = log_loss.argmin(axis=0)
-    out = x[best].copy()
-    for column in np.flatnonzero((best > 0) & (best < x.size - 1)):
-        near = slice(best[column] - 1, best[column] + 2)
-        y = log_loss[near, column]
-        if np.all(np.isfinite(y)):
-            bend, tilt, _ = np.polyfit(x[near] - x[best[column]], y, 2)
-            out[column] += -0.5 * tilt / bend if bend > 0.0 else 0.0
-    return out
+    """Log size of the least loss, (n_curves, n_at): vertex of the parabola through it and its two
+    neighbours."""
+    best = log_loss.argmin(axis=1)
+    middle = np.clip(best, 1, x.size - 2)
+    low, at, high = (
+        np.take_along_axis(log_loss, (middle + k)[:, None], axis=1)[:, 0] for k in (-1, 0, 1)
+    )
+    left, right = x[middle] - x[middle - 1], x[middle + 1] - x[middle]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        before, after = (at - low) / left, (high - at) / right
+        bend = (after - before) / (left + right)
+        move = -0.5 * (before * right + after * left) / (left + right) / bend
+    whole = (best == middle) & np.isfinite(low) & np.isfinite(high) & (bend > 0.0)
+    return np.asarray(x[best] + np.where(whole, move, 0.0))

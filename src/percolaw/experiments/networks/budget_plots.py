@@ -23,7 +23,7 @@ def budget_plots(experiment: str, scalings: Sequence[Scaling]) -> list[plots.Plo
     ----------
     experiment : str
     scalings : sequence of Scaling
-        Those without a grid are left out.
+        Those without a grid of 3 widths or more are left out.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def budget_plots(experiment: str, scalings: Sequence[Scaling]) -> list[plots.Plo
     panels = []
     depths = list(dict.fromkeys(s.depth for s in scalings))
     for s in scalings:
-        if s.grid is None:
+        if s.grid is None or s.grid.size.size < 3:
             continue
         end = "" if s.depth == depths[0] else f"-depth-{s.depth}"
         key = f"{experiment}-{plots.slug(s.source.word)}-{plots.slug(s.target.word)}{end}"
