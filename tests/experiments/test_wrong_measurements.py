@@ -302,6 +302,28 @@ MISTAKES = (
         slow=True,
     ),
     Mistake(
+        "nn-model-scaling",
+        "ten times the learning rate",
+        changed(
+            f"{EXPERIMENT}.networks.neural:train_and_test",
+            lambda right: (
+                lambda network, x, y, students, *a: right(
+                    network,
+                    x,
+                    y,
+                    [
+                        dataclasses.replace(s, learning_rate=10.0 * s.learning_rate)
+                        for s in students
+                    ],
+                    *a,
+                )
+            ),
+        ),
+        {"cube 2: loss at rate 0.01 over the best": "moved"},
+        {"kind": "rates"},
+        slow=True,
+    ),
+    Mistake(
         "effective-dof",
         "divergence over half of the step",
         changed(
