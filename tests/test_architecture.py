@@ -56,7 +56,7 @@ ALLOWED = {
     "dimension": _BASE | {"numerics"},
     "clusters": _TREES | {"laws"},
     "embedding": _TREES | {"clusters", "numerics", "dimension.mass_radius"},
-    "targets": _TREES | {"numerics"},
+    "targets": _TREES | {"numerics", "clusters.coalescent", "clusters.merges"},
     "datasets": _TREES | {"locks", "laws", "clusters", "embedding", "targets"},
     "learners": _TREES | {"numerics"},
     "neural": _BASE | {"kernels", "numerics"},
@@ -64,6 +64,7 @@ ALLOWED = {
     "experiments": _TREES
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
     | {"learning", "scaling", "dimension", "analysis"},
+    "interpret": _BASE | {"kernels", "structure", "clusters.merges"},
     "analysis": _BASE
     | {"adjacency", "kernels", "numerics", "laws", "scaling", "dimension", "structure"}
     | {"datasets", "learners", "neural", "progress"},
