@@ -2,7 +2,7 @@
 
     python benchmarks/budget_coverage.py
 
-Losses L_inf + B steps^-b of seven sizes and five seeds, with scatter common to a seed, to a seed and size,
+Losses L_inf + B steps^-b of seven sizes, five seeds, with scatter common to a seed, to a seed and size,
 and of each loss alone. Printed for each scatter: how far the largest budget is above the limit, how many
 limits count as determined, the share of their 95% intervals that hold the truth, and the same of the
 exponent in the size. About 3 minutes on one core.
