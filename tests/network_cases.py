@@ -149,6 +149,7 @@ GRID = dataclasses.replace(
     settings=sources("cube 4"),
     teachers=targets("ReLU 1 x 1000", "Matérn 0.5"),
     widths=(4, 6, 8, 12, 16, 24, 32),
+    growth=0.5,
     other_depths=(2,),
 )
 
