@@ -66,14 +66,28 @@ PRESETS: dict[str, Preset] = {
         "20 s",
         "0.8 GiB",
     ),
-    # 20 students take 1.2 ms a step (1.8 at width 24): 4 x 4200 steps x 39 ms = 660 s of one core a setting,
+    # Far from converged at every width alike: what budgets do, in a minute.
+    "short": Preset(
+        {
+            **GROWING,
+            "settings": (InfiniteCluster(8),),
+            "widths": (4, 6, 8, 12, 16, 24, 32),
+            "growth": 0.5,
+            "rates": (),
+            "most_points": 150_000,
+            "training": Training(learning_rate=0.01, steps=300, patience=100_000),
+        },
+        "70 s",
+        "2 GiB",
+    ),
+    # 20 students take 1.2 ms a step (1.8 at width 24): 4 x 4200 x 39 ms = 660 s of one core a setting,
     # and 100 s for points and rates.
     "laptop": Preset(
         {
             **GROWING,
             "settings": (InfiniteCluster(8), Cube(4)),
         },
-        "13 min",
+        "13 min, estimated",
         "4 GiB",
     ),
     # Shares its units of depth 3 with the preset above.
