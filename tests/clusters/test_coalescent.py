@@ -10,7 +10,7 @@ from scipy import stats
 from percolaw.clusters.brownian import sample_large_cluster
 from percolaw.clusters.coalescent import merge_points, merge_tree
 from percolaw.clusters.conditioned import conditioned_clusters
-from percolaw.laws.coalescent import expected_ancestors, root_split
+from percolaw.laws.coalescent import expected_ancestors, root_split, unshared_latents
 from percolaw.tree import Tree
 
 
@@ -225,3 +225,28 @@ def test_numbers_do_not_depend_on_other_clusters(forest):
 def test_what_is_not_there_is_refused(merges, ask):
     with pytest.raises((ValueError, TypeError)):
         ask(merges)
+
+
+def test_latents_that_two_sites_do_not_share():
+    """The law of the continuum tree, over distances; half as large a logarithm is refused."""
+    n, gaps, laws = 40_000, [], []
+    rng = np.random.default_rng(0)
+    for seed in range(40):
+        tree = conditioned_clusters(n, np.inf, rng=seed)
+        merges = merge_tree(tree, rng=seed)
+        first, second = rng.integers(0, n, (2, 2000))
+        first, second = first[first != second], second[first != second]
+        depth = merges.nodes.depth()
+        common = depth[merges.common_node(first, second)] + 1
+        apart = (merges.n_ancestors()[first] + merges.n_ancestors()[second]) / 2 - common
+        law = unshared_latents(tree.distance_between(first, second) / np.sqrt(n))
+        near = tree.distance_between(first, second) < 0.5 * np.sqrt(n)
+        gaps.append(np.mean((apart / np.sqrt(n) - law) * near))
+        laws.append(np.mean(law * near))
+    error = np.std(gaps, ddof=1) / np.sqrt(40)
+    assert abs(np.mean(gaps)) < 4.5 * error + 2 / np.sqrt(n) * np.mean(laws)
+    assert abs(np.mean(gaps) + 0.5 * np.mean(laws)) > 4.5 * error
+    r = 1e-7
+    assert unshared_latents(r) == pytest.approx(r / 2 * np.log(1 / r), rel=0.2)
+    with pytest.raises(ValueError, match="positive"):
+        unshared_latents([0.0])

@@ -22,12 +22,12 @@ from percolaw.analysis.adjacency import SiteGraph
 from percolaw.analysis.agreement import nearest_neighbor_curve
 from percolaw.analysis.by_rank import rank_losses
 from percolaw.analysis.class_draws import class_draws
-from percolaw.analysis.clusters import cluster_statistics
+from percolaw.analysis.clusters import STATISTICS, cluster_statistics
 from percolaw.analysis.connectivity import largest_component
 from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
 from percolaw.analysis.geometry import sample_dimension
-from percolaw.analysis.learning import LEARNERS, check_installed, learning_rows
+from percolaw.analysis.learning import LEARNERS, OF_STRINGS, check_installed, learning_rows
 from percolaw.analysis.sample import Sample, check_classes
 from percolaw.analysis.size_tail import size_tail
 from percolaw.rng import Streams
@@ -77,7 +77,8 @@ class Settings:
     n_draws : int
         Draws of each null.
     learners : tuple of str
-        Whose learning curves are measured and predicted; of `percolaw.analysis.learning.LEARNERS`.
+        Whose learning curves are measured and predicted; of `percolaw.analysis.learning.LEARNERS`, of
+        strings only the nearest neighbour.
     n_repeats : int
         Random parts of the data of each learning curve.
     """
@@ -120,10 +121,12 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
         If the smallest part of the elements, half of an eighth, has no more than k, and for classes
         that tell none or nearly all of the elements apart.
     MissingExtraError
-        If a learner needs PyTorch, which is not installed.
+        If a learner needs PyTorch, or approximate neighbours faiss, which is not installed.
     """
     check_classes(sample)
     check_installed(settings.learners)
+    if sample.approximate:
+        checks.extra("faiss", "analyze")
     sizes = [int(sample.n * share) for share in SHARES]
     every = tuple(dict.fromkeys((settings.k, *settings.other_k)))
     ks = (settings.k,) if sample.has_graph else every
@@ -147,9 +150,11 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
         for null in settings.nulls:
             for draws in _chunks(settings.n_draws):
                 parts.append({"part": "draws", "level": level, "null": null, **draws})
-        if sample.metric in ("euclidean", "cosine"):
+        if sample.metric != "graph":
             parts += [
-                {"part": "learning", "level": level, "learner": name} for name in settings.learners
+                {"part": "learning", "level": level, "learner": name}
+                for name in settings.learners
+                if sample.metric != "hamming" or name in OF_STRINGS
             ]
     return parts
 
@@ -182,7 +187,8 @@ class Measurement:
         Parameters
         ----------
         part : dict
-            From `plan`.
+            From `plan`. Of draws, ``statistics`` may name those of `clusters.STATISTICS`
+            that are wanted.
 
         Returns
         -------
@@ -209,11 +215,14 @@ class Measurement:
     def _streams(self, *items: int) -> Streams:
         return Streams(self.seed).child(*items)
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019  (lives as long as the process that measures)
     def _graph(self, n: int, k: int) -> SiteGraph:
         """Adjacency among the first n elements."""
+        return self._graph_and_recall(n, k)[0]
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019  (lives as long as the process that measures)
+    def _graph_and_recall(self, n: int, k: int) -> tuple[SiteGraph, float | None]:
         whole = self._ordered
-        return (whole if n == whole.n else whole.part(np.arange(n))).graph(k)
+        return (whole if n == whole.n else whole.part(np.arange(n))).graph_and_recall(k)
 
     def clustered(
         self, n: int, k: int, level: int
@@ -232,42 +241,45 @@ class Measurement:
         return self._graph(n, k), self._graph(n // 2, k), self._ordered.classes[:n, level]
 
     def _geometry(self, part: Part) -> list[tuple[Any, ...]]:
-        graph = self._graph(part["n"], part["k"])
-        found: list[tuple[Any, ...]] = [
+        graph, recall = self._graph_and_recall(part["n"], part["k"])
+        entries: list[tuple[Any, ...]] = [
             ("largest component", None, largest_component(graph)),
             ("mean degree", None, graph.mean_degree),
         ]
+        if recall is not None:
+            entries.append(("neighbours found", None, recall))
         if part["k"] == self.settings.k:
             dimension = sample_dimension(self._ordered.part(np.arange(part["n"])))
             if dimension is not None:
-                found.append(("dimension", None, *dimension))
-        return found
+                entries.append(("dimension", None, *dimension))
+        return entries
 
     def _agreement(self, part: Part) -> list[tuple[Any, ...]]:
         losses = rank_losses(self._ordered, part["level"], BLOCKS)
         n = losses.n_points
-        found: list[tuple[Any, ...]] = []
+        entries: list[tuple[Any, ...]] = []
         edges = np.unique(np.geomspace(1, n - 1, 60).astype(np.int64))
         for low, high in itertools.pairwise(edges):
             mean = float(losses.agreement[low - 1 : high - 1].mean())
-            found.append(("agreement by volume", math.sqrt(low * (high - 1)) / n, mean))
+            entries.append(("agreement by volume", math.sqrt(low * (high - 1)) / n, mean))
         for flow in agreement_flow(losses):
-            found.append(("omega", flow.window[1], flow.omega, *flow.interval))
-            found.append(("bend p value", flow.window[1], flow.p_value))
+            entries.append(("omega", flow.window[1], flow.omega, *flow.interval))
+            entries.append(("bend p value", flow.window[1], flow.p_value))
+            entries.append(("agreement ends", flow.window[1], float(flow.ends)))
         sizes = np.unique(np.geomspace(2, n - 1, 25).astype(np.int64))
         curve = nearest_neighbor_curve(losses, sizes)
         errors = 1.96 * curve.standard_error
-        found += [
+        entries += [
             ("exact 1-NN loss", int(m), value, value - error, value + error)
             for m, value, error in zip(sizes, curve.loss, errors, strict=True)
         ]
-        return found
+        return entries
 
     def _clusters(self, part: Part) -> list[tuple[Any, ...]]:
         n, level = part["n"], part["level"]
         graph, half, label = self.clustered(n, part["k"], level)
         streams = self._streams(_CLUSTERS, n, part["k"], level)
-        found: list[tuple[Any, ...]] = [
+        entries: list[tuple[Any, ...]] = [
             (name, None, value)
             for name, value in cluster_statistics(
                 graph, half, label, streams, n_orders=8 if n == self.sample.n else 4
@@ -275,15 +287,15 @@ class Measurement:
         ]
         is_open = label[graph.low] == label[graph.high]
         cluster = graph.clusters(is_open)
-        found += _cluster_sizes(cluster)
+        entries += _cluster_sizes(cluster)
         number = dilution(graph, is_open, label, streams)
         order = np.argsort(-number.n_sites, kind="stable")[:30]
-        found += [
+        entries += [
             ("dilution number", int(number.n_sites[i]), float(number.number[i]))
             for i in order
             if math.isfinite(number.number[i])
         ]
-        return found
+        return entries
 
     def _tail(self, part: Part) -> list[tuple[Any, ...]]:
         """The power law of cluster sizes, without the largest, and how it is refused or beaten."""
@@ -311,29 +323,30 @@ class Measurement:
             "markov strings": nulls.MarkovStrings,
         }[part["null"]](sample.elements)
         streams = self._streams(_GEOMETRY)
-        found: list[tuple[Any, ...]] = []
+        entries: list[tuple[Any, ...]] = []
         for index in range(part["first"], part["first"] + part["count"]):
             drawn = replace(sample, elements=null.draw(index, streams))
             graph = drawn.graph(self.settings.k)
-            found.append(("largest component", index, largest_component(graph)))
-            found.append(("mean degree", index, graph.mean_degree))
-        return found
+            entries.append(("largest component", index, largest_component(graph)))
+            entries.append(("mean degree", index, graph.mean_degree))
+        return entries
 
     def _draws(self, part: Part) -> list[tuple[Any, ...]]:
         level, null = part["level"], part["null"]
+        names = part.get("statistics", tuple(STATISTICS))
         graph, half, _ = self.clustered(self.sample.n, self.settings.k, level)
         draw, equilibrated = self._null(null, level)
-        found: list[tuple[Any, ...]] = []
+        entries: list[tuple[Any, ...]] = []
         if part["first"] == 0 and equilibrated is not None:
-            found.append(("equilibrated", None, float(equilibrated)))
+            entries.append(("equilibrated", None, float(equilibrated)))
         for index in range(part["first"], part["first"] + part["count"]):
             label = draw(index)
             streams = self._streams(_DRAWS, level, index)
-            for name, value in cluster_statistics(graph, half, label, streams).items():
-                found.append((name, index, value))
+            numbers = cluster_statistics(graph, half, label, streams, names=names)
+            entries += [(name, index, value) for name, value in numbers.items()]
             if index == 0:
-                found += _cluster_sizes(graph.clusters(label[graph.low] == label[graph.high]))
-        return found
+                entries += _cluster_sizes(graph.clusters(label[graph.low] == label[graph.high]))
+        return entries
 
     @functools.lru_cache(maxsize=1)  # noqa: B019
     def _null(self, null: str, level: int) -> tuple[Callable[[int], Any], bool | None]:

@@ -39,7 +39,7 @@ def circle_sparse_loss(n_atoms: int, penalty: float) -> float:
     Examples
     --------
     >>> round(circle_sparse_loss(8, 0.1), 5), round(circle_sparse_loss(1000, 0.1), 5)
-    (0.0997, 0.095)
+    (0.09965, 0.095)
     """
     n = checks.integer("n_atoms", n_atoms, minimum=3)
     lam = checks.real("penalty", penalty, minimum=0.0)
