@@ -24,7 +24,7 @@ from percolaw.experiments.base import (
 )
 from percolaw.experiments.networks.nn_tuning import NnTuning
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
-from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
+from percolaw.experiments.reproductions import OVERRIDES, PRESETS, REPRODUCTIONS
 
 #: What needs torch, in the order of the registry; the first five belong to the 2025 write-up.
 NETWORKS = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
@@ -219,7 +219,8 @@ def test_a_source_sets_fields_of_its_own(label):
     assert set(asked) == set(REPRODUCTIONS["sharma-kaplan"][1])
     for name, fields in asked.items():
         found = commands.member_config("sharma-kaplan", name, label)
-        plain = preset(experiment_class(name), label)
+        other = PRESETS["sharma-kaplan"].get(name, {}).get(label, label)
+        plain = preset(experiment_class(name), other)
         assert {k: getattr(found, k) for k in fields} == fields
         assert dataclasses.replace(found, **{k: getattr(plain, k) for k in fields}) == plain
         assert found.depth == 2

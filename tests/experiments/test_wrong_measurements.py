@@ -310,9 +310,31 @@ MISTAKES = (
     Mistake(
         "nn-model-scaling",
         "targets of other points",
-        changed(f"{EXPERIMENT}.networks.nn_model_scaling:standardized_values", mixed_result),
+        changed(f"{EXPERIMENT}.networks.endless_data:standardized_values", mixed_result),
         {"cube 2, Matérn 1.5: exponent": "moved"},
         {"kind": "train"},
+        slow=True,
+    ),
+    Mistake(
+        "nn-model-scaling",
+        "ten times the learning rate",
+        changed(
+            f"{EXPERIMENT}.networks.neural:train_and_test",
+            lambda right: (
+                lambda network, x, y, students, *a: right(
+                    network,
+                    x,
+                    y,
+                    [
+                        dataclasses.replace(s, learning_rate=10.0 * s.learning_rate)
+                        for s in students
+                    ],
+                    *a,
+                )
+            ),
+        ),
+        {"cube 2: loss at rate 0.01 over the best": "moved"},
+        {"kind": "rates"},
         slow=True,
     ),
     Mistake(

@@ -71,6 +71,12 @@ REPRODUCTIONS = {
     ),
 }
 
+#: Presets that stand for another one in a source's reproduction: these measured with one budget.
+PRESETS: dict[str, dict[str, dict[str, str]]] = {
+    source: {"nn-model-scaling": {"laptop": "fixed-budget"}}
+    for source in ("spar2025", "sharma-kaplan")
+}
+
 #: Fields of experiments that a source sets itself, on top of any preset.
 OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     "regimes": {
