@@ -11,7 +11,12 @@ from percolaw import checks
 from percolaw.errors import ResourceError
 from percolaw.neural import ensemble
 from percolaw.neural.config import Student, Training
-from percolaw.neural.device import gradients_on, resolve_device
+from percolaw.neural.device import (
+    gradients_on,
+    matrix_products,
+    out_of_memory,
+    resolve_device,
+)
 from percolaw.neural.job import TrainingJob, checked_students
 from percolaw.neural.losses import LOSSES, Loss
 from percolaw.neural.network import Network, checked_inputs, n_parameters
@@ -116,7 +121,7 @@ def train(
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"checkpoint names a folder; {folder} is a file.")
     checked = checked_students(students, x.shape[0], y.shape[1], n_outputs)
-    resolve_device(training.device)
+    device = resolve_device(training.device)
     job = TrainingJob(
         network=network,
         x=x,
@@ -129,7 +134,7 @@ def train(
         checkpoint_seconds=every,
         progress=progress or (lambda step, active: None),
     )
-    with gradients_on():
+    with gradients_on(), matrix_products(training.dtype, device):
         return _train_or_halve(job)
 
 
@@ -140,7 +145,7 @@ def _train_or_halve(job: TrainingJob) -> Trained:
     try:
         return ensemble.train_ensemble(job)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         if len(job.students) == 1:
             numbers = n_parameters(job.network, job.dim, job.n_outputs)
@@ -151,12 +156,3 @@ def _train_or_halve(job: TrainingJob) -> Trained:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return joined([_train_or_halve(half) for half in job.halves()])
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    text = str(error).lower()
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
-    )
