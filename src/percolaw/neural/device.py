@@ -48,7 +48,7 @@ def autocast(dtype: str, device: str) -> Any:
 
 
 def tensor_dtype(dtype: str) -> Any:
-    """Return torch's type of weights and inputs; of ``bfloat16`` it is float32."""
+    """Return torch's type of weights and inputs; of ``bfloat16`` and ``tfloat32`` it is float32."""
     import torch
 
     return torch.float64 if dtype == "float64" else torch.float32

@@ -38,6 +38,7 @@ from percolaw.neural.schedule import rate_multipliers
 from percolaw.neural.step import AdamW, Minibatch, Moments, gradient_method
 from percolaw.neural.stopping import STOPS, StoppingRule
 from percolaw.neural.stream import Stream
+from percolaw.neural.time_limit import TimeLimit
 from percolaw.neural.trained import Trained
 
 FloatArray = npt.NDArray[np.float64]
@@ -75,9 +76,12 @@ def _train_to_the_end(ensemble: Ensemble, job: TrainingJob) -> Trained:
     if not ensemble.evaluated:
         ensemble.train_curve.append(np.full(ensemble.size, np.nan))
         ensemble.evaluate()
+    limit = TimeLimit(job.seconds, job.training.steps, ensemble.device)
     while ensemble.active.size:
-        ensemble.run_steps(min(job.training.evaluate_every, job.training.steps - ensemble.step))
+        count = min(job.training.evaluate_every, job.training.steps - ensemble.step)
+        ensemble.run_steps(count)
         ensemble.evaluate()
+        limit.interval_done(count, ensemble.step)
         if checkpoint is not None:
             checkpoint.save_if_due(ensemble.state)
         job.progress(ensemble.step, ensemble.active.size)

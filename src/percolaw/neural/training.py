@@ -35,6 +35,7 @@ def train(
     checkpoint: Path | str | None = None,
     checkpoint_seconds: float = 60.0,
     progress: Callable[[int, int], None] | None = None,
+    seconds: float | None = None,
 ) -> Trained:
     """Train students of one shape, each on its own rows and target, each until it no longer improves.
 
@@ -62,6 +63,9 @@ def train(
     progress : callable, optional
         Called with the step and the number of students still learning after every evaluation but that
         of the initial weights.
+    seconds : float, optional
+        Longest time that the training may need. Two intervals of steps are timed, and a budget that
+        would need longer is refused then, before the time is spent.
 
     Returns
     -------
@@ -78,6 +82,8 @@ def train(
         no `Loss`.
     ResourceError
         If not even one student fits in the device's memory. Before that the ensemble is halved.
+    TimeoutError
+        For a budget of steps that the device cannot make within `seconds`.
 
     Notes
     -----
@@ -133,6 +139,7 @@ def train(
         folder=folder,
         checkpoint_seconds=every,
         progress=progress or (lambda step, active: None),
+        seconds=None if seconds is None else checks.real("seconds", seconds, minimum=0.0),
     )
     with gradients_on(), matrix_products(training.dtype, device):
         return _train_or_halve(job)
