@@ -63,13 +63,14 @@ def train_ensemble(job: TrainingJob, as_program: bool | None = None) -> Trained:
     """
     ensemble = Ensemble(job, as_program)
     try:
-        return _train_to_the_end(ensemble, job)
+        return train_to_the_end(ensemble)
     finally:
         ensemble.end_program()
 
 
-def _train_to_the_end(ensemble: Ensemble, job: TrainingJob) -> Trained:
-    checkpoint = None
+def train_to_the_end(ensemble: Ensemble) -> Trained:
+    """Train the students of an ensemble to their ends, from a checkpoint where there is one."""
+    job, checkpoint = ensemble.job, None
     if job.folder is not None:
         checkpoint = Checkpoint(job.folder, identity(job), job.checkpoint_seconds)
         ensemble.restore(checkpoint.load())
@@ -172,7 +173,7 @@ class Ensemble:
         which = self._tensor(self.active)
         shares, seeds = self.minibatches.weight[which], self.seeds[which]
         total = torch.zeros(self.active.size, dtype=self.dtype, device=self.device)
-        named = self._named(self.weights)
+        named = self.named(self.weights)
         for group in self._groups(named):
             rows, moments = self.weights[group], self.moments.take(group)
             leaves = {name: w[group].detach() for name, w in named.items()}
@@ -190,7 +191,7 @@ class Ensemble:
         which = self._tensor(self.active)
         return StepProgram(
             self.training,
-            self._named(self.weights),
+            self.named(self.weights),
             self.weights,
             self.moments,
             self.gradient,
@@ -259,7 +260,7 @@ class Ensemble:
         which = self._tensor(students)
         columns, index, total = self.data.columns[which], self.validation[which], 0.0
         at_once = evaluation_rows(self.network, self.job.dim, self.job.n_outputs, students.size)
-        weights = self._named(rows)
+        weights = self.named(rows)
         with torch.no_grad(), autocast(self.training.dtype, self.device):
             for rows_of_block in index.split(at_once, dim=1):
                 x, y = self.data.select(rows_of_block, columns)
@@ -276,7 +277,7 @@ class Ensemble:
         import torch
 
         x, y = self.minibatches.first_rows(student, FINAL_ROWS)
-        weights = self._named(self.kept[student : student + 1])
+        weights = self.named(self.kept[student : student + 1])
         leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
         sums = [torch.zeros_like(leaf) for leaf in leaves.values()]
         total, m = 0.0, x.shape[1]
@@ -342,7 +343,8 @@ class Ensemble:
             train_curve=np.array(self.train_curve),
         )
 
-    def _named(self, rows: Tensor) -> Weights:
+    def named(self, rows: Tensor) -> Weights:
+        """Return rows of weights (students, n_parameters) as named tensors that share their memory."""
         return unflatten(self.network, self.job.dim, self.job.n_outputs, rows)
 
     def _groups(self, weights: Weights) -> list[slice]:

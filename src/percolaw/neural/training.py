@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy.typing as npt
 
@@ -101,7 +102,54 @@ def train(
     True
     """
     checks.extra("torch", "nn")
-    training = training or Training()
+    job = checked_job(
+        network,
+        points,
+        values,
+        students,
+        training or Training(),
+        n_outputs,
+        loss,
+        folder=None if checkpoint is None else Path(checkpoint),
+        checkpoint_seconds=checks.real("checkpoint_seconds", checkpoint_seconds, minimum=0.0),
+        progress=progress or (lambda step, active: None),
+        seconds=None if seconds is None else checks.real("seconds", seconds, minimum=0.0),
+    )
+    with gradients_on(), matrix_products(job.training.dtype, resolve_device(job.training.device)):
+        return _train_or_halve(job)
+
+
+def checked_job(
+    network: Network,
+    points: npt.ArrayLike,
+    values: npt.ArrayLike,
+    students: Sequence[Student],
+    training: Training,
+    n_outputs: int,
+    loss: Loss | None,
+    folder: Path | None,
+    **options: Any,
+) -> TrainingJob:
+    """Return what `train` is asked for, after checking that it can be done.
+
+    Parameters
+    ----------
+    network, points, values, students, training, n_outputs, loss
+        As in `train`.
+    folder : Path, optional
+        Of checkpoints.
+    **options
+        Further fields of the job.
+
+    Returns
+    -------
+    TrainingJob
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `train` does.
+    """
     x = checked_inputs(network, points)
     if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] == 0:
         raise ValueError(f"points must have shape (n, dim), neither 0; got {x.shape}.")
@@ -122,27 +170,11 @@ def train(
             f"{type(loss).__name__} compares {loss.least_outputs} outputs or more; got n_outputs = "
             f"{n_outputs}. Use the loss mse."
         )
-    every = checks.real("checkpoint_seconds", checkpoint_seconds, minimum=0.0)
-    folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"checkpoint names a folder; {folder} is a file.")
     checked = checked_students(students, x.shape[0], y.shape[1], n_outputs)
-    device = resolve_device(training.device)
-    job = TrainingJob(
-        network=network,
-        x=x,
-        y=y,
-        students=checked,
-        training=training,
-        n_outputs=n_outputs,
-        loss=loss,
-        folder=folder,
-        checkpoint_seconds=every,
-        progress=progress or (lambda step, active: None),
-        seconds=None if seconds is None else checks.real("seconds", seconds, minimum=0.0),
-    )
-    with gradients_on(), matrix_products(training.dtype, device):
-        return _train_or_halve(job)
+    resolve_device(training.device)
+    return TrainingJob(network, x, y, checked, training, n_outputs, loss, folder, **options)
 
 
 def _train_or_halve(job: TrainingJob) -> Trained:
