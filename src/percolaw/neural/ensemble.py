@@ -35,7 +35,7 @@ from percolaw.neural.network import (
 )
 from percolaw.neural.program import StepProgram
 from percolaw.neural.schedule import rate_multipliers
-from percolaw.neural.step import AdamW, Minibatch, Moments, gradient_method
+from percolaw.neural.step import AdamW, Gradient, Minibatch, Moments, gradient_method
 from percolaw.neural.stopping import STOPS, StoppingRule
 from percolaw.neural.stream import Stream
 from percolaw.neural.time_limit import TimeLimit
@@ -137,7 +137,7 @@ class Ensemble:
         self.seeds = self._tensor(np.array(seeds, dtype=np.uint64).view(np.int64))
         self.rate = _each(students, "learning_rate", training.learning_rate)
         self.decay = _each(students, "weight_decay", training.weight_decay)
-        self.gradient = gradient_method(job.network, training, job.loss)
+        self.gradient: Gradient = gradient_method(job.network, training, job.loss)
         self.optimizer = AdamW.of(job.network, job.dim, job.n_outputs, training)
         self.record = self.device != "cpu"
         self.as_program = self.record if as_program is None else as_program

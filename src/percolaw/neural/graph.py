@@ -80,7 +80,7 @@ def aside(call: Callable[[], None], times: int, device: str) -> None:
     import torch
 
     with torch.cuda.device(device):
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(times):

@@ -27,7 +27,7 @@ from percolaw.neural.training import checked_job
 torch = checks.extra("torch", "nn")
 
 
-class SharedStudent(torch.nn.Module):  # type: ignore[misc]
+class SharedStudent(torch.nn.Module):  # type: ignore[misc, name-defined]
     """A network of functions and weights as the module that PyTorch shares out."""
 
     def __init__(self, network: Network, weights: Weights) -> None:
@@ -94,7 +94,7 @@ class ParallelGradient:
         gradients = [number.grad for number in numbers]
         if into is None:
             return total, gradients
-        torch._foreach_copy_(into, gradients)
+        torch._foreach_copy_(list(into), gradients)
         return total, into
 
 

@@ -39,7 +39,7 @@ class StepProgram:
         Views of rows of weights (students, n_parameters), which are updated in place.
     rows : tensor, shape (students, n_parameters)
     moments : Moments
-    gradient : ReluGradient or AutogradGradient
+    gradient : Gradient
     optimizer : FlatAdamW
     feed : RowFeed or PointFeed
     shares : tensor, shape (students, batch_size)
@@ -127,8 +127,9 @@ class StepProgram:
         self.step.add_(1)
 
     def close(self) -> None:
-        """End the thread that draws ahead."""
+        """End the thread that draws ahead, and let go of what is recorded."""
         self.ahead.close()
+        del self.ahead, self.repeated  # they know the program: without them it is freed at once
 
     def _following(self, low: int, end: int) -> tuple[int, int]:
         """The block after one that ends before step `low`, of this run or of the next one."""
