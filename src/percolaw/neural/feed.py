@@ -7,13 +7,21 @@ drawn as for every other device, so that students see the same points everywhere
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.neural.data import DeviceData, Minibatches, RowMinibatches, StreamMinibatches
+from percolaw.neural.data import (
+    DeviceData,
+    Minibatches,
+    RowMinibatches,
+    RowOrder,
+    StreamMinibatches,
+)
 from percolaw.neural.network import Tensor
 
 IntArray = npt.NDArray[np.int64]
@@ -57,7 +65,7 @@ class RowFeed:
         -------
         tuple of array, shapes (count, *shape of the table)
         """
-        return (np.stack([order.minibatches(first, count) for order in self.orders], axis=1),)
+        return (_rows(self.orders, first, count),)
 
     def minibatch(self, entries: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the minibatches of one step, from its entries in the tables.
@@ -113,7 +121,7 @@ class PointFeed:
             ]
             x, y = ([[each[i] for each in step] for step in steps] for i in (0, 1))
             return np.array(x), np.array(y)
-        rows = np.stack([order.minibatches(first, count) for order in self.drawn], axis=1)
+        rows = _rows(self.drawn, first, count)
         return self.data.x.numpy()[rows], self.data.y.numpy()[rows]
 
     def minibatch(self, entries: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -141,6 +149,15 @@ def feed_of(minibatches: Minibatches, students: IntArray) -> Feed:
     if isinstance(minibatches, RowMinibatches) and minibatches.data.resident:
         return RowFeed(minibatches, students)
     return PointFeed(minibatches, students)
+
+
+def _rows(orders: Sequence[RowOrder], first: int, count: int) -> IntArray:
+    """Rows of several orders, (count, orders, batch_size), each by one thread: NumPy shuffles without
+    Python's lock, and a thousand students would otherwise take longer to shuffle than to train.
+    """
+    with ThreadPoolExecutor(min(len(orders), os.cpu_count() or 1)) as threads:
+        rows = list(threads.map(lambda order: order.minibatches(first, count), orders))
+    return np.stack(rows, axis=1)
 
 
 def _distinct(items: Sequence[Item], data: DeviceData) -> tuple[list[Item], Tensor]:
