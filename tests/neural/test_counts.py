@@ -76,11 +76,11 @@ def test_one_step_moves_every_layer_as_much_at_every_width(residual, widths):
     """The coordinate check of Yang et al. (2022), in the first step, before any loss has fallen.
 
     Without muP what a step of AdamW adds to a layer grows as its fan-in, to the output once more by the
-    layers below. 0.2 is a factor of 1.3 over two doublings of the width.
+    layers below. 0.2 is a factor of 1.3 over two doublings of the width. The size of the output at the
+    start is one random number a student, too few to take a slope of.
     """
     size, moved = slopes(lambda w: pl.MLP(3, w, residual=residual), widths)
     assert (np.abs(size[:-1]) < 0.2).all(), size
-    assert abs(size[-1] + 0.5) < 0.2, "the last weights fall as 1/width"
     assert (np.abs(moved) < 0.2).all(), moved
     _, moved = slopes(lambda w: pl.MLP(3, w, residual=residual, parametrization="standard"), widths)
     assert abs(moved[0]) < 0.2, "the first layer has the same fan-in at every width"
