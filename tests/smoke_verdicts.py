@@ -20,8 +20,10 @@ from percolaw.experiments.registry import experiment_class
 from percolaw.runs.store import RunFolder
 
 FILE = Path(__file__).parent / "data" / "smoke_verdicts.json"
-#: Experiments whose words are kept: all but those of data that other packages ship, of any version.
-HELD = tuple(name for name in RUNNABLE if not hasattr(experiment_class(name), "unavailable"))
+#: Experiments whose words are kept.
+HELD = RUNNABLE
+#: Those on data that other packages ship, of any version: verdicts are kept, and no numbers.
+OF_PACKAGES = tuple(name for name in HELD if hasattr(experiment_class(name), "unavailable"))
 #: Experiments that show their rows as they are: no claim holds what they show.
 PICTURES = ("cluster-drawings", "cluster-points", "teacher-gallery")
 #: Fields of rows that are not kept: igraph relaxes layouts step by step, which other processors follow
@@ -60,15 +62,20 @@ def smoke_units(root: Path, name: str) -> tuple[Any, list[list[dict[str, Any]]]]
 
 
 def said(experiment: Any, units: list[list[dict[str, Any]]]) -> dict[str, Any]:
-    """Verdict and measured value of every claim by name; of a picture also numbers of its rows."""
+    """Verdict and measured value of every claim by name; of a picture also numbers of its rows, of an
+    analysis what it found.
+    """
     rows = [row for unit in units for row in unit]
+    concluded = experiment.conclude(rows)
     claims = {
         claim.name: {"verdict": claim.verdict, "measured": claim.measured}
-        for claim in experiment.conclude(rows).claims
+        for claim in concluded.claims
+        if experiment.name not in OF_PACKAGES
     }
-    if experiment.name not in PICTURES:
-        return {"claims": claims}
-    return {"claims": claims, "rows": row_numbers(rows)}
+    lines = [s["short"] for s in concluded.tables.get("readings", ()) if "short" in s]
+    found = {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}
+    numbers = {"rows": row_numbers(rows)} if experiment.name in PICTURES else {}
+    return {"claims": claims} | numbers | ({"found": found} if found else {})
 
 
 def row_numbers(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -56,14 +56,15 @@ ALLOWED = {
     "dimension": _BASE | {"numerics"},
     "clusters": _TREES | {"laws"},
     "embedding": _TREES | {"clusters", "numerics", "dimension.mass_radius"},
-    "targets": _TREES | {"numerics"},
+    "targets": _TREES | {"numerics", "clusters.coalescent", "clusters.merges"},
     "datasets": _TREES | {"locks", "laws", "clusters", "embedding", "targets"},
     "learners": _TREES | {"numerics"},
     "neural": _BASE | {"kernels", "numerics"},
     "learning": _BASE | {"numerics", "targets", "learners", "neural", "datasets", "scaling"},
     "experiments": _TREES
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
-    | {"learning", "scaling", "dimension", "analysis"},
+    | {"learning", "scaling", "dimension", "analysis", "interpret"},
+    "interpret": _BASE | {"kernels", "structure", "clusters.merges"},
     "analysis": _BASE
     | {"adjacency", "kernels", "numerics", "laws", "scaling", "dimension", "structure"}
     | {"datasets", "learners", "neural", "progress"},
@@ -76,7 +77,7 @@ ALLOWED = {
     | {"experiments.registry", "experiments.base", "experiments.claims", "experiments.plots"}
     | {"experiments.series"}
     | {"scaling.curve", "dimension.estimate", "datasets.dataset"}  # what objects' plot draws
-    | {"analysis.findings", "experiments.real.analysis"},
+    | {"analysis.findings", "experiments.real.data_plots"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": None,

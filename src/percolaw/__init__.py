@@ -23,6 +23,7 @@ PACKAGES = (
         "dimension",
         "embedding",
         "experiments",
+        "interpret",
         "laws",
         "learners",
     ),
@@ -32,6 +33,7 @@ PACKAGES = (
 if TYPE_CHECKING:
     from percolaw.analysis.analyze import analyze
     from percolaw.clusters.brownian import sample_large_cluster
+    from percolaw.clusters.coalescent import merge_tree
     from percolaw.clusters.conditioned import conditioned_clusters
     from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process
     from percolaw.clusters.growth import grow_clusters
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from percolaw.datasets.dataset import Dataset
     from percolaw.datasets.formats import load, save
     from percolaw.datasets.hypercubic import make_lattice
+    from percolaw.datasets.latents import latents, make_hierarchy
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
     from percolaw.datasets.source import PointFile
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
     from percolaw.graph import Graph
+    from percolaw.interpret.ceiling import latent_posterior
+    from percolaw.interpret.probes import membership_probe, octave_latents, value_probe
+    from percolaw.interpret.scores import unit_scores
     from percolaw.laws.allocation import numerical_allocation, optimal_allocation
     from percolaw.laws.bethe import BetheLattice, bethe_threshold
     from percolaw.laws.hypercubic import critical_exponents, hypercubic_threshold
@@ -71,6 +77,7 @@ if TYPE_CHECKING:
     from percolaw.neural.mlp import MLP
     from percolaw.neural.module import ModuleLearner
     from percolaw.neural.regression import NeuralRegression
+    from percolaw.neural.sparse_autoencoder import SparseAutoencoder, train_dictionaries
     from percolaw.neural.training import train
     from percolaw.neural.transformer import Transformer
     from percolaw.numerics.covariance import (
@@ -90,6 +97,7 @@ if TYPE_CHECKING:
     from percolaw.targets.combined import ProductTeacher, SumTeacher
     from percolaw.targets.fourier import FourierTeacher
     from percolaw.targets.free_field import FreeField
+    from percolaw.targets.hierarchical import HierarchicalFunction
     from percolaw.targets.linear import LinearTeacher
     from percolaw.targets.matern import MaternTeacher
     from percolaw.targets.nonlinearity import nonlinearity, vet

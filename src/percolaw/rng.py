@@ -37,11 +37,12 @@ STREAMS = (
     "sizes",
     "ties",
     "analysis",
+    "hierarchy",
 )
 
 #: Items of the stream ``embedding``: what is placed side by side draws under its own. Also part of the
 #: numbers drawn. Segments are those of a sampled cluster, steps those along the edges of a tree.
-SEGMENT_ENDS, SEGMENT_STARTS, TREE_STEPS, RANDOM_CENTRES, CENTRE_AXES = range(5)
+SEGMENT_ENDS, SEGMENT_STARTS, TREE_STEPS, RANDOM_CENTRES, CENTRE_AXES, LATENT_STEPS = range(6)
 
 #: Elements drawn from one generator by `normal_rows`.
 BLOCK_ELEMENTS = 1 << 16

@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 
 from percolaw.analysis.analyze import analyze, at_most
+from percolaw.analysis.class_draws import TRIES
 from percolaw.analysis.sample import as_sample
 
 RNG = np.random.default_rng(0)
@@ -14,7 +15,7 @@ QUICK = {"n_draws": 20, "learners": (), "other_k": ()}
 
 @pytest.fixture(autouse=True)
 def few_sweeps(monkeypatch):
-    monkeypatch.setattr("percolaw.analysis.class_draws.MOST_SWEPT", 1.0)
+    monkeypatch.setattr("percolaw.analysis.class_draws.TRIES", TRIES[:1])
 
 
 def test_points_with_classes():
@@ -81,7 +82,7 @@ def findings():
     classes = np.where(points[:, 0] > 0.5, "<b>", "a")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "percolaw.analysis.class_draws.MOST_SWEPT", 1.0
+            "percolaw.analysis.class_draws.TRIES", TRIES[:1]
         )  # labels of maximum entropy are tried once
         return analyze(points, classes, k=4, other_k=(), n_draws=20, learners=())
 

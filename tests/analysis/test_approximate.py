@@ -1,10 +1,15 @@
 """Approximate neighbours: recall against the exact search, and what recall itself says."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from percolaw.analysis.adjacency import neighbor_table
+from percolaw.analysis.adjacency import LEAST_RECALL, enough_neighbors, neighbor_table
 from percolaw.analysis.approximate import approximate_neighbors, recall
+from percolaw.analysis.findings import conclude
+from percolaw.analysis.parts import Measurement, Settings
+from percolaw.analysis.sample import as_sample
 from percolaw.numerics.distances import directions
 from percolaw.numerics.neighbors import nearest_neighbors
 
@@ -29,7 +34,7 @@ def test_all_cells_miss_nothing(points):
 def test_recall_is_measured(points):
     exact = neighbor_table(points, 5)
     assert recall(points, exact) == 1.0
-    some = neighbor_table(points, 5, approximate=True)
+    some = neighbor_table(points, 5, n_probed=16)
     few = approximate_neighbors(points, 6, n_probed=1)
     few = few[few != np.arange(4000)[:, None]].reshape(4000, 5)
     assert recall(points, some) > 0.98
@@ -58,7 +63,7 @@ def test_threads_change_nothing(points):
 
 
 def test_no_row_holds_its_point_and_directions_are_compared(points):
-    near = neighbor_table(points - 1e3, 5, "cosine", approximate=True)
+    near = neighbor_table(points - 1e3, 5, "cosine", n_probed=16)
     assert not np.any(near == np.arange(4000)[:, None])
     assert recall(directions(points - 1e3), near) > 0.98
     assert recall(points - 1e3, near) < 0.9
@@ -66,11 +71,11 @@ def test_no_row_holds_its_point_and_directions_are_compared(points):
 
 def test_many_copies_of_a_point():
     points = np.repeat(np.random.default_rng(0).random((8, 3)), 30, axis=0)
-    near = neighbor_table(points, 4, approximate=True)
+    near = neighbor_table(points, 4, n_probed=16)
     assert not np.any(near == np.arange(240)[:, None])
     assert np.all(near // 30 == np.arange(240)[:, None] // 30)
     assert recall(points, near) == 1.0
-    assert neighbor_table(np.zeros((50, 2)), 3, approximate=True).max() < 50
+    assert neighbor_table(np.zeros((50, 2)), 3, n_probed=16).max() < 50
 
 
 def test_fewer_points_in_a_cell_than_are_asked_for(points):
@@ -82,7 +87,7 @@ def test_fewer_points_in_a_cell_than_are_asked_for(points):
 
 def test_digits_are_not_lost_far_from_the_origin(points):
     far = points + 1e7
-    assert recall(far, neighbor_table(far, 5, approximate=True)) > 0.98
+    assert recall(far, neighbor_table(far, 5, n_probed=16)) > 0.98
 
 
 def test_refusals(points):
@@ -91,6 +96,33 @@ def test_refusals(points):
     with pytest.raises(ValueError, match="n_probed"):
         approximate_neighbors(points, 5, n_probed=0)
     with pytest.raises(ValueError, match="NaN"):
-        neighbor_table(np.where(points > 1003, np.nan, points), 5, approximate=True)
+        neighbor_table(np.where(points > 1003, np.nan, points), 5, n_probed=16)
     with pytest.raises(ValueError, match="k below it"):
         recall(points, np.zeros((3, 2), int))
+
+
+def test_cells_are_added_until_hardly_any_neighbour_is_missed(points):
+    cloud = np.random.default_rng(0).standard_normal((1500, 12))
+    few = recall(cloud, neighbor_table(cloud, 5, n_probed=16))
+    table, share = enough_neighbors(cloud, 5)
+    assert few < LEAST_RECALL <= share
+    assert recall(cloud, table) > 0.98
+
+
+def test_a_sample_says_how_many_neighbours_it_has_found(monkeypatch):
+    x = np.random.default_rng(0).random((1200, 3))
+    sample = dataclasses.replace(as_sample(x)[0], approximate=True)
+    assert sample.graph_and_recall(5)[1] is None  # few points: exact
+    monkeypatch.setattr("percolaw.analysis.sample.MOST_EXACT", 500)
+    graph, share = sample.graph_and_recall(5)
+    assert LEAST_RECALL <= share <= 1.0
+    assert dataclasses.replace(sample, approximate=False).graph_and_recall(5)[1] is None
+    assert abs(graph.n_bonds - sample.part(np.arange(1200)).graph(5).n_bonds) < 60
+    settings = Settings(k=5, other_k=(), n_draws=20, learners=())
+    measurement = Measurement(sample, settings)
+    rows = [
+        row for n in (1200, 300) for row in measurement.rows({"part": "geometry", "n": n, "k": 5})
+    ]
+    found = [(r["n"], r["value"]) for r in rows if r["quantity"] == "neighbours found"]
+    assert found == [(1200, pytest.approx(share, abs=0.01))]
+    assert "of the true ones are there" in conclude(rows, (), 5).sentence

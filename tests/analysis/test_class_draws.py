@@ -5,7 +5,7 @@ import pytest
 from graph_cases import grids
 
 import percolaw.analysis.class_draws
-from percolaw.analysis.class_draws import class_draws
+from percolaw.analysis.class_draws import TRIES, class_draws
 from percolaw.analysis.parts import NULLS
 from percolaw.rng import Streams
 
@@ -22,7 +22,7 @@ def agreement(label):
 def drawn():
     """Classes of two draws of each null, and whether it equilibrated."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(percolaw.analysis.class_draws, "MOST_SWEPT", 1.0)
+        patch.setattr(percolaw.analysis.class_draws, "TRIES", TRIES[:1])
         made = {null: class_draws(null, GRAPH, LABEL, Streams(0)) for null in NULLS}
     return {null: ([draw(0), draw(1), draw(0)], known) for null, (draw, known) in made.items()}
 

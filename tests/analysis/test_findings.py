@@ -63,6 +63,7 @@ def rows_of(n_draws=200, **changed):
             level=0,
         ),
         row("agreement", "bend p value", changed.get("bend", 0.5), x=0.03, level=0),
+        row("agreement", "agreement ends", changed.get("ends", 0.0), x=0.03, level=0),
         row(
             "learning",
             "margin of percolation",
@@ -131,6 +132,7 @@ def test_all_conditions_hold():
         ({"log_size": 6.0}, "extent", False, "supercritical domains"),
         ({"log_size": 2.7, "bend": 0.01}, "extent", False, "subcritical"),
         ({"log_size": 2.7}, "extent", False, "undecided"),
+        ({"log_size": 2.7, "ends": 1.0}, "extent", False, "subcritical"),
         ({"agreement": 0.9, "largest": 0.8}, "extent", False, "supercritical domains"),
         ({"broken": 0.4}, "shape", False, "supercritical domains"),
         ({"broken": 0.1}, "shape", False, "undecided"),
@@ -155,9 +157,19 @@ def test_each_condition_can_fail(changed, condition, holds, expected):
     rows = rows_of(**changed)
     assert word(rows) == expected
     expected = dict.fromkeys(CONDITIONS, True) | {condition: holds}
-    if "bend" in changed:
+    if "bend" in changed or "ends" in changed:
         expected["flow"] = False
     assert held(rows) == expected
+
+
+def test_small_clusters_are_subcritical_only_where_the_flow_was_tested():
+    small = rows_of(log_size=2.7)
+    unknown = [r | {"value": None} if r["quantity"] == "omega" else r for r in small]
+    fewer = [r for r in small if r["quantity"] not in ("omega", "bend p value")]
+    for rows in (unknown, fewer, [*fewer, row("agreement", "agreement by volume", 0.5, level=0)]):
+        assert held(rows)["flow"] is None
+        assert word(rows) == "undecided"
+    assert "1667 are needed" in conclude(rows, ("classes",), K).sentence
 
 
 @pytest.mark.parametrize("null", ["permuted", "maximum entropy"])

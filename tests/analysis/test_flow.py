@@ -8,7 +8,7 @@ from rank_cases import of_labels, torus_distances
 from statistical import assert_close
 
 from percolaw.analysis.agreement import label_loss
-from percolaw.analysis.flow import agreement_flow, default_windows
+from percolaw.analysis.flow import FEWEST, agreement_flow, default_windows
 
 N = 4000
 VOLUME = np.arange(1, N) / N
@@ -104,7 +104,10 @@ def test_windows():
             agreement_flow(by_rank, (window,))
     (short,) = agreement_flow(by_rank, ((0.001, 0.0012),))
     assert "fewer than 4 bins" in short.reason
+    assert not short.ends
+    assert (default_windows(FEWEST - 1), len(default_windows(FEWEST))) == ((), 1)
     # Labels of which no two agree.
     (none,) = agreement_flow(label_loss(np.zeros(N - 1)))
     assert "not above chance" in none.reason
+    assert none.ends
     assert math.isnan(none.omega)

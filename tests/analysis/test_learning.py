@@ -9,6 +9,7 @@ from percolaw.analysis.learning import (
     LEARNERS,
     N_SMALL,
     OneHotClassifier,
+    coordinates,
     evidence_of,
     learning_rows,
     measured_curve,
@@ -69,6 +70,19 @@ def test_one_neighbour_is_measured_as_ranks_say(sample):
     assert np.abs(z).max() < 6.0  # twelve repeats, whose error is itself known to a fifth
     shifted = nearest_neighbor_curve(rank_losses(sample, 0, 8), np.maximum(curve.size // 2, 2)).loss
     assert np.abs((curve.loss.mean(axis=0) - shifted) / error).max() > 6.0
+
+
+def test_strings_are_learned_from_the_nearest_as_ranks_say():
+    codes = np.stack(np.meshgrid(*[np.arange(4)] * 5), axis=-1).reshape(-1, 5).astype(np.uint8)
+    codes = np.random.default_rng(0).permutation(codes)
+    strings = as_sample(codes, (codes[:, 0] + codes[:, 1]) // 2, metric="hamming")[0]
+    x = coordinates(strings)
+    differing = np.count_nonzero(codes[:20, None] != codes[None, :20], axis=2)
+    np.testing.assert_allclose(np.square(x[:20, None] - x[None, :20]).sum(axis=2), 2 * differing)
+    curve = measured_curve(strings, 0, "nearest neighbour", 12, Streams(0))
+    exact = nearest_neighbor_curve(rank_losses(strings, 0, 8), curve.size).loss
+    error = curve.loss.std(axis=0, ddof=1) / np.sqrt(12)
+    assert np.abs((curve.loss.mean(axis=0) - exact) / error).max() < 6.0
 
 
 def test_kernels_learn_too(sample):

@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import sparse
 
 import percolaw.analysis.class_draws
+from percolaw.analysis.class_draws import TRIES
 from percolaw.analysis.parts import CHUNK, NULLS, SHARES, Measurement, Settings, plan
 from percolaw.analysis.sample import as_sample
+from percolaw.errors import MissingExtraError
 
 FEW = Settings(k=4, other_k=(3,), n_draws=20, learners=("nearest neighbour",), n_repeats=3)
 FIELDS = {"quantity", "x", "value", "low", "high"}
@@ -45,7 +48,7 @@ def key(part):
 def few_sweeps():
     """The null of maximum entropy stops at its fewest sweeps, equilibrated or not."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(percolaw.analysis.class_draws, "MOST_SWEPT", 1.0)
+        patch.setattr(percolaw.analysis.class_draws, "TRIES", TRIES[:1])
         yield
 
 
@@ -105,7 +108,10 @@ def test_what_is_planned_suits_the_sample(measured):
         }
         assert ks == {3, 4}
     else:
-        assert ("agreement" in kinds, "learning" in kinds) == (sample.metric == "hamming", False)
+        learners = [p["learner"] for p in parts if p["part"] == "learning"]
+        of_strings = sample.metric == "hamming"
+        assert ("agreement" in kinds) == of_strings
+        assert learners == ["nearest neighbour"] * of_strings
         assert ks == {4}
     quantities = {row["quantity"] for part in parts for row in rows[key(part)]}
     assert ("dimension" in quantities) == (sample.metric == "euclidean")
@@ -116,6 +122,14 @@ def test_another_seed_is_another_measurement(measured):
     sample, parts, rows = measured
     part = next(p for p in parts if p.get("null") == "permuted")
     assert Measurement(sample, FEW, seed=4).rows(part) != rows[key(part)]
+
+
+def test_faiss_is_missed_before_anything_is_measured(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    sample = as_sample(np.random.default_rng(0).random((420, 2)))[0]
+    plan(sample, FEW)
+    with pytest.raises(MissingExtraError, match="faiss"):
+        plan(replace(sample, approximate=True), FEW)
 
 
 def test_geometry_alone_without_a_function():
@@ -158,6 +172,7 @@ THREADS = """
 import json, numpy as np
 from percolaw.analysis.parts import Measurement, Settings, plan
 from percolaw.analysis.sample import as_sample
+from percolaw.errors import MissingExtraError
 x = np.random.default_rng(0).random((402, 3))
 sample = as_sample(x, (x[:, 0] > 0.5).astype(int))[0]
 settings = Settings(k=4, other_k=(), n_draws=20, learners=("nearest neighbour", "kernel"), n_repeats=3)

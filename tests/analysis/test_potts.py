@@ -106,6 +106,25 @@ def test_every_move_keeps_the_law(graph, moves):
     assert chi_squared_p(counts, wrong) < P_FLOOR
 
 
+def test_an_exchange_of_neighbours_keeps_the_law():
+    """All 12 labels of a star of three rays: most exchanges are of neighbours, of unlike degree."""
+    low, high = np.zeros(3, np.int32), np.arange(1, 4, dtype=np.int32)
+    star = labelled_graph(4, low, high, [0, 0, 1, 2])
+    labels = sorted(set(itertools.permutations([0, 0, 1, 2])))
+    agreeing = np.array([sum(one[0] == ray for ray in one[1:]) for one in labels])
+    weight = np.exp(COUPLING * agreeing - 0.5 * ((agreeing - GOAL) / WIDTH) ** 2)
+    label, count, member, place = star.label.copy(), star.n_agreeing, *np.empty((2, 4), np.int32)
+    seen = Counter()
+    for key in np.random.default_rng(0).integers(2**63, size=40_000, dtype=np.uint64):
+        law = (COUPLING, GOAL, WIDTH)
+        count = kernel.exchange(
+            star.indptr, star.neighbor, label, star.first, member, place, law, count, key
+        )
+        seen[tuple(label.tolist())] += 1
+    counts = [seen[one] / 4 for one in labels]  # steps in a row are not independent
+    assert chi_squared_p(counts, weight / weight.sum()) > P_FLOOR
+
+
 def test_a_pair_is_in_each_class_as_often_as_the_law_says():
     states = drawn(PAIR, "clusters", n_draws=20_000, spacing=3)
     keys, probability = exact(PAIR, COUPLING)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from percolaw.analysis.parts import NULLS
+from percolaw.analysis.reliability import BY_KIND, RELIABILITY
 from percolaw.analysis.verdict import (
     CONDITIONS,
+    MEANING,
     VERDICTS,
     Condition,
     above,
@@ -55,7 +57,7 @@ def test_critical_needs_every_condition():
         (-1, 1, True, False, "supercritical domains"),
         (1, -1, None, None, "supercritical domains"),
         (-1, 0, True, False, "subcritical"),
-        (-1, -1, True, None, "subcritical"),
+        (-1, -1, True, None, "undecided"),
         (-1, 0, True, True, "undecided"),
         (0, -1, True, False, "undecided"),
         (0, 0, None, None, "undecided"),
@@ -133,3 +135,27 @@ def test_the_page_states_the_rule_word_for_word():
     for words in (CONDITIONS, VERDICTS, NULLS):
         for name, text in words.items():
             assert f"| {name} | {text} |" in page, name
+
+
+def test_what_is_said_of_wrong_verdicts_was_measured():
+    """The shares by kind are means over the states in the published table."""
+    page = Path(__file__).parents[2] / "docs/results/analyze-confusion-laptop/claims.md"
+    lines = [line.strip("|").split("|") for line in page.read_text("utf-8").splitlines()]
+    states = {
+        cells[0].strip(): cells[1:6] for cells in lines if len(cells) == 7 and "%" in cells[1]
+    }
+    shares = {name: [float(c.strip(" %")) for c in cells] for name, cells in states.items()}
+    kinds = {row[0]: row for row in BY_KIND}
+    for kind, words in {
+        "critical lattice, d = 3, all sites": ("d = 3, 1 p_c, 100%",),
+        "lattice at 0.7 p_c": ("0.7 p_c",),
+        "critical lattice, 10 or 3% of the sites": (", 1 p_c, 10%", ", 1 p_c, 3%"),
+        "random labels": ("random labels",),
+    }.items():
+        rows = [row for name, row in shares.items() if any(word in name for word in words)]
+        means = [round(sum(column) / len(rows)) for column in zip(*rows, strict=True)]
+        assert list(kinds[kind][2:]) == means
+        assert kinds[kind][1] % len(rows) == 0
+    assert sum(row[1] for row in BY_KIND) % len(shares) == 0
+    assert f"{kinds['critical lattice, d = 2, all sites'][2]}% were seen in two" in RELIABILITY
+    assert set(MEANING) == set(VERDICTS)

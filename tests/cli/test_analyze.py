@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from percolaw.analysis.class_draws import TRIES
 from percolaw.cli import analyze as command
 from percolaw.cli import main
 from percolaw.experiments.real.own import Analyze
@@ -53,7 +54,7 @@ def finished(folder, tmp_path_factory):
     out, said = tmp_path_factory.mktemp("runs"), io.StringIO()
     files = [str(folder / "points.npy"), "--labels", str(folder / "classes.npy")]
     with contextlib.redirect_stdout(said), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("percolaw.analysis.class_draws.MOST_SWEPT", 0.0)  # tried once
+        patch.setattr("percolaw.analysis.class_draws.TRIES", TRIES[:1])  # tried once
         assert main(["analyze", *files, *QUICK, *QUIET, "--out", str(out)]) == 0
     (run,) = out.glob("analyze-*")
     return said.getvalue(), run
@@ -70,10 +71,13 @@ def test_it_says_what_was_found_and_on_what_it_rests(finished):
     assert f"results: {run}\nreport:  {run / 'report.html'}" in said
 
 
-def test_the_page_prints_it_too(finished):
+def test_the_page_prints_it_too(finished, folder):
     page = (finished[1] / "report.html").read_text(encoding="utf-8")
     assert "points.npy, classes: supercritical domains</h3>" in page
     assert "<td>no</td>" in page
+    assert f"percolaw analyze {folder / 'points.npy'} --k 4,3" in page  # how to redo it
+    assert f"--labels {folder / 'classes.npy'}" in page
+    assert "--digests" not in page
     assert ">unknown</td>" in page
     assert "nan" not in page.split('<div class="readings">')[1].split('<div class="plots">')[0]
 
@@ -174,7 +178,11 @@ BAD = {
         r"at least 400 distinct elements; got 1 \(of 500\)",
     ),
     "few": (_saved("bad.npy", _POINTS[:99]), ("bad.npy",), "at least 400 distinct elements"),
-    "nan": (_saved("bad.npy", _NAN), ("bad.npy",), "elements has 1 non-finite value"),
+    "nan": (
+        _saved("bad.npy", _NAN),
+        ("bad.npy",),
+        "1 of 480 elements hold NaN or infinity",
+    ),
     "k": (
         None,
         ("points.npy", "--k", "70"),
@@ -214,7 +222,7 @@ BAD = {
         ("bad.npy", "--metric", "cosine"),
         "is zero and has no direction",
     ),
-    "draws": (None, ("points.npy", "--draws", "5"), "n_draws"),
+    "draws": (None, ("points.npy", "--draws", "5"), "--draws"),
 }
 
 
@@ -256,3 +264,13 @@ def test_large_samples_are_told_what_they_take(folder, monkeypatch, capsys):
     with pytest.raises(ZeroDivisionError):
         main([*large, *QUIET])
     assert capsys.readouterr().err == ""
+
+
+def test_a_network_is_told_what_it_takes_of_few_elements_too(folder, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(command, "run_one", lambda *_: 1 / 0)
+    files = ("analyze", "points.npy", "--labels", "classes.npy", "--learners", "network")
+    with pytest.raises(ZeroDivisionError):
+        main([*files, "--workers", "1", "--no-figures"])
+    assert "About 5 min on one core" in capsys.readouterr().err

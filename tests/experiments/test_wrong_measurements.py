@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from smoke_verdicts import ROWS_WITHIN, said, smoke_units
+from smoke_verdicts import OF_PACKAGES, ROWS_WITHIN, said, smoke_units
 from toy_experiment import shared_root
 
 from percolaw.experiments import labelled
 from percolaw.experiments.base import canonical_json
+from percolaw.experiments.real.analysis import measurement
 from percolaw.experiments.registry import EXPERIMENTS
 from percolaw.laws.bethe import BetheLattice
 from percolaw.rng import Streams
@@ -42,6 +43,8 @@ class Mistake(NamedTuple):
     """Units measured wrongly: value, or values, of these keys of their cell; none names all."""
     rows: tuple[str, ...] = ()
     """Fields of the rows whose recorded numbers must move; for pictures."""
+    finds: Mapping[str, str] = MappingProxyType({})
+    """State, or data and resolution, to the word of all verdicts on it with the mistake."""
     slow: bool = False
 
 
@@ -366,7 +369,78 @@ MISTAKES = (
         {"d = 2, nearest 1-NN, 100 points": "moved"},
         {"dimension": 2},
     ),
+    Mistake(
+        "real-digits",
+        "the exact curve at twice the training points",
+        changed(
+            "percolaw.analysis.parts:nearest_neighbor_curve",
+            lambda right: lambda losses, m: right(losses, np.minimum(2 * m, losses.n_points - 1)),
+        ),
+        {"digits, classes: loss of 1-NN": "disagrees"},
+        {"part": "agreement"},
+    ),
+    Mistake(
+        "real-digits",
+        "classes of other images are learned",
+        changed("percolaw.analysis.learning:coordinates", mixed_result),
+        {"digits, classes: loss of 1-NN": "disagrees"},
+        {"part": "learning"},
+    ),
+    Mistake(
+        "real-digits",
+        "permuted classes that are not permuted",
+        changed(
+            "percolaw.analysis.nulls:PermutedLabels.draw",
+            lambda right: lambda self, *a: self.labels,
+        ),
+        {},
+        {"part": "draws", "null": "permuted"},
+        finds={"digits, classes": "label frequencies only"},
+    ),
+    Mistake(
+        "analyze-confusion",
+        "critical surrogates far above their threshold",
+        changed(
+            "percolaw.analysis.class_draws:critical_bonds",
+            lambda right: lambda *a: min(1.0, 2.5 * right(*a)),
+        ),
+        {},
+        {"ratio": 1.0},
+        finds={"lattice d = 2, 1 p_c, 100%": "undecided"},
+    ),
+    Mistake(
+        "analyze-confusion",
+        "lattices with half of their bonds",
+        changed(
+            f"{EXPERIMENT}.real.known:hypercubic_threshold",
+            lambda right: lambda *a: 0.5 * right(*a),
+        ),
+        {},
+        {"ratio": 1.0},
+        finds={"lattice d = 2, 1 p_c, 100%": "undecided"},
+    ),
+    Mistake(
+        "analyze-confusion",
+        "classes of other sites",
+        changed(
+            f"{EXPERIMENT}.real.known:_lattice",
+            lambda right: lambda *a: (mixed(right(*a)[0]), right(*a)[1]),
+        ),
+        {},
+        {"ratio": 1.0},
+        finds={"lattice d = 2, 1 p_c, 100%": "label frequencies only"},
+    ),
 )
+
+
+def verdicts_of(experiment: Any, units: list[Any]) -> dict[str, set[str]]:
+    """The words on each state of known data, or on each data set and resolution."""
+    rows = [row for unit in units for row in unit]
+    if experiment.name == "analyze-confusion":
+        return {s: {r["verdict"] for r in rows if r["state"] == s} for s in experiment.states()}
+    lines = [s["short"] for s in experiment.conclude(rows).tables["readings"] if "short" in s]
+    pairs = [line.partition(" (")[0].split(": ") for line in lines]
+    return {name: {word} for name, word in pairs}
 
 
 def concerned(cell: dict[str, Any], only: Mapping[str, Any]) -> bool:
@@ -382,12 +456,14 @@ def measured(experiment: Any, units: list[Any], mistake: Mistake) -> list[list[d
     wrong = [i for i, cell in enumerate(cells) if concerned(cell, mistake.only)]
     assert wrong, f"no unit with {mistake.only}; there are {cells}"
     found = list(units)
+    measurement.cache_clear()
     try:
         with pytest.MonkeyPatch.context() as patch, one_thread():
             mistake.apply(patch)
             for i in wrong:
                 found[i] = json.loads(canonical_json(experiment.measure(cells[i])))
     finally:  # what was drawn with the mistake
+        measurement.cache_clear()
         labelled.prepare.cache_clear()
         labelled.scale_factors.cache_clear()
     return found
@@ -407,7 +483,7 @@ def claims_of(experiment: Any, units: list[Any]) -> Any:
 def test_mistake_turns_the_claims(mistake, tmp_path_factory):
     experiment, right = smoke_units(shared_root(tmp_path_factory), mistake.experiment)
     wrong = measured(experiment, right, mistake)
-    assert mistake.turns or mistake.rows
+    assert mistake.turns or mistake.rows or mistake.finds
     claims = [claims_of(experiment, units) if mistake.turns else () for units in (right, wrong)]
     for text, verdict in mistake.turns.items():
         before, after = (next(c for c in every if text in c.name) for every in claims)
@@ -417,12 +493,16 @@ def test_mistake_turns_the_claims(mistake, tmp_path_factory):
             assert abs(after.measured - before.measured) > max(before.tolerance, *ends, 0.0), after
         else:
             assert after.verdict == verdict, after
+    for name, word in mistake.finds.items():
+        before, after = (verdicts_of(experiment, units)[name] for units in (right, wrong))
+        assert before != {word}
+        assert after == {word}
     numbers = [said(experiment, units)["rows"] if mistake.rows else {} for units in (right, wrong)]
     for field in mistake.rows:
         assert abs(numbers[0][field] - numbers[1][field]) > 100.0 * ROWS_WITHIN, numbers
 
 
 def test_every_experiment_that_measures_has_a_mistake():
-    """Analyses of data have theirs in tests/analysis, part by part."""
-    analyses = {name for name, place in EXPERIMENTS.items() if place.startswith("real.")}
-    assert {m.experiment for m in MISTAKES} == set(EXPERIMENTS) - analyses - set(NOTHING_MEASURED)
+    """Analyses of data that other packages ship measure as real-digits does."""
+    alike = {"analyze", *OF_PACKAGES}
+    assert {m.experiment for m in MISTAKES} == set(EXPERIMENTS) - alike - set(NOTHING_MEASURED)

@@ -16,6 +16,10 @@ from percolaw.structure import INT32_SITES
 Sites: TypeAlias = npt.NDArray[np.int32]
 Ids: TypeAlias = npt.NDArray[np.int64]
 METRICS = ("euclidean", "cosine")
+#: Share of the true neighbours that must be there, and cells looked through at first.
+LEAST_RECALL, FIRST_PROBED = 0.99, 16
+#: Points whose true neighbours are looked up.
+N_QUERIES = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,7 @@ class SiteGraph:
 
 
 def neighbor_table(
-    points: npt.ArrayLike, k: int, metric: str = "euclidean", approximate: bool = False
+    points: npt.ArrayLike, k: int, metric: str = "euclidean", n_probed: int | None = None
 ) -> Sites:
     """Return the k nearest other points of every point, nearest first.
 
@@ -111,9 +115,9 @@ def neighbor_table(
         Below n.
     metric : {"euclidean", "cosine"}
         The cosine distance orders points as the Euclidean one of their directions does.
-    approximate : bool
-        Whether some neighbours may be missed (needs faiss): for some 10^5 points and more. See
-        `percolaw.analysis.approximate.recall`, which measures how many.
+    n_probed : int, optional
+        Cells that `percolaw.analysis.approximate.approximate_neighbors` looks through (needs faiss), so
+        that some neighbours may be missed: for some 10^5 points and more. Exact if None.
 
     Returns
     -------
@@ -124,7 +128,7 @@ def neighbor_table(
     ValueError
         If k is not below n, and for points without a direction (all zeros) with the cosine distance.
     MissingExtraError
-        If faiss is not installed and `approximate` is asked for.
+        If `n_probed` is given and faiss is not installed.
 
     Notes
     -----
@@ -136,10 +140,10 @@ def neighbor_table(
         raise ValueError(f"k = {wanted} neighbours need more than k points; got {x.shape[0]}.")
     x = directions(x) if checks.choice("metric", metric, METRICS) == "cosine" else x
     index: npt.NDArray[np.integer[Any]]
-    if approximate:
+    if n_probed is not None:
         from percolaw.analysis.approximate import approximate_neighbors
 
-        index = approximate_neighbors(x, wanted + 1)
+        index = approximate_neighbors(x, wanted + 1, n_probed)
     else:
         from percolaw.numerics.neighbors import nearest_neighbors
 
@@ -147,6 +151,51 @@ def neighbor_table(
     other = index != np.arange(x.shape[0])[:, None]
     other[other.all(axis=1), -1] = False  # a copy stands for the point itself
     return index[other].reshape(-1, wanted).astype(np.int32)
+
+
+def enough_neighbors(
+    points: npt.ArrayLike, k: int, metric: str = "euclidean"
+) -> tuple[Sites, float]:
+    """Return the nearest other points of every point, hardly any of them missed, and the measured recall.
+
+    Four times as many cells are looked through until 99% of the true neighbours are there, at the most
+    all of them.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+    k : int
+        Below n.
+    metric : {"euclidean", "cosine"}
+
+    Returns
+    -------
+    table : array of int32, shape (n, k)
+    recall : float
+        Of 500 random points.
+
+    Raises
+    ------
+    ValueError
+        As `neighbor_table`.
+    MissingExtraError
+        If faiss is not installed.
+
+    Notes
+    -----
+    Points without structure end with all cells, which takes longer than exact neighbours.
+    """
+    from percolaw.analysis.approximate import recall
+
+    x = checks.point_array("points", points)
+    x = directions(x) if metric == "cosine" else x
+    probed = FIRST_PROBED
+    while True:
+        table = neighbor_table(x, k, n_probed=probed)
+        share = recall(x, table, N_QUERIES)
+        if share >= LEAST_RECALL or probed >= x.shape[0]:
+            return table, share
+        probed *= 4
 
 
 def table_graph(table: npt.NDArray[np.integer[Any]]) -> SiteGraph:

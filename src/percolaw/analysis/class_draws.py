@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,9 @@ from percolaw.analysis.adjacency import Ids, SiteGraph
 from percolaw.analysis.clusters import critical_bonds
 from percolaw.rng import Streams
 
-#: Sweeps times bonds that the null of maximum entropy may take to equilibrate, at most: half a minute,
-#: and five times as much for the last try.
-MOST_SWEPT = 1e8
+#: Sweeps in which the null of maximum entropy may equilibrate, one try after another, each on graphs of
+#: so many bonds at most: a minute.
+TRIES = ((400, math.inf), (2000, 200_000), (8000, 12_500))
 
 
 def class_draws(
@@ -55,13 +56,13 @@ def class_draws(
     if null == "compact domains":
         domains = compact_domains(*rows)
         return lambda index: domains.draw(index, streams), None
-    for n_sweeps in (400, 2000, 8000):
+    for n_sweeps in (n for n, most in TRIES if graph.n_bonds <= most):
         potts = potts_null(*rows, n_sweeps=n_sweeps)
         # What is compared are clusters, whichever sites they hold: they must not depend on the side.
         met = (
             potts.r_hat <= LARGEST_R_HAT
             and max(abs(share - potts.agreement) for share in potts.reached) <= 0.01
         )
-        if met or 4 * n_sweeps * graph.n_bonds > MOST_SWEPT:
+        if met:
             break
     return lambda index: potts.draw(index, streams), met

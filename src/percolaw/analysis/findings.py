@@ -14,6 +14,7 @@ import numpy.typing as npt
 from percolaw import frames
 from percolaw.analysis import verdict as rule
 from percolaw.analysis.clusters import STATISTICS
+from percolaw.analysis.flow import FEWEST
 from percolaw.analysis.parts import Row
 from percolaw.analysis.verdict import Condition, Verdict
 from percolaw.shown import Drawable
@@ -132,7 +133,11 @@ class Findings(Drawable):
             f"{where} connected part holds {first['value']:.0%} of {first['n']} "
             f"elements and {last['value']:.0%} of {last['n']}"
         )
-        return text + (f"; dimension {dimension:.1f}." if math.isfinite(dimension) else ".")
+        text += f"; dimension {dimension:.1f}." if math.isfinite(dimension) else "."
+        recall = self.value("neighbours found", part="geometry", n=self.n, k=self.k)
+        if math.isfinite(recall):
+            text += f" Neighbours were looked for approximately: {recall:.1%} of the true ones are there."
+        return text
 
     def to_frame(self) -> frames.Frame:
         """Return all rows as a table: pandas if it is there, else columns."""
@@ -234,9 +239,16 @@ def _all(*held: bool | None) -> bool | None:
 
 def _flow(findings: Findings, level: int) -> Condition:
     """Whether agreement is one power of the volume, other than none, over the decade below 0.03."""
-    flows = findings.series("omega", part="agreement", level=level)
-    bends = findings.series("bend p value", part="agreement", level=level)
-    if not flows or flows[0]["value"] is None or bends[0]["value"] is None:
+    of = {"part": "agreement", "level": level}
+    flows, bends = findings.series("omega", **of), findings.series("bend p value", **of)
+    if not flows:
+        fewer = f"{findings.n} elements, and {FEWEST} are needed"
+        measured = findings.series("agreement by volume", **of)
+        return Condition("flow", None, fewer if measured else "not measured: no distances")
+    if findings.value("agreement ends", **of) == 1.0:
+        end = f"agreement is down to chance before the volume {flows[0]['x']:g}"
+        return Condition("flow", False, end)
+    if flows[0]["value"] is None or bends[0]["value"] is None:
         return Condition("flow", None, "omega is not known")
     omega, low, high = (flows[0][name] for name in ("value", "low", "high"))
     p = bends[0]["value"]

@@ -14,6 +14,8 @@ from percolaw.analysis.agreement import FloatArray, IntArray, RankLoss, jackknif
 FIRST_RANK = 5
 #: Upper end of the first default window: beyond, the finite extent of the data is felt.
 LARGEST_VOLUME = 0.03
+#: Elements below which the first default window has no decade.
+FEWEST = math.ceil(10.0 * FIRST_RANK / LARGEST_VOLUME)
 #: Bins of equal width in log v, per decade.
 BINS_PER_DECADE = 8
 #: Shares of pairs in one cluster that are tried, from 0 to the largest.
@@ -45,6 +47,8 @@ class AgreementFlow:
         blocks.
     reason : str
         Why omega is NaN; else empty.
+    ends : bool
+        Whether it is NaN because agreement falls to what chance gives inside the window.
     """
 
     window: tuple[float, float]
@@ -55,6 +59,7 @@ class AgreementFlow:
     bend: float
     p_value: float
     reason: str = ""
+    ends: bool = False
 
 
 def agreement_flow(
@@ -144,7 +149,7 @@ def _window_flow(
     mean = np.add.reduceat(agreement[:, edges[0] - 1 : edges[-1] - 1], starts, axis=1) / width
     tried = [_straight(log_v, s + (1.0 - s) * mean, n_tests) for s in shares[:, :, None]]
     if all(math.isnan(one[0]) for one in tried):
-        return _nothing(window, "agreement is not above chance in all bins")
+        return _nothing(window, "agreement is not above chance in all bins", ends=True)
     # Without blocks the least bend counts, else the least against its error.
     straightest = min(
         (i for i, one in enumerate(tried) if not math.isnan(one[0])),
@@ -158,9 +163,9 @@ def _window_flow(
     )
 
 
-def _nothing(window: tuple[float, float], reason: str) -> AgreementFlow:
-    nan = math.nan
-    return AgreementFlow(window, nan, (-math.inf, math.inf), nan, (nan, nan), nan, nan, reason)
+def _nothing(window: tuple[float, float], reason: str, ends: bool = False) -> AgreementFlow:
+    nan, nowhere = math.nan, (-math.inf, math.inf)
+    return AgreementFlow(window, nan, nowhere, nan, (nan, nan), nan, nan, reason, ends)
 
 
 def _straight(

@@ -20,6 +20,8 @@ from percolaw.scaling.losses import scaling_curve
 
 #: Learners, and the most training points each is given.
 LEARNERS = {"nearest neighbour": 50_000, "kernel": 6000, "network": 20_000}
+#: Those of strings too: the nearest by the number of letters that differ.
+OF_STRINGS = ("nearest neighbour",)
 #: Test points of a repeat, at most.
 TESTS = 2000
 #: Sizes up to an eighth of the training points from which the larger ones are predicted.
@@ -105,11 +107,11 @@ def measured_curve(
     Parameters
     ----------
     sample : Sample
-        Points.
+        Points, or strings.
     level : int
         Resolution of the function.
     learner : str
-        Of `LEARNERS`.
+        Of `LEARNERS`, for strings of `OF_STRINGS`.
     n_repeats : int
     streams : Streams
 
@@ -122,10 +124,9 @@ def measured_curve(
     most = min(LEARNERS[checks.choice("learner", learner, LEARNERS)], sample.n - n_test)
     small = np.geomspace(most / 8 / 20, most / 8, N_SMALL)
     sizes = np.unique(np.rint([*small, most / 4, most / 2, most]).astype(np.int64))
-    points = np.asarray(sample.elements, dtype=np.float64)
     return scaling_curve(
         _learner(learner),
-        points,
+        coordinates(sample),
         sample.classes[:, level],
         np.maximum(sizes, 1),
         n_repeats=n_repeats,
@@ -133,6 +134,32 @@ def measured_curve(
         loss="0-1",
         rng=streams,
     )
+
+
+def coordinates(sample: Sample) -> npt.NDArray[np.float64]:
+    """Return points as they are, and strings as points: a coordinate for each letter at each position.
+
+    Parameters
+    ----------
+    sample : Sample
+
+    Returns
+    -------
+    array of float64, shape (n, d)
+        Strings that differ in h letters are sqrt(2 h) apart.
+
+    Raises
+    ------
+    ResourceError
+        If the strings as points do not fit into memory.
+    """
+    if sample.metric != "hamming":
+        return np.asarray(sample.elements, dtype=np.float64)
+    letters, code = np.unique(sample.elements, return_inverse=True)
+    n, length = sample.elements.shape
+    size = 8.0 * n * length * letters.size
+    checks.memory(2.0 * size, f"{n} strings as points", "Take fewer, or no learner.")
+    return np.asarray(np.eye(letters.size)[code.reshape(n, length)].reshape(n, -1))
 
 
 def evidence_of(sample: Sample, n: int, level: int, k: int) -> Evidence:

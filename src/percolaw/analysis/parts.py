@@ -22,12 +22,12 @@ from percolaw.analysis.adjacency import SiteGraph
 from percolaw.analysis.agreement import nearest_neighbor_curve
 from percolaw.analysis.by_rank import rank_losses
 from percolaw.analysis.class_draws import class_draws
-from percolaw.analysis.clusters import cluster_statistics
+from percolaw.analysis.clusters import STATISTICS, cluster_statistics
 from percolaw.analysis.connectivity import largest_component
 from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
 from percolaw.analysis.geometry import sample_dimension
-from percolaw.analysis.learning import LEARNERS, check_installed, learning_rows
+from percolaw.analysis.learning import LEARNERS, OF_STRINGS, check_installed, learning_rows
 from percolaw.analysis.sample import Sample, check_classes
 from percolaw.analysis.size_tail import size_tail
 from percolaw.rng import Streams
@@ -77,7 +77,8 @@ class Settings:
     n_draws : int
         Draws of each null.
     learners : tuple of str
-        Whose learning curves are measured and predicted; of `percolaw.analysis.learning.LEARNERS`.
+        Whose learning curves are measured and predicted; of `percolaw.analysis.learning.LEARNERS`, of
+        strings only the nearest neighbour.
     n_repeats : int
         Random parts of the data of each learning curve.
     """
@@ -120,10 +121,12 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
         If the smallest part of the elements, half of an eighth, has no more than k, and for classes
         that tell none or nearly all of the elements apart.
     MissingExtraError
-        If a learner needs PyTorch, which is not installed.
+        If a learner needs PyTorch, or approximate neighbours faiss, which is not installed.
     """
     check_classes(sample)
     check_installed(settings.learners)
+    if sample.approximate:
+        checks.extra("faiss", "analyze")
     sizes = [int(sample.n * share) for share in SHARES]
     every = tuple(dict.fromkeys((settings.k, *settings.other_k)))
     ks = (settings.k,) if sample.has_graph else every
@@ -147,9 +150,11 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
         for null in settings.nulls:
             for draws in _chunks(settings.n_draws):
                 parts.append({"part": "draws", "level": level, "null": null, **draws})
-        if sample.metric in ("euclidean", "cosine"):
+        if sample.metric != "graph":
             parts += [
-                {"part": "learning", "level": level, "learner": name} for name in settings.learners
+                {"part": "learning", "level": level, "learner": name}
+                for name in settings.learners
+                if sample.metric != "hamming" or name in OF_STRINGS
             ]
     return parts
 
@@ -182,7 +187,8 @@ class Measurement:
         Parameters
         ----------
         part : dict
-            From `plan`.
+            From `plan`. Of draws, ``statistics`` may name those of `clusters.STATISTICS`
+            that are wanted.
 
         Returns
         -------
@@ -209,11 +215,14 @@ class Measurement:
     def _streams(self, *items: int) -> Streams:
         return Streams(self.seed).child(*items)
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019  (lives as long as the process that measures)
     def _graph(self, n: int, k: int) -> SiteGraph:
         """Adjacency among the first n elements."""
+        return self._graph_and_recall(n, k)[0]
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019  (lives as long as the process that measures)
+    def _graph_and_recall(self, n: int, k: int) -> tuple[SiteGraph, float | None]:
         whole = self._ordered
-        return (whole if n == whole.n else whole.part(np.arange(n))).graph(k)
+        return (whole if n == whole.n else whole.part(np.arange(n))).graph_and_recall(k)
 
     def clustered(
         self, n: int, k: int, level: int
@@ -232,11 +241,13 @@ class Measurement:
         return self._graph(n, k), self._graph(n // 2, k), self._ordered.classes[:n, level]
 
     def _geometry(self, part: Part) -> list[tuple[Any, ...]]:
-        graph = self._graph(part["n"], part["k"])
+        graph, recall = self._graph_and_recall(part["n"], part["k"])
         found: list[tuple[Any, ...]] = [
             ("largest component", None, largest_component(graph)),
             ("mean degree", None, graph.mean_degree),
         ]
+        if recall is not None:
+            found.append(("neighbours found", None, recall))
         if part["k"] == self.settings.k:
             dimension = sample_dimension(self._ordered.part(np.arange(part["n"])))
             if dimension is not None:
@@ -254,6 +265,7 @@ class Measurement:
         for flow in agreement_flow(losses):
             found.append(("omega", flow.window[1], flow.omega, *flow.interval))
             found.append(("bend p value", flow.window[1], flow.p_value))
+            found.append(("agreement ends", flow.window[1], float(flow.ends)))
         sizes = np.unique(np.geomspace(2, n - 1, 25).astype(np.int64))
         curve = nearest_neighbor_curve(losses, sizes)
         errors = 1.96 * curve.standard_error
@@ -321,6 +333,7 @@ class Measurement:
 
     def _draws(self, part: Part) -> list[tuple[Any, ...]]:
         level, null = part["level"], part["null"]
+        names = part.get("statistics", tuple(STATISTICS))
         graph, half, _ = self.clustered(self.sample.n, self.settings.k, level)
         draw, equilibrated = self._null(null, level)
         found: list[tuple[Any, ...]] = []
@@ -329,8 +342,8 @@ class Measurement:
         for index in range(part["first"], part["first"] + part["count"]):
             label = draw(index)
             streams = self._streams(_DRAWS, level, index)
-            for name, value in cluster_statistics(graph, half, label, streams).items():
-                found.append((name, index, value))
+            numbers = cluster_statistics(graph, half, label, streams, names=names)
+            found += [(name, index, value) for name, value in numbers.items()]
             if index == 0:
                 found += _cluster_sizes(graph.clusters(label[graph.low] == label[graph.high]))
         return found

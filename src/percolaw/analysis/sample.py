@@ -18,6 +18,8 @@ from percolaw.numerics.distances import directions
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 METRICS = ("euclidean", "cosine", "hamming", "graph")
+#: Points whose neighbours are exact in any case: their table takes some 10 s.
+MOST_EXACT = 20_000
 #: Fewest distinct elements: an eighth of them must still have clusters.
 FEWEST = 400
 #: Widths of the intervals into which real values are cut, in standard deviations.
@@ -39,6 +41,8 @@ class Sample:
         Names of the resolutions.
     values : array of float64, shape (n,), or None
         The real function that was cut into classes.
+    approximate : bool
+        Whether a few neighbours of more than `MOST_EXACT` points may be missed (`enough_neighbors`).
     """
 
     elements: Any
@@ -46,6 +50,7 @@ class Sample:
     classes: Ids
     levels: tuple[str, ...]
     values: FloatArray | None = None
+    approximate: bool = False
 
     @property
     def n(self) -> int:
@@ -65,12 +70,30 @@ class Sample:
 
     def graph(self, k: int) -> SiteGraph:
         """Return which elements are adjacent; points: among the k nearest of one another."""
+        return self.graph_and_recall(k)[0]
+
+    def graph_and_recall(self, k: int) -> tuple[SiteGraph, float | None]:
+        """Return which elements are adjacent, and the share of true neighbours that were found.
+
+        Parameters
+        ----------
+        k : int
+            Of points: those among the k nearest of one another are adjacent.
+
+        Returns
+        -------
+        graph : SiteGraph
+        recall : float or None
+            None where no neighbour was missed.
+        """
         if self.metric == "graph":
-            given: SiteGraph = self.elements
-            return given
+            return self.elements, None
         if self.metric == "hamming":
-            return adjacency.hamming_graph(self.elements)
-        return adjacency.neighbor_graph(self.elements, k, self.metric)
+            return adjacency.hamming_graph(self.elements), None
+        if self.approximate and self.n > MOST_EXACT:
+            table, share = adjacency.enough_neighbors(self.elements, k, self.metric)
+            return adjacency.table_graph(table), share
+        return adjacency.neighbor_graph(self.elements, k, self.metric), None
 
     def agreeing(self, graph: SiteGraph, level: int) -> npt.NDArray[np.bool_]:
         """Return the functional bonds: which bonds join elements of one class.
@@ -172,7 +195,14 @@ def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
         return codes[first], first
     from percolaw.numerics.copies import near_copies
 
-    points = checks.finite_array("elements", checks.point_array("elements", elements))
+    points = checks.point_array("elements", elements)
+    broken = np.flatnonzero(~np.isfinite(points).all(axis=1))
+    if broken.size:
+        raise ValueError(
+            f"{broken.size} of {points.shape[0]} elements hold NaN or infinity, the first in row "
+            f"{broken[0]} (from 0). Leave these rows out, and their labels."
+        )
+    points = checks.finite_array("elements", points)
     if metric == "cosine":
         points = directions(points)
     rows = np.flatnonzero(~near_copies(points))

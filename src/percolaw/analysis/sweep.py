@@ -135,7 +135,7 @@ def graph_sweep(
         if probability is None:
             record_at[index] = np.minimum(at[None], n_bonds[:, None])
         else:
-            record_at[index] = _binomial(n_bonds, probability, random)
+            kernels.open_at_shares(random, n_bonds, probability, record_at[index])
         root = np.full(graph.n_sites, -1, dtype=np.int32)
         kernels.sweep_groups(
             low, high, start, n_sites, record_at[index], root, largest[index], square[index]
@@ -217,14 +217,3 @@ def _shuffled(graph: SiteGraph, bonds: Ids, random: np.random.Generator) -> Ids:
     packed = graph.low[bonds].astype(np.int64) << 32 | graph.high[bonds]
     random.shuffle(packed)
     return packed
-
-
-def _binomial(n_bonds: Ids, q: FloatArray, random: np.random.Generator) -> Ids:
-    """How many bonds of each class are open at each probability, if bonds never close as it rises."""
-    is_open = np.empty((n_bonds.size, q.size), dtype=np.int64)
-    so_far, before = np.zeros_like(n_bonds), 0.0
-    for r, value in enumerate(q):
-        chance = 1.0 if value >= 1.0 else (value - before) / (1.0 - before)
-        so_far = so_far + random.binomial(n_bonds - so_far, chance)
-        is_open[:, r], before = so_far, float(value)
-    return is_open

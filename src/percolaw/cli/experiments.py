@@ -121,6 +121,7 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
     if result.claims:
         smoke = vars(options).get("preset") == "smoke"
         _print_claims(result.claims, f"{seconds:.1f} s", smoke)
+    print_findings([result])
     for folder, n in result.reused.items():
         print(f"{n} units were measured by another run, {printable(folder)}")
     print(f"results: {printable(result.folder)}", flush=True)
@@ -140,6 +141,16 @@ def _print_claims(claims: Sequence[Claim], seconds: str, smoke: bool = False) ->
         if smoke:
             print(textwrap.fill(SMOKE, min(width, 100)))
     print(f"\n{tally(claims)}; {seconds}")
+
+
+def print_findings(results: Sequence[Result]) -> None:
+    """Print what experiments on data found, a line for each data set and resolution."""
+    readings = [one for result in results for one in result.tables.get("readings", ())]
+    lines = [one["short"] for one in readings if "short" in one]
+    if lines:
+        print("\nfound:")
+    for line in lines:
+        print(textwrap.fill(printable(line), min(table_width(), 100), subsequent_indent="    "))
 
 
 def run_reproduce(options: argparse.Namespace) -> int:
@@ -181,6 +192,7 @@ def run_reproduce(options: argparse.Namespace) -> int:
     else:
         claims = [claim for result in results for claim in result.claims]
         _print_claims(claims, f"{seconds:.0f} s", options.preset == "smoke")
+        print_findings(results)
         for text in left_out:
             print(f"left out: {text}")
         print(f"results: {printable(folder)}", flush=True)

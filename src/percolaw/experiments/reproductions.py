@@ -57,6 +57,10 @@ REPRODUCTIONS = {
         "Scaling Laws from the Data Manifold Dimension (Sharma and Kaplan, JMLR 2022)",
         ("nn-model-scaling", "nn-data-scaling", "layer-dimension"),
     ),
+    "hierarchy": (
+        "Hierarchical functions on percolation clusters, and probes of their latents (2026 generator)",
+        ("hierarchical-1nn", "latent-probes", "dictionary-scaling"),
+    ),
     "real-data": (
         "Are real data percolation clusters? (the open check of arXiv:2412.07942)",
         ("real-digits", "real-vectors", "real-words", "real-contexts", "real-rna"),

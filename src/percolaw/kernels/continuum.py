@@ -308,3 +308,54 @@ def spanned_tree(ends, glue, first, child, parent, length, node_of_point, node_o
             n_nodes += 1
         node_of_point[segment] = node
     return n_nodes
+
+
+@compiled
+def first_cuts(
+    ends, glue, first, child, node_of_point, node_of_branch, time_key, side_key, wait_key, time
+):
+    """The time of the first cut of every edge of the spanned tree, by the node at its lower end.
+
+    Segment k brings an edge, whose time hashes (time_key, k); the edge on which it is glued falls into
+    two, and hashes of k say which part keeps the time (side_key) and when the other is cut (wait_key).
+    """
+    n = ends.shape[0]
+    place = np.empty(64)
+    cut = np.empty(64)
+    node = np.empty(64, np.int64)
+    for segment in range(1, n):
+        members = child[first[segment] : first[segment + 1]]
+        if members.shape[0] + 1 > place.shape[0]:
+            place = np.empty(2 * members.shape[0] + 2)
+            cut = np.empty(2 * members.shape[0] + 2)
+            node = np.empty(2 * members.shape[0] + 2, np.int64)
+        begin = ends[segment - 1]
+        length = ends[segment] - begin
+        if length <= 0.0:
+            continue
+        # Piece j ends at place[j] in node[j]; its first cut is at cut[j].
+        place[0], node[0] = ends[segment], node_of_point[segment]
+        cut[0] = -np.log1p(-uniform(time_key, np.uint64(segment))) / length
+        known = 1
+        for i in range(members.shape[0]):
+            k = members[i]
+            x = glue[k]
+            j = 0
+            while place[j] < x:
+                j += 1
+            before = x - (begin if j == 0 else place[j - 1])
+            after = place[j] - x
+            if before <= 0.0 or after <= 0.0:
+                continue
+            for later in range(known, j, -1):
+                place[later], cut[later] = place[later - 1], cut[later - 1]
+                node[later] = node[later - 1]
+            known += 1
+            place[j], node[j] = x, node_of_branch[k]
+            wait = -np.log1p(-uniform(wait_key, np.uint64(k)))
+            if uniform(side_key, np.uint64(k)) * (before + after) < before:
+                cut[j + 1] = cut[j] + wait / after
+            else:
+                cut[j] = cut[j + 1] + wait / before
+        for j in range(known):
+            time[node[j]] = cut[j]

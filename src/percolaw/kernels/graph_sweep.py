@@ -62,6 +62,23 @@ def sweep_groups(low, high, start, n_sites, record_at, root, largest, square):
             record += 1
 
 
+@compiled
+def open_at_shares(random, n_bonds, share, is_open):
+    """Fill ``is_open`` (n_groups, n_shares) with how many bonds of each group are open at each share.
+
+    The shares rise and bonds never close; the numbers are those that ``random.binomial`` of NumPy gives
+    for one share after another, group by group.
+    """
+    so_far = np.zeros(n_bonds.shape[0], np.int64)
+    before = 0.0
+    for r in range(share.shape[0]):
+        chance = 1.0 if share[r] >= 1.0 else (share[r] - before) / (1.0 - before)
+        for g in range(n_bonds.shape[0]):
+            so_far[g] += random.binomial(n_bonds[g] - so_far[g], chance)
+            is_open[g, r] = so_far[g]
+        before = share[r]
+
+
 @compiled(nogil=True)
 def group_bonds(low, high, group, start, low_out, high_out):
     """Sort bonds by group, keeping their order within; ``start`` holds where each group begins."""

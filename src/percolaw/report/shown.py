@@ -10,7 +10,7 @@ import numpy as np
 
 from percolaw import checks
 from percolaw.experiments import plots
-from percolaw.experiments.real.analysis import data_plots
+from percolaw.experiments.real.data_plots import data_plots
 from percolaw.report import dimension as dimension_panels
 from percolaw.report.draw import panel
 from percolaw.report.style import BLACK, BLUE, GREEN, GREY, RED, styled

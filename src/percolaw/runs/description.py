@@ -148,8 +148,13 @@ def run_command(description: Description, config: Mapping[str, Any]) -> str | No
     Returns
     -------
     str or None
-        None if a field is unknown or cannot be written as a flag, or `said.place` is empty.
+        None if a field is unknown or cannot be written as a flag, or the place is empty. An experiment
+        with a command of its own writes it (`command_line`).
     """
+    cls = known_class(description.name)
+    if cls is not None and hasattr(cls, "command_line"):
+        line: str | None = cls.command_line(config)
+        return line
     wanted = dict(_leaves(config))
     best: list[str] | None = None
     starts = {name: ["--preset", name] for name in description.presets}

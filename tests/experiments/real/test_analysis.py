@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -9,17 +10,18 @@ import pytest
 
 from percolaw.analysis.findings import conclude
 from percolaw.analysis.sample import as_sample
+from percolaw.cli.experiments import print_findings
 from percolaw.datasets.real.data import RealData
 from percolaw.errors import MissingExtraError
 from percolaw.experiments.real.analysis import (
     READINGS,
     DataAnalysis,
-    data_plots,
     measurement,
     missing_data,
     reading,
     real_sample,
 )
+from percolaw.experiments.real.data_plots import data_plots
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,18 @@ def test_plots(concluded):
     assert all(plot.series for plot in concluded.plots)
 
 
-def test_text_and_tables(concluded):
+def test_text_and_tables(concluded, capsys):
     said = concluded.tables[READINGS]
     assert json.loads(json.dumps(said)) == said
     titles = [s["title"] for s in said]
     assert any(t.startswith("domains, coarse: ") for t in titles)
+    short = [s["short"] for s in said if "short" in s]
+    assert [line.partition(": ")[0] for line in short] == ["domains, coarse", "domains, fine"]
+    assert all("(not critical by: extent" in line and "beyond (unknown)" in line for line in short)
+    show_result = SimpleNamespace(tables={READINGS: said})
+    print_findings([SimpleNamespace(tables={}), show_result])
+    shown = capsys.readouterr().out
+    assert shown.split() == ["found:", *" ".join(short).split()]
     assert "domains, fine: clusters beside nulls" in titles
     assert all(len(row) == len(s["header"]) for s in said for row in s["rows"])
     assert any("without a function" in s["text"] for s in said)

@@ -1,9 +1,15 @@
 """A user's own files: points, strings and labels, and files that change."""
 
+import shlex
+
 import numpy as np
 import pytest
 
+from percolaw.cli.analyze import experiment_of
+from percolaw.cli.commands import _parser
+from percolaw.experiments.base import plain
 from percolaw.experiments.real.own import Analyze
+from percolaw.runs.description import describe, run_command
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.random((420, 2))
@@ -61,3 +67,26 @@ def test_refusals(files):
     np.save(files / "few.npy", LABELS[:-1])
     with pytest.raises(ValueError, match="419 labels"):
         sample(file=files / "points.npy", labels=files / "few.npy")
+
+
+def test_the_command_gives_the_analysis_again(files):
+    given = {
+        "file": str(files / "my points.npy"),
+        "labels": str(files / "labels.npy"),
+        "k": 4,
+        "other_k": (9,),
+        "learners": (),
+        "n_draws": 40,
+        "approximate": True,
+    }
+    np.save(given["file"], POINTS)
+    experiment = Analyze(**given)
+    line = run_command(describe(Analyze), plain(experiment))
+    words = shlex.split(line)
+    assert words[:2] == ["percolaw", "analyze"]
+    assert "--digests" not in words
+    assert experiment_of(_parser().parse_args(words[1:])) == experiment
+    plainly = Analyze(file=given["file"])
+    assert shlex.split(run_command(describe(Analyze), plain(plainly)))[2:] == [given["file"]]
+    assert Analyze.command_line(plain(experiment) | {"n_repeats": 4}) is None
+    assert Analyze.command_line({"file": "x"}) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -14,17 +14,25 @@ from percolaw.analysis import verdict as rule
 from percolaw.analysis.analyze import at_most
 from percolaw.analysis.findings import Findings, conclude
 from percolaw.analysis.parts import NULLS, Measurement, Settings, plan
-from percolaw.analysis.prediction import FORMS
+from percolaw.analysis.reliability import BY_KIND, RELIABILITY
 from percolaw.analysis.sample import Sample, as_sample
 from percolaw.datasets.real.data import RealData
 from percolaw.errors import MissingExtraError
-from percolaw.experiments import claims, fields, plots
+from percolaw.experiments import claims, fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import Range
 from percolaw.experiments.plots import Plot
+from percolaw.experiments.real.data_plots import data_plots
 
 #: Key of the tables under which text and tables for the page stand.
 READINGS = "readings"
+#: How often verdicts are wrong, for the page.
+TRUST = {
+    "title": "How often a verdict is wrong",
+    "text": RELIABILITY,
+    "header": ["data of known kind", "data sets", *rule.VERDICTS],
+    "rows": [[kind, str(n), *(f"{share}%" for share in shares)] for kind, n, *shares in BY_KIND],
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class DataAnalysis:
     """Random parts of the data of each learning curve."""
     n_most: Annotated[int, Range(400)] = 20_000
     """Elements used at most, drawn at random."""
+    approximate: bool = False
+    """Whether a few neighbours of more than 20,000 points may be missed; at least 99% are found."""
     seed: Annotated[int, Range(0)] = 0
     """Of every random choice."""
 
@@ -98,6 +108,8 @@ class DataAnalysis:
             readings += reading(name, findings)
             drawn += data_plots(name, findings)
             said += self._claims(name, findings)
+        if any("short" in one for one in readings):
+            readings.append(TRUST)
         return Conclusion(tuple(said), {READINGS: readings}, tuple(drawn))
 
     def findings(self, rows: list[Row], name: str) -> Findings:
@@ -160,6 +172,7 @@ def measurement(experiment: DataAnalysis, name: str) -> Measurement:
     Measurement
     """
     sample = at_most(experiment.data(name), experiment.n_most, experiment.seed)
+    sample = replace(sample, approximate=experiment.approximate)
     return Measurement(sample, experiment.settings(), experiment.seed)
 
 
@@ -197,7 +210,7 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``title``, ``text``, ``header``, ``rows``.
+        ``title``, ``text``, ``header``, ``rows``; of verdicts ``short``, what the terminal shows.
     """
     said: list[dict[str, Any]] = [
         {"title": name, "text": findings.sentence, "header": [], "rows": []}
@@ -207,7 +220,8 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
         said.append(
             {
                 "title": f"{where}: {verdict.word}",
-                "text": rule.VERDICTS[verdict.word].capitalize() + ".",
+                "short": f"{where}: {verdict.word}" + _failed(verdict),
+                "text": f"{rule.VERDICTS[verdict.word].capitalize()}. {rule.MEANING[verdict.word]}",
                 "header": ["condition of critical", "holds", "measured"],
                 "rows": [
                     [
@@ -226,6 +240,12 @@ def reading(name: str, findings: Findings) -> list[dict[str, Any]]:
             for row in findings.series(quantity, part="learning", level=level)
         ]
     return said
+
+
+def _failed(verdict: rule.Verdict) -> str:
+    """Which conditions of critical did not hold, in brackets."""
+    names = [c.name if c.holds is False else f"{c.name} (unknown)" for c in verdict.failed]
+    return f" (not critical by: {', '.join(names)})" if names else ""
 
 
 def _statistics(where: str, findings: Findings, level: int) -> dict[str, Any]:
@@ -247,146 +267,3 @@ def _statistics(where: str, findings: Findings, level: int) -> dict[str, Any]:
         "header": ["statistic", "data", *nulls],
         "rows": rows,
     }
-
-
-# --- plots ----------------------------------------------------------------------------------------
-
-
-def data_plots(name: str, findings: Findings) -> list[Plot]:
-    """Return the plots of a data set.
-
-    Parameters
-    ----------
-    name : str
-    findings : Findings
-
-    Returns
-    -------
-    list of Plot
-    """
-    word = plots.slug(name)
-    drawn = [_connectivity(name, word, findings)]
-    for level, resolution in enumerate(findings.levels):
-        of = (f"{name}, {resolution}", f"{word}-{level}", findings, level)
-        drawn += [p for p in (_agreement(*of), _sizes(*of), _flows(*of)) if p.series]
-        drawn += _learning(*of)
-    return drawn
-
-
-def _line(label: str, kind: Any, rows: list[Row], x: str = "x", **more: Any) -> plots.Series:
-    kept = [row for row in rows if row["value"] is not None]
-    return plots.line(label, kind, [r[x] for r in kept], [r["value"] for r in kept], **more)
-
-
-def _connectivity(name: str, word: str, findings: Findings) -> Plot:
-    rows = findings.series("largest component", part="geometry")
-    series = [
-        _line(f"k = {k}", "measured", [r for r in rows if r["k"] == k], "n")
-        for k in sorted({row["k"] for row in rows})
-    ]
-    for null in dict.fromkeys(
-        row["null"] for row in findings.rows if row["part"] == "geometry draws"
-    ):
-        draws = findings.series("largest component", part="geometry draws", null=null)
-        low, value, high = np.quantile([row["value"] for row in draws], [0.025, 0.5, 0.975])
-        series.append(
-            plots.points(
-                f"{null}, k = {findings.k}",
-                *([draws[0]["n"]], [value], [low], [high]),
-                interval="central 95% of draws",
-            )
-        )
-    return plots.log_linear(
-        f"{word}-connectivity",
-        f"{name}: largest connected part of the neighbour graph",
-        "Share of the elements in the largest connected part, against how many are used. A thin set such "
-        "as a critical cluster comes apart as elements are added; a compact one stays whole.",
-        ("elements used", "share in the largest part"),
-        series,
-    )
-
-
-def _agreement(where: str, word: str, findings: Findings, level: int) -> Plot:
-    rows = findings.series("agreement by volume", part="agreement", level=level)
-    rows = [row for row in rows if row["value"] is not None and row["value"] > 0]
-    return plots.log_log(
-        f"{word}-agreement",
-        f"{where}: agreement by volume",
-        "Agreement with the j-th neighbour beyond chance, against the volume v = j/n. Flat: domains. A "
-        "straight fall: critical clusters. A fall that steepens: clusters that end.",
-        ("volume j/n", "agreement beyond chance"),
-        [_line("agreement", "measured", rows)] if rows else [],
-        fit=False,
-    )
-
-
-def _sizes(where: str, word: str, findings: Findings, level: int) -> Plot:
-    of = {"level": level}
-    data = findings.series(
-        "clusters of size at least", part="clusters", n=findings.n, k=findings.k, **of
-    )
-    series = [_line("data", "measured", data)] if data else []
-    for null in dict.fromkeys(row["null"] for row in findings.rows if row["part"] == "draws"):
-        rows = findings.series("clusters of size at least", part="draws", null=null, **of)
-        if rows:
-            series.append(_line(null, "theory", rows))
-    return plots.log_log(
-        f"{word}-sizes",
-        f"{where}: cluster sizes",
-        "Number of clusters of at least a size, of the data and of one draw of each null.",
-        ("cluster size", "clusters at least as large"),
-        series,
-        fit=False,
-    )
-
-
-def _flows(where: str, word: str, findings: Findings, level: int) -> Plot:
-    series = []
-    for statistic in ("agreement", "largest", "thinned"):
-        rows = findings.series(statistic, part="clusters", level=level, k=findings.k)
-        if any(row["value"] is not None for row in rows):
-            series.append(_line(statistic, "measured", rows, "n"))
-    return plots.log_linear(
-        f"{word}-flows",
-        f"{where}: clusters as elements are left out",
-        "Agreement of bonds, share of the largest cluster and agreement of the clusters of half, on all "
-        "elements and on a half, a quarter and an eighth of them. One number says nothing; a flow does.",
-        ("elements used", "share"),
-        series,
-    )
-
-
-def _learning(where: str, word: str, findings: Findings, level: int) -> list[Plot]:
-    drawn = []
-    exact = findings.series("exact 1-NN loss", part="agreement", level=level)
-    names = dict.fromkeys(
-        row["learner"]
-        for row in findings.rows
-        if row["part"] == "learning" and row["level"] == level
-    )
-    for learner in names:
-        of = {"part": "learning", "level": level, "learner": learner}
-        loss = findings.series("loss", **of)
-        kept = [row for row in loss if row["value"]]
-        if not kept:
-            continue
-        columns = ([row[key] for row in kept] for key in ("x", "value", "low", "high"))
-        series = [plots.points("measured", *columns, interval=plots.PERCENTILES)]
-        if learner == "nearest neighbour" and exact:
-            series.append(_line("exact, from ranks", "reference", [r for r in exact if r["value"]]))
-        for form in FORMS:
-            rows = findings.series(f"predicted by {form}", **of)
-            if any(row["value"] is not None for row in rows):
-                series.append(_line(form, "theory", rows))
-        drawn.append(
-            plots.log_log(
-                f"{word}-{plots.slug(learner)}",
-                f"{where}: {learner}",
-                "Share of wrong classes against training points: measured, and predicted from an eighth "
-                "of them.",
-                ("training points", "0-1 loss"),
-                series,
-                fit=False,
-            )
-        )
-    return drawn

@@ -20,7 +20,7 @@ Labelled: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 #: Distance of the points of a lattice from their sites, so that no two neighbours are equally far.
 JITTER = 1e-3
-#: p over p_c that are neither critical nor clearly not, at the sizes tried: counted for themselves.
+#: p over p_c between which data are neither critical nor clearly not: counted for themselves.
 NEAR = (0.9, 1.1)
 
 
@@ -66,7 +66,7 @@ class KnownLattice(Known):
     def state(self) -> State:
         """By p, and by whether all sites are drawn."""
         if self.ratio != 1.0:
-            return "near" if self.ratio in NEAR else "other"
+            return "near" if NEAR[0] <= self.ratio <= NEAR[1] else "other"
         return "critical" if self.percent == 100.0 else "thin"
 
     @property

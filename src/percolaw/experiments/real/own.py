@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -10,8 +12,21 @@ from percolaw import checks
 from percolaw.analysis.sample import METRICS, Sample, as_sample
 from percolaw.datasets.element_labels import KINDS, Kind
 from percolaw.datasets.source import file_digest
-from percolaw.experiments.base import Preset
+from percolaw.experiments.base import Preset, plain
 from percolaw.experiments.real.analysis import DataAnalysis
+
+#: Fields and their flags of `percolaw analyze`; k and other_k are one, ``--k``.
+_FLAGS = {
+    "labels": "--labels",
+    "columns": "--columns",
+    "kind": "--kind",
+    "metric": "--metric",
+    "n_draws": "--draws",
+    "learners": "--learners",
+    "n_most": "--max-elements",
+    "approximate": "--approximate",
+    "seed": "--seed",
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,38 @@ class Analyze(DataAnalysis):
         if self.file and not self.digests:
             files = [name for name in (self.file, self.labels) if name]
             object.__setattr__(self, "digests", tuple(file_digest(Path(f)) for f in files))
+
+    @classmethod
+    def command_line(cls, config: Mapping[str, Any]) -> str | None:
+        """Return the command that analyses the same files in the same way.
+
+        Parameters
+        ----------
+        config : dict
+            All fields, as in a record.
+
+        Returns
+        -------
+        str or None
+            None if a field is unknown or has no flag.
+        """
+        default = plain(cls())
+        if set(config) != set(default) or not config["file"]:
+            return None
+        words = ["percolaw", "analyze", str(config["file"])]
+        changed = {key for key in config if config[key] != default[key]} - {"file", "digests"}
+        if changed & {"k", "other_k"}:
+            words += ["--k", ",".join(map(str, (config["k"], *config["other_k"])))]
+        for key in sorted(changed - {"k", "other_k"}):
+            if key not in _FLAGS:
+                return None
+            value = config[key]
+            if key == "learners":
+                value = [name.replace(" ", "-") for name in value] or ["none"]
+            words.append(_FLAGS[key])
+            if key != "approximate":
+                words.append(",".join(value) if isinstance(value, list) else str(value))
+        return shlex.join(words)
 
     def names(self) -> tuple[str, ...]:
         """Return the name of the file.

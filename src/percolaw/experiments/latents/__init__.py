@@ -1,0 +1,1 @@
+"""Experiments on hierarchies of latents: who can learn them, and what networks know of them."""

@@ -1,0 +1,1 @@
+"""What a representation knows of the latents of its data: ceilings, probes, dictionaries, scores."""
