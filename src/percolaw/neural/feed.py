@@ -108,11 +108,16 @@ class PointFeed:
         self.tables = (Table((*shape, x.shape[1]), x.dtype), Table((*shape, y.shape[1]), y.dtype))
 
     def arrays(self, first: int, count: int) -> tuple[npt.NDArray[Any], ...]:
-        """Return what the tables hold for some steps, as `RowFeed.arrays` does.
+        """Return what the tables hold for some steps.
 
         Parameters
         ----------
         first, count : int
+            Steps first .. first + count - 1.
+
+        Returns
+        -------
+        tuple of array, shapes (count, *shape of the table)
         """
         if isinstance(self.minibatches, StreamMinibatches):
             steps = [

@@ -64,6 +64,10 @@ class ParallelGradient:
         ----------
         weights : dict of str to tensor
         batch_size : int
+
+        Returns
+        -------
+        None
         """
         return None
 

@@ -204,6 +204,10 @@ class Gradient(Protocol):
         ----------
         weights : dict of str to tensor
         batch_size : int
+
+        Returns
+        -------
+        int or None
         """
         ...
 
