@@ -104,11 +104,15 @@ def recorded(call: Callable[[], None], times: int, device: str) -> Callable[[], 
     import torch
 
     with torch.cuda.device(device):
-        graph = torch.cuda.CUDAGraph()
-        # Of this thread alone: another one may be pinning memory for the next minibatches.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            for _ in range(times):
-                call()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            # Of this thread alone: another one may be pinning memory for the next minibatches.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                for _ in range(times):
+                    call()
+        except RuntimeError:
+            torch.cuda.set_stream(stream)  # a recording that fails stays on its own stream
+            raise
 
     def replay() -> None:
         with torch.cuda.device(device):
