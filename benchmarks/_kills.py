@@ -91,6 +91,11 @@ def content(folder: Path) -> tuple[dict, bytes]:
     return kept, (folder / "rows.jsonl").read_bytes()
 
 
+def leftovers(folder: Path) -> list[Path]:
+    """What a process that is killed leaves behind, and the next one removes."""
+    return [*folder.rglob("*.part"), *folder.rglob("active.json")]
+
+
 def gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
@@ -232,7 +237,7 @@ class Campaign:
     def report(self, seconds: float) -> None:
         folder = self.folder
         same = self.undisturbed == content(folder)
-        leftovers = [*folder.rglob("*.part"), *folder.rglob("active.json")]
+        left = leftovers(folder)
         kills, count = sum(self.killed.values()), self.count
         when = "within half a second of a worker's start" if self.young else "at random moments"
         print(
@@ -249,7 +254,7 @@ class Campaign:
             "commands that ended with another message": count["other"],
             f"times that nothing was measured for {STALL} s after a kill": self.stalls,
             "stores that could not be read": count["store"],
-            "leftover files at the end": len(leftovers),
+            "leftover files at the end": len(left),
         }
         at_most = self.killed["worker"]
         table(

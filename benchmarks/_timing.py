@@ -17,6 +17,8 @@ def header(threads: str = ", one thread") -> None:
         f"# {os.path.basename(sys.argv[0])}: python {platform.python_version()}, numpy "
         f"{numpy.__version__}, numba {numba.__version__}, {os.cpu_count()} cores{threads}"
     )
+    if not __debug__:
+        print("# assertions are switched off (python -O): nothing below is checked")
 
 
 def cpu_seconds(work, repeats: int = 3):

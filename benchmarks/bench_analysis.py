@@ -114,6 +114,7 @@ def time_protocol(n: int, n_draws: int) -> None:
     for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):
         print(f"    {name:<42} {seconds:8.1f} s")
     print(f"    peak memory {peak_gib():.2f} GiB (bar 4 GiB)")
+    assert sum(spent.values()) < 600.0
     assert peak_gib() < 4.0
     assert seconds < 1200.0
 

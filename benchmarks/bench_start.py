@@ -44,6 +44,7 @@ def first_reproduction(folder: Path) -> None:
     warmup = command(folder / "warm", "warmup")
     kernels = set((folder / "warm").rglob("*.nbc"))
     warm = command(folder / "warm", *reproduce, str(folder / "b"))
+    assert kernels, "nothing was compiled beforehand"
     assert kernels == set((folder / "warm").rglob("*.nbc")), "something was compiled after all"
     print(
         f"{'first reproduction, smoke':<30} {cold:.0f} s; after percolaw warmup ({warmup:.0f} s, "

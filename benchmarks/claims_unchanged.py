@@ -151,6 +151,10 @@ def compare(folder: Path, only: list[str]) -> int:
                 wrong += 1
                 changed = [key for key in COMPARED if not same(new[key], old[key])]
                 print(f"{name} {label}: {old['name']}: {', '.join(changed)} changed")
+    smoke = {file.name.split(".")[0] for file in files if ".smoke." in file.name}
+    without = [] if only else sorted({*EXPERIMENTS} - smoke)
+    if without:
+        print(f"not compared, for want of a smoke baseline: {', '.join(without)}")
     print(f"{n_claims} claims of {len(files)} configs, {wrong} differences")
     return int(wrong > 0)
 

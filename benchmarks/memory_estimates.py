@@ -299,9 +299,9 @@ def main() -> None:
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     print(f"{'case':<42} {'n':>10} {'taken':>8} {'asked':>8}  MiB   taken / asked")
     off = []
-    for name, (_, _, sizes) in CASES.items():
-        if word not in name:
-            continue
+    chosen = {name: case for name, case in CASES.items() if word in name}
+    assert chosen, f"no case has {word!r} in its name"
+    for name, (_, _, sizes) in chosen.items():
         for size in sizes[1:]:
             taken, asked, first = np.array(measure(name, size)) / 2**20
             ratio = taken / asked if asked else np.inf

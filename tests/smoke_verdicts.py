@@ -37,7 +37,11 @@ WITHIN = 1e-6
 #: singular, and training in float32 amplifies it. They moved by 6e-4 and 2e-2 of the tolerance; no
 #: verdict comes nearer than that to another one.
 WITHIN_OF_TOLERANCE = {"kernel-scaling": 0.005} | dict.fromkeys(
-    ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension"), 0.1
+    (
+        *("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension"),
+        *("latent-probes", "dictionary-scaling"),
+    ),
+    0.1,
 )
 #: Deviation of a number of the rows; they are rounded to four digits.
 ROWS_WITHIN = 1e-5

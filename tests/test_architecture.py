@@ -57,7 +57,7 @@ ALLOWED = {
     "clusters": _TREES | {"laws"},
     "embedding": _TREES | {"clusters", "numerics", "dimension.mass_radius"},
     "targets": _TREES | {"numerics", "clusters.coalescent", "clusters.merges"},
-    "datasets": _TREES | {"locks", "laws", "clusters", "embedding", "targets"},
+    "datasets": _TREES | {"locks", "text", "laws", "clusters", "embedding", "targets"},
     "learners": _TREES | {"numerics"},
     "neural": _BASE | {"kernels", "numerics"},
     "learning": _BASE | {"numerics", "targets", "learners", "neural", "datasets", "scaling"},
@@ -315,10 +315,10 @@ def undocumented(kernels: bool) -> list[str]:
     return missing
 
 
-#: What the interfaces of clusters, sources, targets, networks and losses document, and each one answers.
+#: What interfaces (clusters, sources, targets, nulls, networks, losses) document, and each one answers.
 INTERFACES = (
     "nearest_labelled",
-    *("word", "label", "dimension", "sample", "sized_for", "approximation_order"),
+    *("word", "label", "dimension", "sample", "sized_for", "approximation_order", "draw"),
     *("parameters", "forward", "flops", "input_flops", "value", "value_and_gradient"),
 )
 

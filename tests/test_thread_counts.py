@@ -1,5 +1,6 @@
 """Results do not depend on how many threads, workers or which executor measured them."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
@@ -26,23 +28,32 @@ if __name__ == "__main__":
     with {"threads": ThreadPoolExecutor, "processes": ProcessPoolExecutor}[kind](2) as executor:
         percolaw.run(cls(**cls.presets["smoke"].config), out=out, executor=executor)
 """
-WAYS = ("--workers 1", "--workers 2", "threads", "processes")
+EVERY = (*THREAD_VARIABLES, "NUMBA_NUM_THREADS")
+ONE = dict.fromkeys(EVERY, "1")
+MANY = dict.fromkeys(EVERY, "3")
+#: Who measures, and how many threads its libraries begin with; as many as there are cores if not said.
+WAYS = (("--workers 1", MANY), ("--workers 2", {}), ("threads", MANY), ("processes", MANY))
+
+
+def environment(variables: dict[str, str]) -> dict[str, str]:
+    """This environment with these numbers of threads and no others."""
+    return {**{k: v for k, v in os.environ.items() if k not in EVERY}, **variables}
 
 
 def fresh(tmp_path: Path, name: str, way: str, **variables: str) -> tuple[bytes, str]:
     """rows.jsonl and record of a smoke preset, from a process that reads only its environment."""
     out = tmp_path / f"{way}{len(list(tmp_path.iterdir()))}"
-    environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES}
     if way.startswith("--"):
-        flags = [*way.split(), "--preset", "smoke", "--no-figures", "--quiet"]
-        words = ["-m", "percolaw", "run", name, *flags, "--out", str(out)]
+        flags = [*way.split(), "--no-figures", "--quiet", "--out", str(out)]
+        smoke = ["run", name, "--preset", "smoke"]
+        words = ["-m", "percolaw", *(own_data(tmp_path) if name == "analyze" else smoke), *flags]
     else:
         script = tmp_path / "script.py"
         script.write_text(SCRIPT)
         words = [str(script), name, way, str(out)]
     done = subprocess.run(
         [sys.executable, *words],
-        env={**environment, **variables},
+        env=environment(variables),
         capture_output=True,
         text=True,
         timeout=600,
@@ -55,25 +66,51 @@ def fresh(tmp_path: Path, name: str, way: str, **variables: str) -> tuple[bytes,
     )[0].split('"unit_seconds"')[0]
 
 
+def own_data(folder: Path) -> list[str]:
+    """The words that analyse a file of points with classes."""
+    points = np.random.default_rng(0).random((500, 3))
+    np.save(folder / "x.npy", points)
+    np.save(folder / "y.npy", np.floor(2.0 * points[:, 0]).astype(int))
+    files = [str(folder / "x.npy"), "--labels", str(folder / "y.npy")]
+    return ["analyze", *files, "--draws", "20"]
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one core")
+@pytest.mark.parametrize("variables", [ONE, MANY], ids=["one", "many"])
+def test_numbers_of_threads_reach_the_processes(variables):
+    code = (
+        "import numba, numpy, scipy.linalg, threadpoolctl as t; "
+        "print({i['num_threads'] for i in t.threadpool_info() if i['user_api'] == 'blas'} "
+        "| {numba.get_num_threads()})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(variables), capture_output=True, text=True
+    )
+    found = ast.literal_eval(done.stdout)
+    assert found == {1} if variables is ONE else min(found) > 1, (
+        found
+    )  # OpenBLAS stops at the cores
+
+
 @pytest.mark.parametrize(
     "name", ["kernel-tuning", pytest.param("kernel-scaling", marks=pytest.mark.slow)]
 )
-def test_rows_are_equal_for_one_and_two_threads(tmp_path, name):
+def test_rows_are_equal_for_one_and_many_threads(tmp_path, name):
     """One worker measures in the command's own process, whose libraries have a thread per core."""
-    two = fresh(tmp_path, name, "--workers 1", OPENBLAS_NUM_THREADS="2")
-    one = fresh(tmp_path, name, "--workers 1", OPENBLAS_NUM_THREADS="1")
-    assert two == one
+    many = fresh(tmp_path, name, "--workers 1", **MANY)
+    assert many == fresh(tmp_path, name, "--workers 1", **ONE)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(EXPERIMENTS))
 def test_rows_are_equal_wherever_they_are_measured(tmp_path, name):
     cls = experiment_class(name)
-    if missing_extra(cls) or "smoke" not in cls.presets:
+    if missing_extra(cls) or ("smoke" not in cls.presets and name != "analyze"):
         pytest.skip(missing_extra(cls) or "no smoke preset")
-    expected = fresh(tmp_path, name, "--workers 1", OPENBLAS_NUM_THREADS="2")
-    for way in WAYS:
-        assert fresh(tmp_path, name, way) == expected, way
+    expected = fresh(tmp_path, name, "--workers 1", **ONE)
+    for way, variables in WAYS:
+        if way.startswith("--") or name != "analyze":
+            assert fresh(tmp_path, name, way, **variables) == expected, (way, variables)
 
 
 @pytest.mark.slow

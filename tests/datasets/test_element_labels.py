@@ -31,6 +31,20 @@ def test_numbers_are_values_and_whole_ones_if_asked():
     assert element_labels([0.5, 0.5, 2.0, 2.0], 4, "classes").labels.tolist() == [0, 0, 1, 1]
 
 
+def test_integers_that_float64_cannot_tell_are_no_values():
+    """Times in nanoseconds, say: as floats a few of them would be one."""
+    with pytest.raises(ValueError, match=r"beyond 2\^53.*Subtract an offset"):
+        element_labels(np.arange(6) * 100 + 1_700_000_000_000_000_000, 6, "numbers")
+
+
+def test_columns_may_be_of_text_and_of_numbers():
+    columns = np.array([["x", "y"] * 3, [1, 2, 1, 2, 3, 2]], dtype=object).T
+    assert element_labels(columns, 6).levels.max(axis=0).tolist() == [1, 2]
+    columns[3, 1] = 2.5
+    with pytest.raises(ValueError, match="level 2 holds numbers"):
+        element_labels(columns, 6)
+
+
 def test_a_hierarchy_only_splits_classes():
     """The same name under two classes is two classes, though column by column it is one."""
     columns = [["x", "one"], ["x", "two"], ["y", "one"], ["y", "one"], ["y", "three"]]

@@ -174,6 +174,9 @@ def test_published_factors_are_held_against_their_own_definition():
     factors = [row for row in rows if row["kind"] == "factors"]
     by = {where: [r for r in factors if r["test_sites"] == where] for where in labelled.TEST_SITES}
     assert [r["learner"] for r in by["unobserved"]] == ["adjusted"] * 3
+    for row in by["unobserved"]:  # measured by the definition whose name they bear
+        factor = labelled.scale_factors(experiment.clusters, row["seed"], "unobserved")
+        np.testing.assert_allclose(row["factor"], factor)
     claims = [c for c in experiment.conclude(rows).claims if "scale factor" in c.name]
     assert [c.name.split(" scale")[0] for c in claims] == list(PUBLISHED_FACTORS)
     of = {

@@ -339,6 +339,8 @@ def test_numerical_allocation_messages():
         numerical_allocation(1.0, [1, 1], [0, 1], [[1.0, 0.5]])
     with pytest.raises(ValueError, match=r"loss must have 2 dimension"):
         numerical_allocation(1.0, [1, 1], [0, 1], [1.0, 0.5])
+    with pytest.raises(ValueError, match="at least one cluster and one size"):
+        numerical_allocation(1.0, [1, 1], [], np.empty((2, 0)))
     with pytest.raises(ValueError, match="loss has 1 non-finite"):
         numerical_allocation(1.0, [1, 1], [0, 1], [[1.0, np.nan], [1.0, 0.5]])
 

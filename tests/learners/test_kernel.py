@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from kernel_cases import by_hand, dense
+from kernel_cases import by_hand, dense, normal
 from scipy.integrate import quad
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process import kernels as sklearn_kernels
@@ -39,10 +39,6 @@ KERNELS = [
     NeuralTangent(1, 1.0, 0.0),
 ]
 ids = pytest.mark.parametrize("kernel", KERNELS, ids=str)
-
-
-def normal(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def task(seed=0, n=120, d=3, m=40):

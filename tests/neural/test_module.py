@@ -48,6 +48,16 @@ def test_classes_and_their_probabilities():
     assert (fitted.classes_[chances.argmax(axis=1)] == fitted.predict(X[:50])).all()
 
 
+def test_outputs_beyond_the_classes_are_never_the_answer():
+    """A head for more classes than there are: the rest of it is not trained."""
+    head = layers(9)
+    with torch.no_grad():
+        head[-1].bias[5:] = 100.0
+    fitted = pl.ModuleLearner(head, loss="log", steps=200, learning_rate=0.02).fit(X, LABELS)
+    assert np.mean(fitted.predict(X) == LABELS) > 0.9
+    np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1.0)
+
+
 def test_fits_share_nothing_and_leave_the_global_generator():
     module = layers(1)
     before = [p.clone() for p in module.parameters()]

@@ -235,6 +235,18 @@ def test_an_unfinished_run_has_rows_and_no_claims(result, tmp_path):
     assert repr(begun) == f"Result({folder}, not finished)"
 
 
+def test_a_config_edited_by_hand_is_not_shown_with_the_claims_of_another(result, tmp_path):
+    folder = shutil.copytree(result.folder, tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text())
+    config["config"]["n_seeds"] = 5
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunError, match=r"different runs: n_seeds differ.*percolaw resume"):
+        pl.open_run(folder)
+    (folder / "config.json").write_text(json.dumps({**config, "experiment": "dof-scan"}))
+    with pytest.raises(RunError, match="experiment, n_seeds differ"):
+        pl.open_run(folder)
+
+
 def test_damage_is_said(result, tmp_path, monkeypatch):
     folder = shutil.copytree(result.folder, tmp_path / "runs" / "run")
     monkeypatch.chdir(tmp_path)

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from fault_toy import command, flags, kept, register, start, toy, until, workers_of
 
+from percolaw.runs.files import replacing
 from percolaw.runs.run import default_folder
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from _kills import age, complaints, damage, done, gone
+import _kills
+from _kills import Campaign, age, complaints, content, damage, done, gone, leftovers
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +82,41 @@ def test_lost_and_changed_units_are_counted(tmp_path):
         connection.execute("DELETE FROM units WHERE key = ?", (first,))
         connection.execute("UPDATE units SET seconds = 1e9 WHERE key = ?", (second,))
     assert damage(before, done(folder)) == (1, 1)
+
+
+def test_a_command_that_measures_nothing_is_a_stall(tmp_path, monkeypatch):
+    monkeypatch.setattr(_kills, "STALL", 0.05)
+    campaign = object.__new__(Campaign)
+    campaign.out, campaign.before, campaign.stalls = tmp_path, {}, 0
+    campaign.process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    campaign.progress()
+    campaign.process.kill()
+    campaign.process.wait()
+    campaign.progress()  # one that ended is counted elsewhere
+    assert campaign.stalls == 1
+
+
+def test_what_a_killed_process_leaves_is_seen(tmp_path):
+    experiment = toy(tmp_path, n_units=50, seconds=0.1)
+    folder = default_folder(experiment, tmp_path / "runs")
+    process = start(*flags(experiment, tmp_path / "runs", 1))
+    until(lambda: kept(folder))
+    process.kill()
+    process.wait()
+    assert [path.name for path in leftovers(folder)] == ["active.json"]
+    with replacing(folder / "record.json") as part:
+        part.write_text("half")
+        assert part in leftovers(folder)
+
+
+def test_a_record_that_is_not_the_undisturbed_one_is_seen(tmp_path):
+    experiment = toy(tmp_path, n_units=3)
+    folder = default_folder(experiment, tmp_path / "runs")
+    assert said(*flags(experiment, tmp_path / "runs", 1)) == only()
+    before, rows = content(folder), folder / "rows.jsonl"
+    assert content(folder) == before
+    rows.write_text(rows.read_text().replace("1", "2", 1))
+    assert content(folder) != before
 
 
 def test_workers_that_live_on_are_seen(tmp_path):

@@ -17,6 +17,7 @@ from percolaw.targets.nonlinearity import nonlinearity, vet
 from percolaw.targets.relu import (
     ReluTeacher,
 )
+from percolaw.targets.teacher import TeacherFamily
 
 
 def grid_r2(f, low=-0.5, high=0.5, n=100):
@@ -169,8 +170,10 @@ def test_nonlinearity_refuses_nan_and_bad_counts():
         nonlinearity(lambda x: x[:3, 0], 2)
 
 
-class Counting:
+class Counting(TeacherFamily):
     """Linear for the first draws of a run, then a wave."""
+
+    word, approximation_order = "counting", math.nan
 
     def __init__(self, n_linear):
         self.n_linear, self.seeds = n_linear, []
@@ -210,6 +213,9 @@ def test_vetted_teacher_is_made_again_from_its_description():
         vet(LinearTeacher(), d, 0.9, most=5, n_repeats=5)
     with pytest.raises(ValueError, match="threshold"):
         vet(family, d, 1.5)
+    for other in (None, "ReLU 2 x 600", FourierTeacher, found.teacher):
+        with pytest.raises(TypeError, match=r"family must be a family of teachers.*got"):
+            vet(other, d, 0.5)
 
 
 def test_published_vetting_at_dimension_20():

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +68,7 @@ def run_estimate_dimension(options: argparse.Namespace) -> int:
     most = checks.integer("--max-points", options.max_points, minimum=100)
     source = Path(options.file)
     plot = _plot_target(options, source)
-    with warnings.catch_warnings(record=True) as notes:
-        warnings.simplefilter("always", UserWarning)
-        points, n_rows = read_points(source, most, options.seed, options.array, options.header)
-    for note in notes:
-        print(f"note: {printable(note.message)}", file=sys.stderr)
+    points, n_rows = read_points(source, most, options.seed, options.array, options.header)
     n_read = points.shape[0]
     if options.drop_duplicates:
         points = points[~near_copies(points)]
@@ -89,7 +84,7 @@ def run_estimate_dimension(options: argparse.Namespace) -> int:
     try:
         from percolaw.report.dimension import draw_report
 
-        draw_report(report.as_dict(), plot, title=source.name)
+        draw_report(report.as_dict(), plot, title=printable(source.name))
     except OSError as error:
         print(
             f"percolaw: no plot: {printable(plot)} cannot be written ({error.strerror or error}). Name "

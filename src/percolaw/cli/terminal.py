@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from percolaw.text import printable
 
 #: Columns below which texts are no longer folded; narrower terminals fold them themselves.
 NARROWEST = 40
@@ -25,6 +28,22 @@ def prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Print warnings as lines that steer no terminal, each once, without the place in the code."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        text = printable(message)
+        if text not in said:
+            said.add(text)
+            print(f"note: {text}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def has_colors(stream: Any) -> bool:

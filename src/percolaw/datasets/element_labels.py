@@ -13,6 +13,8 @@ from percolaw import checks
 
 Kind: TypeAlias = Literal["auto", "classes", "numbers"]
 KINDS: tuple[str, ...] = get_args(Kind)
+#: Characters of a label that is text; an array gives each label the room of the longest.
+LONGEST = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +70,15 @@ def label_columns(values: Any) -> list[npt.NDArray[Any]]:
 
     Raises ValueError for another shape than (n,) or (n, n_levels), and for labels that are missing.
     """
-    table = _plain(values)
+    try:
+        table = checks.array("labels", values)
+    except TypeError:
+        table = np.asarray(values, dtype=object)
     if table.ndim not in (1, 2) or 0 in table.shape:
         raise ValueError(
             f"labels must have shape (n,), or (n, n_levels) for a hierarchy; got {table.shape}."
         )
-    return [table] if table.ndim == 1 else list(table.T)
+    return [_plain(column) for column in np.atleast_2d(table.T)]
 
 
 def labels_of_columns(
@@ -141,20 +146,34 @@ def _values(column: npt.NDArray[Any]) -> ElementLabels:
             f"all {column.size} labels are {column[0]}; a constant function says nothing. Without labels "
             "the geometry alone is analysed."
         )
-    return ElementLabels(values=column.astype(np.float64))
+    return ElementLabels(values=checks.float_array("labels", column))
 
 
 def _is_fractional(column: npt.NDArray[Any]) -> bool:
     return column.dtype.kind == "f" and bool(np.any(column != np.floor(column)))
 
 
-def _plain(values: Any) -> npt.NDArray[Any]:
-    """Labels as numbers if they are, else as text."""
+def text_labels(cells: Sequence[str]) -> npt.NDArray[np.str_]:
+    """Return labels that are text as an array, which takes the memory of the longest for each.
+
+    Raises ValueError for one of more than `LONGEST` characters.
+    """
+    row = max(range(len(cells)), key=lambda at: len(cells[at]), default=0)
+    if len(cells) and len(cells[row]) > LONGEST:
+        raise ValueError(
+            f"label {row} has {len(cells[row])} characters, {cells[row]!r:.40}...; {LONGEST} are the "
+            "most. Labels are short names of classes."
+        )
+    return np.array(cells, dtype=np.str_)
+
+
+def _plain(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column of labels as numbers if they are, else as text."""
     try:
-        return checks.array("labels", values)
+        return checks.array("labels", column.tolist() if column.dtype == object else column)
     except TypeError:
-        cells = np.asarray(values, dtype=object)
-    for row, cell in enumerate(cells.ravel()):
+        cells = column.tolist()
+    for row, cell in enumerate(cells):
         if not isinstance(cell, str):
             missing = cell is None or (isinstance(cell, float) and np.isnan(cell))
             what = "is missing" if missing else f"is {cell!r:.60} ({type(cell).__name__})"
@@ -163,7 +182,7 @@ def _plain(values: Any) -> npt.NDArray[Any]:
                 f"label {row} {what}; labels must be all text or all numbers. Leave out elements "
                 "without a label."
             )
-    return cells.astype(np.str_)
+    return text_labels(cells)
 
 
 def _check_complete(column: npt.NDArray[Any], n: int) -> None:
@@ -205,6 +224,12 @@ def _hierarchy(
         raise ValueError(
             f"all labels of {labelled[0]}, the first column, are equal; leave it out. Without labels the "
             "geometry alone is analysed."
+        )
+    if n_classes[-1] == columns[0].size:
+        level = int(np.argmax(n_classes))
+        raise ValueError(
+            f"every element has a class of its own in column {labelled[level]}, and so no two can agree. "
+            "A column that names the rows is no class; leave it out (--columns)."
         )
     if n_classes[0] == n_classes[-1]:
         raise ValueError(

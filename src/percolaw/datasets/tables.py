@@ -7,7 +7,6 @@ as pandas and R write their index), and refused otherwise, since it would rule e
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import warnings
 from decimal import Decimal
@@ -21,6 +20,7 @@ from percolaw import checks
 from percolaw.datasets.formats import parquet
 from percolaw.datasets.formats.arrays import REMEDY
 from percolaw.errors import DatasetError
+from percolaw.text import printable
 
 Header: TypeAlias = Literal["auto", "yes", "no"]
 
@@ -67,18 +67,18 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
         cells[0] = [_unquoted(word, j, cells[1:]) for j, word in enumerate(cells[0])]
     named = header == "yes"
     if header == "auto" and cells:
-        found = _has_names(cells[0], cells[1:])
-        if found is None:
+        with_names = _has_names(cells[0], cells[1:])
+        if with_names is None:
             raise DatasetError(
                 f"the first line of {source}, {_short(cells[0])}, may be names of columns or a point; "
                 "say which with --header yes or --header no (header= in Python)."
             )
-        if found and _has_second_names(cells[1:]):
+        if with_names and _has_second_names(cells[1:]):
             raise DatasetError(
                 f"the second line of {source}, {_short(cells[1])}, may be names of columns too. Keep one "
                 "line of names; if it is a point, say so by --header yes (header= in Python)."
             )
-        named = found
+        named = with_names
     if top:
         share = len(cells[-1]) / max(1, len(top[-1][1]))
         checks.memory(8.0 * share * source.stat().st_size, f"reading {source}", REMEDY)
@@ -182,12 +182,15 @@ def _is_even(words: list[str]) -> bool:
 
 
 def is_number(word: str) -> bool:
-    """Return whether a cell of text is a number, NaN and infinity among them."""
+    """Return whether a cell of text is a number, NaN and infinity among them.
+
+    Python reads 1_10 and 11_0 as 110 too; here they are names.
+    """
     try:
         float(word)
     except ValueError:
         return False
-    return True
+    return "_" not in word
 
 
 def read_parquet(source: Path) -> npt.NDArray[Any]:
@@ -203,11 +206,7 @@ def read_parquet(source: Path) -> npt.NDArray[Any]:
     schema = file.schema_arrow
     if len({*schema.names}) < len(schema.names):
         raise DatasetError(f"{source} has two columns of one name.")
-    try:
-        pandas = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
-        index = {name for name in pandas.get("index_columns", ()) if isinstance(name, str)}
-    except (ValueError, AttributeError, TypeError):
-        index = set()
+    index = parquet.index_columns(schema)
     fields = [field for field in schema if field.name not in index]
     other = [
         f"{field.name} ({field.type})"
@@ -265,8 +264,8 @@ def _points(source: Path, table: npt.NDArray[Any], names: list[str]) -> npt.NDAr
         place = "the first column" if index == [0] else f"column {index[0] + 1}"
         name = named[index[0]]
         warnings.warn(
-            f"{place} of {source.name} is left out: it is an index"
-            + (f" ({name})." if name else " (it has no name)."),
+            f"{place} of {printable(source.name)} is left out: it is an index"
+            + (f" ({printable(name)})." if name else " (it has no name)."),
             stacklevel=4,
         )
         table = np.delete(table, index, axis=1)
@@ -328,8 +327,8 @@ def _note_identifiers(source: Path, table: npt.NDArray[Any], named: list[str]) -
     if any(alike) and not all(alike):
         which = [f"{j + 1} ({named[j]})" if named else f"{j + 1}" for j in range(d) if alike[j]]
         warnings.warn(
-            f"column {_short(which)} of {source.name} has a whole number of its own in every row. If "
-            "these are names of the rows and no coordinates, remove them.",
+            f"column {printable(_short(which))} of {printable(source.name)} has a whole number of its "
+            "own in every row. If these are names of the rows and no coordinates, remove them.",
             stacklevel=5,
         )
 

@@ -251,10 +251,10 @@ def numerical_allocation(
     p = checks.finite_array("weight", weight, ndim=1)
     curve = checks.finite_array("loss", loss, ndim=2, length=p.size)
     given = checks.finite_array("size", size)
-    if given.shape not in (curve.shape, curve.shape[1:]) or p.size == 0:
+    if given.shape not in (curve.shape, curve.shape[1:]) or curve.size == 0:
         raise ValueError(
             f"size must have shape {curve.shape[1:]} or {curve.shape}, as loss has, with at least "
-            f"one cluster; got {given.shape}."
+            f"one cluster and one size; got {given.shape}."
         )
     checks.memory(90.0 * curve.size, f"curves of {p.size} clusters", "Use fewer sizes.")
     grid = np.broadcast_to(given, curve.shape)

@@ -13,6 +13,7 @@ from percolaw.experiments.plots import Plot
 from percolaw.experiments.series import Series
 from percolaw.nulls import floats
 from percolaw.report.style import BLACK, CYCLE, GREY, new, plain_numbers, shades, window
+from percolaw.text import printable
 
 #: Markers of measured series, in order.
 MARKERS = "os^Dv<>phX*P"
@@ -60,6 +61,7 @@ def _figure(panels: list[Plot]) -> Any:
         _legends_below(figure, shown, columns, shared)
     elif shared:
         _legend_of_all(figure, shared)
+    figure.set_layout_engine("none")  # all parts are placed; saving would place them again
     return figure
 
 
@@ -229,7 +231,12 @@ def typeset(text: str) -> str:
         lower = plain if enclosed is None else enclosed
         return f"${_GREEK.get(letter, letter)}{sign}{{\\mathrm{{{lower}}}}}{upper}$"
 
-    text = text.replace("$", r"\$").replace(">=", "≥").replace("<=", "≤")
+    text = (
+        "\n".join(map(printable, text.split("\n")))
+        .replace("$", r"\$")
+        .replace(">=", "≥")
+        .replace("<=", "≤")
+    )
     return _ALONE.sub(lambda match: _GREEK[match[1]], _INDEXED.sub(index, text))
 
 

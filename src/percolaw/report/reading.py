@@ -193,7 +193,7 @@ def open_run(folder: str | os.PathLike[str]) -> Result:
     Raises
     ------
     RunError
-        If it is no run folder, or damaged.
+        If it is no run folder, or damaged, or its config is not the one that was concluded from.
 
     Examples
     --------
@@ -209,6 +209,14 @@ def open_run(folder: str | os.PathLike[str]) -> Result:
     if not (where / "record.json").exists():
         return Result(where, name, fields, Claims(), {}, finished=False)
     record = read_record_of(where)
+    concluded = {"experiment": record["experiment"], **record["config"]}
+    asked = {"experiment": name, **fields}
+    changed = [key for key, value in asked.items() if concluded.get(key, value) != value]
+    if changed:
+        raise RunError(
+            f"{where}/config.json and record.json are of different runs: {', '.join(changed)} differ. "
+            f"Put the config back, or measure anew what it says: percolaw resume {where}."
+        )
     with readable(where):
         claims = Claims(_claim(entry) for entry in _list(record["claims"]))
         plots = read_plots(record.get("plots", []))

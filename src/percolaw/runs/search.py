@@ -24,7 +24,7 @@ from percolaw.experiments.base import config_dict, content_id, from_config
 from percolaw.rng import Streams
 from percolaw.runs.activity import RunCancelled, working
 from percolaw.runs.files import is_in_the_way, read_json, well_formed, write_atomic
-from percolaw.runs.run import Result, run
+from percolaw.runs.run import Result, default_folder, run
 from percolaw.runs.search_space import Axis, Search
 from percolaw.runs.store import RunFolder
 from percolaw.runs.threads import one_thread
@@ -168,16 +168,20 @@ def _objective(search: Search, folder: Path, trial: Any) -> float:
     experiment = search.trial({axis.field: _suggest(trial, axis) for axis in search.axes})
     result: Result = run(experiment, out=folder)
     trial.set_user_attr("run", result.folder.name)
-    store = RunFolder(result.folder, config_dict(experiment), type(experiment))
+    value = _value(experiment, RunFolder(result.folder, config_dict(experiment), type(experiment)))
+    if not math.isfinite(value):
+        raise ValueError(f"the objective of {result.folder} is {value}.")
+    return value
+
+
+def _value(experiment: Any, store: RunFolder) -> float:
+    """The objective of a run by its stored rows, without what is called test."""
     rows = [
         {k: v for k, v in row.items() if not k.startswith("test")}
         for row in store.rows(experiment.cells())
     ]
     with one_thread():
-        value = float(experiment.validate(rows))
-    if not math.isfinite(value):
-        raise ValueError(f"the objective of {result.folder} is {value}.")
-    return value
+        return float(experiment.validate(rows))
 
 
 def _n_finished(study: Any) -> int:
@@ -315,6 +319,23 @@ def _failed(study: Any, trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return failed
 
 
+def _check_journal(search: Search, folder: Path, trial: dict[str, Any]) -> None:
+    """Refuse a trial that is not what its run is: rows have checksums, lines of the journal have none."""
+    experiment = search.trial(trial["values"])
+    place = default_folder(experiment, folder)
+    right = place.name == trial["run"]
+    if right and place.is_dir():  # else somebody has removed it
+        store = RunFolder(place, config_dict(experiment), type(experiment))
+        kept = {store.key(cell) for cell in experiment.cells()} <= store.finished()
+        right = not kept or _value(experiment, store) == trial["objective"]
+    if not right:
+        raise RunError(
+            f"trial {trial['number']} in {folder}/journal.log, {trial['values']} with the objective "
+            f"{trial['objective']}, is not what its run {trial['run']} holds: the journal is damaged. "
+            "Move it aside; the same command tries anew and keeps the runs."
+        )
+
+
 def _concluded(search: Search, folder: Path) -> SearchResult:
     study = _study(search, folder)
     finished = _finished(study)
@@ -334,6 +355,8 @@ def _concluded(search: Search, folder: Path) -> SearchResult:
         }
         for t in sorted(finished, key=lambda t: (t.value, t.number))
     ]
+    for trial in trials:
+        _check_journal(search, folder, trial)
     best = search.trial(trials[0]["values"])
     write_atomic(
         folder / "best.json",

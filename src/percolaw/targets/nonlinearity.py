@@ -148,9 +148,16 @@ def vet(
 
     Raises
     ------
+    TypeError
+        If `family` is no family of teachers.
     ValueError
         If none of `most` teachers passes; the message names the least score seen.
     """
+    if not isinstance(family, TeacherFamily):
+        raise TypeError(
+            f"family must be a family of teachers, such as ReluTeacher(2, 100); got {family!r:.60} "
+            f"({type(family).__name__})."
+        )
     limit = checks.probability("threshold", threshold)
     streams = as_streams(rng)
     least = np.inf

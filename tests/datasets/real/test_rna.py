@@ -1,5 +1,6 @@
 """All sequences of a length and their structures, folded once; a small module stands for ViennaRNA."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -30,7 +31,8 @@ def texts(data):
     return [data.text(row) for row in range(len(data))]
 
 
-def test_all_sequences_with_their_structure(vienna, tmp_path):
+def test_all_sequences_with_their_structure(vienna, tmp_path, monkeypatch):
+    monkeypatch.setattr(rna, "_fold_in_process", rna.fold_block)
     data = rna.rna_structures(4, folder=tmp_path, quiet=True)
     words = texts(data)
     assert words == sorted({*words})
@@ -42,19 +44,45 @@ def test_all_sequences_with_their_structure(vienna, tmp_path):
 
 
 def test_folded_blocks_are_read_and_damaged_ones_folded_anew(vienna, tmp_path, monkeypatch):
-    whole = rna.rna_structures(4, folder=tmp_path, quiet=True)
+    whole = rna.rna_structures(3, folder=tmp_path, quiet=True)
     folded = []
-    fold = rna.fold_block
-    monkeypatch.setattr(rna, "fold_block", lambda *a: (folded.append(a[2]), fold(*a)))
-    (tmp_path / "rna-4-ViennaRNA-0" / "0003.npz").unlink()
-    (tmp_path / "rna-4-ViennaRNA-0" / "0007.npz").write_bytes(b"PK\3\4 broken")
-    again = rna.rna_structures(4, folder=tmp_path, quiet=True)
-    assert folded == [3, 7]
+    monkeypatch.setattr(
+        rna, "_fold_in_process", lambda *a: (folded.append(a[2]), rna.fold_block(*a))
+    )
+    place = tmp_path / "rna-3-ViennaRNA-0"
+    assert rna.rna_structures(3, folder=tmp_path, quiet=True).files == whole.files
+    assert folded == []
+    (place / "0001.npz").unlink()
+    (place / "0002.npz").write_bytes(b"PK\3\4 broken")
+    shutil.copy(place / "0000.npz", place / "0003.npz")  # whole, and of other sequences
+    again = rna.rna_structures(3, folder=tmp_path, quiet=True)
+    assert folded == [1, 2, 3]
     assert np.array_equal(again.labels, whole.labels)
     assert again.files == whole.files
 
 
-def test_no_damage_passes_for_a_structure(vienna, tmp_path):
+@pytest.mark.parametrize(
+    "change", [{"index": np.zeros(3, int)}, {"index": np.full(16, 9)}, {"structures": ["..."]}]
+)
+def test_blocks_whose_parts_do_not_fit_are_folded_anew(vienna, tmp_path, monkeypatch, change):
+    monkeypatch.setattr(rna, "_fold_in_process", rna.fold_block)
+    whole = rna.rna_structures(3, folder=tmp_path, quiet=True)
+    path = tmp_path / "rna-3-ViennaRNA-0" / "0002.npz"
+    with np.load(path) as archive:
+        parts = {**archive}
+    np.savez(path, **{**parts, **change})
+    assert rna.rna_structures(3, folder=tmp_path, quiet=True).files == whole.files
+
+
+def test_what_is_kept_does_not_depend_on_settings_of_this_process(vienna, tmp_path, monkeypatch):
+    import RNA
+
+    monkeypatch.setattr(RNA, "fold", lambda sequence: ["x" * len(sequence), 0.0])
+    assert rna.rna_structures(2, folder=tmp_path, quiet=True).label_names == ("()", "..")
+
+
+def test_no_damage_passes_for_a_structure(vienna, tmp_path, monkeypatch):
+    monkeypatch.setattr(rna, "_fold_in_process", rna.fold_block)
     whole = rna.rna_structures(2, folder=tmp_path, quiet=True)
     (path,) = tmp_path.glob("rna-2-ViennaRNA-0/*.npz")
     content = path.read_bytes()
@@ -85,6 +113,12 @@ def test_cache_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert rna.cache_folder() == tmp_path / ".cache" / "percolaw"
+
+
+def test_a_folder_that_cannot_be_made(vienna, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PercolawError, match=r"cannot be made .*name another with XDG_CACHE_HOME"):
+        rna.rna_structures(2, folder=tmp_path / "file", quiet=True)
 
 
 def test_reason_and_remedy(monkeypatch):

@@ -30,6 +30,7 @@ from percolaw.datasets.formats.target import (
     write_whole,
 )
 from percolaw.errors import DatasetError, PercolawError, ResourceError
+from percolaw.text import printable
 
 __all__ = [
     "CHUNK_ROWS",
@@ -192,8 +193,8 @@ def reading(source: Path) -> Iterator[Path]:
     place = present(real)
     if place != real:
         warnings.warn(
-            f"{source} was being replaced when its writer was killed; the old one, {place.name}, is "
-            "read.",
+            f"{printable(source)} was being replaced when its writer was killed; the old one, "
+            f"{printable(place.name)}, is read.",
             stacklevel=4,
         )
     if not place.exists():

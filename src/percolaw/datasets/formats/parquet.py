@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,18 @@ def write(data: Dataset, part: Path) -> None:
         writer.add_key_value_metadata({"percolaw": text})
 
 
-def opened(source: Path) -> Any:
+def opened(source: Path, dictionaries: Sequence[str] = ()) -> Any:
     """Open a Parquet file: the footer is read, and checked against the memory there is.
+
+    Parameters
+    ----------
+    source : Path
+    dictionaries : sequence of str
+        Columns of text that are read as numbers and a table of what they stand for.
+
+    Returns
+    -------
+    pyarrow.parquet.ParquetFile
 
     Raises
     ------
@@ -78,12 +89,23 @@ def opened(source: Path) -> Any:
     if not source.is_file():
         raise DatasetError(f"{source} is no file.")
     try:
-        file = parquet.ParquetFile(source, page_checksum_verification=True)
+        file = parquet.ParquetFile(
+            source, page_checksum_verification=True, read_dictionary=[*dictionaries]
+        )
     except arrow.ArrowInvalid as error:
         raise DatasetError(f"{source} cannot be read as Parquet: {error}.") from error
     cells = float(file.metadata.num_rows) * len(file.schema_arrow.names)
     layout.check_unfolding(str(source), 4.0 * cells, source.stat().st_size)
     return file
+
+
+def index_columns(schema: Any) -> set[str]:
+    """Return the names of the columns that are the index of a pandas table."""
+    try:
+        pandas = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        return {name for name in pandas.get("index_columns", ()) if isinstance(name, str)}
+    except (ValueError, AttributeError, TypeError):
+        return set()
 
 
 def _description(file: Any) -> bytes | None:

@@ -61,7 +61,7 @@ def rna_structures(
     Raises
     ------
     PercolawError
-        If a process that folds fails.
+        If a process that folds fails, or the folder cannot be made.
 
     References
     ----------
@@ -75,7 +75,12 @@ def rna_structures(
     version = checks.extra("RNA", "rna").__version__
     place = Path(folder) if folder is not None else cache_folder()
     place = place / f"rna-{length}-ViennaRNA-{version}"
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PercolawError(
+            f"the folder for what is folded cannot be made ({error}); name another with XDG_CACHE_HOME."
+        ) from error
     blocks = _folded(length, place, workers, quiet)
     names = sorted({name for structures, _ in blocks for name in structures})
     number = {name: i for i, name in enumerate(names)}
@@ -131,7 +136,12 @@ def fold_block(length: int, n_tail: int, block: int, path: str) -> None:
     part = Path(path).with_name(f".{block}.{os.urandom(8).hex()}.part")
     try:
         with open(part, "wb") as file:
-            np.savez_compressed(file, structures=structures, index=index.astype(np.uint16))
+            np.savez_compressed(
+                file,
+                structures=structures,
+                index=index.astype(np.uint16),
+                block=np.array([length, n_tail, block]),
+            )
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -142,15 +152,11 @@ def _folded(length: int, place: Path, workers: int, quiet: bool) -> list[Folded]
     n_tail = min(length, BLOCK_LETTERS)
     n_blocks = 4 ** (length - n_tail)
     paths = [place / f"{block:04d}.npz" for block in range(n_blocks)]
-    known = [_read(path) for path in paths]
+    known = [_read(path, length, n_tail, block) for block, path in enumerate(paths)]
     missing = [block for block in range(n_blocks) if known[block] is None]
 
     def fold(block: int) -> None:
-        task = (length, n_tail, block, str(paths[block]))
-        if workers == 1 or len(missing) == 1:
-            fold_block(*task)
-        else:
-            _in_process(*task)
+        _fold_in_process(length, n_tail, block, str(paths[block]))
 
     with ThreadPoolExecutor(workers) as pool, progress("folding RNA", quiet) as update:
         try:
@@ -160,15 +166,19 @@ def _folded(length: int, place: Path, workers: int, quiet: bool) -> list[Folded]
             pool.shutdown(cancel_futures=True)
             raise
     for block in missing:
-        known[block] = _read(paths[block])
+        known[block] = _read(paths[block], length, n_tail, block)
     whole = [block for block in known if block is not None]
     if len(whole) < n_blocks:
         raise PercolawError(f"files in {place} were removed while they were made. Call again.")
     return whole
 
 
-def _in_process(length: int, n_tail: int, block: int, path: str) -> None:
-    """Fold a block in a new interpreter, which finds modules where this one does."""
+def _fold_in_process(length: int, n_tail: int, block: int, path: str) -> None:
+    """Fold a block in a new interpreter, which finds modules where this one does.
+
+    Here the temperature and energies of the package may have been changed; what is kept must not depend
+    on them.
+    """
     code = (
         "import sys; from percolaw.datasets.real.rna import fold_block; "
         "fold_block(*map(int, sys.argv[1:4]), sys.argv[4])"
@@ -186,11 +196,13 @@ def _in_process(length: int, n_tail: int, block: int, path: str) -> None:
         )
 
 
-def _read(path: Path) -> Folded | None:
-    """A block that was folded before; None if it is not there or damaged."""
+def _read(path: Path, length: int, n_tail: int, block: int) -> Folded | None:
+    """A block that was folded before; None if it is not there, damaged, or another one."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             structures, index = archive["structures"].tolist(), archive["index"].astype(np.int64)
+            same = archive["block"].tolist() == [length, n_tail, block]
     except Exception:  # damaged files make readers fail in every way
         return None
-    return structures, index
+    whole = index.shape == (4**n_tail,) and index.max() < len(structures)
+    return (structures, index) if same and whole else None
