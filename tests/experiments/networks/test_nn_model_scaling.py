@@ -22,10 +22,12 @@ from network_cases import (
     sources,
     targets,
 )
+from toy_experiment import shared_root, smoke_run
 
 from percolaw.experiments.networks import neural
 from percolaw.experiments.networks import nn_model_scaling as neural_model
 from percolaw.experiments.networks.nn_model_scaling import NnModelScaling
+from percolaw.report.reading import open_run
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.7, 4 / 3])
@@ -249,3 +251,11 @@ def test_figures_of_the_grid(grid):
     assert set(law.y) == {0.25}
     compute = next(p for p in plots if p.id.endswith("cube-4-Mat-rn-0-5-compute"))
     assert [one.name for one in compute.series][-2:] == ["frontier", "slope ab/(a + gb)"]
+
+
+def test_a_run_whose_config_holds_an_infinity_is_opened(tmp_path_factory):
+    """The norm at which gradients are clipped; a record has no number for it."""
+    _, folder = smoke_run(shared_root(tmp_path_factory), "nn-model-scaling")
+    run = open_run(folder)
+    assert run.config["training"]["clip"] == math.inf
+    assert {r["kind"] for r in run.rows} == {"train", "rates"}
