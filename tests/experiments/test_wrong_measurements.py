@@ -378,6 +378,36 @@ MISTAKES = (
         {"learner": "linear attention"},
     ),
     Mistake(
+        "hierarchical-1nn",
+        "values of other sites",
+        changed("percolaw.targets.hierarchical:HierarchicalFunction.on", values_mixed),
+        {"hierarchical: loss over the exact curve": "disagrees"},
+    ),
+    Mistake(
+        "hierarchical-1nn",
+        "standard deviation for variance",
+        changed("percolaw.targets.hierarchical:HierarchicalFunction.expected_variance", root_of),
+        {"exact curve over the law": "disagrees"},
+    ),
+    Mistake(
+        "latent-probes",
+        "what is not known for what is",
+        changed(
+            "percolaw.interpret.ceiling:LatentPosterior.ceiling",
+            lambda right: lambda *a: right(*a) - 1.0,
+        ),
+        {"octave 2: share of seeds whose last layer": "disagrees"},
+    ),
+    Mistake(
+        "dictionary-scaling",
+        "half of the loss",
+        changed(
+            "percolaw.neural.sparse_autoencoder:Dictionaries.summary",
+            lambda right: lambda *a: {k: v / 2.0 for k, v in right(*a).items()},
+        ),
+        {"loss over the least loss": "moved"},
+    ),
+    Mistake(
         "regimes",
         "root of the mean square",
         changed(f"{EXPERIMENT}.lattices.box_curves:single_curve", root_of),
