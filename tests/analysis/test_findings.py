@@ -253,7 +253,7 @@ SETTINGS = Settings(k=4, other_k=(), n_draws=20, learners=(), nulls=("critical",
 
 def verdict_on(points, label, seed):
     """The verdict from measured clusters and ranks and two nulls."""
-    sample = as_sample(points, label)[0]
+    sample = as_sample(points, label)
     measurement = Measurement(sample, SETTINGS, seed)
     parts = [
         p

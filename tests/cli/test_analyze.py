@@ -128,7 +128,7 @@ def test_functions(analyze, monkeypatch, labels, levels):
     """What labels may be: the resolutions of each kind."""
     seen = []
     monkeypatch.setattr(
-        command, "run_one", lambda experiment, *_: seen.append(experiment.read()[0].levels) or 1 / 0
+        command, "run_one", lambda experiment, *_: seen.append(experiment.read().levels) or 1 / 0
     )
     with pytest.raises(ZeroDivisionError):
         analyze("points.npy", *labels, *QUICK, *QUIET)

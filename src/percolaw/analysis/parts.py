@@ -252,6 +252,9 @@ class Measurement:
             dimension = sample_dimension(self._ordered.part(np.arange(part["n"])))
             if dimension is not None:
                 found.append(("dimension", None, *dimension))
+            if part["n"] == self.sample.n and self.sample.n_repeated:
+                found.append(("repeated", None, self.sample.n_repeated))
+                found.append(("repeated, disagreeing", None, self.sample.n_disagreeing))
         return found
 
     def _agreement(self, part: Part) -> list[tuple[Any, ...]]:

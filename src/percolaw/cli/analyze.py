@@ -139,12 +139,12 @@ def run_analyze(options: argparse.Namespace) -> int:
     """
     check_options(options)
     experiment = experiment_of(options)
-    elements, n_repeated = experiment.read()
+    elements = experiment.read()
     if options.hierarchy is not None and (len(elements.levels) == 1 or elements.values is not None):
         raise ValueError(
             f"{options.hierarchy} holds one column, and a hierarchy several. Give it as --labels."
         )
-    said = _described(experiment, elements, n_repeated)
+    said = _described(experiment, elements)
     n_used = min(elements.n, experiment.n_most)
     if (n_used > LARGE or "network" in experiment.learners) and not options.quiet:
         expected = cost(n_used, elements.elements.nbytes, len(elements.levels), experiment)
@@ -216,7 +216,7 @@ def experiment_of(options: argparse.Namespace) -> Any:
     )
 
 
-def _described(experiment: Any, elements: Sample, n_repeated: int) -> str:
+def _described(experiment: Any, elements: Sample) -> str:
     """What is analysed, in a line."""
     shape = "letters" if elements.metric == "hamming" else "coordinates"
     (name,), width = experiment.names(), elements.elements.shape[1]
@@ -225,8 +225,6 @@ def _described(experiment: Any, elements: Sample, n_repeated: int) -> str:
         text += f", with numbers (standard deviation {elements.values.std():.3g})"
     elif elements.levels:
         text += f", classes: {', '.join(str(m + 1) for m in elements.classes.max(axis=0))}"
-    if n_repeated:
-        text += f"; {n_repeated} equal to earlier ones left out"
     if elements.n > experiment.n_most:
         text += f"; {experiment.n_most} of them drawn at random (--max-elements)"
     return text + "."

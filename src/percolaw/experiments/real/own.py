@@ -108,10 +108,10 @@ class Analyze(DataAnalysis):
 
     def data(self, name: str) -> Sample:
         """Read the files."""
-        return self.read()[0]
+        return self.read()
 
-    def read(self) -> tuple[Sample, int]:
-        """Return all distinct elements of the files, and how many were left out as equal to others.
+    def read(self) -> Sample:
+        """Return all distinct elements of the files.
 
         Raises
         ------
