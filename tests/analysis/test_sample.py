@@ -17,7 +17,12 @@ WORDS = ["".join("abcd"[(i // 4**j) % 4] for j in range(5)) for i in range(N)]
 
 def test_points_and_classes_are_kept():
     sample = as_sample(POINTS, LABELS)
-    assert (sample.n, sample.n_repeated, sample.metric, sample.has_graph) == (N, 0, "euclidean", False)
+    assert (sample.n, sample.n_repeated, sample.metric, sample.has_graph) == (
+        N,
+        0,
+        "euclidean",
+        False,
+    )
     np.testing.assert_array_equal(sample.elements, POINTS)
     np.testing.assert_array_equal(sample.classes, LABELS[:, None])
     assert sample.levels == ("classes",)

@@ -73,7 +73,9 @@ def test_single_precision_is_recognised_in_double():
 
 def test_the_original_of_a_chain_of_near_copies_is_new_itself():
     step = 3 * np.finfo(np.float64).eps
-    x = np.array([[0.5, 0.0], [1.0, 0.0], [1.0 + step, 0.0], [1.0 + 2 * step, 0.0], [1.0 + step, 0.0]])
+    x = np.array(
+        [[0.5, 0.0], [1.0, 0.0], [1.0 + step, 0.0], [1.0 + 2 * step, 0.0], [1.0 + step, 0.0]]
+    )
     assert originals(x).tolist() == [0, 1, 1, 1, 1]
     order = [2, 3, 0, 1, 4]
     assert originals(x[order]).tolist() == [0, 0, 2, 0, 0]

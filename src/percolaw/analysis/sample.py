@@ -174,7 +174,9 @@ def as_sample(
         levels,
         None if values is None else values[rows],
         n_repeated=int(np.count_nonzero(copy)),
-        n_disagreeing=int(np.count_nonzero((function_values != function_values[original]).any(axis=1))),
+        n_disagreeing=int(
+            np.count_nonzero((function_values != function_values[original]).any(axis=1))
+        ),
     )
 
 

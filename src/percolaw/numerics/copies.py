@@ -108,9 +108,7 @@ def originals(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return original
 
 
-def _first_equal(
-    x: npt.NDArray[Any], key: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int64]:
+def _first_equal(x: npt.NDArray[Any], key: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """The first row that equals each; equal rows have equal keys."""
     order = np.argsort(key, kind="stable")
     start = np.flatnonzero(np.append(True, key[order[1:]] != key[order[:-1]]))

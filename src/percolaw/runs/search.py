@@ -23,7 +23,14 @@ from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict, content_id, from_config
 from percolaw.rng import Streams
 from percolaw.runs.activity import RunCancelled, working
-from percolaw.runs.files import is_in_the_way, read_json, well_formed, write_atomic
+from percolaw.runs.files import (
+    check_writable,
+    is_in_the_way,
+    make_folder,
+    read_json,
+    well_formed,
+    write_atomic,
+)
 from percolaw.runs.run import Result, default_folder, run
 from percolaw.runs.search_space import Axis, Search
 from percolaw.runs.store import RunFolder
@@ -99,7 +106,8 @@ def run_search(
     refuse_in_starting_process()
     checks.extra("optuna", "sweep")
     folder = Path(out) / f"sweep-{search.experiment.name}-{content_id(search.definition())}"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    check_writable(folder)
     definition = json.dumps(search.definition(), indent=1) + "\n"
     if not (folder / "sweep.json").exists():
         write_atomic(folder / "sweep.json", definition)
