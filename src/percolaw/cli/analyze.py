@@ -45,13 +45,12 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="points: .npy, .npz, .csv, .tsv, .txt, .parquet, .zarr; or text of strings, one a line",
     )
-    labels = parser.add_mutually_exclusive_group()
-    labels.add_argument(
+    parser.add_argument(
         "--labels",
         metavar="FILE",
         help="a class or a number for each element: .npy, .npz, .csv, .tsv, .txt, .parquet",
     )
-    labels.add_argument(
+    parser.add_argument(
         "--hierarchy", metavar="FILE", help="classes in several columns, coarsest first"
     )
     parser.add_argument(
@@ -181,15 +180,22 @@ def experiment_of(options: argparse.Namespace) -> Any:
     Raises
     ------
     ValueError
-        For a missing file, no k, an unknown learner, columns without labels, and fewer than 20 draws or
-        400 elements.
+        For a missing file, no k, an unknown learner, labels and a hierarchy, columns or a kind without
+        labels, and fewer than 20 draws or 400 elements.
     """
     from percolaw.analysis.learning import LEARNERS
     from percolaw.experiments.real.own import Analyze
 
     labels = options.labels or options.hierarchy or ""
+    if options.labels and options.hierarchy:
+        raise ValueError(
+            "--labels and --hierarchy both say what the elements are; give one. Several columns of one "
+            "file are a hierarchy, coarsest first."
+        )
     if options.columns and not labels:
         raise ValueError("--columns names columns of labels; give their file with --labels.")
+    if options.kind != "auto" and not labels:
+        raise ValueError("--kind says what labels hold; give their file with --labels.")
     if not options.k:
         raise ValueError(
             "--k needs a number of neighbours, for instance --k 6, or several: 6,3,10."
