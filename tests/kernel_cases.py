@@ -1,6 +1,10 @@
-"""Kernel regression written out with dense matrices."""
+"""Kernel regression written out with dense matrices, and normal points for it."""
 
 import numpy as np
+
+
+def normal(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def dense(kernel, x, ridge=0.0):

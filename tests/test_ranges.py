@@ -284,7 +284,7 @@ def test_limits_of_containers_and_batch_jobs_are_seen(tmp_path, monkeypatch, ver
         (tmp_path / place / limit).write_text(few or "17179869184")
         (tmp_path / place / used).write_text("17127440384")
         (tmp_path / place / "memory.stat").write_text(f"anon 1\n{cache} 15500000000\n")
-    monkeypatch.setattr(resources, "_OWN_GROUPS", own)
+    monkeypatch.setattr(resources, "_PROCESS_GROUPS", own)
     kinds = [(str(tmp_path), *kind[1:]) for kind in resources._CONTROL_GROUPS]
     monkeypatch.setattr(resources, "_CONTROL_GROUPS", [kinds[2 - version]])
     assert resources._container_memory() == 17179869184 - 17127440384 + 15500000000

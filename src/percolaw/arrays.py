@@ -170,14 +170,14 @@ def as_given(name: str, values: Any) -> npt.NDArray[Any]:
         return array(name, values)
     except TypeError as refused:
         try:
-            found = np.asarray(values)
+            read = np.asarray(values)
         except Exception:
             raise refused from None
-        if found.dtype.kind == "O" and all(isinstance(item, str) for item in found.ravel()):
-            found = found.astype(str)
-        if found.dtype.kind != "U":
+        if read.dtype.kind == "O" and all(isinstance(item, str) for item in read.ravel()):
+            read = read.astype(str)
+        if read.dtype.kind != "U":
             raise
-        return found
+        return read
 
 
 def class_labels(name: str, values: Any, n: int) -> npt.NDArray[Any]:
@@ -201,11 +201,11 @@ def class_labels(name: str, values: Any, n: int) -> npt.NDArray[Any]:
     ValueError
         For another shape, masked values and NaN.
     """
-    found = as_given(name, values)
-    if found.shape not in ((n,), (n, 1)):
-        raise ValueError(f"{name} must have shape ({n},), one a point; got {found.shape}.")
-    if found.dtype.kind == "f" and not np.all(np.isfinite(found)):
+    read = as_given(name, values)
+    if read.shape not in ((n,), (n, 1)):
+        raise ValueError(f"{name} must have shape ({n},), one a point; got {read.shape}.")
+    if read.dtype.kind == "f" and not np.all(np.isfinite(read)):
         raise ValueError(
             f"{name} must be known for each point; got NaN. Leave out such points first."
         )
-    return found.reshape(n)
+    return read.reshape(n)

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from pathlib import Path
 
 #: Bytes where nothing limits them.
 _UNLIMITED = 1 << 62
+#: Seconds for which what was read of the system holds: reading takes a millisecond, as a small tree does.
+_FRESH = 0.05
 
 
 def available_memory() -> int:
     """Return the bytes of memory that this process could use now.
 
     The least of what the machine has free or can reclaim, what its container or batch job may still
-    take, and what a limit on the process leaves.
+    take, and what a limit on the process leaves; read anew twenty times a second at most.
     """
+    return _available(int(time.monotonic() / _FRESH))
+
+
+@functools.lru_cache(maxsize=1)
+def _available(tick: int) -> int:
     return max(0, min(_machine_memory(), _container_memory(), _process_memory()))
 
 
@@ -35,7 +43,7 @@ _CONTROL_GROUPS = (
     ),
 )
 #: The groups of this process: a line ID:CONTROLLERS:PATH for each hierarchy.
-_OWN_GROUPS = Path("/proc/self/cgroup")
+_PROCESS_GROUPS = Path("/proc/self/cgroup")
 
 
 def _container_memory() -> int:
@@ -58,7 +66,7 @@ def _groups(root: Path, controller: str) -> list[Path]:
     Within a container the group is often the root itself; that of a batch job stands below.
     """
     try:
-        lines = [line.split(":", 2) for line in _OWN_GROUPS.read_text("utf-8").splitlines()]
+        lines = [line.split(":", 2) for line in _PROCESS_GROUPS.read_text("utf-8").splitlines()]
     except (OSError, ValueError):
         return [root]
     paths = [line[2] for line in lines if controller in line[1].split(",")]

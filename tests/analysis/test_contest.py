@@ -42,7 +42,6 @@ def test_percolation_wins_where_clusters_are_learned_one_by_one(share, scale, ex
     ids = sample(share, 16_000)
     contest = hold_contest(Evidence(ids[:2000], exponent), curve, 2000)
     assert contest.winner == contest.best == PERCOLATION
-    assert contest.is_decided
     difference, (low, high) = contest.margin(PERCOLATION, OFFSET)
     assert 0 < low < difference < high
     np.testing.assert_array_equal(contest.size, LARGE)
@@ -62,7 +61,6 @@ def test_a_power_law_is_not_credited_to_clusters(share):
     contest = hold_contest(Evidence(ids[:2000], 0.5), curve, 2000)
     # A single cluster is a power law, so that it can be the best, but not better than that.
     assert contest.winner in (ONE_CLUSTER, OFFSET) + (PERCOLATION,) * (share.size == 1)
-    assert not contest.is_decided
     expected = expectation(Evidence(ids, 0.5), curve, contest)
     assert expected.interval[0] < 1 - 2**-0.5 < expected.interval[1]
 
@@ -95,7 +93,6 @@ def test_nobody_is_credited_with_permuted_labels():
     by_rank = of_labels(distance[:125, :125], labels[:125])
     contest = hold_contest(Evidence(ids[:125], 0.5, by_rank=by_rank), curve, 62)
     assert contest.winner is None
-    assert not contest.is_decided
     expected = expectation(Evidence(ids, 0.5, by_rank=of_labels(distance, labels)), curve, contest)
     assert expected.form is None
     assert math.isnan(expected.fall)

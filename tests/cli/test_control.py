@@ -284,7 +284,7 @@ def test_refused_retry_forgets_nothing(tmp_path, words):
 # --- cancel ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_cancel_stops_a_command_gracefully(tmp_path, capsys, workers):
     experiment = toy(tmp_path, n_units=100, seconds=0.1)
     folder = default_folder(experiment, tmp_path / "runs")

@@ -85,7 +85,7 @@ PRODUCTS = [
     (("ball", 2), ("sphere", 2), ("cube", 1)),
     (("sphere", 3), ("torus", 2), ("cube", 2)),
 ]
-SIMPLE = [((kind, d),) for kind in ("cube", "ball", "sphere", "torus") for d in (1, 2, 3, 5, 8)]
+SIMPLE = [((kind, d),) for kind in ("cube", "ball", "sphere", "torus") for d in (1, 3, 8)]
 
 
 @functools.cache
@@ -113,10 +113,10 @@ def test_truth_within_the_interval_on_reference_manifolds():
     found = manifold_estimates()
     known = {((("torus", 8),), 8, name) for name in ESTIMATORS if "k = 20" in name}
     missed = [key for key, e in found.items() if not holds(e.interval, key[1]) and key not in known]
-    # Nominal 95% of 196 intervals would be 10 misses; six seeds of this configuration gave 0 to 6,
+    # Nominal 95% of 132 intervals would be 7 misses; six seeds of half as many again gave 0 to 6,
     # in groups, for the estimators of one cloud share its neighbours. The k = 20 readings of the
     # 8-torus are known to miss: its neighbours are a good part of each circle away.
-    assert len(missed) <= 7, missed
+    assert len(missed) <= 5, missed
     for name in ESTIMATORS:
         assert sum(key[2] == name for key in missed) <= 3, name
 
@@ -129,7 +129,7 @@ def test_intervals_on_manifolds_are_not_empty_talk():
         key for key, e in found.items() if abs(e.dimension - key[1]) > 2.2 * e.standard_error
     ]
     missed = [key for key, e in found.items() if not holds(e.interval, key[1])]
-    assert len(sampling_only) > 60  # control: without drift and extrapolation edges are missed
+    assert len(sampling_only) > 40  # control: without drift and extrapolation edges are missed
     assert len(missed) < len(sampling_only) / 3
     for key, e in found.items():
         assert math.isfinite(e.standard_error)
@@ -190,10 +190,9 @@ def test_one_percent_of_a_finite_cluster():
     assert all(3.4 < e.dimension < 4.5 for e in report.estimates.values())
 
 
-@pytest.mark.parametrize("steps", ["sphere", "gaussian"])
-def test_all_sites_read_the_steps_not_the_cluster(steps):
+def test_all_sites_read_the_steps_not_the_cluster():
     """Known bias: the nearest neighbours of every site are one step away, whatever the cluster."""
-    x = percolaw.embed_tree(conditioned_clusters(5000, 200, rng=0), 100, steps=steps)
+    x = percolaw.embed_tree(conditioned_clusters(5000, 200, rng=0), 100, steps="sphere")
     levels = decimate(x, 2)
     two = estimate(TwoNN(), levels)
     assert 4.8 < two.dimension < 5.7  # 4.9-5.3 in 100 dimensions
@@ -204,16 +203,15 @@ def test_all_sites_read_the_steps_not_the_cluster(steps):
     assert other == pytest.approx(plain, rel=1e-6)  # it is in the data, not in the code
 
 
-@pytest.mark.parametrize("steps", ["sphere", "gaussian"])
-def test_report_does_not_trust_a_cluster_of_all_sites(steps):
-    x = percolaw.embed_tree(conditioned_clusters(1500, 3, rng=0), 50, steps=steps)
+def test_report_does_not_trust_a_cluster_of_all_sites():
+    x = percolaw.embed_tree(conditioned_clusters(1500, 3, rng=0), 50, steps="gaussian")
     report = estimate_dimension(x)
     assert report.trust == "none"
     assert report.estimates["TwoNN"].dimension > 5
     assert "No single dimension" in report.sentence
     assert "steps of an embedding" in report.sentence
     # z = 200 is nearer to the truth, but still not one dimension.
-    wide = percolaw.embed_tree(conditioned_clusters(1500, 200, rng=0), 50, steps=steps)
+    wide = percolaw.embed_tree(conditioned_clusters(1500, 200, rng=0), 50, steps="gaussian")
     assert estimate_dimension(wide).trust != "steady"
 
 

@@ -75,6 +75,8 @@ def test_description(name):
         assert given.time
         assert "iB" in given.memory
         experiment = preset(cls, label)
+        if issubclass(cls, DataAnalysis) and label != "smoke":
+            continue  # the units of an analysis follow from its data, up to 17 million sequences
         cells = experiment.cells()
         assert len({canonical_json(cell) for cell in cells}) == len(cells), "equal units"
         assert experiment.cells() == cells
@@ -141,7 +143,7 @@ def some_cells(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 #: Units of which one is measured again, for they train networks; and as many of every other experiment.
-TRAINING, AT_MOST = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof"), 6
+TRAINING, AT_MOST = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof"), 3
 
 
 def spying(experiment):

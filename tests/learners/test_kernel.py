@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from kernel_cases import by_hand, dense
+from kernel_cases import by_hand, dense, normal
 from scipy.integrate import quad
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process import kernels as sklearn_kernels
@@ -39,10 +39,6 @@ KERNELS = [
     NeuralTangent(1, 1.0, 0.0),
 ]
 ids = pytest.mark.parametrize("kernel", KERNELS, ids=str)
-
-
-def normal(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def task(seed=0, n=120, d=3, m=40):
@@ -350,8 +346,10 @@ def test_duplicates_that_contradict_each_other_are_refused_or_averaged():
         with pytest.raises(ValueError, match="coincide with another one of a different value"):
             nested_curve(kernel, twice, both, q, [60], ridge)
     mean = KernelRegression(kernel, 5e-10).fit(x, (y + other) / 2).predict(q)
-    found = KernelRegression(kernel, 1e-9).fit(twice, both).predict(q)
-    np.testing.assert_allclose(found, mean, rtol=0, atol=1e-3)  # rounding 1e-16 / 1e-9, 60 weights
+    averaged = KernelRegression(kernel, 1e-9).fit(twice, both).predict(q)
+    np.testing.assert_allclose(
+        averaged, mean, rtol=0, atol=1e-3
+    )  # rounding 1e-16 / 1e-9, 60 weights
 
 
 # --- the choice of a ridge

@@ -44,8 +44,6 @@ def data():
     ("network", "changes"),
     [
         (MLP(2, 8), {}),
-        (MLP(1, 8), {"clip": 0.5}),
-        (MLP(2, 8), {"dropout": 0.3}),
         (
             MLP(2, 8, "gelu", residual=True),
             {"schedule": "cosine", "clip": 1.0, "dropout": 0.1, "steps": 80},

@@ -60,8 +60,15 @@ NETWORKS = [
 ]
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=["by hand", "autograd", "transformer"])
-@pytest.mark.parametrize("changes", [{}, {"dropout": 0.2}, {"dtype": "float32", "keep": "last"}])
+@pytest.mark.parametrize(
+    ("network", "changes"),
+    [
+        *((network, {}) for network in NETWORKS),
+        (NETWORKS[0], {"dtype": "float32", "keep": "last"}),
+        (NETWORKS[2], {"dropout": 0.2}),
+    ],
+    ids=["by hand", "autograd", "transformer", "float32", "dropout"],
+)
 def test_rows_from_a_stream_are_the_rows_that_are_held(network, changes):
     """Bit for bit."""
     training = dataclasses.replace(TRAINING, **changes)

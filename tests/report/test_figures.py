@@ -45,11 +45,9 @@ def png_size(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
 
 
-#: One for each kind of picture that has code of its own, and one of curves.
-TWICE = (
-    *("cluster-points", "cluster-drawings", "dof-scan", "teacher-gallery", "dimension"),
-    "exponents-by-dimension",
-)
+#: Pictures with code of their own, and one of curves; first those drawn before in another process.
+TWICE = ("cluster-drawings", "dof-scan", "exponents-by-dimension")
+KINDS = (*TWICE, "cluster-points", "teacher-gallery", "dimension")
 
 
 @pytest.mark.slow  # what they conclude is read by test_html.py, every kind of picture drawn below
@@ -67,13 +65,11 @@ def test_every_experiment_has_figures(name, tmp_path_factory):
         assert b"tIME" not in data
 
 
-@pytest.mark.parametrize("name", TWICE)
+@pytest.mark.parametrize("name", KINDS)
 def test_figures_depend_on_the_record_alone(name, record_folder, tmp_path_factory):
     """Drawn here with the user's settings changed, and by the run itself in another process."""
     folder = record_folder(name)
     _, finished = smoke_run(shared_root(tmp_path_factory), name)
-    if not (finished / "figures").exists():
-        draw_figures(finished)
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 20}):
         settings = dict(matplotlib.rcParams)
         drawn = draw_figures(folder)
@@ -82,8 +78,10 @@ def test_figures_depend_on_the_record_alone(name, record_folder, tmp_path_factor
     assert drawn
     for path in drawn:
         assert path.parent == folder / "figures"
-        assert path.read_bytes() == (finished / "figures" / path.name).read_bytes()
-    for place in (folder, finished):
+        assert len(path.read_bytes()) > 5000, "nothing on it"
+        if name in TWICE:
+            assert path.read_bytes() == (finished / "figures" / path.name).read_bytes()
+    for place in (folder, finished) if name in TWICE else (folder,):
         assert {p.name for p in (place / "figures").iterdir()} == {p.name for p in drawn}
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or pyplot.get_fignums() == []

@@ -76,7 +76,11 @@ def test_parts_that_measure_nothing_do_not_count(edited):
 
 
 @pytest.mark.parametrize(
-    "name", ["nn-data-scaling", "regimes", pytest.param("embedded-1nn", marks=pytest.mark.slow)]
+    "name",
+    [
+        "nn-data-scaling",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("regimes", "embedded-1nn")),
+    ],
 )
 def test_everything_that_measuring_loads_counts(name):
     """In a fresh process: every module of the package that a unit loads is in the closure."""

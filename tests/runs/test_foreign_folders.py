@@ -88,13 +88,9 @@ def config(**fields: object) -> str:
 DEEP = '{"a":' * 500 + "1" + "}" * 500
 CONFIGS = {
     "deep": "[" * 100_000,
-    "deep object": '{"a":' * 100_000,
     "deep field": config().replace("{}", f'{{"at": {DEEP}}}'),
     "empty": "",
-    "null": "null",
-    "number": BIG,
     "long number": "9" * 5000,
-    "text": '"x"',
     "list": "[]",
     "bytes": "\x00\xff",
     "no config": '{"experiment": "fault-toy"}',
@@ -102,21 +98,15 @@ CONFIGS = {
     "number name": '{"experiment": 3, "config": {}}',
     "unknown": '{"experiment": "no-such", "config": {}}',
     "escape name": '{"experiment": "\\u001b[2J", "config": {}}',
-    "surrogate name": '{"experiment": "\\ud800", "config": {}}',
     "path name": '{"experiment": "../../etc/*", "config": {}}',
     "huge field": config().replace("{}", f'{{"n_units": {BIG}}}'),
-    "huge level": config().replace("{}", f'{{"level": {BIG}}}'),
     "infinite units": config(n_units=float("inf")),
     "text units": config(n_units="many"),
-    "null units": config(n_units=None),
-    "object units": config(n_units={"a": 1}),
     "unknown field": config(n_unit=3),
     "escape field": config(**{"\x1b]0;x\x07": 3}),
     "other experiment": '{"experiment": "learnability", "config": {"boxes": 1.0}}',
     "nested wrong": '{"experiment": "dof-scan", "config": {"clusters": 3}}',
-    "nested list": '{"experiment": "dof-scan", "config": {"clusters": [1]}}',
     "nested deep": '{"experiment": "dof-scan", "config": {"clusters": {"n_clusters": {}}}}',
-    "huge nested": f'{{"experiment": "dof-scan", "config": {{"rank_exponent": {BIG}}}}}',
 }
 
 
@@ -135,30 +125,21 @@ RECORDS = {
     "deep": "[" * 100_000,
     "deep table": {"tables": "DEEP"},
     "list": [],
-    "text": '"done"',
     "no experiment": {"experiment": None},
     "unknown experiment": {"experiment": "\x1b[31mno\nsuch"},
-    "list experiment": {"experiment": ["dof-scan"]},
     "other experiment": {"experiment": "learnability"},
     "status": {"status": {}},
     "no config": {"config": None},
     "deep config": {"config": "DEEP"},
-    "no claims": {"claims": None},
     "number claims": {"claims": 7},
     "empty claim": {"claims": [{}]},
-    "null claim": {"claims": [None]},
     "list name": {"claims": [claim(name=["a"])]},
-    "null name": {"claims": [claim(name=None)]},
     "escape name": {"claims": [claim(name="\x1b]0;owned\x07\x1b[2J", note="\u202eevil")]},
     "surrogate name": {"claims": [claim(name="\ud800")]},
     "huge measured": {"claims": "BIG"},
     "text measured": {"claims": [claim(measured="2")]},
-    "object interval": {"claims": [claim(interval={"low": 1})]},
     "short interval": {"claims": [claim(interval=[1.0])]},
-    "verdict": {"claims": [claim(verdict="\x1b[1m")]},
-    "no tables": {"tables": None},
     "list tables": {"tables": []},
-    "reused text": {"reused": "\x1b[2J"},
     "reused list": {"reused": {"\x1b[2J": [1, {}]}},
     "units": {"units": {"a": "\x1b[2J"}},
     "provenance": {"provenance": [1]},
@@ -181,16 +162,11 @@ def test_record(pair, tmp_path, capsys, case):
 
 ROWS = {
     "empty object": "[{}]",
-    "object": "{}",
     "numbers": "[1, 2]",
     "nothing": "[]",
-    "null": "null",
     "cut": "[{",
-    "text": '"x"',
     "deep": f'[{{"value": {DEEP}}}]',
-    "very deep": "[" * 100_000,
     "huge": f'[{{"value": {BIG}}}]',
-    "long": f'[{{"value": {"9" * 5000}}}]',
     "kinds": '[{"value": 1}, {"value": "x"}, {"value": [1]}, {"value": {"a": 1}}]',
     "big for columns": '[{"value": 99999999999999999999999999}]',
     "surrogate": '[{"value": "\\ud800"}]',
@@ -206,13 +182,10 @@ def test_rows_with_the_right_checksum(pair, tmp_path, capsys, case):
 
 
 CELLS = {
-    "key": ("key", "x"),
     "key bytes": ("key", b"\xff"),
     "cell": ("cell", "{"),
-    "cell bytes": ("cell", b"\xff\xfe"),
     "deep cell": ("cell", "[" * 100_000),
     "status": ("status", "\x1b[2J"),
-    "status bytes": ("status", b"\xff"),
     "seconds": ("seconds", "long"),
     "place": ("place", b"\xff"),
     "digest": ("digest", b"\xff"),
@@ -288,8 +261,11 @@ def test_databases_that_compute(pair, tmp_path, capsys, statements):
 @pytest.mark.parametrize(
     "kind",
     [
-        *("pipe", "folder", "link to itself", "empty"),
-        pytest.param("link to nothing", marks=pytest.mark.slow),
+        *("pipe", "folder", "empty"),
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("link to itself", "link to nothing")
+        ),
     ],
 )
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Runs: the same result however it was computed and however often it was interrupted."""
 
-import contextlib
-import dataclasses
 import json
 import os
 import random
@@ -14,22 +12,17 @@ import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
-from runnable import RUNNABLE
 from toy_experiment import Shape, ToyExperiment, percolaw_command
 
 import percolaw
-from percolaw.datasets.sources import LatticeCluster
 from percolaw.errors import RunError
-from percolaw.experiments.base import canonical_json, config_dict, from_config, run_id
-from percolaw.experiments.claims import Claim, judge
-from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.experiments.base import config_dict, from_config, run_id
+from percolaw.experiments.registry import experiment_class
 from percolaw.runs import code, store
 from percolaw.runs.run import default_folder
 from percolaw.runs.store import RunFolder, read_record, write_atomic
 from percolaw.runs.workers import WorkerPool
-from percolaw.words import Worded
 
 
 def toy(tmp_path, **fields) -> ToyExperiment:
@@ -483,221 +476,6 @@ def test_reader_sees_whole_files_only(tmp_path):
     stop.set()
     reader.join()
     assert set(seen) <= texts
-
-
-# --- configs and ids -----------------------------------------------------------------------------
-
-PRESETS = [(name, label) for name in EXPERIMENTS for label in experiment_class(name).presets]
-
-
-@pytest.mark.parametrize(("name", "label"), PRESETS)
-def test_config_round_trip(name, label):
-    cls = experiment_class(name)
-    experiment = cls(**cls.presets[label].config)
-    text = json.dumps(config_dict(experiment))
-    again = from_config(cls, json.loads(text)["config"])
-    assert again == experiment
-    assert hash(again) == hash(experiment)
-    assert run_id(again) == run_id(experiment)
-
-
-def test_round_trip_of_nested_tuples():
-    experiment = ToyExperiment(shape=Shape(1.0, (0.1, 0.9)), fail_at=(1, 2))
-    assert from_config(ToyExperiment, config_dict(experiment)["config"]) == experiment
-    with pytest.raises(ValueError, match=r"has no field \['n_seed'\]"):
-        from_config(ToyExperiment, {"n_seed": 3})
-
-
-def test_run_id_is_the_same_in_every_process():
-    code = (
-        "from percolaw.experiments.registry import *; from percolaw.experiments.base import *;"
-        "print(*[run_id(preset(experiment_class(n), p)) for n in EXPERIMENTS "
-        "for p in experiment_class(n).presets])"
-    )
-    code = code.replace("import *", "import EXPERIMENTS, experiment_class", 1)
-    code = code.replace("import *", "import preset, run_id", 1)
-    here = [
-        run_id(experiment_class(n)(**experiment_class(n).presets[p].config)) for n, p in PRESETS
-    ]
-    for hash_seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        assert done.stdout.split() == here, done.stderr
-
-
-def parts_changed(value):
-    """A dataclass with one field changed, as far as it accepts that."""
-    found = []
-    for f in dataclasses.fields(value):
-        for other in changed(getattr(value, f.name)):
-            with contextlib.suppress(ValueError, TypeError):
-                found.append(dataclasses.replace(value, **{f.name: other}))
-    return found
-
-
-def changed(value):
-    """Other values of the same kind, some of which a config may refuse."""
-    if isinstance(value, Worded):
-        return [other for other in parts_changed(value) if other.word != value.word]
-    if isinstance(value, bool):
-        return [not value]
-    if isinstance(value, int):
-        return [value + 1, value - 1]
-    if isinstance(value, float):
-        return [value * 1.25, value * 0.75]
-    if isinstance(value, str):
-        return [value + "x", value + "1"]
-    if value == ():
-        return [(LatticeCluster(3),), ("lattice d = 3, p_c",)]
-    if isinstance(value, tuple):
-        last = [(*value[:-1], other) for other in changed(value[-1])]
-        return [value[:-1], value + value[-1:], *last]
-    if dataclasses.is_dataclass(value):
-        return parts_changed(value)
-    return []
-
-
-@pytest.mark.parametrize("name", RUNNABLE)
-def test_every_field_counts_in_the_run_id(name):
-    experiment = experiment_class(name)()
-    seen = {run_id(experiment)}
-    for field in dataclasses.fields(experiment):
-        tried = 0
-        for value in changed(getattr(experiment, field.name)):
-            try:
-                other = dataclasses.replace(experiment, **{field.name: value})
-            except (AttributeError, ValueError, TypeError):
-                continue
-            if other == experiment:  # infinity, and a quarter more of it
-                continue
-            tried += 1
-            assert run_id(other) not in seen, field.name
-            seen.add(run_id(other))
-            assert from_config(type(other), config_dict(other)["config"]) == other
-        options = typing_options(type(experiment), field.name)
-        assert tried or options, f"no other value of {field.name} is accepted"
-
-
-def typing_options(cls, name) -> bool:
-    """Whether a field is a choice of words, for which no value can be made up."""
-    import typing
-
-    return "Literal" in repr(typing.get_type_hints(cls)[name])
-
-
-def test_run_id_differs_between_experiments_and_schemas(monkeypatch):
-    from percolaw.experiments import base
-
-    ids = [run_id(experiment_class(name)()) for name in EXPERIMENTS]
-    assert len(set(ids)) == len(ids)
-    before = run_id(ToyExperiment())
-    for name in ("SCHEMA_VERSION", "STREAM_VERSION"):
-        with monkeypatch.context() as patch:
-            patch.setattr(base, name, 99)
-            assert run_id(ToyExperiment()) != before
-
-
-def test_canonical_json_is_one_text():
-    import numpy as np
-
-    value = {"b": (1, np.int64(2)), "a": np.array([0.1, 0.2]), "c": Shape()}
-    same = {"c": Shape(), "a": [0.1, 0.2], "b": [1, 2]}
-    assert canonical_json(value) == canonical_json(same)
-    assert canonical_json(value) == (
-        '{"a":[0.1,0.2],"b":[1,2],"c":{"mean":2.0,"weights":[0.5,0.5]}}'
-    )
-
-
-# --- the verdict rule ----------------------------------------------------------------------------
-
-INF, NAN = float("inf"), float("nan")
-
-
-@pytest.mark.parametrize(
-    ("value", "interval", "verdict"),
-    [
-        (1.0, (0.9, 1.1), "agrees"),
-        (1.0, (1.0, 1.0), "agrees"),
-        (1.25, (1.25, 1.75), "agrees"),  # at the tolerance, and three tolerances away
-        (0.75, (0.25, 0.75), "agrees"),
-        (1.26, (1.24, 1.27), "inconclusive"),  # the value outside, the interval touches
-        (1.5, (1.25, 1.75), "inconclusive"),
-        (0.99, (1.0, 1.1), "inconclusive"),  # outside its own interval
-        (5.0, (0.9, 1.1), "inconclusive"),
-        (1.4, (1.26, 1.5), "disagrees"),
-        (0.6, (0.5, 0.74), "disagrees"),
-        (1.0, (0.25, 1.76), "inconclusive"),  # too wide to exclude anything
-        (1.0, (0.24, 1.75), "inconclusive"),
-        (2.0, (1.26, 9.0), "disagrees"),  # wide, and does not meet it
-        (1.0, (-INF, INF), "inconclusive"),
-        (1.0, (0.9, INF), "inconclusive"),
-        (1.0, (NAN, NAN), "inconclusive"),
-        (9.0, (5.0, INF), "inconclusive"),
-    ],
-)
-def test_verdict(value, interval, verdict):
-    claim = judge("name", "source", 1.0, value, interval, 0.25, "note")
-    assert claim == Claim("name", "source", 1.0, value, claim.interval, 0.25, verdict, "note")
-
-
-@pytest.mark.parametrize("tolerance", [NAN, INF, -INF, -0.02])
-def test_tolerance_must_be_finite_and_not_negative(tolerance):
-    with pytest.raises(ValueError, match="tolerance must be finite and in"):
-        judge("", "", 1.0, 1.0, (1.0, 1.0), tolerance)
-
-
-def test_negative_predictions_are_judged_as_positive_ones():
-    assert judge("", "", -0.2, -0.2, (-0.2, -0.2), 0.02).verdict == "agrees"
-    assert judge("", "", -0.2, -0.3, (-0.3, -0.3), 0.02).verdict == "disagrees"
-
-
-def test_reversed_interval():
-    with pytest.raises(ValueError, match="must rise"):
-        judge("", "", 1.0, 1.0, (1.1, 0.9), 0.1)
-
-
-def test_rule_at_its_own_rate():
-    """Of claims that are exactly true 95% intervals disagree in less than 5%, and none agrees by luck."""
-    rng = np.random.default_rng(0)
-    for error, most in ((0.1, 1.0), (0.3, 0.75), (1.0, 0.35), (3.0, 0.0)):
-        value = rng.normal(0.0, error, 4000)
-        near = [judge("", "", 0.0, x, (x - 1.96 * error, x + 1.96 * error), 1.0) for x in value]
-        off = [judge("", "", 5.0, x, (x - 1.96 * error, x + 1.96 * error), 1.0) for x in value]
-        verdicts = [c.verdict for c in near]
-        assert verdicts.count("disagrees") / 4000 < 0.05 + 4 * (0.05 * 0.95 / 4000) ** 0.5
-        assert verdicts.count("agrees") / 4000 >= most
-        assert [c.verdict for c in off].count("agrees") / 4000 < 0.01
-
-
-@pytest.mark.parametrize("bad", [-0.01, NAN, INF])
-def test_bad_tolerances_are_refused_before_anything_is_measured(tmp_path, bad):
-    from percolaw.experiments.registry import experiment_class
-
-    for name, field in (("embedded-1nn", "curve_tolerance"), ("kernel-scaling", "tolerance")):
-        cls = experiment_class(name)
-        with pytest.raises(ValueError, match=f"{field} must be finite and in"):
-            cls(**{**cls.presets["smoke"].config, field: bad})
-    nested = experiment_class("data-scaling")()
-    nested = dataclasses.replace(nested, tolerance=dataclasses.replace(nested.tolerance, curve=bad))
-    with pytest.raises(ValueError, match=r"tolerance\.curve "):
-        percolaw.run(nested, out=tmp_path / "runs")
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize(("predicted", "value"), [(NAN, 1.0), (1.0, NAN), (INF, 1.0)])
-def test_verdict_without_numbers(predicted, value):
-    assert judge("", "", predicted, value, (0.9, 1.1), 0.25).verdict == "inconclusive"
-
-
-def test_verdict_without_tolerance():
-    assert judge("", "", 1.0, 1.0, (1.0, 1.0), 0.0).verdict == "agrees"
-    assert judge("", "", 1.0, 1.1, (1.1, 1.1), 0.0).verdict == "disagrees"
-    assert judge("", "", 1.0, 1.0, (0.9, 1.1), 0.0).verdict == "inconclusive"
 
 
 def test_a_signal_that_a_library_takes_for_a_failure_is_a_signal(tmp_path, monkeypatch):

@@ -45,7 +45,9 @@ def kill_young(process: subprocess.Popen, delay: float) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("delay", [0.0, pytest.param(0.15, marks=pytest.mark.slow), 0.3])
+@pytest.mark.parametrize(
+    "delay", [0.0, *(pytest.param(t, marks=pytest.mark.slow) for t in (0.15, 0.3))]
+)
 def test_worker_killed_in_its_first_half_second_costs_nothing_else(tmp_path, delay):
     """At most the unit at hand may fail; the command goes on with all others."""
     experiment = toy(tmp_path, n_units=12, seconds=0.02)
@@ -93,7 +95,9 @@ percolaw.run(cls(**cls.presets["smoke"].config), out=sys.argv[2], executor=pool)
 """
 
 
-@pytest.mark.parametrize("executor", ["ours", "theirs", "dask"])
+@pytest.mark.parametrize(
+    "executor", ["ours", "dask", pytest.param("theirs", marks=pytest.mark.slow)]
+)
 def test_script_without_guard_is_told_of_it(tmp_path, executor):
     if executor == "dask":
         pytest.importorskip("distributed")
@@ -111,7 +115,10 @@ def test_script_without_guard_is_told_of_it(tmp_path, executor):
     assert 'if __name__ == "__main__":' in last
 
 
-@pytest.mark.parametrize("executor", ["ours", "theirs", "dask"])
+@pytest.mark.parametrize(
+    "executor",
+    ["theirs", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ours", "dask"))],
+)
 def test_script_from_standard_input_is_refused(tmp_path, executor):
     ended = subprocess.run(
         [sys.executable, "-", executor, tmp_path / "runs"],
@@ -172,7 +179,9 @@ def test_ctrl_c_has_its_own_exit_code(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="mounts, as root")
-@pytest.mark.parametrize("given", ["--workers 2", "--scheduler local", ""])
+@pytest.mark.parametrize(
+    "given", ["--workers 2", "--scheduler local", pytest.param("", marks=pytest.mark.slow)]
+)
 def test_system_without_semaphores(tmp_path, given):
     if "scheduler" in given:
         pytest.importorskip("distributed")

@@ -73,14 +73,6 @@ class Contest:
         """The best form, if the interval of its margin over no change at all is above 0."""
         return self.best if self.margin(self.best, NO_CHANGE)[1][0] > 0.0 else None
 
-    @property
-    def is_decided(self) -> bool:
-        """Whether the winner's margin over every other form has its interval above 0."""
-        if self.winner is None:
-            return False
-        others = [n for n in FORMS if n != self.winner and math.isfinite(self.score[n])]
-        return all(self.margin(self.winner, other)[1][0] > 0.0 for other in others)
-
 
 def hold_contest(evidence: Evidence, curve: LearningCurve, n_first: float) -> Contest:
     """Predict the losses at sizes above `n_first` from those at sizes up to it, and score them.

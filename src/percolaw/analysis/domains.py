@@ -42,19 +42,7 @@ class CompactDomains:
     _graph: LabelledGraph = field(repr=False)
 
     def draw(self, index: int, rng: RandomLike = 0) -> Ids:
-        """Return new labels.
-
-        Parameters
-        ----------
-        index : int
-        rng : int, Generator or Streams
-            Stream ``target``.
-
-        Returns
-        -------
-        array of int64, shape (n_sites,)
-            The labels of the data, each as often as there.
-        """
+        """Return new labels, each as often as in the data; stream ``target``."""
         return self._graph.classes[_domains(self._graph, self.domain_size, index, rng)]
 
 

@@ -68,18 +68,7 @@ class GaussianPoints:
         return _components(self.points)
 
     def draw(self, index: int, rng: RandomLike = 0) -> FloatArray:
-        """Return new points.
-
-        Parameters
-        ----------
-        index : int
-        rng : int, Generator or Streams
-            Stream ``embedding``.
-
-        Returns
-        -------
-        array of float64, shape (n, d)
-        """
+        """Return new points, float64 of shape (n, d); stream ``embedding``."""
         mean, axes, scores = self._parts
         normal = as_streams(rng).generator("embedding", 0, index).standard_normal(scores.shape)
         return np.asarray(mean + (normal * scores.std(axis=0, ddof=1)) @ axes)
@@ -104,18 +93,7 @@ class ShuffledComponents:
         return _components(self.points)
 
     def draw(self, index: int, rng: RandomLike = 0) -> FloatArray:
-        """Return new points.
-
-        Parameters
-        ----------
-        index : int
-        rng : int, Generator or Streams
-            Stream ``embedding``.
-
-        Returns
-        -------
-        array of float64, shape (n, d)
-        """
+        """Return new points, float64 of shape (n, d); stream ``embedding``."""
         mean, axes, scores = self._parts
         generator = as_streams(rng).generator("embedding", 1, index)
         return np.asarray(mean + generator.permuted(scores, axis=0) @ axes)
@@ -133,18 +111,7 @@ class RandomBonds:
     is_open: npt.NDArray[np.bool_] = field(repr=False)
 
     def draw(self, index: int, rng: RandomLike = 0) -> npt.NDArray[np.bool_]:
-        """Return which bonds are open.
-
-        Parameters
-        ----------
-        index : int
-        rng : int, Generator or Streams
-            Stream ``clusters``.
-
-        Returns
-        -------
-        array of bool, shape (n_bonds,)
-        """
+        """Return which bonds are open, bool of shape (n_bonds,); stream ``clusters``."""
         return as_streams(rng).generator("clusters", 1, index).permutation(self.is_open)
 
 
@@ -160,18 +127,7 @@ class PermutedLabels:
     labels: npt.NDArray[Any] = field(repr=False)
 
     def draw(self, index: int, rng: RandomLike = 0) -> npt.NDArray[Any]:
-        """Return new labels.
-
-        Parameters
-        ----------
-        index : int
-        rng : int, Generator or Streams
-            Stream ``target``.
-
-        Returns
-        -------
-        array, shape (n,)
-        """
+        """Return new labels, shape (n,); stream ``target``."""
         return as_streams(rng).generator("target", 2, index).permutation(self.labels)
 
 
@@ -188,23 +144,7 @@ class PositionMarginals:
     codes: Codes = field(repr=False)
 
     def draw(self, index: int, rng: RandomLike = 0) -> Codes:
-        """Return new strings, all distinct.
-
-        Parameters
-        ----------
-        index : int
-        rng : int, Generator or Streams
-            Stream ``embedding``.
-
-        Returns
-        -------
-        array of uint8, shape (n, length)
-
-        Raises
-        ------
-        ValueError
-            If there are hardly as many distinct strings of these letters.
-        """
+        """Return new strings, all distinct; stream ``embedding``; ValueError if hardly so many exist."""
         generator = as_streams(rng).generator("embedding", 4, index)
         return _distinct(self.codes, lambda: generator.permuted(self.codes, axis=0))
 
@@ -225,23 +165,7 @@ class MarkovStrings:
     codes: Codes = field(repr=False)
 
     def draw(self, index: int, rng: RandomLike = 0) -> Codes:
-        """Return new strings, all distinct.
-
-        Parameters
-        ----------
-        index : int
-        rng : int, Generator or Streams
-            Stream ``embedding``.
-
-        Returns
-        -------
-        array of uint8, shape (n, length)
-
-        Raises
-        ------
-        ValueError
-            If the chain hardly makes as many distinct strings.
-        """
+        """Return new strings, all distinct; stream ``embedding``; ValueError if hardly so many come."""
         generator = as_streams(rng).generator("embedding", 5, index)
         return _distinct(self.codes, lambda: _chain(self.codes, generator))
 

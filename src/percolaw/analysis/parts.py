@@ -242,47 +242,47 @@ class Measurement:
 
     def _geometry(self, part: Part) -> list[tuple[Any, ...]]:
         graph, recall = self._graph_and_recall(part["n"], part["k"])
-        found: list[tuple[Any, ...]] = [
+        entries: list[tuple[Any, ...]] = [
             ("largest component", None, largest_component(graph)),
             ("mean degree", None, graph.mean_degree),
         ]
         if recall is not None:
-            found.append(("neighbours found", None, recall))
+            entries.append(("neighbours found", None, recall))
         if part["k"] == self.settings.k:
             dimension = sample_dimension(self._ordered.part(np.arange(part["n"])))
             if dimension is not None:
-                found.append(("dimension", None, *dimension))
+                entries.append(("dimension", None, *dimension))
             if part["n"] == self.sample.n and self.sample.n_repeated:
-                found.append(("repeated", None, self.sample.n_repeated))
-                found.append(("repeated, disagreeing", None, self.sample.n_disagreeing))
-        return found
+                entries.append(("repeated", None, self.sample.n_repeated))
+                entries.append(("repeated, disagreeing", None, self.sample.n_disagreeing))
+        return entries
 
     def _agreement(self, part: Part) -> list[tuple[Any, ...]]:
         losses = rank_losses(self._ordered, part["level"], BLOCKS)
         n = losses.n_points
-        found: list[tuple[Any, ...]] = []
+        entries: list[tuple[Any, ...]] = []
         edges = np.unique(np.geomspace(1, n - 1, 60).astype(np.int64))
         for low, high in itertools.pairwise(edges):
             mean = float(losses.agreement[low - 1 : high - 1].mean())
-            found.append(("agreement by volume", math.sqrt(low * (high - 1)) / n, mean))
+            entries.append(("agreement by volume", math.sqrt(low * (high - 1)) / n, mean))
         for flow in agreement_flow(losses):
-            found.append(("omega", flow.window[1], flow.omega, *flow.interval))
-            found.append(("bend p value", flow.window[1], flow.p_value))
-            found.append(("agreement ends", flow.window[1], float(flow.ends)))
+            entries.append(("omega", flow.window[1], flow.omega, *flow.interval))
+            entries.append(("bend p value", flow.window[1], flow.p_value))
+            entries.append(("agreement ends", flow.window[1], float(flow.ends)))
         sizes = np.unique(np.geomspace(2, n - 1, 25).astype(np.int64))
         curve = nearest_neighbor_curve(losses, sizes)
         errors = 1.96 * curve.standard_error
-        found += [
+        entries += [
             ("exact 1-NN loss", int(m), value, value - error, value + error)
             for m, value, error in zip(sizes, curve.loss, errors, strict=True)
         ]
-        return found
+        return entries
 
     def _clusters(self, part: Part) -> list[tuple[Any, ...]]:
         n, level = part["n"], part["level"]
         graph, half, label = self.clustered(n, part["k"], level)
         streams = self._streams(_CLUSTERS, n, part["k"], level)
-        found: list[tuple[Any, ...]] = [
+        entries: list[tuple[Any, ...]] = [
             (name, None, value)
             for name, value in cluster_statistics(
                 graph, half, label, streams, n_orders=8 if n == self.sample.n else 4
@@ -290,15 +290,15 @@ class Measurement:
         ]
         is_open = label[graph.low] == label[graph.high]
         cluster = graph.clusters(is_open)
-        found += _cluster_sizes(cluster)
+        entries += _cluster_sizes(cluster)
         number = dilution(graph, is_open, label, streams)
         order = np.argsort(-number.n_sites, kind="stable")[:30]
-        found += [
+        entries += [
             ("dilution number", int(number.n_sites[i]), float(number.number[i]))
             for i in order
             if math.isfinite(number.number[i])
         ]
-        return found
+        return entries
 
     def _tail(self, part: Part) -> list[tuple[Any, ...]]:
         """The power law of cluster sizes, without the largest, and how it is refused or beaten."""
@@ -326,30 +326,30 @@ class Measurement:
             "markov strings": nulls.MarkovStrings,
         }[part["null"]](sample.elements)
         streams = self._streams(_GEOMETRY)
-        found: list[tuple[Any, ...]] = []
+        entries: list[tuple[Any, ...]] = []
         for index in range(part["first"], part["first"] + part["count"]):
             drawn = replace(sample, elements=null.draw(index, streams))
             graph = drawn.graph(self.settings.k)
-            found.append(("largest component", index, largest_component(graph)))
-            found.append(("mean degree", index, graph.mean_degree))
-        return found
+            entries.append(("largest component", index, largest_component(graph)))
+            entries.append(("mean degree", index, graph.mean_degree))
+        return entries
 
     def _draws(self, part: Part) -> list[tuple[Any, ...]]:
         level, null = part["level"], part["null"]
         names = part.get("statistics", tuple(STATISTICS))
         graph, half, _ = self.clustered(self.sample.n, self.settings.k, level)
         draw, equilibrated = self._null(null, level)
-        found: list[tuple[Any, ...]] = []
+        entries: list[tuple[Any, ...]] = []
         if part["first"] == 0 and equilibrated is not None:
-            found.append(("equilibrated", None, float(equilibrated)))
+            entries.append(("equilibrated", None, float(equilibrated)))
         for index in range(part["first"], part["first"] + part["count"]):
             label = draw(index)
             streams = self._streams(_DRAWS, level, index)
             numbers = cluster_statistics(graph, half, label, streams, names=names)
-            found += [(name, index, value) for name, value in numbers.items()]
+            entries += [(name, index, value) for name, value in numbers.items()]
             if index == 0:
-                found += _cluster_sizes(graph.clusters(label[graph.low] == label[graph.high]))
-        return found
+                entries += _cluster_sizes(graph.clusters(label[graph.low] == label[graph.high]))
+        return entries
 
     @functools.lru_cache(maxsize=1)  # noqa: B019
     def _null(self, null: str, level: int) -> tuple[Callable[[int], Any], bool | None]:

@@ -81,20 +81,7 @@ class PottsNull:
     _states: Int32 = field(repr=False)
 
     def draw(self, index: int, rng: RandomLike = 0) -> Ids:
-        """Return new labels, a function of the index and the seed alone.
-
-        Parameters
-        ----------
-        index : int
-            Number of the draw, from 0; draws 2 i and 2 i + 1 come from the two sides.
-        rng : int, Generator or Streams
-            Stream ``target``.
-
-        Returns
-        -------
-        array of int64, shape (n_sites,)
-            The labels of the data, each as often as there.
-        """
+        """Return new labels; stream ``target``. Draws 2 i and 2 i + 1 come from the two sides."""
         index = checks.integer("index", index, minimum=0)
         label = self._states[index % self._states.shape[0]].copy()
         key = as_streams(rng).key("target", _ITEM, index)

@@ -35,10 +35,10 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         import re
 
-        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
-        if found:
-            options = [o.strip(" '") for o in found.group(2).split(",")]
-            message = message[: found.start(2) - 14] + suggestion(found.group(1), options)
+        match = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if match:
+            options = [o.strip(" '") for o in match.group(2).split(",")]
+            message = message[: match.start(2) - 14] + suggestion(match.group(1), options)
         self.exit(_USAGE, f"percolaw: {printable(message)}\nTry: {self.prog} --help\n")
 
 
@@ -97,9 +97,9 @@ def _execute(given: list[str]) -> int:
     except KeyboardInterrupt as stop:
         ended = isinstance(stop, Terminated)
         word, code = ("terminated", 128 + stop.args[0]) if ended else ("interrupted", 130)
-        print(
-            f"\n{word}; every finished unit is kept, the same command continues.", file=sys.stderr
-        )
+        # An estimate has no units: the same command begins it anew.
+        kept = "; every finished unit is kept, the same command continues"
+        print(f"\n{word}{'' if 'estimate-dimension' in given[:1] else kept}.", file=sys.stderr)
         return code
     except BrokenPipeError:
         return _FAILED

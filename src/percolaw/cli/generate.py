@@ -208,13 +208,13 @@ def _labelled(options: argparse.Namespace) -> Dataset:
     """The dataset that was asked for, in memory: its points, a target of them, noise."""
     from percolaw.targets.families import parse_target
 
-    data = _made(options)
+    data = _dataset(options)
     if options.target is not None:
         data = data.with_teacher(parse_target(options.target), options.seed)
     return data.with_noise(options.noise, options.seed) if options.noise else data
 
 
-def _made(options: argparse.Namespace) -> Dataset:
+def _dataset(options: argparse.Namespace) -> Dataset:
     """The dataset that was asked for, in memory."""
     from percolaw.datasets.hypercubic import make_lattice
     from percolaw.datasets.make import make_cluster, make_distribution

@@ -67,18 +67,18 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
         cells[0] = [_unquoted(word, j, cells[1:]) for j, word in enumerate(cells[0])]
     named = header == "yes"
     if header == "auto" and cells:
-        found = _has_names(cells[0], cells[1:])
-        if found is None:
+        with_names = _has_names(cells[0], cells[1:])
+        if with_names is None:
             raise DatasetError(
                 f"the first line of {source}, {_short(cells[0])}, may be names of columns or a point; "
                 "say which with --header yes or --header no (header= in Python)."
             )
-        if found and _has_second_names(cells[1:]):
+        if with_names and _has_second_names(cells[1:]):
             raise DatasetError(
                 f"the second line of {source}, {_short(cells[1])}, may be names of columns too. Keep one "
                 "line of names; if it is a point, say so by --header yes (header= in Python)."
             )
-        named = found
+        named = with_names
     if top:
         share = len(cells[-1]) / max(1, len(top[-1][1]))
         checks.memory(8.0 * share * source.stat().st_size, f"reading {source}", REMEDY)

@@ -311,13 +311,10 @@ def coverage(
 
     Parameters
     ----------
-    name, source, note, about
-        As in `Claim`.
+    name, source, note, about, tolerance, predicted
+        As in `ratio`.
     hits, n : int
         Trials that hit, and all; n is at least 1.
-    tolerance : float
-        Absolute.
-    predicted : float
 
     Returns
     -------

@@ -141,7 +141,7 @@ def cluster_losses(
         return out
     count = n_test[active]
     checks.choice("test_sites", test_sites, TEST_SITES)
-    draw = _everywhere if test_sites == "all" else _set_apart
+    draw = _everywhere if test_sites == "all" else _held_out
     train, test = draw(data, rate, active, count, item)
     part = observe(tree, train, data.value[train], test)
     estimators: dict[str, TreeEstimator] = {
@@ -169,7 +169,7 @@ def _everywhere(
     return train, tree.start[owner] + (u * tree.sizes[owner]).astype(np.int64)
 
 
-def _set_apart(
+def _held_out(
     data: LabelledClusters, rate: FloatArray, active: IntArray, count: IntArray, item: int
 ) -> tuple[IntArray, IntArray]:
     """Observed sites, and distinct test sites of the active clusters, none of which is observed."""

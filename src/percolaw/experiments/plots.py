@@ -185,12 +185,10 @@ def local(name: str, measured: LearningCurve, *, smooth: bool = False, **more: A
 
     Parameters
     ----------
-    name : str
-    measured : LearningCurve
+    name, measured, more
+        As in `curve`.
     smooth : bool
         As in `LearningCurve.local`.
-    more
-        Further fields of `Series`.
 
     Returns
     -------

@@ -78,20 +78,22 @@ def _places() -> Iterator[Path]:
     yield Path(__file__).parent / "__pycache__"
     yield Path(AppDirs(appname="percolaw", appauthor=False).user_cache_dir)
     with contextlib.suppress(OSError):
-        own = Path(tempfile.gettempdir()) / f"percolaw-{os.getuid() if os.name == 'posix' else ''}"
-        own.mkdir(mode=0o700, exist_ok=True)
+        place = (
+            Path(tempfile.gettempdir()) / f"percolaw-{os.getuid() if os.name == 'posix' else ''}"
+        )
+        place.mkdir(mode=0o700, exist_ok=True)
         # What is read from the cache is run: nobody else may have put it there.
-        found = own.lstat()
-        foreign = os.name == "posix" and (found.st_uid != os.getuid() or found.st_mode & 0o077)
-        if stat.S_ISDIR(found.st_mode) and not foreign:
-            yield own
+        status = place.lstat()
+        foreign = os.name == "posix" and (status.st_uid != os.getuid() or status.st_mode & 0o077)
+        if stat.S_ISDIR(status.st_mode) and not foreign:
+            yield place
 
 
 def _drop_old(folder: Path) -> None:
     """Leave the folders of the latest sources."""
     with contextlib.suppress(OSError):
-        found = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in found[KEPT:]:
+        newest = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in newest[KEPT:]:
             shutil.rmtree(path, ignore_errors=True)
 
 

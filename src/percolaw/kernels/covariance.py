@@ -60,10 +60,10 @@ def conditional_backward(neighbor, weight, value):
 
 
 @compiled
-def conditional_weights(count, variance, matrix, own, weight, deviation):
+def conditional_weights(count, variance, matrix, cross, weight, deviation):
     """Weights and conditional standard deviations from covariances, by Cholesky, one point a row.
 
-    `matrix` (b, k, k) holds covariances among neighbours (overwritten), `own` (b, k) those of the
+    `matrix` (b, k, k) holds covariances among neighbours (overwritten), `cross` (b, k) those of the
     point with them, `variance` its own variance, `count` its neighbours in use.
     """
     for b in range(matrix.shape[0]):
@@ -81,7 +81,7 @@ def conditional_weights(count, variance, matrix, own, weight, deviation):
                     a[i, j] = total / a[j, j]
         rest = variance[b]
         for i in range(k):
-            total = own[b, i]
+            total = cross[b, i]
             for m in range(i):
                 total -= a[i, m] * weight[b, m]
             weight[b, i] = total / a[i, i]
@@ -144,7 +144,7 @@ def network(u, v, radius_u, radius_v, gain, bias, weight, value):
     carried from layer to layer is 1 - cosine: from the cosine itself small angles lose half of the
     digits.
     """
-    first, own, hidden, back, output, own_output = weight
+    first, itself, hidden, back, output, itself_output = weight
     depth = radius_u.shape[0] - 1
     for i in range(u.shape[0]):
         for j in range(v.shape[0]):
@@ -152,7 +152,7 @@ def network(u, v, radius_u, radius_v, gain, bias, weight, value):
             angle, gap = 0.0, 0.0
             if norm > 0.0:
                 angle, gap = _angle(u[i], v[j], value[i, j])
-            t = first * norm * (1.0 - gap) + own
+            t = first * norm * (1.0 - gap) + itself
             for layer in range(depth):
                 if layer:
                     angle = 2.0 * math.asin(math.sqrt(min(1.0, 0.5 * gap)))
@@ -161,15 +161,15 @@ def network(u, v, radius_u, radius_v, gain, bias, weight, value):
                 less = gap + (angle * (1.0 - gap) - sine) / math.pi  # 1 - k_1
                 k = bias + gain * norm * (1.0 - less)
                 if layer < depth - 1:
-                    t = gain * half * t + hidden * k + own
+                    t = gain * half * t + hidden * k + itself
                 else:
-                    t = back * half * t + output * k + own_output
-                apart = radius_u[layer, i] - radius_v[layer, j]
+                    t = back * half * t + output * k + itself_output
+                difference = radius_u[layer, i] - radius_v[layer, j]
                 after = radius_u[layer + 1, i] * radius_v[layer + 1, j]
                 gap = 0.0
                 if after > 0.0:
                     # after - k, without the cancellation
-                    gap = bias * gain * apart * apart / (after + bias + gain * norm)
+                    gap = bias * gain * difference * difference / (after + bias + gain * norm)
                     gap = max(0.0, (gap + gain * norm * less) / after)
                 norm = after
             value[i, j] = t

@@ -133,9 +133,9 @@ def grow_many(
     half = np.float64(np.int64(1) << np.int64(width - 1))
     level = np.empty(max_size, np.int32)
     for k in range(size.shape[0]):
-        own = bits(key, np.uint64(first + k))
+        stream = bits(key, np.uint64(first + k))
         n, n_loops, code = grow(
-            dim, width, cut, is_site, max_size, own, parent, site, table, index, none, none
+            dim, width, cut, is_site, max_size, stream, parent, site, table, index, none, none
         )
         if code == 2:
             return 2

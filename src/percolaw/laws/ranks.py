@@ -165,12 +165,8 @@ def model_discrete(
 
     Parameters
     ----------
-    degrees_of_freedom : array of float64
-        N >= 0.
-    rank_exponent, cluster_exponent : float
-        alpha and gamma, positive.
-    break_capacity : float
-        n_br >= 1.
+    degrees_of_freedom, rank_exponent, cluster_exponent, break_capacity
+        As in `model_integral`.
 
     Returns
     -------
@@ -209,10 +205,8 @@ def data_discrete(n_train: FloatArray, rank_exponent: float, cluster_exponent: f
 
     Parameters
     ----------
-    n_train : array of float64
-        T >= 0.
-    rank_exponent, cluster_exponent : float
-        alpha and gamma, positive.
+    n_train, rank_exponent, cluster_exponent
+        As in `data_integral`.
 
     Returns
     -------

@@ -204,10 +204,8 @@ def finite_rate_factor(rate: npt.ArrayLike, coordination_number: float = math.in
 
     Parameters
     ----------
-    rate : array of float
-        In (0, 1].
-    coordination_number : float
-        z; infinity for the Poisson limit.
+    rate, coordination_number
+        As in `mean_nearest_distance_at_rate`.
 
     Returns
     -------

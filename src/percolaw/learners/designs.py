@@ -79,10 +79,8 @@ def greedy_variance(tree: Tree, n: int, rng: RandomLike = 0) -> Ids:
     ----------
     tree : Tree
         Of one cluster.
-    n : int
-        Between 1 and the number of sites.
-    rng : int, Generator or Streams
-        Stream ``split``: draws the first.
+    n, rng
+        As in `farthest_first`.
 
     Returns
     -------

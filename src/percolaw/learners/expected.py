@@ -91,13 +91,10 @@ def kernel_loss(
 
     Parameters
     ----------
-    covariance : Covariance
-        Of the random functions.
-    points, queries : array of float64, shapes (n, d) and (m, d)
+    covariance, points, queries, variance
+        As in `neighbors_loss`.
     sizes : array of int64
         Rising.
-    variance : float
-        Of the function drawn, over the queries.
     learner : tuple of Covariance and float
         Its kernel and its ridge.
 

@@ -134,10 +134,8 @@ def fitted(
     Parameters
     ----------
     learner : TreeEstimator
-    tree : Tree or Graph
-    sites : array of int, shape (n,)
-        Observed sites; a repeated site keeps its first value.
-    values : array of float, shape (n,)
+    tree, sites, values
+        As in `observe`.
 
     Returns
     -------

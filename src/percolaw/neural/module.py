@@ -124,9 +124,9 @@ class ModuleLearner(Estimator):
             if not any(p.requires_grad for p in module.parameters()):
                 raise ValueError("the module has no parameter that can be trained.")
             x, values = _tensor(points, module), _tensor(target, module)
-            for name, wide, narrow in (("X", points, x), ("y", target, values)):
+            for name, given, narrow in (("X", points, x), ("y", target, values)):
                 if narrow.dtype.is_floating_point and narrow.dtype != torch.float64:
-                    checks.single(name, wide.reshape(wide.shape[0], -1))
+                    checks.single(name, given.reshape(given.shape[0], -1))
             optimizer = torch.optim.AdamW(
                 module.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
             )

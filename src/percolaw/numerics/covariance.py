@@ -349,14 +349,14 @@ def _checked_variance(k: FloatArray) -> FloatArray:
 
 def _network_diagonal(kernel: Any, x: FloatArray, weight: Weights) -> FloatArray:
     w2, b2 = kernel.weight_scale**2, kernel.bias_scale**2
-    first, itself, hidden, back, output, own_output = weight
+    first, itself, hidden, back, output, itself_output = weight
     with np.errstate(over="ignore"):
         k = _checked_variance(b2 + w2 / x.shape[1] * squared_norms(x))
     t = first * k + itself
     for layer in range(kernel.depth):
         k = _checked_variance(b2 + 0.5 * w2 * k)
         last = layer == kernel.depth - 1
-        t = back * t + output * k + own_output if last else 0.5 * w2 * t + hidden * k + itself
+        t = back * t + output * k + itself_output if last else 0.5 * w2 * t + hidden * k + itself
     return np.asarray(t)
 
 

@@ -123,10 +123,10 @@ def checked_points(
     """
     pair = []
     for name, given in (("points", points), ("queries", queries)):
-        found = checks.point_array(name, given)
-        if not np.isfinite(found.sum(dtype=np.float64)) and not np.all(np.isfinite(found)):
+        rows = checks.point_array(name, given)
+        if not np.isfinite(rows.sum(dtype=np.float64)) and not np.all(np.isfinite(rows)):
             raise ValueError(f"{name} holds NaN or infinity. Remove or impute such rows first.")
-        pair.append(found)
+        pair.append(rows)
     if pair[0].shape[1] != pair[1].shape[1]:
         raise ValueError(
             f"points have {pair[0].shape[1]} columns and queries {pair[1].shape[1]}; "

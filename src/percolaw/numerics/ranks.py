@@ -212,20 +212,20 @@ def _prepared(
 
 def _codes(points: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     """Rows of letters as bytes."""
-    found = checks.array("points", points)
-    if found.ndim != 2 or found.shape[1] == 0 or found.dtype.kind not in "iub":
+    letters = checks.array("points", points)
+    if letters.ndim != 2 or letters.shape[1] == 0 or letters.dtype.kind not in "iub":
         raise ValueError(
-            f"metric='hamming' needs integers of shape (n, length); got {found.dtype} of shape "
-            f"{found.shape}. Number the letters from 0."
+            f"metric='hamming' needs integers of shape (n, length); got {letters.dtype} of shape "
+            f"{letters.shape}. Number the letters from 0."
         )
-    if found.dtype.itemsize == 1:
-        return np.ascontiguousarray(found).view(np.uint8)
-    if found.size and (found.min() < 0 or found.max() > 255):
+    if letters.dtype.itemsize == 1:
+        return np.ascontiguousarray(letters).view(np.uint8)
+    if letters.size and (letters.min() < 0 or letters.max() > 255):
         raise ValueError(
-            f"metric='hamming' needs letters from 0 to 255; got {found.min()} to {found.max()}. Number "
-            "them anew: numpy.unique(points, return_inverse=True)."
+            f"metric='hamming' needs letters from 0 to 255; got {letters.min()} to {letters.max()}. "
+            "Number them anew: numpy.unique(points, return_inverse=True)."
         )
-    return found.astype(np.uint8)
+    return letters.astype(np.uint8)
 
 
 def _blocks(

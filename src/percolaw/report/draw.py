@@ -61,6 +61,7 @@ def _figure(panels: list[Plot]) -> Any:
         _legends_below(figure, shown, columns, shared)
     elif shared:
         _legend_of_all(figure, shared)
+    figure.set_layout_engine("none")  # all parts are placed; saving would place them again
     return figure
 
 

@@ -34,7 +34,7 @@ _PROTOCOL = tuple(
 _UNREADABLE = (OSError, TypeError, ValueError, SyntaxError, NameError, AttributeError)
 
 
-class _Own(NamedTuple):
+class _UserCode(NamedTuple):
     """Where modules of a user's own stand that count."""
 
     root: Path
@@ -60,8 +60,8 @@ def experiment_code(experiment: type[Any]) -> str:
     if experiment.__module__.split(".")[0] == "percolaw":
         return closure_code(experiment.__module__)
     try:
-        names, own = _own_closure(experiment)
-        return _digest([f"{name}\n{_read(name, own)[0]}" for name in names])
+        names, user = _user_closure(experiment)
+        return _digest([f"{name}\n{_read(name, user)[0]}" for name in names])
     except _UNREADABLE:
         return _digest([package_code(), experiment.__qualname__])
 
@@ -75,8 +75,8 @@ def source_bytes(experiment: type[Any]) -> str:
     files: list[Path] = []
     if experiment.__module__.split(".")[0] != "percolaw":
         with contextlib.suppress(*_UNREADABLE):
-            names, own = _own_closure(experiment)
-            mine = [_file(name, own) for name in names if name.split(".")[0] != "percolaw"]
+            names, user = _user_closure(experiment)
+            mine = [_file(name, user) for name in names if name.split(".")[0] != "percolaw"]
             files = [file for file in mine if file is not None]
     return _bytes(experiment.__qualname__, *files)
 
@@ -122,19 +122,19 @@ def closure(module: str) -> frozenset[str]:
     return _reached([module])
 
 
-def _reached(modules: list[str], own: _Own | None = None) -> frozenset[str]:
+def _reached(modules: list[str], user: _UserCode | None = None) -> frozenset[str]:
     """Names of modules, of the packages on the way to them, and of all that these may import."""
     reached: set[str] = set()
     waiting = [".".join(m.split(".")[:k]) for m in modules for k in range(1, m.count(".") + 2)]
     while waiting:
         name = waiting.pop()
-        if name not in reached and _measures(name, own):
+        if name not in reached and _measures(name, user):
             reached.add(name)
-            waiting += _read(name, own)[1]
+            waiting += _read(name, user)[1]
     return frozenset(reached)
 
 
-def _own_closure(experiment: type[Any]) -> tuple[list[str], _Own]:
+def _user_closure(experiment: type[Any]) -> tuple[list[str], _UserCode]:
     """Modules that a user's own experiment may import, those that its fields' words name included."""
     file = Path(inspect.getsourcefile(experiment) or "").resolve(strict=True)
     parts = experiment.__module__.split(".")
@@ -144,10 +144,10 @@ def _own_closure(experiment: type[Any]) -> tuple[list[str], _Own]:
     root = Path(*path[: -len(parts)])
     alone = len(parts) == 1 and file.name != "__init__.py"
     installed = root.name in ("site-packages", "dist-packages")
-    own = _Own(root, "" if alone and not installed else parts[0])
+    user = _UserCode(root, "" if alone and not installed else parts[0])
     parsers = map(fields.parser_of, fields.hints(experiment).values())
     words = [parse.__module__ for parse in parsers if parse is not None]
-    return sorted(_reached([".".join(parts), *words], own)), own
+    return sorted(_reached([".".join(parts), *words], user)), user
 
 
 def essence(source: str) -> str:
@@ -179,20 +179,20 @@ def _digest(texts: list[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
-def _measures(name: str, own: _Own | None = None) -> bool:
+def _measures(name: str, user: _UserCode | None = None) -> bool:
     parts = name.split(".")
     if parts[0] == "percolaw" and (len(parts) == 1 or parts[1] in _OUTSIDE or name in _PROTOCOL):
         return False
-    return _file(name, own) is not None
+    return _file(name, user) is not None
 
 
-def _file(name: str, own: _Own | None = None) -> Path | None:
+def _file(name: str, user: _UserCode | None = None) -> Path | None:
     """The source of a module of the package, or of the user's own; None if there is no such module."""
     parts = name.split(".")
     if parts[0] == "percolaw":
         place = _PACKAGE.joinpath(*parts[1:])
-    elif own is not None and own.top in ("", parts[0]):
-        place = own.root.joinpath(*parts)
+    elif user is not None and user.top in ("", parts[0]):
+        place = user.root.joinpath(*parts)
     else:
         return None
     for file in (place.with_suffix(".py"), place / "__init__.py"):
@@ -202,16 +202,16 @@ def _file(name: str, own: _Own | None = None) -> Path | None:
 
 
 @cache
-def _read(name: str, own: _Own | None = None) -> tuple[str, tuple[str, ...]]:
+def _read(name: str, user: _UserCode | None = None) -> tuple[str, tuple[str, ...]]:
     """The essence of a module, and the modules that may count which it may import."""
-    file = _file(name, own)
+    file = _file(name, user)
     if file is None:
         return "", ()
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    return _essence(tree), _imports(name, file, tree, own)
+    return _essence(tree), _imports(name, file, tree, user)
 
 
-def _imports(name: str, file: Path, tree: ast.Module, own: _Own | None) -> tuple[str, ...]:
+def _imports(name: str, file: Path, tree: ast.Module, user: _UserCode | None) -> tuple[str, ...]:
     """Modules that a module may import, packages on the way to them included."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     nodes = _run(tree)
@@ -236,7 +236,7 @@ def _imports(name: str, file: Path, tree: ast.Module, own: _Own | None) -> tuple
     if len(used) > len(asked):  # handed on as a whole: any name may be asked of it
         imported |= {_public(name) for name in PUBLIC}
     whole = {".".join(n.split(".")[:k]) for n in imported for k in range(1, n.count(".") + 2)}
-    return tuple(sorted(n for n in whole if _file(n, own) is not None))
+    return tuple(sorted(n for n in whole if _file(n, user) is not None))
 
 
 def _public(name: str) -> str:

@@ -126,24 +126,24 @@ class _Context(SpawnContext):
 
     def __init__(self) -> None:
         super().__init__()
-        self._made: list[SpawnProcess] = []
+        self._started: list[SpawnProcess] = []
         self._unguarded = False
 
     def Process(self, *arguments: Any, **keywords: Any) -> SpawnProcess:  # type: ignore[override]
         """Make a process; see `multiprocessing.Process`."""
         self.check()
-        self._made.append(SpawnProcess(*arguments, **keywords))
-        return self._made[-1]
+        self._started.append(SpawnProcess(*arguments, **keywords))
+        return self._started[-1]
 
     def alive(self) -> list[SpawnProcess]:
         """Return the processes that have been started and have not ended."""
-        return [process for process in self._made if process.is_alive()]
+        return [process for process in self._started if process.is_alive()]
 
     def check(self) -> None:
         """Raise RunError if a process ended because its script has no guard."""
-        codes = [process.exitcode for process in self._made]
+        codes = [process.exitcode for process in self._started]
         self._unguarded |= _UNGUARDED in codes
-        self._made = [p for p, code in zip(self._made, codes, strict=True) if code is None]
+        self._started = [p for p, code in zip(self._started, codes, strict=True) if code is None]
         if self._unguarded:
             raise RunError(f"{GUARD} The worker processes have begun the whole script again.")
 

@@ -173,11 +173,11 @@ class LearningCurve(Drawable):
         ValueError
             For decades that are negative or not finite, and a curve without sizes.
         """
-        wide = checks.real("decades", decades, minimum=0.0, maximum=300.0)
+        width = checks.real("decades", decades, minimum=0.0, maximum=300.0)
         if not self.size.size:
             raise ValueError("a curve without sizes has no largest ones.")
         last = float(self.size[-1])
-        return float(max(self.size[0], last / 10.0**wide)), last
+        return float(max(self.size[0], last / 10.0**width)), last
 
     def slopes(self, window: tuple[float, float] | None = None) -> FloatArray:
         """Return the exponent of each seed by itself, shape (n_seeds,).

@@ -59,7 +59,7 @@ def fresh_learners(learner: Any) -> Callable[[], Any]:
         if _required(learner) == 3:
             return lambda: FunctionLearner(learner)
         seen: list[Any] = []
-        return lambda: _made(learner, seen)
+        return lambda: _new_learner(learner, seen)
     # Whoever has an estimator of scikit-learn has imported it.
     if callable(getattr(learner, "get_params", None)) and "sklearn.base" in sys.modules:
         from sklearn.base import clone
@@ -164,7 +164,7 @@ def _required(function: Any) -> int | None:
     return sum(p.kind in by_position and p.default is p.empty for p in parameters)
 
 
-def _made(make: Callable[[], Any], seen: list[Any]) -> Any:
+def _new_learner(make: Callable[[], Any], seen: list[Any]) -> Any:
     """Return what a user's function makes, a new object with every call."""
     name = getattr(make, "__name__", type(make).__name__)
     try:

@@ -130,14 +130,14 @@ def scaling_curve(
         for repeat, order in enumerate(orders):
             _refuse_flat(y[order[:tests]], repeat)
     fresh = fresh_learners(learner)
-    found = np.empty((repeats, size.size))
+    measured = np.empty((repeats, size.size))
     with progress_bar("learning curve", not progress) as update:
-        done = counted(update, found.size)
+        done = counted(update, measured.size)
         for repeat, order in enumerate(orders):
             test, train = order[:tests], order[tests : tests + largest]
             sets = (x[train], y[train]), (x[test], y[test])
-            found[repeat] = losses(fresh, *sets, size, f"repeat {repeat}", chosen, done)
-    return LearningCurve(size, found)
+            measured[repeat] = losses(fresh, *sets, size, f"repeat {repeat}", chosen, done)
+    return LearningCurve(size, measured)
 
 
 def counted(update: Callable[[int, int], None], total: int) -> Callable[[], None]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from percolaw import checks
 from percolaw.scaling.fit import FloatArray
 
 
@@ -43,29 +41,3 @@ def least_at(size: FloatArray, loss: FloatArray) -> float:
     curve = np.polyfit(x[i - 1 : i + 2], y[i - 1 : i + 2], 2)
     vertex = -curve[1] / (2.0 * curve[0]) if curve[0] > 0.0 else x[i]
     return float(np.exp(np.clip(vertex, x[i - 1], x[i + 1])))
-
-
-def parabola_minimum(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Return where a curve is least: by the parabola through its lowest point and the two beside it.
-
-    Parameters
-    ----------
-    x : array, shape (n,), rising
-        Usually a logarithm.
-    y : array, shape (n,)
-        Values, with no NaN; infinite where there is none.
-
-    Returns
-    -------
-    float
-        Between the two points beside the lowest one; the lowest one itself at an end, beside a value
-        that is not finite, and among equal ones.
-    """
-    place, value = checks.float_array("x", x), checks.float_array("y", y)
-    i = int(np.argmin(value))
-    beside = slice(i - 1, i + 2)
-    if not 0 < i < place.size - 1 or not np.all(np.isfinite(value[beside])):
-        return float(place[i])
-    curvature, slope, _ = np.polyfit(place[beside], value[beside], 2)
-    vertex = -slope / (2.0 * curvature) if curvature > 0.0 else place[i]
-    return float(np.clip(vertex, place[i - 1], place[i + 1]))

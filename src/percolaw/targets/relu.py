@@ -171,7 +171,7 @@ def linear_pieces(
         for i in range(low.shape[0]):
             crossing = low[i] * high[i] < 0.0
             at = np.sort(low[i][crossing] / (low[i][crossing] - high[i][crossing]))
-            cuts = np.concatenate([[0.0], _apart(at), [1.0]])
+            cuts = np.concatenate([[0.0], _distinct(at), [1.0]])
             values = low[i] + cuts[:, None] * (high[i] - low[i])
             middle = 0.5 * (values[1:] + values[:-1])
             new_left.append(np.where(middle > 0, values[:-1], 0.0))
@@ -182,7 +182,7 @@ def linear_pieces(
     return int(knots.size - 1)
 
 
-def _apart(at: FloatArray) -> FloatArray:
+def _distinct(at: FloatArray) -> FloatArray:
     """Sorted positions in (0, 1) without those that rounding alone tells apart from the one before."""
     at = at[(at > _SAME) & (at < 1.0 - _SAME)]
     return np.asarray(at[np.diff(at, prepend=0.0) > _SAME])

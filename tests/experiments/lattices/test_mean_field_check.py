@@ -115,7 +115,6 @@ def test_a_lattice_that_is_a_tree_agrees():
     ("change", "wrong"),
     [
         ({"survival": 1.1}, {"survival"}),
-        ({"survival": 0.9}, {"survival"}),
         ({"tau": 0.05}, {"tau"}),
         ({"radius": 1.15}, {"radius"}),
         ({"radius": 5 / 6}, {"radius"}),  # ways that turn back, in six dimensions

@@ -113,7 +113,6 @@ def test_regimes_that_obey_the_theory_agree():
     [
         ({"tau": 0.05}, "tau from"),
         ({"cutoff": 0.4}, "1/sigma"),
-        ({"cutoff": -0.4}, "1/sigma"),
         ({"critical": 0.08}, "exponent of the largest cluster"),
         ({"giant": -0.08}, "exponent of the giant cluster"),
         ({"full": 0.08}, "full box"),

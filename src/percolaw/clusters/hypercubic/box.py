@@ -150,14 +150,6 @@ class Percolation:
             square -= float(self.size.max()) ** 2
         return square / self.lattice.n_sites
 
-    def size_distribution(self) -> tuple[Ids, FloatArray]:
-        """Return the sizes that occur, int64, and the number n_s of clusters of each per site, float64.
-
-        Per site of the box, open or closed.
-        """
-        size, count = np.unique(self.size, return_counts=True)
-        return size, count / self.lattice.n_sites
-
     def clusters_of_random_sites(self, n: int, rng: RandomLike = 0) -> Ids:
         """Return the clusters that n random open sites belong to, each once, largest first.
 

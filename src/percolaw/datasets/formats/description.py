@@ -111,10 +111,10 @@ def described(
         "provenance": provenance,
         "arrays": arrays,
     }
-    return {**meta, "crc32": _own_crc(meta)}
+    return {**meta, "crc32": _crc(meta)}
 
 
-def _own_crc(meta: Mapping[str, Any]) -> int:
+def _crc(meta: Mapping[str, Any]) -> int:
     plain = json.loads(json.dumps({k: v for k, v in meta.items() if k != "crc32"}))
     return zlib.crc32(json.dumps(plain, sort_keys=True).encode())
 
@@ -137,7 +137,7 @@ def checked_description(meta: Any) -> dict[str, Any]:
     if version not in (1, FORMAT_VERSION) or isinstance(version, bool):
         raise DatasetError(f"there is no format version {version!r}.")
     checked = "crc32" in meta or "arrays" in meta or version > 1
-    if checked and _own_crc(meta) != meta.get("crc32"):
+    if checked and _crc(meta) != meta.get("crc32"):
         raise DatasetError("the description does not fit its checksum.")
     if not isinstance(meta["truth"], dict) or not isinstance(meta["provenance"], dict):
         raise DatasetError("truth and provenance must be tables.")

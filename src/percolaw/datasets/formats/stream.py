@@ -122,7 +122,7 @@ class _Stream:
         self.part, self.plan, self.streams = part, plan, streams
         self.n, self.d, self.size = n, d, size
         self.progress_file = part / "progress.json"
-        self.done, self.sums = self._found()
+        self.done, self.sums = self._stored()
         if self.done == 0 and part.exists():
             shutil.rmtree(part)
         for torn in part.rglob("*.partial"):  # what Zarr was writing when it was killed
@@ -132,7 +132,7 @@ class _Stream:
             chunks = (min(n, layout.CHUNK_ROWS), plan["block"])
             store.create(self.group, "X", (n, d), chunks, np.float32)
 
-    def _found(self) -> tuple[int, Any]:
+    def _stored(self) -> tuple[int, Any]:
         try:
             state = about.read_json(self.progress_file)
             if state["plan"] == self.plan:

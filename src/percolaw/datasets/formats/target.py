@@ -79,23 +79,23 @@ def checked_target(path: str | os.PathLike[str], n_bytes: float, overwrite: bool
 
 def _check_replaceable(place: Path, as_folder: bool, overwrite: bool) -> None:
     """Refuse a target that is there unasked, or is something that nobody meant to lose."""
-    found = present(place)
-    if not os.path.lexists(found):
+    existing = present(place)
+    if not os.path.lexists(existing):
         return
     if not overwrite:
         raise FileExistsError(
             f"{_shown(place)} exists; choose another name or pass overwrite (--overwrite)."
         )
     remedy = "Choose another name, or remove it yourself."
-    if found.is_symlink() or os.path.ismount(found):
+    if existing.is_symlink() or os.path.ismount(existing):
         raise FileExistsError(f"{_shown(place)} is a link to itself or a mount point. {remedy}")
-    if not found.is_dir():
-        if as_folder or not found.is_file():
-            kind = "a file" if found.is_file() else "no plain file"
+    if not existing.is_dir():
+        if as_folder or not existing.is_file():
+            kind = "a file" if existing.is_file() else "no plain file"
             raise FileExistsError(
                 f"{_shown(place)} is {kind} and no dataset of this form; it is not overwritten. {remedy}"
             )
-    elif not as_folder or not is_dataset_folder(found):
+    elif not as_folder or not is_dataset_folder(existing):
         raise FileExistsError(
             f"{_shown(place)} is a folder that holds other things than a dataset; it is not overwritten. "
             f"{remedy}"

@@ -32,8 +32,8 @@ def gloss_contexts(length: int, folder: str | os.PathLike[str] = DEBIAN_FOLDER) 
     RealData
     """
     nouns = wordnet(folder)
-    found = contexts(nouns.glosses(), length)
-    return replace(found, name=f"gloss {found.name}", files=nouns.files("data.noun"))
+    glosses = contexts(nouns.glosses(), length)
+    return replace(glosses, name=f"gloss {glosses.name}", files=nouns.files("data.noun"))
 
 
 def contexts(texts: Iterable[str], length: int) -> RealData:

@@ -98,10 +98,8 @@ def residual_plot(measured: dict[str, LearningCurve], exact: LearningCurve) -> p
 
     Parameters
     ----------
-    measured : dict of LearningCurve
-        By learner.
-    exact : LearningCurve
-        Exact mean loss of 1-NN on the same clusters.
+    measured, exact
+        As in `curve_plot`.
 
     Returns
     -------

@@ -274,9 +274,9 @@ class Dimension:
             drawn.append(
                 plots.log_linear(name, shape.name, alt, labels, series, figure="dimension-scale")
             )
-            told = [r["by_neighbors"] for r in next(iter(mine.values()))]
+            readings = [r["by_neighbors"] for r in next(iter(mine.values()))]
             likelihood = LearningCurve(
-                np.array(told[0]["k"]), np.array([t["likelihood"] for t in told])
+                np.array(readings[0]["k"]), np.array([t["likelihood"] for t in readings])
             )
             neighbors.append(plots.curve(shape.name, likelihood, how="mean"))
             truths.setdefault(f"D = {truth:g}", truth)

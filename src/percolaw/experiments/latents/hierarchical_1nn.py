@@ -47,7 +47,7 @@ class HierarchicalOneNn:
             "3 s",
             "0.4 GiB",
         ),
-        "laptop": Preset({}, "4 min", "1 GiB"),
+        "laptop": Preset({}, "1 min", "1 GiB"),
         "paper": Preset(
             {"n_seeds": 50, "n_sites": 10_000_000, "largest": 1_000_000, "n_sizes": 14},
             "1 h, estimated",

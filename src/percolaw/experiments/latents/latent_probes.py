@@ -106,9 +106,6 @@ class LatentProbes:
         from percolaw.datasets.latents import latents, make_hierarchy
         from percolaw.interpret.ceiling import latent_posterior
         from percolaw.interpret.probes import octave_latents, value_probe
-        from percolaw.neural.activations import layer_activations
-        from percolaw.neural.mlp import MLP
-        from percolaw.neural.training import train
         from percolaw.targets.teacher import standardized_inputs
 
         streams = Streams(cell["seed"])
@@ -117,31 +114,10 @@ class LatentProbes:
         x = standardized_inputs(np.asarray(data.X)[known.row]).astype(np.float32)
         raw = data.y[known.row]
         order = streams.generator("evaluation").permutation(self.n_sites)
-        held = self.n_train // 10
-        test, validation = order[:held], order[held : 2 * held]
-        rows_of = order[2 * held :][: self.n_train]
-        posterior = latent_posterior(known.merges, raw[rows_of], rows_of)
-        mean, spread = raw[rows_of].mean(), raw[rows_of].std()
-        y = (raw - mean) / spread
-        network = MLP(self.depth, self.width)
-        student = [Student(cell["seed"], rows_of, validation)]
-        forms: dict[str, Any] = {"labels": y[:, None], "input": x}
-        losses: dict[str, float] = {}
-        for share in (0.0, *self.shares):
-            steps = max(1, round(share * self.training.steps))
-            rate = self.training.learning_rate if share else 0.0
-            plan = dataclasses.replace(self.training, steps=steps, learning_rate=rate)
-            trained = train(network, x, y, student, plan)
-            error = float(np.mean((trained.predict(x[test])[0, :, 0] - y[test]) ** 2))
-            layers = layer_activations(trained, x)
-            if not share:
-                forms["untrained"] = list(layers.values())[-1]
-                continue
-            losses[f"share {share:g}"] = error
-            forms[f"output, share {share:g}"] = trained.predict(x)[0]
-            for name, values in layers.items():
-                if name.endswith("after") and (share == 1.0 or name == list(layers)[-1]):
-                    forms[f"{name.removesuffix(' after')}, share {share:g}"] = values
+        seen = order[2 * (self.n_train // 10) :][: self.n_train]
+        posterior = latent_posterior(known.merges, raw[seen], seen)
+        y = (raw - raw[seen].mean()) / raw[seen].std()
+        forms, losses = self._representations(cell["seed"], x, y, order)
         rows = []
         for octave in self.octaves:
             ids = octave_latents(known.merges, octave)
@@ -154,19 +130,40 @@ class LatentProbes:
                     value_probe(values, known.merges, normal, ids, rng=streams).r2
                     for normal in (known.normal, shuffled)
                 )
-                rows.append(
-                    {
-                        **cell,
-                        "form": form,
-                        "octave": octave,
-                        "loss": losses.get(form.split(", ")[-1]),
-                        "n_latents": int(ids.size),
-                        "ceiling": posterior.ceiling(ids),
-                        "r2": r2,
-                        "shuffled": control,
-                    }
-                )
+                row = {**cell, "form": form, "octave": octave, "n_latents": int(ids.size)}
+                row |= {"loss": losses.get(form.split(", ")[-1]), "ceiling": posterior.ceiling(ids)}
+                rows.append({**row, "r2": r2, "shuffled": control})
         return rows
+
+    def _representations(
+        self, seed: int, x: Any, y: Any, order: Any
+    ) -> tuple[dict[str, Any], dict[str, float]]:
+        """Representations of all sites by name, and test losses by share of the budget."""
+        from percolaw.neural.activations import layer_activations
+        from percolaw.neural.mlp import MLP
+        from percolaw.neural.training import train
+
+        held = self.n_train // 10
+        test, validation = order[:held], order[held : 2 * held]
+        student = [Student(seed, order[2 * held :][: self.n_train], validation)]
+        forms: dict[str, Any] = {"labels": y[:, None], "input": x}
+        losses: dict[str, float] = {}
+        for share in (0.0, *self.shares):
+            steps = max(1, round(share * self.training.steps))
+            rate = self.training.learning_rate if share else 0.0
+            plan = dataclasses.replace(self.training, steps=steps, learning_rate=rate)
+            trained = train(MLP(self.depth, self.width), x, y, student, plan)
+            layers = layer_activations(trained, x)
+            if not share:
+                forms["untrained"] = list(layers.values())[-1]
+                continue
+            output = trained.predict(x)[0]
+            losses[f"share {share:g}"] = float(np.mean((output[test, 0] - y[test]) ** 2))
+            forms[f"output, share {share:g}"] = output
+            for name, values in layers.items():
+                if name.endswith("after") and (share == 1.0 or name == list(layers)[-1]):
+                    forms[f"{name.removesuffix(' after')}, share {share:g}"] = values
+        return forms, losses
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Hold trained layers against the ceiling, the labels' own probe and the controls."""

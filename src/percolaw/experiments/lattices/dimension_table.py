@@ -246,7 +246,7 @@ class DimensionTable:
                 curves[name].append(box_curves.single_curve(data, n, 0, self.n_test))
         out: Row = {"n": n, "loops": loops, "mass": mass}
         out |= {"radius": np.exp(radius), "depth": np.exp(depth)}
-        return out | {name: fit.aggregate(found) for name, found in curves.items()}
+        return out | {name: fit.aggregate(losses) for name, losses in curves.items()}
 
     def _threshold(self, d: int, kind: Kind, streams: Streams) -> Row:
         from percolaw.clusters.hypercubic.box import HypercubicLattice

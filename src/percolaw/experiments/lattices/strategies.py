@@ -165,13 +165,10 @@ def design_plot(
 
     Parameters
     ----------
-    case : Case
-    curves : mapping of LearningCurve
-        By strategy.
+    case, curves, decades
+        As in `loss_plot`.
     gains : mapping of Claim
         Exponents less those of the reference, by strategy.
-    decades : float
-        How many upper ones are fitted.
 
     Returns
     -------

@@ -132,7 +132,7 @@ class DataAnalysis:
 
     def _claims(self, name: str, findings: Findings) -> list[claims.Claim]:
         """Hold the measured losses of 1-NN against the exact curve of the same points by rank."""
-        made = []
+        judged = []
         for level, word in enumerate(findings.levels):
             loss = findings.series(
                 "loss", part="learning", level=level, learner="nearest neighbour"
@@ -145,7 +145,7 @@ class DataAnalysis:
             ]
             ratios = np.array([value / math.exp(by_rank) for value, by_rank in pairs])
             if ratios.size >= 3:
-                made.append(
+                judged.append(
                     claims.ratio(
                         f"{name}, {word}: loss of 1-NN over the exact curve from agreement by rank",
                         "identity of `percolaw.analysis.agreement`",
@@ -154,7 +154,7 @@ class DataAnalysis:
                         note="geometric mean over sizes",
                     )
                 )
-        return made
+        return judged
 
 
 @functools.lru_cache(maxsize=2)

@@ -61,8 +61,8 @@ class RealVectors(DataAnalysis):
 
         from percolaw.datasets.real.word_vectors import noun_vectors
 
-        found = noun_vectors(self.n_nouns)
-        assert found.levels is not None
-        kept = [depth - 1 for depth in self.depths if depth <= found.levels.shape[1]]
+        nouns = noun_vectors(self.n_nouns)
+        assert nouns.levels is not None
+        kept = [depth - 1 for depth in self.depths if depth <= nouns.levels.shape[1]]
         names = tuple(f"depth {i + 1}" for i in kept)
-        return real_sample(replace(found, levels=found.levels[:, kept], level_names=names))
+        return real_sample(replace(nouns, levels=nouns.levels[:, kept], level_names=names))
