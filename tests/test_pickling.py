@@ -48,7 +48,7 @@ for source in (
     *(pl.Manifold(), pl.LatticeCluster(2)),
 ):
     OBJECTS[type(source).__name__] = (source, numbers(lambda o: o.dimension))
-for field in (pl.TreeWalk(), pl.FreeField()):
+for field in (pl.TreeWalk(), pl.FreeField(), pl.HierarchicalFunction()):
     OBJECTS[type(field).__name__] = (field, numbers(lambda o: dataclasses.astuple(o)))
 for kernel in (pl.Matern(1.5), pl.Gaussian(), pl.NeuralTangent(), pl.NetworkGaussianProcess()):
     OBJECTS[type(kernel).__name__] = (kernel, numbers(lambda o: o(X, X)))
