@@ -27,7 +27,7 @@ def listed(capsys, monkeypatch):
 def test_every_experiment_has_one_line_under_the_first_paper_it_is_part_of(listed):
     paper, seen = None, {}
     for line in listed().splitlines():
-        assert len(line) <= 100
+        assert len(line) <= 80
         heading = re.match(r"([\w-]+): ", line)
         paper = heading[1] if heading else ("" if line == "in no reproduction" else paper)
         member = re.match(r"  ([\w-]+)(\*?)  ", line)

@@ -125,6 +125,15 @@ def test_a_run_without_torch_gives_the_remedy_before_work(name, no_torch, tmp_pa
         percolaw.run(preset(experiment_class(name), "smoke"), out=tmp_path / "runs")
 
 
+def test_a_run_without_matplotlib_names_the_way_without_pictures(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    out = tmp_path / "runs"
+    assert cli.main(["run", "theory-curves", "--preset", "smoke", "--out", str(out)]) == 1
+    remedy = "(in a clone of percolaw). Or measure without pictures: --no-figures.\n"
+    assert capsys.readouterr().err.endswith(remedy)
+    assert not out.exists()
+
+
 def test_only_networks_need_an_extra(no_torch):
     needy = [name for name in EXPERIMENTS if "torch" in missing_extra(experiment_class(name))]
     assert sorted(needy) == sorted((*NETWORKS, *LATENTS, "architectures"))

@@ -192,6 +192,12 @@ def test_words_and_targets_are_one_to_one(word):
     assert target.key == tuple(word.encode())
 
 
+@pytest.mark.parametrize("typed", ["matern 0.5", "RELU 8 X 16", "fourier", "Linear"])
+def test_targets_may_be_typed_in_small_letters_and_capitals(typed):
+    """What is kept is the word itself, which keys the random streams."""
+    assert parse_target(typed).word in ("Matérn 0.5", "ReLU 8 x 16", "Fourier", "linear")
+
+
 def test_different_targets_have_different_words():
     several = [
         *TARGETS.values(),

@@ -279,7 +279,7 @@ def test_failed_units_stay_visible_and_are_tried_again(tmp_path, capfd):
     broken = Path(experiment.log + ".broken")
     broken.touch()
     folder = default_folder(experiment, tmp_path / "runs")
-    said = rf"2 unit\(s\) of toy failed.*: unit [24] is broken All others are kept in {folder}; the same"
+    said = rf"2 unit\(s\) of toy failed.*: unit [24] is broken\. All others are kept in {folder}; "
     with pytest.raises(RunError, match=said):
         go(experiment, tmp_path)
     said = capfd.readouterr().err

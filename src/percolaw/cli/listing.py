@@ -5,11 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from typing import Any
 
 from percolaw.cli.terminal import has_colors, table_width
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class, installed
 from percolaw.experiments.reproductions import REPRODUCTIONS
+
+#: Sentences under the overview.
+LEGEND = (
+    "Right: time of --preset laptop on 2 cores. * percolaw sweep NAME searches over its fields.",
+    "percolaw list NAME for sources and other presets, percolaw run NAME --help for its flags.",
+)
 
 
 def add(commands: Any) -> None:
@@ -105,11 +112,7 @@ def _overview(listed: dict[str, dict[str, Any]]) -> str:
     if places:
         lines.append(f"{bold}of installed packages{plain}")
         lines += [_clipped(f"  {name:<{first}} {place}", width) for name, place in places.items()]
-    lines += [
-        "",
-        "Right: time of --preset laptop on 2 cores. * percolaw sweep NAME searches over its fields.",
-        "percolaw list NAME for sources and other presets, percolaw run NAME --help for its flags.",
-    ]
+    lines += ["", *(textwrap.fill(line, width) for line in LEGEND)]
     return "\n".join(lines)
 
 

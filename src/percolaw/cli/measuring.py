@@ -148,7 +148,9 @@ def check_options(options: argparse.Namespace) -> None:
         try:
             checks.extra("matplotlib", "report")
         except MissingExtraError as error:
-            raise MissingExtraError(f"{error} Or measure without pictures: --no-figures.") from None
+            raise MissingExtraError(
+                f"{error}. Or measure without pictures: --no-figures."
+            ) from None
     out = Path(getattr(options, "out", "."))
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; name a folder.")

@@ -226,7 +226,7 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
         kept = "All others are kept" if len(failures) < len(cells) else "No unit was measured"
         raise RunError(
             f"{len(failures)} unit(s) of {experiment.name} failed, the first {cell}: "
-            f"{error.strip().splitlines()[-1]} {kept} in {path}; "
+            f"{error.strip().splitlines()[-1].rstrip('.')}. {kept} in {path}; "
             "the same command tries the failed ones again."
         )
     shutil.rmtree(path / "scratch", ignore_errors=True)

@@ -27,7 +27,7 @@ from percolaw.runs.workers import (
 )
 
 _START = (
-    "Start some with `dask worker ADDRESS --nthreads 1 --host 127.0.0.1 --no-dashboard` "
+    "with `dask worker ADDRESS --nthreads 1 --host 127.0.0.1 --no-dashboard` "
     "(--host: the address at which the machine listens)."
 )
 
@@ -264,11 +264,13 @@ def dask_executor(
         except (OSError, TimeoutError) as error:
             raise RunError(
                 f"no Dask scheduler answers at {address}: {error}. Start one with `dask scheduler`, "
-                f"and workers. {_START}"
+                f"and workers {_START}"
             ) from error
         stack.callback(client.close)
         try:
             client.wait_for_workers(1, timeout=30)
         except TimeoutError as error:
-            raise RunError(f"the Dask scheduler at {address} has no workers. {_START}") from error
+            raise RunError(
+                f"the Dask scheduler at {address} has no workers. Start some {_START}"
+            ) from error
         yield client.get_executor(pure=False, retries=0)

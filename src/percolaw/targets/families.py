@@ -91,15 +91,15 @@ def from_description(description: Mapping[str, Any]) -> Teacher:
 
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
-#: What every word looks like, and what it stands for.
+#: What every word looks like, typed in small letters or capitals, and what it stands for.
 _PATTERNS: dict[str, Callable[[re.Match[str]], TeacherFamily]] = {
-    "linear": lambda m: LinearTeacher(),
-    "Fourier": lambda m: FourierTeacher(),
-    r"ReLU (\d+) x (\d+)": lambda m: ReluTeacher(int(m[1]), int(m[2])),
-    r"ReLU (\d+) x (\d+), no biases": lambda m: dataclasses.replace(
+    "(?i)linear": lambda m: LinearTeacher(),
+    "(?i)Fourier": lambda m: FourierTeacher(),
+    r"(?i)ReLU (\d+) x (\d+)": lambda m: ReluTeacher(int(m[1]), int(m[2])),
+    r"(?i)ReLU (\d+) x (\d+), no biases": lambda m: dataclasses.replace(
         sharma_kaplan_teacher(), depth=int(m[1]), width=int(m[2])
     ),
-    rf"Mat[ée]rn {_NUMBER}": lambda m: MaternTeacher(float(m[1])),
+    rf"(?i)Mat[ée]rn {_NUMBER}": lambda m: MaternTeacher(float(m[1])),
 }
 
 
