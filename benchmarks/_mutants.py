@@ -139,7 +139,7 @@ MISTAKES = {
             "LearningCurve(self.size, self.loss / other.loss, usable)",
             "LearningCurve(self.size, other.loss / self.loss, usable)",
         ),
-        ("last / 10.0**wide", "last / np.e**wide"),
+        ("last / 10.0**width", "last / np.e**width"),
         ("np.quantile(values, 0.16)", "np.quantile(values, 0.25)"),
     ],
     "scaling/intervals.py": [

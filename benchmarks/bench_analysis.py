@@ -95,7 +95,7 @@ def time_protocol(n: int, n_draws: int) -> None:
     plane = rng.random((n, 2))
     points = plane @ rng.standard_normal((2, 5))
     label = (np.floor(2 * plane) @ [2, 1]).astype(int)
-    sample = as_sample(points, label)[0]
+    sample = as_sample(points, label)
     settings = Settings(n_draws=n_draws)
     measurement, rows, spent = Measurement(sample, settings), [], {}
     for part in plan(sample, settings):

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from percolaw.datasets.sources import parse_source
+from percolaw.experiments.base import preset
 from percolaw.experiments.networks.effective_dof import EffectiveDof
 from percolaw.experiments.networks.nn_data_scaling import NnDataScaling
 from percolaw.experiments.networks.nn_model_scaling import NnModelScaling
@@ -120,7 +121,7 @@ MODEL = NnModelScaling(
 
 def model_rows(e, factor=1.0, gap=0.02, diverged=lambda *a: False, last=1.0):
     rows = []
-    for cell in e.cells():
+    for cell, seed in ((c, s) for c in e.cells() for s in c["seeds"]):
         doubled = cell["kind"] == "doubled"
         for width, target in itertools.product(
             e.doubled_widths() if doubled else e.widths, e.teachers
@@ -129,14 +130,57 @@ def model_rows(e, factor=1.0, gap=0.02, diverged=lambda *a: False, last=1.0):
             exponent = factor * (2.0 if math.isinf(order) else min(order, 4.0)) / big_d
             teacher = target.word
             noise = np.random.default_rng([*f"{cell['points']}{teacher}{width}".encode()])
-            z = noise.standard_normal(100)[cell["seed"]]
+            z = noise.standard_normal(100)[seed]
             n = 3 * width**2
             loss = float((n / 48) ** -exponent * math.exp(0.01 * z)) * (last if n > 5000 else 1.0)
-            bad = diverged(cell["seed"], width, teacher)
+            bad = diverged(seed, width, teacher)
             loss = None if bad else loss / (1 + gap) if doubled else loss
-            row = trained_row(cell["seed"], loss, teacher=teacher, width=width)
+            row = trained_row(seed, loss, teacher=teacher, width=width, budget=1.0)
             row |= {"n_inner": n, "n_parameters": n + 16 * width}
-            rows.append({**row, **cell})
+            rows.append(
+                {**row, "kind": cell["kind"], "points": cell["points"], "depth": cell["depth"]}
+            )
+    return rows
+
+
+#: A grid of widths and budgets as the laptop preset has it, with one depth more.
+GRID = dataclasses.replace(
+    preset(NnModelScaling, "laptop"),
+    settings=sources("cube 4"),
+    teachers=targets("ReLU 1 x 1000", "Matérn 0.5"),
+    widths=(4, 6, 8, 12, 16, 24, 32),
+    growth=0.5,
+    other_depths=(2,),
+)
+
+
+def grid_rows(e, factor=1.0, step_exponent=0.6, height=0.2, rate=0.01):
+    """Rows of a sum of two powers: c/D times a factor in size, and `height` times as much in the steps at
+    a budget of 1; the best learning rate is `rate` at the smallest width, 0.01 at the others."""
+    rows = []
+    for cell, seed in ((c, s) for c in e.cells() for s in c["seeds"]):
+        of_rates = cell["kind"] == "rates"
+        tried = [(w, b) for w, b in e._trainings(cell["kind"])]
+        for (width, budget), target, rated in itertools.product(
+            tried, e.teachers, e.rates if of_rates else (None,)
+        ):
+            noise = np.random.default_rng([*f"{cell}{width}{budget}{target.word}{seed}".encode()])
+            n, teacher = 3 * width**2, target.word
+            exponent = factor * min(target.approximation_order, 4.0) / 4.0
+            steps = round(e.training.steps * budget * (n / 48) ** e.growth)
+            loss = 0.5 * (n / 48) ** -exponent
+            loss += 0.5 * height * (steps / e.training.steps) ** -step_exponent
+            loss *= math.exp(0.005 * noise.standard_normal())
+            row = trained_row(seed, float(loss), teacher=teacher, width=width, budget=budget)
+            if of_rates:
+                best = math.log(rate if width == e.widths[0] else 0.01)
+                row |= {"rate": rated}
+                row["validation"] *= math.exp(0.3 * (math.log(rated) - best) ** 2)
+            row |= {"n_inner": n, "n_parameters": n + 4 * width, "steps": steps}
+            row |= {"flops": 6 * n * steps * 128}
+            rows.append(
+                {**row, "kind": cell["kind"], "points": cell["points"], "depth": cell["depth"]}
+            )
     return rows
 
 
@@ -176,7 +220,7 @@ def assert_no_leak(call):
     n_all = call.x.shape[0]
     assert call.y.shape[0] == n_all
     assert len({row.tobytes() for row in call.x}) == n_all, "no point twice under two numbers"
-    test = rows_of(call.test, n_all)
+    test = set().union(*(rows_of(rows, n_all) for rows in np.atleast_2d(call.test)))
     for student in call.students:
         train, validation = rows_of(student.train, n_all), rows_of(student.validation, n_all)
         assert not train & validation

@@ -56,8 +56,8 @@ def job_of(network, x, y, learners, training, n_outputs=1):
     return TrainingJob(network, x, y, learners, training, n_outputs, LOSSES[training.loss])
 
 
-def ensemble_of(*arguments):
-    return Ensemble(job_of(*arguments))
+def ensemble_of(network, x, y, learners, training, as_program=None, n_outputs=1):
+    return Ensemble(job_of(network, x, y, learners, training, n_outputs), as_program)
 
 
 def fields(trained):

@@ -144,7 +144,8 @@ KEPT += ("sampling", "dimension-table", "regimes", "learnability")
 KEPT += ("kernel-scaling", "kernel-tuning", "single-cluster", "teachers")
 KEPT += ("parameters-vs-dof",)
 KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning", "effective-dof")
-KEPT += ("layer-dimension", "dimension")
+KEPT += ("layer-dimension", "dimension", "in-context", "architectures")
+KEPT += ("hierarchical-1nn", "latent-probes", "dictionary-scaling")
 #: Those of them that draw something else from their tables.
 DRAWN = ("dimension",)
 

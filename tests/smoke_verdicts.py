@@ -39,7 +39,7 @@ WITHIN = 1e-6
 WITHIN_OF_TOLERANCE = {"kernel-scaling": 0.005} | dict.fromkeys(
     (
         *("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension"),
-        *("latent-probes", "dictionary-scaling"),
+        *("architectures", "latent-probes", "dictionary-scaling", "in-context"),
     ),
     0.1,
 )

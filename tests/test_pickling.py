@@ -48,7 +48,7 @@ for source in (
     *(pl.Manifold(), pl.LatticeCluster(2)),
 ):
     OBJECTS[type(source).__name__] = (source, numbers(lambda o: o.dimension))
-for field in (pl.TreeWalk(), pl.FreeField()):
+for field in (pl.TreeWalk(), pl.FreeField(), pl.HierarchicalFunction()):
     OBJECTS[type(field).__name__] = (field, numbers(lambda o: dataclasses.astuple(o)))
 for kernel in (pl.Matern(1.5), pl.Gaussian(), pl.NeuralTangent(), pl.NetworkGaussianProcess()):
     OBJECTS[type(kernel).__name__] = (kernel, numbers(lambda o: o(X, X)))
@@ -69,7 +69,7 @@ def networks():
     training = pl.Training(steps=2)
     fitted = pl.NeuralRegression(pl.MLP(width=4), training).fit(X, Y)
     module = pl.ModuleLearner(torch.nn.Linear(2, 1), steps=2).fit(X, Y)
-    for one in (pl.MLP(), pl.Transformer(), training):
+    for one in (pl.MLP(), pl.Transformer(), pl.SparseAutoencoder(), training):
         yield one, numbers(lambda o: str(dataclasses.astuple(o)))
     yield pl.Student(1, [1, 2], [3]), numbers(lambda o: o.train)
     yield fitted, numbers(lambda o: o.predict(X))
@@ -98,4 +98,5 @@ def test_copies_of_files_and_networks(tmp_path):
 def test_no_public_class_is_left_out():
     classes = {n for n in pl.__all__ if inspect.isclass(getattr(pl, n))}
     later = {"MLP", "Transformer", "Training", "Student", "NeuralRegression", "ModuleLearner"}
+    later |= {"SparseAutoencoder"}
     assert classes == set(OBJECTS) | later | {"PointFile"}

@@ -111,7 +111,7 @@ def test_cells_are_added_until_hardly_any_neighbour_is_missed(points):
 
 def test_a_sample_says_how_many_neighbours_it_has_found(monkeypatch):
     x = np.random.default_rng(0).random((1200, 3))
-    sample = dataclasses.replace(as_sample(x)[0], approximate=True)
+    sample = dataclasses.replace(as_sample(x), approximate=True)
     assert sample.graph_and_recall(5)[1] is None  # few points: exact
     monkeypatch.setattr("percolaw.analysis.sample.MOST_EXACT", 500)
     graph, share = sample.graph_and_recall(5)

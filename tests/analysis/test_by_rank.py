@@ -21,7 +21,7 @@ def _distance(sample):
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "hamming"])
 def test_against_all_pairs(metric):
     elements = WORDS if metric == "hamming" else np.round(RNG.standard_normal((450, 3)) * 64) / 64
-    sample = as_sample(elements, np.arange(450) // 90, metric=metric)[0]
+    sample = as_sample(elements, np.arange(450) // 90, metric=metric)
     losses = rank_losses(sample, 0, 4)
     expected = of_labels(_distance(sample), sample.classes[:, 0])
     if metric == "cosine":  # distances in float32: a few pairs of ranks are exchanged
@@ -36,7 +36,7 @@ def test_against_all_pairs(metric):
 
 def test_errors_are_over_blocks_along_the_direction_of_most_variance():
     x = RNG.random((500, 2)) * [10.0, 1.0]
-    sample = as_sample(x, (np.sin(7 * x[:, 0]) > 0).astype(int))[0]
+    sample = as_sample(x, (np.sin(7 * x[:, 0]) > 0).astype(int))
     losses = rank_losses(sample, 0, 5)
     block = np.empty(500, int)
     block[np.argsort(x[:, 0])] = np.repeat(np.arange(5), 100)
@@ -51,7 +51,7 @@ def test_errors_are_over_blocks_along_the_direction_of_most_variance():
 
 def test_a_level_is_its_own_function():
     fine = np.arange(420) % 6
-    sample = as_sample(RNG.random((420, 2)), np.stack([fine % 2, fine], axis=1))[0]
+    sample = as_sample(RNG.random((420, 2)), np.stack([fine % 2, fine], axis=1))
     coarse, whole = (rank_losses(sample, level, 1) for level in (0, 1))
     assert coarse.chance < whole.chance
     assert np.mean(coarse.mean) == pytest.approx(0.5, abs=0.05)

@@ -1,5 +1,6 @@
 """Findings: the same from rows in any order, no verdict from nothing, chance labels never critical."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -253,7 +254,7 @@ SETTINGS = Settings(k=4, other_k=(), n_draws=20, learners=(), nulls=("critical",
 
 def verdict_on(points, label, seed):
     """The verdict from measured clusters and ranks and two nulls."""
-    sample = as_sample(points, label)[0]
+    sample = as_sample(points, label)
     measurement = Measurement(sample, SETTINGS, seed)
     parts = [
         p
@@ -279,3 +280,21 @@ def test_shuffled_classes_are_never_critical(n_sets):
     # One in 21 shuffles lies above 20 draws by chance.
     assert words.count("label frequencies only") >= n_sets - max(1, n_sets // 6)
     assert verdict_on(points, domains, 0).word == "supercritical domains"
+
+
+@pytest.mark.parametrize(
+    ("repeated", "disagreeing", "end"),
+    [
+        (3, 2, "elements: 3, of which 2 disagree with the label of the first, which was kept"),
+        (3, 0, " Left out as equal to earlier elements: 3."),
+        (0, 0, "; dimension"),
+    ],
+)
+def test_equal_elements_of_other_labels_are_said(repeated, disagreeing, end):
+    sample = as_sample(np.random.default_rng(0).random((420, 2)))
+    sample = dataclasses.replace(sample, n_repeated=repeated, n_disagreeing=disagreeing)
+    measurement = Measurement(sample, Settings(k=6, other_k=(), n_draws=20))
+    parts = [part for part in plan(sample, measurement.settings) if part["part"] == "geometry"]
+    said = conclude([row for part in parts for row in measurement.rows(part)], (), 6).sentence
+    assert end in said
+    assert said.count("Left out") == (repeated > 0)

@@ -35,7 +35,7 @@ class LeastSquares:
 
 def checkered(n=900, seed=0):
     x = np.random.default_rng(seed).random((n, 2))
-    return as_sample(x, (np.floor(3 * x).sum(axis=1) % 2).astype(int))[0]
+    return as_sample(x, (np.floor(3 * x).sum(axis=1) % 2).astype(int))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_one_neighbour_is_measured_as_ranks_say(sample):
 def test_strings_are_learned_from_the_nearest_as_ranks_say():
     codes = np.stack(np.meshgrid(*[np.arange(4)] * 5), axis=-1).reshape(-1, 5).astype(np.uint8)
     codes = np.random.default_rng(0).permutation(codes)
-    strings = as_sample(codes, (codes[:, 0] + codes[:, 1]) // 2, metric="hamming")[0]
+    strings = as_sample(codes, (codes[:, 0] + codes[:, 1]) // 2, metric="hamming")
     x = coordinates(strings)
     differing = np.count_nonzero(codes[:20, None] != codes[None, :20], axis=2)
     np.testing.assert_allclose(np.square(x[:20, None] - x[None, :20]).sum(axis=2), 2 * differing)
@@ -123,7 +123,7 @@ def test_rows(sample):
 
 def test_no_prediction_is_said_with_its_reason():
     x = np.random.default_rng(0).random((420, 2)) + 5.0 * (np.arange(420) % 2)[:, None]
-    trivial = as_sample(x, np.arange(420) % 2)[0]
+    trivial = as_sample(x, np.arange(420) % 2)
     rows = learning_rows(trivial, 0, "nearest neighbour", 4, 3, Streams(0))
     assert rows[-1] == ("no prediction", None, None, None, None, "a loss is zero")
     assert set(LEARNERS) == {"nearest neighbour", "kernel", "network"}

@@ -22,19 +22,19 @@ FIELDS = {"quantity", "x", "value", "low", "high"}
 
 def points_sample(n=401, seed=0):
     x = np.random.default_rng(seed).random((n, 2))
-    return as_sample(x, (np.floor(3 * x) @ [3, 1]).astype(int))[0]
+    return as_sample(x, (np.floor(3 * x) @ [3, 1]).astype(int))
 
 
 def strings_sample():
     words = ["".join("abcd"[(i // 4**j) % 4] for j in range(5)) for i in range(450)]
-    return as_sample(words, np.arange(450) // 64, metric="hamming")[0]
+    return as_sample(words, np.arange(450) // 64, metric="hamming")
 
 
 def graph_sample():
     site = np.arange(420)
     low, high = np.concatenate([site[:-1], site[:-20]]), np.concatenate([site[1:], site[20:]])
     matrix = sparse.csr_array((np.ones(low.size), (low, high)), shape=(420, 420))
-    return as_sample(matrix, site // 84, metric="graph")[0]
+    return as_sample(matrix, site // 84, metric="graph")
 
 
 SAMPLES = {"points": points_sample, "strings": strings_sample, "graph": graph_sample}
@@ -126,7 +126,7 @@ def test_another_seed_is_another_measurement(measured):
 
 def test_faiss_is_missed_before_anything_is_measured(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    sample = as_sample(np.random.default_rng(0).random((420, 2)))[0]
+    sample = as_sample(np.random.default_rng(0).random((420, 2)))
     plan(sample, FEW)
     with pytest.raises(MissingExtraError, match="faiss"):
         plan(replace(sample, approximate=True), FEW)
@@ -134,7 +134,7 @@ def test_faiss_is_missed_before_anything_is_measured(monkeypatch):
 
 def test_geometry_alone_without_a_function():
     x = np.random.default_rng(0).random((420, 2))
-    assert {p["part"] for p in plan(as_sample(x)[0], FEW)} == {"geometry", "geometry draws"}
+    assert {p["part"] for p in plan(as_sample(x), FEW)} == {"geometry", "geometry draws"}
 
 
 def test_no_k_is_planned_twice():
@@ -174,7 +174,7 @@ from percolaw.analysis.parts import Measurement, Settings, plan
 from percolaw.analysis.sample import as_sample
 from percolaw.errors import MissingExtraError
 x = np.random.default_rng(0).random((402, 3))
-sample = as_sample(x, (x[:, 0] > 0.5).astype(int))[0]
+sample = as_sample(x, (x[:, 0] > 0.5).astype(int))
 settings = Settings(k=4, other_k=(), n_draws=20, learners=("nearest neighbour", "kernel"), n_repeats=3)
 one = Measurement(sample, settings)
 kept = [p for p in plan(sample, settings) if p.get("null") != "maximum entropy"]

@@ -16,8 +16,13 @@ WORDS = ["".join("abcd"[(i // 4**j) % 4] for j in range(5)) for i in range(N)]
 
 
 def test_points_and_classes_are_kept():
-    sample, n_repeated = as_sample(POINTS, LABELS)
-    assert (sample.n, n_repeated, sample.metric, sample.has_graph) == (N, 0, "euclidean", False)
+    sample = as_sample(POINTS, LABELS)
+    assert (sample.n, sample.n_repeated, sample.metric, sample.has_graph) == (
+        N,
+        0,
+        "euclidean",
+        False,
+    )
     np.testing.assert_array_equal(sample.elements, POINTS)
     np.testing.assert_array_equal(sample.classes, LABELS[:, None])
     assert sample.levels == ("classes",)
@@ -30,19 +35,19 @@ def test_points_and_classes_are_kept():
 
 
 def test_words_as_classes_and_no_function():
-    named = as_sample(POINTS, [f"class {i}" for i in LABELS])[0]
+    named = as_sample(POINTS, [f"class {i}" for i in LABELS])
     np.testing.assert_array_equal(named.classes[:, 0], LABELS)
-    bare = as_sample(POINTS)[0]
+    bare = as_sample(POINTS)
     assert bare.levels == ()
     assert bare.classes.shape == (N, 0)
 
 
 def test_the_first_of_equal_elements_is_kept_with_its_class():
     points = np.concatenate([POINTS, POINTS[:30] * (1 + 1e-16)])
-    label = np.concatenate([LABELS, (LABELS[:30] + 1) % 5])
+    label = np.concatenate([LABELS, (LABELS[:12] + 1) % 5, LABELS[12:30]])
     order = np.random.default_rng(1).permutation(N + 30)
-    sample, n_repeated = as_sample(points[order], label[order])
-    assert (sample.n, n_repeated) == (N, 30)
+    sample = as_sample(points[order], label[order])
+    assert (sample.n, sample.n_repeated, sample.n_disagreeing) == (N, 30, 12)
     row = {tuple(p): i for i, p in reversed(list(enumerate(points[order])))}
     kept = sorted(row.values())
     np.testing.assert_array_equal(sample.elements, points[order][kept])
@@ -51,10 +56,10 @@ def test_the_first_of_equal_elements_is_kept_with_its_class():
 
 def test_cosine_compares_directions():
     scaled = np.concatenate([POINTS, 3.0 * POINTS[:10]])
-    sample, n_repeated = as_sample(scaled, metric="cosine")
-    assert n_repeated == 10
+    sample = as_sample(scaled, metric="cosine")
+    assert sample.n_repeated == 10
     np.testing.assert_allclose(np.linalg.norm(sample.elements, axis=1), 1.0)
-    assert as_sample(scaled)[1] == 0
+    assert as_sample(scaled).n_repeated == 0
     scaled[7] = 0.0
     with pytest.raises(ValueError, match="point 7 is zero and has no direction"):
         as_sample(scaled, metric="cosine")
@@ -72,32 +77,49 @@ def test_cosine_compares_directions():
     ids=["list", "array", "objects", "bytes", "codes"],
 )
 def test_strings_in_every_form(given):
-    sample, n_repeated = as_sample(given, LABELS, metric="hamming")
-    assert (sample.n, n_repeated, sample.has_graph) == (N, 0, True)
+    sample = as_sample(given, LABELS, metric="hamming")
+    assert (sample.n, sample.n_repeated, sample.has_graph) == (N, 0, True)
     np.testing.assert_array_equal(sample.elements, coded_strings(WORDS).codes)
     assert sample.graph(3).n_bonds == hamming_graph(sample.elements).n_bonds
 
 
 def test_repeated_strings_are_left_out():
-    sample, n_repeated = as_sample(WORDS[::-1] + WORDS[:7], metric="hamming")
-    assert (sample.n, n_repeated) == (N, 7)
+    sample = as_sample(WORDS[::-1] + WORDS[:7], metric="hamming")
+    assert (sample.n, sample.n_repeated) == (N, 7)
     np.testing.assert_array_equal(sample.elements, coded_strings(WORDS[::-1]).codes)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        np.append(LABELS, [*LABELS[:6], 9]),
+        np.append(LABELS, [*LABELS[:6], 9]) + 0.5,  # numbers
+        np.stack([np.arange(N + 7) % 2, np.append(LABELS, [*LABELS[:6], 9])], axis=1),
+    ],
+    ids=["classes", "numbers", "hierarchy"],
+)
+def test_one_string_with_two_labels_is_counted(function):
+    if function.ndim == 2:  # a copy that disagrees at any level does
+        function[N:, 0] = function[:7, 0]
+    sample = as_sample(WORDS + WORDS[:7], function, metric="hamming")
+    assert (sample.n_repeated, sample.n_disagreeing) == (7, 1)
+    assert sample.part(np.arange(400)).n_disagreeing == 1
 
 
 def test_a_given_graph_is_taken_as_it_is():
     ring = sparse.csr_array((np.ones(N), (np.arange(N), (np.arange(N) + 1) % N)), shape=(N, N))
-    sample, n_repeated = as_sample(ring, LABELS, metric="graph")
-    assert (sample.n, n_repeated, sample.graph(9).n_bonds) == (N, 0, N)
+    sample = as_sample(ring, LABELS, metric="graph")
+    assert (sample.n, sample.n_repeated, sample.graph(9).n_bonds) == (N, 0, N)
     part = sample.part(np.arange(100)[::-1])
     assert part.graph(1).n_bonds == 99
     np.testing.assert_array_equal(part.classes[:, 0], LABELS[:100][::-1])
-    again = as_sample(sample.elements, metric="graph")[0]
+    again = as_sample(sample.elements, metric="graph")
     assert again.graph(1) is sample.elements
 
 
 def test_a_part_keeps_rows_together():
     values = POINTS[:, 0]
-    sample = as_sample(POINTS, values)[0]
+    sample = as_sample(POINTS, values)
     rows = np.array([5, 3, 400])
     part = sample.part(rows)
     np.testing.assert_array_equal(part.elements, POINTS[rows])
@@ -107,7 +129,7 @@ def test_a_part_keeps_rows_together():
 
 def test_real_values_are_cut_at_each_tolerance():
     values = RNG.standard_normal(N) * 7.0 + 100.0
-    sample = as_sample(POINTS, values)[0]
+    sample = as_sample(POINTS, values)
     assert sample.levels == tuple(f"tolerance {w:g} sd" for w in TOLERANCES)
     np.testing.assert_array_equal(sample.values, values)
     for level, width in enumerate(TOLERANCES):
@@ -120,7 +142,7 @@ def test_real_values_are_cut_at_each_tolerance():
         assert np.all(np.diff(label[np.argsort(values)]) >= 0)
         n_most = np.ptp(values) / (width * values.std()) + 2
         assert 0.4 * n_most < np.unique(label).size <= n_most
-    other = as_sample(POINTS, -3.0 * values + 2.0)[0]  # the axis of tolerance is free of units
+    other = as_sample(POINTS, -3.0 * values + 2.0)  # the axis of tolerance is free of units
     for level in range(len(TOLERANCES)):
         assert other.classes[:, level].max() == sample.classes[:, level].max()
 
@@ -128,13 +150,13 @@ def test_real_values_are_cut_at_each_tolerance():
 def test_values_that_no_tolerance_cuts():
     values = np.full(N, 0.5)
     values[0] = 0.6
-    sample = as_sample(POINTS, values)[0]
+    sample = as_sample(POINTS, values)
     np.testing.assert_array_equal(np.sort(sample.classes[:, 0])[-2:], [0, 1])
 
 
 def test_a_hierarchy_has_a_level_a_column():
     fine = LABELS * 2 + (np.arange(N) // 5) % 2
-    sample = as_sample(POINTS, np.stack([LABELS, fine], axis=1), level_names=("coarse", "fine"))[0]
+    sample = as_sample(POINTS, np.stack([LABELS, fine], axis=1), level_names=("coarse", "fine"))
     assert sample.levels == ("coarse", "fine")
     assert [np.unique(c).size for c in sample.classes.T] == [5, 10]
 

@@ -128,7 +128,7 @@ def test_functions(analyze, monkeypatch, labels, levels):
     """What labels may be: the resolutions of each kind."""
     seen = []
     monkeypatch.setattr(
-        command, "run_one", lambda experiment, *_: seen.append(experiment.read()[0].levels) or 1 / 0
+        command, "run_one", lambda experiment, *_: seen.append(experiment.read().levels) or 1 / 0
     )
     with pytest.raises(ZeroDivisionError):
         analyze("points.npy", *labels, *QUICK, *QUIET)
@@ -186,7 +186,7 @@ BAD = {
     "k": (
         None,
         ("points.npy", "--k", "70"),
-        "half of an eighth of the 480 elements has 30.*Lower k",
+        "half of an eighth of the 480 elements has 30.*Lower k to at most 29,",
     ),
     "second k": (None, ("points.npy", "--k", "6,60"), "not more than k = 60"),
     "no k": (None, ("points.npy", "--k", ","), "--k needs a number"),
@@ -223,6 +223,27 @@ BAD = {
         "is zero and has no direction",
     ),
     "draws": (None, ("points.npy", "--draws", "5"), "--draws"),
+    "labels twice": (
+        None,
+        ("points.npy", "--labels", "classes.npy", "--hierarchy", "levels.csv"),
+        "both say what the elements are; give one",
+    ),
+    "kind alone": (None, ("points.npy", "--kind", "numbers"), "--kind says what labels hold"),
+    "numbers in columns": (
+        None,
+        ("points.npy", "--hierarchy", "levels.csv", "--kind", "numbers"),
+        "kind 'numbers' is of one",
+    ),
+    "hamming distance of an array": (
+        None,
+        ("points.npy", "--metric", "hamming"),
+        "points.npy holds numbers, .* Give the strings as text, one a line",
+    ),
+    "hamming distance of a table": (
+        _text("bad.csv", [f"{a},{b}" for a, b in _POINTS]),
+        ("bad.csv", "--metric", "hamming"),
+        "bad.csv holds numbers, and the Hamming distance",
+    ),
 }
 
 

@@ -143,7 +143,9 @@ def some_cells(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 #: Units of which one is measured again, for they train networks; and as many of every other experiment.
-TRAINING, AT_MOST = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof"), 3
+TRAINING = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof")
+TRAINING += ("in-context", "architectures")
+AT_MOST = 3
 
 
 def spying(experiment):

@@ -140,6 +140,10 @@ def one_activation(right: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *a, **k: {layer: x[:, :1] for layer, x in right(*a, **k).items()}
 
 
+def no_step(covariance: Any, sequences: Any, points: Any) -> Any:
+    return np.zeros((points.shape[1], points.shape[1]))
+
+
 def first_half(right: Callable[..., Any]) -> Callable[..., Any]:
     """Pieces on half of the segment."""
     return lambda layers, a, b: right(layers, a, 0.5 * (np.asarray(a) + b))
@@ -297,11 +301,40 @@ MISTAKES = (
         {"kind": "train"},
     ),
     Mistake(
+        "architectures",
+        "targets of other points",
+        changed(f"{EXPERIMENT}.networks.neural:standardized_values", mixed_result),
+        {"lattice d = 3, p_c, MLP: exponent less that of tangent kernel of unit biases": "moved"},
+        {"kind": "train", "task": "data", "architecture": "mlp"},
+    ),
+    Mistake(
         "nn-model-scaling",
         "targets of other points",
-        changed(f"{EXPERIMENT}.networks.nn_model_scaling:standardized_values", mixed_result),
+        changed(f"{EXPERIMENT}.networks.endless_data:standardized_values", mixed_result),
         {"cube 2, Matérn 1.5: exponent": "moved"},
         {"kind": "train"},
+        slow=True,
+    ),
+    Mistake(
+        "nn-model-scaling",
+        "ten times the learning rate",
+        changed(
+            f"{EXPERIMENT}.networks.neural:train_and_test",
+            lambda right: (
+                lambda network, x, y, students, *a: right(
+                    network,
+                    x,
+                    y,
+                    [
+                        dataclasses.replace(s, learning_rate=10.0 * s.learning_rate)
+                        for s in students
+                    ],
+                    *a,
+                )
+            ),
+        ),
+        {"cube 2: loss at rate 0.01 over the best": "moved"},
+        {"kind": "rates"},
         slow=True,
     ),
     Mistake(
@@ -319,6 +352,60 @@ MISTAKES = (
         "one unit of every layer",
         changed(f"{EXPERIMENT}.networks.layer_dimension:layer_activations", one_activation),
         {"cube 2: dimension of untrained": "disagrees", "cube 2: dimension of Matérn": "disagrees"},
+    ),
+    Mistake(
+        "in-context",
+        "standard deviation for variance",
+        changed("percolaw.learners.in_context:posterior_losses", root_of),
+        {"exact posterior, long sequences: exponent": "disagrees", "times the law": "disagrees"},
+        {"learner": "posterior"},
+    ),
+    Mistake(
+        "in-context",
+        "predictions in another unit",
+        changed(
+            "percolaw.neural.trained:Trained.predict",
+            lambda right: lambda *a: 4.0 * right(*a),
+        ),
+        {"transformer, one cluster: loss over that of the posterior": "moved"},
+        {"learner": "transformer", "clusters": 1, "functions": 0},
+    ),
+    Mistake(
+        "in-context",
+        "no gradient step",
+        changed("percolaw.learners.in_context:best_gradient_step", lambda right: no_step),
+        {"linear attention, linear functions": "disagrees"},
+        {"learner": "linear attention"},
+    ),
+    Mistake(
+        "hierarchical-1nn",
+        "values of other sites",
+        changed("percolaw.targets.hierarchical:HierarchicalFunction.on", values_mixed),
+        {"hierarchical: loss over the exact curve": "disagrees"},
+    ),
+    Mistake(
+        "hierarchical-1nn",
+        "standard deviation for variance",
+        changed("percolaw.targets.hierarchical:HierarchicalFunction.expected_variance", root_of),
+        {"exact curve over the law": "disagrees"},
+    ),
+    Mistake(
+        "latent-probes",
+        "what is not known for what is",
+        changed(
+            "percolaw.interpret.ceiling:LatentPosterior.ceiling",
+            lambda right: lambda *a: right(*a) - 1.0,
+        ),
+        {"octave 2: share of seeds whose last layer": "disagrees"},
+    ),
+    Mistake(
+        "dictionary-scaling",
+        "half of the loss",
+        changed(
+            "percolaw.neural.sparse_autoencoder:Dictionaries.summary",
+            lambda right: lambda *a: {k: v / 2.0 for k, v in right(*a).items()},
+        ),
+        {"loss over the least loss": "moved"},
     ),
     Mistake(
         "regimes",

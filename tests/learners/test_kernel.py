@@ -338,15 +338,18 @@ def test_equal_duplicates_change_nothing():
 
 def test_duplicates_that_contradict_each_other_are_refused_or_averaged():
     x, y, q = task(17, n=30)
-    other = normal(18, 30, 3)
-    try:
-        found = KernelRegression(Matern(1.5)).fit(
-            np.concatenate([x, x]), np.concatenate([y, other])
-        )
-    except ValueError:
-        return
-    mean = KernelRegression(Matern(1.5)).fit(x, (y + other) / 2).predict(q)
-    np.testing.assert_allclose(found.predict(q), mean, rtol=0, atol=1e-2)
+    other, twice = normal(18, 30, 3), np.concatenate([x, x])
+    kernel, both = Matern(1.5), np.concatenate([y, other])
+    for ridge in (0.0, 1e-12):
+        with pytest.raises(ValueError, match=r"30 point.*Give one of at least 1e-09"):
+            KernelRegression(kernel, ridge).fit(twice, both)
+        with pytest.raises(ValueError, match="coincide with another one of a different value"):
+            nested_curve(kernel, twice, both, q, [60], ridge)
+    mean = KernelRegression(kernel, 5e-10).fit(x, (y + other) / 2).predict(q)
+    averaged = KernelRegression(kernel, 1e-9).fit(twice, both).predict(q)
+    np.testing.assert_allclose(
+        averaged, mean, rtol=0, atol=1e-3
+    )  # rounding 1e-16 / 1e-9, 60 weights
 
 
 # --- the choice of a ridge

@@ -13,15 +13,23 @@ torch.set_num_threads(1)
 from neural_cases import DOUBLE, normal, students, three_targets  # noqa: E402
 
 from percolaw.errors import ResourceError  # noqa: E402
+from percolaw.learners.kernel import KernelRegression  # noqa: E402
 from percolaw.neural.activations import layer_activations  # noqa: E402
 from percolaw.neural.config import Student  # noqa: E402
+from percolaw.neural.limit import tangent_limit  # noqa: E402
 from percolaw.neural.mlp import MLP  # noqa: E402
-from percolaw.neural.network import ForwardPass, initial_weights, unflatten  # noqa: E402
-from percolaw.neural.tangent_kernel import tangent_kernel  # noqa: E402
+from percolaw.neural.network import (  # noqa: E402
+    ForwardPass,
+    initial_weights,
+    n_parameters,
+    unflatten,
+)
+from percolaw.neural.tangent_kernel import initial_tangent, tangent_kernel  # noqa: E402
 from percolaw.neural.training import train  # noqa: E402
 from percolaw.neural.transformer import Transformer  # noqa: E402
 from percolaw.numerics.covariance import NeuralTangent  # noqa: E402
 from percolaw.numerics.degrees_of_freedom import smoother_trace, stein_divergence  # noqa: E402
+from percolaw.numerics.tabulated import Tabulated  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +221,65 @@ def test_tangent_kernel_refuses(data, monkeypatch):
 def test_tangent_kernel_refuses_points(points):
     with pytest.raises(ValueError, match="points"):
         tangent_kernel(at_the_start(MLP(1, 4), 3), points)
+
+
+# --- before training -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [2, 100], ids=["blocks", "one block"])
+@pytest.mark.parametrize(
+    "network",
+    [
+        MLP(2, 8, base_width=2, residual=True),
+        Transformer(1, 8, 2, 1, base_width=2),
+        Transformer(1, 8, 2, vocabulary=5),
+    ],
+    ids=str,
+)
+def test_initial_kernels_are_those_of_students_that_learned_nothing(network, rows, monkeypatch):
+    x = normal(18, 5, 3)
+    if network.takes_tokens:
+        x = np.random.default_rng(0).integers(0, 5, (5, 3))
+    learners = [Student(s, np.arange(2), np.arange(2, 4)) for s in (3, 1)]
+    training = dataclasses.replace(DOUBLE, steps=1, learning_rate=0.0)
+    start = train(network, x, np.arange(5.0), learners, training)
+    expected = np.mean([tangent_kernel(start, x, s, "sgd") for s in range(2)], axis=0)
+    place = "percolaw.neural.tangent_kernel.GRADIENTS_AT_ONCE"
+    monkeypatch.setattr(place, rows * n_parameters(network, 3))
+    kernel = initial_tangent(network, x, [3, 1])
+    np.testing.assert_allclose(kernel, expected, rtol=1e-10, atol=1e-10)
+    plain = np.mean([tangent_kernel(start, x, s) for s in range(2)], axis=0)
+    assert np.abs(kernel - plain).max() > 0.1, "the factors on the rates count"
+
+
+def test_initial_kernels_tend_to_the_limit_and_so_do_their_predictions():
+    """As one over the root of the width: fourfold width halves both errors, to what chance leaves."""
+    x, y = normal(30, 40, 3), normal(31, 40)
+    limit = tangent_limit(MLP(2, 64))
+    numbers = np.arange(40.0)[:, None]
+
+    def prediction(kernel, points):
+        learner = KernelRegression(kernel, 1e-2 * kernel.diagonal(points).mean())
+        return learner.fit(points[:30], y[:30]).predict(points[30:])
+
+    expected, apart, missed = prediction(limit, x), [], []
+    for width in (16, 64, 256):
+        kernels = [initial_tangent(MLP(2, width), x, [s]) / 64 for s in range(6)]
+        apart.append(np.sqrt(np.mean((np.array(kernels) - limit(x, x)) ** 2)))
+        out = [prediction(Tabulated(k), numbers) for k in kernels]
+        missed.append(np.sqrt(np.mean((np.array(out) - expected) ** 2)))
+    for errors in (apart, missed):
+        slope = np.polyfit(np.log([16, 64, 256]), np.log(errors), 1)[0]
+        assert -0.75 < slope < -0.3
+    other = prediction(NeuralTangent(2), x)
+    assert missed[-1] < 0.5 * np.sqrt(np.mean((other - expected) ** 2)), "a control: another kernel"
+
+
+def test_initial_kernels_are_refused(monkeypatch):
+    with pytest.raises(ValueError, match="one student at least"):
+        initial_tangent(MLP(1, 4), np.ones((2, 3)), [])
+    with pytest.raises(ValueError, match=r"shape \(n, dim\)"):
+        initial_tangent(MLP(1, 4), np.ones(3), [0])
+    monkeypatch.setattr("percolaw.checks.available_memory", lambda: 1000)
+    with pytest.raises(ResourceError, match="a tangent kernel of 50 points"):
+        initial_tangent(MLP(1, 4), np.ones((50, 3)), [0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from percolaw.numerics import copies
-from percolaw.numerics.copies import copy_number, near_copies
+from percolaw.numerics.copies import copy_number, near_copies, originals
 
 
 def cloud(n, d, seed=0):
@@ -57,6 +57,8 @@ def noisy_copies(eps, dtype):
 def test_one_point_rounded_twice_is_a_copy(dtype):
     eps = float(np.finfo(dtype).eps)
     expected = np.arange(900) >= 600
+    first = np.concatenate([np.arange(600), np.arange(100), np.zeros(200, int)])
+    assert (originals(noisy_copies(eps, dtype)) == first).all()
     assert (near_copies(noisy_copies(eps, dtype)) == expected).all()
     assert (near_copies(noisy_copies(eps, dtype) * 1e3) == expected).all()
     # Control: noise that is no rounding.
@@ -67,3 +69,13 @@ def test_single_precision_is_recognised_in_double():
     x = noisy_copies(1e-7, np.float32)
     assert near_copies(x.astype(np.float64)).sum() == 300
     assert not near_copies(x.astype(np.float64) + 1e-12).any()
+
+
+def test_the_original_of_a_chain_of_near_copies_is_new_itself():
+    step = 3 * np.finfo(np.float64).eps
+    x = np.array(
+        [[0.5, 0.0], [1.0, 0.0], [1.0 + step, 0.0], [1.0 + 2 * step, 0.0], [1.0 + step, 0.0]]
+    )
+    assert originals(x).tolist() == [0, 1, 1, 1, 1]
+    order = [2, 3, 0, 1, 4]
+    assert originals(x[order]).tolist() == [0, 0, 2, 0, 0]

@@ -78,6 +78,12 @@ def test_the_page_shows_what_differs(runs):
     assert "2 runs" in words
     assert len(seen.data()) == 6, "two plots of each run and two of both"
     assert "Their configs are the same" not in words
+    assert "versions of the code" not in words
+
+
+def test_the_page_says_that_other_code_measured_a_run(tmp_path):
+    folders = [write_run(tmp_path / f"{i}", record(size=9, code=f"{i}" * 16)) for i in range(2)]
+    assert "2 versions of the code measured them" in build(folders)
 
 
 def test_lighter():

@@ -25,7 +25,8 @@ from percolaw.runs import folders
 
 #: Experiments with plots too; tests/experiments/networks looks at them.
 NEURAL = ("kernel-tuning", "nn-tuning", "nn-data-scaling", "nn-model-scaling")
-NEURAL += ("effective-dof", "layer-dimension")
+NEURAL += ("effective-dof", "layer-dimension", "in-context", "architectures")
+NEURAL += ("hierarchical-1nn", "latent-probes", "dictionary-scaling")
 
 
 # --- text ----------------------------------------------------------------------------------------

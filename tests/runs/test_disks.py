@@ -19,6 +19,7 @@ from fault_toy import (
     content,
     done,
     flags,
+    live,
     register,
     toy,
     undisturbed,
@@ -207,6 +208,34 @@ def test_runs_in_a_read_only_archive_can_be_read(tmp_path, capsys, words):
         assert main(given) == 0
         if words[0] == "status":
             assert json.loads(capsys.readouterr().out)[0]["state"] == "concluded"
+
+
+def test_every_command_that_writes_says_why_it_cannot_in_a_read_only_archive(tmp_path, capsys):
+    broken = toy(tmp_path, at=(3,), how="fail")
+    Path(broken.log + ".broken").touch()
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        out = disk / "runs"
+        with pytest.raises(RunError):
+            percolaw.run(broken, out=out)
+        folder = default_folder(broken, out)
+        (folder / ".rows.jsonl.1-a.part").touch()
+        (folder / "active.json").write_text(live())
+        remount(disk, "ro")
+        copy = "Choose another folder with --out, or copy this one"
+        for words, remedy in [
+            (["resume", folder, "--no-figures"], copy),
+            (["retry", folder, "--no-figures"], copy),
+            (["cancel", folder], f"Ask the user whose process {os.getpid()} on "),
+            (["gc", "--out", out, "--apply"], "Copy the folder of runs"),
+            (["export", folder, "--out", out / "rows.csv"], "Name a file in another folder"),
+        ]:
+            capsys.readouterr()
+            assert main([*map(str, words)]) == 1
+            place = out if words[0] == "export" else folder
+            assert f"{place} is not writable. {remedy}" in capsys.readouterr().err
+        with pytest.raises(OSError, match="report") as caught:
+            write_atomic(out / "report.html", "text")
+        assert caught.value.filename == str(out / "report.html")
 
 
 def test_a_file_that_cannot_be_written_is_called_by_the_name_that_was_asked_for(tmp_path):

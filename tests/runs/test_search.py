@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from toy_experiment import percolaw_command
 
+import percolaw
 from percolaw.errors import RunError
 from percolaw.experiments.base import Preset, preset
 from percolaw.experiments.kernels.kernel_tuning import KernelTuning
+from percolaw.runs import search as search_module
+from percolaw.runs import store
 from percolaw.runs.search import run_search
 from percolaw.runs.search_space import Axis, Search, parse_axis
 
@@ -139,6 +142,21 @@ def test_grid_finds_the_best_and_tries_each_point_once(tmp_path):
     again = run_search(search, out=tmp_path / "runs")
     assert again.trials == found.trials
     assert len((tmp_path / "log").read_text().splitlines()) == 6
+
+
+def test_objectives_of_other_code_are_said(tmp_path, monkeypatch):
+    axes, said = (Axis("x", low=0.0, high=1.0),), []
+    first = run_search(Search(Bowl(), axes, "random", 3), out=tmp_path)
+    assert first.outdated == 0
+    for module in (search_module, store):
+        monkeypatch.setattr(module, "experiment_code", lambda cls: "0" * 16)
+    more = run_search(Search(Bowl(), axes, "random", 5), out=tmp_path, waiting=said.append)
+    assert (more.outdated, len(more.trials)) == (3, 5)
+    best = ", the best among them," if more.trials[0]["code"] != "0" * 16 else ""
+    assert said[0].startswith(f"3 of 5 objectives{best} were measured by other code")
+    # A trial's run that is measured anew meanwhile is no sign of damage.
+    percolaw.run(dataclasses.replace(Bowl(), **first.trials[0]["values"]), out=first.folder)
+    assert run_search(Search(Bowl(), axes, "random", 5), out=tmp_path).trials == more.trials
 
 
 @pytest.mark.parametrize(

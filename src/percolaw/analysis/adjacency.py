@@ -300,7 +300,10 @@ def checked_codes(codes: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     """
     x = checks.array("codes", codes)
     if x.dtype != np.uint8:
-        raise TypeError(f"codes must be uint8, one number a letter; got {x.dtype}.")
+        raise TypeError(
+            f"codes must be uint8, one number a letter; got {x.dtype}. Letters numbered from 0 to 255: "
+            "pass codes.astype(numpy.uint8). Points in space: the metric euclidean or cosine."
+        )
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"codes must have shape (n, length), none of them 0; got {x.shape}.")
     return np.ascontiguousarray(x)

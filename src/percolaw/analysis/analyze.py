@@ -86,7 +86,7 @@ def analyze(
     """
     checks.integer("seed", seed, minimum=0)
     settings = Settings(k, tuple(other_k), n_draws=n_draws, learners=tuple(learners))
-    whole, _ = as_sample(X, y, metric=metric)
+    whole = as_sample(X, y, metric=metric)
     sample = replace(at_most(whole, n_most, seed), approximate=approximate)
     parts = plan(sample, settings)
     measurement = Measurement(sample, settings, seed)

@@ -112,7 +112,7 @@ class Findings(Drawable):
     def sentence(self) -> str:
         """What was found, how far to trust it, and why, in a paragraph."""
         if not self.levels:
-            return f"{self.n} elements without a function: {self._geometry()}"
+            return f"{self.n} elements without a function: {self._geometry()}{self._repeated()}"
         said = []
         for level, verdict in zip(self.levels, self.verdicts, strict=True):
             where = "" if len(self.levels) == 1 else f"At {level}: "
@@ -121,7 +121,7 @@ class Findings(Drawable):
                 f"{where}{verdict.word} ({rule.VERDICTS[verdict.word]})."
                 + (f" Against critical: {why}." if why else "")
             )
-        return " ".join([*said, self._geometry()])
+        return " ".join([*said, self._geometry()]) + self._repeated()
 
     def _geometry(self) -> str:
         shares = self.series("largest component", part="geometry", k=self.k)
@@ -138,6 +138,20 @@ class Findings(Drawable):
         if math.isfinite(recall):
             text += f" Neighbours were looked for approximately: {recall:.1%} of the true ones are there."
         return text
+
+    def _repeated(self) -> str:
+        """What was done with elements that occur more than once, if any do."""
+        repeated = self.value("repeated", part="geometry", n=self.n, k=self.k)
+        if not math.isfinite(repeated):
+            return ""
+        text = f" Left out as equal to earlier elements: {repeated:.0f}"
+        disagreeing = self.value("repeated, disagreeing", part="geometry", n=self.n, k=self.k)
+        if disagreeing:
+            text += (
+                f", of which {disagreeing:.0f} disagree with the label of the first, which was kept: no "
+                "learner can tell them apart, and the losses leave out what that costs"
+            )
+        return text + "."
 
     def to_frame(self) -> frames.Frame:
         """Return all rows as a table: pandas if it is there, else columns."""

@@ -133,7 +133,7 @@ def plan(sample: Sample, settings: Settings) -> list[Part]:
     if not sample.has_graph and max(ks) >= sizes[-1] // 2:
         raise ValueError(
             f"half of an eighth of the {sample.n} elements has {sizes[-1] // 2}, not more than k = "
-            f"{max(ks)}. Lower k, or take more elements."
+            f"{max(ks)}. Lower k to at most {sizes[-1] // 2 - 1}, or take more elements."
         )
     parts: list[Part] = [{"part": "geometry", "n": n, "k": k} for n in sizes for k in ks]
     if sample.metric != "graph":
@@ -252,6 +252,9 @@ class Measurement:
             dimension = sample_dimension(self._ordered.part(np.arange(part["n"])))
             if dimension is not None:
                 entries.append(("dimension", None, *dimension))
+            if part["n"] == self.sample.n and self.sample.n_repeated:
+                entries.append(("repeated", None, self.sample.n_repeated))
+                entries.append(("repeated, disagreeing", None, self.sample.n_disagreeing))
         return entries
 
     def _agreement(self, part: Part) -> list[tuple[Any, ...]]:

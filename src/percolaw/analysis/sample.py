@@ -43,6 +43,10 @@ class Sample:
         The real function that was cut into classes.
     approximate : bool
         Whether a few neighbours of more than `MOST_EXACT` points may be missed (`enough_neighbors`).
+    n_repeated : int
+        Elements of the data that are left out because an earlier one is equal.
+    n_disagreeing : int
+        Those of them whose class or value is another than that of the first, which is kept.
     """
 
     elements: Any
@@ -51,6 +55,8 @@ class Sample:
     levels: tuple[str, ...]
     values: FloatArray | None = None
     approximate: bool = False
+    n_repeated: int = 0
+    n_disagreeing: int = 0
 
     @property
     def n(self) -> int:
@@ -118,7 +124,7 @@ def as_sample(
     *,
     metric: str = "euclidean",
     level_names: tuple[str, ...] = (),
-) -> tuple[Sample, int]:
+) -> Sample:
     """Check a data set and return it without repeated elements.
 
     Parameters
@@ -136,10 +142,8 @@ def as_sample(
 
     Returns
     -------
-    sample : Sample
-        The first of equal elements is kept.
-    n_repeated : int
-        Elements left out because an earlier one is equal.
+    Sample
+        The first of equal elements is kept, with its class or value.
 
     Raises
     ------
@@ -149,20 +153,31 @@ def as_sample(
     """
     if checks.choice("metric", metric, METRICS) == "graph":
         graph = elements if isinstance(elements, SiteGraph) else adjacency.given_graph(elements)
-        rows, n = np.arange(graph.n_sites), graph.n_sites
-        kept: Any = graph
+        original = np.arange(graph.n_sites)
+        distinct: Any = graph
     else:
-        kept, rows = _distinct(elements, metric)
-        n = len(elements)
+        distinct, original = _distinct(elements, metric)
+    n = original.size
+    copy = original != np.arange(n)
+    rows = np.flatnonzero(~copy)
     if rows.size < FEWEST:
         raise ValueError(
             f"the analysis needs at least {FEWEST} distinct elements; got {rows.size} (of {n}). With "
             "fewer an eighth of them says nothing."
         )
     classes, levels, values = _levels(function, n, level_names)
-    values = None if values is None else values[rows]
-    sample = Sample(kept, metric, classes[rows], levels, values)
-    return sample, n - rows.size
+    function_values = classes if values is None else values[:, None]
+    return Sample(
+        distinct,
+        metric,
+        classes[rows],
+        levels,
+        None if values is None else values[rows],
+        n_repeated=int(np.count_nonzero(copy)),
+        n_disagreeing=int(
+            np.count_nonzero((function_values != function_values[original]).any(axis=1))
+        ),
+    )
 
 
 def check_classes(sample: Sample) -> None:
@@ -188,12 +203,12 @@ def check_classes(sample: Sample) -> None:
 
 
 def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
-    """Elements that differ from all earlier ones, and their rows."""
+    """Elements that differ from all earlier ones, and the row of which each row is a copy."""
     if metric == "hamming":
         codes = adjacency.checked_codes(_codes(elements))
-        first = np.sort(np.unique(codes, axis=0, return_index=True)[1])
-        return codes[first], first
-    from percolaw.numerics.copies import near_copies
+        first, group = np.unique(codes, axis=0, return_index=True, return_inverse=True)[1:]
+        return codes[np.sort(first)], first[group.reshape(-1)]
+    from percolaw.numerics.copies import originals
 
     points = checks.point_array("elements", elements)
     broken = np.flatnonzero(~np.isfinite(points).all(axis=1))
@@ -205,8 +220,9 @@ def _distinct(elements: Any, metric: str) -> tuple[Any, Ids]:
     points = checks.finite_array("elements", points)
     if metric == "cosine":
         points = directions(points)
-    rows = np.flatnonzero(~near_copies(points))
-    return np.asarray(points[rows], dtype=np.float64), rows
+    original = originals(points)
+    is_new = original == np.arange(original.size)
+    return np.asarray(points[is_new], dtype=np.float64), original
 
 
 def _codes(strings: Any) -> Any:

@@ -45,13 +45,12 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="points: .npy, .npz, .csv, .tsv, .txt, .parquet, .zarr; or text of strings, one a line",
     )
-    labels = parser.add_mutually_exclusive_group()
-    labels.add_argument(
+    parser.add_argument(
         "--labels",
         metavar="FILE",
         help="a class or a number for each element: .npy, .npz, .csv, .tsv, .txt, .parquet",
     )
-    labels.add_argument(
+    parser.add_argument(
         "--hierarchy", metavar="FILE", help="classes in several columns, coarsest first"
     )
     parser.add_argument(
@@ -139,12 +138,12 @@ def run_analyze(options: argparse.Namespace) -> int:
     """
     check_options(options)
     experiment = experiment_of(options)
-    elements, n_repeated = experiment.read()
+    elements = experiment.read()
     if options.hierarchy is not None and (len(elements.levels) == 1 or elements.values is not None):
         raise ValueError(
             f"{options.hierarchy} holds one column, and a hierarchy several. Give it as --labels."
         )
-    said = _described(experiment, elements, n_repeated)
+    said = _described(experiment, elements)
     n_used = min(elements.n, experiment.n_most)
     if (n_used > LARGE or "network" in experiment.learners) and not options.quiet:
         expected = cost(n_used, elements.elements.nbytes, len(elements.levels), experiment)
@@ -181,15 +180,22 @@ def experiment_of(options: argparse.Namespace) -> Any:
     Raises
     ------
     ValueError
-        For a missing file, no k, an unknown learner, columns without labels, and fewer than 20 draws or
-        400 elements.
+        For a missing file, no k, an unknown learner, labels and a hierarchy, columns or a kind without
+        labels, and fewer than 20 draws or 400 elements.
     """
     from percolaw.analysis.learning import LEARNERS
     from percolaw.experiments.real.own import Analyze
 
     labels = options.labels or options.hierarchy or ""
+    if options.labels and options.hierarchy:
+        raise ValueError(
+            "--labels and --hierarchy both say what the elements are; give one. Several columns of one "
+            "file are a hierarchy, coarsest first."
+        )
     if options.columns and not labels:
         raise ValueError("--columns names columns of labels; give their file with --labels.")
+    if options.kind != "auto" and not labels:
+        raise ValueError("--kind says what labels hold; give their file with --labels.")
     if not options.k:
         raise ValueError(
             "--k needs a number of neighbours, for instance --k 6, or several: 6,3,10."
@@ -216,7 +222,7 @@ def experiment_of(options: argparse.Namespace) -> Any:
     )
 
 
-def _described(experiment: Any, elements: Sample, n_repeated: int) -> str:
+def _described(experiment: Any, elements: Sample) -> str:
     """What is analysed, in a line."""
     shape = "letters" if elements.metric == "hamming" else "coordinates"
     (name,), width = experiment.names(), elements.elements.shape[1]
@@ -225,8 +231,6 @@ def _described(experiment: Any, elements: Sample, n_repeated: int) -> str:
         text += f", with numbers (standard deviation {elements.values.std():.3g})"
     elif elements.levels:
         text += f", classes: {', '.join(str(m + 1) for m in elements.classes.max(axis=0))}"
-    if n_repeated:
-        text += f"; {n_repeated} equal to earlier ones left out"
     if elements.n > experiment.n_most:
         text += f"; {experiment.n_most} of them drawn at random (--max-elements)"
     return text + "."

@@ -153,10 +153,12 @@ def run_resume(options: argparse.Namespace) -> int:
 def run_retry(options: argparse.Namespace) -> int:
     """Forget failures, then go on."""
     from percolaw.cli.measuring import check_options
+    from percolaw.runs.files import check_writable
     from percolaw.runs.folders import opened, reopen
 
     reopen(options.run, known_class)
     check_options(options)
+    check_writable(Path(options.run))
     n = opened(options.run)[0].forget_failures()
     if not options.json:
         print(f"{n} failed units are measured again")
@@ -166,6 +168,7 @@ def run_retry(options: argparse.Namespace) -> int:
 def run_cancel(options: argparse.Namespace) -> int:
     """Leave a note for the process that works on a run."""
     from percolaw.runs.activity import active
+    from percolaw.runs.files import check_writable
     from percolaw.runs.folders import open_config
 
     folder = Path(options.run)
@@ -176,16 +179,15 @@ def run_cancel(options: argparse.Namespace) -> int:
     if now is None:
         print(f"nothing works on {where}")
         return 0
+    by = f"process {now['pid']} on {now['host']}"
+    check_writable(folder, f"Ask the user whose {by} works on it.")
     (folder / "cancel").touch()
     for _ in range(300):
         if active(folder) is None:
             print(f"stopped; every finished unit is kept in {where}, `percolaw resume` goes on")
             return 0
         time.sleep(0.1)
-    print(
-        f"asked process {now['pid']} on {printable(now['host'])} to stop; it does when its present unit "
-        "ends"
-    )
+    print(f"asked {printable(by)} to stop; it does when its present unit ends")
     return 0
 
 

@@ -20,7 +20,7 @@ from percolaw.cli.numbers import count
 from percolaw.cli.terminal import has_colors, table_width
 from percolaw.errors import MissingExtraError
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
-from percolaw.experiments.reproductions import OVERRIDES, REPRODUCTIONS
+from percolaw.experiments.reproductions import OVERRIDES, PRESETS, REPRODUCTIONS
 from percolaw.text import printable
 
 if TYPE_CHECKING:
@@ -314,6 +314,7 @@ def member_config(paper: str, name: str, label: str) -> Any:
         other = {"paper": "gpu", "gpu": "paper"}.get(label, label)
         only = other != label and other not in cls.presets  # data that have no larger size
         label = [*cls.presets][-1] if only else other
+    label = PRESETS.get(paper, {}).get(name, {}).get(label, label)
     asked = OVERRIDES.get(paper, {}).get(name, {})
     given = {field: read_words(hints(cls)[field], value) for field, value in asked.items()}
     return dataclasses.replace(preset(cls, label), **given)

@@ -81,7 +81,8 @@ def run_sweep_command(options: argparse.Namespace) -> int:
             waiting=lambda message: print(printable(message), file=sys.stderr),
         )
     if options.json:
-        print(json.dumps({"folder": str(result.folder), "trials": result.trials}, indent=1))
+        kept = {"trials": result.trials, "outdated": result.outdated}
+        print(json.dumps({"folder": str(result.folder), **kept}, indent=1))
         return 0
     print("objective    values")
     for trial in result.trials[:10]:

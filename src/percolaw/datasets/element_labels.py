@@ -212,9 +212,14 @@ def _hierarchy(
     above = np.zeros(columns[0].size, dtype=np.int64)
     for level, column in enumerate(columns):
         if kind == "numbers" or _is_fractional(column):
+            what = (
+                "kind 'numbers' is of one"
+                if kind == "numbers"
+                else f"{labelled[level]} holds numbers"
+            )
             raise ValueError(
-                f"{n_levels} columns of labels are a hierarchy of classes, and {labelled[level]} holds "
-                "numbers. Choose one column of numbers, or columns of classes."
+                f"{n_levels} columns of labels are a hierarchy of classes, and {what}. Choose one column "
+                "of numbers, or columns of classes."
             )
         distinct, number = np.unique(column, return_inverse=True)
         above = np.unique(above * distinct.size + number, return_inverse=True)[1].astype(np.int64)

@@ -57,6 +57,10 @@ REPRODUCTIONS = {
         "Scaling Laws from the Data Manifold Dimension (Sharma and Kaplan, JMLR 2022)",
         ("nn-model-scaling", "nn-data-scaling", "layer-dimension"),
     ),
+    "nonergodic": (
+        "Contexts: the nonergodic setting that arXiv:2412.07942 announces, learning in context",
+        ("in-context",),
+    ),
     "hierarchy": (
         "Hierarchical functions on percolation clusters, and probes of their latents (2026 generator)",
         ("hierarchical-1nn", "latent-probes", "dictionary-scaling"),
@@ -65,6 +69,12 @@ REPRODUCTIONS = {
         "Are real data percolation clusters? (the open check of arXiv:2412.07942)",
         ("real-digits", "real-vectors", "real-words", "real-contexts", "real-rna"),
     ),
+}
+
+#: Presets that stand for another one in a source's reproduction: these measured with one budget.
+PRESETS: dict[str, dict[str, dict[str, str]]] = {
+    source: {"nn-model-scaling": {"laptop": "fixed-budget"}}
+    for source in ("spar2025", "sharma-kaplan")
 }
 
 #: Fields of experiments that a source sets itself, on top of any preset.

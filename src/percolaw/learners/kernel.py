@@ -19,6 +19,9 @@ from percolaw.numerics.covariance import Covariance, Matern, cholesky, row_block
 from percolaw.rng import as_streams
 
 FloatArray = npt.NDArray[np.float64]
+#: Least ridge, in units of the mean variance, that averages different values of one point: rounding
+#: leaves some 1e-16 over the ridge of their difference.
+LEAST_AVERAGING = 1e-9
 
 
 @dataclass(eq=False)
@@ -80,7 +83,7 @@ class KernelRegression(Regressor):
             If `kernel` is not a covariance function.
         ValueError
             For no ridge or one below 0, too few points to choose among several, equal points of
-            different values with a ridge of 0, and a kernel matrix that no jitter mends.
+            different values with a ridge next to 0, and a kernel matrix that no jitter mends.
         """
         if not callable(self.kernel) or isinstance(self.kernel, type):
             raise TypeError(
@@ -112,8 +115,7 @@ class KernelRegression(Regressor):
     def _solve(self, x: FloatArray, y: FloatArray, ridge: float) -> Self:
         from scipy.linalg import cho_solve
 
-        if ridge == 0.0:
-            _refuse_contradictions(x, y)
+        _refuse_contradictions(self.kernel, x, y, ridge)
         factor, self.jitter_ = cholesky(self.kernel, x, ridge)
         self.weights_ = cho_solve((factor, True), y, check_finite=False)
         self.kernel_, self.points_, self.ridge_ = self.kernel, x, ridge
@@ -191,7 +193,7 @@ def nested_curve(
     ------
     ValueError
         For no test points or other columns, sizes that do not rise or have too few points, equal points
-        of different values without a ridge, and a kernel matrix that no jitter mends.
+        of different values with next to no ridge, and a kernel matrix that no jitter mends.
     ResourceError
         If 8 n (n + m) bytes are not available.
     """
@@ -210,12 +212,11 @@ def nested_curve(
         raise ValueError(f"sizes up to {size[-1]} need as many points; got {x.shape[0]}.")
     n = int(size[-1])
     x, y = x[:n], y.reshape(y.shape[0], -1)[:n]
-    if ridge == 0.0:
-        _refuse_contradictions(x, y)
+    _refuse_contradictions(kernel, x, y, checks.real("ridge", ridge, minimum=0.0))
     checks.memory(
         8.0 * n * (n + q.shape[0]), f"the kernel of {n} points", "Use fewer training points."
     )
-    factor, jitter = cholesky(kernel, x, checks.real("ridge", ridge, minimum=0.0))
+    factor, jitter = cholesky(kernel, x, ridge)
     cross = np.empty((n, q.shape[0]), order="F")
     for rows in row_blocks(n, q.shape[0]):
         cross[rows] = kernel(x[rows], q)
@@ -245,13 +246,21 @@ def _checked(
     return x, checks.target_values(second, values, x.shape[0])
 
 
-def _refuse_contradictions(x: FloatArray, y: FloatArray) -> None:
-    """Refuse points that coincide but have different values: nothing interpolates them."""
+def _refuse_contradictions(kernel: Covariance, x: FloatArray, y: FloatArray, ridge: float) -> None:
+    """Refuse points that coincide but have different values where the ridge does not average them.
+
+    Weights are the difference of their values over twice the ridge, and what rounding leaves of these
+    would be the prediction.
+    """
+    least = LEAST_AVERAGING * float(kernel.diagonal(x).mean())
+    if ridge >= least:
+        return
     _, first, inverse = np.unique(x, axis=0, return_index=True, return_inverse=True)
     other = first[inverse.reshape(-1)]
     bad = np.any((y != y[other]).reshape(x.shape[0], -1), axis=1)
     if bad.any():
         raise ValueError(
             f"{int(bad.sum())} point(s) coincide with another one of a different value, which nothing "
-            "can interpolate. Give a ridge above 0, or average them first."
+            f"can interpolate, and a ridge of {ridge:g} averages to rounding only. Give one of at least "
+            f"{least:.2g}, or average their values first."
         )

@@ -60,8 +60,10 @@ class Training:
         Mean squared error; the divergence from softmax(y) to softmax(prediction); or the cross-entropy of
         class probabilities y. See `percolaw.neural.losses`; a loss of your own is handed to
         `percolaw.train`.
-    dtype : {"float32", "float64", "bfloat16"}
-        ``bfloat16`` multiplies matrices in it and keeps weights and sums in float32.
+    dtype : {"float32", "float64", "bfloat16", "tfloat32"}
+        ``bfloat16`` multiplies matrices in it and keeps weights and sums in float32. ``tfloat32`` is
+        float32 whose products may be made in TF32 (10 bits of mantissa in the factors) on
+        accelerators; on a CPU it is float32. docs/neural.md says at which loss each of them bends.
     device : str
         ``cpu``, ``cuda`` or ``cuda:0``; ``auto`` is ``cuda`` where PyTorch can use it, else ``cpu``.
     """
@@ -82,7 +84,7 @@ class Training:
     least_gain: float = 0.01
     keep: Literal["best", "last"] = "best"
     loss: Literal["mse", "kl", "cross_entropy"] = "mse"
-    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    dtype: Literal["float32", "float64", "bfloat16", "tfloat32"] = "float32"
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -100,7 +102,7 @@ class Training:
         checks.choice("schedule", self.schedule, ("trapezoid", "cosine", "constant"))
         checks.choice("keep", self.keep, ("best", "last"))
         checks.choice("loss", self.loss, tuple(LOSSES))
-        checks.choice("dtype", self.dtype, ("float32", "float64", "bfloat16"))
+        checks.choice("dtype", self.dtype, ("float32", "float64", "bfloat16", "tfloat32"))
 
     def doubled(self) -> Training:
         """Return the same with twice the budget, all of it used, and as many warm-up steps."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.neural import device as device_module
 from percolaw.neural.network import Network, Tensor, checked_inputs
 from percolaw.neural.stream import Stream
 from percolaw.rng import Streams
@@ -101,12 +102,15 @@ class DeviceData:
     x : tensor, shape (n, dim)
     y : tensor, shape (n, n_columns)
     columns : tensor of int64, shape (students, n_outputs)
-        Columns of `y` that each student learns.
+        Columns of `y` that each student learns; always on the device.
+    resident : bool
+        Whether `x` and `y` are there too. Those that would fill it stay on the host.
     """
 
     x: Tensor
     y: Tensor
     columns: Tensor
+    resident: bool = True
 
     @classmethod
     def of(
@@ -138,10 +142,14 @@ class DeviceData:
 
         dtype = torch.int64 if network.takes_tokens else like.dtype
         columns = np.array(targets)[:, None] + np.arange(n_outputs)
+        size = x.size * dtype.itemsize + y.size * like.element_size()
+        resident = size <= device_module.resident_bytes(str(like.device))
+        place = like.device if resident else torch.device("cpu")
         return cls(
-            torch.as_tensor(x, device=like.device, dtype=dtype),
-            torch.as_tensor(y, device=like.device, dtype=like.dtype),
+            torch.as_tensor(x, device=place, dtype=dtype),
+            torch.as_tensor(y, device=place, dtype=like.dtype),
             torch.as_tensor(columns, device=like.device),
+            resident,
         )
 
     def select(self, index: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -158,7 +166,10 @@ class DeviceData:
         x : tensor, shape (students, m, dim)
         y : tensor, shape (students, m, n_outputs)
         """
-        return self.x[index], self.y[index[:, :, None], columns[:, None, :]]
+        place = self.x.device
+        index, which = index.to(place), columns.to(place)
+        x, y = self.x[index], self.y[index[:, :, None], which[:, None, :]]
+        return x.to(columns.device), y.to(columns.device)
 
 
 class RowMinibatches:
@@ -238,7 +249,7 @@ class RowMinibatches:
     def _on_device(self, array: npt.NDArray[Any]) -> Tensor:
         import torch
 
-        return torch.as_tensor(array, device=self.data.y.device)
+        return torch.as_tensor(array, device=self.data.columns.device)
 
 
 @dataclass
@@ -266,7 +277,7 @@ class StreamMinibatches:
     def weight(self) -> Tensor:
         """Every row counts the same: (students, batch_size)."""
         shape = (len(self.streams), self.batch_size)
-        return self.data.y.new_full(shape, 1.0 / self.batch_size)
+        return self.data.y.new_full(shape, 1.0 / self.batch_size, device=self.data.columns.device)
 
     def steps(self, students: IntArray, first: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the minibatches of some students; those of steps before `first` are forgotten.
@@ -325,25 +336,47 @@ class StreamMinibatches:
 
         key = (id(stream), step)
         if key not in self._drawn:
-            points, values = stream.rows(step)
-            x = checked_inputs(self.network, points)
-            expected = (self.batch_size, self.data.x.shape[1])
-            if x.shape != expected:
-                raise ValueError(
-                    f"rows of a stream must have points of shape (batch_size, dim) = {expected}; "
-                    f"got {x.shape} at step {step}. Give as many rows as Training.batch_size says."
-                )
-            y = checks.target_values("values", values, self.batch_size).reshape(x.shape[0], -1)
-            if y.shape[1] != self.data.y.shape[1]:
-                raise ValueError(
-                    f"rows of a stream must have values of {self.data.y.shape[1]} column(s), as the "
-                    f"validation values; got {y.shape[1]} at step {step}."
-                )
+            x, y = self.host_rows(stream, step)
+            device = self.data.columns.device
             self._drawn[key] = (
-                torch.as_tensor(x, device=self.data.x.device, dtype=self.data.x.dtype),
-                torch.as_tensor(y, device=self.data.y.device, dtype=self.data.y.dtype),
+                torch.as_tensor(x, device=device, dtype=self.data.x.dtype),
+                torch.as_tensor(y, device=device, dtype=self.data.y.dtype),
             )
         return self._drawn[key]
+
+    def host_rows(self, stream: Stream, step: int) -> tuple[npt.NDArray[Any], FloatArray]:
+        """Draw the rows of one stream, and check them.
+
+        Parameters
+        ----------
+        stream : Stream
+        step : int
+
+        Returns
+        -------
+        points : array, shape (batch_size, dim)
+        values : array of float64, shape (batch_size, n_columns)
+
+        Raises
+        ------
+        ValueError
+            If they have another shape.
+        """
+        points, values = stream.rows(step)
+        x = checked_inputs(self.network, points)
+        expected = (self.batch_size, self.data.x.shape[1])
+        if x.shape != expected:
+            raise ValueError(
+                f"rows of a stream must have points of shape (batch_size, dim) = {expected}; "
+                f"got {x.shape} at step {step}. Give as many rows as Training.batch_size says."
+            )
+        y = checks.target_values("values", values, self.batch_size).reshape(x.shape[0], -1)
+        if y.shape[1] != self.data.y.shape[1]:
+            raise ValueError(
+                f"rows of a stream must have values of {self.data.y.shape[1]} column(s), as the "
+                f"validation values; got {y.shape[1]} at step {step}."
+            )
+        return x, y
 
 
 #: Where an ensemble takes its minibatches from.

@@ -12,7 +12,7 @@ _FIRST, _SECOND = -4658895280553007687, -7723592293110705685
 _STEP, _PLACE = -7046029254386353131, 2862933555777941757
 
 
-def drop_units(x: Any, share: float, seeds: Any, step: int, place: int) -> Any:
+def drop_units(x: Any, share: float, seeds: Any, step: Any, place: int) -> Any:
     """Return x (students, ...) with a share of its numbers set to 0 and the rest scaled up.
 
     Parameters
@@ -21,8 +21,10 @@ def drop_units(x: Any, share: float, seeds: Any, step: int, place: int) -> Any:
     share : float
         In [0, 1).
     seeds : tensor of int64, shape (students,)
-    step, place : int
-        Step of training and place in the network.
+    step : int or tensor of int64, shape ()
+        Step of training; a tensor where steps are made without a return to Python.
+    place : int
+        In the network.
 
     Returns
     -------
@@ -32,7 +34,9 @@ def drop_units(x: Any, share: float, seeds: Any, step: int, place: int) -> Any:
 
     count = x[0].numel()
     index = torch.arange(count, device=x.device, dtype=torch.int64)
-    key = _mix(seeds + _wrapped(_STEP * (step + 1))) + _wrapped(_PLACE * place)
+    # Products of tensors wrap by themselves.
+    turn = _wrapped(_STEP * (step + 1)) if isinstance(step, int) else (step + 1) * _STEP
+    key = _mix(seeds + turn) + _wrapped(_PLACE * place)
     bits = _mix(_mix(key)[:, None] + index[None, :])
     uniform = ((bits >> 40) & 0xFFFFFF).to(torch.float32) * 2.0**-24
     keep = (uniform >= share).reshape(x.shape)

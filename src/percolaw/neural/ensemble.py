@@ -22,6 +22,8 @@ from percolaw.neural.data import (
     StreamMinibatches,
 )
 from percolaw.neural.device import autocast, resolve_device, tensor_dtype
+from percolaw.neural.feed import feed_of
+from percolaw.neural.flat_update import FlatAdamW
 from percolaw.neural.job import TrainingJob
 from percolaw.neural.network import (
     ForwardPass,
@@ -31,10 +33,12 @@ from percolaw.neural.network import (
     initial_weights,
     unflatten,
 )
+from percolaw.neural.program import StepProgram
 from percolaw.neural.schedule import rate_multipliers
-from percolaw.neural.step import AdamW, Minibatch, Moments, gradient_method
+from percolaw.neural.step import AdamW, Gradient, Minibatch, Moments, gradient_method
 from percolaw.neural.stopping import STOPS, StoppingRule
 from percolaw.neural.stream import Stream
+from percolaw.neural.time_limit import TimeLimit
 from percolaw.neural.trained import Trained
 
 FloatArray = npt.NDArray[np.float64]
@@ -44,19 +48,41 @@ IntArray = npt.NDArray[np.int64]
 FINAL_ROWS = 4096
 
 
-def train_ensemble(job: TrainingJob) -> Trained:
-    """Train the students of a job to their ends, from a checkpoint where there is one."""
-    ensemble = Ensemble(job)
-    checkpoint = None
+def train_ensemble(job: TrainingJob, as_program: bool | None = None) -> Trained:
+    """Train the students of a job to their ends, from a checkpoint where there is one.
+
+    Parameters
+    ----------
+    job : TrainingJob
+    as_program : bool, optional
+        See `Ensemble`; None, on accelerators.
+
+    Returns
+    -------
+    Trained
+    """
+    ensemble = Ensemble(job, as_program)
+    try:
+        return train_to_the_end(ensemble)
+    finally:
+        ensemble.end_program()
+
+
+def train_to_the_end(ensemble: Ensemble) -> Trained:
+    """Train the students of an ensemble to their ends, from a checkpoint where there is one."""
+    job, checkpoint = ensemble.job, None
     if job.folder is not None:
         checkpoint = Checkpoint(job.folder, identity(job), job.checkpoint_seconds)
         ensemble.restore(checkpoint.load())
     if not ensemble.evaluated:
         ensemble.train_curve.append(np.full(ensemble.size, np.nan))
         ensemble.evaluate()
+    limit = TimeLimit(job.seconds, job.training.steps, ensemble.device)
     while ensemble.active.size:
-        ensemble.run_steps(min(job.training.evaluate_every, job.training.steps - ensemble.step))
+        count = min(job.training.evaluate_every, job.training.steps - ensemble.step)
+        ensemble.run_steps(count)
         ensemble.evaluate()
+        limit.interval_done(count, ensemble.step)
         if checkpoint is not None:
             checkpoint.save_if_due(ensemble.state)
         job.progress(ensemble.step, ensemble.active.size)
@@ -83,13 +109,18 @@ class Ensemble:
     step : int
         Steps made.
     stopping : StoppingRule
+    as_program : bool
+        Whether steps are a `StepProgram`, as on accelerators; else students go through them in groups
+        that fit into the cache.
+    record : bool
+        Whether CUDA graphs are made of the program.
     evaluated : list of int
         Steps at which the validation loss was taken.
     validation_curve, train_curve : list of array, shape (size,)
         See `Trained`.
     """
 
-    def __init__(self, job: TrainingJob) -> None:
+    def __init__(self, job: TrainingJob, as_program: bool | None = None) -> None:
         self.job, self.network, self.training = job, job.network, job.training
         students, training = job.students, job.training
         self.size = len(students)
@@ -106,8 +137,11 @@ class Ensemble:
         self.seeds = self._tensor(np.array(seeds, dtype=np.uint64).view(np.int64))
         self.rate = _each(students, "learning_rate", training.learning_rate)
         self.decay = _each(students, "weight_decay", training.weight_decay)
-        self.gradient = gradient_method(job.network, training, job.loss, self.device)
+        self.gradient: Gradient = gradient_method(job.network, training, job.loss)
         self.optimizer = AdamW.of(job.network, job.dim, job.n_outputs, training)
+        self.record = self.device != "cpu"
+        self.as_program = self.record if as_program is None else as_program
+        self.program: StepProgram | None = None
         self.active = np.arange(self.size)
         self.step = 0
         self.stopping = StoppingRule.start(self.size, training)
@@ -117,17 +151,29 @@ class Ensemble:
 
     def run_steps(self, count: int) -> None:
         """Make steps up to the next evaluation, and note the mean training loss over them."""
-        import torch
-
-        first, training = self.step, self.training
+        first = self.step
         rates = self.rate_multipliers(first, count) * self.rate[self.active]
         decays = self.decay[self.active]
-        if self.device != "cpu":  # once for many steps: every transfer waits for the device
-            rates, decays = self._tensor(rates, self.dtype), self._tensor(decays, self.dtype)
+        if self.as_program:
+            self.program = self.program or self._new_program(decays)
+            total = self.program.run(first, rates, decays)
+            self.record = self.program.repeated.record
+        else:
+            total = self._steps_by_groups(first, rates, decays)
+        self.step += count
+        mean = np.full(self.size, np.nan)
+        mean[self.active] = (total / count).double().cpu().numpy()
+        self.train_curve.append(mean)
+
+    def _steps_by_groups(self, first: int, rates: FloatArray, decays: FloatArray) -> Tensor:
+        """Make steps, a few students at a time through all of them; return the sums of the losses."""
+        import torch
+
+        training, count = self.training, len(rates)
         which = self._tensor(self.active)
         shares, seeds = self.minibatches.weight[which], self.seeds[which]
         total = torch.zeros(self.active.size, dtype=self.dtype, device=self.device)
-        named = self._named(self.weights)
+        named = self.named(self.weights)
         for group in self._groups(named):
             rows, moments = self.weights[group], self.moments.take(group)
             leaves = {name: w[group].detach() for name, w in named.items()}
@@ -139,10 +185,28 @@ class Ensemble:
                 loss, gradients = self.gradient(leaves, Minibatch(x, y, shares[group], run))
                 total[group] += loss
                 self.optimizer(rows, gradients, moments, first + i, rates[i, group], decays[group])
-        self.step += count
-        mean = np.full(self.size, np.nan)
-        mean[self.active] = (total / count).double().cpu().numpy()
-        self.train_curve.append(mean)
+        return total
+
+    def _new_program(self, decays: FloatArray) -> StepProgram:
+        which = self._tensor(self.active)
+        return StepProgram(
+            self.training,
+            self.named(self.weights),
+            self.weights,
+            self.moments,
+            self.gradient,
+            FlatAdamW.like(self.optimizer, decays, self.weights),
+            feed_of(self.minibatches, self.active),
+            self.minibatches.weight[which],
+            self.seeds[which],
+            self.record,
+        )
+
+    def end_program(self) -> None:
+        """Let go of the program; the next steps need another one."""
+        if self.program is not None:
+            self.program.close()
+        self.program = None
 
     def rate_multipliers(self, first: int, count: int) -> FloatArray:
         """Return the schedule's factors for the active students.
@@ -175,6 +239,7 @@ class Ensemble:
             keep = self._tensor(np.flatnonzero(staying))
             self.weights, self.moments = self.weights[keep], self.moments.take(keep)
             self.active = self.active[staying]
+            self.end_program()
 
     def validation_loss(self, rows: Tensor, students: IntArray) -> FloatArray:
         """Return the mean validation loss of some students, without dropout.
@@ -195,7 +260,7 @@ class Ensemble:
         which = self._tensor(students)
         columns, index, total = self.data.columns[which], self.validation[which], 0.0
         at_once = evaluation_rows(self.network, self.job.dim, self.job.n_outputs, students.size)
-        weights = self._named(rows)
+        weights = self.named(rows)
         with torch.no_grad(), autocast(self.training.dtype, self.device):
             for rows_of_block in index.split(at_once, dim=1):
                 x, y = self.data.select(rows_of_block, columns)
@@ -212,7 +277,7 @@ class Ensemble:
         import torch
 
         x, y = self.minibatches.first_rows(student, FINAL_ROWS)
-        weights = self._named(self.kept[student : student + 1])
+        weights = self.named(self.kept[student : student + 1])
         leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
         sums = [torch.zeros_like(leaf) for leaf in leaves.values()]
         total, m = 0.0, x.shape[1]
@@ -278,7 +343,8 @@ class Ensemble:
             train_curve=np.array(self.train_curve),
         )
 
-    def _named(self, rows: Tensor) -> Weights:
+    def named(self, rows: Tensor) -> Weights:
+        """Return rows of weights (students, n_parameters) as named tensors that share their memory."""
         return unflatten(self.network, self.job.dim, self.job.n_outputs, rows)
 
     def _groups(self, weights: Weights) -> list[slice]:

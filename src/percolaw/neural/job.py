@@ -41,6 +41,8 @@ class TrainingJob:
     checkpoint_seconds : float
     progress : callable
         Called after every evaluation with the step and the number of students still learning.
+    seconds : float, optional
+        Time within which the budget must be made.
     """
 
     network: Network
@@ -53,6 +55,7 @@ class TrainingJob:
     folder: Path | None = None
     checkpoint_seconds: float = 60.0
     progress: Callable[[int, int], None] = lambda step, active: None
+    seconds: float | None = None
 
     @property
     def dim(self) -> int:
@@ -60,10 +63,15 @@ class TrainingJob:
         return int(self.x.shape[1])
 
     def halves(self) -> tuple[TrainingJob, TrainingJob]:
-        """Return two jobs, of the first and of the second half of the students."""
-        middle = len(self.students) // 2
-        first, second = self.students[:middle], self.students[middle:]
-        return dataclasses.replace(self, students=first), dataclasses.replace(self, students=second)
+        """Return two jobs, of the first and of the second half of the students, each in half the time."""
+        middle, seconds = len(self.students) // 2, self.seconds
+        first, second = (
+            dataclasses.replace(
+                self, students=students, seconds=None if seconds is None else seconds / 2.0
+            )
+            for students in (self.students[:middle], self.students[middle:])
+        )
+        return first, second
 
 
 def checked_students(

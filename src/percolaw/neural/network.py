@@ -68,7 +68,7 @@ class ForwardPass:
         Share of units set to 0; 0 where nothing is trained.
     seeds : tensor of int64, shape (students,), optional
         With `step` the key of each student's dropout masks.
-    step : int
+    step : int or tensor of int64, shape ()
         Step of training.
     layers : dict of str to tensor, optional
         Filled with activations (students, batch, width) by name, in the order of the network.
@@ -76,7 +76,7 @@ class ForwardPass:
 
     dropout: float = 0.0
     seeds: Tensor = None
-    step: int = 0
+    step: Any = 0
     layers: dict[str, Tensor] | None = None
     _places: int = 0
 

@@ -22,7 +22,8 @@ class Stream(Protocol):
         ----------
         step : int
             From 0. The same step must give the same rows whenever it is asked for: draw them from a
-            generator that is made of a seed and the step.
+            generator that is made of a seed and the step. On accelerators they are asked for in a
+            thread, in order, while earlier steps are made.
 
         Returns
         -------

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.neural.config import Training
-from percolaw.neural.device import autocast, resolve_device
+from percolaw.neural.device import autocast, matrix_products, resolve_device
 from percolaw.neural.network import (
     ForwardPass,
     Network,
@@ -114,7 +114,8 @@ class Trained:
         x = x if x.ndim == 3 else np.broadcast_to(x, (len(self.stopped), *x.shape))
         out = np.empty((*x.shape[:2], self.n_outputs), dtype=self.weights.dtype)
         step = evaluation_rows(self.network, self.dim, self.n_outputs, x.shape[0])
-        with torch.no_grad(), autocast(self.training.dtype, device):
+        dtype = self.training.dtype
+        with torch.no_grad(), autocast(dtype, device), matrix_products(dtype, device):
             for low in range(0, x.shape[1], step):
                 block = torch.as_tensor(x[:, low : low + step].copy(), device=device)
                 if block.is_floating_point():

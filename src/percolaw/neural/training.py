@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy.typing as npt
 
@@ -11,7 +12,12 @@ from percolaw import checks
 from percolaw.errors import ResourceError
 from percolaw.neural import ensemble
 from percolaw.neural.config import Student, Training
-from percolaw.neural.device import gradients_on, resolve_device
+from percolaw.neural.device import (
+    gradients_on,
+    matrix_products,
+    out_of_memory,
+    resolve_device,
+)
 from percolaw.neural.job import TrainingJob, checked_students
 from percolaw.neural.losses import LOSSES, Loss
 from percolaw.neural.network import Network, checked_inputs, n_parameters
@@ -30,6 +36,7 @@ def train(
     checkpoint: Path | str | None = None,
     checkpoint_seconds: float = 60.0,
     progress: Callable[[int, int], None] | None = None,
+    seconds: float | None = None,
 ) -> Trained:
     """Train students of one shape, each on its own rows and target, each until it no longer improves.
 
@@ -57,6 +64,9 @@ def train(
     progress : callable, optional
         Called with the step and the number of students still learning after every evaluation but that
         of the initial weights.
+    seconds : float, optional
+        Longest time that the training may need. Two intervals of steps are timed, and a budget that
+        would need longer is refused then, before the time is spent.
 
     Returns
     -------
@@ -73,6 +83,8 @@ def train(
         no `Loss`.
     ResourceError
         If not even one student fits in the device's memory. Before that the ensemble is halved.
+    TimeoutError
+        For a budget of steps that the device cannot make within `seconds`.
 
     Notes
     -----
@@ -90,7 +102,54 @@ def train(
     True
     """
     checks.extra("torch", "nn")
-    training = training or Training()
+    job = checked_job(
+        network,
+        points,
+        values,
+        students,
+        training or Training(),
+        n_outputs,
+        loss,
+        folder=None if checkpoint is None else Path(checkpoint),
+        checkpoint_seconds=checks.real("checkpoint_seconds", checkpoint_seconds, minimum=0.0),
+        progress=progress or (lambda step, active: None),
+        seconds=None if seconds is None else checks.real("seconds", seconds, minimum=0.0),
+    )
+    with gradients_on(), matrix_products(job.training.dtype, resolve_device(job.training.device)):
+        return _train_or_halve(job)
+
+
+def checked_job(
+    network: Network,
+    points: npt.ArrayLike,
+    values: npt.ArrayLike,
+    students: Sequence[Student],
+    training: Training,
+    n_outputs: int,
+    loss: Loss | None,
+    folder: Path | None,
+    **options: Any,
+) -> TrainingJob:
+    """Return what `train` is asked for, after checking that it can be done.
+
+    Parameters
+    ----------
+    network, points, values, students, training, n_outputs, loss
+        As in `train`.
+    folder : Path, optional
+        Of checkpoints.
+    **options
+        Further fields of the job.
+
+    Returns
+    -------
+    TrainingJob
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `train` does.
+    """
     x = checked_inputs(network, points)
     if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] == 0:
         raise ValueError(f"points must have shape (n, dim), neither 0; got {x.shape}.")
@@ -111,26 +170,11 @@ def train(
             f"{type(loss).__name__} compares {loss.least_outputs} outputs or more; got n_outputs = "
             f"{n_outputs}. Use the loss mse."
         )
-    every = checks.real("checkpoint_seconds", checkpoint_seconds, minimum=0.0)
-    folder = None if checkpoint is None else Path(checkpoint)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"checkpoint names a folder; {folder} is a file.")
     checked = checked_students(students, x.shape[0], y.shape[1], n_outputs)
     resolve_device(training.device)
-    job = TrainingJob(
-        network=network,
-        x=x,
-        y=y,
-        students=checked,
-        training=training,
-        n_outputs=n_outputs,
-        loss=loss,
-        folder=folder,
-        checkpoint_seconds=every,
-        progress=progress or (lambda step, active: None),
-    )
-    with gradients_on():
-        return _train_or_halve(job)
+    return TrainingJob(network, x, y, checked, training, n_outputs, loss, folder, **options)
 
 
 def _train_or_halve(job: TrainingJob) -> Trained:
@@ -140,7 +184,7 @@ def _train_or_halve(job: TrainingJob) -> Trained:
     try:
         return ensemble.train_ensemble(job)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         if len(job.students) == 1:
             numbers = n_parameters(job.network, job.dim, job.n_outputs)
@@ -151,12 +195,3 @@ def _train_or_halve(job: TrainingJob) -> Trained:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return joined([_train_or_halve(half) for half in job.halves()])
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    text = str(error).lower()
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
-    )

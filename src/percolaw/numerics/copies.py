@@ -35,19 +35,11 @@ def copy_number(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
     compared.
     """
     x = checks.point_array("points", points)
-    key = _projection(x)
-    order = np.argsort(key, kind="stable")
-    start = np.flatnonzero(np.append(True, key[order[1:]] != key[order[:-1]]))
-    end = np.append(start[1:], order.size)
+    first = _first_equal(x, _projection(x))
+    order = np.argsort(first, kind="stable")
+    start = np.flatnonzero(np.append(True, first[order[1:]] != first[order[:-1]]))
     number = np.empty(order.size, dtype=np.int64)
-    number[order] = np.arange(order.size) - np.repeat(start, end - start)
-    same = _equal_rows(x, order[:-1], order[1:], key[order[1:]] == key[order[:-1]])
-    for run in np.unique(np.searchsorted(start, np.flatnonzero(~same) + 1, side="right") - 1):
-        rows = order[start[run] : end[run]]  # different points of one key: rare
-        group = np.unique(x[rows], axis=0, return_inverse=True)[1].reshape(-1)
-        for label in range(int(group.max()) + 1):
-            members = np.flatnonzero(group == label)
-            number[rows[members]] = np.arange(members.size)
+    number[order] = np.arange(order.size) - np.repeat(start, np.diff(start, append=order.size))
     return number
 
 
@@ -62,8 +54,25 @@ def near_copies(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     Returns
     -------
     array of bool, shape (n,)
-        True for a row that equals an earlier one, or whose distance to an earlier one is at most 4 eps
-        times the length of the longer of the two. The earlier one may be marked itself.
+        True for a row that has another as its original, see `originals`.
+    """
+    original = originals(points)
+    return np.asarray(original != np.arange(original.size))
+
+
+def originals(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the earlier row of which each point is a copy, or the row itself where it is new.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+        Finite. float64 that float32 holds exactly counts as float32.
+
+    Returns
+    -------
+    array of int64, shape (n,)
+        A copy equals an earlier point, or its distance to one is at most 4 eps times the length of the
+        longer of the two. If that is a copy itself, its original counts: rows named are their own.
 
     Notes
     -----
@@ -77,11 +86,10 @@ def near_copies(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     unit = ROUNDING * float(np.finfo(np.float32 if single else np.float64).eps)
     key = _projection(x)
     limit = np.concatenate([unit * np.linalg.norm(b, axis=1) for b in _blocks(x)])
-    copies = copy_number(x) > 0
-    kept = np.flatnonzero(~copies)
+    original = _first_equal(x, key)
+    kept = np.flatnonzero(original == np.arange(original.size))
     while True:
         order = kept[np.argsort(key[kept], kind="stable")]
-        near = np.zeros(x.shape[0], dtype=np.bool_)
         for step in range(1, min(MOST_STEPS, order.size)):
             a, b = order[:-step], order[step:]
             reach = np.maximum(limit[a], limit[b])
@@ -90,11 +98,29 @@ def near_copies(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
                 break
             a, b, reach = a[beside], b[beside], reach[beside]
             close = _distances(x, a, b) <= reach
-            near[np.maximum(a, b)[close]] = True
-        if not near.any():
-            return copies
-        copies |= near
-        kept = kept[~near[kept]]
+            original[np.maximum(a, b)[close]] = np.minimum(a, b)[close]
+        new = kept[original[kept] == kept]
+        if new.size == kept.size:
+            break
+        kept = new
+    while not np.array_equal(further := original[original], original):
+        original = further
+    return original
+
+
+def _first_equal(x: npt.NDArray[Any], key: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The first row that equals each; equal rows have equal keys."""
+    order = np.argsort(key, kind="stable")
+    start = np.flatnonzero(np.append(True, key[order[1:]] != key[order[:-1]]))
+    end = np.append(start[1:], order.size)
+    first = np.empty(order.size, dtype=np.int64)
+    first[order] = np.repeat(order[start], end - start)
+    same = _equal_rows(x, order[:-1], order[1:], key[order[1:]] == key[order[:-1]])
+    for run in np.unique(np.searchsorted(start, np.flatnonzero(~same) + 1, side="right") - 1):
+        rows = order[start[run] : end[run]]  # different points of one key: rare
+        at, group = np.unique(x[rows], axis=0, return_index=True, return_inverse=True)[1:]
+        first[rows] = rows[at][group.reshape(-1)]
+    return first
 
 
 def _blocks(x: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:

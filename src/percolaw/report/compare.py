@@ -71,6 +71,9 @@ def _section(entries: Sequence[Entry]) -> str:
         if rows
         else "<p>Their configs are the same.</p>"
     )
+    codes = {run.record.get("code") for run in group}
+    if len(codes) > 1:
+        fields += f"<p>{len(codes)} versions of the code measured them: see Provenance of each.</p>"
     verdicts = [{claim.name: claim for claim in run.claims} for run in group]
     claims = [
         [

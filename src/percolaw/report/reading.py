@@ -20,7 +20,7 @@ from percolaw.nulls import from_null
 from percolaw.report.records import number as json_number
 from percolaw.report.records import numbers, read_plots
 from percolaw.runs.description import Description, description_of
-from percolaw.runs.files import MALFORMED, read_json, well_formed
+from percolaw.runs.files import MALFORMED, read_json, strict_json, well_formed
 from percolaw.runs.folders import open_config
 from percolaw.runs.run import Result
 from percolaw.runs.store import read_record
@@ -210,7 +210,7 @@ def open_run(folder: str | os.PathLike[str]) -> Result:
         return Result(where, name, fields, Claims(), {}, finished=False)
     record = read_record_of(where)
     concluded = {"experiment": record["experiment"], **record["config"]}
-    asked = {"experiment": name, **fields}
+    asked = strict_json({"experiment": name, **fields})  # as a record holds it: no infinity
     changed = [key for key, value in asked.items() if concluded.get(key, value) != value]
     if changed:
         raise RunError(

@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,51 @@ def is_in_the_way(path: Path) -> bool:
         return not stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         return False
+
+
+def make_folder(path: Path) -> None:
+    """Make a results folder, if it is missing.
+
+    Raises
+    ------
+    RunError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make the results folder {path}: {error.strerror}. Choose another with --out."
+        ) from None
+
+
+def is_writable(folder: Path) -> bool:
+    """Return whether files can be made in a folder, and its units be written if it is a run's."""
+    units = folder / "units.sqlite"
+    return os.access(folder, os.W_OK | os.X_OK) and (
+        not units.exists() or os.access(units, os.W_OK)
+    )
+
+
+def check_writable(folder: Path, remedy: str = "") -> None:
+    """Refuse a folder in which nothing can be written.
+
+    Parameters
+    ----------
+    folder : path
+    remedy : str
+        What helps, as a sentence; by default another folder, or a copy of this one.
+
+    Raises
+    ------
+    RunError
+        If it, or the units of the run in it, cannot be written.
+    """
+    if not is_writable(folder):
+        remedy = remedy or (
+            "Choose another folder with --out, or copy this one to where you may write and name the copy."
+        )
+        raise RunError(f"{folder} is not writable. {remedy}")
 
 
 def read_json(path: Path, remedy: str = "") -> Any:
@@ -144,7 +189,8 @@ def replacing(path: Path) -> Iterator[Path]:
             error.errno, error.strerror, str(path)
         ) from error  # the name that was asked for
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing can be removed
+            part.unlink()
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from percolaw.errors import PercolawError, RunError
 from percolaw.experiments.base import Experiment, from_config
 from percolaw.runs.activity import active, idle
 from percolaw.runs.description import command_again, continuing, description_of
-from percolaw.runs.files import read_json, well_formed
+from percolaw.runs.files import check_writable, read_json, well_formed
 from percolaw.runs.rows import SUFFIXES, Units, long_rows, write_table
 from percolaw.runs.store import RunFolder, read_record
 
@@ -339,7 +339,8 @@ def export(path: str | Path, target: str | Path, *, overwrite: bool = False) -> 
     ValueError
         For another suffix, a folder that does not exist, a file that does, and a run's rows.jsonl.
     RunError
-        If the run has no finished units of its code, or its rows do not fit a .parquet file.
+        If the run has no finished units of its code, its rows do not fit a .parquet file, or the folder
+        of the file is not writable.
     MissingExtraError
         If .parquet needs the extra ``store``.
     """
@@ -351,6 +352,7 @@ def export(path: str | Path, target: str | Path, *, overwrite: bool = False) -> 
         raise ValueError(f"{out} belongs to a run; name another file.")
     if out.exists() and not overwrite:
         raise ValueError(f"{out} exists; name another file, or replace it with --overwrite.")
+    check_writable(out.parent, "Name a file in another folder with --out.")
     columns = long_rows(kept_units(path))
     if not columns:
         raise RunError(f"{path} has no finished units of this code to export.")
@@ -387,8 +389,9 @@ def collect_garbage(path: Path) -> int:
     Raises
     ------
     RunError
-        If the folder is a link, or a process works on the run.
+        If the folder is a link, cannot be written, or a process works on the run.
     """
+    check_writable(path, "Copy the folder of runs to where you may write, or ask its owner.")
     with idle(path):
         won = 0
         for file in garbage(path)[1]:

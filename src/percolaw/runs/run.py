@@ -30,7 +30,7 @@ from percolaw.runs.activity import working
 from percolaw.runs.code import experiment_code, forget, forget_bytes, source_bytes
 from percolaw.runs.description import keep_description
 from percolaw.runs.executor import run_units
-from percolaw.runs.files import MALFORMED
+from percolaw.runs.files import MALFORMED, check_writable
 from percolaw.runs.folders import kept_units
 from percolaw.runs.provenance import provenance
 from percolaw.runs.rows import long_rows
@@ -190,8 +190,7 @@ def run(
         check_memory(experiment)
     before = source_bytes(type(experiment))
     store = RunFolder(path, config_dict(experiment), type(experiment))
-    if store.read_only:
-        raise RunError(f"{path} is not writable. Choose another folder with --out.")
+    check_writable(path)
     with working(path, waiting) as activity:
         damaged = store.forget_damaged()
         if damaged:

@@ -23,7 +23,15 @@ from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict, content_id, from_config
 from percolaw.rng import Streams
 from percolaw.runs.activity import RunCancelled, working
-from percolaw.runs.files import is_in_the_way, read_json, well_formed, write_atomic
+from percolaw.runs.code import experiment_code
+from percolaw.runs.files import (
+    check_writable,
+    is_in_the_way,
+    make_folder,
+    read_json,
+    well_formed,
+    write_atomic,
+)
 from percolaw.runs.run import Result, default_folder, run
 from percolaw.runs.search_space import Axis, Search
 from percolaw.runs.store import RunFolder
@@ -46,8 +54,10 @@ class SearchResult:
     value : float
         Its objective.
     trials : list of dict
-        Every finished trial, the best first: number, values of the fields, objective, and run (the name
-        of its folder).
+        Every finished trial, the best first: number, values of the fields, objective, run (the name of
+        its folder), and code (hash of what measured it).
+    outdated : int
+        Trials among them whose objective was measured by other code than the present.
     failed : list of dict
         Values of the fields of trials that failed and of which no other finished.
     """
@@ -57,6 +67,7 @@ class SearchResult:
     value: float
     trials: list[dict[str, Any]]
     failed: list[dict[str, Any]]
+    outdated: int
 
 
 def run_search(
@@ -80,7 +91,8 @@ def run_search(
     progress : callable
         Called with trials finished and in all.
     waiting : callable
-        Called with a message if another process works on it; this one then waits for it.
+        Called with a message if another process works on it, for which this one then waits, and if
+        objectives that are kept were measured by other code.
 
     Returns
     -------
@@ -99,7 +111,8 @@ def run_search(
     refuse_in_starting_process()
     checks.extra("optuna", "sweep")
     folder = Path(out) / f"sweep-{search.experiment.name}-{content_id(search.definition())}"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    check_writable(folder)
     definition = json.dumps(search.definition(), indent=1) + "\n"
     if not (folder / "sweep.json").exists():
         write_atomic(folder / "sweep.json", definition)
@@ -123,7 +136,15 @@ def run_search(
             _search(search, folder, report_progress)
         else:
             _search_together(search, folder, workers, report_progress)
-        return _concluded(search, folder)
+        result = _concluded(search, folder)
+    if result.outdated:
+        best = result.trials[0]["code"] != experiment_code(type(search.experiment))
+        which = f"{len(result.trials)} objectives{', the best among them,' if best else ''}"
+        waiting(
+            f"{result.outdated} of {which} were measured by other code than the present and kept: they "
+            "may not compare. With another --out all are measured anew."
+        )
+    return result
 
 
 def _sampler(search: Search, trial: int) -> Any:
@@ -167,8 +188,10 @@ def _suggest(trial: Any, axis: Axis) -> Any:
 def _objective(search: Search, folder: Path, trial: Any) -> float:
     experiment = search.trial({axis.field: _suggest(trial, axis) for axis in search.axes})
     result: Result = run(experiment, out=folder)
+    store = RunFolder(result.folder, config_dict(experiment), type(experiment))
     trial.set_user_attr("run", result.folder.name)
-    value = _value(experiment, RunFolder(result.folder, config_dict(experiment), type(experiment)))
+    trial.set_user_attr("code", store.code)
+    value = _value(experiment, store)
     if not math.isfinite(value):
         raise ValueError(f"the objective of {result.folder} is {value}.")
     return value
@@ -324,7 +347,8 @@ def _check_journal(search: Search, folder: Path, trial: dict[str, Any]) -> None:
     experiment = search.trial(trial["values"])
     place = default_folder(experiment, folder)
     right = place.name == trial["run"]
-    if right and place.is_dir():  # else somebody has removed it
+    present = trial["code"] == experiment_code(type(experiment))
+    if right and present and place.is_dir():  # else somebody has removed it
         store = RunFolder(place, config_dict(experiment), type(experiment))
         kept = {store.key(cell) for cell in experiment.cells()} <= store.finished()
         right = not kept or _value(experiment, store) == trial["objective"]
@@ -352,6 +376,7 @@ def _concluded(search: Search, folder: Path) -> SearchResult:
             },
             "objective": t.value,
             "run": t.user_attrs["run"],
+            "code": t.user_attrs.get("code"),  # what older versions have tried has none
         }
         for t in sorted(finished, key=lambda t: (t.value, t.number))
     ]
@@ -365,4 +390,6 @@ def _concluded(search: Search, folder: Path) -> SearchResult:
         )
         + "\n",
     )
-    return SearchResult(folder, best, float(trials[0]["objective"]), trials, _failed(study, trials))
+    value, present = float(trials[0]["objective"]), experiment_code(type(search.experiment))
+    outdated = sum(trial["code"] != present for trial in trials)
+    return SearchResult(folder, best, value, trials, _failed(study, trials), outdated)

@@ -40,7 +40,14 @@ from percolaw.experiments.registry import known_class
 from percolaw.runs import reuse
 from percolaw.runs.code import experiment_code, package_code
 from percolaw.runs.database import named, open_readable, open_writable
-from percolaw.runs.files import read_json, strict_json, write_atomic
+from percolaw.runs.files import (
+    check_writable,
+    is_writable,
+    make_folder,
+    read_json,
+    strict_json,
+    write_atomic,
+)
 from percolaw.runs.schema import COLUMNS, prepare, row_digest
 
 #: The SQL function `whole` takes bytes, so that text that is none does not end the question.
@@ -105,16 +112,10 @@ class RunFolder:
         self._measured = canonical_json(measured_config(config, experiment))
         self._knows_names = experiment is not None
         code = "" if experiment is None else experiment_code(experiment)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(
-                f"cannot make the results folder {self.path}: {error.strerror}. "
-                "Choose another with --out."
-            ) from None
-        self.read_only = not os.access(self.path, os.W_OK | os.X_OK)
-        if self.read_only and not (self.path / "units.sqlite").exists():
-            raise RunError(f"{self.path} is not writable. Choose another folder with --out.")
+        make_folder(self.path)
+        self.read_only = not is_writable(self.path)
+        if not (self.path / "units.sqlite").exists():
+            check_writable(self.path)
         known = self.path / "config.json"
         text = canonical_json(config)
         if known.exists():

@@ -65,6 +65,31 @@ def seed_interval(values: npt.ArrayLike) -> tuple[float, float]:
     return bootstrap_interval(x) if x.size >= 3 else (-np.inf, np.inf)
 
 
+def interval_of_samples(
+    centre: float, samples: npt.ArrayLike, n_seeds: int, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the bootstrap interval of an estimate from those of seeds drawn again, widened as above.
+
+    Parameters
+    ----------
+    centre : float
+        Estimate of all seeds.
+    samples : array, shape (n_draws,)
+        Estimates of seeds drawn again.
+    n_seeds : int
+        Seeds; below 3 the interval is (-inf, inf).
+    level : float
+        Strictly between 0 and 1.
+
+    Returns
+    -------
+    low, high : float
+    """
+    if n_seeds < 3:
+        return -np.inf, np.inf
+    return _interval(centre, np.asarray(samples, dtype=np.float64), n_seeds, _level(level))
+
+
 def _level(level: float) -> float:
     """Return the level of an interval, strictly between 0 and 1, or raise."""
     number = checks.real("level", level)

@@ -145,6 +145,15 @@ def test_a_doubled_budget_that_diverged_decides_nothing():
     assert found.usable.tolist() == [True, True, True, False, False]
 
 
+def test_gap_is_the_mean_over_seeds_of_both_budgets():
+    doubled = doubled_rows({300: 0.1}) + doubled_rows({300: 0.3, 3000: 0.2}, seed=1)
+    even = [
+        r | {"loss": r["loss"] * 1.01, "validation": r["validation"] * 1.01} for r in doubled[1:]
+    ]
+    gaps = convergence.gaps(law_rows(), [doubled[0], *even], "n")
+    np.testing.assert_allclose(gaps, [np.nan, np.nan, 0.2, np.nan, 0.2])
+
+
 def test_gap_is_of_the_validation_loss():
     rows = law_rows()
     doubled = doubled_rows({300: 0.0, 3000: 0.0})

@@ -188,14 +188,18 @@ def test_a_doubled_budget_is_on_as_large_a_cluster(calls, monkeypatch):
     assert same == sites == SITES_PER_POINT * (60 * 16 + 20)
 
 
-@pytest.mark.parametrize("label", ["smoke", "laptop", "sharma-kaplan", "gpu"])
-def test_presets_have_points_for_every_step(label, monkeypatch):
-    monkeypatch.setattr(checks, "available_memory", lambda: 1 << 50)
+@pytest.mark.parametrize("label", NnModelScaling.presets)
+def test_presets_have_points_for_every_step(label):
+    """One a step, or as many as the config says at most."""
     e = preset(NnModelScaling, label)
-    for doubled, training in ((False, e.training), (True, e.training.doubled())):
-        pool = e._n_points(doubled) - e.n_validation - e.n_test
-        assert pool >= training.steps * training.batch_size
-        assert training.patience * training.evaluate_every > training.steps, "to the end"
+    for cell in e.cells():
+        n = e._n_points(cell["kind"], cell["depth"])
+        for width, budget in e._trainings(cell["kind"]):
+            network = neural.student_network(e.architecture, cell["depth"], width)
+            training = e._training(network, budget)
+            steps = training.doubled().steps if cell["kind"] == "doubled" else training.steps
+            assert n >= min(steps * training.batch_size, e.most_points or math.inf)
+            assert training.patience * training.evaluate_every > training.steps, "to the end"
 
 
 def test_the_loop_itself_takes_no_row_twice(monkeypatch):
@@ -244,14 +248,14 @@ def test_more_than_memory_holds_is_refused_with_a_remedy(calls, monkeypatch):
     NnDataScaling(largest=10_000_000)
     huge = NnModelScaling(settings=sources("cube 2"), training=Training(steps=10**9))
     remedy = (
-        r"points, one for every step.*Lower --training.steps, --training.batch-size or --workers"
+        r"points, one for every step.*Lower --training.steps, --training.batch-size, --most-points"
     )
     for cell in (huge.cells()[0], huge.cells()[-1]):
         with pytest.raises(ResourceError, match=remedy):
             huge.measure(cell)
     monkeypatch.setattr(checks, "available_memory", lambda: 1 << 20)
     e = NnModelScaling(settings=sources("cube 2"))
-    with pytest.raises(ResourceError, match="773000 points, one for every step"):
+    with pytest.raises(ResourceError, match="1 x 773000 points, one for every step"):
         e.measure(e.cells()[0])
     e = NnDataScaling(settings=sources("cube 2"))
     with pytest.raises(ResourceError):

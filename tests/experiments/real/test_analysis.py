@@ -42,7 +42,7 @@ class Toy(DataAnalysis):
         function = None if name == "points" else levels
         return as_sample(
             x, function, level_names=("coarse", "fine") if function is not None else ()
-        )[0]
+        )
 
 
 TOY = Toy(

@@ -42,7 +42,9 @@ def stream_cluster(
     path : path
         Ends in ``.zarr``.
     n_samples, dim, rng, size
-        As in `percolaw.make_cluster` (infinite z, Gaussian steps, linear labels); the data are equal.
+        As in `percolaw.make_cluster` (infinite z, Gaussian steps, linear labels). The points are equal
+        to the bit; labels are summed a block of columns at a time, and so equal to rounding (some 1e-15
+        of their standard deviation).
     memory : float
         Bytes of one block of columns.
     overwrite : bool

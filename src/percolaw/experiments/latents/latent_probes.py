@@ -46,7 +46,7 @@ class LatentProbes:
             "15 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "4 min", "2 GiB"),
+        "laptop": Preset({}, "6 min, estimated", "2 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 8,
@@ -74,7 +74,7 @@ class LatentProbes:
     """Hidden layers."""
     width: Annotated[int, Range(4)] = 128
     """Units of a layer."""
-    octaves: Annotated[tuple[int, ...], Range(1)] = (2, 3, 4, 5, 6, 7, 8, 9, 10)
+    octaves: Annotated[tuple[int, ...], Range(1)] = (4, 5, 6, 7, 8, 9, 10)
     """Latents of 2^octave to 2^(octave+1) - 1 sites are probed together."""
     shares: tuple[float, ...] = (0.03, 0.2, 1.0)
     """Parts of the training budget after which a network is probed; the last one is 1."""

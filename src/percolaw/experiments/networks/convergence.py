@@ -84,6 +84,8 @@ def losses(rows: list[Row], size: str, loss: str = "loss") -> LearningCurve:
 def gaps(rows: list[Row], doubled: list[Row], size: str) -> FloatArray:
     """Return what a doubled budget gains in validation loss, (n_sizes,); NaN where it is not known.
 
+    It is the mean over the seeds that were trained with both budgets.
+
     Parameters
     ----------
     rows, doubled : list of dict
@@ -97,12 +99,12 @@ def gaps(rows: list[Row], doubled: list[Row], size: str) -> FloatArray:
     """
     place = {(r["seed"], r[size]): r["validation"] for r in rows}
     sizes = sorted({r[size] for r in rows})
-    gap = np.full(len(sizes), np.nan)
+    gained: list[list[float]] = [[] for _ in sizes]
     for row in doubled:
         before = place.get((row["seed"], row[size]))
         if before and row["validation"]:
-            gap[sizes.index(row[size])] = before / row["validation"] - 1.0
-    return gap
+            gained[sizes.index(row[size])].append(before / row["validation"] - 1.0)
+    return np.array([float(np.mean(one)) if one else np.nan for one in gained])
 
 
 def learning_curve(
@@ -129,7 +131,26 @@ def learning_curve(
     -------
     LearningCurve
     """
-    curve, gap = losses(rows, size), gaps(rows, doubled, size)
+    return steady_part(losses(rows, size), gaps(rows, doubled, size), allowed, least)
+
+
+def steady_part(
+    curve: LearningCurve, gap: FloatArray, allowed: float, least: float = 0.0
+) -> LearningCurve:
+    """Return the curve, usable where training converged by the rule of `learning_curve`.
+
+    Parameters
+    ----------
+    curve : LearningCurve
+    gap : array of float64, shape (n_sizes,)
+        What doubled budgets gained, as `gaps` returns it.
+    allowed, least : float
+        As in `learning_curve`.
+
+    Returns
+    -------
+    LearningCurve
+    """
     known = np.flatnonzero(np.isfinite(gap))
     steady = [
         bool(np.any(known >= j)) and gap[known[known >= j][0]] <= allowed for j in range(gap.size)
@@ -143,7 +164,7 @@ def rough_exponent(curve: LearningCurve) -> float:
     """Return the slope over all sizes, converged or not, for claims that nothing can decide; 0 for
     fewer than two."""
     mean = curve.mean()
-    good = np.isfinite(mean)
+    good = np.isfinite(mean) & (mean > 0.0)
     if good.sum() < 2:
         return 0.0
     return -log_slope(curve.size[good], mean[good])

@@ -220,7 +220,7 @@ def parts(n: int, n_test: int, n_validation: int) -> tuple[Rows, Rows, Rows]:
 
 def train_and_test(
     network: Network,
-    x: FloatArray,
+    x: npt.NDArray[Any],
     y: FloatArray,
     students: list[Student],
     training: Training,
@@ -232,11 +232,12 @@ def train_and_test(
     ----------
     network : Network
     x : array, shape (n, d)
+        Points, or token ids for networks of tokens.
     y : array, shape (n, n_teachers)
     students : list of Student
     training : Training
-    test : array of int64
-        Rows that are tested on.
+    test : array of int64, shape (n_test,) or (students, n_test)
+        Rows that all students are tested on, or those of each.
 
     Returns
     -------
@@ -244,7 +245,8 @@ def train_and_test(
     rows : list of dict
         ``loss`` is None where a student diverged.
     """
-    x = np.asarray(x, dtype=np.float64 if training.dtype == "float64" else np.float32)
+    if not network.takes_tokens:
+        x = np.asarray(x, dtype=np.float64 if training.dtype == "float64" else np.float32)
     trained = train(network, x, y, students, training, checkpoint=SCRATCH.get())
     rows = []
     for i, student in enumerate(students):
@@ -259,10 +261,13 @@ def train_and_test(
                 "target": student.target,
             }
         )
-    predicted = trained.predict(x[test])[:, :, 0]
-    for row, student, out in zip(rows, students, predicted, strict=True):
-        loss = float(np.mean((out - y[test, student.target]) ** 2))
-        row["loss"] = None if row["stopped"] == "diverged" else _number(loss)
+    tested = np.broadcast_to(test, (len(students), np.shape(test)[-1]))
+    for shared in np.unique(tested[:, 0]):
+        group = np.flatnonzero(tested[:, 0] == shared).tolist()
+        predicted = trained.predict(x[tested[group[0]]])[:, :, 0]
+        for i in group:
+            loss = float(np.mean((predicted[i] - y[tested[i], students[i].target]) ** 2))
+            rows[i]["loss"] = None if rows[i]["stopped"] == "diverged" else _number(loss)
     return trained, rows
 
 

@@ -13,6 +13,7 @@ from percolaw.datasets.sources import FiniteCluster, InfiniteCluster, LatticeClu
 from percolaw.experiments import plots
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.networks import neural
+from percolaw.experiments.networks.budget_grid import BudgetGrid
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
 from percolaw.targets.teacher import TeacherFamily
@@ -41,6 +42,10 @@ class Scaling:
         By the keys of `neural.KERNELS`.
     limit : PowerLawFit or None
         Of the first kernel.
+    depth : int
+        Hidden layers of the networks; 0 where all have the same number.
+    grid : BudgetGrid or None
+        Losses at several budgets, of which `curve` is the largest.
     """
 
     source: Source
@@ -52,6 +57,8 @@ class Scaling:
     gap: neural.FloatArray
     kernels: Mapping[str, LearningCurve] = field(default_factory=dict)
     limit: PowerLawFit | None = None
+    depth: int = 0
+    grid: BudgetGrid | None = None
 
     def about(self, quantity: str) -> list[Claim]:
         """Return the first claim on a quantity, in a list; an empty one without it."""
@@ -64,6 +71,7 @@ def gap_table(scalings: Sequence[Scaling]) -> list[dict[str, Any]]:
         {
             "source": s.source.label,
             "target": s.target.label,
+            **({"depth": s.depth} if s.depth else {}),
             "size": s.curve.size.tolist(),
             "gap": [float(f"{v:.4g}") if math.isfinite(v) else None for v in s.gap],
         }

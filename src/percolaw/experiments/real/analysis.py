@@ -179,7 +179,7 @@ def measurement(experiment: DataAnalysis, name: str) -> Measurement:
 def real_sample(data: RealData) -> Sample:
     """Return the sample of a data set that a package ships."""
     function = data.labels if data.levels is None else data.levels
-    return as_sample(data.elements, function, metric=data.metric, level_names=data.level_names)[0]
+    return as_sample(data.elements, function, metric=data.metric, level_names=data.level_names)
 
 
 def missing_data(load: Callable[[], RealData]) -> str:

@@ -98,7 +98,7 @@ class AnalyzeConfusion:
         points, classes = known.sample(self.n, streams)
         if np.ptp(classes) == 0:
             return [{**cell, "verdict": "undecided", "failed": "one class"}]
-        sample, _ = as_sample(points, ElementLabels(labels=classes))
+        sample = as_sample(points, ElementLabels(labels=classes))
         settings = Settings(self.k, (), n_draws=200, learners=("nearest neighbour",), n_repeats=4)
         one = Measurement(sample, settings, int(streams.key("analysis") >> np.uint64(1)))
         rows: list[Row] = []

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, cast
 from percolaw import checks
 from percolaw.analysis.sample import METRICS, Sample, as_sample
 from percolaw.datasets.element_labels import KINDS, Kind
+from percolaw.datasets.formats.target import suffix_of
 from percolaw.datasets.source import file_digest
 from percolaw.experiments.base import Preset, plain
 from percolaw.experiments.real.analysis import DataAnalysis
@@ -108,10 +109,10 @@ class Analyze(DataAnalysis):
 
     def data(self, name: str) -> Sample:
         """Read the files."""
-        return self.read()[0]
+        return self.read()
 
-    def read(self) -> tuple[Sample, int]:
-        """Return all distinct elements of the files, and how many were left out as equal to others.
+    def read(self) -> Sample:
+        """Return all distinct elements of the files.
 
         Raises
         ------
@@ -140,9 +141,17 @@ class Analyze(DataAnalysis):
         if self.metric == "hamming":
             from percolaw.datasets.strings import holds_strings, read_strings
 
-            if Path(self.file).suffix in (".txt", "") or holds_strings(self.file):
-                codes = read_strings(self.file).codes
-                return codes, codes.shape[0]
+            suffix = suffix_of(Path(self.file))
+            is_text = suffix not in (".npy", ".npz", ".parquet", ".zarr")
+            if suffix not in (".txt", "") and not (is_text and holds_strings(self.file)):
+                raise ValueError(
+                    f"{self.file} holds numbers, and the Hamming distance counts the letters in which "
+                    "strings of one length differ. Give the strings as text, one a line (.txt); in "
+                    "Python percolaw.analyze takes letters as uint8, too. For points take euclidean or "
+                    "cosine."
+                )
+            codes = read_strings(self.file).codes
+            return codes, codes.shape[0]
         from percolaw.datasets.points import read_points
 
         return read_points(self.file, 1 << 40)

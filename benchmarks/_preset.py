@@ -1,0 +1,26 @@
+"""Run a preset without the command line's libraries.
+
+python benchmarks/_preset.py EXPERIMENT PRESET OUT WORKERS
+An interrupted run keeps its units; the same command, or percolaw run with the same preset, goes on.
+"""
+
+import sys
+
+import percolaw as pl
+from percolaw.experiments.base import preset
+from percolaw.experiments.registry import experiment_class
+from percolaw.runs.workers import WorkerPool
+
+if __name__ == "__main__":
+    name, which, out, workers = sys.argv[1:]
+    kind = experiment_class(name)
+    experiment = preset(kind, which)
+    print(f"{name}, preset {which}: {kind.presets[which].time}, {len(experiment.cells())} units")
+    if int(workers) > 1:
+        with WorkerPool(int(workers)) as pool:
+            result = pl.run(experiment, out=out, executor=pool, progress=True)
+    else:
+        result = pl.run(experiment, out=out, progress=True)
+    for claim in result.claims:
+        print(claim)
+    print(result.folder)

@@ -1,0 +1,1 @@
+"""Experiments with learners in context (extra ``nn``)."""

@@ -1,0 +1,121 @@
+"""One call made many times: plainly, or recorded as a CUDA graph that an accelerator replays by itself.
+
+A step of a small network is fifty kernels of a few microseconds each, and Python needs longer to start
+them than the device to run them. A graph starts hundreds with one call.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+from percolaw.neural.device import out_of_memory
+
+#: Calls recorded in one graph.
+CALLS = 10
+#: Plain calls before the first recording: libraries and memory of the call are set up in them.
+WARM_UP = 2
+
+
+class Repeated:
+    """A call without arguments and results, made as often as is asked for.
+
+    Parameters
+    ----------
+    call : callable
+        Works on fixed tensors. It is recorded only if it never waits for a number of the device.
+    device : str
+    record : bool
+        Whether CUDA graphs are to be recorded; after a failure it is False.
+    """
+
+    def __init__(self, call: Callable[[], None], device: str, record: bool) -> None:
+        self.call, self.device, self.record = call, device, record
+        self._plain = WARM_UP
+        self._replays: dict[int, Callable[[], None]] = {}
+
+    def __call__(self, times: int) -> None:
+        """Make the call `times` times, one after the other."""
+        if self.record:
+            warm_up = min(times, self._plain)
+            aside(self.call, warm_up, self.device)
+            self._plain -= warm_up
+            times -= warm_up
+        while times and self.record:
+            size = CALLS if times >= CALLS else 1
+            if self._record(size):
+                self._replays[size]()
+                times -= size
+        for _ in range(times):
+            self.call()
+
+    def _record(self, size: int) -> bool:
+        """Record a graph of so many calls unless there is one; return False where that fails."""
+        if size not in self._replays:
+            try:
+                self._replays[size] = recorded(self.call, size, self.device)
+            except RuntimeError as error:
+                if out_of_memory(error):
+                    raise
+                self.record = False
+                warnings.warn(
+                    f"the steps of this network cannot be recorded as a CUDA graph ({error}); they are "
+                    "made one by one, which is slower and gives the same students. Networks and losses "
+                    "that never ask for the value of a tensor (item(), float(), if) can be recorded.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+        return self.record
+
+
+def aside(call: Callable[[], None], times: int, device: str) -> None:
+    """Make plain calls on a stream of their own, as recording needs before it begins.
+
+    Parameters
+    ----------
+    call : callable
+    times : int
+    device : str
+    """
+    import torch
+
+    with torch.cuda.device(device):
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(times):
+                call()
+        torch.cuda.current_stream().wait_stream(stream)
+
+
+def recorded(call: Callable[[], None], times: int, device: str) -> Callable[[], None]:
+    """Record calls, without making them, and return what makes them all.
+
+    Parameters
+    ----------
+    call : callable
+    times : int
+    device : str
+
+    Returns
+    -------
+    callable
+    """
+    import torch
+
+    with torch.cuda.device(device):
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            # Of this thread alone: another one may be pinning memory for the next minibatches.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                for _ in range(times):
+                    call()
+        except RuntimeError:
+            torch.cuda.set_stream(stream)  # a recording that fails stays on its own stream
+            raise
+
+    def replay() -> None:
+        with torch.cuda.device(device):
+            graph.replay()
+
+    return replay
