@@ -118,15 +118,19 @@ def test_the_example_of_the_readme_is_the_one_that_can_be_run():
 @pytest.mark.slow
 def test_every_experiment_has_a_page_with_its_config(site):
     from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+    from percolaw.report.draw import typeset
 
     for name in EXPERIMENTS:
         page = text_of(site / "gallery" / f"{name}.html")
-        assert experiment_class(name).title.split("^")[0][:20] in page
+        title = re.sub(r"[$_^{}]|\\mathrm", "", typeset(experiment_class(name).title))
+        assert title[:20] in page
         assert getattr(experiment_class(name), "command", f"percolaw run {name}") in page
         fields = [field.name for field in dataclasses.fields(experiment_class(name))]
         assert all(field in page for field in fields)
     results = text_of(site / "gallery" / "kernel-scaling.html")
-    assert "cube 2, nu = 0.5: exponent 2 nu/D" in results
+    assert (
+        "cube 2, \N{GREEK SMALL LETTER NU} = 0.5: exponent 2 \N{GREEK SMALL LETTER NU}/D" in results
+    )
     assert "agrees" in results
 
 
@@ -137,6 +141,7 @@ def test_cards_of_the_gallery_have_pictures(site):
     index = (site / "gallery" / "index.html").read_text(encoding="utf-8")
     cards = re.findall(r'<a href="([\w-]+)\.html"><img alt="" src="([\w-]+\.png)"', index)
     assert len(cards) > 20
+    assert "exact law; <" in index, "formulas in titles are set"
     for name, picture in cards:
         assert picture == f"{name}.png"
         with Image.open(site / "gallery" / picture) as small:

@@ -13,6 +13,7 @@ from percolaw.experiments.fields import documentation
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import REPRODUCTIONS
 from percolaw.report.claims import VERDICT_RULE
+from percolaw.report.draw import typeset
 
 RESULTS = Path(__file__).parents[1] / "results"
 #: Largest width and height of a picture on a card, in pixels; of wider ones the left panel is shown.
@@ -43,7 +44,7 @@ def cards(names):
     lines = ['<div class="gallery" markdown>', ""]
     for name in names:
         picture = f"![]({name}.png)" if face(name) else ""
-        lines += [f"[{picture}**{name}** {experiment_class(name).title}]({name}.md)", ""]
+        lines += [f"[{picture}**{name}** {typeset(experiment_class(name).title)}]({name}.md)", ""]
     return [*lines, "</div>", ""]
 
 
@@ -77,7 +78,14 @@ def summaries():
 
 def experiment_page(name):
     cls = experiment_class(name)
-    lines = [f"# {name}", "", f"**{cls.title}.**", "", textwrap.dedent(cls.__doc__ or ""), ""]
+    lines = [
+        f"# {name}",
+        "",
+        f"**{typeset(cls.title)}.**",
+        "",
+        textwrap.dedent(cls.__doc__ or ""),
+        "",
+    ]
     lines += [
         f"Source: {cls.source}",
         "",
@@ -115,6 +123,6 @@ def results(name, summary, folder):
 def claim_row(claim):
     low, high = (f"{v:.4g}" if v is not None else "?" for v in claim["interval"])
     measured = f"{claim['measured']:.4g} [{low}, {high}]"
-    name = claim["name"].replace("|", "\\|")
+    name = typeset(claim["name"]).replace("|", "\\|")
     predicted = f"{claim['predicted']:.4g} ± {claim['tolerance']:.2g}"
     return f"| {name} | {predicted} | {measured} | **{claim['verdict']}** |"
