@@ -136,7 +136,7 @@ def test_a_run_without_matplotlib_names_the_way_without_pictures(monkeypatch, tm
 
 def test_only_networks_need_an_extra(no_torch):
     needy = [name for name in EXPERIMENTS if "torch" in missing_extra(experiment_class(name))]
-    assert sorted(needy) == sorted((*NETWORKS, *LATENTS, "architectures"))
+    assert sorted(needy) == sorted((*NETWORKS, *LATENTS, "architectures", "in-context"))
 
 
 def test_configs_and_conclusions_do_not_need_torch():

@@ -15,7 +15,8 @@ from percolaw.experiments.reproductions import REPRODUCTIONS
 #: Sentences under the overview.
 LEGEND = (
     "Right: time of --preset laptop on 2 cores. * percolaw sweep NAME searches over its fields.",
-    "percolaw list NAME for sources and other presets, percolaw run NAME --help for its flags.",
+    "percolaw list NAME for sources, other presets, and whether times are estimated; "
+    "percolaw run NAME --help for its flags.",
 )
 
 
@@ -103,6 +104,7 @@ def _overview(listed: dict[str, dict[str, Any]]) -> str:
             entry = listed[name]
             start = f"  {name + ('*' if entry['tuned'] else ''):<{first}}"
             time = entry["presets"]["laptop"]["time"] if "laptop" in entry["presets"] else ""
+            time = time.partition(",")[0]  # what follows says that it is an estimate, and of what
             command = "" if entry["presets"] else f"{entry['command']}: "
             title = _clipped(command + entry["title"], width - len(start) - 11)
             lines.append(f"{start} {title:<{width - len(start) - 11}}  {time:>8}")
