@@ -78,13 +78,13 @@ def changed(value):
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
-        return [value + 1, value - 1]
+        return [value + 1, value - 1, 8 * value]  # widths are shared out to heads
     if isinstance(value, float):
-        return [value * 1.25, value * 0.75]
+        return [value * 1.25, value * 0.75, value + 0.37]
     if isinstance(value, str):
         return [value + "x", value + "1"]
     if value == ():
-        return [(LatticeCluster(3),), ("lattice d = 3, p_c",)]
+        return [(LatticeCluster(3),), ("lattice d = 3, p_c",), (2,), (0.5, 1.0, 2.0)]
     if isinstance(value, tuple):
         last = [(*value[:-1], other) for other in changed(value[-1])]
         return [value[:-1], value + value[-1:], *last]
