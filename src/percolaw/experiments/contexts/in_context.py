@@ -79,7 +79,7 @@ class InContext:
             "20 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "12 min", "4 GiB"),
+        "laptop": Preset({}, "15 min", "4 GiB"),
         "gpu": Preset(
             {
                 "n_points": 512,

@@ -44,7 +44,7 @@ class DictionaryScaling:
             "10 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "8 min", "1.5 GiB"),
+        "laptop": Preset({}, "2 min", "1.5 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,

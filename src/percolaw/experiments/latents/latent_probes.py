@@ -46,7 +46,7 @@ class LatentProbes:
             "15 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "6 min, estimated", "2 GiB"),
+        "laptop": Preset({}, "4 min", "2 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 8,
