@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import math
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -177,6 +178,18 @@ def test_direct_and_multigrid_agree(monkeypatch):
     assert np.any(found != direct)
     rough = FreeField(standardized=False, tolerance=1e-2).sample(graph, 2).value
     assert np.abs(rough - direct).max() > 1e-4, "the tolerance is passed on"
+
+
+@needs_pyamg
+def test_multigrid_is_the_same_in_several_threads(monkeypatch):
+    """Two solutions at once do not take each other's global numbers."""
+    monkeypatch.setattr(free_field, "DIRECT_LIMIT", 3)
+    graph, field = box_graph(60, 0.7, 1), FreeField(tolerance=1e-3)
+    alone = [field.sample(graph, seed).value for seed in range(12)]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda seed: field.sample(graph, seed).value, range(12)))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @needs_pyamg

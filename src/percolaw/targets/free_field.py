@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Sites of a core up to which it is factorised; larger ones are solved by multigrid.
 DIRECT_LIMIT = 4000
+#: NumPy's global generator belongs to one solution at a time, in whatever thread.
+_GLOBAL_NUMBERS = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -144,13 +147,14 @@ class FreeField:
 
     def _multigrid(self, matrix: Any, current: FloatArray, key: np.uint64) -> FloatArray:
         pyamg = checks.extra("pyamg", "lattice")
-        before = np.random.get_state()  # noqa: NPY002 (pyamg estimates eigenvalues from global numbers)
-        np.random.seed(int(key) & 0xFFFFFFFF)  # noqa: NPY002
-        try:
-            solver = pyamg.smoothed_aggregation_solver(matrix, max_coarse=500)
-            solution = solver.solve(current, tol=self.tolerance, accel="cg", maxiter=200)
-        finally:
-            np.random.set_state(before)  # noqa: NPY002
+        with _GLOBAL_NUMBERS:  # pyamg estimates eigenvalues from them
+            before = np.random.get_state()  # noqa: NPY002
+            np.random.seed(int(key) & 0xFFFFFFFF)  # noqa: NPY002
+            try:
+                solver = pyamg.smoothed_aggregation_solver(matrix, max_coarse=500)
+                solution = solver.solve(current, tol=self.tolerance, accel="cg", maxiter=200)
+            finally:
+                np.random.set_state(before)  # noqa: NPY002
         left = float(np.linalg.norm(current - matrix @ solution) / np.linalg.norm(current))
         if not left <= 10.0 * self.tolerance:
             raise ConvergenceError(
