@@ -1,5 +1,7 @@
 """Modules of PyTorch as learners: regression, classes, probabilities, and nothing shared between fits."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -176,3 +178,21 @@ def test_integers_are_ids_and_the_caller_s_defaults_change_nothing():
     finally:
         torch.set_default_dtype(torch.float32)
     assert made.predict(X).shape == (500,)
+
+
+def test_fits_in_several_threads_are_those_of_one():
+    """Dropout draws from PyTorch's global generator; two fits at once would take turns at it."""
+    x = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)
+
+    def fitted(seed):
+        def module():
+            return torch.nn.Sequential(
+                torch.nn.Linear(3, 16), torch.nn.Dropout(0.5), torch.nn.Linear(16, 1)
+            )
+
+        return pl.ModuleLearner(module, steps=60, rng=seed).fit(x, x[:, 0]).predict(x)
+
+    alone = [fitted(seed) for seed in range(6)]
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(fitted, range(6)))
+    np.testing.assert_array_equal(alone, together)

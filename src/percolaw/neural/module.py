@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -21,6 +22,8 @@ torch = checks.extra("torch", "nn")
 ROWS = 4096
 #: AdamW takes its rates as float32.
 LARGEST_RATE = 1e30
+#: PyTorch's global generator, from which modules draw, belongs to one fit at a time, in whatever thread.
+_GLOBAL_NUMBERS = threading.RLock()
 
 
 @dataclass(eq=False)
@@ -118,7 +121,7 @@ class ModuleLearner(Estimator):
             self._one_output = numbers.ndim == 1
             target = numbers.reshape(numbers.shape[0], -1)
         generator = streams.generator("batch")
-        with torch.random.fork_rng(), gradients_on(), torch.device(device):
+        with _GLOBAL_NUMBERS, torch.random.fork_rng(), gradients_on(), torch.device(device):
             torch.manual_seed(int(streams.key("init") >> np.uint64(1)))
             module = self._fresh().to(device).train()
             if not any(p.requires_grad for p in module.parameters()):
