@@ -34,14 +34,14 @@ class ParityTasks:
     subset : array of bool, shape (n_tasks, n_bits)
         Bits of which the label is the parity.
     weight : array of float64, shape (n_tasks,)
-        Frequencies; divided by their sum.
+        Frequencies, divided by their sum; 0 of tasks that are tested only.
     parts : sequence of tuple of int, optional
         Numbers of the atomic parities that each task is made of; itself if left out.
 
     Raises
     ------
     ValueError
-        For arrays that do not fit each other, a task without bits, and frequencies that are not positive.
+        For arrays that do not fit each other, a task without bits, and frequencies below 0.
     """
 
     subset: npt.NDArray[np.bool_]
@@ -54,9 +54,9 @@ class ParityTasks:
         if not subset.any(axis=1).all():
             empty = np.flatnonzero(~subset.any(axis=1))[:5].tolist()
             raise ValueError(f"each task needs one bit at least; tasks {empty} have none.")
-        if weight.size == 0 or weight.min() <= 0.0:
+        if weight.size == 0 or weight.min() < 0.0 or weight.max() <= 0.0:
             raise ValueError(
-                "weight must hold a positive frequency for each task. Leave tasks out."
+                "weight must hold a frequency for each task, none below 0 and not all 0."
             )
         parts = tuple(self.parts) or tuple((i,) for i in range(weight.size))
         if len(parts) != weight.size:

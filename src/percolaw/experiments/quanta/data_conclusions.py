@@ -1,0 +1,253 @@
+"""What the rows of quanta-data say: thresholds, losses against finite sums, exponents, plots."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from percolaw.experiments import claims, plots
+from percolaw.experiments.base import Conclusion, Row
+from percolaw.experiments.quanta.parity_students import (
+    LEARNED,
+    MICHAUD,
+    FloatArray,
+    seeds_of,
+    slope,
+)
+from percolaw.scaling.curve import LearningCurve
+
+PAGE = "docs/quanta.md"
+LEARNERS = ("elimination", "network", "kernel")
+
+
+def conclude(config: Any, rows: list[Row]) -> Conclusion:
+    """Hold the three learners against laws of finitely many tasks.
+
+    Parameters
+    ----------
+    config : QuantaData
+    rows : list of dict
+
+    Returns
+    -------
+    Conclusion
+    """
+    from percolaw.laws.quanta import skill_weights
+
+    weight = skill_weights(config.rank_exponent, config.n_tasks)
+    each = {name: _errors(config, rows, name) for name in LEARNERS}
+    curves = {
+        name: LearningCurve(np.array(config.sizes), 2.0 * error @ weight)
+        for name, error in each.items()
+    }
+    thresholds = _thresholds(config, weight, each["network"])
+    special = [r for r in rows if r["learner"] == "thresholds"]
+    needed = seeds_of(special, "needed")
+    kernel = float(np.exp(np.log(seeds_of(special, "kernel")).mean()))
+    typical = float(np.exp(np.nanmean(np.log(thresholds)))) if _any(thresholds) else math.nan
+    said = (
+        *_elimination(config, curves["elimination"], needed, weight),
+        *_network(config, curves["network"], thresholds, typical, weight),
+    )
+    table = {
+        "samples of a task": {
+            "elimination": float(np.nanmean(needed)),
+            "network": typical,
+            "kernel": kernel,
+        }
+    }
+    return Conclusion(said, table, _plots(config, curves, thresholds, needed, weight, typical))
+
+
+def _any(values: FloatArray) -> bool:
+    return bool(np.isfinite(values).any())
+
+
+def _errors(config: Any, rows: list[Row], learner: str) -> FloatArray:
+    """Errors (seeds, sizes, tasks)."""
+    mine = [r for r in rows if r["learner"] == learner]
+    return seeds_of(mine, "error").reshape(-1, len(config.sizes), config.n_tasks)
+
+
+def _thresholds(config: Any, weight: FloatArray, error: FloatArray) -> FloatArray:
+    """Expected samples of each task when it is learned, (seeds, tasks); NaN if it is not in all sizes.
+
+    In the middle, by logarithm, of the largest size at which it is not learned and the next one.
+    """
+    size = np.array(config.sizes, dtype=np.float64)
+    learned = np.flip(np.logical_and.accumulate(np.flip(error < LEARNED, axis=1), axis=1), axis=1)
+    first = learned.argmax(axis=1)
+    between = np.sqrt(size[np.maximum(first - 1, 0)] * size[first])
+    return np.where(learned.any(axis=1) & (first > 0), between * weight, math.nan)
+
+
+def _elimination(
+    config: Any, curve: LearningCurve, needed: FloatArray, weight: FloatArray
+) -> list[claims.Claim]:
+    """The oracle against its law: loss, mean samples, and the same for all tasks."""
+    from percolaw.laws.sparse_parity import elimination_loss, parity_samples
+
+    subsets = math.comb(config.n_bits, config.subset_size)
+    law = elimination_loss(curve.size, config.rank_exponent, config.n_tasks, subsets)
+    use = law > 0.01
+    about = {"learner": "elimination"}
+    slopes = [slope(weight[np.isfinite(n)], n[np.isfinite(n)]) for n in needed]
+    text = f"{subsets} subsets, log2 is {math.log2(subsets):.2f}"
+    return [
+        claims.mean(
+            "samples of a task until one subset is left",
+            PAGE,
+            parity_samples(subsets),
+            np.nanmean(needed, axis=1),
+            config.sample_tolerance,
+            text,
+            {**about, "quantity": "threshold"},
+        ),
+        claims.mean(
+            "elimination: loss over its law of finitely many tasks",
+            PAGE,
+            1.0,
+            (curve.loss[:, use] / law[use]).mean(axis=1),
+            config.exact_tolerance,
+            f"sizes at which more than 1% of use is not known: {int(use.sum())}",
+            {**about, "quantity": "loss by samples"},
+        ),
+        claims.difference(
+            "elimination: samples of a task, exponent in its frequency",
+            PAGE,
+            slopes,
+            config.exponent_tolerance,
+            about={**about, "quantity": "threshold exponent"},
+        ),
+    ]
+
+
+def _network(
+    config: Any,
+    curve: LearningCurve,
+    thresholds: FloatArray,
+    typical: float,
+    weight: FloatArray,
+) -> list[claims.Claim]:
+    """Whether a network has one threshold, and whether it makes the loss."""
+    law = _law(config, typical)
+    use = (law > 0.02) & (law < 0.98) & (curve.mean() > 0.02)
+    slopes = [slope(weight[np.isfinite(t)], t[np.isfinite(t)]) for t in thresholds]
+    about = {"learner": "network"}
+    size = curve.size[use].astype(np.float64)
+    measured = [-slope(size, each[use]) for each in curve.loss]
+    ratio = np.exp(np.log(np.maximum(curve.loss[:, use], 1e-6) / law[use]).mean(axis=1))
+    text = f"T = {typical:.0f} samples, sizes {size[:1].sum():.0f} to {size[-1:].sum():.0f}"
+    limit = config.rank_exponent / (1.0 + config.rank_exponent)
+    by_samples = {**about, "quantity": "loss by samples"}
+    return [
+        claims.difference(
+            "samples of a task until it is learned, exponent in its frequency",
+            MICHAUD,
+            slopes,
+            config.exponent_tolerance,
+            f"{np.isfinite(thresholds).sum(axis=1).mean():.1f} of {config.n_tasks} tasks, to a factor "
+            "of the square root of the ratio of sizes",
+            {**about, "quantity": "threshold exponent"},
+        ),
+        claims.ratio(
+            f"loss over the sum of {config.n_tasks} tasks with one threshold",
+            MICHAUD,
+            ratio,
+            config.loss_tolerance,
+            text,
+            by_samples,
+        ),
+        claims.mean(
+            f"exponent of the loss in samples, against that of the sum over {config.n_tasks} tasks",
+            PAGE,
+            -slope(size, law[use]),
+            measured,
+            config.exponent_tolerance,
+            text,
+            by_samples,
+        ),
+        claims.mean(
+            "exponent of the loss in samples, against alpha/(1 + alpha) of infinitely many tasks",
+            MICHAUD,
+            limit,
+            measured,
+            config.exponent_tolerance,
+            text,
+            by_samples,
+        ),
+    ]
+
+
+def _law(config: Any, typical: float) -> FloatArray:
+    """Loss of K tasks with one threshold."""
+    from percolaw.laws.quanta import sample_loss
+
+    if not math.isfinite(typical):
+        return np.full(len(config.sizes), math.nan)
+    needed = max(1, round(typical))
+    return sample_loss(config.sizes, config.rank_exponent, needed, config.n_tasks)
+
+
+def _plots(
+    config: Any,
+    curves: dict[str, LearningCurve],
+    thresholds: FloatArray,
+    needed: FloatArray,
+    weight: FloatArray,
+    typical: float,
+) -> tuple[plots.Plot, ...]:
+    from percolaw.laws.sparse_parity import elimination_loss
+
+    size = np.array(config.sizes)
+    subsets = math.comb(config.n_bits, config.subset_size)
+    exact = elimination_loss(size, config.rank_exponent, config.n_tasks, subsets)
+    series = [
+        plots.curve(
+            "elimination", curves["elimination"], how="mean", prediction="law of elimination"
+        ),
+        plots.line("law of elimination", "theory", size, exact, group="elimination"),
+        plots.curve(
+            "network", curves["network"], how="mean", prediction="one threshold for K tasks"
+        ),
+        plots.line(
+            "one threshold for K tasks", "theory", size, _law(config, typical), group="network"
+        ),
+        plots.curve("kernel", curves["kernel"], how="mean"),
+    ]
+    loss = plots.log_log(
+        "quanta-data-loss",
+        f"{config.n_tasks} parities of {config.subset_size} of {config.n_bits} bits",
+        "Errors over chance against the samples of all tasks, for three learners and finite sums.",
+        ("training samples of all tasks", "errors / errors of chance"),
+        series,
+        figure="quanta-data",
+        y_limits=(3e-3, 1.5),
+    )
+    by_task = []
+    for name, values in (("elimination", needed), ("network", thresholds)):
+        use = np.isfinite(values).any(axis=0)
+        x, y = weight[use], values[:, use]
+        mean = np.nanmean(y, axis=0)
+        by_task.append(
+            plots.points(
+                name,
+                x,
+                mean,
+                np.nanmin(y, axis=0),
+                np.nanmax(y, axis=0),
+                interval="range over seeds",
+            )
+        )
+    threshold = plots.log_log(
+        "quanta-data-threshold",
+        "Samples of a task until it is learned",
+        "Samples of each task until it is learned, against its frequency.",
+        ("frequency of the task", "samples of it until learned"),
+        by_task,
+        fit=False,
+        figure="quanta-data",
+    )
+    return loss, threshold
