@@ -13,6 +13,7 @@ from percolaw.experiments.quanta.parity_students import (
     LEARNED,
     MICHAUD,
     FloatArray,
+    seed_mean,
     seeds_of,
     slope,
 )
@@ -96,7 +97,7 @@ def _elimination(
     slopes = [slope(weight[np.isfinite(n)], n[np.isfinite(n)]) for n in needed]
     text = f"{subsets} subsets, log2 is {math.log2(subsets):.2f}"
     return [
-        claims.mean(
+        seed_mean(
             "samples of a task until one subset is left",
             PAGE,
             parity_samples(subsets),
@@ -105,7 +106,7 @@ def _elimination(
             text,
             {**about, "quantity": "threshold"},
         ),
-        claims.mean(
+        seed_mean(
             "elimination: loss over its law of finitely many tasks",
             PAGE,
             1.0,
@@ -114,9 +115,10 @@ def _elimination(
             f"sizes at which more than 1% of use is not known: {int(use.sum())}",
             {**about, "quantity": "loss by samples"},
         ),
-        claims.difference(
+        seed_mean(
             "elimination: samples of a task, exponent in its frequency",
             PAGE,
+            0.0,
             slopes,
             config.exponent_tolerance,
             about={**about, "quantity": "threshold exponent"},
@@ -143,24 +145,26 @@ def _network(
     limit = config.rank_exponent / (1.0 + config.rank_exponent)
     by_samples = {**about, "quantity": "loss by samples"}
     return [
-        claims.difference(
+        seed_mean(
             "samples of a task until it is learned, exponent in its frequency",
             MICHAUD,
+            0.0,
             slopes,
             config.exponent_tolerance,
             f"{np.isfinite(thresholds).sum(axis=1).mean():.1f} of {config.n_tasks} tasks, to a factor "
             "of the square root of the ratio of sizes",
             {**about, "quantity": "threshold exponent"},
         ),
-        claims.ratio(
+        seed_mean(
             f"loss over the sum of {config.n_tasks} tasks with one threshold",
             MICHAUD,
+            1.0,
             ratio,
             config.loss_tolerance,
             text,
             by_samples,
         ),
-        claims.mean(
+        seed_mean(
             f"exponent of the loss in samples, against that of the sum over {config.n_tasks} tasks",
             PAGE,
             -slope(size, law[use]),
@@ -169,7 +173,7 @@ def _network(
             text,
             by_samples,
         ),
-        claims.mean(
+        seed_mean(
             "exponent of the loss in samples, against alpha/(1 + alpha) of infinitely many tasks",
             MICHAUD,
             limit,

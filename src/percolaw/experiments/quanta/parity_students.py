@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.experiments import claims
 from percolaw.experiments.base import Row
 from percolaw.neural.config import NEVER_STOP, Training
 
@@ -23,7 +24,7 @@ MICHAUD = "Michaud et al. (2023)"
 def training(**changes: Any) -> Training:
     """Return how parity students are trained: Adam at a constant rate, as in the published program."""
     base: dict[str, Any] = {
-        "learning_rate": 0.02,
+        "learning_rate": 0.03,
         "batch_size": 500,
         "schedule": "constant",
         "loss": "cross_entropy",
@@ -88,6 +89,38 @@ def inversions(values: FloatArray) -> float:
 def first_missing(learned: npt.NDArray[np.bool_]) -> int:
     """Return how many tasks are learned before the first one that is not."""
     return int(learned.size if learned.all() else np.argmin(learned))
+
+
+def seed_mean(
+    name: str,
+    source: str,
+    predicted: float,
+    values: npt.ArrayLike,
+    tolerance: float,
+    note: str = "",
+    about: claims.About = claims.NO_KEYS,
+) -> claims.Claim:
+    """Judge the mean over seeds as `percolaw.experiments.claims.mean` does; inconclusive if one has none.
+
+    Parameters
+    ----------
+    name, source, predicted, values, tolerance, note, about
+        As in `claims.mean`; NaN where a seed has too few tasks or sizes to measure on.
+
+    Returns
+    -------
+    Claim
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if np.isfinite([*numbers, predicted]).all():
+        return claims.mean(name, source, predicted, numbers, tolerance, note, about)
+    missing = int(np.sum(~np.isfinite(numbers)))
+    said = f"{note}; {missing} of {numbers.size} seeds have too few to measure on".removeprefix(
+        "; "
+    )
+    return claims.judge(
+        name, source, predicted, math.nan, claims.UNKNOWN_INTERVAL, tolerance, said, about
+    )
 
 
 def slope(x: FloatArray, y: FloatArray) -> float:

@@ -8,13 +8,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw.experiments import claims, fields, plots
+from percolaw.experiments import fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import Range, Seeds, Tolerance
 from percolaw.experiments.quanta.parity_students import (
     CHANCE,
     FloatArray,
     crossing_steps,
+    seed_mean,
     seeds_of,
     stored,
     training,
@@ -81,7 +82,7 @@ class QuantaComposite:
     """Test points of each task."""
     n_tests: Annotated[int, Range(3)] = 30
     """Times at which students are tested, in equal ratios."""
-    training: Training = training(learning_rate=0.01, steps=4000)  # noqa: RUF009 (frozen)
+    training: Training = training(learning_rate=0.01, steps=2000)  # noqa: RUF009 (frozen)
     """How students are trained."""
     share_tolerance: Tolerance = 0.1
     """Share of unions."""
@@ -146,7 +147,7 @@ class QuantaComposite:
         for name, share in zip(CURRICULA, (1.0, 0.0, 0.0), strict=True):
             last = loss[name][:, -1, 2 * self.n_parts :]
             said.append(
-                claims.mean(
+                seed_mean(
                     f"share of unions learned beside {name}",
                     NARROW,
                     share,
@@ -158,7 +159,7 @@ class QuantaComposite:
             )
         after = [self._after(steps, each) for each in loss[CURRICULA[0]]]
         said.append(
-            claims.mean(
+            seed_mean(
                 "share of unions that are learned after both their parts",
                 NARROW,
                 1.0,

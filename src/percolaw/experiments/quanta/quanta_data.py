@@ -69,7 +69,7 @@ class QuantaData:
 
     n_seeds: Seeds = 5
     """Independent tasks, networks and data."""
-    n_tasks: Annotated[int, Range(3)] = 20
+    n_tasks: Annotated[int, Range(3)] = 16
     """K."""
     n_bits: Annotated[int, Range(3)] = 16
     """Bits of a sample."""
@@ -88,7 +88,7 @@ class QuantaData:
     n_tests: Annotated[int, Range(2)] = 14
     """Times at which networks are tested, in equal ratios; the one of least loss counts."""
     training: Training = training(  # noqa: RUF009 (frozen)
-        steps=5000, batch_size=250, weight_decay=0.1
+        steps=4000, batch_size=250, weight_decay=0.1
     )
     """How networks are trained."""
     exponent_tolerance: Tolerance = 0.15

@@ -15,6 +15,7 @@ from percolaw.experiments.quanta.parity_students import (
     LEARNED,
     MICHAUD,
     FloatArray,
+    seed_mean,
     seeds_of,
     slope,
     stored,
@@ -63,7 +64,7 @@ class QuantaModel:
 
     n_seeds: Seeds = 5
     """Independent tasks, networks and data."""
-    n_tasks: Annotated[int, Range(3)] = 32
+    n_tasks: Annotated[int, Range(3)] = 24
     """K."""
     n_bits: Annotated[int, Range(3)] = 16
     """Bits of a sample."""
@@ -75,7 +76,7 @@ class QuantaModel:
     """Units of the hidden layer, rising."""
     per_task: Annotated[int, Range(10)] = 200
     """Test points of each task."""
-    training: Training = training(steps=8_000)  # noqa: RUF009 (frozen)
+    training: Training = training(steps=4000)  # noqa: RUF009 (frozen)
     """How students are trained."""
     exponent_tolerance: Tolerance = 0.15
     """Of the exponents of tasks learned and of the loss."""
@@ -158,7 +159,7 @@ class QuantaModel:
             float(np.sum(t & (ranks < t.sum(axis=1, keepdims=True))) / max(t.sum(), 1)) for t in top
         ]
         return [
-            claims.mean(
+            seed_mean(
                 "tasks learned, exponent in the width",
                 MICHAUD,
                 1.0,
@@ -167,7 +168,7 @@ class QuantaModel:
                 f"{self._per_unit(full):.3g} tasks a unit, widths {width[use].tolist()}",
                 about,
             ),
-            claims.mean(
+            seed_mean(
                 "share of the tasks learned that are the most used ones",
                 MICHAUD,
                 1.0,
@@ -175,7 +176,7 @@ class QuantaModel:
                 self.order_tolerance,
                 about=about,
             ),
-            claims.mean(
+            seed_mean(
                 "tasks learned at half the budget, over those at its end",
                 "docs/quanta.md",
                 1.0,
@@ -200,14 +201,15 @@ class QuantaModel:
         ratio = np.exp(np.log(loss[:, use] / self._finite(n)[:, use]).mean(axis=1))
         about = {"learner": "network", "quantity": "loss by width"}
         return [
-            claims.ratio(
+            seed_mean(
                 "loss over the frequency of all but the n most used tasks, n as many as are learned",
                 MICHAUD,
+                1.0,
                 ratio,
                 self.loss_tolerance,
                 about=about,
             ),
-            claims.mean(
+            seed_mean(
                 f"exponent of the loss in the width, against the sum over {self.n_tasks} tasks, n linear",
                 "docs/quanta.md",
                 linear,
@@ -215,7 +217,7 @@ class QuantaModel:
                 self.exponent_tolerance,
                 about=about,
             ),
-            claims.mean(
+            seed_mean(
                 "exponent of the loss in the width, against alpha of infinitely many tasks",
                 MICHAUD,
                 self.rank_exponent,

@@ -17,6 +17,7 @@ from percolaw.experiments.quanta.parity_students import (
     crossing_steps,
     first_missing,
     inversions,
+    seed_mean,
     seeds_of,
     slope,
     stored,
@@ -67,9 +68,9 @@ class QuantaTime:
 
     n_seeds: Seeds = 5
     """Independent tasks, networks and data."""
-    n_tasks: Annotated[int, Range(3)] = 50
+    n_tasks: Annotated[int, Range(3)] = 24
     """K."""
-    n_bits: Annotated[int, Range(3)] = 24
+    n_bits: Annotated[int, Range(3)] = 16
     """Bits of a sample."""
     subset_size: Annotated[int, Range(1)] = 3
     """Bits of each task."""
@@ -81,7 +82,7 @@ class QuantaTime:
     """Test points of each task."""
     n_tests: Annotated[int, Range(8)] = 48
     """Times at which students are tested, in equal ratios."""
-    training: Training = training(steps=16_000)  # noqa: RUF009 (frozen)
+    training: Training = training(steps=8000)  # noqa: RUF009 (frozen)
     """How students are trained."""
     order_tolerance: Tolerance = 0.05
     """Share of pairs of tasks out of order."""
@@ -144,15 +145,16 @@ class QuantaTime:
         learned = [first_missing(np.isfinite(t)) for t in times]
         slopes = [slope(1.0 / self.weight[:n], t[:n]) for t, n in zip(times, learned, strict=True)]
         return [
-            claims.difference(
+            seed_mean(
                 "share of pairs of tasks that are learned against the order of their use",
                 MICHAUD,
+                0.0,
                 [inversions(t) for t in times],
                 self.order_tolerance,
                 f"{np.isfinite(times).sum(axis=1).mean():.1f} of {self.n_tasks} tasks learned",
                 {"learner": "network", "quantity": "inversions"},
             ),
-            claims.mean(
+            seed_mean(
                 "steps until a task is learned, exponent in 1/frequency",
                 MICHAUD,
                 1.0,
@@ -190,15 +192,16 @@ class QuantaTime:
         text = f"steps {window[0]:.0f} to {window[1]:.0f}"
         ratio = np.exp(np.log(measured.loss[:, inside] / law).mean(axis=1))
         return [
-            claims.ratio(
+            seed_mean(
                 "loss over the sum of tasks that all learn as the first one, by their frequency",
                 "docs/quanta.md",
+                1.0,
                 ratio,
                 self.loss_tolerance,
                 text,
                 about,
             ),
-            claims.mean(
+            seed_mean(
                 f"exponent of the loss in steps, against that of the sum over {self.n_tasks} tasks",
                 "docs/quanta.md",
                 -slope(measured.size[inside], law),
@@ -207,7 +210,7 @@ class QuantaTime:
                 text,
                 about,
             ),
-            claims.mean(
+            seed_mean(
                 "exponent of the loss in steps, against alpha/(1 + alpha) of infinitely many tasks",
                 MICHAUD,
                 limit,
