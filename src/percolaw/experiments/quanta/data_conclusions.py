@@ -20,7 +20,8 @@ from percolaw.experiments.quanta.parity_students import (
 from percolaw.scaling.curve import LearningCurve
 
 PAGE = "docs/quanta.md"
-LEARNERS = ("elimination", "network", "kernel")
+#: Sizes at which elimination is held against its law.
+EXACT_SIZES = 16
 
 
 def conclude(config: Any, rows: list[Row]) -> Conclusion:
@@ -38,14 +39,15 @@ def conclude(config: Any, rows: list[Row]) -> Conclusion:
     from percolaw.laws.quanta import skill_weights
 
     weight = skill_weights(config.rank_exponent, config.n_tasks)
-    each = {name: _errors(config, rows, name) for name in LEARNERS}
+    each = {name: _errors(config, rows, name) for name in ("network", "kernel")}
     curves = {
         name: LearningCurve(np.array(config.sizes), 2.0 * error @ weight)
         for name, error in each.items()
     }
     thresholds = _thresholds(config, weight, each["network"])
-    special = [r for r in rows if r["learner"] == "thresholds"]
-    needed = seeds_of(special, "needed")
+    special = [r for r in rows if r["learner"] == "elimination"]
+    needed = np.nanmean(seeds_of(special, "needed"), axis=1)
+    curves["elimination"] = _exact_curve(config, weight, seeds_of(special, "known"))
     kernel = float(np.exp(np.log(seeds_of(special, "kernel")).mean()))
     typical = float(np.exp(np.nanmean(np.log(thresholds)))) if _any(thresholds) else math.nan
     said = (
@@ -60,6 +62,19 @@ def conclude(config: Any, rows: list[Row]) -> Conclusion:
         }
     }
     return Conclusion(said, table, _plots(config, curves, thresholds, needed, weight, typical))
+
+
+def _exact_curve(config: Any, weight: FloatArray, known: FloatArray) -> LearningCurve:
+    """Share of use not known, mean over repeats, where the law lies between 98% and 1%."""
+    from percolaw.laws.sparse_parity import elimination_loss
+
+    grid = np.unique(np.geomspace(4, np.nanmax(known), 200).astype(np.int64))
+    subsets = math.comb(config.n_bits, config.subset_size)
+    law = elimination_loss(grid, config.rank_exponent, config.n_tasks, subsets)
+    inside = np.flatnonzero((law < 0.98) & (law > 0.01))
+    size = grid[inside[np.linspace(0, inside.size - 1, EXACT_SIZES).astype(np.int64)]]
+    loss = [[np.mean((each > n) @ weight) for n in size] for each in known]
+    return LearningCurve(size, np.array(loss), None, np.interp(size, grid, law))
 
 
 def _any(values: FloatArray) -> bool:
@@ -88,11 +103,10 @@ def _elimination(
     config: Any, curve: LearningCurve, needed: FloatArray, weight: FloatArray
 ) -> list[claims.Claim]:
     """The oracle against its law: loss, mean samples, and the same for all tasks."""
-    from percolaw.laws.sparse_parity import elimination_loss, parity_samples
+    from percolaw.laws.sparse_parity import parity_samples
 
     subsets = math.comb(config.n_bits, config.subset_size)
-    law = elimination_loss(curve.size, config.rank_exponent, config.n_tasks, subsets)
-    use = law > 0.01
+    assert curve.predicted is not None
     about = {"learner": "elimination"}
     slopes = [slope(weight[np.isfinite(n)], n[np.isfinite(n)]) for n in needed]
     text = f"{subsets} subsets, log2 is {math.log2(subsets):.2f}"
@@ -110,9 +124,9 @@ def _elimination(
             "elimination: loss over its law of finitely many tasks",
             PAGE,
             1.0,
-            (curve.loss[:, use] / law[use]).mean(axis=1),
+            (curve.loss / curve.predicted).mean(axis=1),
             config.exact_tolerance,
-            f"sizes at which more than 1% of use is not known: {int(use.sum())}",
+            f"{curve.size[0]} to {curve.size[-1]} samples",
             {**about, "quantity": "loss by samples"},
         ),
         seed_mean(
@@ -203,16 +217,14 @@ def _plots(
     weight: FloatArray,
     typical: float,
 ) -> tuple[plots.Plot, ...]:
-    from percolaw.laws.sparse_parity import elimination_loss
-
-    size = np.array(config.sizes)
-    subsets = math.comb(config.n_bits, config.subset_size)
-    exact = elimination_loss(size, config.rank_exponent, config.n_tasks, subsets)
+    size, exact = np.array(config.sizes), curves["elimination"]
     series = [
         plots.curve(
             "elimination", curves["elimination"], how="mean", prediction="law of elimination"
         ),
-        plots.line("law of elimination", "theory", size, exact, group="elimination"),
+        plots.line(
+            "law of elimination", "theory", exact.size, exact.predicted, group="elimination"
+        ),
         plots.curve(
             "network", curves["network"], how="mean", prediction="one threshold for K tasks"
         ),

@@ -25,6 +25,9 @@ from percolaw.rng import Streams
 if TYPE_CHECKING:
     from percolaw.datasets.parity import ParitySamples, ParityTasks
 
+#: Samples of the rarest task beyond log2(subsets): that some subset is left has probability 2^-this.
+ENOUGH = 20
+
 
 @dataclass(frozen=True)
 class QuantaData:
@@ -43,6 +46,7 @@ class QuantaData:
                 "subset_size": 2,
                 "sizes": (60, 250, 1000),
                 "kernel_sizes": (10, 30, 100),
+                "n_repeats": 10,
                 "width": 32,
                 "per_task": 50,
                 "n_tests": 4,
@@ -79,8 +83,20 @@ class QuantaData:
     """alpha: task k is used with frequency ~ k^-(1 + alpha)."""
     sizes: Annotated[tuple[int, ...], Range(10)] = (500, 1000, 2000, 4000, 8000, 16_000, 32_000)
     """Training samples of all tasks together, rising; the smaller sets are parts of the larger ones."""
-    kernel_sizes: Annotated[tuple[int, ...], Range(2)] = (50, 100, 200, 300, 450, 700, 1000, 1500)
+    kernel_sizes: Annotated[tuple[int, ...], Range(2)] = (
+        50,
+        100,
+        200,
+        300,
+        450,
+        700,
+        1000,
+        1500,
+        2000,
+    )
     """Samples of one task that the kernel is given, rising."""
+    n_repeats: Annotated[int, Range(1)] = 40
+    """Sets of samples on which elimination is tried."""
     width: Annotated[int, Range(1)] = 128
     """Units of the hidden layer."""
     per_task: Annotated[int, Range(10)] = 200
@@ -122,26 +138,17 @@ class QuantaData:
         drawn = tasks.sample(self.sizes[-1], streams)
         network = self._network(cell["seed"], tasks, drawn, streams)
         kernel = self._kernel(tasks, streams)
-        known, needed = self._elimination(drawn)
         rows = []
         for i, size in enumerate(self.sizes):
             count = np.bincount(drawn.task[:size], minlength=self.n_tasks)
             log_size = np.log(self.kernel_sizes)
             by_kernel = np.interp(np.log(np.maximum(count, 1)), log_size, kernel, left=0.5)
-            for learner, error in (
-                ("network", network[i]),
-                ("kernel", by_kernel),
-                ("elimination", np.where(known <= size, 0.0, 0.5)),
-            ):
-                row = {**cell, "learner": learner, "n_train": size, "count": count.tolist()}
-                rows.append({**row, "error": stored(error)})
-        threshold = float(
-            np.interp(-LEARNED, -np.minimum.accumulate(kernel), np.array(self.kernel_sizes))
-        )
-        return [
-            *rows,
-            {**cell, "learner": "thresholds", "needed": needed.tolist(), "kernel": threshold},
-        ]
+            for learner, error in (("network", network[i]), ("kernel", by_kernel)):
+                rows.append({**cell, "learner": learner, "n_train": size, "error": stored(error)})
+        least = float(np.interp(-LEARNED, -np.minimum.accumulate(kernel), self.kernel_sizes))
+        known, needed = self._elimination(tasks, streams)
+        exact = {"known": known.tolist(), "needed": needed.tolist(), "kernel": least}
+        return [*rows, {**cell, "learner": "elimination", **exact}]
 
     def _network(
         self, seed: int, tasks: ParityTasks, drawn: ParitySamples, streams: Streams
@@ -183,19 +190,24 @@ class QuantaData:
         wrong = np.sign(curve.prediction[..., 0]) != y[n:]
         return np.asarray(wrong.mean(axis=1))
 
-    def _elimination(self, drawn: ParitySamples) -> tuple[FloatArray, FloatArray]:
-        """After how many samples of all each task is known, and of its own; infinity and NaN if never."""
+    def _elimination(self, tasks: ParityTasks, streams: Streams) -> tuple[FloatArray, FloatArray]:
+        """Samples of all, and of itself, after which each task is known: (n_repeats, n_tasks) each."""
         from percolaw.learners.subset_elimination import eliminate
 
-        known, needed = np.full(self.n_tasks, math.inf), np.full(self.n_tasks, math.nan)
-        bits = drawn.bits()
-        for task in range(self.n_tasks):
-            place = np.flatnonzero(drawn.task == task)
-            if place.size:
+        shape = (self.n_repeats, self.n_tasks)
+        known, needed = np.empty(shape), np.empty(shape)
+        subsets = math.comb(self.n_bits, self.subset_size)
+        each = int(math.log2(subsets)) + ENOUGH
+        n_samples = int(2 * each / tasks.weight.min())
+        for repeat in range(self.n_repeats):
+            drawn = tasks.sample(n_samples, streams.child(repeat))
+            bits = drawn.bits()
+            for task in range(self.n_tasks):
+                place = np.flatnonzero(drawn.task == task)[: 2 * each]
                 result = eliminate(bits[place], drawn.label[place], self.subset_size)
-                if result.n_needed is not None:
-                    needed[task] = result.n_needed
-                    known[task] = place[max(result.n_needed, 1) - 1] + 1
+                n = result.n_needed
+                needed[repeat, task] = math.nan if n is None else n
+                known[repeat, task] = math.nan if n is None else place[max(n, 1) - 1] + 1
         return known, needed
 
     def conclude(self, rows: list[Row]) -> Conclusion:
