@@ -408,6 +408,15 @@ MISTAKES = (
         {"loss over the least loss": "moved"},
     ),
     Mistake(
+        "quanta-percolation",
+        "rougher fields than said",
+        changed(
+            f"{EXPERIMENT}.quanta.cluster_tasks:Matern", lambda right: lambda nu: right(0.25 * nu)
+        ),
+        {"alpha = 2: c/D from which quanta predict": "disagrees"},
+        {"ensemble": "alpha = 2"},
+    ),
+    Mistake(
         "regimes",
         "root of the mean square",
         changed(f"{EXPERIMENT}.lattices.box_curves:single_curve", root_of),
