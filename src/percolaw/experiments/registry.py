@@ -60,6 +60,7 @@ EXPERIMENTS = {
     "latent-probes": "latents.latent_probes:LatentProbes",
     "dictionary-scaling": "latents.dictionary_scaling:DictionaryScaling",
     "quanta-percolation": "quanta.quanta_percolation:QuantaPercolation",
+    "quanta-discovery": "quanta.quanta_discovery:QuantaDiscovery",
     "analyze": "real.own:Analyze",
     "analyze-confusion": "real.confusion:AnalyzeConfusion",
     "real-digits": "real.digits:RealDigits",

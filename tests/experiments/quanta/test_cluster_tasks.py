@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from percolaw.experiments.quanta import cluster_tasks
 from percolaw.experiments.quanta.cluster_tasks import ONE_VALUE, PARITY, Target
 from percolaw.laws.quanta import sample_loss
