@@ -97,7 +97,7 @@ def test_mistakes_are_refused(tasks):
         (lambda: tasks.labelled([40], np.zeros((1, 100))), "39"),
         (lambda: tasks.sample(5).per_task(np.zeros(5)), "test_set"),
         (lambda: ParityTasks(np.zeros((1, 3)), [1.0]), "one bit"),
-        (lambda: ParityTasks(np.ones((1, 3)), [0.0]), "positive"),
+        (lambda: ParityTasks(np.ones((1, 3)), [0.0]), "not all 0"),
     ):
         with pytest.raises(ValueError, match=match):
             call()

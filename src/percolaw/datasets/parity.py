@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.bits import Words, binary, packed, unpacked
-from percolaw.rng import RandomLike, as_streams
+from percolaw.rng import RandomLike, Streams, as_streams
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -34,14 +34,14 @@ class ParityTasks:
     subset : array of bool, shape (n_tasks, n_bits)
         Bits of which the label is the parity.
     weight : array of float64, shape (n_tasks,)
-        Frequencies; divided by their sum.
+        Frequencies, divided by their sum; 0 of tasks that are tested only.
     parts : sequence of tuple of int, optional
         Numbers of the atomic parities that each task is made of; itself if left out.
 
     Raises
     ------
     ValueError
-        For arrays that do not fit each other, a task without bits, and frequencies that are not positive.
+        For arrays that do not fit each other, a task without bits, and frequencies below 0.
     """
 
     subset: npt.NDArray[np.bool_]
@@ -54,9 +54,9 @@ class ParityTasks:
         if not subset.any(axis=1).all():
             empty = np.flatnonzero(~subset.any(axis=1))[:5].tolist()
             raise ValueError(f"each task needs one bit at least; tasks {empty} have none.")
-        if weight.size == 0 or weight.min() <= 0.0:
+        if weight.size == 0 or weight.min() < 0.0 or weight.max() <= 0.0:
             raise ValueError(
-                "weight must hold a positive frequency for each task. Leave tasks out."
+                "weight must hold a frequency for each task, none below 0 and not all 0."
             )
         parts = tuple(self.parts) or tuple((i,) for i in range(weight.size))
         if len(parts) != weight.size:
@@ -84,6 +84,10 @@ class ParityTasks:
     def _cumulative(self) -> FloatArray:
         return np.cumsum(self.weight)
 
+    @cached_property
+    def _existing(self) -> Words:
+        return packed(np.ones((1, self.n_bits), dtype=bool))[0]
+
     def sample(self, n_samples: int, rng: RandomLike = 0, first: int = 0) -> ParitySamples:
         """Return samples number `first` on of an endless sequence. Stream ``batch``.
 
@@ -102,14 +106,10 @@ class ParityTasks:
         -----
         About 0.1 us a sample.
         """
-        from percolaw.kernels import parity
-
         n = checks.integer("n_samples", n_samples, minimum=1)
         start = checks.integer("first", first, minimum=0, maximum=1 << 56)
         checks.memory(8.0 * n * (2 + self.mask.shape[1]), f"{n} samples", "Draw them in parts.")
-        streams, task = as_streams(rng), np.empty(n, dtype=np.int64)
-        parity.draw_tasks(streams.key("batch", TASKS), start, self._cumulative, task)
-        return self._with_bits(task, streams.key("batch", BITS), start)
+        return self._drawn(n, _keys(as_streams(rng)), start)
 
     def test_set(self, per_task: int, rng: RandomLike = 0) -> ParitySamples:
         """Return equally many samples of every task, however rare, in their order. Stream ``evaluation``.
@@ -157,12 +157,18 @@ class ParityTasks:
             raise ValueError(f"task must name {given.shape[0]} tasks; got {tasks.size}.")
         return self._with_labels(tasks, packed(given))
 
+    def _drawn(self, n: int, keys: tuple[np.uint64, np.uint64], first: int) -> ParitySamples:
+        from percolaw.kernels import parity
+
+        task = np.empty(n, dtype=np.int64)
+        parity.draw_tasks(keys[0], first, self._cumulative, task)
+        return self._with_bits(task, keys[1], first)
+
     def _with_bits(self, task: IntArray, key: np.uint64, first: int) -> ParitySamples:
         from percolaw.kernels import parity
 
-        existing = packed(np.ones((1, self.n_bits), dtype=bool))[0]
-        words = np.empty((task.size, existing.size), dtype=np.uint64)
-        parity.draw_bits(key, first, existing, words)
+        words = np.empty((task.size, self.mask.shape[1]), dtype=np.uint64)
+        parity.draw_bits(key, first, self._existing, words)
         return self._with_labels(task, words)
 
     def _with_labels(self, task: IntArray, words: Words) -> ParitySamples:
@@ -275,6 +281,10 @@ class ParityStream:
         checks.set_integer(self, "batch_size")
         object.__setattr__(self, "rng", as_streams(self.rng))
 
+    @cached_property
+    def _keys(self) -> tuple[np.uint64, np.uint64]:
+        return _keys(as_streams(self.rng))
+
     def rows(self, step: int) -> tuple[IntArray, FloatArray]:
         """Return the inputs and targets of one step.
 
@@ -288,5 +298,10 @@ class ParityStream:
         inputs : array of int64, shape (batch_size, 1 + n_words)
         targets : array of float64, shape (batch_size, 2)
         """
-        drawn = self.tasks.sample(self.batch_size, self.rng, step * self.batch_size)
+        drawn = self.tasks._drawn(self.batch_size, self._keys, step * self.batch_size)
         return drawn.inputs(), drawn.targets()
+
+
+def _keys(streams: Streams) -> tuple[np.uint64, np.uint64]:
+    """Of the tasks and of the bits of training samples."""
+    return streams.key("batch", TASKS), streams.key("batch", BITS)

@@ -65,6 +65,17 @@ REPRODUCTIONS = {
         "Hierarchical functions on percolation clusters, and probes of their latents (2026 generator)",
         ("hierarchical-1nn", "latent-probes", "dictionary-scaling"),
     ),
+    "quanta": (
+        "The Quantization Model of Neural Scaling (arXiv:2303.13506): discrete skills, exactly",
+        (
+            "quanta-model",
+            "quanta-data",
+            "quanta-time",
+            "quanta-composite",
+            "quanta-percolation",
+            "quanta-discovery",
+        ),
+    ),
     "real-data": (
         "Are real data percolation clusters? (the open check of arXiv:2412.07942)",
         ("real-digits", "real-vectors", "real-words", "real-contexts", "real-rna"),

@@ -192,9 +192,9 @@ def sample_loss_limit(
 def skills_met(
     n_samples: npt.ArrayLike, rank_exponent: float, n_skills: float = math.inf
 ) -> FloatArray:
-    """Return the expected number of skills of which D samples hold one at least.
+    """Return the expected number of skills of which D samples hold one at least (see `skills_met_limit`).
 
-    The sum of 1 - exp(-D p_k), which tends to Gamma(1 - b) (C D)^b for infinitely many.
+    The sum of 1 - exp(-D p_k).
 
     Parameters
     ----------
@@ -221,32 +221,19 @@ def skills_met(
     )
 
 
-def training_loss(
-    time: npt.ArrayLike,
-    rank_exponent: float,
-    n_skills: int,
-    *,
-    strength: float = 1.0,
-    start: float = 1e-3,
-) -> FloatArray:
-    """Return the loss of decoupled skills under gradient flow: (S^2/2) sum p_k (1 - R_k/S)^2.
-
-    R_k rises as a logistic function from `start` to S at rate p_k S, frequent skills first; for many
-    skills the loss falls as t^(-alpha/(1 + alpha)).
+def skills_met_limit(n_samples: npt.ArrayLike, rank_exponent: float) -> FloatArray:
+    """Return what `skills_met` of infinitely many skills tends to: Gamma(1 - b) (C D)^b.
 
     Parameters
     ----------
-    time : array of float
-        t >= 0.
+    n_samples : array of float
+        D > 0.
     rank_exponent : float
-        alpha > 0.
-    n_skills : int
-    strength, start : float
-        S, and R_k at the beginning: 0 < start < strength.
+        alpha > 0; b = 1/(1 + alpha), C = 1/zeta(1 + alpha).
 
     Returns
     -------
-    array of float64, of the shape of `time`
+    array of float64, of the shape of `n_samples`
 
     Raises
     ------
@@ -254,20 +241,12 @@ def training_loss(
         For numbers out of range.
     """
     alpha = checks.real("rank_exponent", rank_exponent)
-    weight = skill_weights(alpha, n_skills)
-    s = checks.real("strength", strength, minimum=0.0)
-    first = checks.real("start", start, minimum=0.0)
-    if not 0.0 < first < s:
-        raise ValueError(f"start must lie between 0 and strength = {s:g}; got {first:g}.")
-    t = checks.finite_array("time", time)
-    if np.any(t < 0):
-        raise ValueError("time must not be negative.")
-    lag = math.log(s / first - 1.0)
-    out = np.empty(t.size)
-    for i, moment in enumerate(t.ravel()):
-        missing = special.expit(lag - weight * s * moment)  # 1 - R/S
-        out[i] = 0.5 * s**2 * np.sum(weight * missing**2)
-    return out.reshape(t.shape)
+    _check_infinite(alpha)
+    d = checks.finite_array("n_samples", n_samples)
+    if np.any(d <= 0):
+        raise ValueError("n_samples must be positive.")
+    b = 1.0 / (1.0 + alpha)
+    return np.asarray(math.gamma(1.0 - b) * (d / special.zeta(1.0 + alpha)) ** b)
 
 
 def _over_skills(

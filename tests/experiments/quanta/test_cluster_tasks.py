@@ -12,17 +12,6 @@ from percolaw.laws.scaling_laws import zipf_weights
 from percolaw.rng import Streams
 
 
-def test_parities_are_eliminated_as_by_brute_force():
-    """Of 4 codes each wrong one survives a sample with probability 1/2, independently."""
-    rng = np.random.default_rng(0)
-    for m in (0, 1, 3):
-        wrong = (rng.random((200_000, 3)) < 0.5**m).sum(axis=1)
-        assert cluster_tasks.elimination_loss(m, 4) == pytest.approx(
-            np.mean(wrong / (1.0 + wrong)), abs=0.003
-        )
-    assert cluster_tasks.elimination_loss([0.0, 1e4], 1e5) == pytest.approx([1.0, 0.0], abs=1e-4)
-
-
 def test_a_step_of_one_sample_is_the_missing_mass():
     weight, samples = zipf_weights(1.0, 200), np.array([1.0, 30.0, 1000.0])
     curves = [ONE_VALUE.curve(np.zeros((2000, 2)), 10)] * 200

@@ -66,7 +66,10 @@ class Target:
         if self.name == ONE_VALUE.name:
             return np.r_[1.0, np.zeros(n_train)]
         if not self.smoothness:
-            return elimination_loss(np.arange(max(n_train, LEAST_SAMPLES) + 1.0))
+            from percolaw.laws.sparse_parity import unknown_parity
+
+            n_samples = np.arange(max(n_train, LEAST_SAMPLES) + 1)
+            return unknown_parity(n_samples, math.comb(BITS, ORDER))
         variance = nested_curve(
             Matern(self.smoothness),
             points[:n_train],
@@ -82,28 +85,6 @@ ONE_VALUE = Target("one value")
 #: A parity of hidden bits.
 PARITY = Target("parity")
 STEPS = (ONE_VALUE, PARITY)
-
-
-def elimination_loss(
-    n_samples: npt.ArrayLike, n_codes: float = math.comb(BITS, ORDER)
-) -> FloatArray:
-    """Return the loss of the exact learner of one of many parities after m samples.
-
-    A wrong code is still consistent with probability 2^-m; the mean over the J + 1 that are left has the
-    loss 1 - 1/(J + 1), and with J binomial 1 - (1 - (1 - 2^-m)^n) 2^m / n, n the number of codes.
-
-    Parameters
-    ----------
-    n_samples : array of float
-    n_codes : float
-
-    Returns
-    -------
-    array of float64, of the shape of `n_samples`
-    """
-    chance = np.exp2(-np.minimum(np.asarray(n_samples, dtype=np.float64), 1000.0))
-    kept = -np.expm1(n_codes * np.log1p(-np.minimum(chance, 1.0 - 1e-15)))
-    return np.maximum(1.0 - kept / (n_codes * chance), 0.0)
 
 
 def cluster_sizes(
