@@ -417,6 +417,15 @@ MISTAKES = (
         {"ensemble": "alpha = 2"},
     ),
     Mistake(
+        "quanta-discovery",
+        "samples and their quanta in different orders",
+        changed(
+            "percolaw.interpret.quanta:adjusted_rand", lambda right: lambda a, b: right(a, b[::-1])
+        ),
+        {"planted, true number: adjusted Rand index": "disagrees"},
+        {"kind": "planted"},
+    ),
+    Mistake(
         "regimes",
         "root of the mean square",
         changed(f"{EXPERIMENT}.lattices.box_curves:single_curve", root_of),

@@ -1,6 +1,7 @@
 """Quanta from gradients: planted ones are found, one is one, shuffled ones score nothing."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,3 +106,15 @@ def test_what_has_no_directions_is_refused(gradients, number, message):
         pl.discover_quanta(gradients, number)
     with pytest.raises(ValueError, match="a label for each sample"):
         pl.adjusted_rand([0, 1], [0, 1, 2])
+
+
+def test_the_example_of_the_page_prints_what_it_says(capsys):
+    torch = pytest.importorskip("torch")
+    state = torch.get_rng_state()
+    page = (Path(__file__).parents[2] / "docs" / "quanta.md").read_text(encoding="utf-8")
+    code, after = page.split("```python\n")[1].split("```\n", 1)
+    try:
+        exec(compile(code, "docs/quanta.md", "exec"), {})
+    finally:
+        torch.set_rng_state(state)
+    assert f"prints `{capsys.readouterr().out.strip()}`" in " ".join(after.split())
