@@ -441,6 +441,24 @@ MISTAKES = (
         {"share of unions learned beside their parts": "disagrees"},
     ),
     Mistake(
+        "quanta-percolation",
+        "rougher fields than said",
+        changed(
+            f"{EXPERIMENT}.quanta.cluster_tasks:Matern", lambda right: lambda nu: right(0.25 * nu)
+        ),
+        {"alpha = 2: c/D from which quanta predict": "disagrees"},
+        {"ensemble": "alpha = 2"},
+    ),
+    Mistake(
+        "quanta-discovery",
+        "samples and their quanta in different orders",
+        changed(
+            "percolaw.interpret.quanta:adjusted_rand", lambda right: lambda a, b: right(a, b[::-1])
+        ),
+        {"planted, true number: adjusted Rand index": "disagrees"},
+        {"kind": "planted"},
+    ),
+    Mistake(
         "regimes",
         "root of the mean square",
         changed(f"{EXPERIMENT}.lattices.box_curves:single_curve", root_of),

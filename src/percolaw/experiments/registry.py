@@ -63,6 +63,8 @@ EXPERIMENTS = {
     "quanta-data": "quanta.quanta_data:QuantaData",
     "quanta-time": "quanta.quanta_time:QuantaTime",
     "quanta-composite": "quanta.quanta_composite:QuantaComposite",
+    "quanta-percolation": "quanta.quanta_percolation:QuantaPercolation",
+    "quanta-discovery": "quanta.quanta_discovery:QuantaDiscovery",
     "analyze": "real.own:Analyze",
     "analyze-confusion": "real.confusion:AnalyzeConfusion",
     "real-digits": "real.digits:RealDigits",

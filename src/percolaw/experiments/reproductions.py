@@ -67,7 +67,14 @@ REPRODUCTIONS = {
     ),
     "quanta": (
         "The Quantization Model of Neural Scaling (arXiv:2303.13506): discrete skills, exactly",
-        ("quanta-model", "quanta-data", "quanta-time", "quanta-composite"),
+        (
+            "quanta-model",
+            "quanta-data",
+            "quanta-time",
+            "quanta-composite",
+            "quanta-percolation",
+            "quanta-discovery",
+        ),
     ),
     "real-data": (
         "Are real data percolation clusters? (the open check of arXiv:2412.07942)",
