@@ -7,10 +7,13 @@ from percolaw.datasets.parity_tasks import composite_tasks, parity_tasks
 
 torch = pytest.importorskip("torch")
 
+from percolaw.neural import parity_gradient  # noqa: E402
 from percolaw.neural.config import Student, Training  # noqa: E402
+from percolaw.neural.losses import CrossEntropy  # noqa: E402
 from percolaw.neural.mlp import MLP  # noqa: E402
 from percolaw.neural.network import ForwardPass, initial_weights, unflatten  # noqa: E402
 from percolaw.neural.parity import ParityNetwork  # noqa: E402
+from percolaw.neural.step import AutogradGradient, Minibatch, gradient_method  # noqa: E402
 from percolaw.neural.training import train  # noqa: E402
 
 
@@ -46,6 +49,30 @@ def test_vectors_of_unions_are_sums_of_those_of_their_parts():
     x = samples.inputs()
     expected = own.forward(weights, torch.as_tensor(x).expand(2, *x.shape), ForwardPass())
     torch.testing.assert_close(out, expected)
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_the_gradient_written_out_is_that_of_autograd(parts, monkeypatch):
+    """Of minibatches that are cut into pieces; a row left out, or a sum over one piece only, shows."""
+    codes = [(0,), (1,), (0, 1)]
+    tasks = composite_tasks(codes, np.ones(3), 70, 4)
+    samples = tasks.sample(50)
+    network = ParityNetwork(3, 70, 8, parts=tasks.parts if parts else ())
+    rows = torch.as_tensor(initial_weights(network, 3, 2, (0, 1)))
+    x = torch.as_tensor(samples.inputs()).expand(2, 50, 3)
+    y = torch.as_tensor(samples.targets()).expand(2, 50, 2)
+    share = torch.linspace(0.5, 1.5, 50, dtype=torch.float64).expand(2, 50) / 50
+    minibatch = Minibatch(x, y, share, ForwardPass())
+    leaves = {k: w.clone().requires_grad_() for k, w in unflatten(network, 3, 2, rows).items()}
+    loss, expected = AutogradGradient(network, CrossEntropy(), "float64")(leaves, minibatch)
+    monkeypatch.setattr(parity_gradient, "AT_ONCE", 17 * 70)
+    method = gradient_method(network, Training(dtype="float64"), CrossEntropy())
+    assert isinstance(method, parity_gradient.ParityGradient)
+    into = [torch.full_like(w, 7.0) for w in leaves.values()]
+    for given in (None, into):
+        value, gradients = method(unflatten(network, 3, 2, rows), minibatch, given)
+        torch.testing.assert_close(value, loss)
+        torch.testing.assert_close(list(gradients), list(expected))
 
 
 def test_one_student_alone_or_among_others():

@@ -89,10 +89,10 @@ class ParityNetwork:
         students = torch.arange(x.shape[0], device=x.device)[:, None]
         vectors = weights["task"]
         if self.parts:
-            vectors = torch.matmul(self._codes(vectors), vectors)
+            vectors = torch.matmul(self.codes(vectors), vectors)
         rows = vectors.reshape(-1, self.width)
         of_task = torch.nn.functional.embedding(x[..., 0] + students * self.n_tasks, rows)
-        signs = _signs(x[..., 1:], self.n_bits, rows.dtype)
+        signs = signs_of(x[..., 1:], self.n_bits, rows.dtype)
         z = torch.baddbmm(of_task + weights["bias 0"][:, None], signs, weights["weight 0"])
         for layer in range(1, self.depth + 1):
             run.keep(f"layer {layer} before", z)
@@ -105,8 +105,8 @@ class ParityNetwork:
     def _n_vectors(self) -> int:
         return 1 + max(max(code) for code in self.parts) if self.parts else self.n_tasks
 
-    def _codes(self, like: Tensor) -> Tensor:
-        """Which parts every task has: (n_tasks, n_vectors)."""
+    def codes(self, like: Tensor) -> Tensor:
+        """Return which parts every task has, in the type of a tensor: (n_tasks, n_vectors)."""
         codes = like.new_zeros((self.n_tasks, self._n_vectors))
         for task, code in enumerate(self.parts):
             codes[task, list(code)] = 1.0
@@ -122,8 +122,19 @@ class ParityNetwork:
         return 2 * self.n_bits * self.width
 
 
-def _signs(words: Tensor, n_bits: int, dtype: Tensor) -> Tensor:
-    """Bits of words (..., n_words) as -1 and 1: (..., n_bits), by a table of all bytes."""
+def signs_of(words: Tensor, n_bits: int, dtype: Tensor) -> Tensor:
+    """Return the bits of words as -1 and 1, by a table of all bytes.
+
+    Parameters
+    ----------
+    words : tensor of int64, shape (..., n_words)
+    n_bits : int
+    dtype : torch.dtype
+
+    Returns
+    -------
+    tensor, shape (..., n_bits)
+    """
     import torch
 
     byte = torch.arange(256, device=words.device)[:, None]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from percolaw.experiments import fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
@@ -157,6 +158,18 @@ class QuantaComposite:
                     {"learner": "network", "quantity": f"beside {name}"},
                 )
             )
+        taught = loss[CURRICULA[0]][:, -1]
+        said.append(
+            seed_mean(
+                "share of unions that are learned if both their parts are, and not otherwise",
+                NARROW,
+                1.0,
+                [self._as_parts(each < 0.5) for each in taught],
+                self.share_tolerance,
+                f"{(taught[:, : self.n_parts] < 0.5).mean():.0%} of the parts are learned",
+                {"learner": "network", "quantity": "as parts"},
+            )
+        )
         after = [self._after(steps, each) for each in loss[CURRICULA[0]]]
         said.append(
             seed_mean(
@@ -170,6 +183,11 @@ class QuantaComposite:
             )
         )
         return Conclusion(tuple(said), plots=self._plots(steps, loss))
+
+    def _as_parts(self, learned: npt.NDArray[np.bool_]) -> float:
+        """Share of unions that are known where both their parts are, or unknown where one is not."""
+        both = [learned[a] and learned[b] for a, b in self.unions]
+        return float(np.mean(learned[2 * self.n_parts :] == both))
 
     def _after(self, steps: FloatArray, loss: FloatArray) -> float:
         """Share of the unions learned that come after their parts; NaN if none is learned."""

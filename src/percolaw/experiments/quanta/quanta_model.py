@@ -38,12 +38,12 @@ class QuantaModel:
         "smoke": Preset(
             {
                 "n_seeds": 3,
-                "n_tasks": 6,
+                "n_tasks": 12,
                 "n_bits": 8,
                 "subset_size": 2,
-                "widths": (2, 8, 32),
+                "widths": (4, 8, 16),
                 "per_task": 50,
-                "training": training(steps=200, batch_size=100),
+                "training": training(steps=250, batch_size=100),
             },
             "5 s",
             "0.7 GiB",
