@@ -55,7 +55,7 @@ class QuantaTime:
             "5 s",
             "0.7 GiB",
         ),
-        "laptop": Preset({}, "3 min", "0.8 GiB"),
+        "laptop": Preset({}, "1 min", "0.8 GiB"),
         "gpu": Preset(
             {
                 "n_tasks": 500,
