@@ -1,8 +1,8 @@
 """Neural students, many trained at once (PyTorch; the extra ``nn``). To read it from the top:
 
 `config` (how students are trained), `network`, `mlp`, `transformer`, `in_context`, `parity` (what they
-are), `training` (the door), `ensemble` (the loop), and what the loop is made of: `data`, `step`, `schedule`,
-`stopping`, `checkpoint`.
+are), `training` (the door), `ensemble` (the loop), and what the loop is made of: `data`, `step`,
+`schedule`, `stopping`, `checkpoint`.
 `trained` is what comes out, task by task where there are many (`tasks`); `activations`,
 `tangent_kernel` and `limit` look into it.
 
