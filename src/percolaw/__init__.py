@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from percolaw.clusters.growth import grow_clusters
     from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
     from percolaw.datasets.dataset import Dataset
-    from percolaw.datasets.formats import load, save
+    from percolaw.datasets.formats import load, save, save_published
     from percolaw.datasets.hypercubic import make_lattice
     from percolaw.datasets.latents import latents, make_hierarchy
     from percolaw.datasets.make import make_cluster, make_distribution

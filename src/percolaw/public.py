@@ -29,6 +29,7 @@ PUBLIC = {
     "merge_tree": "clusters.coalescent",
     "load": "datasets.formats",
     "save": "datasets.formats",
+    "save_published": "datasets.formats",
     "NearestNeighbors": "learners.neighbors",
     "nearest_neighbors": "numerics.neighbors",
     "scaling_curve": "scaling.losses",
