@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from percolaw.embedding.walk import embed_tree
     from percolaw.graph import Graph
     from percolaw.interpret.ceiling import latent_posterior
+    from percolaw.interpret.logistic_probes import logistic_membership_probe, sign_probe
     from percolaw.interpret.probes import membership_probe, octave_latents, value_probe
     from percolaw.interpret.scores import unit_scores
     from percolaw.laws.allocation import numerical_allocation, optimal_allocation

@@ -82,6 +82,8 @@ PUBLIC = {
     "octave_latents": "interpret.probes",
     "value_probe": "interpret.probes",
     "membership_probe": "interpret.probes",
+    "sign_probe": "interpret.logistic_probes",
+    "logistic_membership_probe": "interpret.logistic_probes",
     "unit_scores": "interpret.scores",
     "SparseAutoencoder": "neural.sparse_autoencoder",
     "train_dictionaries": "neural.sparse_autoencoder",

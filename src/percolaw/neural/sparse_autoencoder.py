@@ -45,6 +45,11 @@ class SparseAutoencoder:
         Of ``jump``: how near to its threshold a code lets it learn.
     centred : bool
         Learn the centre b; otherwise it is the origin.
+    revive : bool
+        Of ``topk`` and ``batch_topk``: while it is trained, the penalty is what is left of the error
+        of x^ after codes of the atoms that the minibatch does not use, so that they learn what the
+        others lack (Gao et al. 2024, auxiliary loss; there an atom counts as dead after many
+        minibatches).
     """
 
     n_atoms: int = 256
@@ -52,6 +57,7 @@ class SparseAutoencoder:
     k: int = 8
     bandwidth: float = 0.05
     centred: bool = True
+    revive: bool = False
 
     def __post_init__(self) -> None:
         checks.set_integer(self, "n_atoms")
@@ -60,6 +66,10 @@ class SparseAutoencoder:
         checks.choice("rule", self.rule, ("relu", "topk", "batch_topk", "jump"))
         if self.rule in ("topk", "batch_topk") and self.k > self.n_atoms:
             raise ValueError(f"k must be at most n_atoms = {self.n_atoms}; got {self.k}.")
+        if self.revive and self.rule not in ("topk", "batch_topk"):
+            raise ValueError(
+                f"revive is for the rules topk and batch_topk; got rule {self.rule!r}."
+            )
 
     @property
     def takes_tokens(self) -> bool:
@@ -95,6 +105,8 @@ class SparseAutoencoder:
         codes, penalty = self._codes(weights, z, decoder)
         run.keep("codes", codes)
         again = torch.bmm(codes, decoder) + centre
+        if self.revive and run.seeds is not None:  # a step of training
+            penalty = self._unused(z, codes, decoder, (x - again).detach())
         return torch.cat([again, penalty.unsqueeze(-1)], dim=-1)
 
     def _codes(self, weights: Weights, z: Tensor, decoder: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,6 +127,16 @@ class SparseAutoencoder:
         flat = codes.flatten(1)
         least = flat.topk(self.k * z.shape[1], dim=-1).values[:, -1:].unsqueeze(-1)
         return torch.where(codes >= least, codes, torch.zeros_like(codes)), none
+
+    def _unused(self, z: Tensor, codes: Tensor, decoder: Tensor, error: Tensor) -> Tensor:
+        """What atoms that no point of the minibatch uses leave of the error of every point."""
+        import torch
+
+        used = (codes > 0.0).any(dim=1, keepdim=True)
+        idle = torch.where(used, torch.zeros_like(z), torch.relu(z))
+        least = idle.topk(self.k, dim=-1).values[..., -1:]
+        idle = torch.where(idle >= least, idle, torch.zeros_like(idle))
+        return 0.5 * (error - torch.bmm(idle, decoder)).square().sum(dim=-1)
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
         """Return twice the multiplications of the encoder and the decoder."""
@@ -230,7 +252,8 @@ def train_dictionaries(
     seeds : sequence of int
         Of initial atoms and of the order of points.
     penalty : float
-        On the codes; ``topk`` and ``batch_topk`` have none.
+        On the codes. ``topk`` and ``batch_topk`` have none; it weighs what revives their atoms
+        (1/32 in Gao et al.).
     training : Training, optional
         ``Training(learning_rate=1e-3, batch_size=256)`` if None.
     n_validation : int, optional
