@@ -182,8 +182,7 @@ def test_rounds_share_the_steps_and_each_goes_on_from_the_last(sparse_points):
     assert both.trained.steps.tolist() == [20, 20]
     half = train_dictionaries(x, shape, (4,), training=dataclasses.replace(training, steps=20))
     assert both.summary(x, 1)["unexplained"] < half.summary(x)["unexplained"]
-    np.testing.assert_allclose(  # not begun anew
-        np.sum(both.atoms(1) * half.atoms(), axis=1), 1.0, atol=0.05
-    )
+    same = np.sum(both.atoms(1) * half.atoms(), axis=1) > 0.95
+    assert 0.8 < same.mean() < 1.0  # not begun anew, but for dead atoms
     with pytest.raises(ValueError, match="resamplings"):
         train_dictionaries(x, shape, resamplings=-1)
