@@ -49,7 +49,7 @@ class DictionaryScaling:
             "10 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "6 min", "1.5 GiB"),
+        "laptop": Preset({}, "6 min, estimated", "1.5 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,
