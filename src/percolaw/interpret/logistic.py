@@ -15,7 +15,7 @@ NEWTON_STEPS, GRADIENT_STEPS, LEFT = 60, 30, 0.01
 #: Fall of the objective a row below which a target is done.
 DONE = 1e-10
 #: Least and largest ridge, in units of the mean square singular value of the inputs.
-LIMITS = 1e-6, 1e6
+LEAST, MOST = 1e-6, 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class PrincipalInputs:
             if ridge is None:
                 effective = np.sum(n * curvature / (n * curvature + penalty[:-1]), axis=0)
                 square = np.sum(inverse * moved**2, axis=0)
-                new = np.clip(effective / np.maximum(square, 1e-300), *(unit * v for v in LIMITS))
+                new = np.clip(effective / np.maximum(square, 1e-300), unit * LEAST, unit * MOST)
                 done &= np.abs(np.log(new / strength[active])) < 0.05
                 strength[active] = new
             active = active[~done]
