@@ -118,7 +118,7 @@ def merge_points(cluster: SampledCluster, rng: RandomLike = 0) -> MergeTree:
     return merged.restrict(np.arange(n_nodes, n_nodes + n))
 
 
-def _merged(tree: Tree, order: Ids) -> MergeTree:
+def _merged(tree: Tree, order: IntArray) -> MergeTree:
     """The hierarchy by edges added in an order of the sites that are no roots."""
     from percolaw.kernels import coalescent as kernels
 

@@ -115,8 +115,8 @@ def sign_probe(
         )
     generator = as_streams(rng).generator("split")
     said = _held_out(x, merges, ids, truth, (split, n_folds, generator), _said)
-    scores = binary_scores(*said.T[:, :, None], truth[:, None])
-    logit, base = said.T[:2]
+    logit, base, threshold = said.T
+    scores = binary_scores(logit[:, None], base[:, None], threshold[:, None], truth[:, None])
     lost, least = log_losses(logit, truth), log_losses(base, truth)
     draws = generator.integers(0, ids.size, (999, ids.size))
     spread = 1.0 - lost[draws].mean(axis=1) / least[draws].mean(axis=1)
@@ -198,7 +198,8 @@ def logistic_membership_probe(
         for f in range(folds):
             held = fold == f
             said[:, held] = _guesses(inputs[f], x[~held], inside[~held], x[held])
-        scores = binary_scores(*said, inside)
+        logits, base, threshold = said
+        scores = binary_scores(logits, base, threshold, inside)
         auc[some], gain[some], mcc[some] = scores.auc, scores.gain, scores.mcc
     return MembershipScores(auc, gain, mcc, ids)
 

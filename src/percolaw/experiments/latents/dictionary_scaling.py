@@ -43,7 +43,7 @@ class DictionaryScaling:
                 "atoms": (4, 8, 16),
                 "resamplings": (0, 1),
                 "training": Training(
-                    learning_rate=0.01, steps=120, batch_size=128, patience=NEVER_STOP
+                    learning_rate=0.01, steps=60, batch_size=128, patience=NEVER_STOP
                 ),
             },
             "10 s",
@@ -57,7 +57,7 @@ class DictionaryScaling:
                 "n_points": 200_000,
                 "atoms": (16, 32, 64, 128, 256, 512, 1024, 2048),
                 "training": Training(
-                    learning_rate=3e-3, steps=20_000, batch_size=1024, patience=NEVER_STOP
+                    learning_rate=3e-3, steps=10_000, batch_size=1024, patience=NEVER_STOP
                 ),
             },
             "28 min, estimated",
@@ -75,18 +75,18 @@ class DictionaryScaling:
     """Sizes of the dictionaries."""
     resamplings: Annotated[tuple[int, ...], Range(0)] = (0, 3)
     """How often dead atoms are replaced by badly explained points while a dictionary is trained."""
-    shares: tuple[float, ...] = (0.5, 1.0)
-    """Parts of the steps of `training` that a dictionary is trained for; the last two are 0.5 and 1."""
+    budgets: Annotated[tuple[int, ...], Range(1)] = (1, 2)
+    """Multiples of the steps of `training` for which dictionaries are trained; claims are on the last."""
     n_points: Annotated[int, Range(500)] = 20_000
     """Points, each of one feature; a tenth of them are tested on."""
     training: Training = Training(  # noqa: RUF009 (frozen)
-        learning_rate=0.01, steps=2000, batch_size=256, patience=NEVER_STOP
+        learning_rate=0.01, steps=1000, batch_size=256, patience=NEVER_STOP
     )
     """How dictionaries are trained."""
     loss_tolerance: Tolerance = 0.15
     """Relative excess over the least loss that counts as reaching it."""
     doubling_tolerance: Annotated[float, Range(0.0), JUDGED] = 0.05
-    """Relative change of the loss by the last doubling of the steps below which it has converged."""
+    """Relative change of the loss from the last but one budget to the last that counts as converged."""
     tolerance: Annotated[float, Range(0.0), JUDGED] = 0.1
     """Deviation of an exponent that counts as agreement."""
 
@@ -96,13 +96,19 @@ class DictionaryScaling:
             raise ValueError(f"atoms must rise, three sizes at least; got {self.atoms}.")
         if min(self.rank_exponents) <= 0.0:
             raise ValueError(f"rank_exponents must be positive; got {self.rank_exponents}.")
-        if self.shares[-2:] != (0.5, 1.0) or min(self.shares) <= 0.0:
-            raise ValueError(f"shares must be positive and end with 0.5, 1; got {self.shares}.")
+        if len(self.budgets) < 2 or list(self.budgets) != sorted(set(self.budgets)):
+            raise ValueError(f"budgets must rise, two at least; got {self.budgets}.")
 
     def cells(self) -> list[Cell]:
         """A unit is an exponent, a size, a rule of dead atoms, a number of steps and a seed."""
-        axes = (self.rank_exponents, self.atoms, self.resamplings, self.shares, range(self.n_seeds))
-        names = ("rank_exponent", "n_atoms", "resamplings", "share", "seed")
+        axes = (
+            self.rank_exponents,
+            self.atoms,
+            self.resamplings,
+            self.budgets,
+            range(self.n_seeds),
+        )
+        names = ("rank_exponent", "n_atoms", "resamplings", "budget", "seed")
         return [dict(zip(names, values, strict=True)) for values in itertools.product(*axes)]
 
     def weights(self, alpha: float) -> FloatArray:
@@ -137,7 +143,7 @@ class DictionaryScaling:
         x = self.points(cell["rank_exponent"], cell["seed"])
         held = self.n_points // 10
         shape = SparseAutoencoder(cell["n_atoms"], "topk", k=1, centred=False)
-        steps = max(1, round(cell["share"] * self.training.steps))
+        steps = cell["budget"] * self.training.steps
         found = train_dictionaries(
             x,
             shape,
@@ -179,19 +185,12 @@ class DictionaryScaling:
         for alpha in self.rank_exponents:
             least, best = self.least(alpha)
             for times in self.resamplings:
-                half, mine = (
-                    [
-                        r
-                        for r in rows
-                        if (r["rank_exponent"], r["resamplings"], r["share"])
-                        == (alpha, times, share)
-                    ]
-                    for share in self.shares[-2:]
-                )
+                of = [r for r in rows if (r["rank_exponent"], r["resamplings"]) == (alpha, times)]
+                fewer, mine = ([r for r in of if r["budget"] == b] for b in self.budgets[-2:])
                 name = f"alpha = {alpha:g}" + (", resampled" if times else "")
                 loss, found = self._table(mine, "loss"), self._table(mine, "found")
                 every += self._claims(name, loss / least, found, best, mine)
-                every.append(self._doubling(name, loss / self._table(half, "loss")))
+                every.append(self._doubling(name, loss / self._table(fewer, "loss")))
                 size = np.array(self.atoms)
                 losses.append((name, alpha, LearningCurve(size, loss, predicted=least)))
                 numbers.append((name, alpha, LearningCurve(size, found, predicted=best)))
@@ -237,9 +236,9 @@ class DictionaryScaling:
         ]
 
     def _doubling(self, name: str, change: FloatArray) -> claims.Claim:
-        """Whether the steps were enough: the loss after all of them over that after half of them."""
+        """Whether the steps were enough: the loss after all of them over that after fewer."""
         return claims.ratio(
-            f"{name}: loss over that after half of the steps (1 where enough were made)",
+            f"{name}: loss over that after {self.budgets[-2] / self.budgets[-1]:g} of the steps",
             self.source,
             np.exp(np.log(change).mean(axis=1)),
             self.doubling_tolerance,
