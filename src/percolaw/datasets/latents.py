@@ -49,6 +49,10 @@ class Latents:
     row: Ids
     normal: FloatArray
 
+    def __repr__(self) -> str:
+        normals = "no normals" if np.isnan(self.normal).any() else "with normals"
+        return f"Latents({self.merges}, {normals})"
+
     def batches(
         self, data: Dataset, latents: npt.ArrayLike, batch_size: int, rng: RandomLike = 0
     ) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]]:
