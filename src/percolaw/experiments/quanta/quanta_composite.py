@@ -53,7 +53,7 @@ class QuantaComposite:
             "5 s",
             "0.7 GiB",
         ),
-        "laptop": Preset({}, "4 min", "0.8 GiB"),
+        "laptop": Preset({}, "1 min", "0.8 GiB"),
         "gpu": Preset(
             {
                 "n_parts": 8,

@@ -55,7 +55,7 @@ class QuantaData:
             "5 s",
             "0.7 GiB",
         ),
-        "laptop": Preset({}, "4 min", "0.9 GiB"),
+        "laptop": Preset({}, "1 min", "0.9 GiB"),
         "gpu": Preset(
             {
                 "n_tasks": 500,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
@@ -48,7 +49,7 @@ class QuantaModel:
             "5 s",
             "0.7 GiB",
         ),
-        "laptop": Preset({}, "4 min", "0.8 GiB"),
+        "laptop": Preset({}, "1 min", "0.8 GiB"),
         "gpu": Preset(
             {
                 "n_tasks": 500,
@@ -150,7 +151,9 @@ class QuantaModel:
         each = n.mean(axis=0)[use] / np.array(self.widths)[use]
         return float(np.exp(np.log(each).mean())) if use.any() else 0.0
 
-    def _count(self, half: FloatArray, full: FloatArray, top: FloatArray) -> list[claims.Claim]:
+    def _count(
+        self, half: FloatArray, full: FloatArray, top: npt.NDArray[np.bool_]
+    ) -> list[claims.Claim]:
         use, width = self._partly(full), np.array(self.widths, dtype=np.float64)
         slopes = [slope(width[use], np.maximum(row[use], 0.5)) for row in full]
         about = {"learner": "network", "quantity": "tasks learned"}
@@ -197,7 +200,8 @@ class QuantaModel:
     def _losses(self, n: FloatArray, loss: FloatArray) -> list[claims.Claim]:
         use, width = self._partly(n), np.array(self.widths, dtype=np.float64)
         slopes = [-slope(width[use], row[use]) for row in loss]
-        linear = -slope(width[use], self._finite(self._per_unit(n) * width)[use])
+        count = np.minimum(self._per_unit(n) * width, self.n_tasks - 1.0)
+        linear = -slope(width[use], self._finite(count)[use])
         ratio = np.exp(np.log(loss[:, use] / self._finite(n)[:, use]).mean(axis=1))
         about = {"learner": "network", "quantity": "loss by width"}
         return [

@@ -28,6 +28,9 @@ from percolaw.rng import Streams
 from percolaw.scaling import intervals
 from percolaw.scaling.curve import LearningCurve
 
+#: What the measured loss is held against.
+AS_FIRST = "every task as the first"
+
 
 @dataclass(frozen=True)
 class QuantaTime:
@@ -52,7 +55,7 @@ class QuantaTime:
             "5 s",
             "0.7 GiB",
         ),
-        "laptop": Preset({}, "3 min", "0.8 GiB"),
+        "laptop": Preset({}, "1 min", "0.8 GiB"),
         "gpu": Preset(
             {
                 "n_tasks": 500,
@@ -222,13 +225,16 @@ class QuantaTime:
         ]
 
     def _plots(self, times: FloatArray, measured: LearningCurve) -> tuple[plots.Plot, ...]:
-        window = self._window(times)
+        return self._order_plot(times), *self._law_plots(measured, self._window(times))
+
+    def _order_plot(self, times: FloatArray) -> plots.Plot:
+        """Times of the tasks that all seeds learn."""
         finite = np.isfinite(times).all(axis=0)
         x = 1.0 / self.weight[finite]
         middle = np.exp(np.log(times[:, finite]).mean(axis=0))
         ends = [np.exp(intervals.seed_interval(np.log(t))) for t in times[:, finite].T]
-        low, high = zip(*ends, strict=True) if ends else ((), ())
-        order = plots.log_log(
+        low, high = np.array(ends).reshape(-1, 2).T
+        return plots.log_log(
             "quanta-time-order",
             f"{self.n_tasks} parities of {self.subset_size} of {self.n_bits} bits",
             "Steps until the loss of a task is half of chance, against 1/frequency.",
@@ -237,27 +243,29 @@ class QuantaTime:
                 plots.points(
                     "tasks", x, middle, low, high, interval=plots.CONFIDENCE, n_seeds=len(times)
                 ),
-                plots.line("~ 1/frequency, from the first task", "theory", x, middle[0] * x / x[0])
-                if x.size
-                else plots.line("no task is learned by all seeds", "theory", [], []),
+                plots.line(
+                    "~ 1/frequency, from the first task", "theory", x, middle[:1] * x / x[:1]
+                ),
             ],
             growth=True,
             figure="quanta-time",
         )
-        law = plots.log_log(
+
+    def _law_plots(
+        self, measured: LearningCurve, window: tuple[float, float]
+    ) -> tuple[plots.Plot, plots.Plot]:
+        """The loss and its local exponents, beside the sum of tasks that learn as the first."""
+        assert measured.predicted is not None
+        size, law = measured.size, LearningCurve(measured.size, measured.predicted[None])
+        limit = self.rank_exponent / (1.0 + self.rank_exponent)
+        loss = plots.log_log(
             "quanta-time-loss",
             f"Loss of {self.n_tasks} tasks, alpha = {self.rank_exponent:g}",
             "Stratified loss over chance against steps, and the sum of tasks that learn as the first.",
             ("steps", "loss / loss of chance"),
             [
-                plots.curve("network", measured, prediction="every task as the first", how="mean"),
-                plots.line(
-                    "every task as the first",
-                    "theory",
-                    measured.size,
-                    measured.predicted,
-                    group="network",
-                ),
+                plots.curve("network", measured, prediction=AS_FIRST, how="mean"),
+                plots.line(AS_FIRST, "theory", size, law.loss[0], group="network"),
             ],
             window,
             figure="quanta-time",
@@ -269,21 +277,10 @@ class QuantaTime:
             ("steps", "local exponent"),
             [
                 plots.local("network", measured, smooth=True),
-                plots.line(
-                    "every task as the first",
-                    "theory",
-                    measured.size,
-                    LearningCurve(measured.size, measured.predicted[None]).local(smooth=True),
-                    group="network",
-                ),
-                plots.line(
-                    "infinitely many tasks",
-                    "reference",
-                    measured.size[[0, -1]],
-                    [self.rank_exponent / (1.0 + self.rank_exponent)] * 2,
-                ),
+                plots.line(AS_FIRST, "theory", size, law.local(smooth=True), group="network"),
+                plots.line("infinitely many tasks", "reference", size[[0, -1]], [limit] * 2),
             ],
             window,
             figure="quanta-time",
         )
-        return order, law, local
+        return loss, local
