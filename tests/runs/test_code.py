@@ -19,9 +19,24 @@ from percolaw.runs import code
 PACKAGE = Path(percolaw.__file__).parent
 
 
-#: Each text is parsed once: after an edit one file of 190 is another.
-PARSED = types.SimpleNamespace(**{**vars(ast), "parse": functools.cache(ast.parse)})
-ESSENCE, RUN = functools.cache(code._essence), functools.cache(code._run)
+@pytest.fixture(scope="module", autouse=True)
+def _each_text_is_read_once():
+    """After an edit one file of 300 is another: what the others hold is kept by their texts."""
+    parse = functools.cache(ast.parse)
+    imports: dict[object, tuple[str, ...]] = {}
+
+    def imports_of(name, file, tree, user, of=code._imports):
+        key = (name, file.name, tree, user)
+        if key not in imports:
+            imports[key] = of(name, file, tree, user)
+        return imports[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code, "ast", types.SimpleNamespace(**{**vars(ast), "parse": parse}))
+        patch.setattr(code, "_essence", functools.cache(code._essence))
+        patch.setattr(code, "_imports", imports_of)
+        yield
+    code.forget()
 
 
 @pytest.fixture
@@ -30,8 +45,6 @@ def edited(tmp_path, monkeypatch):
     copy = tmp_path / "percolaw"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(code, "_PACKAGE", copy)
-    for name, kept in (("ast", PARSED), ("_essence", ESSENCE), ("_run", RUN)):
-        monkeypatch.setattr(code, name, kept)
     code.forget()
 
     def change(file, old, new):
