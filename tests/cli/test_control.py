@@ -28,8 +28,9 @@ from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict, from_config, preset
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.runs import code as source_code
-from percolaw.runs.folders import open_config, status
+from percolaw.runs.folders import open_config
 from percolaw.runs.run import default_folder
+from percolaw.runs.status import status
 from percolaw.runs.store import RunFolder, experiment_code, read_record
 
 

@@ -238,7 +238,8 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
     except MALFORMED as error:
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise RunError(
-            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: {reason}"
+            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: "
+            + reason.rstrip(".")
             + _suspects(reused)
         ) from error
     record = {
@@ -269,8 +270,8 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
 def _suspects(reused: dict[str, int]) -> str:
     """A sentence on units that were not measured here, for a run that cannot be concluded."""
     if not reused:
-        return ""
+        return "."
     return (
-        f" {sum(reused.values())} of its units were not measured here but taken from "
+        f". {sum(reused.values())} of its units were not measured here but taken from "
         f"{', '.join(reused)}; with another --out all are measured."
     )
