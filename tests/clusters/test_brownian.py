@@ -198,7 +198,7 @@ def _against_zero(change):
 def test_mean_distance_to_the_nearest_of_the_others():
     streams = Streams(4)
     for m in (1, 2, 20):
-        n_clusters = 600
+        n_clusters = 400
         new, root = np.empty(n_clusters), np.empty(n_clusters)
         for i in range(n_clusters):
             spanned = sample_large_cluster(m + 1, rng=streams.child(m, i)).spanned_tree()
