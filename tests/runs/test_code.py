@@ -216,9 +216,11 @@ def test_own_packages_count_and_what_is_installed_beside_them_does_not(mine, edi
         ("x = getattr(pl, 'estimate_dimension')", True),
         ("x = pl.estimate_dimension", True),
         ("x = pl.nearest_neighbors", False),
+        ("if True: x = pl.estimate_dimension", True),
+        ("TYPE_CHECKING = False\n    if TYPE_CHECKING: pl.estimate_dimension", False),
         ("from percolaw.datasets.source import Source; source: Source = None", True),
     ],
-    ids=["by name", "attribute", "another", "words of a field"],
+    ids=["by name", "attribute", "another", "under a condition", "for types", "words of a field"],
 )
 def test_what_is_asked_of_the_package_counts(mine, edited, line, counts):
     """Dimensions, or for a field the lattices that its words may name."""

@@ -126,7 +126,7 @@ def often(cases: dict[str, object], *rare: str) -> list[object]:
     often(
         CONFIGS,
         *("empty", "list", "list config", "path name", "text units", "nested wrong"),
-        *("number", "null", "text for units", "number for places"),
+        *("number", "text for units", "number for places", "number name"),
     ),
 )
 def test_config(pair, tmp_path, capsys, case):
