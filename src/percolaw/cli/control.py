@@ -214,7 +214,8 @@ def run_diff(options: argparse.Namespace) -> int:
         for key, pair in changed.items():
             text = pair if isinstance(pair, str) else f"{_short(pair[0])} | {_short(pair[1])}"
             lines.append(f"    {key}: {text}")
-    lines.append(f"{differing['same_claims']} claims equal, {len(differing['claims'])} different")
+    same = differing["same_claims"]
+    lines.append(f"{same} claim{'s' * (same != 1)} equal, {len(differing['claims'])} different")
     print("\n".join(map(printable, lines)))
     return 0
 

@@ -104,7 +104,11 @@ class Result:
     def __repr__(self) -> str:
         verdicts = [claim.verdict for claim in self.claims]
         counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
-        state = f"{len(verdicts)} claims: {counts}" if verdicts else "no claims"
+        state = (
+            f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {counts}"
+            if verdicts
+            else "no claims"
+        )
         return f"Result({self.folder}, {state if self.finished else 'not finished'})"
 
     def _repr_html_(self) -> str:
