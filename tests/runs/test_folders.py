@@ -123,8 +123,10 @@ def test_gc_passes_over_a_config_of_another_experiment(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "text",
-    ["null", "[]", '{"config": {}}', '{"experiment": 3, "config": {}}']
-    + ['{"experiment": "toy", "config": []}'],
+    [
+        *("null", "[]", '{"config": {}}'),
+        *('{"experiment": 3, "config": {}}', '{"experiment": "toy", "config": []}'),
+    ],
 )
 def test_what_is_no_config_is_not_taken_for_one(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
