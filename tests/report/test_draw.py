@@ -154,7 +154,7 @@ def test_panels_keep_their_shape_and_all_stands_in_the_picture(panels):
     with styled():
         (figure,) = draw.figures([dataclasses.replace(one, figure="f") for one in panels]).values()
         placed = [axis.get_position().bounds for axis in figure.axes]
-        figure.savefig(io.BytesIO())
+        figure.savefig(io.BytesIO(), dpi=30)
         assert [
             axis.get_position().bounds for axis in figure.axes
         ] == placed  # as they were laid out
