@@ -112,7 +112,7 @@ def test_the_example_of_the_page_prints_what_it_says(capsys):
     torch = pytest.importorskip("torch")
     state = torch.get_rng_state()
     page = (Path(__file__).parents[2] / "docs" / "quanta.md").read_text(encoding="utf-8")
-    code, after = page.split("```python\n")[1].split("```\n", 1)
+    code, after = page.split("## Your own model")[1].split("```python\n")[1].split("```\n", 1)
     try:
         exec(compile(code, "docs/quanta.md", "exec"), {})
     finally:

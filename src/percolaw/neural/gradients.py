@@ -220,9 +220,7 @@ def _projected(
     )
     out = np.empty((n, columns), dtype=np.float32)
     generator = as_streams(rng).generator("analysis")
-    sign = torch.as_tensor(
-        generator.choice(np.array([-1.0, 1.0], dtype=np.float32), size), device=device
-    )
+    sign = torch.as_tensor(generator.choice(np.array([-1.0, 1.0], np.float32), size), device=device)
     shift = generator.integers(0, columns, -(-size // columns)).tolist()
     for low in range(0, n, rows):
         high = min(low + rows, n)
