@@ -102,7 +102,7 @@ def elimination_loss(
     Examples
     --------
     >>> elimination_loss([0, 1e4, 1e6], 0.4, 500, 161_700).round(3)
-    array([1.   , 0.337, 0.   ])
+    array([1.   , 0.121, 0.   ])
     """
     weight = skill_weights(rank_exponent, n_tasks)
     d = checks.finite_array("n_samples", n_samples)
