@@ -41,6 +41,6 @@ def test_first_missing_and_slope():
 
 def test_seeds_without_a_number_are_inconclusive():
     claim = seed_mean("n", "s", 1.0, [1.0, math.nan, 1.0], 0.1, "note")
-    assert claim.verdict == "inconclusive"
+    assert (claim.verdict, claim.measured) == ("inconclusive", 1.0)
     assert claim.note == "note; 1 of 3 seeds have too few to measure on"
     assert seed_mean("n", "s", 1.0, [1.0, 1.01, 0.99], 0.1).verdict == "agrees"

@@ -114,12 +114,13 @@ def seed_mean(
     numbers = np.asarray(values, dtype=np.float64)
     if np.isfinite([*numbers, predicted]).all():
         return claims.mean(name, source, predicted, numbers, tolerance, note, about)
-    missing = int(np.sum(~np.isfinite(numbers)))
+    there = numbers[np.isfinite(numbers)]
+    missing, middle = numbers.size - there.size, float(there.mean()) if there.size else math.nan
     said = f"{note}; {missing} of {numbers.size} seeds have too few to measure on".removeprefix(
         "; "
     )
     return claims.judge(
-        name, source, predicted, math.nan, claims.UNKNOWN_INTERVAL, tolerance, said, about
+        name, source, predicted, middle, claims.UNKNOWN_INTERVAL, tolerance, said, about
     )
 
 
