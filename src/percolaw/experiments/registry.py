@@ -59,6 +59,7 @@ EXPERIMENTS = {
     "hierarchical-1nn": "latents.hierarchical_1nn:HierarchicalOneNn",
     "latent-probes": "latents.latent_probes:LatentProbes",
     "dictionary-scaling": "latents.dictionary_scaling:DictionaryScaling",
+    "superposition": "latents.superposition:Superposition",
     "analyze": "real.own:Analyze",
     "analyze-confusion": "real.confusion:AnalyzeConfusion",
     "real-digits": "real.digits:RealDigits",
