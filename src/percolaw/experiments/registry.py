@@ -60,6 +60,7 @@ EXPERIMENTS = {
     "latent-probes": "latents.latent_probes:LatentProbes",
     "dictionary-scaling": "latents.dictionary_scaling:DictionaryScaling",
     "superposition": "latents.superposition:Superposition",
+    "features": "latents.features:Features",
     "analyze": "real.own:Analyze",
     "analyze-confusion": "real.confusion:AnalyzeConfusion",
     "real-digits": "real.digits:RealDigits",
