@@ -61,6 +61,7 @@ EXPERIMENTS = {
     "dictionary-scaling": "latents.dictionary_scaling:DictionaryScaling",
     "superposition": "latents.superposition:Superposition",
     "features": "latents.features:Features",
+    "absorption": "latents.absorption:AbsorptionByRule",
     "analyze": "real.own:Analyze",
     "analyze-confusion": "real.confusion:AnalyzeConfusion",
     "real-digits": "real.digits:RealDigits",
