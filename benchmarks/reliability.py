@@ -23,9 +23,9 @@ from fault_toy import FaultToy, register
 import percolaw
 from percolaw.experiments.base import config_dict
 from percolaw.runs.code import experiment_code
-from percolaw.runs.folders import status
 from percolaw.runs.run import default_folder
 from percolaw.runs.scheduler import dask_executor
+from percolaw.runs.status import status
 from percolaw.runs.store import Outcome, RunFolder
 from percolaw.runs.workers import WorkerPool
 

@@ -96,6 +96,10 @@ def test_what_does_not_fit_together_is_refused():
         learning_curve(pl.Cube(2), pl.LinearTeacher(), object(), SIZES)
     with pytest.raises(ValueError, match="rise strictly"):
         learning_curve(pl.Cube(2), pl.LinearTeacher(), pl.NearestNeighbors(), (30, 30))
+    with pytest.raises(TypeError, match="takes the learner third"):
+        learning_curve(pl.NearestNeighbors(), x, x[:, 0], SIZES)
+    with pytest.raises(TypeError, match="takes the learner first"):
+        pl.scaling_curve(x, x[:, 0], pl.NearestNeighbors(), SIZES)
 
 
 def test_a_predicted_curve_stands_beside_the_measured_one():

@@ -104,6 +104,11 @@ def learning_curve(
     >>> round(curve.predicted_slope(), 1), curve.predicted.shape
     (0.5, (8,))
     """
+    if callable(getattr(source, "fit", None)):
+        raise TypeError(
+            "learning_curve takes the learner third, learning_curve(source, target, learner, sizes); "
+            f"got {source!r:.60} first. scaling_curve(learner, points, values, sizes) takes it first."
+        )
     if not isinstance(source, Source):
         options: dict[str, Any] = {"loss": loss, "groups": groups, "n_test": n_test, "rng": rng}
         return _of_data(source, target, learner, sizes, seeds, {**options, "progress": progress})

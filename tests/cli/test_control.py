@@ -28,8 +28,9 @@ from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict, from_config, preset
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.runs import code as source_code
-from percolaw.runs.folders import open_config, status
+from percolaw.runs.folders import open_config
 from percolaw.runs.run import default_folder
+from percolaw.runs.status import status
 from percolaw.runs.store import RunFolder, experiment_code, read_record
 
 
@@ -347,7 +348,7 @@ def pair(tmp_path):
 def test_diff_of_config_and_claims(pair, capsys):
     one, two = pair
     assert cli("diff", one, one) == 0
-    assert capsys.readouterr().out == "1 claims equal, 0 different\n"
+    assert capsys.readouterr().out == "1 claim equal, 0 different\n"
     assert cli("diff", one, two) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[:3] == ["config level: 2.0 | 2.5", "config n_units: 12 | 20", "claim 'mean'"]

@@ -211,6 +211,20 @@ def test_claims_come_before_their_pictures(tmp_path, capsys, monkeypatch, comman
     assert "Traceback" not in err
 
 
+def test_a_linked_folder_of_figures_is_a_sentence_without_a_traceback(tmp_path, capsys):
+    words = ["run", "theory-curves", "--preset", "smoke", "--quiet", "--out", str(tmp_path / "r")]
+    assert main([*words, "--no-figures"]) == 0
+    (tmp_path / "outside").mkdir()
+    (folder,) = (tmp_path / "r").iterdir()
+    (folder / "figures").symlink_to(tmp_path / "outside")
+    capsys.readouterr()
+    assert main(words) == 0
+    err = capsys.readouterr().err
+    assert "is a link and is not written through. Remove it." in err
+    assert "line" not in err
+    assert not list((tmp_path / "outside").iterdir())
+
+
 def test_memory_that_ends_is_a_sentence(tmp_path, capsys, monkeypatch):
     def greedy(*arguments, **keywords):
         raise MemoryError("Unable to allocate 9.54 GiB")

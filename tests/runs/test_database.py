@@ -22,7 +22,8 @@ import percolaw
 from percolaw.experiments.base import content_id, from_config
 from percolaw.experiments.registry import experiment_class
 from percolaw.runs.database import open_writable
-from percolaw.runs.folders import open_config, run_folders, status
+from percolaw.runs.folders import open_config, run_folders
+from percolaw.runs.status import status
 from percolaw.runs.store import RunFolder, experiment_code
 
 

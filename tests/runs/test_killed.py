@@ -34,8 +34,8 @@ import percolaw
 from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict
 from percolaw.runs.activity import working
-from percolaw.runs.folders import status
 from percolaw.runs.run import default_folder
+from percolaw.runs.status import status
 from percolaw.runs.store import RunFolder
 from percolaw.runs.workers import WorkerPool
 

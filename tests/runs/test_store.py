@@ -22,9 +22,10 @@ from percolaw.experiments.registry import EXPERIMENTS
 from percolaw.report.html import build, write_report
 from percolaw.runs import database
 from percolaw.runs.activity import active
-from percolaw.runs.folders import export, status
+from percolaw.runs.folders import export
 from percolaw.runs.run import default_folder
 from percolaw.runs.schema import row_digest
+from percolaw.runs.status import status, sweep_status
 from percolaw.runs.store import read_record
 
 QUIET = ("--quiet", "--no-figures", "--workers", "1")
@@ -62,7 +63,8 @@ def test_log_of_a_killed_run_is_read_where_nobody_may_write(tmp_path, without):
     code = (
         "import os, sys\n"
         "import encodings.unicode_escape  # that user may not read where Python lies\n"
-        "from percolaw.runs.folders import export, status\n"
+        "from percolaw.runs.folders import export\n"
+        "from percolaw.runs.status import status\n"
         f"sys.path.insert(0, {str(TESTS)!r}); import fault_toy as t; t.register()\n"
         "from percolaw.experiments.registry import known_class\n"
         "os.getuid() or os.setuid(65534); from pathlib import Path\n"
@@ -341,6 +343,16 @@ def test_sweeps_are_listed(tmp_path, capsys):
     (sweep / "sweep.json").write_text("[" * 100_000)
     assert main(["status", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{sweep}  damaged\n"
+
+
+def test_sweeps_of_other_code_are_outdated(tmp_path, monkeypatch):
+    percolaw.run(FaultToy(), out=tmp_path)
+    (tmp_path / "sweep.json").write_text('{"experiment": "fault-toy"}')
+    (tmp_path / "best.json").write_text("{}")
+    assert sweep_status(tmp_path, lambda name: FaultToy).state == "concluded"
+    monkeypatch.setattr("percolaw.runs.code._digest", lambda texts: "another")
+    found = sweep_status(tmp_path, lambda name: FaultToy)
+    assert (found.state, found.done, found.kind) == ("outdated", 1, "sweep")
 
 
 def test_status_of_known_experiments(tmp_path):

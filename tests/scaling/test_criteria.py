@@ -213,6 +213,13 @@ def test_losses_that_are_no_number():
             pl.scaling_curve(far, x, x[:, 0] * 1e-100, [9], loss=loss, n_test=9, n_repeats=1)
     with pytest.raises(TypeError, match="a name or a function; got the class dict"):
         pl.scaling_curve(far, x, x[:, 0], [9], loss=dict)
+    for loss in (lambda values: 0.0, lambda a, b, c: 0.0):
+        with pytest.raises(TypeError, match=r"called as loss\(values, predictions\)"):
+            pl.scaling_curve(far, x, x[:, 0], [9], loss=loss)
+    near = lambda points, values, queries: np.zeros(len(queries))  # noqa: E731
+    for loss in (lambda a, b=None: 1.0, lambda *both: 1.0):
+        curve = pl.scaling_curve(near, x, x[:, 0], [9], loss=loss, n_test=9, n_repeats=1)
+        assert curve.loss.tolist() == [[1.0]]
     many = lambda values, predicted: np.ones(50)  # noqa: E731
     with pytest.raises(TypeError, match=r"the loss .* must be a number; got array") as caught:
         pl.scaling_curve(far, x, x[:, 0], [9], loss=many, n_test=50, n_repeats=1)

@@ -80,13 +80,14 @@ def run_path(text: str) -> str:
 
 def run_status(options: argparse.Namespace) -> int:
     """Print what every run and sweep in a folder has done."""
-    from percolaw.runs.folders import run_folders, status, sweep_folders, sweep_status
+    from percolaw.runs.folders import run_folders, sweep_folders
+    from percolaw.runs.status import status, sweep_status
 
     while True:
         states = []
         if options.out != RUNS or Path(RUNS).exists():
             states = [status(path, known_class) for path in run_folders(options.out)]
-            states += [sweep_status(path) for path in sweep_folders(options.out)]
+            states += [sweep_status(path, known_class) for path in sweep_folders(options.out)]
         for item in states:
             if item.state == "damaged":
                 print(
@@ -119,7 +120,10 @@ def _line(item: Any) -> str:
     if item.damaged:
         text += f", {item.damaged} damaged"
     if item.state in ("unfinished", "outdated"):
-        again = "percolaw resume" if item.kind == "run" else "the same percolaw sweep goes on"
+        again = "percolaw resume"
+        if item.kind == "sweep":
+            outdated = item.state == "outdated"
+            again = f"the same percolaw sweep {'with another --out' if outdated else 'goes on'}"
         text += f"  ({item.again or again})"
     if item.seconds_left is not None:
         text += f"  {_duration(item.seconds_left)} left"
@@ -210,7 +214,8 @@ def run_diff(options: argparse.Namespace) -> int:
         for key, pair in changed.items():
             text = pair if isinstance(pair, str) else f"{_short(pair[0])} | {_short(pair[1])}"
             lines.append(f"    {key}: {text}")
-    lines.append(f"{differing['same_claims']} claims equal, {len(differing['claims'])} different")
+    same = differing["same_claims"]
+    lines.append(f"{same} claim{'s' * (same != 1)} equal, {len(differing['claims'])} different")
     print("\n".join(map(printable, lines)))
     return 0
 

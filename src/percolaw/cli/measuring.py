@@ -13,7 +13,7 @@ from typing import Any
 from percolaw import checks
 from percolaw.cli.numbers import count
 from percolaw.cli.terminal import help_style
-from percolaw.errors import MissingExtraError, RunError
+from percolaw.errors import MissingExtraError, PercolawError, RunError
 from percolaw.progress import progress
 from percolaw.runs.signals import deaf_to_interrupts
 from percolaw.text import printable
@@ -84,7 +84,7 @@ def draw(result: Any, options: argparse.Namespace) -> None:
             f"({type(cause).__name__}: {printable(cause)}); claims and data are whole.",
             file=sys.stderr,
         )
-        if not isinstance(cause, (OSError, MissingExtraError)):  # a mistake in code
+        if not isinstance(cause, (OSError, PercolawError)):  # a mistake in code
             for line in traceback.format_tb(cause.__traceback__):
                 print(line, end="", file=sys.stderr)
 

@@ -97,7 +97,8 @@ def run_report(options: argparse.Namespace) -> int:
 
 def _members(named: list[str]) -> tuple[list[Path], list[Any]]:
     """Folders to report, and the status of runs in folders of runs that have not finished."""
-    from percolaw.runs.folders import run_folders, status
+    from percolaw.runs.folders import run_folders
+    from percolaw.runs.status import status
 
     finished: list[Path] = []
     unfinished = []

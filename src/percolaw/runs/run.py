@@ -104,7 +104,11 @@ class Result:
     def __repr__(self) -> str:
         verdicts = [claim.verdict for claim in self.claims]
         counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
-        state = f"{len(verdicts)} claims: {counts}" if verdicts else "no claims"
+        state = (
+            f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {counts}"
+            if verdicts
+            else "no claims"
+        )
         return f"Result({self.folder}, {state if self.finished else 'not finished'})"
 
     def _repr_html_(self) -> str:
@@ -238,7 +242,8 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
     except MALFORMED as error:
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise RunError(
-            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: {reason}"
+            f"{experiment.name} was measured and kept in {path}, but cannot be concluded: "
+            + reason.rstrip(".")
             + _suspects(reused)
         ) from error
     record = {
@@ -269,8 +274,8 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
 def _suspects(reused: dict[str, int]) -> str:
     """A sentence on units that were not measured here, for a run that cannot be concluded."""
     if not reused:
-        return ""
+        return "."
     return (
-        f" {sum(reused.values())} of its units were not measured here but taken from "
+        f". {sum(reused.values())} of its units were not measured here but taken from "
         f"{', '.join(reused)}; with another --out all are measured."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
@@ -25,7 +26,24 @@ def checked_loss(loss: Loss) -> Loss:
         raise TypeError(f"loss must be a name or a function; got the class {loss.__name__}.")
     if not callable(loss):
         checks.choice("loss", loss, (*OF_NUMBERS, *OF_LABELS))
+    elif not _takes_two(loss):
+        raise TypeError(
+            "a loss of your own is called as loss(values, predictions) and gives a number; "
+            f"{loss!r:.60} does not take two arguments."
+        )
     return loss
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True  # it does not say
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        return False
+    return True
 
 
 def checked_values(values: Any, n: int, loss: Loss) -> npt.NDArray[Any]:

@@ -100,6 +100,11 @@ def scaling_curve(
     True
     """
     chosen: Loss = "squared" if loss is None else loss
+    if callable(getattr(values, "fit", None)):
+        raise TypeError(
+            f"scaling_curve takes the learner first, scaling_curve(learner, points, values, sizes); got "
+            f"{values!r:.60} third. learning_curve(source, target, learner, sizes) takes it third."
+        )
     x = _checked_points(points)
     y = checked_values(values, x.shape[0], chosen)
     if loss is None:
