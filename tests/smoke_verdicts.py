@@ -40,6 +40,7 @@ WITHIN_OF_TOLERANCE = {"kernel-scaling": 0.005} | dict.fromkeys(
     (
         *("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension"),
         *("architectures", "latent-probes", "dictionary-scaling", "in-context"),
+        *("superposition", "features", "absorption"),
     ),
     0.1,
 )

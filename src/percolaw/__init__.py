@@ -59,7 +59,9 @@ if TYPE_CHECKING:
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
     from percolaw.graph import Graph
+    from percolaw.interpret.absorption import absorption, latent_parents
     from percolaw.interpret.ceiling import latent_posterior
+    from percolaw.interpret.features import feature_pairs
     from percolaw.interpret.probes import membership_probe, octave_latents, value_probe
     from percolaw.interpret.scores import unit_scores
     from percolaw.laws.allocation import numerical_allocation, optimal_allocation

@@ -82,6 +82,14 @@ def with_numpy(**functions: Callable[..., Any]) -> Any:
     return Changed()
 
 
+def equal_weights(right: Callable[..., Any]) -> Callable[..., Any]:
+    def wrong(*a: Any, **k: Any) -> Any:
+        points, weight = right(*a, **k)
+        return points, np.full_like(weight, 1.0 / weight.size)
+
+    return wrong
+
+
 def root_of(right: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *a, **k: np.sqrt(right(*a, **k))
 
@@ -406,6 +414,27 @@ MISTAKES = (
             lambda right: lambda *a: {k: v / 2.0 for k, v in right(*a).items()},
         ),
         {"loss over the least loss": "moved"},
+    ),
+    Mistake(
+        "superposition",
+        "every test point counts the same",
+        changed("percolaw.neural.superposition:stratified_features", equal_weights),
+        {"weak: loss over the variance": "disagrees"},
+    ),
+    Mistake(
+        "features",
+        "activations of other sites",
+        changed(
+            "percolaw.interpret.features:FeaturePairs.shares",
+            lambda right: lambda pairs, x: right(pairs, mixed(x)),
+        ),
+        {"input: R^2 of the place": "disagrees"},
+    ),
+    Mistake(
+        "absorption",
+        "codes of other points",
+        changed("percolaw.neural.sparse_autoencoder:Dictionaries.codes", mixed_result),
+        {"penalty 0.1, independent features": "disagrees"},
     ),
     Mistake(
         "regimes",

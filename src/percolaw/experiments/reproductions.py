@@ -65,6 +65,10 @@ REPRODUCTIONS = {
         "Hierarchical functions on percolation clusters, and probes of their latents (2026 generator)",
         ("hierarchical-1nn", "latent-probes", "dictionary-scaling"),
     ),
+    "random-lattice": (
+        "Representation Learning on a Random Lattice (arXiv:2504.20197)",
+        ("features", "superposition", "absorption"),
+    ),
     "real-data": (
         "Are real data percolation clusters? (the open check of arXiv:2412.07942)",
         ("real-digits", "real-vectors", "real-words", "real-contexts", "real-rna"),
