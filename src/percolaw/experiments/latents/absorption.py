@@ -182,13 +182,13 @@ class AbsorptionByRule:
 
     def _plots(self, rows: list[Row]) -> tuple[plots.Plot, ...]:
         shown = (
-            ("", "relu", self.penalties, "penalty"),
-            ("-topk", "topk", tuple(map(float, self.codes)), "codes of a point"),
+            ("", "relu", self.penalties, "ReLU, penalty"),
+            ("-topk", "topk", tuple(map(float, self.codes)), "TopK, codes of a point"),
         )
         return tuple(
             plots.log_linear(
                 f"absorption{suffix}",
-                f"{rule}, {self.n_seeds} dictionaries of {self.n_atoms} atoms",
+                f"{self.n_seeds} dictionaries of {self.n_atoms} atoms",
                 f"Parents absorbed and features found against the {label}.",
                 (label, "share; mean largest cosine"),
                 [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,6 @@ import numpy.typing as npt
 from percolaw.experiments import plots
 from percolaw.experiments.base import Row
 from percolaw.scaling import intervals
-
-if TYPE_CHECKING:
-    from percolaw.experiments.latents.features import Features
 
 FloatArray = npt.NDArray[np.float64]
 SHARES = ("context", "component", "surface")
@@ -41,36 +38,49 @@ def per_seed(rows: list[Row], form: str, key: str) -> FloatArray:
     )
 
 
-def feature_plots(experiment: Features, rows: list[Row]) -> tuple[plots.Plot, ...]:
+def feature_plots(
+    rows: list[Row],
+    title: str,
+    *,
+    width: int,
+    depth: int,
+    steps: dict[float, int],
+    parts: Sequence[float],
+) -> tuple[plots.Plot, ...]:
     """Return the panels of one figure.
 
     Parameters
     ----------
-    experiment : Features
     rows : list of dict
+    title : str
+        What was trained on what.
+    width, depth : int
+        Units of a layer, hidden layers.
+    steps : dict of float to int
+        Steps by part of the training budget.
+    parts : sequence of float
+        Sizes of the parts of a cluster, as shares of it.
 
     Returns
     -------
     tuple of Plot
     """
-    e = experiment
-    end = f"width {e.width}, time 1"
-    places = ["input", *(f"layer {i}, {end}" for i in range(1, e.depth + 1)), f"output, {end}"]
-    untrained = [f"layer {i}, width {e.width}, time 0" for i in range(1, e.depth + 1)]
-    ticks = ("input", *(f"layer {i}" for i in range(1, e.depth + 1)), "output", "labels")
-    depth = list(range(len(places) + 1))
-    by_layer = [_means(rows, [*places, "labels"], key, depth, key) for key in SHARES]
-    steps = [max(1, round(t * e.training.steps)) for t in e.times]
-    last = [f"layer {e.depth}, width {e.width}, time {t:g}" for t in e.times]
-    by_time = [_means(rows, last, key, steps, key) for key in SHARES]
+    end = f"width {width}, time 1"
+    hidden = range(1, depth + 1)
+    places = ["input", *(f"layer {i}, {end}" for i in hidden), f"output, {end}"]
+    untrained = [f"layer {i}, width {width}, time 0" for i in hidden]
+    ticks = ("input", *(f"layer {i}" for i in hidden), "output", "labels")
+    x = list(range(len(places) + 1))
+    by_layer = [_means(rows, [*places, "labels"], key, x, key) for key in SHARES]
+    last = [f"layer {depth}, width {width}, time {t:g}" for t in steps]
+    by_time = [_means(rows, last, key, list(steps.values()), key) for key in SHARES]
     context = [
-        _means(rows, places[:-1], key, depth[:-2], f"{text}, trained", group=text)
+        _means(rows, places[:-1], key, x[:-2], f"{text}, trained", group=text)
         for text, key in (("single unit", "f1"), ("linear probe", "probe_f1"))
     ] + [
-        _means(rows, untrained, key, depth[1:-2], f"{text}, untrained", group=f"{text} untrained")
+        _means(rows, untrained, key, x[1:-2], f"{text}, untrained", group=f"{text} untrained")
         for text, key in (("single unit", "f1"), ("linear probe", "probe_f1"))
     ]
-    title = f"{e.n_clusters} clusters, {e.n_seeds} networks of {e.depth} x {e.width}"
     return (
         replace(
             _panel("features", title, "share of the variance", by_layer, "layer"),
@@ -79,34 +89,42 @@ def feature_plots(experiment: Features, rows: list[Row]) -> tuple[plots.Plot, ..
             y_limits=(-0.05, 1.05),
         ),
         _panel(
-            "features-time", f"Layer {e.depth}, by training time", "share of the variance", by_time
+            "features-time", f"Layer {depth}, by training time", "share of the variance", by_time
         ),
         _panel(
             "features-place",
             "R^2 of the place in a cluster",
             "R^2 inside clusters",
-            _by_size(e, rows, [*places[:2], places[-2], places[-1]]),
+            _by_size(
+                rows,
+                {
+                    "input": "input",
+                    f"layer {depth}": last[-1],
+                    "output": places[-1],
+                    "labels": "labels",
+                },
+                parts,
+            ),
             "part of a cluster",
         ),
         replace(
             _panel("features-context", "Which cluster", "F1", context, "layer"),
             x_log=False,
-            x_ticks=ticks[: e.depth + 1],
+            x_ticks=ticks[: depth + 1],
         ),
     )
 
 
-def _by_size(e: Features, rows: list[Row], forms: Sequence[str]) -> list[plots.Series]:
+def _by_size(rows: list[Row], forms: dict[str, str], parts: Sequence[float]) -> list[plots.Series]:
     """R^2 inside clusters against the size of the parts, beside what is known exactly."""
     shown = []
-    words = dict(zip(forms, ("input", "layer 1", f"layer {e.depth}", "output"), strict=True))
-    for form, name in {**words, "labels": "labels"}.items():
-        values = [per_seed(rows, form, f"r2 {p:g}") for p in e.parts]
+    for name, form in forms.items():
+        values = [per_seed(rows, form, f"r2 {p:g}") for p in parts]
         more = {"prediction": f"{name}, exact"} if name in ("input", "labels") else {}
-        shown.append(_points(name, list(e.parts), values, group=name, **more))
+        shown.append(_points(name, parts, values, group=name, **more))
         if more:
-            law = [per_seed(rows, f"exact {name}", f"r2 {p:g}").mean() for p in e.parts]
-            shown.append(plots.line(f"{name}, exact", "theory", e.parts, law, group=name))
+            law = [per_seed(rows, f"exact {name}", f"r2 {p:g}").mean() for p in parts]
+            shown.append(plots.line(f"{name}, exact", "theory", parts, law, group=name))
     return shown
 
 

@@ -35,13 +35,13 @@ class Features:
                 "n_seeds": 3,
                 "n_clusters": 6,
                 "largest": 2000,
-                "n_train": 600,
-                "n_test": 600,
+                "n_train": 500,
+                "n_test": 500,
                 "n_context": 3,
                 "width": 16,
                 "other_widths": (4,),
                 "training": Training(
-                    learning_rate=0.01, steps=150, batch_size=64, patience=NEVER_STOP
+                    learning_rate=0.01, steps=100, batch_size=64, patience=NEVER_STOP
                 ),
                 "times": (0.1, 1.0),
                 "parts": (0.25, 0.0625),
@@ -163,6 +163,8 @@ class Features:
             row = {**cell, "form": form, "r2": _r2(shares)}
             row |= dataclasses.asdict(shares[self.part])
             row |= {"f1": float(units.f1.mean()), "mcc": float(units.mcc.mean())}
+            if values.shape[1] == 1:
+                row["loss"] = float(np.mean((values[:, 0] - y[test]) ** 2))
             rows.append({**row, "probe_f1": float(probe.f1.mean())})
         return rows
 
@@ -243,7 +245,11 @@ class Features:
                 "labels: R^2 less that of their hierarchy", r2, "labels", "exact labels"
             ),
             self._difference(
-                "output: R^2 of the place less that of the labels", r2, output, "labels"
+                "output: R^2 of the place less that of the labels",
+                r2,
+                output,
+                "labels",
+                f"; test loss {per_seed(rows, output, 'loss').mean():.2f}",
             ),
             self._difference(
                 "untrained last layer: R^2 less that of the input", r2, start, "input"
@@ -265,10 +271,18 @@ class Features:
             ),
             *self._context(rows, start, end),
         ]
-        return Conclusion(tuple(every), plots=feature_plots(self, rows))
+        panels = feature_plots(
+            rows,
+            f"{self.n_clusters} clusters, {self.n_seeds} networks of {self.depth} x {self.width}",
+            width=self.width,
+            depth=self.depth,
+            steps={t: max(1, round(t * self.training.steps)) for t in self.times},
+            parts=self.parts,
+        )
+        return Conclusion(tuple(every), plots=panels)
 
     def _difference(
-        self, name: str, r2: dict[str, FloatArray], one: str, other: str
+        self, name: str, r2: dict[str, FloatArray], one: str, other: str, more: str = ""
     ) -> claims.Claim:
         """R^2 inside clusters of two representations, held to be the same."""
         return claims.difference(
@@ -276,7 +290,7 @@ class Features:
             self.source,
             r2[one] - r2[other],
             self.tolerance,
-            f"{r2[one].mean():.3f} and {r2[other].mean():.3f}, parts of {self.part:g} of a cluster",
+            f"{r2[one].mean():.3f} and {r2[other].mean():.3f}, parts of {self.part:g} of a cluster{more}",
             {"learner": one, "quantity": "component R^2"},
         )
 

@@ -43,12 +43,12 @@ class Superposition:
         "smoke": Preset(
             {
                 "n_seeds": 3,
-                "n_features": 40,
-                "hidden": (3, 5, 9),
+                "n_features": 24,
+                "hidden": (3, 5, 8),
                 "n_test": 10,
                 "training": Training(
                     learning_rate=0.02,
-                    steps=150,
+                    steps=100,
                     batch_size=64,
                     schedule="cosine",
                     keep="last",
@@ -258,10 +258,9 @@ class Superposition:
 
         m = np.array(self.hidden)
         laws = {WEAK: "left_out", STRONG: "random", EQUAL: "random"}
-        words = {"left_out": "all features but m left out", "random": "random directions"}
         losses: list[Any] = []
         for toy, law in laws.items():
-            name = f"{toy}: {words[law]}"
+            name = f"{toy}, law"
             curve = LearningCurve(
                 m,
                 self._table(rows, toy, "loss"),
@@ -286,7 +285,8 @@ class Superposition:
             plots.log_log(
                 "superposition",
                 f"{self.n_features} features, {self.n_seeds} draws of cluster sizes",
-                "Loss of toys of superposition against hidden dimensions, beside their laws.",
+                "Loss of toys of superposition against hidden dimensions, beside laws: all features but m "
+                "left out (weak), random directions (strong).",
                 ("hidden dimensions m", "squared error, summed over features"),
                 losses,
                 figure="superposition",
