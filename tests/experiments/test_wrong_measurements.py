@@ -82,14 +82,6 @@ def with_numpy(**functions: Callable[..., Any]) -> Any:
     return Changed()
 
 
-def equal_weights(right: Callable[..., Any]) -> Callable[..., Any]:
-    def wrong(*a: Any, **k: Any) -> Any:
-        points, weight = right(*a, **k)
-        return points, np.full_like(weight, 1.0 / weight.size)
-
-    return wrong
-
-
 def root_of(right: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *a, **k: np.sqrt(right(*a, **k))
 
@@ -417,9 +409,12 @@ MISTAKES = (
     ),
     Mistake(
         "superposition",
-        "every test point counts the same",
-        changed("percolaw.neural.superposition:stratified_features", equal_weights),
-        {"weak: loss over the variance": "disagrees"},
+        "three dimensions more than it says",
+        changed(
+            "percolaw.neural.superposition:SuperpositionToy",
+            lambda right: lambda n_hidden, unit: right(n_hidden + 3, unit),
+        ),
+        {"strong: mean squared overlap": "disagrees"},
     ),
     Mistake(
         "features",
@@ -434,7 +429,7 @@ MISTAKES = (
         "absorption",
         "codes of other points",
         changed("percolaw.neural.sparse_autoencoder:Dictionaries.codes", mixed_result),
-        {"penalty 0.1, independent features": "disagrees"},
+        {"penalty 0.1, nested features": "moved"},
     ),
     Mistake(
         "regimes",

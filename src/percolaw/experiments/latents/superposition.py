@@ -285,8 +285,8 @@ class Superposition:
             plots.log_log(
                 "superposition",
                 f"{self.n_features} features, {self.n_seeds} draws of cluster sizes",
-                "Loss of toys of superposition against hidden dimensions, beside laws: all features but m "
-                "left out (weak), random directions (strong).",
+                "Loss of toys of superposition against hidden dimensions, beside laws: all features "
+                "but m left out (weak), random directions (strong).",
                 ("hidden dimensions m", "squared error, summed over features"),
                 losses,
                 figure="superposition",
