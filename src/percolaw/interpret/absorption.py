@@ -153,21 +153,22 @@ def absorption(
     main = np.where(alive, cosine, -np.inf).argmax(axis=1)
     rows = []
     for child in np.flatnonzero(up >= 0):
-        above = int(up[child])
-        both = np.flatnonzero(there[:, child] & there[:, above])
+        over = int(up[child])
+        both = np.flatnonzero(there[:, child] & there[:, over])
         if not both.size:
             continue
-        added = a[both] * cosine[above]
-        silent = a[both, main[above]] <= 0.0
+        added = a[both] * cosine[over]
+        silent = a[both, main[over]] <= 0.0
         best = added.argmax(axis=1)
-        projection = x[both] @ _unit(f[[above]])[0]
+        projection = x[both] @ _unit(f[[over]])[0]
         held = added[np.arange(both.size), best] >= LEAST_SHARE * projection
-        held &= (cosine[above, best] >= LEAST_COSINE) & (projection > 0.0)
-        rows.append((above, child, main[above], silent.mean(), (silent & held).mean()))
+        held &= (cosine[over, best] >= LEAST_COSINE) & (projection > 0.0)
+        rows.append((over, child, main[over], silent.mean(), (silent & held).mean()))
     if not rows:
         raise ValueError("no point has a feature and its parent; pass edges whose features meet.")
     columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Absorption(*(column.astype(np.int64) for column in columns[:3]), *columns[3:])
+    above, below, atom = (column.astype(np.int64) for column in columns[:3])
+    return Absorption(above, below, atom, *columns[3:])
 
 
 def _unit(rows: FloatArray) -> FloatArray:

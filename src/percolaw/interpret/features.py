@@ -57,7 +57,10 @@ class FeatureShares:
         ValueError
             If nothing differs.
         """
-        inside, within, total = (float(np.mean(d)) for d in (part, cluster, anywhere))
+        inside, within, total = (
+            float(np.asarray(squares, dtype=np.float64).mean())
+            for squares in (part, cluster, anywhere)
+        )
         if not total > 0.0:
             raise ValueError(
                 "all points have the same activations (dead units?): there is no variance to share out. "

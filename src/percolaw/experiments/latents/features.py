@@ -145,9 +145,9 @@ class Features:
         exact: dict[str, dict[float, FeatureShares]] = {"exact input": {}, "exact labels": {}}
         for p, pair in pairs.items():
             here, others = test[pair.site], (test[pair.part], test[pair.cluster])
-            far = [tree.distance_between(here, other) for other in others]
+            inside, within = (tree.distance_between(here, other) for other in others)
             # Sites of two clusters have no distance: shares inside clusters are known alone.
-            exact["exact input"][p] = FeatureShares.of(*far, far[1])
+            exact["exact input"][p] = FeatureShares.of(inside, within, within)
             differ = [
                 function.expected_difference(target.merges, here, other)
                 for other in (*others, test[pair.anywhere])
