@@ -187,6 +187,15 @@ def test_tutorials_were_executed(site):
 
 
 @pytest.mark.slow
+def test_an_own_model_is_probed_in_ten_lines():
+    page = (ROOT / "docs" / "tutorials" / "latents.md").read_text(encoding="utf-8")
+    code = page.partition("probed in ten lines")[2].split("```")[3]
+    lines = [line for line in code.splitlines()[1:] if line]
+    assert "module_activations" in lines[0]
+    assert "ceiling" in lines[-1]
+    assert len(lines) <= 10
+
+
 def test_tutorials_are_notebooks(site):
     """The cells of code are the blocks of the page, in order, and the page links to them."""
     for page in (ROOT / "docs" / "tutorials").glob("*.md"):

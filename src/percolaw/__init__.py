@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from percolaw.clusters.growth import grow_clusters
     from percolaw.clusters.hypercubic.box import HypercubicLattice, percolate
     from percolaw.datasets.dataset import Dataset
-    from percolaw.datasets.formats import load, save
+    from percolaw.datasets.formats import load, save, save_published
     from percolaw.datasets.hypercubic import make_lattice
     from percolaw.datasets.latents import latents, make_hierarchy
     from percolaw.datasets.make import make_cluster, make_distribution
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from percolaw.interpret.absorption import absorption, latent_parents
     from percolaw.interpret.ceiling import latent_posterior
     from percolaw.interpret.features import feature_pairs
+    from percolaw.interpret.logistic_probes import logistic_membership_probe, sign_probe
     from percolaw.interpret.probes import membership_probe, octave_latents, value_probe
     from percolaw.interpret.scores import unit_scores
     from percolaw.laws.allocation import numerical_allocation, optimal_allocation

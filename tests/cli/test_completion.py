@@ -47,7 +47,7 @@ def offered(capsys, tmp_path, monkeypatch):
         ("report sampling-0123 samp", ["sampling-0123"]),
         ("diff sampling-0123 ", ["sampling-0123"]),
         ("resume sampling-0123 ", []),
-        ("generate ", ["cluster", "distribution", "manifold", "lattice"]),
+        ("generate ", ["cluster", "distribution", "hierarchy", "manifold", "lattice"]),
         ("estimate-dimension --header ", ["auto", "yes", "no"]),
         ("estimate-dimension ", []),
         ("completion z", ["zsh"]),

@@ -23,9 +23,10 @@ def generated(tmp_path, monkeypatch, capsys):
 
 
 CLUSTER = ("cluster", "--n", "300", "--dim", "6")
+HIERARCHY = ("hierarchy", "--n", "300", "--dim", "6")
 
 
-@pytest.mark.parametrize("kind", ["cluster", "distribution", "manifold", "lattice"])
+@pytest.mark.parametrize("kind", ["cluster", "distribution", "hierarchy", "manifold", "lattice"])
 def test_a_target_is_a_function_of_the_same_points(generated, kind):
     words = (kind, "--n", "300", "--dim", "6", "--seed", "2")
     data = generated(*words, "--target", "Matérn 0.5")
@@ -63,6 +64,16 @@ def test_labels(generated):
         ),
         ((*CLUSTER, "--target", "Matern"), "unknown teacher 'Matern'; there are 'linear'"),
         ((*CLUSTER, "--target", "linear", "--labels", "none"), "give one"),
+        ((*HIERARCHY, "--ensemble", "site"), "unknown --ensemble of a hierarchy 'site'"),
+        ((*HIERARCHY, "--steps", "sphere"), "unknown --steps of a hierarchy 'sphere'"),
+        ((*HIERARCHY, "--labels", "walk"), "choose from standardized, hierarchical, raw"),
+        ((*HIERARCHY, "--size", "9"), "--size belongs to `generate cluster`, not to hierarchy"),
+        (
+            ("lattice", "--n", "9", "--ensemble", "yule"),
+            "--ensemble belongs to `generate distribution and hierarchy`, not to lattice",
+        ),
+        ((*CLUSTER, "--published"), "--published belongs to `generate hierarchy`"),
+        (("hierarchy", "--n", "1e9", "--published"), "or leave out --published"),
         ((*CLUSTER, "--noise", "-1"), "--noise must be finite and in"),
         ((*CLUSTER, "--noise", "1", "--labels", "none"), "--labels none asks for none"),
     ],
@@ -70,3 +81,36 @@ def test_labels(generated):
 def test_what_no_labels_can_be_is_refused(generated, words, message, tmp_path):
     assert message in generated(*words)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "normalized", "standardized"),
+    [((), True, True), (("hierarchical",), True, False), (("raw",), False, False)],
+)
+def test_a_hierarchy_is_that_of_python(generated, words, normalized, standardized):
+    flags = ("--labels", *words) if words else ()
+    data = generated(*HIERARCHY, "--seed", "3", "--steps", "latents", "--ensemble", "yule", *flags)
+    same = pl.make_hierarchy(
+        300,
+        6,
+        3,
+        ensemble="yule",
+        steps="latents",
+        normalized=normalized,
+        standardized=standardized,
+    )
+    np.testing.assert_array_equal(data.X, same.X)
+    np.testing.assert_array_equal(data.y, same.y)
+    assert data.provenance == same.provenance
+    np.testing.assert_array_equal(pl.latents(data).normal, pl.latents(same).normal)
+
+
+def test_a_hierarchy_says_its_size_and_is_written_as_published(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["generate", *HIERARCHY, "--published", "--out", "p.npz"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("300 points in 6 dimensions with their latents: about ")
+    assert {p.name for p in tmp_path.glob("*.npz")} == {"p.npz", "p_gt_features.npz"}
+    got, same = pl.load("p.npz"), pl.make_hierarchy(300, 6, 0)
+    np.testing.assert_array_equal(got.X, same.X)
+    np.testing.assert_array_equal(pl.latents(got).normal, pl.latents(same).normal)

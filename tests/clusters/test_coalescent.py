@@ -10,6 +10,8 @@ from scipy import stats
 from percolaw.clusters.brownian import sample_large_cluster
 from percolaw.clusters.coalescent import merge_points, merge_tree
 from percolaw.clusters.conditioned import conditioned_clusters
+from percolaw.kernels import coalescent as kernels
+from percolaw.kernels import random as kernels_random
 from percolaw.laws.coalescent import expected_ancestors, root_split, unshared_latents
 from percolaw.tree import Tree
 
@@ -250,3 +252,19 @@ def test_latents_that_two_sites_do_not_share():
     assert unshared_latents(r) == pytest.approx(r / 2 * np.log(1 / r), rel=0.2)
     with pytest.raises(ValueError, match="positive"):
         unshared_latents([0.0])
+
+
+@pytest.mark.parametrize("n", [1, 2, 300, 40_000])
+def test_edges_come_in_the_order_of_their_bits(n):
+    """Against sorting them; with one root and with many, in few buckets and in many."""
+    key = np.uint64(12345)
+    rank = np.array(
+        [int(kernels_random.bits(key, np.uint64(i))) for i in range(n)], dtype=np.uint64
+    )
+    for share in (0.0, 0.3):
+        parent = np.where(np.random.default_rng(0).random(n) < share, -1, 0).astype(np.int32)
+        parent[0] = -1
+        order = np.empty(np.count_nonzero(parent >= 0), dtype=np.int32)
+        kernels.edge_order(key, parent, order)
+        whole = np.argsort(rank)
+        np.testing.assert_array_equal(order, whole[parent[whole] >= 0])

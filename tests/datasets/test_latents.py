@@ -57,6 +57,7 @@ def test_columns_hold_the_whole_hierarchy():
 def test_the_hierarchy_is_kept_on_disk(tmp_path, data, name):
     pl.save(data, tmp_path / name)
     before, after = latents(data), latents(pl.load(tmp_path / name))
+    assert repr(after) == f"Latents({before.merges}, with normals)"
     np.testing.assert_array_equal(after.merges.nodes.parent, before.merges.nodes.parent)
     np.testing.assert_array_equal(after.normal, before.normal)
     np.testing.assert_array_equal(after.row, before.row)

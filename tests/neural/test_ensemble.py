@@ -18,6 +18,7 @@ from neural_cases import (  # noqa: E402
     ensemble_of,
     fields,
     interrupted,
+    job_of,
     students,
     three_targets,
 )
@@ -28,6 +29,7 @@ from percolaw.neural import ensemble  # noqa: E402
 from percolaw.neural import network as network_module  # noqa: E402
 from percolaw.neural import step as step_module  # noqa: E402
 from percolaw.neural.activations import layer_activations  # noqa: E402
+from percolaw.neural.checkpoint import identity  # noqa: E402
 from percolaw.neural.config import Training  # noqa: E402
 from percolaw.neural.mlp import MLP  # noqa: E402
 from percolaw.neural.tangent_kernel import tangent_kernel  # noqa: E402
@@ -111,6 +113,19 @@ def test_divergence_of_one_leaves_the_others(data, rate):
     others = [0, 2, 3, 4]
     np.testing.assert_allclose(found.weights[others], calm.weights, rtol=1e-12, atol=1e-13)
     assert [found.stopped[i] for i in others] == list(calm.stopped)
+
+
+def test_students_begin_with_the_weights_that_they_are_given(data):
+    x, y = data
+    network, short = MLP(1, 8), dataclasses.replace(DOUBLE, steps=20, batch_size=16)
+    first = train(network, x, y, students(), short)
+    begun = [students()[0], dataclasses.replace(students()[1], start=first.weights[2])]
+    still = dataclasses.replace(short, learning_rate=0.0, keep="last")
+    kept = train(network, x, y, begun, still).weights
+    np.testing.assert_array_equal(kept[1], first.weights[2])
+    np.testing.assert_array_equal(kept[0], train(network, x, y, students()[:1], still).weights[0])
+    jobs = [job_of(network, x, y[:, :1], some, short) for some in (begun, students()[:2])]
+    assert identity(jobs[0]) != identity(jobs[1])
 
 
 def test_all_diverge(data):

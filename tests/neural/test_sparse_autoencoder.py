@@ -14,9 +14,11 @@ from percolaw.neural.sparse_autoencoder import (  # noqa: E402
     Dictionaries,
     SparseAutoencoder,
     SparseCodingLoss,
+    _resampled,
     matched_cosine,
     train_dictionaries,
 )
+from percolaw.rng import Streams  # noqa: E402
 
 RULES = ("relu", "topk", "batch_topk", "jump")
 
@@ -143,3 +145,44 @@ def test_bad_input_is_refused():
         matched_cosine(np.eye(3), np.zeros((1, 3)))
     with pytest.raises(ValueError, match="coordinates"):
         matched_cosine(np.eye(3), np.eye(2))
+
+
+def test_dead_atoms_become_badly_explained_points():
+    """On a circle, where a dictionary whose atoms died is given half of its points again."""
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 3000)
+    x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    shape = SparseAutoencoder(12, "topk", k=1, centred=False)
+    training = Training(learning_rate=0.01, steps=20, batch_size=64)
+    found = train_dictionaries(x, shape, (0,), training=training)
+    weights = found.trained.weights.copy()
+    weights[0, 24:48] = -weights[0, :24].reshape(12, 2).T.ravel()  # no code is above 0
+    weights[0, [24, 36]] += 2 * weights[0, :2]  # but that of atom 0
+    weights[0, 48:] = 0.0
+    one = Dictionaries(dataclasses.replace(found.trained, weights=weights), 0.0)
+    assert one.summary(x)["dead"] == pytest.approx(11 / 12)
+    row = _resampled(one, 0, x, Streams(1))
+    revived = Dictionaries(dataclasses.replace(found.trained, weights=row[None]), 0.0)
+    np.testing.assert_array_equal(row[:2], weights[0, :2])
+    assert revived.summary(x)["dead"] < 0.3
+    assert revived.summary(x)["unexplained"] < 0.5 * one.summary(x)["unexplained"]
+    new = revived.atoms()[1:]
+    gap = np.linalg.norm(new[:, None] - x[None], axis=2).min(axis=1)
+    assert gap.max() < 1e-6  # each is the direction of a point
+    assert np.mean(new @ revived.atoms()[0] < 0.0) > 0.5  # most where atom 0 explains nothing
+    np.testing.assert_array_equal(_resampled(revived, 0, np.zeros((9, 2)), Streams(1)), row)
+
+
+def test_rounds_share_the_steps_and_each_goes_on_from_the_last(sparse_points):
+    x, _ = sparse_points
+    training = Training(learning_rate=3e-3, batch_size=64, steps=40, dtype="float64")
+    shape = SparseAutoencoder(20, "topk", k=2)
+    both = train_dictionaries(x, shape, (3, 4), training=training, resamplings=1)
+    alone = train_dictionaries(x, shape, (4,), training=training, resamplings=1)
+    np.testing.assert_allclose(both.atoms(1), alone.atoms(), rtol=1e-6)
+    assert both.trained.steps.tolist() == [20, 20]
+    half = train_dictionaries(x, shape, (4,), training=dataclasses.replace(training, steps=20))
+    assert both.summary(x, 1)["unexplained"] < half.summary(x)["unexplained"]
+    same = np.sum(both.atoms(1) * half.atoms(), axis=1) > 0.95
+    assert 0.8 < same.mean() < 1.0  # not begun anew, but for dead atoms
+    with pytest.raises(ValueError, match="resamplings"):
+        train_dictionaries(x, shape, resamplings=-1)

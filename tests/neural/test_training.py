@@ -75,6 +75,7 @@ def one(train_rows, validation, **kwargs):
         ({"n_outputs": 0}, "n_outputs must be in [1"),
         ({"learners": one([0], [1], learning_rate=-1.0)}, "learning_rate must be finite and in [0"),
         ({"learners": one([0], [1], weight_decay=math.nan)}, "weight_decay must be finite"),
+        ({"learners": one([0], [1], start=np.zeros(3))}, "start of student 0 must have"),
         ({"learners": [Student(-1, [0], [1])]}, "seed must lie in 0..2^64 - 1; got -1"),
         (
             {"learners": [Student(0, [0], [1, 2]), Student(1, [0], [3])]},

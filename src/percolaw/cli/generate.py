@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +29,9 @@ def add(commands: Any) -> None:
     )
     generate.add_argument(
         "kind",
-        choices=["cluster", "distribution", "manifold", "lattice"],
+        choices=list(_KIND_FLAGS),
         metavar="KIND",
-        help="cluster, distribution, manifold or lattice",
+        help="cluster, distribution, hierarchy, manifold or lattice",
     )
     generate.add_argument("--n", type=count, required=True, help="points, e.g. 2000000 or 2e6")
     generate.add_argument("--dim", type=count, default=64, help="dimension (default: 64)")
@@ -40,7 +41,8 @@ def add(commands: Any) -> None:
     labels.add_argument(
         "--labels",
         default=None,
-        help="cluster: linear, none; distribution: walk, linear, none (default: the first)",
+        help="cluster: linear, none; distribution: walk, linear, none; hierarchy: standardized (each "
+        "cluster), hierarchical (normalised by the number of latents), raw sums (default: the first)",
     )
     labels.add_argument(
         "--target",
@@ -63,6 +65,7 @@ def add(commands: Any) -> None:
 _KIND_FLAGS = {
     "cluster": ("size", "z", "steps", "memory"),
     "distribution": ("ensemble", "clusters", "standardize", "centres", "spacing"),
+    "hierarchy": ("ensemble", "steps", "spacing", "published"),
     "manifold": ("manifold", "intrinsic_dim"),
     "lattice": ("lattice_dim", "probability", "percolation", "sites"),
 }
@@ -70,9 +73,10 @@ _KIND_FLAGS = {
 
 def _add_kinds(generate: argparse.ArgumentParser) -> None:
     """Add the flags that one kind of data has."""
-    cluster, distribution, manifold, lattice = (
+    cluster, distribution, hierarchy, manifold, lattice = (
         generate.add_argument_group(f"of a {kind}") for kind in _KIND_FLAGS
     )
+    hierarchy.description = "--ensemble, --steps and --spacing too"
     cluster.add_argument(
         "--size", type=float, default=float("inf"), help="sites (default: infinite)"
     )
@@ -82,8 +86,16 @@ def _add_kinds(generate: argparse.ArgumentParser) -> None:
         default=float("inf"),
         help="coordination number (default: infinite)",
     )
-    cluster.add_argument("--steps", default="gaussian", help="gaussian, sphere, lattice")
-    distribution.add_argument("--ensemble", default="site", help="site, cluster, yule")
+    cluster.add_argument(
+        "--steps",
+        default="gaussian",
+        help="gaussian, sphere, lattice; hierarchy: gaussian, latents",
+    )
+    distribution.add_argument(
+        "--ensemble",
+        default=None,
+        help="site, cluster, yule; hierarchy: one, yule (default: the first)",
+    )
     distribution.add_argument("--clusters", type=count, default=316, help="clusters")
     distribution.add_argument(
         "--standardize", default="cluster", help="labels by cluster, or over all"
@@ -95,7 +107,12 @@ def _add_kinds(generate: argparse.ArgumentParser) -> None:
         "--spacing",
         type=float,
         default=2.0,
-        help="distance of clusters in extents of the largest (default: 2)",
+        help="distance of clusters in extents of the largest; hierarchy: of those of yule (default: 2)",
+    )
+    hierarchy.add_argument(
+        "--published",
+        action="store_true",
+        help="write NAME.npz and NAME_gt_features.npz as the published 2026 generator does",
     )
     manifold.add_argument(
         "--manifold", default="cube", help="cube, ball, sphere, torus, swiss-roll, graph"
@@ -118,6 +135,7 @@ def _add_kinds(generate: argparse.ArgumentParser) -> None:
 _LABELS = {
     "cluster": ("linear", "none"),
     "distribution": ("walk", "linear", "none"),
+    "hierarchy": ("standardized", "hierarchical", "raw"),
     "manifold": ("linear",),
     "lattice": ("linear",),
 }
@@ -128,11 +146,13 @@ def _refuse_foreign_flags(options: argparse.Namespace) -> None:
     parser = argparse.ArgumentParser()
     add(parser.add_subparsers())
     default = vars(parser.parse_args(["generate", options.kind, "--n", "1", "--out", "-"]))
-    for kind, names in _KIND_FLAGS.items():
-        for name in names:
-            if kind != options.kind and getattr(options, name) != default[name]:
-                flag = "--" + name.replace("_", "-")
-                raise ValueError(f"{flag} belongs to `generate {kind}`, not to {options.kind}.")
+    for name in {name for names in _KIND_FLAGS.values() for name in names}:
+        kinds = [kind for kind, names in _KIND_FLAGS.items() if name in names]
+        if options.kind not in kinds and getattr(options, name) != default[name]:
+            flag = "--" + name.replace("_", "-")
+            raise ValueError(
+                f"{flag} belongs to `generate {' and '.join(kinds)}`, not to {options.kind}."
+            )
 
 
 def run_generate(options: argparse.Namespace) -> int:
@@ -143,7 +163,12 @@ def run_generate(options: argparse.Namespace) -> int:
     ValueError
         For flags out of range, of another kind of data, or that need a finite cluster.
     """
-    from percolaw.datasets.formats import load, make_and_save, stream_cluster
+    from percolaw.datasets.formats import (
+        load,
+        make_and_save,
+        make_and_save_published,
+        stream_cluster,
+    )
     from percolaw.datasets.formats.target import suffix_of
 
     n, dim = options.n, options.dim
@@ -168,10 +193,40 @@ def run_generate(options: argparse.Namespace) -> int:
             )
     else:
         n_bytes = 4.0 * n * dim + 24.0 * n
-        make_and_save(lambda: _labelled(options), target, n_bytes, overwrite=options.overwrite)
+        if options.kind == "hierarchy":
+            n_bytes = _say_size(options)
+        write = make_and_save_published if options.published else make_and_save
+        write(lambda: _labelled(options), target, n_bytes, overwrite=options.overwrite)
     if not options.quiet:
         print(f"{load(target)} in {printable(target)}; {time.perf_counter() - started:.1f} s")
     return 0
+
+
+def _say_size(options: argparse.Namespace) -> float:
+    """Say what memory a hierarchy takes and return its bytes on disk; refuse it if too large."""
+    import numpy as np
+
+    from percolaw.clusters.ensembles import yule_process
+    from percolaw.datasets.latents import hierarchy_bytes
+
+    n, dim = options.n, options.dim
+    in_memory, on_disk = hierarchy_bytes(n, dim), 4.0 * n * dim + 48.0 * n
+    if options.published:
+        sizes = np.array([n])
+        if options.ensemble == "yule":
+            sizes = np.bincount(yule_process(n, rng=options.seed))
+        entries = float(np.sum(sizes * np.sqrt(math.pi * sizes / 2)))  # in the mean
+        in_memory, on_disk = (
+            in_memory + 30.0 * entries + 8.0 * n * dim,
+            8.0 * n * dim + 12.0 * entries,
+        )
+    what = f"{n} points in {dim} dimensions with their latents"
+    remedy = "Ask for fewer points" + (", or leave out --published." if options.published else ".")
+    checks.memory(in_memory, what, remedy)
+    if not options.quiet:
+        human = checks.human_bytes
+        print(f"{what}: about {human(in_memory)} of memory, {human(on_disk)} of disk", flush=True)
+    return on_disk
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -192,6 +247,9 @@ def _check(options: argparse.Namespace) -> None:
         checks.choice(f"--labels of a {options.kind}", options.labels, _LABELS[options.kind])
     if options.noise and options.labels == "none":
         raise ValueError("--noise is added to labels, and --labels none asks for none.")
+    if options.kind == "hierarchy":
+        checks.choice("--ensemble of a hierarchy", options.ensemble or "one", ("one", "yule"))
+        checks.choice("--steps of a hierarchy", options.steps, ("gaussian", "latents"))
     if options.kind == "cluster":
         from percolaw.embedding.walk import STEPS
 
@@ -217,6 +275,7 @@ def _labelled(options: argparse.Namespace) -> Dataset:
 def _dataset(options: argparse.Namespace) -> Dataset:
     """The dataset that was asked for, in memory."""
     from percolaw.datasets.hypercubic import make_lattice
+    from percolaw.datasets.latents import make_hierarchy
     from percolaw.datasets.make import make_cluster, make_distribution
     from percolaw.datasets.manifolds import make_manifold
 
@@ -236,11 +295,23 @@ def _dataset(options: argparse.Namespace) -> Dataset:
             n,
             dim,
             seed,
-            ensemble=options.ensemble,
+            ensemble=options.ensemble or "site",
             n_clusters=options.clusters,
             labels=options.labels or "walk",
             standardize=options.standardize,
             centres=options.centres,
+            spacing=options.spacing,
+        )
+    if options.kind == "hierarchy":
+        labels = options.labels or "standardized"
+        return make_hierarchy(
+            n,
+            dim,
+            seed,
+            ensemble=options.ensemble or "one",
+            steps=options.steps,
+            normalized=labels != "raw",
+            standardized=labels == "standardized",
             spacing=options.spacing,
         )
     if options.kind == "lattice":

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.clusters.brownian import SampledCluster
@@ -55,13 +52,16 @@ def merge_tree(tree: Tree, rng: RandomLike = 0) -> MergeTree:
     checks.memory(40.0 * n, f"a hierarchy of {n} sites", "Use fewer sites.")
     key = as_streams(rng).key("hierarchy")
     if tree.length is None:
-        rank: npt.NDArray[Any] = np.empty(n, dtype=np.uint64)
-        kernels.edge_bits(key, rank)
-    else:
-        rank = np.empty(n)
-        kernels.cut_times(key, tree.length, rank)
-        np.negative(rank, out=rank)  # the last cut is the first merge
-    return _merged(tree, np.argsort(rank))
+        order = np.empty(n - tree.n_clusters, dtype=index_dtype(2 * n))
+        kernels.edge_order(key, tree.parent, order)
+        return _merged(tree, order)
+    time = np.empty(n)
+    kernels.cut_times(key, tree.length, time)
+    return _merged(tree, _without_roots(tree, np.argsort(-time)))  # the last cut is the first merge
+
+
+def _without_roots(tree: Tree, order: Ids) -> Ids:
+    return np.asarray(order[tree.parent[order] >= 0])
 
 
 def merge_points(cluster: SampledCluster, rng: RandomLike = 0) -> MergeTree:
@@ -113,15 +113,17 @@ def merge_points(cluster: SampledCluster, rng: RandomLike = 0) -> MergeTree:
     parent: IntArray = np.concatenate([spanned.tree.parent, spanned.point])
     parent = parent.astype(index_dtype(4 * n))
     tree = Tree(parent, np.array([0, n_nodes + n]))
-    return _merged(tree, np.argsort(-time, kind="stable")).restrict(np.arange(n_nodes, n_nodes + n))
+    order = _without_roots(tree, np.argsort(-time, kind="stable"))
+    merged = _merged(tree, order)
+    return merged.restrict(np.arange(n_nodes, n_nodes + n))
 
 
-def _merged(tree: Tree, order: Ids) -> MergeTree:
-    """The hierarchy by edges added in an order of sites; roots in it are passed over."""
+def _merged(tree: Tree, order: IntArray) -> MergeTree:
+    """The hierarchy by edges added in an order of the sites that are no roots."""
     from percolaw.kernels import coalescent as kernels
 
     n, dtype = tree.n_sites, index_dtype(2 * tree.n_sites)
-    order = order[tree.parent[order] >= 0].astype(dtype)
+    order = order.astype(dtype, copy=False)
     cluster: IntArray = np.broadcast_to(np.zeros((), dtype=np.int64), (n,))
     if tree.n_clusters > 1:
         cluster = np.repeat(np.arange(tree.n_clusters), tree.sizes)

@@ -49,6 +49,10 @@ class Latents:
     row: Ids
     normal: FloatArray
 
+    def __repr__(self) -> str:
+        normals = "no normals" if np.isnan(self.normal).any() else "with normals"
+        return f"Latents({self.merges}, {normals})"
+
     def batches(
         self, data: Dataset, latents: npt.ArrayLike, batch_size: int, rng: RandomLike = 0
     ) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]]:
@@ -141,7 +145,7 @@ def make_hierarchy(
     checks.choice("steps", steps, ("gaussian", "latents"))
     apart = checks.real("spacing", spacing, minimum=0.0, maximum=1e6)
     streams = as_streams(rng)
-    checks.memory(8.0 * n * d + 120.0 * n, f"{n} points in {d} dimensions", "Ask for fewer points.")
+    checks.memory(hierarchy_bytes(n, d), f"{n} points in {d} dimensions", "Ask for fewer points.")
     sizes = np.array([n])
     if ensemble == "yule":
         sizes = np.bincount(yule_process(n, rng=streams))
@@ -188,6 +192,22 @@ def make_hierarchy(
         ),
         columns={name: values[site] for name, values in columns.items()},
     )
+
+
+def hierarchy_bytes(n_samples: int, dim: int) -> float:
+    """Return the memory that `make_hierarchy` takes at most.
+
+    Parameters
+    ----------
+    n_samples, dim : int
+        Points, and their dimension.
+
+    Returns
+    -------
+    float
+        Bytes.
+    """
+    return 8.0 * n_samples * dim + 170.0 * n_samples
 
 
 def hierarchy_columns(merges: MergeTree, normal: FloatArray) -> dict[str, npt.NDArray[Any]]:
@@ -323,7 +343,9 @@ def _of_features(features: Any) -> Latents:
     of_row[site] = np.searchsorted(start, np.arange(n), side="right") - 1
     cluster = np.empty(m, dtype=np.int64)
     cluster[column] = of_row[row]
-    latent = np.lexsort((np.arange(m), -size, cluster))
+    # Columns of the generator come in the order of merges, the last one first; others by size.
+    in_order = np.all(above < np.arange(m))
+    latent = np.lexsort((np.arange(m), np.zeros(m) if in_order else -size, cluster))
     number = np.empty(m, dtype=np.int64)
     number[latent] = np.arange(m)
     dtype = index_dtype(2 * n)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -127,24 +128,8 @@ def value_probe(
     """
     x, ids = _checked(activations, merges, latents)
     z = checks.finite_array("normals", normals, ndim=1, length=merges.n_latents)[ids]
-    checks.choice("split", split, ("latent", "subtree", "point"))
-    folds = checks.integer("n_folds", n_folds, minimum=2)
-    if ids.size < 4 * folds:
-        raise ValueError(
-            f"{folds} folds need {4 * folds} latents; got {ids.size}. Take a smaller octave."
-        )
     generator = as_streams(rng).generator("split")
-    guess = np.empty(ids.size)
-    if split == "point":
-        seen, held = _halves(x, merges, ids)
-        guess[:] = _ridge(seen, z, held)
-    else:
-        inputs = _latent_inputs(x, merges, ids)
-        groups = np.arange(ids.size) if split == "latent" else _subtrees(merges, ids, 4 * folds)
-        fold = generator.permutation(groups.max() + 1)[groups] % folds
-        for f in np.unique(fold):
-            held = fold == f
-            guess[held] = _ridge(inputs[~held], z[~held], inputs[held])
+    guess = _held_out(x, merges, ids, z, (split, n_folds, generator), _ridge)
     square, error = z**2, (z - guess) ** 2
     draws = generator.integers(0, ids.size, (999, ids.size))
     spread = 1.0 - error[draws].mean(axis=1) / square[draws].mean(axis=1)
@@ -216,6 +201,36 @@ def membership_probe(
             score, columns, np.ones(columns.size), place[first[part]], place[stop[part]]
         )
     return LatentScores(ids, f1, mcc, np.full(ids.size, -1))
+
+
+def _held_out(
+    x: FloatArray,
+    merges: MergeTree,
+    ids: Ids,
+    truth: npt.NDArray[Any],
+    how: tuple[Split, int, np.random.Generator],
+    fit: Callable[[FloatArray, npt.NDArray[Any], FloatArray], FloatArray],
+) -> FloatArray:
+    """What `fit` of inputs and truths says of each latent while it is held out."""
+    split, n_folds, generator = how
+    checks.choice("split", split, ("latent", "subtree", "point"))
+    folds = checks.integer("n_folds", n_folds, minimum=2)
+    if ids.size < 4 * folds:
+        raise ValueError(
+            f"{folds} folds need {4 * folds} latents; got {ids.size}. Take a smaller octave."
+        )
+    if split == "point":
+        seen, held = _halves(x, merges, ids)
+        return fit(seen, truth, held)
+    inputs = _latent_inputs(x, merges, ids)
+    groups = np.arange(ids.size) if split == "latent" else _subtrees(merges, ids, 4 * folds)
+    fold = generator.permutation(groups.max() + 1)[groups] % folds
+    parts = []
+    for f in np.unique(fold):
+        held = fold == f
+        parts.append((np.flatnonzero(held), fit(inputs[~held], truth[~held], inputs[held])))
+    rows, said = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return np.asarray(said[np.argsort(rows)])
 
 
 def _latent_inputs(x: FloatArray, merges: MergeTree, ids: Ids) -> FloatArray:

@@ -11,10 +11,50 @@ from percolaw.kernels.random import bits, mix, normal, uniform
 
 
 @compiled(nogil=True)
-def edge_bits(key, out):
-    """Random bits of every site; edges are added in their rising order."""
-    for i in range(out.shape[0]):
-        out[i] = bits(key, np.uint64(i))
+def edge_order(key, parent, out):
+    """Sites that are no roots in the rising order of their random bits, in which edges are added.
+
+    They are dealt to buckets of some thousand by their first bits, in each of those to 256 by the next
+    ones, and then stand nearly where they belong. Bits are drawn anew each time: nothing is stored.
+    """
+    n, level = parent.shape[0], 1
+    while n >> level > 2048:
+        level += 1
+    first, next_ones = np.uint64(64 - level), np.uint64(56 - level)
+    stop = np.zeros((1 << level) + 1, np.int64)
+    for i in range(n):
+        if parent[i] >= 0:
+            stop[np.int64(bits(key, np.uint64(i)) >> first) + 1] += 1
+    most = stop.max()
+    for b in range(1, stop.shape[0]):
+        stop[b] += stop[b - 1]
+    for i in range(n):  # stop[b] moves from where bucket b begins to where it ends
+        if parent[i] >= 0:
+            b = np.int64(bits(key, np.uint64(i)) >> first)
+            out[stop[b]] = i
+            stop[b] += 1
+    value, site = np.empty(most, np.uint64), np.empty(most, np.int64)
+    low = 0
+    for b in range(1 << level):
+        fine = np.zeros(257, np.int64)
+        for j in range(low, stop[b]):
+            fine[(np.int64(bits(key, np.uint64(out[j])) >> next_ones) & 255) + 1] += 1
+        for c in range(1, 257):
+            fine[c] += fine[c - 1]
+        for j in range(low, stop[b]):
+            v = bits(key, np.uint64(out[j]))
+            c = np.int64(v >> next_ones) & 255
+            value[fine[c]], site[fine[c]] = v, out[j]
+            fine[c] += 1
+        for j in range(stop[b] - low):
+            v, i, q = value[j], site[j], j
+            while q > 0 and value[q - 1] > v:
+                value[q], site[q] = value[q - 1], site[q - 1]
+                q -= 1
+            value[q], site[q] = v, i
+        for j in range(stop[b] - low):
+            out[low + j] = site[j]
+        low = stop[b]
 
 
 @compiled(nogil=True)

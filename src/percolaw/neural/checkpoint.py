@@ -63,6 +63,8 @@ def identity(job: TrainingJob) -> str:
             train = [np.asarray(s.train)]
         for rows in (*train, np.asarray(s.validation)):
             _add(digest, rows)
+        if s.start is not None:
+            _add(digest, np.asarray(s.start))
     return digest.hexdigest()[:16]
 
 

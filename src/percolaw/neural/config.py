@@ -127,6 +127,8 @@ class Student:
         First column of the values it learns.
     learning_rate, weight_decay : float, optional
         In place of those in `Training`.
+    start : array of float, shape (n_parameters,), optional
+        Weights to begin with, in the order of `Trained.weights`, in place of those drawn from the seed.
     """
 
     seed: int
@@ -135,3 +137,4 @@ class Student:
     target: int = 0
     learning_rate: float | None = None
     weight_decay: float | None = None
+    start: npt.ArrayLike | None = None

@@ -127,6 +127,8 @@ class Ensemble:
         self.device, self.dtype = resolve_device(training.device), tensor_dtype(training.dtype)
         seeds = [s.seed for s in students]
         rows = initial_weights(job.network, job.dim, job.n_outputs, seeds)
+        for row, student in zip(rows, students, strict=True):
+            row[:] = row if student.start is None else student.start
         self.weights = self._tensor(rows, self.dtype)
         self.moments = Moments.start(self.weights)
         self.kept = self.weights.clone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +15,14 @@ from percolaw import checks
 from percolaw.neural.activations import layer_activations
 from percolaw.neural.config import Student, Training
 from percolaw.neural.losses import Loss
-from percolaw.neural.network import ForwardPass, Parameter, Tensor, Weights
+from percolaw.neural.network import ForwardPass, Parameter, Tensor, Weights, unflatten
 from percolaw.neural.trained import Trained
 from percolaw.neural.training import train
+from percolaw.rng import Streams
 
 FloatArray = npt.NDArray[np.float64]
+#: Of codes of the rule ``jump``, before they are trained.
+FIRST_THRESHOLD = 0.1
 Rule: TypeAlias = Literal["relu", "topk", "batch_topk", "jump"]
 
 
@@ -81,7 +85,7 @@ class SparseAutoencoder:
         if self.centred:
             named["centre"] = Parameter((dim,), 0.0, "fixed")
         if self.rule == "jump":
-            named["threshold"] = Parameter((self.n_atoms,), 0.0, "fixed", 0.1)
+            named["threshold"] = Parameter((self.n_atoms,), 0.0, "fixed", FIRST_THRESHOLD)
         return named
 
     def forward(self, weights: Weights, x: Tensor, run: ForwardPass) -> Tensor:
@@ -219,6 +223,7 @@ def train_dictionaries(
     penalty: float = 0.1,
     training: Training | None = None,
     n_validation: int | None = None,
+    resamplings: int = 0,
 ) -> Dictionaries:
     """Learn one dictionary a seed, all together.
 
@@ -235,6 +240,11 @@ def train_dictionaries(
         ``Training(learning_rate=1e-3, batch_size=256)`` if None.
     n_validation : int, optional
         Last points, which stop the training; a tenth of them if None.
+    resamplings : int
+        How often dead atoms are replaced: the steps are made in so many rounds and one more, each with
+        its own rise and fall of the rate, and after each round but the last an atom that no training
+        point uses becomes the direction of a point that is badly explained, drawn with a probability
+        in proportion to its squared error (Bricken et al. 2023). Curves are those of the last round.
 
     Returns
     -------
@@ -257,19 +267,57 @@ def train_dictionaries(
         f"{len(seeds)} dictionaries of {autoencoder.n_atoms} atoms in {x.shape[1]} dimensions",
         "Use fewer atoms or dictionaries.",
     )
+    rounds = 1 + checks.integer("resamplings", resamplings, minimum=0)
+    plan = training or Training(learning_rate=1e-3, batch_size=256)
+    plan = dataclasses.replace(plan, steps=max(1, plan.steps // rounds))
     rows = np.arange(x.shape[0])
     students = [Student(seed, rows[:-held], rows[-held:]) for seed in seeds]
     values = np.hstack([x, np.zeros((x.shape[0], 1))])
-    trained = train(
-        autoencoder,
-        x,
-        values,
-        students,
-        training or Training(learning_rate=1e-3, batch_size=256),
-        n_outputs=x.shape[1] + 1,
-        loss=SparseCodingLoss(lam),
+    for number in range(rounds):
+        trained = train(
+            *(autoencoder, x, values, students, plan),
+            n_outputs=x.shape[1] + 1,
+            loss=SparseCodingLoss(lam),
+        )
+        found = Dictionaries(trained, lam)
+        if number < rounds - 1:
+            students = [
+                dataclasses.replace(
+                    s, start=_resampled(found, i, x[:-held], Streams(s.seed).child(number))
+                )
+                for i, s in enumerate(students)
+            ]
+    return found
+
+
+def _resampled(found: Dictionaries, dictionary: int, x: FloatArray, streams: Streams) -> Any:
+    """Weights of a dictionary whose dead atoms are directions of badly explained points."""
+    import torch
+
+    one, shape = found.trained.select(dictionary), found.autoencoder
+    dead = np.flatnonzero(~(found.codes(x, dictionary) > 0.0).any(axis=0))
+    row = torch.as_tensor(one.weights.copy())
+    weights = {k: w[0] for k, w in unflatten(shape, one.dim, one.n_outputs, row).items()}
+    error = np.sum((one.predict(x)[0][:, :-1] - x) ** 2, axis=1)
+    away = x - weights["centre"].numpy() if shape.centred else x
+    chance = np.where(np.any(away != 0.0, axis=1), error**2, 0.0)
+    if not dead.size or not chance.any():
+        return one.weights[0]
+    generator = streams.generator("init")
+    new = away[generator.choice(x.shape[0], dead.size, p=chance / chance.sum())]
+    norm = weights["decoder"].norm(dim=1)
+    norm[dead] = torch.nan
+    length = float(norm.nanmean().nan_to_num(1.0))
+    atoms = torch.as_tensor(
+        new * (length / np.linalg.norm(new, axis=1, keepdims=True)), dtype=row.dtype
     )
-    return Dictionaries(trained, lam)
+    weights["decoder"][dead] = atoms
+    # Its own point has the code that gives it back; with the transpose others would keep it from use.
+    weights["encoder"][:, dead] = (atoms / length**2 - atoms).T
+    weights["bias"][dead] = 0.0
+    if shape.rule == "jump":
+        weights["threshold"][dead] = FIRST_THRESHOLD
+    return row[0].numpy()
 
 
 def matched_cosine(atoms: npt.ArrayLike, features: npt.ArrayLike) -> FloatArray:

@@ -173,6 +173,10 @@ def checked_job(
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"checkpoint names a folder; {folder} is a file.")
     checked = checked_students(students, x.shape[0], y.shape[1], n_outputs)
+    numbers = n_parameters(network, x.shape[1], n_outputs)
+    for i, student in enumerate(checked):
+        if student.start is not None:
+            checks.finite_array(f"start of student {i}", student.start, ndim=1, length=numbers)
     resolve_device(training.device)
     return TrainingJob(network, x, y, checked, training, n_outputs, loss, folder, **options)
 

@@ -18,6 +18,7 @@ from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.formats import foreign, npy, npz, parquet, zarr
 from percolaw.datasets.formats.arrays import CHUNK_ROWS
 from percolaw.datasets.formats.description import FORMAT_VERSION, side_arrays
+from percolaw.datasets.formats.published import make_and_save_published, save_published
 from percolaw.datasets.formats.stream import stream_cluster
 from percolaw.datasets.formats.target import (
     FOLDERS,
@@ -40,7 +41,9 @@ __all__ = [
     "checked_target",
     "load",
     "make_and_save",
+    "make_and_save_published",
     "save",
+    "save_published",
     "stream_cluster",
 ]
 

@@ -23,7 +23,7 @@ from percolaw.errors import DatasetError
 _IDS = ("cluster_ids", "cluster_id", "cluster", "clusters")
 _SIZES = ("cluster_sizes", "cluster_size", "sizes")
 #: The published generator's name for the number of latent ancestors of a point.
-_HEIGHT = "latent_tree_height"
+HEIGHT = "latent_tree_height"
 
 
 def read(source: Path, archive: npz.Archive) -> Dataset:
@@ -79,7 +79,7 @@ def read(source: Path, archive: npz.Archive) -> Dataset:
         features=features,
         columns={name: arrays[name] for name in extra},
     )
-    if _HEIGHT in extra or source.name.startswith("percolation_dataset_"):
+    if HEIGHT in extra or source.name.startswith("percolation_dataset_"):
         data = dataclasses.replace(data, truth=_published_truth(data, ids is not None))
     beside = _features_beside(source)
     return with_features(data, beside) if features is None and beside is not None else data

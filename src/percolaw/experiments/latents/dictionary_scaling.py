@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -13,7 +15,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.networks.convergence import log_slope
-from percolaw.neural.config import Training
+from percolaw.neural.config import NEVER_STOP, Training
 from percolaw.rng import Streams
 from percolaw.scaling.curve import LearningCurve
 
@@ -39,21 +41,26 @@ class DictionaryScaling:
                 "n_points": 3000,
                 "rank_exponents": (1.0,),
                 "atoms": (4, 8, 16),
-                "training": Training(learning_rate=0.01, steps=400, batch_size=128),
+                "resamplings": (0, 1),
+                "training": Training(
+                    learning_rate=0.01, steps=60, batch_size=128, patience=NEVER_STOP
+                ),
             },
             "10 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "2 min", "1.5 GiB"),
+        "laptop": Preset({}, "6 min, estimated", "1.5 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,
                 "n_features": 1000,
                 "n_points": 200_000,
                 "atoms": (16, 32, 64, 128, 256, 512, 1024, 2048),
-                "training": Training(learning_rate=3e-3, steps=20_000, batch_size=1024),
+                "training": Training(
+                    learning_rate=3e-3, steps=10_000, batch_size=1024, patience=NEVER_STOP
+                ),
             },
-            "9 min, estimated",
+            "28 min, estimated",
             "32 GiB",
         ),
     }
@@ -64,16 +71,22 @@ class DictionaryScaling:
     """Circles, each in a plane of its own."""
     rank_exponents: tuple[float, ...] = (1.0, 3.0)
     """alpha: feature i is there with probability ~ i^-(1 + alpha). A circle has beta = 2."""
-    atoms: Annotated[tuple[int, ...], Range(2)] = (4, 8, 16, 32, 64, 128)
+    atoms: Annotated[tuple[int, ...], Range(2)] = (4, 16, 64)
     """Sizes of the dictionaries."""
+    resamplings: Annotated[tuple[int, ...], Range(0)] = (0, 3)
+    """How often dead atoms are replaced by badly explained points while a dictionary is trained."""
+    budgets: Annotated[tuple[int, ...], Range(1)] = (1, 2)
+    """Multiples of the steps of `training` for which dictionaries are trained; claims are on the last."""
     n_points: Annotated[int, Range(500)] = 20_000
     """Points, each of one feature; a tenth of them are tested on."""
     training: Training = Training(  # noqa: RUF009 (frozen)
-        learning_rate=0.01, steps=4000, batch_size=256
+        learning_rate=0.01, steps=1000, batch_size=256, patience=NEVER_STOP
     )
     """How dictionaries are trained."""
     loss_tolerance: Tolerance = 0.15
     """Relative excess over the least loss that counts as reaching it."""
+    doubling_tolerance: Annotated[float, Range(0.0), JUDGED] = 0.05
+    """Relative change of the loss from the last but one budget to the last that counts as converged."""
     tolerance: Annotated[float, Range(0.0), JUDGED] = 0.1
     """Deviation of an exponent that counts as agreement."""
 
@@ -83,15 +96,20 @@ class DictionaryScaling:
             raise ValueError(f"atoms must rise, three sizes at least; got {self.atoms}.")
         if min(self.rank_exponents) <= 0.0:
             raise ValueError(f"rank_exponents must be positive; got {self.rank_exponents}.")
+        if len(self.budgets) < 2 or list(self.budgets) != sorted(set(self.budgets)):
+            raise ValueError(f"budgets must rise, two at least; got {self.budgets}.")
 
     def cells(self) -> list[Cell]:
-        """A unit is an exponent, a size and a seed."""
-        return [
-            {"rank_exponent": alpha, "n_atoms": n, "seed": seed}
-            for alpha in self.rank_exponents
-            for n in self.atoms
-            for seed in range(self.n_seeds)
-        ]
+        """A unit is an exponent, a size, a rule of dead atoms, a number of steps and a seed."""
+        axes = (
+            self.rank_exponents,
+            self.atoms,
+            self.resamplings,
+            self.budgets,
+            range(self.n_seeds),
+        )
+        names = ("rank_exponent", "n_atoms", "resamplings", "budget", "seed")
+        return [dict(zip(names, values, strict=True)) for values in itertools.product(*axes)]
 
     def weights(self, alpha: float) -> FloatArray:
         """Return the probabilities of the features."""
@@ -125,8 +143,14 @@ class DictionaryScaling:
         x = self.points(cell["rank_exponent"], cell["seed"])
         held = self.n_points // 10
         shape = SparseAutoencoder(cell["n_atoms"], "topk", k=1, centred=False)
+        steps = cell["budget"] * self.training.steps
         found = train_dictionaries(
-            x, shape, [cell["seed"]], training=self.training, n_validation=held
+            x,
+            shape,
+            [cell["seed"]],
+            training=dataclasses.replace(self.training, steps=steps),
+            n_validation=held,
+            resamplings=cell["resamplings"],
         )
         used = found.codes(x[-held:]).max(axis=0) > 0.0
         square = found.atoms()[used].reshape(-1, self.n_features, 2)
@@ -159,18 +183,22 @@ class DictionaryScaling:
         """Hold losses and features found against the exact split."""
         every, losses, numbers = [], [], []
         for alpha in self.rank_exponents:
-            mine = [r for r in rows if r["rank_exponent"] == alpha]
             least, best = self.least(alpha)
-            loss, found = self._table(mine, "loss"), self._table(mine, "found")
-            every += self._claims(alpha, loss / least, found, best, mine)
-            name, size = f"alpha = {alpha:g}", np.array(self.atoms)
-            losses += self._series(name, LearningCurve(size, loss, predicted=least), "least")
-            numbers += self._series(name, LearningCurve(size, found, predicted=best), "best split")
+            for times in self.resamplings:
+                of = [r for r in rows if (r["rank_exponent"], r["resamplings"]) == (alpha, times)]
+                fewer, mine = ([r for r in of if r["budget"] == b] for b in self.budgets[-2:])
+                name = f"alpha = {alpha:g}" + (", resampled" if times else "")
+                loss, found = self._table(mine, "loss"), self._table(mine, "found")
+                every += self._claims(name, loss / least, found, best, mine)
+                every.append(self._doubling(name, loss / self._table(fewer, "loss")))
+                size = np.array(self.atoms)
+                losses.append((name, alpha, LearningCurve(size, loss, predicted=least)))
+                numbers.append((name, alpha, LearningCurve(size, found, predicted=best)))
         return Conclusion(
             tuple(every),
             plots=(
-                self._plot("", "loss", "mean squared error", losses),
-                self._plot("-found", "features found", "features found", numbers),
+                self._plot("", "loss", "mean squared error", "least", losses),
+                self._plot("-found", "features found", "features found", "best split", numbers),
             ),
         )
 
@@ -182,14 +210,14 @@ class DictionaryScaling:
         )
 
     def _claims(
-        self, alpha: float, excess: FloatArray, found: FloatArray, best: FloatArray, rows: list[Row]
+        self, name: str, excess: FloatArray, found: FloatArray, best: FloatArray, rows: list[Row]
     ) -> list[claims.Claim]:
-        about = {"source": f"circles, alpha = {alpha:g}", "learner": "top-1 dictionary"}
+        about = {"source": f"circles, {name}", "learner": "top-1 dictionary"}
         dead, mixed = (np.mean([r[key] for r in rows]) for key in ("dead", "mixed"))
         slopes = [log_slope(self.atoms, np.maximum(row, 1.0)) for row in found]
         return [
             claims.ratio(
-                f"alpha = {alpha:g}: loss over the least loss of so many atoms",
+                f"{name}: loss over the least loss of so many atoms",
                 self.source,
                 np.exp(np.log(excess).mean(axis=1)),
                 self.loss_tolerance,
@@ -197,7 +225,7 @@ class DictionaryScaling:
                 {**about, "quantity": "loss over prediction"},
             ),
             claims.mean(
-                f"alpha = {alpha:g}: exponent of features found in atoms",
+                f"{name}: exponent of features found in atoms",
                 self.source,
                 log_slope(self.atoms, best),
                 slopes,
@@ -207,14 +235,28 @@ class DictionaryScaling:
             ),
         ]
 
-    def _series(self, name: str, curve: LearningCurve, law: str) -> list[plots.Series]:
-        exact = f"{name}, {law}"
-        return [
-            plots.curve(name, curve, how="mean", prediction=exact, group=name),
-            plots.line(exact, "theory", curve.size, curve.predicted, group=name),
-        ]
+    def _doubling(self, name: str, change: FloatArray) -> claims.Claim:
+        """Whether the steps were enough: the loss after all of them over that after fewer."""
+        return claims.ratio(
+            f"{name}: loss over that after {self.budgets[-2] / self.budgets[-1]:g} of the steps",
+            self.source,
+            np.exp(np.log(change).mean(axis=1)),
+            self.doubling_tolerance,
+            f"at {self.atoms[-1]} atoms {np.exp(np.log(change[:, -1]).mean()):.2f}",
+            {
+                "source": f"circles, {name}",
+                "learner": "top-1 dictionary",
+                "quantity": "doubled steps",
+            },
+        )
 
-    def _plot(self, suffix: str, title: str, label: str, series: list[Any]) -> plots.Plot:
+    def _plot(self, suffix: str, title: str, label: str, law: str, curves: list[Any]) -> plots.Plot:
+        series: list[plots.Series] = []
+        for name, alpha, curve in curves:
+            exact = f"alpha = {alpha:g}, {law}"
+            series.append(plots.curve(name, curve, how="mean", prediction=exact, group=name))
+            if exact not in [s.name for s in series]:
+                series.append(plots.line(exact, "theory", curve.size, curve.predicted, group=name))
         return plots.log_log(
             f"dictionary-scaling{suffix}",
             f"{self.n_features} circles, {title}, {self.n_seeds} dictionaries",

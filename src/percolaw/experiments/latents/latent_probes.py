@@ -53,6 +53,7 @@ class LatentProbes:
                 "n_sites": 400_000,
                 "n_train": 200_000,
                 "width": 512,
+                "octaves": (4, 5, 6, 7, 8, 9),
                 "training": Training(
                     learning_rate=0.01, steps=20_000, batch_size=1024, patience=NEVER_STOP
                 ),
@@ -74,8 +75,10 @@ class LatentProbes:
     """Hidden layers."""
     width: Annotated[int, Range(4)] = 128
     """Units of a layer."""
-    octaves: Annotated[tuple[int, ...], Range(1)] = (4, 5, 6, 7, 8, 9, 10)
-    """Latents of 2^octave to 2^(octave+1) - 1 sites are probed together."""
+    octaves: Annotated[tuple[int, ...], Range(1)] = (4, 5, 6, 7)
+    """Latents of 2^octave to 2^(octave+1) - 1 sites are probed together. A tree of n_sites has about
+    0.33 n_sites / 2^octave of them; below 130, as from octave 8 on at 100,000 sites, probes of hundreds
+    of numbers fit noise, and their R^2 says nothing of networks."""
     shares: tuple[float, ...] = (0.03, 0.2, 1.0)
     """Parts of the training budget after which a network is probed; the last one is 1."""
     training: Training = Training(  # noqa: RUF009 (frozen)

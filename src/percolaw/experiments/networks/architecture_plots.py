@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from percolaw.experiments import plots
 from percolaw.experiments.claims import Claim
-from percolaw.experiments.networks.architecture_curves import AXES, KERNELS, NAMES, SHOWN, Curve
+from percolaw.experiments.networks.architecture_curves import AXES, NAMES, SHOWN, Curve
+
+#: Which kernel stands beside which architecture: `SHOWN` in words.
+REFERENCES = (
+    "Reference kernels: of unit biases (NTK parametrisation) for the MLP, at the start with a constant "
+    "coordinate for the residual MLP, at the start for transformers."
+)
 
 
 def exponent_plot(experiment: str, task: str, curves: Sequence[Curve]) -> plots.Plot:
@@ -40,7 +46,7 @@ def exponent_plot(experiment: str, task: str, curves: Sequence[Curve]) -> plots.
                     [line.exponent for _, line in known],
                     [line.interval[0] for _, line in known],
                     [line.interval[1] for _, line in known],
-                    group=name,
+                    group=NAMES[name],
                 )
             )
         key = SHOWN[name]
@@ -51,10 +57,8 @@ def exponent_plot(experiment: str, task: str, curves: Sequence[Curve]) -> plots.
         ]
         limits = [(x, fit.exponent) for x, fit in fits if fit is not None]
         if limits:
-            label = f"{NAMES[name]}: {KERNELS[key].removeprefix('its ')}"
-            series.append(
-                plots.line(label, "reference", *zip(*limits, strict=True), joined=False, group=name)
-            )
+            label, places = f"{NAMES[name]}, reference kernel", zip(*limits, strict=True)
+            series.append(plots.line(label, "reference", *places, joined=False, group=NAMES[name]))
     theory = [(s, next(one.predicted for one in curves if one.source == s)) for s in sources]
     series.append(
         plots.line(
@@ -64,7 +68,7 @@ def exponent_plot(experiment: str, task: str, curves: Sequence[Curve]) -> plots.
     return plots.Plot(
         f"{experiment}-{task}-exponents",
         f"Exponents in {AXES[task]} through the transition",
-        "Exponents of every architecture at the threshold and above it, beside c/D.",
+        f"Exponents of every architecture at the threshold and above it, beside c/D. {REFERENCES}",
         "points",
         f"exponent in {AXES[task]}",
         False,
@@ -100,30 +104,28 @@ def curve_plots(
         for one in mine:
             name, line = NAMES[one.architecture], one.line
             series.append(
-                plots.curve(
-                    name, one.measured, claims=[said[one]], fitted=line, group=one.architecture
-                )
+                plots.curve(name, one.measured, claims=[said[one]], fitted=line, group=name)
             )
             if line is not None:
                 slope = f"{name}, slope c/D"
-                series.append(plots.slope(slope, line, one.predicted, group=one.architecture))
+                series.append(plots.slope(slope, line, one.predicted, group=name))
             if SHOWN[one.architecture] in one.kernels:
                 kernel = one.kernels[SHOWN[one.architecture]]
-                label = KERNELS[SHOWN[one.architecture]].removeprefix("its ")
                 series.append(
                     plots.line(
-                        f"{name}: {label}",
+                        f"{name}, reference kernel",
                         "reference",
                         kernel.size,
                         kernel.mean(),
-                        group=one.architecture,
+                        group=name,
                     )
                 )
         panels.append(
             plots.log_log(
                 f"{experiment}-{task}-{plots.slug(source.word)}",
                 f"{source} (D = {source.dimension:.4g})",
-                "Test loss of every architecture on the same points. Hollow: not converged.",
+                "Test loss of every architecture on the same points. Hollow: not converged. "
+                + REFERENCES,
                 (AXES[task], "test loss / variance"),
                 series,
                 plots.hull(one.line for one in mine),

@@ -73,9 +73,7 @@ class Architectures:
             "15 s",
             "0.9 GiB",
         ),
-        "laptop": Preset(
-            {}, "15 min, estimated from 1750 s of units measured one by one", "1.5 GiB"
-        ),
+        "laptop": Preset({}, "13 min", "1.5 GiB"),
         "gpu": Preset(
             {
                 "architectures": ("mlp", "residual", "transformer"),

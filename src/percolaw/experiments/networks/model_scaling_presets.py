@@ -87,7 +87,7 @@ PRESETS: dict[str, Preset] = {
             **GROWING,
             "settings": (InfiniteCluster(8), Cube(4)),
         },
-        "13 min, estimated",
+        "12 min",
         "4 GiB",
     ),
     # Shares its units of depth 3 with the preset above.

@@ -198,7 +198,8 @@ def exponents_plot(experiment: str, title: str, scalings: Sequence[Scaling]) -> 
         name = "tangent kernel, unit biases (not their limit)"
         series.append(plots.line(name, "reference", *zip(*limits, strict=True), joined=False))
     ends = [v for one in series for v in (*one.x, *one.y) if v is not None]
-    top = 1.1 * max([0.1, *ends])
+    intervals = [end for _, line, _ in known for end in line.interval]
+    top = max(0.11, 1.1 * max(ends), plots.y_limits(ends, intervals)[1]) if known else 0.11
     series.append(plots.line("measured = predicted", "theory", [0.0, top], [0.0, top]))
     return plots.Plot(
         experiment,
