@@ -96,7 +96,7 @@ class Features:
     parts: Annotated[tuple[float, ...], Range(1e-4, 0.5)] = (0.5, 0.25, 0.125, 0.0625, 0.03125)
     """Sizes of the parts of a cluster, as shares of it, that say where a point is."""
     part: Annotated[float, Range(1e-4, 0.5)] = 0.0625
-    """The one of them by which component and surface are told from one another."""
+    """Size of the parts by which component and surface are told from one another."""
     training: Training = Training(  # noqa: RUF009 (frozen)
         learning_rate=0.01, steps=3000, batch_size=256, patience=NEVER_STOP
     )
@@ -108,8 +108,6 @@ class Features:
         fields.check(self)
         if not self.times or self.times[-1] != 1.0 or min(self.times) <= 0.0:
             raise ValueError(f"times must be positive and end with 1; got {self.times}.")
-        if self.part not in self.parts:
-            raise ValueError(f"part must be one of parts, {self.parts}; got {self.part}.")
         if self.largest <= self.smallest:
             raise ValueError(f"largest must exceed smallest = {self.smallest}; got {self.largest}.")
         if self.n_context > self.n_clusters:
@@ -140,7 +138,7 @@ class Features:
         learned = rest[: self.n_train]
         y = (target.value - target.value[learned].mean()) / target.value[learned].std()
         places = target.merges.restrict(test)
-        pairs = {p: feature_pairs(places, p, streams) for p in self.parts}
+        pairs = {p: feature_pairs(places, p, streams) for p in (*self.parts, self.part)}
         function = HierarchicalFunction(standardized=False)
         exact: dict[str, dict[float, FeatureShares]] = {"exact input": {}, "exact labels": {}}
         for p, pair in pairs.items():
