@@ -41,6 +41,8 @@ def test_two_features_in_one_dimension(m):
     bias = np.where(np.arange(30) < 2 * m, 0.0, ACTIVITY)
     loss, error = toy_loss(weight, bias, ACTIVITY, np.random.default_rng(1))
     assert abs(loss - paired_loss(ACTIVITY, m)) < 4 * error
+    few = paired_loss([0.5, 0.3, 0.1, 0.05], 2)
+    assert few == pytest.approx(4 / 3 * (0.5 * 0.05 + 0.3 * 0.1))
     assert paired_loss(ACTIVITY, m) < unrepresented_loss(ACTIVITY, m) - 4 * error
 
 

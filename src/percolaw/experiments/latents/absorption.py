@@ -41,10 +41,10 @@ class AbsorptionByRule:
                 "codes": (2,),
                 "training": Training(learning_rate=0.01, steps=200, batch_size=64),
             },
-            "10 s",
+            "3 s",
             "0.6 GiB",
         ),
-        "laptop": Preset({}, "4 min", "1 GiB"),
+        "laptop": Preset({}, "3 min", "1 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,

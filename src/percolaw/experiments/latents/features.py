@@ -46,10 +46,10 @@ class Features:
                 "times": (0.1, 1.0),
                 "parts": (0.25, 0.0625),
             },
-            "15 s",
+            "3 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "6 min", "2 GiB"),
+        "laptop": Preset({}, "2 min", "2 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 8,

@@ -55,10 +55,10 @@ class Superposition:
                     patience=NEVER_STOP,
                 ),
             },
-            "10 s",
+            "3 s",
             "0.6 GiB",
         ),
-        "laptop": Preset({}, "6 min", "1 GiB"),
+        "laptop": Preset({}, "5 min", "1 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,
