@@ -2,7 +2,7 @@
 
     python benchmarks/claims_unchanged.py record BASELINE [RUN ...]   # before: smoke presets, kept runs
     python benchmarks/claims_unchanged.py compare BASELINE            # after: everything equal, or exit 1
-    python benchmarks/claims_unchanged.py compare BASELINE --only NAME ...    # of these experiments
+    python benchmarks/claims_unchanged.py compare BASELINE --only NAME ...    # of these; `record` alike
 
 ``record`` measures the smoke preset of every experiment in this process, and concludes from the rows of
 the run folders named. It writes one JSON file an experiment: config label, rows, claims. ``compare``
@@ -61,14 +61,15 @@ def measured(experiment: Any) -> list[Any]:
 
 
 def labels(name: str) -> list[tuple[str, Any]]:
-    """The configs that are measured anew: the smoke preset."""
-    return [("smoke", preset(experiment_class(name), "smoke"))]
+    """The configs that are measured anew: the smoke preset, where there is one."""
+    cls = experiment_class(name)
+    return [("smoke", preset(cls, "smoke"))] if "smoke" in cls.presets else []
 
 
-def record(folder: Path, runs: list[Path]) -> int:
-    """Write the baseline."""
+def record(folder: Path, runs: list[Path], only: list[str]) -> int:
+    """Write the baseline, of all experiments or of some."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in EXPERIMENTS:
+    for name in only or EXPERIMENTS:
         if missing_extra(experiment_class(name)):
             continue
         for label, experiment in labels(name):
@@ -152,7 +153,7 @@ def compare(folder: Path, only: list[str]) -> int:
                 changed = [key for key in COMPARED if not same(new[key], old[key])]
                 print(f"{name} {label}: {old['name']}: {', '.join(changed)} changed")
     smoke = {file.name.split(".")[0] for file in files if ".smoke." in file.name}
-    without = [] if only else sorted({*EXPERIMENTS} - smoke)
+    without = [] if only else sorted({n for n in EXPERIMENTS if labels(n)} - smoke)
     if without:
         print(f"not compared, for want of a smoke baseline: {', '.join(without)}")
     print(f"{n_claims} claims of {len(files)} configs, {wrong} differences")
@@ -168,7 +169,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     options = parser.parse_args()
     if options.command == "record":
-        return record(options.baseline, options.runs)
+        return record(options.baseline, options.runs, options.only)
     return compare(options.baseline, options.only)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from runnable import RUNNABLE
-from toy_experiment import smoke_run
+from toy_experiment import cells, smoke_run
 
 from percolaw.experiments.base import config_dict
 from percolaw.experiments.registry import experiment_class
@@ -63,7 +63,7 @@ def smoke_units(root: Path, name: str) -> tuple[Any, list[list[dict[str, Any]]]]
     """The smoke preset's config and the rows of each of its units, run once in a folder."""
     experiment, folder = smoke_run(root, name)
     store = RunFolder(folder, config_dict(experiment))
-    return experiment, [store.rows([cell]) for cell in experiment.cells()]
+    return experiment, [store.rows([cell]) for cell in cells(experiment)]
 
 
 def said(experiment: Any, units: list[list[dict[str, Any]]]) -> dict[str, Any]:

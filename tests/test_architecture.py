@@ -315,11 +315,13 @@ def undocumented(kernels: bool) -> list[str]:
     return missing
 
 
-#: What interfaces (clusters, sources, targets, nulls, networks, losses) document, and each one answers.
+#: What interfaces (clusters, sources, targets, nulls, networks, losses, gradients) document, and each
+#: one answers.
 INTERFACES = (
     "nearest_labelled",
     *("word", "label", "dimension", "sample", "sized_for", "approximation_order", "draw"),
     *("parameters", "forward", "flops", "input_flops", "value", "value_and_gradient"),
+    "students_together",
 )
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -112,6 +113,26 @@ def reproduced(root: Path) -> dict[str, Any]:
         }
 
 
+def lighter(experiment: Any) -> Any:
+    """A smoke preset without what costs most of its time and turns no claim of it."""
+    if experiment.name in (
+        "real-digits",
+        "real-vectors",
+    ):  # others draw the null of maximum entropy
+        return replace(experiment, nulls=("critical", "permuted"))
+    if experiment.name == "architectures":  # its exponents are inconclusive either way
+        training = replace(experiment.training, steps=40, batch_size=16, evaluate_every=20)
+        sizes = {"smallest": 6, "fit_from": 6, "largest": 60, "n_sizes": 3}
+        return replace(experiment, **sizes, n_validation=40, n_test=50, training=training)
+    return experiment
+
+
+@cache
+def cells(experiment: Any) -> list[dict[str, Any]]:
+    """The units of an experiment, asked for once: those of an analysis read its data, in a second."""
+    return experiment.cells()
+
+
 def smoke_run(root: Path, name: str) -> tuple[Any, Path]:
     """Config and finished folder of an experiment's smoke preset; each is run once."""
     import pytest
@@ -132,11 +153,7 @@ def smoke_run(root: Path, name: str) -> tuple[Any, Path]:
     experiment = preset(experiment_class(name), "smoke")
     if hasattr(experiment, "n_seeds"):
         experiment = replace(experiment, n_seeds=3)
-    if name in (
-        "real-digits",
-        "real-vectors",
-    ):  # ten seconds; others draw the null of maximum entropy
-        experiment = replace(experiment, nulls=("critical", "permuted"))
+    experiment = lighter(experiment)
     folder = default_folder(experiment, root / "runs")
     with locked(root, name):
         if (folder / "record.json").exists() and read_record(folder)["code"] == experiment_code(

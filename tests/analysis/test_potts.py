@@ -133,7 +133,10 @@ def test_a_pair_is_in_each_class_as_often_as_the_law_says():
     assert_close(share, truth, np.sqrt(truth * (1 - truth) / len(states)))
 
 
-@pytest.mark.parametrize(("agreement", "n_sweeps"), [(0.5, 100), (0.9, 1600), (0.95, 1600)])
+@pytest.mark.parametrize(
+    ("agreement", "n_sweeps"),
+    [(0.5, 100), (0.9, 1600), pytest.param(0.95, 1600, marks=pytest.mark.slow)],
+)
 def test_both_sides_meet_in_the_middle(agreement, n_sweeps):
     n, low, high = grid(40)
     labels = striped(40, 2, agreement)

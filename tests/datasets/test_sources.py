@@ -236,13 +236,13 @@ def test_what_a_target_gives_depends_on_no_other():
 # --- the order that a target states is the order that a learner measures ---------------------------
 
 
-def measured_order(target, n_seeds=3, n_draws=4):
+def measured_order(target, n_seeds=3, n_draws=2):
     """D times the exponent of a kernel student on a square, as rough as the target says it is."""
     from percolaw.learners.kernel import nested_curve
     from percolaw.numerics.covariance import Matern
     from percolaw.scaling import fit
 
-    n = fit.geometric(80, 1000, 7)
+    n = fit.geometric(70, 700, 6)
     kernel = Matern(min(target.approximation_order, 5.0) / 2.0, 1.0)  # half-integers are fast
     losses = []
     for seed in range(n_seeds):

@@ -78,7 +78,7 @@ def test_scores_of_units_against_scikit_learn(merges):
     signal = inside @ rng.standard_normal((latents.size, 6)) + rng.standard_normal(
         (merges.n_sites, 6)
     )
-    signal = np.round(signal, 1)  # ties
+    signal = np.round(2 * signal) / 2  # ties
     found = unit_scores(signal, merges, latents, candidates=6)
     for j in range(latents.size):
         best = []

@@ -73,6 +73,18 @@ def test_an_edit_of_random_numbers_reaches_every_kernel(installation):
     assert ask(installation)[0] == changed[0]
 
 
+def test_where_nothing_can_be_written_kernels_have_no_place(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.touch()
+    for places, place in (([file], None), ([file, tmp_path], tmp_path)):
+        monkeypatch.setattr(compiling, "_places", lambda given=places: iter(given))
+        compiling.cache_folder.cache_clear()
+        folder = compiling.cache_folder()
+        assert folder == (place and place / "percolaw-kernels" / compiling.sources_digest())
+    compiling.cache_folder.cache_clear()
+
+
+@pytest.mark.slow  # the same in real folders
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv, to have no rights as root")
 def test_read_only_installation_without_a_home(installation, tmp_path):
     """As a user who may write neither to the package, nor at home, nor among temporary files."""

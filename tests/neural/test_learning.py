@@ -149,7 +149,9 @@ def test_tokens_are_learned():
     np.testing.assert_array_equal(found.predict(ids), found.predict(ids.astype(np.uint8)))
 
 
-@pytest.mark.parametrize("network", [MLP(2, 16), Transformer(1, 8, 2, 2)], ids=str)
+@pytest.mark.parametrize(
+    "network", [MLP(2, 16), pytest.param(Transformer(1, 8, 2, 2), marks=pytest.mark.slow)], ids=str
+)
 def test_half_precision_lands_near(data, network):
     x, y = data
     training = Training(

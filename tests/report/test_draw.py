@@ -1,5 +1,7 @@
 """What pictures say beside the curves: keys of marks, formulas, intervals of a crowd, ticks."""
 
+import dataclasses
+import io
 import math
 
 import numpy as np
@@ -130,3 +132,38 @@ def test_words_stand_at_the_ticks_and_lines_do_not_break_inside_an_interval():
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["input", "1 before"]
     lines = draw._wrapped("teacher of a kind: 0.5 [0.4, 0.6], predicted 0.5", 26).split("\n")
     assert lines == ["teacher of a kind: 0.5", "[0.4, 0.6], predicted 0.5"]
+
+
+def crowded(n, **more):
+    return plot(*(measured(f"curve {i} of a name that fills its line", **more) for i in range(n)))
+
+
+@pytest.mark.parametrize(
+    "panels",
+    [
+        (plot(measured("alone")),),
+        (plot(measured("a")), plot(measured("b"))),
+        (crowded(14),),
+        (crowded(8), crowded(9)),
+        (crowded(8), crowded(8)),
+    ],
+    ids=["one", "two", "legend below", "legends below", "one legend below both"],
+)
+def test_panels_keep_their_shape_and_all_stands_in_the_picture(panels):
+    """Whatever stands below them: axes are as wide as asked, three fifths of that high or more."""
+    with styled():
+        (figure,) = draw.figures([dataclasses.replace(one, figure="f") for one in panels]).values()
+        placed = [axis.get_position().bounds for axis in figure.axes]
+        figure.savefig(io.BytesIO(), dpi=30)
+        assert [
+            axis.get_position().bounds for axis in figure.axes
+        ] == placed  # as they were laid out
+        inches = figure.get_tightbbox()  # of all that is drawn
+    for axis in figure.axes:
+        box = axis.get_window_extent()
+        assert box.width / figure.dpi > 0.8 * draw.WIDTH[len(panels)]
+        assert 0.6 < box.height / box.width < 0.85
+    width, height = figure.get_size_inches()
+    margins = (inches.x0, inches.y0, width - inches.x1, height - inches.y1)
+    assert min(margins) >= 0.0, "cut off"
+    assert max(margins) < 0.12, "a bare strip"

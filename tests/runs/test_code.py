@@ -19,9 +19,24 @@ from percolaw.runs import code
 PACKAGE = Path(percolaw.__file__).parent
 
 
-#: Each text is parsed once: after an edit one file of 190 is another.
-PARSED = types.SimpleNamespace(**{**vars(ast), "parse": functools.cache(ast.parse)})
-ESSENCE, RUN = functools.cache(code._essence), functools.cache(code._run)
+@pytest.fixture(scope="module", autouse=True)
+def _each_text_is_read_once():
+    """After an edit one file of 300 is another: what the others hold is kept by their texts."""
+    parse = functools.cache(ast.parse)
+    imports: dict[object, tuple[str, ...]] = {}
+
+    def imports_of(name, file, tree, user, of=code._imports):
+        key = (name, file.name, tree, user)
+        if key not in imports:
+            imports[key] = of(name, file, tree, user)
+        return imports[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code, "ast", types.SimpleNamespace(**{**vars(ast), "parse": parse}))
+        patch.setattr(code, "_essence", functools.cache(code._essence))
+        patch.setattr(code, "_imports", imports_of)
+        yield
+    code.forget()
 
 
 @pytest.fixture
@@ -30,8 +45,6 @@ def edited(tmp_path, monkeypatch):
     copy = tmp_path / "percolaw"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(code, "_PACKAGE", copy)
-    for name, kept in (("ast", PARSED), ("_essence", ESSENCE), ("_run", RUN)):
-        monkeypatch.setattr(code, name, kept)
     code.forget()
 
     def change(file, old, new):
@@ -203,9 +216,11 @@ def test_own_packages_count_and_what_is_installed_beside_them_does_not(mine, edi
         ("x = getattr(pl, 'estimate_dimension')", True),
         ("x = pl.estimate_dimension", True),
         ("x = pl.nearest_neighbors", False),
+        ("if True: x = pl.estimate_dimension", True),
+        ("TYPE_CHECKING = False\n    if TYPE_CHECKING: pl.estimate_dimension", False),
         ("from percolaw.datasets.source import Source; source: Source = None", True),
     ],
-    ids=["by name", "attribute", "another", "words of a field"],
+    ids=["by name", "attribute", "another", "under a condition", "for types", "words of a field"],
 )
 def test_what_is_asked_of_the_package_counts(mine, edited, line, counts):
     """Dimensions, or for a field the lattices that its words may name."""

@@ -75,7 +75,7 @@ def finished(tmp_path, whole_run):
 # --- damage ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n", "at_once"), [(25, 1), (5, 100)])
+@pytest.mark.parametrize(("n", "at_once"), [(12, 1), (4, 100)])
 def test_flipped_bytes_end_in_a_message_or_a_record(tmp_path, finished, capsys, n, at_once):
     whole = content(finished)
     ends = {"refused": 0, "same": 0, "other": 0}
@@ -111,9 +111,7 @@ def test_changed_digit_in_a_row_is_noticed(tmp_path, finished):
     assert code != 0 or content(finished) == whole
 
 
-@pytest.mark.parametrize(
-    "rows", ["[{", "", "null", "7", "[1, 2]", None], ids=["cut", "empty", "null", "7", "list", "no"]
-)
+@pytest.mark.parametrize("rows", ["[{", "null", "[1, 2]", None], ids=["cut", "null", "list", "no"])
 def test_rows_that_are_no_rows_are_named_and_measured_again(finished, capsys, rows):
     whole = content(finished)
     change(finished, "UPDATE units SET rows = ? WHERE cell = '{\"unit\":4}'", rows)
@@ -134,55 +132,32 @@ def test_one_damaged_run_does_not_hide_the_others(tmp_path, finished, capsys, wo
     assert code == 0
 
 
-TEXTS = ["", "{", "[]", "null", "7", '{"experiment": 1, "config": {}}', "\x00\xff"]
-OWN = '{"experiment": "fault-toy", "schema_version": 1, "stream_version": 1, "config": %s}'
-CONFIGS = [
-    *TEXTS,
-    OWN % "[]",
-    OWN % '{"n_units": "many"}',
-    OWN % '{"n_unit": 3}',
-    OWN % '{"at": 7}',
-    OWN % "{}",
-    '{"experiment": "no-such", "config": {}}',
-]
-
-
-@pytest.mark.parametrize("text", CONFIGS)
-def test_malformed_config_ends_in_a_message(tmp_path, finished, capsys, text):
-    (finished / "config.json").write_text(text)
-    out = finished.parent
-    assert main(["status", "--out", str(out)]) == 0
-    for words in (
-        ["resume", finished, "--quiet", "--no-figures", "--workers", 1],
-        ["retry", finished, "--quiet", "--no-figures", "--workers", 1],
-        ["cancel", finished],
-        ["export", finished, "--out", tmp_path / "rows.csv"],
-        ["gc", "--out", out],
-        flags(FaultToy(n_units=N_UNITS), out, 1),
-    ):
-        capsys.readouterr()
-        code = main(list(map(str, words)))
-        assert code in (0, 1, 2)
-        if code:
-            assert capsys.readouterr().err.startswith("percolaw: ")
+@pytest.mark.parametrize("text", ["{", "[]", '{"experiment": "no-such", "config": {}}'])
+def test_beside_a_malformed_config_a_run_goes_on(tmp_path, finished, text):
+    """Commands on the folder itself: test_foreign_folders."""
+    bad = finished.rename(finished.with_name("a-damaged-run"))
+    (bad / "config.json").write_text(text)
+    words = flags(FaultToy(n_units=N_UNITS), finished.parent, 1)
+    assert main(list(map(str, words))) == 0
+    assert content(finished) == undisturbed(FaultToy(n_units=N_UNITS), tmp_path)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *TEXTS,
-        live(pid="x"),
-        live(pid=None),
-        live(pid=2**31 - 5),
+        *("{", "[]", "\x00\xff", "[" * 100_000),
+        *(live(pid=pid) for pid in ("x", 2**31 - 5, 10**30)),
         live(done="x"),
-        live(host=["a"]),
         live(host="elsewhere"),
-        live(seconds_left=None),
-        live(seconds_left=1e9),
-        live(pid=10**30),
         live(seconds_left=float("inf")),
-        live(seconds_left="soon"),
-        "[" * 100_000,
+        *(
+            pytest.param(text, marks=pytest.mark.slow)
+            for text in (
+                *("", "null", "7", '{"experiment": 1, "config": {}}'),
+                *(live(seconds_left=left) for left in (None, 1e9, "soon")),
+                *(live(pid=None), live(host=["a"])),
+            )
+        ),
     ],
     ids=lambda text: (
         f"{len(text)}-{text[:12]!r}" if "pid" not in text else text.split("pid")[1][-40:]
@@ -201,7 +176,7 @@ def test_leftover_of_a_killed_run_is_not_taken_for_a_running_one(finished, pid):
     assert active(finished) is None
 
 
-@pytest.mark.parametrize("text", ["", "x" * 1000, "\x00"])
+@pytest.mark.parametrize("text", ["", "x\x00" * 1000])
 def test_whatever_a_leftover_cancel_file_says_is_no_obstacle(finished, text):
     (finished / "cancel").write_text(text)
     assert main(["resume", str(finished), "--quiet", "--no-figures", "--workers", "1"]) == 0
@@ -266,7 +241,10 @@ class Malicious:
 
 @pytest.mark.parametrize(
     "name",
-    ["units.sqlite", "record.json", "config.json", "active.json", "rows.jsonl", "cancel", ".lock"],
+    [
+        *("units.sqlite", "record.json", "config.json", "active.json"),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("rows.jsonl", "cancel", ".lock")),
+    ],
 )
 def test_pickles_on_disk_are_not_executed(tmp_path, finished, capsys, name):
     trace = tmp_path / "executed"

@@ -68,7 +68,7 @@ def nothing_half_written(folder: Path) -> None:
         json.loads(line)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_full_disk_in_the_middle_of_a_run(tmp_path, workers):
     experiment = toy(tmp_path, n_units=40, padding=30_000, seconds=0.005)
     with small_disk(tmp_path / "disk", "700k") as disk:

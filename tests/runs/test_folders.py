@@ -18,6 +18,7 @@ import percolaw
 from percolaw.errors import RunError
 from percolaw.experiments.base import config_dict
 from percolaw.runs import code as source_code
+from percolaw.runs.folders import open_config
 from percolaw.runs.run import default_folder
 from percolaw.runs.store import RunFolder, experiment_code
 
@@ -118,3 +119,16 @@ def test_gc_passes_over_a_config_of_another_experiment(tmp_path, capsys):
     assert "its name is of a run of fault-toy" in capsys.readouterr().err
     (folder / "config.json").write_text(text)
     assert content(folder) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("null", "[]", '{"config": {}}'),
+        *('{"experiment": 3, "config": {}}', '{"experiment": "toy", "config": []}'),
+    ],
+)
+def test_what_is_no_config_is_not_taken_for_one(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(RunError, match="is not the config of a run"):
+        open_config(tmp_path)

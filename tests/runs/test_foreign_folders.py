@@ -107,10 +107,28 @@ CONFIGS = {
     "other experiment": '{"experiment": "learnability", "config": {"boxes": 1.0}}',
     "nested wrong": '{"experiment": "dof-scan", "config": {"clusters": 3}}',
     "nested deep": '{"experiment": "dof-scan", "config": {"clusters": {"n_clusters": {}}}}',
+    "number": "7",
+    "null": "null",
+    "text for units": config(n_units="x"),
+    "number for places": config(at=7),
+    "other units": config(),
 }
 
 
-@pytest.mark.parametrize("case", CONFIGS)
+def often(cases: dict[str, object], *rare: str) -> list[object]:
+    """Names of cases; rare ones, whose code another case runs too, with --slow only."""
+    assert set(rare) <= set(cases)
+    return [pytest.param(c, marks=pytest.mark.slow) if c in rare else c for c in cases]
+
+
+@pytest.mark.parametrize(
+    "case",
+    often(
+        CONFIGS,
+        *("empty", "list", "list config", "path name", "text units", "nested wrong"),
+        *("number", "text for units", "number for places", "number name"),
+    ),
+)
 def test_config(pair, tmp_path, capsys, case):
     (pair[1] / "config.json").write_text(CONFIGS[case])
     check(*pair, tmp_path, capsys)
@@ -147,7 +165,14 @@ RECORDS = {
 }
 
 
-@pytest.mark.parametrize("case", RECORDS)
+@pytest.mark.parametrize(
+    "case",
+    often(
+        RECORDS,
+        *("list", "no experiment", "no config", "list name", "text measured", "list tables"),
+        *("units", "provenance", "deep config", "short interval"),
+    ),
+)
 def test_record(pair, tmp_path, capsys, case):
     file, fields = pair[1] / "record.json", RECORDS[case]
     if isinstance(fields, dict):
@@ -174,7 +199,7 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("case", ROWS)
+@pytest.mark.parametrize("case", often(ROWS, "nothing", "huge", "surrogate", "numbers"))
 def test_rows_with_the_right_checksum(pair, tmp_path, capsys, case):
     text = ROWS[case]
     change(pair[1], "UPDATE units SET rows = ?, digest = ?", text, row_digest(text.encode()))
@@ -195,7 +220,7 @@ CELLS = {
 }
 
 
-@pytest.mark.parametrize("case", CELLS)
+@pytest.mark.parametrize("case", often(CELLS, "cell", "place", "digest", "seconds"))
 def test_columns(pair, tmp_path, capsys, case):
     column, value = CELLS[case]
     change(pair[1], f"UPDATE units SET {column} = ? WHERE cell = '{{\"unit\":1}}'", value)
@@ -206,12 +231,12 @@ def test_columns(pair, tmp_path, capsys, case):
     "statement",
     [
         "PRAGMA user_version = 99",
-        "PRAGMA user_version = -1",
-        "PRAGMA user_version = 1",
+        pytest.param("PRAGMA user_version = -1", marks=pytest.mark.slow),
+        pytest.param("PRAGMA user_version = 1", marks=pytest.mark.slow),
         "DROP TABLE units",
         "ALTER TABLE units RENAME COLUMN digest TO sum",
         "CREATE TABLE reused (x)",
-        "CREATE VIEW reused AS SELECT 1",
+        pytest.param("CREATE VIEW reused AS SELECT 1", marks=pytest.mark.slow),
         "CREATE TRIGGER t BEFORE DELETE ON units BEGIN SELECT RAISE(ABORT, 'no'); END",
         "CREATE VIRTUAL TABLE t USING fts5(x)",
     ],
@@ -270,7 +295,13 @@ def test_databases_that_compute(pair, tmp_path, capsys, statements):
 )
 @pytest.mark.parametrize(
     "name",
-    ["config.json", "record.json", "units.sqlite", "units.sqlite-wal", "active.json", ".lock"],
+    [
+        *("config.json", "record.json", "units.sqlite", ".lock"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("units.sqlite-wal", "active.json")
+        ),
+    ],
 )
 def test_files_that_are_no_files(pair, tmp_path, capsys, name, kind):
     file = pair[1] / name
@@ -288,9 +319,7 @@ def test_files_that_are_no_files(pair, tmp_path, capsys, name, kind):
     check(*pair, tmp_path, capsys)
 
 
-@pytest.mark.parametrize(
-    "name", ["run\x1b[2J", "run\nx  concluded  9 units", "run\x9b1m", "\u202enur"]
-)
+@pytest.mark.parametrize("name", ["run\x1b[2J", "run\nx  concluded  9 units", "\u202enur"])
 def test_names_of_folders_cannot_steer_the_terminal(pair, tmp_path, capsys, name):
     good, bad = pair
     bad = bad.rename(bad.parent / name)

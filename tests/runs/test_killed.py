@@ -301,6 +301,7 @@ def interrupted(tmp_path, pauses):
     return err
 
 
+@pytest.mark.slow
 def test_ctrl_c(tmp_path):
     assert interrupted(tmp_path, [0.0]).strip() == (
         "interrupted; every finished unit is kept, the same command continues."

@@ -178,6 +178,7 @@ def test_worker_of_other_code_refuses(tmp_path, shared, monkeypatch):
         percolaw.run(experiment, out=tmp_path / "runs")
 
 
+@pytest.mark.slow
 def test_killed_worker_loses_nothing(tmp_path):
     experiment = toy(tmp_path, n_units=40, seconds=0.05)
     folder = default_folder(experiment, tmp_path / "runs")
@@ -352,7 +353,7 @@ def reached(address: str) -> bool:
     return asyncio.run(ask("tcp://" + address.split("://")[1]))
 
 
-@pytest.mark.parametrize("package", [True, False])
+@pytest.mark.parametrize("package", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_local_scheduler_answers_nobody_else(tmp_path, monkeypatch, package):
     """With certificates by the package cryptography, where it is installed, and by openssl."""
     if package:

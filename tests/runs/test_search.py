@@ -186,9 +186,9 @@ def test_a_damaged_journal_is_noticed(tmp_path, right, wrong):
 def test_tpe_goes_on_where_it_stopped_and_is_near_the_best(tmp_path):
     axes = (Axis("x", low=0.0, high=1.0), Axis("inner.depth", low=1.0, high=8.0, integer=True))
     few = run_search(Search(Bowl(), axes, "tpe", 8), out=tmp_path)
-    more = run_search(Search(Bowl(), axes, "tpe", 30), out=tmp_path)
+    more = run_search(Search(Bowl(), axes, "tpe", 20), out=tmp_path)
     assert more.folder == few.folder
-    assert len(more.trials) == 30
+    assert len(more.trials) == 20
     assert {t["number"] for t in few.trials} <= {t["number"] for t in more.trials}
     assert more.value < 0.05
     other = run_search(Search(Bowl(), axes, "tpe", 1, seed=1), out=tmp_path)
@@ -207,6 +207,7 @@ def test_failing_trials_are_passed_over_or_end_the_search(tmp_path):
         run_search(Search(Bowl(broken=True), bad, "random", 6), out=tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_grid_and_a_kill_loses_no_point(tmp_path):
     arguments = (
         *("sweep", "kernel-tuning", "--preset", "smoke", "--sampler", "grid", "--quiet"),

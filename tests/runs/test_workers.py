@@ -96,7 +96,8 @@ percolaw.run(cls(**cls.presets["smoke"].config), out=sys.argv[2], executor=pool)
 
 
 @pytest.mark.parametrize(
-    "executor", ["ours", "dask", pytest.param("theirs", marks=pytest.mark.slow)]
+    "executor",
+    ["ours", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dask", "theirs"))],
 )
 def test_script_without_guard_is_told_of_it(tmp_path, executor):
     if executor == "dask":
@@ -180,7 +181,8 @@ def test_ctrl_c_has_its_own_exit_code(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="mounts, as root")
 @pytest.mark.parametrize(
-    "given", ["--workers 2", "--scheduler local", pytest.param("", marks=pytest.mark.slow)]
+    "given",
+    ["--workers 2", *(pytest.param(g, marks=pytest.mark.slow) for g in ("--scheduler local", ""))],
 )
 def test_system_without_semaphores(tmp_path, given):
     if "scheduler" in given:

@@ -64,7 +64,9 @@ def test_covariance_of_fields_over_seeds():
             assert_far(mean, truth[i, j] ** 2, error)
 
 
-@pytest.mark.parametrize("nu", [0.3, 0.5, 1.5, 6.0])
+@pytest.mark.parametrize(
+    "nu", [0.3, 6.0, *(pytest.param(nu, marks=pytest.mark.slow) for nu in (0.5, 1.5))]
+)
 def test_covariance_of_sampled_functions(nu):
     # Exact in the mean over draws, whatever the number of waves.
     x = np.array([[0.0, 0.0, 0.0], [0.05, 0.0, 0.1], [0.5, -0.2, 0.1], [1.0, 1.0, -2.0]])

@@ -28,6 +28,7 @@ def posterior_losses(covariance: FloatArray, sequences: Ids) -> FloatArray:
     Parameters
     ----------
     covariance : array of float64, shape (n_points, n_points)
+        Of the functions, at all points.
     sequences : array of int64, shape (n, T)
         Points of each sequence.
 
@@ -45,8 +46,8 @@ def posterior_means(covariance: FloatArray, sequences: Ids, y: FloatArray) -> Fl
 
     Parameters
     ----------
-    covariance : array of float64, shape (n_points, n_points)
-    sequences : array of int64, shape (n, T)
+    covariance, sequences
+        As of `posterior_losses`.
     y : array of float64, shape (n, T)
 
     Returns
@@ -65,9 +66,8 @@ def kernel_losses(
 
     Parameters
     ----------
-    covariance : array of float64, shape (n_points, n_points)
-        Of the functions.
-    sequences : array of int64, shape (n, T)
+    covariance, sequences
+        As of `posterior_losses`.
     kernel : array of float64, shape (n_points, n_points)
         The learner's, at the points.
     ridge : float
@@ -91,8 +91,8 @@ def nearest_losses(covariance: FloatArray, sequences: Ids, points: FloatArray) -
 
     Parameters
     ----------
-    covariance : array of float64, shape (n_points, n_points)
-    sequences : array of int64, shape (n, T)
+    covariance, sequences
+        As of `posterior_losses`.
     points : array of float64, shape (n_points, d)
 
     Returns
@@ -123,8 +123,8 @@ def best_gradient_step(covariance: FloatArray, sequences: Ids, points: FloatArra
 
     Parameters
     ----------
-    covariance : array of float64, shape (n_points, n_points)
-    sequences : array of int64, shape (n, T)
+    covariance, sequences
+        As of `posterior_losses`.
     points : array of float64, shape (n_points, d)
 
     Returns
@@ -152,8 +152,8 @@ def gradient_step_losses(
 
     Parameters
     ----------
-    covariance : array of float64, shape (n_points, n_points)
-    sequences : array of int64, shape (n, T)
+    covariance, sequences
+        As of `posterior_losses`.
     points : array of float64, shape (n_points, d)
     rate : array of float64, shape (d, d)
         P of `best_gradient_step`.

@@ -58,17 +58,6 @@ class ParallelGradient:
     by_autograd: ClassVar[bool] = False
 
     def students_together(self, weights: Weights, batch_size: int) -> int | None:
-        """Return None: there is one student.
-
-        Parameters
-        ----------
-        weights : dict of str to tensor
-        batch_size : int
-
-        Returns
-        -------
-        None
-        """
         return None
 
     def __call__(
@@ -79,7 +68,7 @@ class ParallelGradient:
         Parameters
         ----------
         weights, minibatch, into
-            As of `percolaw.neural.step.AutogradGradient`.
+            As of `percolaw.neural.step.Gradient`.
         """
         numbers, x = list(self.module.module.numbers), minibatch.x
         processes, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()

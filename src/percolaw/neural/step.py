@@ -60,37 +60,12 @@ class AutogradGradient:
     by_autograd: ClassVar[bool] = True
 
     def students_together(self, weights: Weights, batch_size: int) -> int | None:
-        """Return how many students are worked on at a time: None, all of them.
-
-        Parameters
-        ----------
-        weights : dict of str to tensor
-        batch_size : int
-
-        Returns
-        -------
-        int or None
-        """
         return None
 
     def __call__(
         self, weights: Weights, minibatch: Minibatch, into: Sequence[Tensor] | None = None
     ) -> tuple[Tensor, Sequence[Tensor]]:
-        """Return the losses and the gradients of their sum.
-
-        Parameters
-        ----------
-        weights : dict of str to tensor
-        minibatch : Minibatch
-        into : sequence of tensor, optional
-            Where to write the gradients, one for each parameter.
-
-        Returns
-        -------
-        loss : tensor, shape (students,)
-        gradients : sequence of tensor
-            One for each parameter; `into` if it is given.
-        """
+        """Return the losses and the gradients of their sum, as `Gradient` says."""
         import torch
 
         with autocast(self.dtype, minibatch.x.device.type):
@@ -121,18 +96,7 @@ class ReluGradient:
     _memory: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
 
     def students_together(self, weights: Weights, batch_size: int) -> int | None:
-        """Return how many students are worked on at a time: those that fit into the cache.
-
-        Parameters
-        ----------
-        weights : dict of str to tensor
-        batch_size : int
-
-        Returns
-        -------
-        int
-            At least 1.
-        """
+        """Return how many students fit into the cache, at least 1."""
         numbers = sum(2 * w[0].numel() + batch_size * w.shape[-1] for w in weights.values())
         size = next(iter(weights.values())).element_size()
         return max(1, CACHE // (size * numbers))
@@ -190,7 +154,7 @@ class ReluGradient:
 
 
 class Gradient(Protocol):
-    """What takes the gradients of a step; see `AutogradGradient` for the methods."""
+    """What takes the gradients of a step."""
 
     @property
     def by_autograd(self) -> bool:
@@ -221,7 +185,13 @@ class Gradient(Protocol):
         weights : dict of str to tensor
         minibatch : Minibatch
         into : sequence of tensor, optional
-            Where to write the gradients.
+            Where to write the gradients, one for each parameter.
+
+        Returns
+        -------
+        loss : tensor, shape (students,)
+        gradients : sequence of tensor
+            One for each parameter; `into` if it is given.
         """
         ...
 

@@ -102,7 +102,7 @@ def test_whole_boxes_keep_exactly_the_clusters_that_are_large_enough(dimension, 
     assert fewer.tree.n_clusters == np.sum(large >= least) < data.tree.n_clusters
 
 
-@pytest.mark.parametrize("ratio", [0.8, 1.0, 1.2])
+@pytest.mark.parametrize("ratio", [pytest.param(0.8, marks=pytest.mark.slow), 1.0, 1.2])
 def test_whole_bethe_boxes_have_the_number_of_clusters_of_so_many_sites(ratio, monkeypatch):
     """Sites less bonds: a finite cluster of s sites is one for s - 1 open bonds."""
     monkeypatch.setattr(boxes, "SURVIVAL_SIZES", 2 ** np.arange(2))  # their exact law takes long

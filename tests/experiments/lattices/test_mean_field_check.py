@@ -177,6 +177,7 @@ def walk_in_space(tree, d, rng, turns_back=False):
     return np.stack([tree.accumulate(np.ascontiguousarray(step[:, k])) for k in range(d)], axis=1)
 
 
+@pytest.mark.slow  # its units are measured wrongly in test_wrong_measurements
 def test_trees_measured_as_if_they_were_lattices_agree(monkeypatch):
     """Sizes, radii and learning curves of trees that were laid out in space go in as lattice clusters.
 
