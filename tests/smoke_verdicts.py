@@ -41,6 +41,7 @@ WITHIN_OF_TOLERANCE = {"kernel-scaling": 0.005, "quanta-discovery": 1.0} | dict.
     (
         *("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension"),
         *("architectures", "latent-probes", "dictionary-scaling", "in-context"),
+        *("superposition", "features", "absorption"),
     ),
     0.1,
 )

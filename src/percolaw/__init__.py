@@ -59,7 +59,9 @@ if TYPE_CHECKING:
     from percolaw.embedding.skeleton import embed_sampled, embed_sites
     from percolaw.embedding.walk import embed_tree
     from percolaw.graph import Graph
+    from percolaw.interpret.absorption import absorption, latent_parents
     from percolaw.interpret.ceiling import latent_posterior
+    from percolaw.interpret.features import feature_pairs
     from percolaw.interpret.logistic_probes import logistic_membership_probe, sign_probe
     from percolaw.interpret.probes import membership_probe, octave_latents, value_probe
     from percolaw.interpret.quanta import adjusted_rand, discover_quanta

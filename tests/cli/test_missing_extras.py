@@ -28,7 +28,7 @@ from percolaw.experiments.reproductions import OVERRIDES, PRESETS, REPRODUCTIONS
 
 #: What needs torch, in the order of the registry; the first five belong to the 2025 write-up.
 NETWORKS = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
-LATENTS = ("latent-probes", "dictionary-scaling")
+LATENTS = ("latent-probes", "dictionary-scaling", "superposition", "features", "absorption")
 QUANTA = ("quanta-model", "quanta-data", "quanta-time", "quanta-composite", "quanta-discovery")
 
 

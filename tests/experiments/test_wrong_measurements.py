@@ -459,6 +459,30 @@ MISTAKES = (
         {"kind": "planted"},
     ),
     Mistake(
+        "superposition",
+        "three dimensions more than it says",
+        changed(
+            "percolaw.neural.superposition:SuperpositionToy",
+            lambda right: lambda n_hidden, unit: right(n_hidden + 3, unit),
+        ),
+        {"strong: mean squared overlap": "disagrees"},
+    ),
+    Mistake(
+        "features",
+        "activations of other sites",
+        changed(
+            "percolaw.interpret.features:FeaturePairs.shares",
+            lambda right: lambda pairs, x: right(pairs, mixed(x)),
+        ),
+        {"input: R^2 of the place": "disagrees"},
+    ),
+    Mistake(
+        "absorption",
+        "codes of other points",
+        changed("percolaw.neural.sparse_autoencoder:Dictionaries.codes", mixed_result),
+        {"penalty 0.1, nested features": "moved"},
+    ),
+    Mistake(
         "regimes",
         "root of the mean square",
         changed(f"{EXPERIMENT}.lattices.box_curves:single_curve", root_of),

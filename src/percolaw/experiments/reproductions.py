@@ -65,6 +65,10 @@ REPRODUCTIONS = {
         "Hierarchical functions on percolation clusters, and probes of their latents (2026 generator)",
         ("hierarchical-1nn", "latent-probes", "dictionary-scaling"),
     ),
+    "random-lattice": (
+        "Representation Learning on a Random Lattice (arXiv:2504.20197)",
+        ("features", "superposition", "absorption"),
+    ),
     "quanta": (
         "The Quantization Model of Neural Scaling (arXiv:2303.13506): discrete skills, exactly",
         (

@@ -19,6 +19,27 @@ SOURCES = {
   journal = {arXiv preprint arXiv:2412.07942},
   url     = {https://arxiv.org/abs/2412.07942}
 }""",
+    "Brill 2025": """@article{brill2025,
+  title   = {Representation Learning on a Random Lattice},
+  author  = {Brill, Aryeh},
+  year    = {2025},
+  journal = {arXiv preprint arXiv:2504.20197},
+  url     = {https://arxiv.org/abs/2504.20197}
+}""",
+    "Liu, Liu, Gore 2025": """@article{liu2025,
+  title   = {Superposition Yields Robust Neural Scaling},
+  author  = {Liu, Yizhou and Liu, Ziming and Gore, Jeff},
+  year    = {2025},
+  journal = {arXiv preprint arXiv:2505.10465},
+  url     = {https://arxiv.org/abs/2505.10465}
+}""",
+    "Chanin et al. 2024": """@article{chanin2024,
+  title   = {A is for Absorption: Studying Feature Splitting and Absorption in Sparse Autoencoders},
+  author  = {Chanin, David and others},
+  year    = {2024},
+  journal = {arXiv preprint arXiv:2409.14507},
+  url     = {https://arxiv.org/abs/2409.14507}
+}""",
     "2025 write-up": """@misc{deepdatastructure2025,
   title = {Investigating Neural Scaling Laws Emerging from Deep Data Structure},
   year  = {2025}
