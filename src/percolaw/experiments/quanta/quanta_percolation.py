@@ -261,7 +261,7 @@ class QuantaPercolation:
                 if math.isinf(target.cluster_exponent) and key == "power":
                     continue
                 law = LearningCurve(n, np.array([r[key] for r in mine])).mean()
-                text = f"{target.name}: {LAWS[key].split(' (')[0]}"
+                text = f"{target.name}, {LAWS[key].split(' (')[0]}"
                 total.append(plots.line(text, kind, n, law, group=target.name))  # type: ignore[arg-type]
         return (
             plots.log_linear(
@@ -312,7 +312,7 @@ class QuantaPercolation:
                 )
             )
             quanta = [float(self._slopes(_of(rows, ensemble, t), "quanta").mean()) for t in targets]
-            drawn.append(plots.line(f"{ensemble}: quanta", "theory", gamma, quanta, group=ensemble))
+            drawn.append(plots.line(f"{ensemble}, quanta", "theory", gamma, quanta, group=ensemble))
         return drawn
 
 
