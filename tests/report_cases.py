@@ -147,6 +147,8 @@ KEPT += ("nn-data-scaling", "nn-model-scaling", "nn-tuning", "effective-dof")
 KEPT += ("layer-dimension", "dimension", "in-context", "architectures")
 KEPT += ("hierarchical-1nn", "latent-probes", "dictionary-scaling")
 KEPT += ("superposition", "features", "absorption")
+KEPT += ("quanta-model", "quanta-data", "quanta-time", "quanta-composite")
+KEPT += ("quanta-percolation", "quanta-discovery")
 #: Those of them that draw something else from their tables.
 DRAWN = ("dimension",)
 

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from percolaw.interpret.features import feature_pairs
     from percolaw.interpret.logistic_probes import logistic_membership_probe, sign_probe
     from percolaw.interpret.probes import membership_probe, octave_latents, value_probe
+    from percolaw.interpret.quanta import adjusted_rand, discover_quanta
     from percolaw.interpret.scores import unit_scores
     from percolaw.laws.allocation import numerical_allocation, optimal_allocation
     from percolaw.laws.bethe import BetheLattice, bethe_threshold
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from percolaw.learners.tree_posterior import TreePosterior
     from percolaw.learning import learning_curve, predicted_exponent
     from percolaw.neural.config import Student, Training
+    from percolaw.neural.gradients import module_gradients, sample_gradients
     from percolaw.neural.mlp import MLP
     from percolaw.neural.module import ModuleLearner
     from percolaw.neural.regression import NeuralRegression

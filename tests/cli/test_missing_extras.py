@@ -29,6 +29,7 @@ from percolaw.experiments.reproductions import OVERRIDES, PRESETS, REPRODUCTIONS
 #: What needs torch, in the order of the registry; the first five belong to the 2025 write-up.
 NETWORKS = ("nn-tuning", "nn-data-scaling", "nn-model-scaling", "effective-dof", "layer-dimension")
 LATENTS = ("latent-probes", "dictionary-scaling", "superposition", "features", "absorption")
+QUANTA = ("quanta-model", "quanta-data", "quanta-time", "quanta-composite", "quanta-discovery")
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_a_source_of_networks_alone_needs_torch(no_torch, asked, tmp_path, capsy
         commands.run_reproduce(options)
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, *LATENTS])
+@pytest.mark.parametrize("name", [*NETWORKS, *LATENTS, *QUANTA])
 def test_a_run_without_torch_gives_the_remedy_before_work(name, no_torch, tmp_path, capsys):
     line = ["run", name, "--preset", "smoke", "--out", str(tmp_path / "runs"), "--no-figures"]
     assert cli.main([*line, "--workers", "1", "--quiet"]) == 1
@@ -136,7 +137,7 @@ def test_a_run_without_matplotlib_names_the_way_without_pictures(monkeypatch, tm
 
 def test_only_networks_need_an_extra(no_torch):
     needy = [name for name in EXPERIMENTS if "torch" in missing_extra(experiment_class(name))]
-    assert sorted(needy) == sorted((*NETWORKS, *LATENTS, "architectures", "in-context"))
+    assert sorted(needy) == sorted((*NETWORKS, *LATENTS, *QUANTA, "architectures", "in-context"))
 
 
 def test_configs_and_conclusions_do_not_need_torch():

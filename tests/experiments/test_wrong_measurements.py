@@ -407,6 +407,57 @@ MISTAKES = (
         ),
         {"loss over the least loss": "moved"},
     ),
+    *(
+        Mistake(
+            name,
+            "rare tasks used most",
+            changed(
+                "percolaw.datasets.parity_tasks:skill_weights",
+                lambda right: lambda *a: right(*a)[::-1],
+            ),
+            turns,
+        )
+        for name, turns in (
+            ("quanta-time", {"share of pairs of tasks": "disagrees"}),
+            ("quanta-model", {"share of the tasks learned": "disagrees"}),
+        )
+    ),
+    Mistake(
+        "quanta-data",
+        "one subset is left two samples later",
+        changed(
+            "percolaw.learners.subset_elimination:Elimination.n_needed",
+            lambda right: property(lambda self: right.fget(self) + 2),
+        ),
+        {"samples of a task until one": "disagrees", "elimination: loss": "disagrees"},
+    ),
+    Mistake(
+        "quanta-composite",
+        "labels of other samples",
+        changed(
+            "percolaw.datasets.parity:ParitySamples.targets",
+            lambda right: lambda self: mixed(right(self)),
+        ),
+        {"share of unions learned beside their parts": "disagrees"},
+    ),
+    Mistake(
+        "quanta-percolation",
+        "rougher fields than said",
+        changed(
+            f"{EXPERIMENT}.quanta.cluster_tasks:Matern", lambda right: lambda nu: right(0.25 * nu)
+        ),
+        {"alpha = 2: c/D from which quanta predict": "disagrees"},
+        {"ensemble": "alpha = 2"},
+    ),
+    Mistake(
+        "quanta-discovery",
+        "samples and their quanta in different orders",
+        changed(
+            "percolaw.interpret.quanta:adjusted_rand", lambda right: lambda a, b: right(a, b[::-1])
+        ),
+        {"planted, true number: adjusted Rand index": "disagrees"},
+        {"kind": "planted"},
+    ),
     Mistake(
         "superposition",
         "three dimensions more than it says",

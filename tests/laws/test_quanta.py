@@ -1,17 +1,17 @@
-"""Laws of discrete skills: sums against formulas, Monte Carlo of sampling, the flow integrated."""
+"""Laws of discrete skills: sums against formulas, Monte Carlo of sampling."""
 
 import math
 
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
 
 from percolaw.laws.quanta import (
     sample_loss,
     sample_loss_limit,
     skill_loss,
+    skill_weights,
     skills_met,
-    training_loss,
+    skills_met_limit,
 )
 from percolaw.laws.scaling_laws import zipf_weights
 
@@ -57,18 +57,16 @@ def test_finitely_many_and_infinitely_many():
     assert slope == pytest.approx([0.43, 0.61], abs=0.03)
 
 
-def test_skills_that_learn_by_themselves():
-    """The logistic closed form against an integration of its equation."""
-    p, s, r0 = zipf_weights(0.5, 6), 1.5, 0.01
-    t = np.array([0.0, 2.0, 10.0, 40.0])
-    flow = solve_ivp(
-        lambda _, r: p * r * (s - r), (0, 40), np.full(6, r0), t_eval=t, rtol=1e-10, atol=1e-12
-    )
-    expected = 0.5 * np.sum(p[:, None] * (s - flow.y) ** 2, axis=0)
-    found = training_loss(t, 0.5, 6, strength=s, start=r0)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    late = training_loss([1e2, 1e4], 1.0, 10**5)
-    assert math.log(late[0] / late[1]) / math.log(100) == pytest.approx(0.5, abs=0.01)
+def test_skills_met_of_infinitely_many():
+    d = np.array([1e4, 1e6])
+    np.testing.assert_allclose(skills_met(d, 0.5), skills_met_limit(d, 0.5), rtol=2e-3)
+
+
+def test_frequencies_of_any_exponent():
+    assert skill_weights(-1.0, 4).tolist() == [0.25] * 4
+    np.testing.assert_allclose(skill_weights(0.4, 50), zipf_weights(0.4, 50), rtol=1e-14)
+    assert skill_weights(-2.0, 3) == pytest.approx(np.array([1, 2, 3]) / 6)
+    assert sample_loss(10.0, -1.0, 1, 5) == pytest.approx(math.exp(-2.0))
 
 
 def test_numbers_out_of_range_are_refused():
@@ -79,8 +77,9 @@ def test_numbers_out_of_range_are_refused():
         lambda: sample_loss(-1.0, 1.0),
         lambda: sample_loss(1.0, 1.0, 0),
         lambda: sample_loss_limit(0.0, 1.0),
-        lambda: training_loss(1.0, 1.0, 5, start=2.0),
-        lambda: training_loss(-1.0, 1.0, 5),
+        lambda: skills_met_limit(0.0, 1.0),
+        lambda: skill_weights(0.0, math.inf),
+        lambda: skill_weights(1.0, math.inf),
     ):
-        with pytest.raises(ValueError, match=r"must|need"):
+        with pytest.raises(ValueError, match=r"must|need|finite"):
             call()

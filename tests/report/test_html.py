@@ -28,6 +28,8 @@ NEURAL = ("kernel-tuning", "nn-tuning", "nn-data-scaling", "nn-model-scaling")
 NEURAL += ("effective-dof", "layer-dimension", "in-context", "architectures")
 NEURAL += ("hierarchical-1nn", "latent-probes", "dictionary-scaling")
 NEURAL += ("superposition", "features", "absorption")
+NEURAL += ("quanta-model", "quanta-data", "quanta-time", "quanta-composite")
+NEURAL += ("quanta-percolation", "quanta-discovery")
 
 
 # --- text ----------------------------------------------------------------------------------------

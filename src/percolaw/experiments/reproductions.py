@@ -69,6 +69,17 @@ REPRODUCTIONS = {
         "Representation Learning on a Random Lattice (arXiv:2504.20197)",
         ("features", "superposition", "absorption"),
     ),
+    "quanta": (
+        "The Quantization Model of Neural Scaling (arXiv:2303.13506): discrete skills, exactly",
+        (
+            "quanta-model",
+            "quanta-data",
+            "quanta-time",
+            "quanta-composite",
+            "quanta-percolation",
+            "quanta-discovery",
+        ),
+    ),
     "real-data": (
         "Are real data percolation clusters? (the open check of arXiv:2412.07942)",
         ("real-digits", "real-vectors", "real-words", "real-contexts", "real-rna"),

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from scipy import integrate, special
 
 from percolaw import checks
-from percolaw.laws.scaling_laws import zipf_weights
 
 FloatArray = npt.NDArray[np.float64]
 #: What a skill of frequency p adds after D samples.
@@ -20,6 +19,46 @@ Term: TypeAlias = Callable[[float, FloatArray], FloatArray]
 
 #: Skills that are summed one by one where there are infinitely many; the rest is an integral.
 SUMMED = 200_000
+
+
+def skill_weights(rank_exponent: float, n_skills: float) -> FloatArray:
+    """Return the frequencies of finitely many skills: k^-(1 + alpha) for k = 1..K, divided by their sum.
+
+    Parameters
+    ----------
+    rank_exponent : float
+        alpha, of any sign: -1 gives equal frequencies.
+    n_skills : int
+        K.
+
+    Returns
+    -------
+    array of float64, shape (n_skills,)
+
+    Raises
+    ------
+    ValueError
+        For infinitely many skills, of which the laws of this module know the sums.
+    ResourceError
+        If the array would not fit into memory.
+
+    Examples
+    --------
+    >>> skill_weights(1.0, 3).round(3), skill_weights(-1.0, 4)
+    (array([0.735, 0.184, 0.082]), array([0.25, 0.25, 0.25, 0.25]))
+    """
+    alpha = checks.real("rank_exponent", rank_exponent)
+    if n_skills == math.inf:
+        _check_infinite(alpha)
+        raise ValueError(
+            "the frequencies of infinitely many skills fit into no array. Give a finite number of them; "
+            "what lies beyond K of infinitely many is skill_loss(K, rank_exponent)."
+        )
+    count = checks.integer("n_skills", n_skills, minimum=1)
+    checks.memory(24.0 * count, f"frequencies of {count} skills", "Ask for fewer.")
+    log = -(1.0 + alpha) * np.log(np.arange(1, count + 1, dtype=np.float64))
+    weight = np.exp(log - log.max())
+    return np.asarray(weight / weight.sum())
 
 
 def skill_loss(
@@ -53,14 +92,14 @@ def skill_loss(
     >>> skill_loss([0, 1, 10], 1.0).round(4)
     array([1.    , 0.3921, 0.0579])
     """
-    alpha = checks.real("rank_exponent", rank_exponent, minimum=0.0)
+    alpha = checks.real("rank_exponent", rank_exponent)
     n = checks.finite_array("n_learned", n_learned)
     if np.any(n < 0) or np.any(n != np.floor(n)):
         raise ValueError(f"n_learned must be whole numbers from 0 on; got {n.min():g}.")
     if math.isinf(n_skills):
         _check_infinite(alpha)
         return np.asarray(special.zeta(1.0 + alpha, n + 1.0) / special.zeta(1.0 + alpha))
-    weight = zipf_weights(alpha, checks.integer("n_skills", n_skills, minimum=1))
+    weight = skill_weights(alpha, n_skills)
     left = np.append(np.cumsum(weight[::-1])[::-1], 0.0)
     return np.asarray(left[np.minimum(n, weight.size).astype(np.int64)])
 
@@ -138,7 +177,7 @@ def sample_loss_limit(
     ValueError
         For numbers out of range.
     """
-    alpha = checks.real("rank_exponent", rank_exponent, minimum=0.0)
+    alpha = checks.real("rank_exponent", rank_exponent)
     _check_infinite(alpha)
     t = checks.integer("threshold", threshold, minimum=1)
     d = checks.finite_array("n_samples", n_samples)
@@ -153,9 +192,9 @@ def sample_loss_limit(
 def skills_met(
     n_samples: npt.ArrayLike, rank_exponent: float, n_skills: float = math.inf
 ) -> FloatArray:
-    """Return the expected number of skills of which D samples hold one at least.
+    """Return the expected number of skills of which D samples hold one at least (see `skills_met_limit`).
 
-    The sum of 1 - exp(-D p_k), which tends to Gamma(1 - b) (C D)^b for infinitely many.
+    The sum of 1 - exp(-D p_k).
 
     Parameters
     ----------
@@ -182,60 +221,39 @@ def skills_met(
     )
 
 
-def training_loss(
-    time: npt.ArrayLike,
-    rank_exponent: float,
-    n_skills: int,
-    *,
-    strength: float = 1.0,
-    start: float = 1e-3,
-) -> FloatArray:
-    """Return the loss of decoupled skills under gradient flow: (S^2/2) sum p_k (1 - R_k/S)^2.
-
-    R_k rises as a logistic function from `start` to S at rate p_k S, frequent skills first; for many
-    skills the loss falls as t^(-alpha/(1 + alpha)).
+def skills_met_limit(n_samples: npt.ArrayLike, rank_exponent: float) -> FloatArray:
+    """Return what `skills_met` of infinitely many skills tends to: Gamma(1 - b) (C D)^b.
 
     Parameters
     ----------
-    time : array of float
-        t >= 0.
+    n_samples : array of float
+        D > 0.
     rank_exponent : float
-        alpha > 0.
-    n_skills : int
-    strength, start : float
-        S, and R_k at the beginning: 0 < start < strength.
+        alpha > 0; b = 1/(1 + alpha), C = 1/zeta(1 + alpha).
 
     Returns
     -------
-    array of float64, of the shape of `time`
+    array of float64, of the shape of `n_samples`
 
     Raises
     ------
     ValueError
         For numbers out of range.
     """
-    alpha = checks.real("rank_exponent", rank_exponent, minimum=0.0)
-    weight = zipf_weights(alpha, checks.integer("n_skills", n_skills, minimum=1))
-    s = checks.real("strength", strength, minimum=0.0)
-    first = checks.real("start", start, minimum=0.0)
-    if not 0.0 < first < s:
-        raise ValueError(f"start must lie between 0 and strength = {s:g}; got {first:g}.")
-    t = checks.finite_array("time", time)
-    if np.any(t < 0):
-        raise ValueError("time must not be negative.")
-    lag = math.log(s / first - 1.0)
-    out = np.empty(t.size)
-    for i, moment in enumerate(t.ravel()):
-        missing = special.expit(lag - weight * s * moment)  # 1 - R/S
-        out[i] = 0.5 * s**2 * np.sum(weight * missing**2)
-    return out.reshape(t.shape)
+    alpha = checks.real("rank_exponent", rank_exponent)
+    _check_infinite(alpha)
+    d = checks.finite_array("n_samples", n_samples)
+    if np.any(d <= 0):
+        raise ValueError("n_samples must be positive.")
+    b = 1.0 / (1.0 + alpha)
+    return np.asarray(math.gamma(1.0 - b) * (d / special.zeta(1.0 + alpha)) ** b)
 
 
 def _over_skills(
     n_samples: npt.ArrayLike, rank_exponent: float, n_skills: float, term: Term
 ) -> FloatArray:
     """Sums over skills of term(D, p_k); for infinitely many the tail is an integral."""
-    alpha = checks.real("rank_exponent", rank_exponent, minimum=0.0)
+    alpha = checks.real("rank_exponent", rank_exponent)
     d = checks.finite_array("n_samples", n_samples)
     if np.any(d < 0):
         raise ValueError("n_samples must not be negative.")
@@ -244,9 +262,7 @@ def _over_skills(
         count, total = SUMMED, float(special.zeta(1.0 + alpha))
         weight = np.arange(1.0, count + 1.0) ** -(1.0 + alpha) / total
     else:
-        count = checks.integer("n_skills", n_skills, minimum=1)
-        checks.memory(24.0 * count, f"{count} skills", "Ask for fewer.")
-        weight = zipf_weights(alpha, count)
+        weight = skill_weights(alpha, n_skills)
     out = np.array([float(np.sum(term(moment, weight))) for moment in d.ravel()])
     if math.isinf(n_skills):
         for i, moment in enumerate(d.ravel()):

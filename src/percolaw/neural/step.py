@@ -20,6 +20,8 @@ from percolaw.neural.device import autocast
 from percolaw.neural.losses import Loss
 from percolaw.neural.mlp import MLP
 from percolaw.neural.network import ForwardPass, Network, Tensor, Weights, rate_factor
+from percolaw.neural.parity import ParityNetwork
+from percolaw.neural.parity_gradient import ParityGradient
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -197,9 +199,10 @@ class Gradient(Protocol):
 
 
 def gradient_method(network: Network, training: Training, loss: Loss) -> Gradient:
-    """Return the backward pass written out here where it applies, else autograd.
+    """Return a backward pass that is written out where one applies, else autograd.
 
-    It applies to an `MLP` of ReLU without residual connections, without dropout, not in bfloat16.
+    They apply to an `MLP` of ReLU without residual connections, and to a `ParityNetwork` of one hidden
+    layer; without dropout, not in bfloat16.
 
     Parameters
     ----------
@@ -209,10 +212,13 @@ def gradient_method(network: Network, training: Training, loss: Loss) -> Gradien
 
     Returns
     -------
-    ReluGradient or AutogradGradient
+    ReluGradient, ParityGradient or AutogradGradient
     """
+    without = not training.dropout and training.dtype != "bfloat16"
+    if isinstance(network, ParityNetwork) and network.depth == 1 and without:
+        return ParityGradient(network, loss)
     plain = isinstance(network, MLP) and network.activation == "relu" and not network.residual
-    if plain and not training.dropout and training.dtype != "bfloat16":
+    if plain and without:
         return ReluGradient(network.depth, loss)  # type: ignore[attr-defined]
     return AutogradGradient(network, loss, training.dtype)
 

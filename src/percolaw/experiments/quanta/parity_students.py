@@ -1,0 +1,138 @@
+"""What the experiments on parities share: when a task counts as learned, and what follows from that."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from percolaw.experiments import claims
+from percolaw.experiments.base import Row
+from percolaw.neural.config import NEVER_STOP, Training
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+#: Share of errors below which a task counts as learned; 1/2 is chance.
+LEARNED = 0.1
+#: Cross-entropy of chance, in nats.
+CHANCE = math.log(2.0)
+MICHAUD = "Michaud et al. (2023)"
+
+
+def training(**changes: Any) -> Training:
+    """Return how parity students are trained: Adam at a constant rate, as in the published program."""
+    base: dict[str, Any] = {
+        "learning_rate": 0.03,
+        "batch_size": 500,
+        "schedule": "constant",
+        "loss": "cross_entropy",
+        "patience": NEVER_STOP,
+        "keep": "last",
+        "steps": 10_000,
+    }
+    return Training(**{**base, **changes})
+
+
+def stored(values: FloatArray) -> list[Any]:
+    """Return numbers as a row keeps them: four digits are more than a test set tells."""
+    return np.round(values, 4).tolist()  # type: ignore[no-any-return]
+
+
+def seeds_of(rows: list[Row], key: str) -> FloatArray:
+    """Return a field of all rows as an array, the rows first.
+
+    Parameters
+    ----------
+    rows : list of dict
+    key : str
+
+    Returns
+    -------
+    array of float64
+    """
+    return np.array([r[key] for r in rows], dtype=np.float64)
+
+
+def crossing_steps(steps: FloatArray, loss: FloatArray, level: float) -> FloatArray:
+    """Return the steps at which the losses of tasks first fall below a level; infinity if they do not.
+
+    Parameters
+    ----------
+    steps : array, shape (n_evaluations,)
+    loss : array, shape (n_evaluations, n_tasks)
+    level : float
+        Between two evaluations the loss is a line in the logarithm of the steps.
+
+    Returns
+    -------
+    array of float64, shape (n_tasks,)
+    """
+    out = np.full(loss.shape[1], math.inf)
+    log = np.log(np.maximum(steps, 0.5))
+    for k, curve in enumerate(loss.T):
+        below = np.flatnonzero(curve < level)
+        if below.size:
+            i = int(below[0])
+            share = 1.0 if i == 0 else (curve[i - 1] - level) / (curve[i - 1] - curve[i])
+            out[k] = math.exp(log[max(i - 1, 0)] + share * (log[i] - log[max(i - 1, 0)]))
+    return out
+
+
+def inversions(values: FloatArray) -> float:
+    """Return the share of pairs of which the later is smaller: 0 in order, 1/2 by chance, 1 reversed."""
+    later = values[None, :] < values[:, None]
+    return float(np.triu(later, 1).sum() / (values.size * (values.size - 1) / 2))
+
+
+def first_missing(learned: npt.NDArray[np.bool_]) -> int:
+    """Return how many tasks are learned before the first one that is not."""
+    return int(learned.size if learned.all() else np.argmin(learned))
+
+
+def seed_mean(
+    name: str,
+    source: str,
+    predicted: float,
+    values: npt.ArrayLike,
+    tolerance: float,
+    note: str = "",
+    about: claims.About = claims.NO_KEYS,
+) -> claims.Claim:
+    """Judge the mean over seeds as `percolaw.experiments.claims.mean` does; inconclusive if one has none.
+
+    Parameters
+    ----------
+    name, source, predicted, values, tolerance, note, about
+        As in `claims.mean`; NaN where a seed has too few tasks or sizes to measure on.
+
+    Returns
+    -------
+    Claim
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if np.isfinite([*numbers, predicted]).all():
+        return claims.mean(name, source, predicted, numbers, tolerance, note, about)
+    there = numbers[np.isfinite(numbers)]
+    missing, middle = numbers.size - there.size, float(there.mean()) if there.size else math.nan
+    said = f"{note}; {missing} of {numbers.size} seeds have too few to measure on".removeprefix(
+        "; "
+    )
+    return claims.judge(
+        name, source, predicted, middle, claims.UNKNOWN_INTERVAL, tolerance, said, about
+    )
+
+
+def slope(x: FloatArray, y: FloatArray) -> float:
+    """Return the slope of log y against log x; NaN of fewer than three points.
+
+    Parameters
+    ----------
+    x, y : array, shape (n,)
+
+    Returns
+    -------
+    float
+    """
+    return math.nan if x.size < 3 else float(np.polyfit(np.log(x), np.log(y), 1)[0])
