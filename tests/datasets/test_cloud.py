@@ -306,7 +306,7 @@ def test_the_command_line_has_the_same_options(tmp_path, capsys):
     capsys.readouterr()
     flags = ["--n", "9", "--out", str(tmp_path / "x.npz")]
     assert main(["generate", "cluster", *flags, "--spacing", "3"]) == 2
-    assert "--spacing belongs to `generate distribution`" in capsys.readouterr().err
+    assert "--spacing belongs to `generate distribution and hierarchy`" in capsys.readouterr().err
     assert main(["generate", "distribution", *flags, "--centres", "gird"]) == 2
     assert "Did you mean 'grid'" in capsys.readouterr().err
 

@@ -22,6 +22,7 @@ from percolaw.report import records, write_figures
 from percolaw.report.html import build, read_run, write_report
 from percolaw.report.markup import embedded_json, text
 from percolaw.runs import folders
+from percolaw.runs import status as run_status
 
 #: Experiments with plots too; tests/experiments/networks looks at them.
 NEURAL = ("kernel-tuning", "nn-tuning", "nn-data-scaling", "nn-model-scaling")
@@ -333,7 +334,9 @@ def test_watching_writes_the_page_again_until_nothing_goes_on(tmp_path, monkeypa
         (folder / "units.sqlite").touch()
     state = {"done": 1, "state": "running", "units": 3}
     monkeypatch.setattr(
-        folders, "status", lambda path, _: folders.RunStatus(str(path), "model-scaling", **state)
+        run_status,
+        "status",
+        lambda path, _: run_status.RunStatus(str(path), "model-scaling", **state),
     )
     pages = []
 

@@ -203,7 +203,7 @@ def test_a_folder_opens_as_the_result_of_its_run(result):
     assert (
         repr(again)
         == repr(result)
-        == f"Result({result.folder}, 1 claims: 1 {again.claims[0].verdict})"
+        == f"Result({result.folder}, 1 claim: 1 {again.claims[0].verdict})"
     )
     assert again.claims[0].name in again._repr_html_()
 
