@@ -257,7 +257,7 @@ class Superposition:
         from percolaw.laws.superposition import welch_bound
 
         m = np.array(self.hidden)
-        laws = {WEAK: "left_out", STRONG: "random", EQUAL: "random"}
+        laws = {STRONG: "random", EQUAL: "random", WEAK: "left_out"}  # colours as of overlaps
         losses: list[Any] = []
         for toy, law in laws.items():
             name = f"{toy}, law"

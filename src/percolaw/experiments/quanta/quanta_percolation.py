@@ -246,13 +246,15 @@ class QuantaPercolation:
         )
 
     def _plots(self, rows: list[Row]) -> tuple[plots.Plot, ...]:
+        fields_of = self.targets()[: len(self.smoothness)]
+        both = (fields_of[0], fields_of[-1], PARITY)  # in both panels: first, for the same colours
         single = []
-        for target in (*self.targets()[: len(self.smoothness)], PARITY):
+        for target in dict.fromkeys((*both, *fields_of)):
             row = _of(rows, BY_SITE, target)[0]
             n, loss = np.array(row["one"])
             single.append(plots.line(target.name, "measured", n / row["threshold"], loss))
         total: list[plots.Series] = []
-        for target in (self.targets()[0], self.targets()[len(self.smoothness) - 1], PARITY):
+        for target in dict.fromkeys(both):
             mine = _of(rows, BY_SITE, target)
             n = np.array(mine[0]["n"])
             loss = LearningCurve(n, np.array([r["loss"] for r in mine]))
