@@ -114,3 +114,12 @@ def test_a_hierarchy_says_its_size_and_is_written_as_published(tmp_path, monkeyp
     got, same = pl.load("p.npz"), pl.make_hierarchy(300, 6, 0)
     np.testing.assert_array_equal(got.X, same.X)
     np.testing.assert_array_equal(pl.latents(got).normal, pl.latents(same).normal)
+
+
+def test_flags_that_a_hierarchy_would_ignore_are_refused(tmp_path, capsys):
+    words = ["generate", "hierarchy", "--n", "50", "--out", str(tmp_path / "h.npz")]
+    assert main([*words, "--spacing", "3"]) == 2
+    assert "add --ensemble yule" in capsys.readouterr().err
+    assert main([*words, "--published", "--target", "matern 0.5"]) == 2
+    assert "Leave out --target" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -80,6 +80,9 @@ def test_bad_input_is_refused(data):
         ((x, codes[:, :3], features, features, present, PARENT), "column for each atom"),
         ((x, codes, features, features, present, PARENT[:2]), "parent must name"),
         ((x, codes, features, features, present, PARENT + 4), "parent must name"),
+        ((x, codes, features, features, present, np.roll(np.arange(5), 1)), "in circles"),
+        ((x, codes, features, features, present, np.arange(5)), "in circles"),
+        ((x, codes, features, features, 2 * present, PARENT), "true and false"),
         ((x, codes, features, features, 0 * present, PARENT), "features meet"),
     ):
         with pytest.raises(ValueError, match=message):

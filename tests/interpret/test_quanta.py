@@ -118,3 +118,10 @@ def test_the_example_of_the_page_prints_what_it_says(capsys):
     finally:
         torch.set_rng_state(state)
     assert f"prints `{capsys.readouterr().out.strip()}`" in " ".join(after.split())
+
+
+def test_equal_directions_are_one_quantum_and_sparse_gradients_are_counted():
+    one = np.tile(np.random.default_rng(0).standard_normal(500), (60, 1))
+    for equal in (np.ones((50, 20)), one, one * np.linspace(1.0, 3.0, 60)[:, None]):
+        assert pl.discover_quanta(equal).n_quanta == 1
+    assert pl.discover_quanta(np.repeat(np.eye(3), 20, axis=0)).size.tolist() == [20, 20, 20]

@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
         "--labels",
         default=None,
         help="cluster: linear, none; distribution: walk, linear, none; hierarchy: standardized (each "
-        "cluster), hierarchical (normalised by the number of latents), raw sums (default: the first)",
+        "cluster), hierarchical (normalised by the number of latents), raw (sums) (default: the first)",
     )
     labels.add_argument(
         "--target",
@@ -76,7 +76,7 @@ def _add_kinds(generate: argparse.ArgumentParser) -> None:
     cluster, distribution, hierarchy, manifold, lattice = (
         generate.add_argument_group(f"of a {kind}") for kind in _KIND_FLAGS
     )
-    hierarchy.description = "--ensemble, --steps and --spacing too"
+    hierarchy.description = "--ensemble, --labels, --steps and --spacing (of yule) too"
     cluster.add_argument(
         "--size", type=float, default=float("inf"), help="sites (default: infinite)"
     )
@@ -153,6 +153,13 @@ def _refuse_foreign_flags(options: argparse.Namespace) -> None:
             raise ValueError(
                 f"{flag} belongs to `generate {' and '.join(kinds)}`, not to {options.kind}."
             )
+    one = options.kind == "hierarchy" and options.ensemble != "yule"
+    if one and options.spacing != default["spacing"]:
+        raise ValueError("--spacing is between clusters, and there is one: add --ensemble yule.")
+    if options.published and options.target:
+        raise ValueError(
+            "--published writes labels that its latents make. Leave out --target, or --published."
+        )
 
 
 def run_generate(options: argparse.Namespace) -> int:

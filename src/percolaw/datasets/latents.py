@@ -256,10 +256,16 @@ def latents(data: Dataset) -> Latents:
 
     Raises
     ------
+    TypeError
+        For what is no Dataset.
     ValueError
         If the dataset has neither, has lost rows since it was made, or its features are not nested in
         pairs.
     """
+    if not isinstance(data, Dataset):
+        raise TypeError(
+            f"latents are those of a Dataset, pl.load(path) of a file; got {data!r:.60}."
+        )
     if all(name in data.columns for name in (PLACE, LATENT, NORMAL)):
         return _of_columns(data)
     if data.features is not None:

@@ -61,6 +61,8 @@ def parity_tasks(
     ...             == samples.label[samples.task == 0]))
     True
     """
+    if n_tasks != math.inf:
+        n_tasks = checks.integer("n_tasks", n_tasks, minimum=1)
     weight = skill_weights(rank_exponent, n_tasks)
     bits = checks.integer("n_bits", n_bits, minimum=1)
     size = checks.integer("subset_size", subset_size, minimum=1)

@@ -140,7 +140,9 @@ def absorption(
             ("features", features),
         )
     )
-    there = present.toarray() if sparse.issparse(present) else np.asarray(present)
+    there = present.toarray() if sparse.issparse(present) else checks.array("present", present)
+    if not np.isin(there, (0, 1)).all():
+        raise ValueError("present must be true and false, or 1 and 0: which features are there.")
     there = there.astype(bool)
     up = checks.integer_array("parent", parent)
     _fit(x, a, c, f, there, up)
@@ -190,5 +192,12 @@ def _fit(x: FloatArray, a: FloatArray, c: FloatArray, f: FloatArray, there: Any,
         )
     if up.shape != (f.shape[0],) or np.any((up < -1) | (up >= f.shape[0])):
         raise ValueError(
-            f"parent must name one of {f.shape[0]} features for each of them, or -1; got {up.shape}."
+            f"parent must name one of {f.shape[0]} features for each of them, or -1; got shape {up.shape}"
+            f" with numbers from {up.min(initial=0)} to {up.max(initial=0)}."
         )
+    above = up
+    for _ in range(up.size):  # a chain of parents ends after so many steps, a circle does not
+        above = np.where(above >= 0, up[above], -1)
+        if np.all(above < 0):
+            return
+    raise ValueError("parent runs in circles: a feature is among its own ancestors.")

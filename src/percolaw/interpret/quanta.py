@@ -24,6 +24,8 @@ IntArray = npt.NDArray[np.int64]
 N_SHUFFLES = 8
 #: An eigenvalue counts if it lies so many standard deviations above those of shuffled gradients.
 DEVIATIONS = 5.0
+#: Eigenvalues up to here are rounding of angles in float32, not quanta.
+ROUNDING = 1e-5
 #: Starts of the k-means of which the best is kept.
 N_STARTS = 10
 #: Pairs of steps of a k-means at most; it ends when no sample moves.
@@ -135,7 +137,7 @@ def discover_quanta(
     value, vector = value[::-1], vector[:, ::-1]
     noise = math.nan
     if n_quanta is None:
-        noise = _noise(unit, signed, streams)
+        noise = max(_noise(unit, signed, streams), ROUNDING)
         number = 1 + int(np.sum(value[1:] > noise))
     else:
         number = checks.integer("n_quanta", n_quanta, minimum=1, maximum=n)
@@ -229,11 +231,11 @@ def _directions(gradients: npt.ArrayLike) -> npt.NDArray[np.float32]:
     checks.memory(8.0 * n * m + 40.0 * n * n, f"angles of {n} gradients", "Use fewer samples.")
     length = np.sqrt(np.einsum("ij,ij->i", g, g, dtype=np.float64))
     if not np.isfinite(length).all():
-        raise ValueError("gradients must be finite.")
+        raise ValueError("gradients and their squares must be finite. Scale them: angles stay.")
     if not length.all():
         raise ValueError(
-            f"{int(np.sum(length == 0))} gradients are 0 and have no direction: samples that are known "
-            "to the last digit. Leave them out."
+            f"{int(np.sum(length == 0))} gradients are 0 or too small to be squared, and have no "
+            "direction: samples that are known to the last digit. Leave them out, or scale all."
         )
     return (g / length[:, None]).astype(np.float32)
 
@@ -257,10 +259,15 @@ def _noise(unit: npt.NDArray[np.float32], signed: bool, streams: Streams) -> flo
     for i in range(N_SHUFFLES):
         generator = streams.generator("analysis", i)
         shuffled = generator.permuted(unit, axis=0)
+        shuffled = shuffled[shuffled.any(axis=1)]  # of sparse gradients some rows become 0
+        if shuffled.shape[0] < 3:
+            raise ValueError(
+                "gradients have too few numbers that are not 0 to be counted by shuffling. Give n_quanta."
+            )
         affinity = _affinity(_directions(shuffled), signed)
         root = np.sqrt(affinity.sum(axis=1))
         affinity /= root[:, None] * root
-        start = generator.standard_normal(unit.shape[0])
+        start = generator.standard_normal(shuffled.shape[0])
         seconds.append(float(eigsh(affinity, 2, v0=start, tol=1e-3, return_eigenvectors=False)[0]))
     return float(np.mean(seconds) + DEVIATIONS * np.std(seconds, ddof=1))
 

@@ -44,6 +44,8 @@ def save_published(data: Dataset, path: str | os.PathLike[str], *, overwrite: bo
 
     Raises
     ------
+    TypeError
+        For what is no Dataset.
     FileExistsError, ValueError
         If a target exists or is being written, has another suffix, or the dataset has no hierarchy.
     ResourceError
@@ -54,6 +56,8 @@ def save_published(data: Dataset, path: str | os.PathLike[str], *, overwrite: bo
     Points of one cluster of n have sqrt(pi n / 2) latents in the mean, 25 bytes each: 10 kB a point at
     100,000 points. `percolaw.save` keeps the same hierarchy in 24 bytes a point.
     """
+    if not isinstance(data, Dataset):
+        raise TypeError(f"only a Dataset with its latents can be saved so; got {data!r:.60}.")
     return make_and_save_published(lambda: data, path, 8.0 * data.X.size, overwrite=overwrite)
 
 
