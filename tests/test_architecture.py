@@ -16,6 +16,7 @@ PACKAGE = Path(percolaw.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 _BASE = {
+    "bits",
     "checks",
     "errors",
     "estimator",
@@ -42,6 +43,7 @@ ALLOWED = {
     "rng": {"checks", "errors"},
     "locks": set(),
     "words": set(),
+    "bits": {"checks"},
     "version": set(),
     "progress": set(),
     "public": set(),

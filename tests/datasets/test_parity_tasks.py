@@ -36,8 +36,7 @@ def test_unions_have_the_parity_of_their_parts():
 
 def test_mistakes_are_refused():
     for call, match in (
-        (lambda: parity_tasks(math.inf, rank_exponent=0.0), "rank_exponent > 0"),
-        (lambda: parity_tasks(math.inf, rank_exponent=0.5), "finite number"),
+        (lambda: parity_tasks(math.inf), "n_tasks must be finite"),
         (lambda: parity_tasks(3, 4, 5), "Raise n_bits"),
         (lambda: parity_tasks(11, 5, 2), "10 subsets"),
         (lambda: composite_tasks([(0,), (1,)], [1, 1], n_bits=7), "n_bits = 8"),

@@ -412,7 +412,7 @@ MISTAKES = (
             name,
             "rare tasks used most",
             changed(
-                "percolaw.datasets.parity_tasks:skill_weights",
+                "percolaw.datasets.parity_tasks:zipf_weights",
                 lambda right: lambda *a: right(*a)[::-1],
             ),
             turns,

@@ -9,7 +9,6 @@ from percolaw.laws.quanta import (
     sample_loss,
     sample_loss_limit,
     skill_loss,
-    skill_weights,
     skills_met,
     skills_met_limit,
 )
@@ -63,9 +62,8 @@ def test_skills_met_of_infinitely_many():
 
 
 def test_frequencies_of_any_exponent():
-    assert skill_weights(-1.0, 4).tolist() == [0.25] * 4
-    np.testing.assert_allclose(skill_weights(0.4, 50), zipf_weights(0.4, 50), rtol=1e-14)
-    assert skill_weights(-2.0, 3) == pytest.approx(np.array([1, 2, 3]) / 6)
+    assert zipf_weights(-1.0, 4).tolist() == [0.25] * 4
+    assert zipf_weights(-2.0, 3) == pytest.approx(np.array([1, 2, 3]) / 6)
     assert sample_loss(10.0, -1.0, 1, 5) == pytest.approx(math.exp(-2.0))
 
 
@@ -78,8 +76,7 @@ def test_numbers_out_of_range_are_refused():
         lambda: sample_loss(1.0, 1.0, 0),
         lambda: sample_loss_limit(0.0, 1.0),
         lambda: skills_met_limit(0.0, 1.0),
-        lambda: skill_weights(0.0, math.inf),
-        lambda: skill_weights(1.0, math.inf),
+        lambda: zipf_weights(1.0, math.inf),
     ):
         with pytest.raises(ValueError, match=r"must|need|finite"):
             call()

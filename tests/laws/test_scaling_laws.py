@@ -349,7 +349,7 @@ def test_zipf_weights():
     weight = zipf_weights(1.0, 3)
     np.testing.assert_allclose(weight, np.array([1, 1 / 4, 1 / 9]) * 36 / 49, rtol=1e-14)
     assert zipf_weights(0.3, 1000).sum() == pytest.approx(1.0, rel=1e-13)
-    with pytest.raises(ValueError, match="n_clusters must be in"):
+    with pytest.raises(ValueError, match="n_ranks must be in"):
         zipf_weights(1.0, 0)
 
 

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import poisson
 from statistical import assert_close, assert_far
 
-from percolaw.laws.quanta import sample_loss, skill_weights
+from percolaw.laws.quanta import sample_loss
+from percolaw.laws.scaling_laws import zipf_weights
 from percolaw.laws.sparse_parity import elimination_loss, parity_samples, unknown_parity
 
 
@@ -21,7 +22,7 @@ def test_the_mean_is_the_sum_of_tails():
 
 def test_many_tasks_by_their_sum():
     """Task by task, without nodes between which anything is interpolated."""
-    weight, subsets, m = skill_weights(0.3, 60), 2024, np.arange(200)
+    weight, subsets, m = zipf_weights(0.3, 60), 2024, np.arange(200)
     for d in (0.0, 100.0, 2000.0, 1e5):
         each = poisson.pmf(m, d * weight[:, None]) @ unknown_parity(m, subsets)
         assert elimination_loss(d, 0.3, 60, subsets) == pytest.approx(weight @ each, abs=1e-7)
@@ -35,7 +36,7 @@ def test_it_lies_between_sharp_thresholds():
 
 
 def test_many_tasks_by_drawing():
-    rng, weight, d = np.random.default_rng(0), skill_weights(0.4, 40), 600
+    rng, weight, d = np.random.default_rng(0), zipf_weights(0.4, 40), 600
     counts = rng.multinomial(d, weight, 4000)
     unknown = rng.random(counts.shape) < unknown_parity(counts, 220)
     loss = (unknown * weight).sum(axis=1)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.datasets.bits import Words, binary, packed, unpacked
+from percolaw.bits import Words, binary, packed, unpacked
 from percolaw.rng import RandomLike, Streams, as_streams
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.parity import ParityTasks
-from percolaw.laws.quanta import skill_weights
+from percolaw.laws.scaling_laws import zipf_weights
 from percolaw.rng import RandomLike, as_streams
 
 #: Rows of random numbers that are sorted at a time.
@@ -61,9 +61,11 @@ def parity_tasks(
     ...             == samples.label[samples.task == 0]))
     True
     """
-    if n_tasks != math.inf:
-        n_tasks = checks.integer("n_tasks", n_tasks, minimum=1)
-    weight = skill_weights(rank_exponent, n_tasks)
+    if n_tasks == math.inf:
+        raise ValueError(
+            "n_tasks must be finite: infinitely many have laws (percolaw.laws.quanta) and no samples."
+        )
+    weight = zipf_weights(rank_exponent, checks.integer("n_tasks", n_tasks, minimum=1))
     bits = checks.integer("n_bits", n_bits, minimum=1)
     size = checks.integer("subset_size", subset_size, minimum=1)
     if size > bits:
@@ -74,7 +76,7 @@ def parity_tasks(
             f"{bits} bits. Raise n_bits or lower n_tasks."
         )
     need = weight.size * (3.0 * bits + 40.0 * size)
-    checks.memory(need, f"{weight.size} tasks of {bits} bits", "Lower n_tasks.")
+    checks.memory(need, f"{weight.size} tasks of {bits} bits", "Lower n_tasks or n_bits.")
     chosen = _different_subsets(weight.size, bits, size, as_streams(rng).generator("target"))
     subset = np.zeros((weight.size, bits), dtype=bool)
     np.put_along_axis(subset, chosen, True, axis=1)

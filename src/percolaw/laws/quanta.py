@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy import integrate, special
 
 from percolaw import checks
+from percolaw.laws.scaling_laws import zipf_weights
 
 FloatArray = npt.NDArray[np.float64]
 #: What a skill of frequency p adds after D samples.
@@ -19,46 +20,6 @@ Term: TypeAlias = Callable[[float, FloatArray], FloatArray]
 
 #: Skills that are summed one by one where there are infinitely many; the rest is an integral.
 SUMMED = 200_000
-
-
-def skill_weights(rank_exponent: float, n_skills: float) -> FloatArray:
-    """Return the frequencies of finitely many skills: k^-(1 + alpha) for k = 1..K, divided by their sum.
-
-    Parameters
-    ----------
-    rank_exponent : float
-        alpha, of any sign: -1 gives equal frequencies.
-    n_skills : int
-        K.
-
-    Returns
-    -------
-    array of float64, shape (n_skills,)
-
-    Raises
-    ------
-    ValueError
-        For infinitely many skills, of which the laws of this module know the sums.
-    ResourceError
-        If the array would not fit into memory.
-
-    Examples
-    --------
-    >>> skill_weights(1.0, 3).round(3), skill_weights(-1.0, 4)
-    (array([0.735, 0.184, 0.082]), array([0.25, 0.25, 0.25, 0.25]))
-    """
-    alpha = checks.real("rank_exponent", rank_exponent)
-    if n_skills == math.inf:
-        _check_infinite(alpha)
-        raise ValueError(
-            "the frequencies of infinitely many skills fit into no array. Give a finite number of them; "
-            "what lies beyond K of infinitely many is skill_loss(K, rank_exponent)."
-        )
-    count = checks.integer("n_skills", n_skills, minimum=1)
-    checks.memory(24.0 * count, f"frequencies of {count} skills", "Ask for fewer.")
-    log = -(1.0 + alpha) * np.log(np.arange(1, count + 1, dtype=np.float64))
-    weight = np.exp(log - log.max())
-    return np.asarray(weight / weight.sum())
 
 
 def skill_loss(
@@ -99,7 +60,7 @@ def skill_loss(
     if math.isinf(n_skills):
         _check_infinite(alpha)
         return np.asarray(special.zeta(1.0 + alpha, n + 1.0) / special.zeta(1.0 + alpha))
-    weight = skill_weights(alpha, n_skills)
+    weight = zipf_weights(alpha, checks.integer("n_skills", n_skills, minimum=1))
     left = np.append(np.cumsum(weight[::-1])[::-1], 0.0)
     return np.asarray(left[np.minimum(n, weight.size).astype(np.int64)])
 
@@ -262,7 +223,7 @@ def _over_skills(
         count, total = SUMMED, float(special.zeta(1.0 + alpha))
         weight = np.arange(1.0, count + 1.0) ** -(1.0 + alpha) / total
     else:
-        weight = skill_weights(alpha, n_skills)
+        weight = zipf_weights(alpha, checks.integer("n_skills", n_skills, minimum=1))
     out = np.array([float(np.sum(term(moment, weight))) for moment in d.ravel()])
     if math.isinf(n_skills):
         for i, moment in enumerate(d.ravel()):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import integrate, special
 
 from percolaw import checks
-from percolaw.laws.quanta import skill_weights
+from percolaw.laws.scaling_laws import zipf_weights
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -50,7 +50,7 @@ def training_loss(
         For numbers out of range.
     """
     alpha = checks.real("rank_exponent", rank_exponent)
-    weight = skill_weights(alpha, n_skills)
+    weight = zipf_weights(alpha, checks.integer("n_skills", n_skills, minimum=1))
     s, lag = _strength(strength, start)
     t = checks.finite_array("time", time)
     if np.any(t < 0):
@@ -137,7 +137,7 @@ def compute_loss(
     ValueError
         For numbers out of range.
     """
-    weight = skill_weights(rank_exponent, n_skills)
+    weight = zipf_weights(rank_exponent, checks.integer("n_skills", n_skills, minimum=1))
     needed = checks.integer("threshold", threshold, minimum=1)
     budget = checks.finite_array("compute", compute)
     if np.any(budget <= 0):

@@ -24,33 +24,38 @@ Convention: TypeAlias = Literal["integral", "discrete"]
 _LARGEST_LOG = 709.0
 
 
-def zipf_weights(rank_exponent: float, n_clusters: int) -> FloatArray:
-    """Return k^-(1+alpha) for k = 1..n_clusters, normalised to sum 1.
+def zipf_weights(rank_exponent: float, n_ranks: int) -> FloatArray:
+    """Return k^-(1 + alpha), k = 1..K, divided by their sum: weights of clusters, frequencies of skills.
 
     Parameters
     ----------
     rank_exponent : float
-        alpha, positive.
-    n_clusters : int
-        At least 1.
+        alpha, of any sign: -1 gives equal weights.
+    n_ranks : int
+        K, at least 1.
 
     Returns
     -------
-    array of float64, shape (n_clusters,)
+    array of float64, shape (n_ranks,)
 
     Raises
     ------
     ValueError
-        If alpha is not positive or `n_clusters` below 1.
+        If alpha is not finite or `n_ranks` no integer from 1 on.
     ResourceError
         If the array would not fit into memory.
+
+    Examples
+    --------
+    >>> zipf_weights(1.0, 3).round(3), zipf_weights(-1.0, 4)
+    (array([0.735, 0.184, 0.082]), array([0.25, 0.25, 0.25, 0.25]))
     """
-    alpha = _positive("rank_exponent", rank_exponent)
-    n = checks.integer("n_clusters", n_clusters, minimum=1)
-    checks.memory(24.0 * n, f"weights of {n} clusters", "Lower n_clusters.")
-    k = np.arange(1, n + 1, dtype=np.float64)
+    alpha = checks.real("rank_exponent", rank_exponent)
+    n = checks.integer("n_ranks", n_ranks, minimum=1)
+    checks.memory(24.0 * n, f"weights of {n} ranks", "Ask for fewer.")
     with np.errstate(over="ignore"):
-        weight = np.exp(-(1.0 + alpha) * np.log(k))
+        log = -(1.0 + alpha) * np.log(np.arange(1, n + 1, dtype=np.float64))
+    weight = np.exp(log - log.max())
     return np.asarray(weight / weight.sum())
 
 

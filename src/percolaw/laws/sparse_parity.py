@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import interpolate, special
 
 from percolaw import checks
-from percolaw.laws.quanta import skill_weights
+from percolaw.laws.scaling_laws import zipf_weights
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -104,7 +104,7 @@ def elimination_loss(
     >>> elimination_loss([0, 1e4, 1e6], 0.4, 500, 161_700).round(3)
     array([1.   , 0.121, 0.   ])
     """
-    weight = skill_weights(rank_exponent, n_tasks)
+    weight = zipf_weights(rank_exponent, checks.integer("n_tasks", n_tasks, minimum=1))
     d = checks.finite_array("n_samples", n_samples)
     top = int(math.log2(max(checks.real("n_subsets", n_subsets, minimum=1.0), 1.0))) + SURPLUS
     m = np.arange(top + 1)

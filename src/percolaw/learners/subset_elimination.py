@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.bits import binary, packed
 
 IntArray = npt.NDArray[np.int64]
 
@@ -71,18 +72,9 @@ def eliminate(bits: npt.ArrayLike, label: npt.ArrayLike, subset_size: int) -> El
     """
     from percolaw.kernels import parity
 
-    rows, labels = (
-        checks.finite_array(name, values) for name, values in (("bits", bits), ("label", label))
-    )
-    for name, values in (("bits", rows), ("label", labels)):
-        if not np.isin(values, (0.0, 1.0)).all():
-            raise ValueError(
-                f"{name} must be 0 and 1. Signs -1 and 1 become so by (1 - signs) // 2."
-            )
-    if rows.ndim != 2 or labels.shape != rows.shape[:1] or rows.shape[0] == 0:
-        raise ValueError(
-            f"bits must be (n, n_bits) and label (n,), n at least 1; got {rows.shape}, {labels.shape}."
-        )
+    rows, labels = binary("bits", bits, 2), binary("label", label, 1)
+    if labels.size != rows.shape[0]:
+        raise ValueError(f"label must be of {rows.shape[0]} samples; got {labels.size}.")
     n, n_bits = rows.shape
     size = checks.integer("subset_size", subset_size, minimum=1, maximum=n_bits)
     if math.comb(n_bits, size) > MOST_SUBSETS:
@@ -91,18 +83,10 @@ def eliminate(bits: npt.ArrayLike, label: npt.ArrayLike, subset_size: int) -> El
             f"{MOST_SUBSETS:.0e} are tried. Take fewer bits."
         )
     count, survivor = np.zeros(n + 1, dtype=np.int64), np.full(size, -1)
-    column = _by_sample(rows.T)
-    parity.eliminate(column, _by_sample(labels[None])[0], size, n, count, survivor)
+    parity.eliminate(packed(rows.T), packed(labels[None])[0], size, n, count, survivor)
     if count[-1] == 0:
         raise ValueError(
             f"no subset of {size} bits has these labels: they are no parity of {size} bits, or noisy."
         )
     left = np.append(math.comb(n_bits, size), math.comb(n_bits, size) - np.cumsum(count[:-1]))
     return Elimination(left, survivor)
-
-
-def _by_sample(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
-    """Rows of 0 and 1 with 64 of their columns in a word."""
-    padded = np.zeros((rows.shape[0], 64 * -(-rows.shape[1] // 64)), dtype=np.uint8)
-    padded[:, : rows.shape[1]] = rows
-    return np.packbits(padded, axis=1, bitorder="little").view("<u8").astype(np.uint64)

@@ -52,12 +52,3 @@ def test_sizes_are_planted_by_rank_or_those_of_random_sites():
     assert by_site.size == 50
     assert np.all(np.diff(by_site) <= 0)
     assert not np.array_equal(planted, by_site)
-
-
-@pytest.mark.parametrize(
-    ("y", "expected"), [([-1, -1, 1], 2.0**1.5), ([1, 1, 1], 1.0), ([-1] * 3, 4.0)]
-)
-def test_where_one_law_takes_over(y, expected):
-    assert cluster_tasks.crossing(np.array([1.0, 2.0, 4.0]), np.array(y, float)) == pytest.approx(
-        expected
-    )

@@ -75,7 +75,7 @@ def test_tasks_in_proportion_to_width():
 
 def data_rows(experiment, threshold):
     """A network that knows a task from `threshold(p)` of its samples on; elimination by its law."""
-    rng, weight = np.random.default_rng(0), experiment_weight(experiment)
+    rng, weight = np.random.default_rng(0), experiment.weight
     rows = []
     for seed in range(experiment.n_seeds):
         for size in experiment.sizes:
@@ -89,12 +89,6 @@ def data_rows(experiment, threshold):
         exact = {"needed": needed, "known": known, "kernel": 1000.0}
         rows.append({"seed": seed, "learner": "elimination", **exact})
     return rows
-
-
-def experiment_weight(experiment):
-    from percolaw.laws.quanta import skill_weights
-
-    return skill_weights(experiment.rank_exponent, experiment.n_tasks)
 
 
 def test_one_threshold_for_all_tasks():

@@ -215,28 +215,6 @@ def fall(curve: FloatArray) -> float:
     return _first_below(curve, 0.1) / _first_below(curve, 0.9)
 
 
-def crossing(x: FloatArray, y: FloatArray) -> float:
-    """Return where y rises through 0 the first time, linearly in log x; the nearer end if it does not.
-
-    Parameters
-    ----------
-    x : array, positive, rising
-    y : array
-
-    Returns
-    -------
-    float
-    """
-    above = np.flatnonzero(y > 0)
-    if not above.size:
-        return float(x[-1])
-    i = int(above[0])
-    if i == 0:
-        return float(x[0])
-    share = -y[i - 1] / (y[i] - y[i - 1])
-    return float(np.exp(np.log(x[i - 1]) + share * np.log(x[i] / x[i - 1])))
-
-
 def _first_below(curve: FloatArray, level: float) -> int:
     below = np.flatnonzero(curve <= level)
     return int(below[0]) if below.size else curve.size - 1

@@ -36,9 +36,7 @@ def conclude(config: Any, rows: list[Row]) -> Conclusion:
     -------
     Conclusion
     """
-    from percolaw.laws.quanta import skill_weights
-
-    weight = skill_weights(config.rank_exponent, config.n_tasks)
+    weight = config.weight
     each = {name: _errors(config, rows, name) for name in ("network", "kernel")}
     curves = {
         name: LearningCurve(np.array(config.sizes), 2.0 * error @ weight)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.experiments import claims
-from percolaw.experiments.base import Row
+from percolaw.experiments import claims, fields
+from percolaw.experiments.base import Cell, Row
+from percolaw.experiments.fields import Range, Seeds
+from percolaw.experiments.networks.convergence import log_slope
 from percolaw.neural.config import NEVER_STOP, Training
+from percolaw.rng import Streams
+
+if TYPE_CHECKING:
+    from percolaw.datasets.parity import ParityTasks
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -19,6 +26,49 @@ LEARNED = 0.1
 #: Cross-entropy of chance, in nats.
 CHANCE = math.log(2.0)
 MICHAUD = "Michaud et al. (2023)"
+
+
+@dataclass(frozen=True)
+class ParityExperiment:
+    """Tasks of multitask sparse parity, and how many points of each students are tested on."""
+
+    source: ClassVar[str] = "docs/quanta.md"
+    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
+
+    n_seeds: Seeds = 5
+    """Independent tasks, networks and data."""
+    n_tasks: Annotated[int, Range(3)] = 24
+    """K."""
+    n_bits: Annotated[int, Range(3)] = 16
+    """Bits of a sample."""
+    subset_size: Annotated[int, Range(1)] = 3
+    """Bits of each task."""
+    rank_exponent: Annotated[float, Range(-1.0, 5.0)] = 0.4
+    """alpha: task k is used with frequency ~ k^-(1 + alpha)."""
+    per_task: Annotated[int, Range(10)] = 200
+    """Test points of each task."""
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+
+    def cells(self) -> list[Cell]:
+        """A unit is a seed."""
+        return [{"seed": seed} for seed in range(self.n_seeds)]
+
+    def tasks(self, streams: Streams) -> ParityTasks:
+        """Draw the tasks of a seed."""
+        from percolaw.datasets.parity_tasks import parity_tasks
+
+        return parity_tasks(
+            self.n_tasks, self.n_bits, self.subset_size, self.rank_exponent, streams
+        )
+
+    @property
+    def weight(self) -> FloatArray:
+        """Frequencies of the tasks."""
+        from percolaw.laws.scaling_laws import zipf_weights
+
+        return zipf_weights(self.rank_exponent, self.n_tasks)
 
 
 def training(**changes: Any) -> Training:
@@ -135,4 +185,21 @@ def slope(x: FloatArray, y: FloatArray) -> float:
     -------
     float
     """
-    return math.nan if x.size < 3 else float(np.polyfit(np.log(x), np.log(y), 1)[0])
+    return math.nan if x.size < 3 else log_slope(x, y)
+
+
+def evaluation_steps(first: int, last: int, number: int) -> npt.NDArray[np.int64]:
+    """Return steps at which students are tested, in equal ratios, rising.
+
+    Parameters
+    ----------
+    first, last : int
+        Of the steps; the last ends training, and lies above the first.
+    number : int
+        At most so many: those that are equal are one.
+
+    Returns
+    -------
+    array of int64
+    """
+    return np.unique(np.round(np.geomspace(first, max(last, first + 1), number)).astype(np.int64))

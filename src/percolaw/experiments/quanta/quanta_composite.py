@@ -16,6 +16,7 @@ from percolaw.experiments.quanta.parity_students import (
     CHANCE,
     FloatArray,
     crossing_steps,
+    evaluation_steps,
     seed_mean,
     seeds_of,
     stored,
@@ -122,7 +123,6 @@ class QuantaComposite:
             stream = ParityStream(tasks, self.training.batch_size, streams)
             students.append(Student(cell["seed"], stream, [0]))
         test = every.test_set(self.per_task, streams)
-        steps = np.geomspace(20, max(self.training.steps, 21), self.n_tests)
         curves = train_tasks(
             ParityNetwork(every.n_tasks, self.n_bits, self.width, self.depth, every.parts),
             test.inputs(),
@@ -130,7 +130,7 @@ class QuantaComposite:
             test.task,
             students,
             self.training,
-            np.unique(np.round(steps).astype(np.int64)),
+            evaluation_steps(20, self.training.steps, self.n_tests),
         )
         loss = curves.loss / CHANCE
         return [

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
-from percolaw.experiments import fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import Range, Seeds, Tolerance
+from percolaw.experiments.fields import Range, Tolerance
 from percolaw.experiments.quanta import data_conclusions
 from percolaw.experiments.quanta.parity_students import (
     CHANCE,
     LEARNED,
     FloatArray,
+    ParityExperiment,
+    evaluation_steps,
     stored,
     training,
 )
@@ -30,13 +31,11 @@ ENOUGH = 20
 
 
 @dataclass(frozen=True)
-class QuantaData:
+class QuantaData(ParityExperiment):
     """Errors of every task by the number of samples of all, for learners of three kinds."""
 
     name: ClassVar[str] = "quanta-data"
     title: ClassVar[str] = "Does every task take the same number of samples?"
-    source: ClassVar[str] = "docs/quanta.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -71,16 +70,8 @@ class QuantaData:
         ),
     }
 
-    n_seeds: Seeds = 5
-    """Independent tasks, networks and data."""
     n_tasks: Annotated[int, Range(3)] = 16
     """K."""
-    n_bits: Annotated[int, Range(3)] = 16
-    """Bits of a sample."""
-    subset_size: Annotated[int, Range(1)] = 3
-    """Bits of each task."""
-    rank_exponent: Annotated[float, Range(-1.0, 5.0)] = 0.4
-    """alpha: task k is used with frequency ~ k^-(1 + alpha)."""
     sizes: Annotated[tuple[int, ...], Range(10)] = (500, 1000, 2000, 4000, 8000, 16_000, 32_000)
     """Training samples of all tasks together, rising; the smaller sets are parts of the larger ones."""
     kernel_sizes: Annotated[tuple[int, ...], Range(2)] = (
@@ -99,8 +90,6 @@ class QuantaData:
     """Sets of samples on which elimination is tried."""
     width: Annotated[int, Range(1)] = 128
     """Units of the hidden layer."""
-    per_task: Annotated[int, Range(10)] = 200
-    """Test points of each task."""
     n_tests: Annotated[int, Range(2)] = 14
     """Times at which networks are tested, in equal ratios; the one of least loss counts."""
     training: Training = training(  # noqa: RUF009 (frozen)
@@ -117,24 +106,16 @@ class QuantaData:
     """Samples, of the mean that elimination takes."""
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        super().__post_init__()
         for name in ("sizes", "kernel_sizes"):
             values = getattr(self, name)
             if len(values) < 3 or any(np.diff(values) <= 0):
                 raise ValueError(f"{name} must be three at least, and rise; got {values}.")
 
-    def cells(self) -> list[Cell]:
-        """A unit is a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
-
     def measure(self, cell: Cell) -> list[Row]:
         """Teach all learners; a row of each learner and size, with errors task by task."""
-        from percolaw.datasets.parity_tasks import parity_tasks
-
         streams = Streams(cell["seed"])
-        tasks = parity_tasks(
-            self.n_tasks, self.n_bits, self.subset_size, self.rank_exponent, streams
-        )
+        tasks = self.tasks(streams)
         drawn = tasks.sample(self.sizes[-1], streams)
         network = self._network(cell["seed"], tasks, drawn, streams)
         kernel = self._kernel(tasks, streams)
@@ -158,7 +139,6 @@ class QuantaData:
         from percolaw.neural.tasks import train_tasks
 
         test = tasks.test_set(self.per_task, streams)
-        steps = np.geomspace(50, max(self.training.steps, 51), self.n_tests)
         curves = train_tasks(
             ParityNetwork(self.n_tasks, self.n_bits, self.width),
             np.concatenate([test.inputs(), drawn.inputs()]),
@@ -166,7 +146,7 @@ class QuantaData:
             test.task,
             [Student(seed, test.n_samples + np.arange(size), [0]) for size in self.sizes],
             self.training,
-            np.unique(np.round(steps).astype(np.int64)),
+            evaluation_steps(50, self.training.steps, self.n_tests),
         )
         total = np.nan_to_num(curves.loss / CHANCE @ tasks.weight, nan=np.inf)
         best = total.argmin(axis=0)

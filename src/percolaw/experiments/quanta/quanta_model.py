@@ -8,14 +8,15 @@ from typing import Annotated, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.experiments import claims, fields, plots
+from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import Range, Seeds, Tolerance
+from percolaw.experiments.fields import Range, Tolerance
 from percolaw.experiments.quanta.parity_students import (
     CHANCE,
     LEARNED,
     MICHAUD,
     FloatArray,
+    ParityExperiment,
     seed_mean,
     seeds_of,
     slope,
@@ -28,13 +29,11 @@ from percolaw.scaling.curve import LearningCurve
 
 
 @dataclass(frozen=True)
-class QuantaModel:
+class QuantaModel(ParityExperiment):
     """Tasks learned, and loss, by width: endless data, a fixed budget of steps."""
 
     name: ClassVar[str] = "quanta-model"
     title: ClassVar[str] = "Does a network learn tasks in proportion to its size?"
-    source: ClassVar[str] = "docs/quanta.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -63,20 +62,8 @@ class QuantaModel:
         ),
     }
 
-    n_seeds: Seeds = 5
-    """Independent tasks, networks and data."""
-    n_tasks: Annotated[int, Range(3)] = 24
-    """K."""
-    n_bits: Annotated[int, Range(3)] = 16
-    """Bits of a sample."""
-    subset_size: Annotated[int, Range(1)] = 3
-    """Bits of each task."""
-    rank_exponent: Annotated[float, Range(-1.0, 5.0)] = 0.4
-    """alpha: task k is used with frequency ~ k^-(1 + alpha)."""
     widths: Annotated[tuple[int, ...], Range(1)] = (4, 8, 16, 32, 64)
     """Units of the hidden layer, rising."""
-    per_task: Annotated[int, Range(10)] = 200
-    """Test points of each task."""
     training: Training = training(steps=4000)  # noqa: RUF009 (frozen)
     """How students are trained."""
     exponent_tolerance: Tolerance = 0.15
@@ -87,7 +74,7 @@ class QuantaModel:
     """Share of the tasks learned that are not the most used."""
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        super().__post_init__()
         if len(self.widths) < 3 or any(np.diff(self.widths) <= 0):
             raise ValueError(f"widths must be three at least, and rise; got {self.widths}.")
 
@@ -98,14 +85,11 @@ class QuantaModel:
     def measure(self, cell: Cell) -> list[Row]:
         """Train one student; losses and errors of every task, at half the budget and at its end."""
         from percolaw.datasets.parity import ParityStream
-        from percolaw.datasets.parity_tasks import parity_tasks
         from percolaw.neural.parity import ParityNetwork
         from percolaw.neural.tasks import train_tasks
 
         streams = Streams(cell["seed"])
-        tasks = parity_tasks(
-            self.n_tasks, self.n_bits, self.subset_size, self.rank_exponent, streams
-        )
+        tasks = self.tasks(streams)
         test = tasks.test_set(self.per_task, streams)
         curves = train_tasks(
             ParityNetwork(self.n_tasks, self.n_bits, cell["width"]),
@@ -118,13 +102,6 @@ class QuantaModel:
         )
         loss, error = stored(curves.loss[:, 0] / CHANCE), stored(curves.error[:, 0])
         return [{**cell, "step": curves.step.tolist(), "loss": loss, "error": error}]
-
-    @property
-    def weight(self) -> FloatArray:
-        """Frequencies of the tasks."""
-        from percolaw.laws.quanta import skill_weights
-
-        return skill_weights(self.rank_exponent, self.n_tasks)
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Whether n(N) is linear, whether n is all that counts, and what exponent a finite K gives."""

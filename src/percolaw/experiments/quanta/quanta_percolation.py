@@ -16,6 +16,7 @@ from percolaw.experiments.quanta import cluster_tasks
 from percolaw.experiments.quanta.cluster_tasks import BY_SITE, ONE_VALUE, PARITY, STEPS, Target
 from percolaw.rng import Streams
 from percolaw.scaling import intervals
+from percolaw.scaling.crossing import crossing
 from percolaw.scaling.curve import LearningCurve
 
 FloatArray = npt.NDArray[np.float64]
@@ -239,7 +240,7 @@ class QuantaPercolation:
             f"{ensemble}: c/D from which quanta predict the exponent better than c/D",
             self.source,
             alpha / (1.0 + alpha),
-            [cluster_tasks.crossing(gamma, column) for column in lead.T],
+            [np.exp(crossing(np.log(gamma), 0.0 * gamma, column)) for column in lead.T],
             self.crossing_tolerance,
             "alpha/(1 + alpha) for infinitely many clusters and samples",
             {"source": ensemble, "quantity": "takeover"},

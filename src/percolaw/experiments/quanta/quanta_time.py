@@ -7,14 +7,16 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw.experiments import claims, fields, plots
+from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import Range, Seeds, Tolerance
+from percolaw.experiments.fields import Range, Tolerance
 from percolaw.experiments.quanta.parity_students import (
     CHANCE,
     MICHAUD,
     FloatArray,
+    ParityExperiment,
     crossing_steps,
+    evaluation_steps,
     first_missing,
     inversions,
     seed_mean,
@@ -33,13 +35,11 @@ AS_FIRST = "every task as the first"
 
 
 @dataclass(frozen=True)
-class QuantaTime:
+class QuantaTime(ParityExperiment):
     """When every task of multitask sparse parity is learned, and the loss that all of them make."""
 
     name: ClassVar[str] = "quanta-time"
     title: ClassVar[str] = "Are tasks learned in the order of their use, and when?"
-    source: ClassVar[str] = "docs/quanta.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -69,20 +69,8 @@ class QuantaTime:
         ),
     }
 
-    n_seeds: Seeds = 5
-    """Independent tasks, networks and data."""
-    n_tasks: Annotated[int, Range(3)] = 24
-    """K."""
-    n_bits: Annotated[int, Range(3)] = 16
-    """Bits of a sample."""
-    subset_size: Annotated[int, Range(1)] = 3
-    """Bits of each task."""
-    rank_exponent: Annotated[float, Range(-1.0, 5.0)] = 0.4
-    """alpha: task k is used with frequency ~ k^-(1 + alpha)."""
     width: Annotated[int, Range(1)] = 128
     """Units of the hidden layer."""
-    per_task: Annotated[int, Range(10)] = 200
-    """Test points of each task."""
     n_tests: Annotated[int, Range(8)] = 48
     """Times at which students are tested, in equal ratios."""
     training: Training = training(steps=8000)  # noqa: RUF009 (frozen)
@@ -94,26 +82,15 @@ class QuantaTime:
     loss_tolerance: Tolerance = 0.15
     """Relative, of the loss against the law."""
 
-    def __post_init__(self) -> None:
-        fields.check(self)
-
-    def cells(self) -> list[Cell]:
-        """A unit is a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
-
     def measure(self, cell: Cell) -> list[Row]:
         """Train one student on endless data; a row of the losses of every task at every test."""
         from percolaw.datasets.parity import ParityStream
-        from percolaw.datasets.parity_tasks import parity_tasks
         from percolaw.neural.parity import ParityNetwork
         from percolaw.neural.tasks import train_tasks
 
         streams = Streams(cell["seed"])
-        tasks = parity_tasks(
-            self.n_tasks, self.n_bits, self.subset_size, self.rank_exponent, streams
-        )
+        tasks = self.tasks(streams)
         test = tasks.test_set(self.per_task, streams)
-        steps = np.geomspace(10, max(self.training.steps, 11), self.n_tests)
         curves = train_tasks(
             ParityNetwork(self.n_tasks, self.n_bits, self.width),
             test.inputs(),
@@ -121,17 +98,10 @@ class QuantaTime:
             test.task,
             [Student(cell["seed"], ParityStream(tasks, self.training.batch_size, streams), [0])],
             self.training,
-            np.unique(np.round(steps).astype(np.int64)),
+            evaluation_steps(10, self.training.steps, self.n_tests),
         )
         loss = stored(curves.loss[:, 0] / CHANCE)
         return [{**cell, "step": curves.step.tolist(), "loss": loss}]
-
-    @property
-    def weight(self) -> FloatArray:
-        """Frequencies of the tasks."""
-        from percolaw.laws.quanta import skill_weights
-
-        return skill_weights(self.rank_exponent, self.n_tasks)
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Order and times of learning; the loss against the finite sum, and its exponent."""

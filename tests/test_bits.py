@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from percolaw.datasets.bits import binary, packed, unpacked
+from percolaw.bits import binary, packed, unpacked
 
 
 @pytest.mark.parametrize("width", [1, 63, 64, 65, 130])

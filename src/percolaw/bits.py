@@ -54,10 +54,6 @@ def binary(name: str, values: npt.ArrayLike, ndim: int) -> npt.NDArray[np.uint8]
     given = checks.array(name, values)
     if given.ndim != ndim or 0 in given.shape:
         raise ValueError(f"{name} must have {ndim} dimensions, none of them 0; got {given.shape}.")
-    wrong = given[(given != 0) & (given != 1)]
-    if wrong.size:
-        raise ValueError(
-            f"{name} must be 0 and 1; got {wrong[0]!r} among {wrong.size} others. Signs -1 and 1 become "
-            "bits by (1 - signs) // 2."
-        )
+    if not np.isin(given, (0, 1)).all():
+        raise ValueError(f"{name} must be 0 and 1. Signs 1 and -1 become bits by (1 - signs) // 2.")
     return given.astype(np.uint8)
