@@ -14,6 +14,7 @@ import numpy as np
 
 from percolaw import frames
 from percolaw.experiments.series import Kind, Numbers, Series, Stored, finite
+from percolaw.scaling.intervals import seed_interval
 from percolaw.shown import Drawable
 
 if TYPE_CHECKING:
@@ -253,6 +254,28 @@ def points(
     )
 
 
+def seed_means(name: str, x: Any, values: Sequence[Any], **more: Any) -> Series:
+    """Return means over seeds with their 95% intervals, joined.
+
+    Parameters
+    ----------
+    name : str
+    x : array, shape (n,)
+    values : sequence of n arrays, shape (n_seeds,)
+        A number of each seed, place by place.
+    more
+        Further fields of `Series`.
+
+    Returns
+    -------
+    Series
+    """
+    means = [float(np.mean(v)) for v in values]
+    ends = zip(*map(seed_interval, values), strict=True)
+    whole = {"interval": CONFIDENCE, "n_seeds": len(values[0]), "joined": True, **more}
+    return points(name, x, means, *ends, **whole)
+
+
 def log_log(
     identity: str,
     title: str,
@@ -354,31 +377,6 @@ def _ratio(one: Series, law: Mapping[float | None, float | None]) -> Series:
         prediction=None,
         stored=(),
     )
-
-
-def y_limits(values: Any, ends: Any) -> tuple[float, float]:
-    """Return limits that hold all values, and of their intervals no more than leaves them to be seen.
-
-    Parameters
-    ----------
-    values : array
-        What is to be seen; NaN does not count.
-    ends : array
-        Ends of intervals; infinite ones do not count.
-
-    Returns
-    -------
-    low, high : float
-    """
-    shown = np.asarray(values, dtype=np.float64).ravel()
-    shown = shown[np.isfinite(shown)]
-    span = max(float(np.ptp(shown)), 0.15 * float(np.mean(np.abs(shown))))
-    more = np.asarray(ends, dtype=np.float64).ravel()
-    more = more[np.isfinite(more)]
-    more = np.clip(more, shown.min() - 0.8 * span, shown.max() + 0.8 * span)
-    every = np.concatenate([shown, more])
-    margin = 0.08 * max(float(np.ptp(every)), 0.3 * span)
-    return float(every.min() - margin), float(every.max() + margin)
 
 
 def hull(fits: Iterable[PowerLawFit | None]) -> tuple[float, float] | None:

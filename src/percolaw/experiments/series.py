@@ -149,3 +149,28 @@ def finite(values: Any) -> Numbers:
         dtype=np.float64,
     )
     return tuple(float(v) if math.isfinite(v) else None for v in array)
+
+
+def y_limits(values: Any, ends: Any) -> tuple[float, float]:
+    """Return limits that hold all values, and of their intervals no more than leaves them to be seen.
+
+    Parameters
+    ----------
+    values : array
+        What is to be seen; NaN does not count.
+    ends : array
+        Ends of intervals; infinite ones do not count.
+
+    Returns
+    -------
+    low, high : float
+    """
+    shown = np.asarray(values, dtype=np.float64).ravel()
+    shown = shown[np.isfinite(shown)]
+    span = max(float(np.ptp(shown)), 0.15 * float(np.mean(np.abs(shown))))
+    more = np.asarray(ends, dtype=np.float64).ravel()
+    more = more[np.isfinite(more)]
+    more = np.clip(more, shown.min() - 0.8 * span, shown.max() + 0.8 * span)
+    every = np.concatenate([shown, more])
+    margin = 0.08 * max(float(np.ptp(every)), 0.3 * span)
+    return float(every.min() - margin), float(every.max() + margin)

@@ -17,8 +17,8 @@ from percolaw.interpret.logistic import (
     binary_scores,
     log_losses,
 )
-from percolaw.interpret.probes import Split, _held_out
-from percolaw.interpret.scores import BLOCK, _checked
+from percolaw.interpret.probes import Split, held_out_guesses
+from percolaw.interpret.scores import BLOCK, checked_activations
 from percolaw.rng import RandomLike, as_streams
 from percolaw.structure import Ids
 
@@ -106,7 +106,7 @@ def sign_probe(
     ResourceError
         If it would not fit into memory.
     """
-    x, ids = _checked(activations, merges, latents)
+    x, ids = checked_activations(activations, merges, latents)
     z = checks.finite_array("normals", normals, ndim=1, length=merges.n_latents)[ids]
     truth = z > 0.0
     if min(truth.sum(), (~truth).sum()) < 2:
@@ -114,7 +114,7 @@ def sign_probe(
             f"{truth.sum()} of {truth.size} normals are positive; a probe needs two of each sign."
         )
     generator = as_streams(rng).generator("split")
-    said = _held_out(x, merges, ids, truth, (split, n_folds, generator), _said)
+    said = held_out_guesses(x, merges, ids, truth, (split, n_folds, generator), _said)
     logit, base, threshold = said.T
     scores = binary_scores(logit[:, None], base[:, None], threshold[:, None], truth[:, None])
     lost, least = log_losses(logit, truth), log_losses(base, truth)
@@ -172,7 +172,7 @@ def logistic_membership_probe(
     O(100 n_folds n_sites width m), about a second a latent for 100,000 sites and 256 units;
     `membership_probe`, by least squares, is some hundred times as fast.
     """
-    x, ids = _checked(activations, merges, latents)
+    x, ids = checked_activations(activations, merges, latents)
     folds = checks.integer("n_folds", n_folds, minimum=2)
     checks.choice("split", split, ("subtree", "point"))
     size = merges.sizes()[ids]

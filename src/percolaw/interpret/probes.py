@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.clusters.merges import MergeTree
-from percolaw.interpret.scores import LatentScores, _checked, _thresholds
+from percolaw.interpret.scores import LatentScores, _thresholds, checked_activations
 from percolaw.rng import RandomLike, as_streams
 from percolaw.structure import Ids
 
@@ -126,10 +126,10 @@ def value_probe(
     ResourceError
         If it would not fit into memory.
     """
-    x, ids = _checked(activations, merges, latents)
+    x, ids = checked_activations(activations, merges, latents)
     z = checks.finite_array("normals", normals, ndim=1, length=merges.n_latents)[ids]
     generator = as_streams(rng).generator("split")
-    guess = _held_out(x, merges, ids, z, (split, n_folds, generator), _ridge)
+    guess = held_out_guesses(x, merges, ids, z, (split, n_folds, generator), _ridge)
     square, error = z**2, (z - guess) ** 2
     draws = generator.integers(0, ids.size, (999, ids.size))
     spread = 1.0 - error[draws].mean(axis=1) / square[draws].mean(axis=1)
@@ -173,7 +173,7 @@ def membership_probe(
     -----
     O(n_sites width (width + m)).
     """
-    x, ids = _checked(activations, merges, latents)
+    x, ids = checked_activations(activations, merges, latents)
     x = x[merges.order]
     train = np.arange(x.shape[0]) % 2 == 0
     before = np.concatenate([[0], np.cumsum(train)])
@@ -203,7 +203,7 @@ def membership_probe(
     return LatentScores(ids, f1, mcc, np.full(ids.size, -1))
 
 
-def _held_out(
+def held_out_guesses(
     x: FloatArray,
     merges: MergeTree,
     ids: Ids,
@@ -211,7 +211,30 @@ def _held_out(
     how: tuple[Split, int, np.random.Generator],
     fit: Callable[[FloatArray, npt.NDArray[Any], FloatArray], FloatArray],
 ) -> FloatArray:
-    """What `fit` of inputs and truths says of each latent while it is held out."""
+    """Return what a fit says of each latent while it is held out.
+
+    Parameters
+    ----------
+    x : array of float64, shape (n_sites, width)
+    merges : MergeTree
+    ids : array of int64, shape (m,)
+        Latents.
+    truth : array, shape (m,)
+        What is learned of them.
+    how : (split, n_folds, generator)
+        As of `value_probe`.
+    fit : callable
+        Inputs and truths of some latents, and inputs of others, to what it says of those.
+
+    Returns
+    -------
+    array, shape (m, ...)
+
+    Raises
+    ------
+    ValueError
+        For another split, and fewer than four latents a fold.
+    """
     split, n_folds, generator = how
     checks.choice("split", split, ("latent", "subtree", "point"))
     folds = checks.integer("n_folds", n_folds, minimum=2)

@@ -72,7 +72,7 @@ def unit_scores(
     -----
     O(n_sites (n_units + candidates m)).
     """
-    x, ids = _checked(activations, merges, latents)
+    x, ids = checked_activations(activations, merges, latents)
     tries = checks.integer("candidates", candidates, minimum=1, maximum=x.shape[1])
     x = x[merges.order]
     first, stop = merges.first[ids].astype(np.int64), merges.stop[ids].astype(np.int64)
@@ -88,10 +88,29 @@ def unit_scores(
     return LatentScores(ids, f1[rows, choice], mcc.max(axis=1), best[rows, choice].astype(np.int64))
 
 
-def _checked(
+def checked_activations(
     activations: npt.ArrayLike, merges: MergeTree, latents: npt.ArrayLike
 ) -> tuple[FloatArray, Ids]:
-    """Activations of every site as float64, and latents."""
+    """Return activations of every site as float64, and latents, or raise ValueError.
+
+    Parameters
+    ----------
+    activations : array of float, shape (n_sites, n_units)
+    merges : MergeTree
+    latents : array of int, shape (m,)
+
+    Returns
+    -------
+    array of float64, shape (n_sites, n_units)
+    array of int64, shape (m,)
+
+    Raises
+    ------
+    ValueError
+        For another number of sites, activations that are not finite, and latents that are not there.
+    ResourceError
+        If probing them would not fit into memory.
+    """
     x = checks.finite_array("activations", activations, ndim=2)
     if x.shape[0] != merges.n_sites or not x.shape[1]:
         raise ValueError(

@@ -244,7 +244,7 @@ def train_dictionaries(
         How often dead atoms are replaced: the steps are made in so many rounds and one more, each with
         its own rise and fall of the rate, and after each round but the last an atom that no training
         point uses becomes the direction of a point that is badly explained, drawn with a probability
-        in proportion to its squared error (Bricken et al. 2023). Curves are those of the last round.
+        in proportion to the square of its loss (Bricken et al. 2023). Curves are those of the last round.
 
     Returns
     -------
@@ -275,7 +275,11 @@ def train_dictionaries(
     values = np.hstack([x, np.zeros((x.shape[0], 1))])
     for number in range(rounds):
         trained = train(
-            *(autoencoder, x, values, students, plan),
+            autoencoder,
+            x,
+            values,
+            students,
+            plan,
             n_outputs=x.shape[1] + 1,
             loss=SparseCodingLoss(lam),
         )

@@ -262,13 +262,7 @@ class Teachers:
 def _over_seeds(name: str, of_size: dict[int, list[Row]], key: str, **more: Any) -> Series:
     """A number of each network against its width or depth, with its interval over seeds."""
     values = [[r[key] for r in of_size[size]] for size in sorted(of_size)]
-    low, high = zip(*(intervals.seed_interval(v) for v in values), strict=True)
-    middle = [float(np.mean(v)) for v in values]
-    text = plots.CONFIDENCE
-    seeds = len(values[0])
-    return plots.points(
-        name, sorted(of_size), middle, low, high, interval=text, joined=True, n_seeds=seeds, **more
-    )
+    return plots.seed_means(name, sorted(of_size), values, **more)
 
 
 def _with_formula(

@@ -13,7 +13,6 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.neural.config import Training
 from percolaw.rng import Streams
-from percolaw.scaling import intervals
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -205,14 +204,5 @@ class AbsorptionByRule:
     def _series(
         self, rows: list[Row], rule: str, x: tuple[float, ...], kind: str, key: str, text: str
     ) -> plots.Series:
-        values = [np.array([r[key] for r in self._rows(rows, rule, s, kind)]) for s in x]
-        ends = [intervals.seed_interval(v) for v in values]
-        return plots.points(
-            f"{text}, {kind} features",
-            x,
-            [float(v.mean()) for v in values],
-            *zip(*ends, strict=True),
-            interval=plots.CONFIDENCE,
-            n_seeds=self.n_seeds,
-            joined=True,
-        )
+        values = [[r[key] for r in self._rows(rows, rule, s, kind)] for s in x]
+        return plots.seed_means(f"{text}, {kind} features", x, values)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from percolaw.experiments import plots
 from percolaw.experiments.base import Row
-from percolaw.scaling import intervals
 
 FloatArray = npt.NDArray[np.float64]
 SHARES = ("context", "component", "surface")
@@ -121,7 +120,7 @@ def _by_size(rows: list[Row], forms: dict[str, str], parts: Sequence[float]) -> 
     for name, form in forms.items():
         values = [per_seed(rows, form, f"r2 {p:g}") for p in parts]
         more = {"prediction": f"{name}, exact"} if name in ("input", "labels") else {}
-        shown.append(_points(name, parts, values, group=name, **more))
+        shown.append(plots.seed_means(name, parts, values, group=name, **more))
         if more:
             law = [per_seed(rows, f"exact {name}", f"r2 {p:g}").mean() for p in parts]
             shown.append(plots.line(f"{name}, exact", "theory", parts, law, group=name))
@@ -132,21 +131,7 @@ def _means(
     rows: list[Row], forms: Sequence[str], key: str, x: Sequence[float], name: str, **more: Any
 ) -> plots.Series:
     """One number of several representations, against a place for each."""
-    return _points(name, x, [per_seed(rows, form, key) for form in forms], **more)
-
-
-def _points(name: str, x: Sequence[float], values: list[FloatArray], **more: Any) -> plots.Series:
-    """Means over seeds with their intervals."""
-    ends = [intervals.seed_interval(v) for v in values]
-    return plots.points(
-        name,
-        x,
-        [float(v.mean()) for v in values],
-        *zip(*ends, strict=True),
-        interval=plots.CONFIDENCE,
-        n_seeds=values[0].size,
-        **{"joined": True, **more},
-    )
+    return plots.seed_means(name, x, [per_seed(rows, form, key) for form in forms], **more)
 
 
 def _panel(

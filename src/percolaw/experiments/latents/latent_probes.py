@@ -14,7 +14,6 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.neural.config import NEVER_STOP, Student, Training
 from percolaw.rng import Streams
-from percolaw.scaling import intervals
 
 #: Representations that no training has touched, and the labels themselves.
 CONTROLS = ("labels", "input", "untrained")
@@ -249,16 +248,7 @@ class LatentProbes:
     def _series(self, rows: list[Row], form: str) -> plots.Series:
         x = [2.0 ** (o + 0.5) for o in self._probed(rows)]
         values = [self._values(rows, form, o, "r2") for o in self._probed(rows)]
-        ends = [intervals.seed_interval(v) for v in values]
-        return plots.points(
-            form,
-            x,
-            [float(v.mean()) for v in values],
-            *zip(*ends, strict=True),
-            interval=plots.CONFIDENCE,
-            n_seeds=self.n_seeds,
-            joined=True,
-        )
+        return plots.seed_means(form, x, values)
 
     def _ceiling(self, rows: list[Row]) -> plots.Series:
         x = [2.0 ** (o + 0.5) for o in self._probed(rows)]

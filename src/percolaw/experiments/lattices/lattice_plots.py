@@ -18,7 +18,7 @@ from percolaw.experiments.lattices.lattice_exponents import (
     LatticeCurves,
     Window,
 )
-from percolaw.experiments.series import Series
+from percolaw.experiments.series import Series, y_limits
 
 #: Claims on one dimension, by quantity.
 Claims: TypeAlias = Mapping[str, Claim]
@@ -72,7 +72,7 @@ def exponent_plots(claims_of: Mapping[int, Claims], windows: Mapping[str, str]) 
                 ),
                 fit=False,
                 figure="dimension-table",
-                y_limits=plots.y_limits([*known, *measured], [low, high]),
+                y_limits=y_limits([*known, *measured], [low, high]),
             )
         )
     return drawn

@@ -9,7 +9,7 @@ import numpy as np
 from percolaw.experiments import plots
 from percolaw.experiments.networks.budget_grid import BudgetGrid
 from percolaw.experiments.networks.neural_scaling import Scaling
-from percolaw.experiments.series import Series
+from percolaw.experiments.series import Series, y_limits
 from percolaw.scaling.curve import LearningCurve
 
 #: Budgets, the largest ones, whose losses are drawn against parameters.
@@ -93,7 +93,7 @@ def _local_panel(s: Scaling, grid: BudgetGrid, key: str, title: str, figure: str
         series,
         figure=figure,
         ordered=True,
-        y_limits=plots.y_limits(np.concatenate(values), []),
+        y_limits=y_limits(np.concatenate(values), []),
     )
 
 

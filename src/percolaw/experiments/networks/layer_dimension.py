@@ -14,6 +14,7 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import convergence, neural
+from percolaw.experiments.series import y_limits
 from percolaw.neural.activations import layer_activations
 from percolaw.neural.config import Training
 from percolaw.neural.training import train
@@ -229,7 +230,7 @@ class LayerDimension:
             )
         truth = [neural.known_dimension(source)] * 2
         ends = [v for e in entries for v in e["interval"] if v is not None]
-        limits = plots.y_limits([*(v for one in series for v in one.y), *truth], ends)
+        limits = y_limits([*(v for one in series for v in one.y), *truth], ends)
         series.append(plots.line("truth", "theory", [0, len(layers) - 1], truth))
         return plots.Plot(
             f"layer-dimension-{plots.slug(source.word)}",

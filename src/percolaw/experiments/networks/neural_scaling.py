@@ -14,6 +14,7 @@ from percolaw.experiments import plots
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.networks import neural
 from percolaw.experiments.networks.budget_grid import BudgetGrid
+from percolaw.experiments.series import y_limits
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
 from percolaw.targets.teacher import TeacherFamily
@@ -199,7 +200,7 @@ def exponents_plot(experiment: str, title: str, scalings: Sequence[Scaling]) -> 
         series.append(plots.line(name, "reference", *zip(*limits, strict=True), joined=False))
     ends = [v for one in series for v in (*one.x, *one.y) if v is not None]
     intervals = [end for _, line, _ in known for end in line.interval]
-    top = max(0.11, 1.1 * max(ends), plots.y_limits(ends, intervals)[1]) if known else 0.11
+    top = max(0.11, 1.1 * max(ends), y_limits(ends, intervals)[1]) if known else 0.11
     series.append(plots.line("measured = predicted", "theory", [0.0, top], [0.0, top]))
     return plots.Plot(
         experiment,

@@ -16,7 +16,6 @@ from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.quanta.known_quanta import scores, with_direction
 from percolaw.neural.config import NEVER_STOP, Student, Training
 from percolaw.rng import Streams
-from percolaw.scaling import intervals
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -322,18 +321,8 @@ class QuantaDiscovery:
             ]
             have = [(i, _of(rows, kind, *way)) for i, way in enumerate(ways)]
             have = [(i, mine) for i, mine in have if mine]
-            values = [np.array([r["score"] for r in mine]) for _, mine in have]
-            ends = [intervals.seed_interval(v) for v in values]
-            drawn.append(
-                plots.points(
-                    kind,
-                    [i for i, _ in have],
-                    [float(v.mean()) for v in values],
-                    *zip(*ends, strict=True),
-                    interval=plots.CONFIDENCE,
-                    n_seeds=self.n_seeds,
-                )
-            )
+            values = [[r["score"] for r in mine] for _, mine in have]
+            drawn.append(plots.seed_means(kind, [i for i, _ in have], values, joined=False))
         score = plots.log_linear(
             "quanta-discovery",
             f"Quanta that are known, and clusters of gradients, {self.n_seeds} seeds",

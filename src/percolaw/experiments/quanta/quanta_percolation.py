@@ -15,7 +15,6 @@ from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.quanta import cluster_tasks
 from percolaw.experiments.quanta.cluster_tasks import BY_SITE, ONE_VALUE, PARITY, STEPS, Target
 from percolaw.rng import Streams
-from percolaw.scaling import intervals
 from percolaw.scaling.crossing import crossing
 from percolaw.scaling.curve import LearningCurve
 
@@ -300,20 +299,7 @@ class QuantaPercolation:
         drawn = [plots.line("c/D (one manifold)", "reference", gamma, gamma)]
         for ensemble in self.ensembles():
             slopes = [self._slopes(_of(rows, ensemble, t), "loss") for t in targets]
-            ends = [intervals.seed_interval(s) for s in slopes]
-            middle = [float(s.mean()) for s in slopes]
-            drawn.append(
-                plots.points(
-                    ensemble,
-                    gamma,
-                    middle,
-                    *zip(*ends, strict=True),
-                    interval=plots.CONFIDENCE,
-                    n_seeds=self.n_seeds,
-                    joined=True,
-                    group=ensemble,
-                )
-            )
+            drawn.append(plots.seed_means(ensemble, gamma, slopes, group=ensemble))
             quanta = [float(self._slopes(_of(rows, ensemble, t), "quanta").mean()) for t in targets]
             drawn.append(plots.line(f"{ensemble}, quanta", "theory", gamma, quanta, group=ensemble))
         return drawn
