@@ -7,6 +7,7 @@ import pytest
 
 from percolaw.experiments import claims, plots
 from percolaw.scaling.curve import LearningCurve
+from percolaw.scaling.intervals import seed_interval
 
 SIZE = np.array([10.0, 100.0, 1000.0])
 LOSS = np.array([[1.0, 0.1, 0.01], [2.0, 0.2, 0.02], [4.0, 0.4, 0.04]])
@@ -64,3 +65,12 @@ def test_local_exponents_have_the_percentiles_of_those_of_each_seed():
         np.testing.assert_allclose(values, right)
     assert (drawn.kind, drawn.interval, drawn.n_seeds) == ("measured", plots.PERCENTILES, 3)
     assert plots.local("one", LearningCurve(SIZE, LOSS[:1])).low is None
+
+
+def test_means_over_seeds_have_their_own_intervals():
+    values = [[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]]
+    one = plots.seed_means("a", [1.0, 2.0], values)
+    assert one.y == (3.0, 1.0)
+    assert (one.n_seeds, one.joined, one.interval) == (3, True, plots.CONFIDENCE)
+    assert list(zip(one.low, one.high, strict=True)) == [seed_interval(v) for v in values]
+    assert not plots.seed_means("a", [1.0, 2.0], values, joined=False).joined

@@ -1,8 +1,13 @@
-"""States of long units: where they go, and when they are removed."""
+"""Units on executors: states of long ones, and signals that leave no lock taken."""
 
 import contextvars
 import dataclasses
+import os
+import signal
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +24,7 @@ from percolaw.experiments.base import (
 )
 from percolaw.runs.code import experiment_code
 from percolaw.runs.executor import measure_unit
+from percolaw.runs.signals import Terminated, terminable, undivided
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,3 +164,63 @@ def test_a_run_leaves_no_folder_for_states_behind(tmp_path):
     context.run(SCRATCH.set, None)
     context.run(percolaw.run, Stateful(), out=tmp_path / "runs")
     assert context[SCRATCH] is None
+
+
+class Interrupting(threading.Condition):
+    """The lock of a future; a signal arrives in the instant in which the main thread has taken it."""
+
+    def __enter__(self) -> bool:
+        taken = super().__enter__()
+        if INTERRUPT and threading.current_thread() is threading.main_thread():
+            INTERRUPT.clear()
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)  # where Python looks for signals
+        return taken
+
+
+INTERRUPT: list[bool] = []
+
+
+class OneThread(ThreadPoolExecutor):
+    """Futures whose locks are watched; the first unit ends when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.futures: list[Any] = []
+
+    def submit(self, function: Any, /, *arguments: Any, **keywords: Any) -> Any:
+        future = super().submit(function, *arguments, **keywords)
+        future._condition.__class__ = Interrupting
+        self.futures.append(future)
+        INTERRUPT[:] = [True] if len(self.futures) == 2 else []
+        return future
+
+
+def test_a_signal_leaves_no_lock_taken_that_workers_wait_for(tmp_path):
+    pool = OneThread()
+    with terminable(), pytest.raises(Terminated):
+        percolaw.run(Stateful(), out=tmp_path, executor=pool)
+    taken = [f for f in pool.futures if f._condition._is_owned()]
+    for future in taken:
+        future._condition.release()
+    pool.shutdown()
+    assert len(pool.futures) == 2
+    assert not taken
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_in_what_is_undivided_is_raised_at_its_end_by_its_handler(number, error):
+    seen = []
+
+    def work() -> None:
+        with undivided(), undivided():
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+            seen.append("whole")
+
+    with terminable(), pytest.raises(error):
+        work()
+    assert seen == ["whole"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib
 import os
+import queue
 import socket
 import time
 import traceback
 from collections.abc import Callable
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    wait,
-)
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -28,6 +23,7 @@ from percolaw.progress import Failures
 from percolaw.runs.activity import Activity
 from percolaw.runs.code import experiment_code, source_bytes
 from percolaw.runs.scheduler import same_code
+from percolaw.runs.signals import undivided
 from percolaw.runs.store import Outcome, RunFolder
 from percolaw.runs.threads import one_thread
 from percolaw.runs.workers import GUARD, WorkerPool, check_reachable
@@ -175,17 +171,18 @@ def run_units(
         failures.count()
         return
     check_reachable(executor, cls)
-    queue = _Queue(executor, todo, lambda cell: executor.submit(measure_unit, *job, cell, *more))
+    units = _Queue(executor, todo, lambda cell: executor.submit(measure_unit, *job, cell, *more))
     try:
         with same_code(executor, cls, folder.code):
-            queue.fill()
-            while queue.pending:
-                keep(queue.results())
+            units.fill()
+            while units.pending:
+                units.collect(keep)
                 report()
-                queue.fill()
+                units.fill()
         failures.count()
     except BaseException as error:
-        keep(queue.abandon())
+        with undivided():
+            keep(units.abandon())
         if isinstance(error, (BrokenExecutor, CancelledError)):
             raise RunError(
                 f"the workers of {experiment.name} were lost ({type(error).__name__}: {error}), perhaps "
@@ -201,7 +198,7 @@ class _Queue:
     """Units on their way through an executor; those of a lost pool of ours are handed in again.
 
     A worker that dies before it tells which unit it took breaks the whole pool, or leaves it waiting
-    for ever; neither is the fault of a unit.
+    for ever; neither is the fault of a unit. Only waiting for a unit can be interrupted.
     """
 
     def __init__(
@@ -209,6 +206,7 @@ class _Queue:
     ) -> None:
         self.pending: dict[Future[Any], Cell] = {}
         self._executor, self._submit = executor, submit
+        self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._waiting = iter(cells)
         self._busy = time.monotonic()
         self._fruitless = 0  # restarts since the last result
@@ -217,14 +215,29 @@ class _Queue:
         """Hand in further units, if the queue has become short."""
         if len(self.pending) >= QUEUE // 2:
             return
-        for cell in self._waiting:
-            self.pending[self._submit(cell)] = cell
-            if len(self.pending) >= QUEUE:
-                return
+        with undivided():
+            for cell in self._waiting:
+                self._hand_in(cell)
+                if len(self.pending) >= QUEUE:
+                    return
 
-    def results(self) -> list[tuple[Cell, Outcome]]:
-        """Wait for up to a second and return what has come of units."""
-        finished, _ = wait(self.pending, timeout=1.0, return_when=FIRST_COMPLETED)
+    def _hand_in(self, cell: Cell) -> None:
+        future = self._submit(cell)
+        self.pending[future] = cell
+        future.add_done_callback(self._ended.put)
+
+    def collect(self, keep: Callable[[list[tuple[Cell, Outcome]]], None]) -> None:
+        """Wait for up to a second for a unit to end, and keep what has come of those that did."""
+        finished = set()
+        with contextlib.suppress(queue.Empty):
+            finished = {self._ended.get(timeout=1.0)}
+        with undivided():
+            while not self._ended.empty():
+                finished.add(self._ended.get())
+            keep(self._taken(finished & self.pending.keys()))
+
+    def _taken(self, finished: set[Future[Any]]) -> list[tuple[Cell, Outcome]]:
+        """What has come of units that ended, no longer pending; lost ones are handed in again."""
         ours = isinstance(self._executor, WorkerPool)
         lost = {future for future in finished if ours and _broken(future)}
         outcomes = {future: _outcome(future) for future in finished - lost}
@@ -248,7 +261,7 @@ class _Queue:
         again = {f: cell for f, cell in self.pending.items() if not f.done() or _broken(f)}
         for future, cell in again.items():
             del self.pending[future]
-            self.pending[self._submit(cell)] = cell
+            self._hand_in(cell)
         self._busy = time.monotonic()
 
     def abandon(self) -> list[tuple[Cell, Outcome]]:

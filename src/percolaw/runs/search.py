@@ -1,16 +1,17 @@
 """Searches over config fields: grid, random, or Optuna's TPE, resumable, by several processes.
 
-A search is a folder with its definition, Optuna's journal, and the run folders of its trials. The
-objective is the experiment's `validate(rows)`, which is handed rows without anything whose name
-begins with ``test``: what is chosen cannot have seen the test data.
+A search is a folder with its definition, Optuna's journal, and the run folders of its trials. What it
+lowers is `validate(rows)`, which is handed no field whose name begins with ``test``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
 import os
+import queue
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +35,10 @@ from percolaw.runs.files import (
 )
 from percolaw.runs.run import Result, default_folder, run
 from percolaw.runs.search_space import Axis, Search
+from percolaw.runs.signals import deaf_to_interrupts, undivided
 from percolaw.runs.store import RunFolder
 from percolaw.runs.threads import one_thread
-from percolaw.runs.workers import refuse_in_starting_process
+from percolaw.runs.workers import WorkerPool, refuse_in_starting_process
 
 #: Failures in a row after which a search gives up.
 MOST_FAILURES = 10
@@ -298,31 +300,34 @@ def _search_from_disk(module: str, name: str, folder: str, n_trials: int) -> Non
 def _search_together(
     search: Search, folder: Path, workers: int, report_progress: Callable[[], None]
 ) -> None:
-    from concurrent.futures import FIRST_EXCEPTION, wait
-
-    from percolaw.runs.workers import WorkerPool
-
     cls = type(search.experiment)
     job = (cls.__module__, cls.__name__, str(folder), search.n_trials)
     pool = WorkerPool(workers)
     try:
-        futures = {pool.submit(_search_from_disk, *job) for _ in range(workers)}
-        pending = futures
-        while pending:
-            _, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
+        ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        with undivided():
+            futures = [pool.submit(_search_from_disk, *job) for _ in range(workers)]
+            for future in futures:
+                future.add_done_callback(ended.put)
+        left = workers
+        while left:
+            with contextlib.suppress(queue.Empty):
+                ended.get(timeout=1.0)
+                left -= 1
             report_progress()
         for future in futures:
             try:
                 future.result()
             except (RunError, ValueError):
                 raise
-            except Exception as error:  # whatever a lost worker raises
+            except Exception as error:  # a lost worker's
                 raise RunError(
                     f"a process of the search ended ({type(error).__name__}: {error}). Finished "
                     f"trials are kept in {folder}; the same command goes on."
                 ) from error
     except BaseException:
-        pool.shutdown(cancel_futures=True)
+        with deaf_to_interrupts():
+            pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()
 

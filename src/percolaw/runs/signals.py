@@ -78,6 +78,40 @@ def starting_children() -> Iterator[None]:
 
 
 @contextmanager
+def undivided() -> Iterator[None]:
+    """Let interruptions and signals of `ENDING` take effect at the end of the block.
+
+    For what takes locks that other threads need, such as those of futures: an exception that a signal
+    raises between taking a lock and noting it leaves it taken, and the threads of a pool wait for it
+    for ever. Does nothing outside of the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    inside = [True]
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    before = {number: handler for number, handler in handlers.items() if callable(handler)}
+
+    def receive(number: int, frame: Any) -> None:
+        if inside:
+            received.append(number)
+        else:  # an exception kept the block's end from putting the handlers back
+            before[signal.Signals(number)](number, frame)
+
+    for number in before:
+        signal.signal(number, receive)
+    try:
+        yield
+    finally:
+        inside.clear()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if received:
+            before[signal.Signals(received[0])](received[0], None)
+
+
+@contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
     """Ignore SIGINT and signals of `ENDING` in the block; does nothing outside of the main thread."""
     if threading.current_thread() is not threading.main_thread():
