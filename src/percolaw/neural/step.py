@@ -27,6 +27,8 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Bytes of activations, weights and gradients of the students that are worked on together.
 CACHE = 1 << 24
+#: Outputs below which a CPU takes products the other way round, which is up to eight times as fast.
+FEW = 12
 #: Added to AdamW's root mean square gradient.
 EPSILON = 1e-8
 
@@ -119,7 +121,7 @@ class ReluGradient:
         for layer in range(self.depth + 1):
             w, b = weights[f"weight {layer}"], weights[f"bias {layer}"]
             z = self._buffer("z", layer, (*h.shape[:2], w.shape[-1]), w)
-            torch.baddbmm(b.unsqueeze(1), h, w, out=z)
+            _add_product(b, h, w, z)
             h = z.relu_() if layer < self.depth else z
             hidden.append(h)
         value, g = self.loss.value_and_gradient(hidden.pop(), minibatch.y, minibatch.weight)
@@ -134,7 +136,7 @@ class ReluGradient:
             else:
                 to_weight, to_bias = into[2 * layer], into[2 * layer + 1]
             torch.sum(g, dim=1, out=to_bias)
-            torch.bmm(h.transpose(1, 2), g, out=to_weight)
+            _product_of_rows(h, g, to_weight)
             gradients += [to_bias, to_weight]
             if layer:
                 below = self._buffer("g", layer, h.shape, w)
@@ -153,6 +155,37 @@ class ReluGradient:
         if key not in self._memory or self._memory[key].shape[0] < shape[0]:
             self._memory[key] = like.new_empty(shape)
         return self._memory[key][: shape[0]]
+
+
+def _add_product(b: Tensor, h: Tensor, w: Tensor, out: Tensor) -> None:
+    """Write b + h w, of every student, into `out`: (students, rows, columns)."""
+    import torch
+
+    if not _turned(out):
+        torch.baddbmm(b.unsqueeze(1), h, w, out=out)
+    elif out.shape[-1] == 1:
+        turned = out.view(len(out), 1, -1)
+        torch.baddbmm(b.unsqueeze(2), w.transpose(1, 2), h.transpose(1, 2), out=turned)
+    else:
+        turned = torch.baddbmm(b.unsqueeze(2), w.transpose(1, 2), h.transpose(1, 2))
+        out.copy_(turned.transpose(1, 2))
+
+
+def _product_of_rows(h: Tensor, g: Tensor, out: Tensor) -> None:
+    """Write the sum over rows of h times g, of every student, into `out`: (students, units, columns)."""
+    import torch
+
+    if not _turned(out):
+        torch.bmm(h.transpose(1, 2), g, out=out)
+    elif out.shape[-1] == 1:
+        torch.bmm(g.transpose(1, 2), h, out=out.view(len(out), 1, -1))
+    else:
+        out.copy_(torch.bmm(g.transpose(1, 2), h).transpose(1, 2))
+
+
+def _turned(out: Tensor) -> bool:
+    """Whether a product with few columns is taken the other way round; one vector is fast as it is."""
+    return out.device.type == "cpu" and out.shape[-1] < FEW and len(out) * out.shape[-1] > 1
 
 
 class Gradient(Protocol):
