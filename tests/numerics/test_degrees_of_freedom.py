@@ -122,7 +122,9 @@ def test_divergence_from_its_parts():
     np.testing.assert_array_equal(np.abs(signs), 1.0)
     up, down = h @ (y[:, None] + step * signs), h @ (y[:, None] - step * signs)
     found = divergence(signs, np.concatenate([up, down], axis=1), step)
-    np.testing.assert_array_equal(found, stein_divergence(lambda v: h @ v, y, n_probes=6, rng=2))
+    # Not to the bit: on some processors a product depends on how many columns it has.
+    together = stein_divergence(lambda v: h @ v, y, n_probes=6, rng=2)
+    np.testing.assert_allclose(found, together, rtol=1e-12)
     np.testing.assert_allclose(found, [z @ h @ z for z in signs.T], rtol=1e-9)
     np.testing.assert_allclose(divergence(signs, np.concatenate([down, up], 1), step), -found)
 

@@ -121,11 +121,15 @@ def test_notebooks_get_a_table_in_which_nothing_is_markup():
 
 def test_a_curve_is_drawn_as_in_the_report():
     pyplot = pytest.importorskip("matplotlib.pyplot")
-    ax = CURVE.plot()
+    loss = np.stack([SIZE**-0.5, SIZE**-0.4, SIZE**-0.6])
+    curve = pl.LearningCurve(SIZE, loss, CURVE.usable, CURVE.predicted, 0.5)
+    low, high = curve.fit().interval
+    assert low < 0.45 < 0.55 < high
+    ax = curve.plot()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == [
-        *("loss: 0.5 [0.5, 0.5], predicted 0.5", "predicted", "hollow: left out of fits"),
-        "16 to 84 percentile over seeds",
+        *(f"loss: 0.5 [{low:.3g}, {high:.3g}], predicted 0.5", "predicted"),
+        *("hollow: left out of fits", "16 to 84 percentile over seeds"),
     ]
     assert ax.get_xscale() == "log"
     hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white"]

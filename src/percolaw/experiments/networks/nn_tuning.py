@@ -38,7 +38,7 @@ class NnTuning:
                 "n_seeds": 3,
                 "widths": (16, 64),
                 "sizes": (100,),
-                "rates": (0.001, 0.01, 0.1),
+                "rates": (0.003, 0.01, 0.03),
                 "n_train": 200,
                 "n_validation": 200,
                 "n_test": 200,
