@@ -172,6 +172,19 @@ def test_dead_atoms_become_badly_explained_points():
     np.testing.assert_array_equal(_resampled(revived, 0, np.zeros((9, 2)), Streams(1)), row)
 
 
+def test_points_are_drawn_by_the_square_of_what_is_not_explained_of_them():
+    """Nothing is explained: points of length 1 and 2 in equal numbers are drawn as 1 to 16."""
+    x = np.repeat([[1.0, 0.0], [0.0, 2.0]], 50, axis=0)
+    shape = SparseAutoencoder(600, "relu", centred=False)
+    training = Training(learning_rate=0.01, steps=1, batch_size=10)
+    found = train_dictionaries(x, shape, (0,), training=training)
+    nothing = dataclasses.replace(found.trained, weights=np.zeros_like(found.trained.weights))
+    row = _resampled(Dictionaries(nothing, 0.0), 0, x, Streams(1))
+    revived = Dictionaries(dataclasses.replace(found.trained, weights=row[None]), 0.0)
+    long = np.mean(revived.atoms()[:, 1] > 0.5)
+    assert abs(long - 16 / 17) < 4 * np.sqrt(16 / 17**2 / 600)
+
+
 def test_rounds_share_the_steps_and_each_goes_on_from_the_last(sparse_points):
     x, _ = sparse_points
     training = Training(learning_rate=3e-3, batch_size=64, steps=40, dtype="float64")
