@@ -1,6 +1,9 @@
 """The site builds without a warning, and its tutorials print what they promise."""
 
+import ast
 import dataclasses
+import importlib
+import inspect
 import json
 import os
 import re
@@ -12,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
+import percolaw as pl
+
 ROOT = Path(__file__).parents[1]
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
 @pytest.fixture(scope="module")
@@ -196,19 +202,69 @@ def test_an_own_model_is_probed_in_ten_lines():
     assert len(lines) <= 10
 
 
-def test_tutorials_are_notebooks(site):
-    """The cells of code are the blocks of the page, in order, and the page links to them."""
-    for page in (ROOT / "docs" / "tutorials").glob("*.md"):
+def blocks_of(page: Path) -> list[str]:
+    """The blocks of a page that are executed when the site is built."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(r"^```python exec[^\n]*\n(.*?)\n```$", text, re.M | re.S)
+
+
+def test_tutorials_are_notebooks():
+    """The cells of code are the blocks of the page, in order."""
+    pytest.importorskip("mkdocs")
+    sys.path.insert(0, str(ROOT / "docs" / "site"))
+    try:
+        from notebooks import notebook
+    finally:
+        sys.path.pop(0)
+    for page in TUTORIALS:
         text = page.read_text(encoding="utf-8")
-        blocks = re.findall(r"^```python exec[^\n]*\n(.*?)\n```$", text, re.M | re.S)
-        book = json.loads((site / "tutorials" / f"{page.stem}.ipynb").read_text(encoding="utf-8"))
+        book = json.loads(notebook(text))
         code = [c["source"] for c in book["cells"] if c["cell_type"] == "code"]
-        assert code == blocks
+        assert code == blocks_of(page)
         prose = "".join(c["source"] for c in book["cells"] if c["cell_type"] == "markdown")
         assert text.splitlines()[0] in prose
         assert "```python exec" not in prose
+
+
+@pytest.mark.slow
+def test_tutorials_can_be_downloaded(site):
+    for page in TUTORIALS:
         html = (site / "tutorials" / f"{page.stem}.html").read_text(encoding="utf-8")
         assert re.search(rf'<a download href="{page.stem}.ipynb"', html)
+        json.loads((site / "tutorials" / f"{page.stem}.ipynb").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_what_tutorials_use_is_there(page):
+    """Every name that they import or take from the package, and every keyword of its calls.
+
+    The site, which executes them, takes a minute: `make docs`, or the slow tests.
+    """
+    for node in ast.walk(ast.parse("\n".join(blocks_of(page)))):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pl":
+            assert hasattr(pl, node.attr), node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("pl."):
+            assert_keywords(node)
+
+
+def assert_keywords(call: ast.Call) -> None:
+    function = pl
+    for name in ast.unparse(call.func).split(".")[1:]:
+        function = getattr(function, name)
+    given = {keyword.arg: None for keyword in call.keywords if keyword.arg is not None}
+    inspect.signature(function).bind_partial(*call.args[:1], **given)
+
+
+@pytest.mark.parametrize("name", ["cluster", "comparing", "dimension", "rows", "runs"])
+def test_short_tutorials_run(name, tmp_path):
+    code = "\n".join(blocks_of(ROOT / "docs" / "tutorials" / f"{name}.md"))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.slow
