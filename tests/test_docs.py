@@ -246,7 +246,7 @@ def test_what_tutorials_use_is_there(page):
             assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
         elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pl":
             assert hasattr(pl, node.attr), node.attr
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("pl."):
+        elif isinstance(node, ast.Call) and re.fullmatch(r"pl(\.\w+)+", ast.unparse(node.func)):
             assert_keywords(node)
 
 
