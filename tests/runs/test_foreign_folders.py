@@ -263,7 +263,7 @@ ENDLESS = (
 BIG_CELLS = (
     "ALTER TABLE units RENAME TO true_units",
     "CREATE TABLE units (key, code, cell, status, error, seconds, finished, place, digest, "
-    "rows AS (hex(zeroblob(400000000))))",
+    "rows AS (hex(zeroblob(100000000))))",
     "INSERT INTO units SELECT key, code, cell, status, error, seconds, finished, place, digest "
     "FROM true_units",
 )
