@@ -18,17 +18,17 @@ def measured(monkeypatch, tmp_path):
             cells.append(cell)
 
     monkeypatch.setattr(compiling, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(warmup, "search_among_copies", lambda: cells.append("search"))
+    monkeypatch.setattr(warmup, "measure_the_rest", lambda: cells.append("rest"))
     monkeypatch.setattr(warmup, "smallest_units", lambda: [(Toy(), 1), (Toy(), 2)])
     return cells
 
 
 def test_all_is_measured_once(measured, tmp_path, capsys):
     assert main(["warmup", "--quiet"]) == 0
-    assert measured == ["search", 1, 2]
+    assert measured == ["rest", 1, 2]
     assert f"s: {tmp_path}" in capsys.readouterr().out
     assert main(["warmup"]) == 0
-    assert measured == ["search", 1, 2]
+    assert measured == ["rest", 1, 2]
     assert "compiled already" in capsys.readouterr().out
 
 
@@ -36,9 +36,9 @@ def test_an_interrupted_one_starts_again(measured, monkeypatch):
     def stopped():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(warmup, "search_among_copies", stopped)
+    monkeypatch.setattr(warmup, "measure_the_rest", stopped)
     assert main(["warmup", "--quiet"]) == 130
-    monkeypatch.setattr(warmup, "search_among_copies", lambda: None)
+    monkeypatch.setattr(warmup, "measure_the_rest", lambda: None)
     assert main(["warmup", "--quiet"]) == 0
     assert measured == [1, 2]
 
