@@ -54,7 +54,7 @@ class QuantaData(ParityExperiment):
             "5 s",
             "0.7 GiB",
         ),
-        "laptop": Preset({}, "1 min", "0.9 GiB"),
+        "laptop": Preset({}, "2 min", "0.9 GiB"),
         "gpu": Preset(
             {
                 "n_tasks": 500,
@@ -72,7 +72,7 @@ class QuantaData(ParityExperiment):
 
     n_tasks: Annotated[int, Range(3)] = 16
     """K."""
-    sizes: Annotated[tuple[int, ...], Range(10)] = (500, 1000, 2000, 4000, 8000, 16_000, 32_000)
+    sizes: Annotated[tuple[int, ...], Range(10)] = (500, 1000, 2000, 4000, 8000, 16_000)
     """Training samples of all tasks together, rising; the smaller sets are parts of the larger ones."""
     kernel_sizes: Annotated[tuple[int, ...], Range(2)] = (
         50,
@@ -93,7 +93,7 @@ class QuantaData(ParityExperiment):
     n_tests: Annotated[int, Range(2)] = 14
     """Times at which networks are tested, in equal ratios; the one of least loss counts."""
     training: Training = training(  # noqa: RUF009 (frozen)
-        steps=4000, batch_size=250, weight_decay=0.1
+        steps=16_000, batch_size=250, weight_decay=0.1
     )
     """How networks are trained."""
     exponent_tolerance: Tolerance = 0.15

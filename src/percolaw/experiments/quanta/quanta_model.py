@@ -48,7 +48,7 @@ class QuantaModel(ParityExperiment):
             "5 s",
             "0.7 GiB",
         ),
-        "laptop": Preset({}, "1 min", "0.8 GiB"),
+        "laptop": Preset({}, "3 min", "0.8 GiB"),
         "gpu": Preset(
             {
                 "n_tasks": 500,
@@ -64,7 +64,7 @@ class QuantaModel(ParityExperiment):
 
     widths: Annotated[tuple[int, ...], Range(1)] = (4, 8, 16, 32, 64)
     """Units of the hidden layer, rising."""
-    training: Training = training(steps=4000)  # noqa: RUF009 (frozen)
+    training: Training = training(steps=16_000)  # noqa: RUF009 (frozen)
     """How students are trained."""
     exponent_tolerance: Tolerance = 0.15
     """Of the exponents of tasks learned and of the loss."""
