@@ -60,7 +60,7 @@ class QuantaDiscovery:
             "5 s",
             "0.5 GiB",
         ),
-        "laptop": Preset({}, "4 min", "1 GiB"),
+        "laptop": Preset({}, "1 min", "1 GiB"),
         "gpu": Preset(
             {
                 "n_seeds": 10,

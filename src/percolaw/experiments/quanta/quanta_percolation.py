@@ -49,7 +49,7 @@ class QuantaPercolation:
             "2 s",
             "0.4 GiB",
         ),
-        "laptop": Preset({}, "3 min", "1 GiB"),
+        "laptop": Preset({}, "2 min", "1 GiB"),
         "paper": Preset(
             {
                 "n_seeds": 30,
