@@ -17,7 +17,7 @@ from toy_experiment import cells, smoke_run
 
 from percolaw.experiments.base import config_dict
 from percolaw.experiments.registry import experiment_class
-from percolaw.runs.store import RunFolder
+from percolaw.runs.store import RunFolder, strict_json
 
 FILE = Path(__file__).parent / "data" / "smoke_verdicts.json"
 #: Experiments whose words are kept.
@@ -75,7 +75,7 @@ def said(experiment: Any, units: list[list[dict[str, Any]]]) -> dict[str, Any]:
     rows = [row for unit in units for row in unit]
     concluded = experiment.conclude(rows)
     claims = {
-        claim.name: {"verdict": claim.verdict, "measured": claim.measured}
+        claim.name: {"verdict": claim.verdict, "measured": strict_json(claim.measured)}
         for claim in concluded.claims
         if experiment.name not in OF_PACKAGES
     }

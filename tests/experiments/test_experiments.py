@@ -103,6 +103,10 @@ def test_smoke_preset_concludes(name, smoke):
     for claim in claims:
         assert claim.verdict in ("agrees", "disagrees", "inconclusive")
         assert math.isfinite(claim.predicted), claim.name
+        if math.isnan(claim.measured):  # too few to measure on, which the note says
+            assert claim.verdict == "inconclusive"
+            assert "too few" in claim.note
+            continue
         assert math.isfinite(claim.measured), claim.name
         assert claim.tolerance >= 0.0
         assert claim.interval[0] <= claim.interval[1]

@@ -446,7 +446,7 @@ MISTAKES = (
         changed(
             f"{EXPERIMENT}.quanta.cluster_tasks:Matern", lambda right: lambda nu: right(0.25 * nu)
         ),
-        {"alpha = 2: c/D from which quanta predict": "disagrees"},
+        {"alpha = 2, field nu = 0.5: exponent less that of clipped power laws": "disagrees"},
         {"ensemble": "alpha = 2"},
     ),
     Mistake(

@@ -101,6 +101,8 @@ def test_bad_input_is_refused(merges):
         pairs.shares(np.zeros((merges.n_sites, 4)))
     with pytest.raises(ValueError, match="restrict"):
         pairs.shares(np.zeros((50, 4)))
+    with pytest.raises(ValueError, match="restrict"):  # all sites, for pairs of some
+        feature_pairs(merges.restrict(np.arange(300))).shares(np.ones((merges.n_sites, 4)))
     with pytest.raises(ValueError, match="finite"):
         pairs.shares(np.full((merges.n_sites, 4), np.nan))
     with pytest.raises(ValueError, match="larger share"):

@@ -117,6 +117,12 @@ def test_bad_input_is_refused(merges, drawn):
         value_probe(x[:10], merges, drawn.latent, latents)
     with pytest.raises(ValueError, match="smaller octave"):
         value_probe(x, merges, drawn.latent, latents[:7])
+    part = np.flatnonzero((merges.sizes() > 3) & (merges.sizes() < merges.n_sites // 20))
+    place = merges.first[part]
+    one = part[(place >= place[0]) & (place < merges.stop[part[0]])][:12]
+    if one.size >= 8:
+        with pytest.raises(ValueError, match="split='latent'"):
+            value_probe(x, merges, drawn.latent, one, split="subtree", n_folds=2)
     with pytest.raises(ValueError, match="normals"):
         value_probe(x, merges, drawn.latent[:-1], latents)
     with pytest.raises(ValueError, match="four sites"):

@@ -9,7 +9,7 @@ from sklearn.cluster import SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 
 import percolaw as pl
-from percolaw.interpret.quanta import gradient_affinity, rank_slope
+from percolaw.interpret.quanta import _affinity, _directions, rank_slope
 from percolaw.laws.scaling_laws import zipf_weights
 
 
@@ -62,15 +62,17 @@ def test_too_many_clusters_cut_the_largest_quanta():
 
 def test_clusters_are_those_of_scikit_learn():
     gradients, _ = planted(5, noise=2.0)
-    affinity = gradient_affinity(gradients)
+    affinity = _affinity(_directions(gradients), True)
     theirs = SpectralClustering(5, affinity="precomputed", random_state=0).fit_predict(affinity)
     assert pl.adjusted_rand(pl.discover_quanta(gradients, 5).label, theirs) > 0.95
 
 
 def test_affinities_are_one_half_and_nothing_for_unrelated_gradients():
     rows = [[1.0, 0.0], [3.0, 0.0], [0.0, 2.0], [-1.0, 0.0], [1.0, 1.0]]
-    np.testing.assert_allclose(gradient_affinity(rows)[0], [1, 1, 0.5, 0, 0.75], atol=1e-7)
-    lines = gradient_affinity(rows, signed=False)[0]
+    np.testing.assert_allclose(
+        _affinity(_directions(rows), True)[0], [1, 1, 0.5, 0, 0.75], atol=1e-7
+    )
+    lines = _affinity(_directions(rows), False)[0]
     np.testing.assert_allclose(lines, [1, 1, 0, 1, 0.5], atol=1e-7)
 
 

@@ -25,6 +25,15 @@ def test_the_data_law_is_its_sum(alpha, threshold):
     assert np.all(np.abs(exact / sample_loss_limit(n, alpha, threshold + 1) - 1) > 0.01)
 
 
+@pytest.mark.parametrize("alpha", [0.001, 0.02, 0.05])
+def test_laws_of_small_exponents(alpha):
+    """Where nearly all of the loss is that of skills that no sum reaches."""
+    n = np.array([1e5, 1e12])
+    limit = sample_loss_limit(n, alpha, 3)
+    np.testing.assert_allclose(sample_loss(n, alpha, 3), limit, rtol=1e-4)
+    np.testing.assert_allclose(skills_met(n, alpha) / skills_met_limit(n, alpha), 1.0, rtol=1e-3)
+
+
 def test_known_values():
     np.testing.assert_allclose(sample_loss([1e3, 1e5], 1.0), [0.02185, 0.00219], atol=5e-6)
     np.testing.assert_allclose(sample_loss([1e3, 1e5], 0.3), [0.21503, 0.07430], atol=1e-5)

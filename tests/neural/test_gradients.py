@@ -113,13 +113,14 @@ def test_modules_of_classes_keep_their_mode_and_leave_out_what_is_frozen(points)
     )
     module[0].weight.requires_grad_(False)
     module.train()
+    module[1].eval()  # and with it what a part of its own was set to
     labels = (points[:, 0] > 0).astype(int)
     first, second = (
         module_gradients(module, points, labels, torch.nn.functional.cross_entropy)
         for _ in range(2)
     )
     np.testing.assert_array_equal(first, second)
-    assert module.training
+    assert [part.training for part in module] == [True, False, True]
     assert first.shape == (40, 5 + 10 + 2)
 
 

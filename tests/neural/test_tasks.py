@@ -93,3 +93,12 @@ def test_steps_must_rise(tasks):
     for at in ([], [5, 5], [-1, 3]):
         with pytest.raises(ValueError, match="rise"):
             curves(tasks, at)
+
+
+def test_every_task_needs_a_test_point(tasks):
+    test = tasks.test_set(5)
+    x, y = test.inputs(), test.targets()
+    student = [Student(0, ParityStream(tasks, 50, 0), [0])]
+    for task in (test.task * 2, np.tile(test.task, 2), test.task[:0]):
+        with pytest.raises(ValueError, match="none left out"):
+            train_tasks(ParityNetwork(8, 6, 16), x, y, task, student, PLAN, [5])

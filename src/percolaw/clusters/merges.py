@@ -130,6 +130,13 @@ class MergeTree:
         """Return floor(log2(size)) of each latent, from 1 on; int64, shape (n_latents,)."""
         return np.frexp(self.sizes())[1].astype(np.int64) - 1
 
+    def parent_sizes(self) -> Ids:
+        """Return the size of the next larger latent around each; 0 of whole clusters; (n_latents,)."""
+        by_node = np.zeros(self.nodes.n_sites, dtype=np.int64)
+        by_node[self.latent_node(np.arange(self.n_latents))] = self.sizes()
+        above = self.of_latents(self.nodes.parent)
+        return np.where(above < 0, 0, by_node[np.maximum(above, 0)])
+
     def members(self, latent: int) -> Ids:
         """Return the sites of a latent, int64; ValueError if there is no latent of this number."""
         i = checks.integer("latent", latent, minimum=0, maximum=self.n_latents - 1)

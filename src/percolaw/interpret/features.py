@@ -87,12 +87,15 @@ class FeaturePairs:
     ----------
     site, part, cluster, anywhere : array of int64, shape (m,)
         Sites of the hierarchy.
+    n_sites : int
+        Sites that it has.
     """
 
     site: Ids
     part: Ids
     cluster: Ids
     anywhere: Ids
+    n_sites: int
 
     def shares(self, activations: npt.ArrayLike) -> FeatureShares:
         """Return the shares of context, component and surface in a representation.
@@ -112,10 +115,9 @@ class FeaturePairs:
             For activations of another length or not finite, and such as are the same everywhere.
         """
         x = checks.finite_array("activations", activations, ndim=2)
-        largest = int(max(np.max(ids) for ids in vars(self).values()))
-        if x.shape[0] <= largest or not x.shape[1]:
+        if x.shape[0] != self.n_sites or not x.shape[1]:
             raise ValueError(
-                f"activations must have a row for every site, {largest + 1} at least, and a unit; got "
+                f"activations must have a row for each of the {self.n_sites} sites, and a unit; got "
                 f"{x.shape}. For a sample of sites take feature_pairs(merges.restrict(sites))."
             )
         here = x[self.site]
@@ -171,11 +173,8 @@ def feature_pairs(
     size, start = merges.sizes(), merges.start
     cluster = np.repeat(np.arange(start.size - 1), np.diff(start) - 1)
     limit = most * np.diff(start)[cluster]
-    by_node = np.full(merges.nodes.n_sites, np.inf)
-    by_node[merges.latent_node(np.arange(size.size))] = size
-    above = merges.of_latents(merges.nodes.parent)
-    above_size = np.where(above < 0, np.inf, by_node[np.maximum(above, 0)])
-    part = np.flatnonzero((size <= limit) & (above_size > limit))
+    above = merges.parent_sizes()
+    part = np.flatnonzero((size <= limit) & ((above == 0) | (above > limit)))
     if not part.size:
         raise ValueError(
             f"parts of a share {most:g} of their cluster hold no two of the {merges.n_sites} sites. "
@@ -198,4 +197,5 @@ def feature_pairs(
         order[other(np.repeat(first, many), np.repeat(stop, many))],
         order[other(start[of_cluster], start[of_cluster + 1])],
         order[other(0, merges.n_sites)],
+        merges.n_sites,
     )

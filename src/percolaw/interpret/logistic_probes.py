@@ -17,7 +17,7 @@ from percolaw.interpret.logistic import (
     binary_scores,
     log_losses,
 )
-from percolaw.interpret.probes import Split, held_out_guesses
+from percolaw.interpret.probes import Split, gain_interval, held_out_guesses
 from percolaw.interpret.scores import BLOCK, checked_activations
 from percolaw.rng import RandomLike, as_streams
 from percolaw.structure import Ids
@@ -118,11 +118,9 @@ def sign_probe(
     logit, base, threshold = said.T
     scores = binary_scores(logit[:, None], base[:, None], threshold[:, None], truth[:, None])
     lost, least = log_losses(logit, truth), log_losses(base, truth)
-    draws = generator.integers(0, ids.size, (999, ids.size))
-    spread = 1.0 - lost[draws].mean(axis=1) / least[draws].mean(axis=1)
-    low, high = np.quantile(spread, [0.025, 0.975])
+    interval = gain_interval(lost, least, generator)
     auc, gain, mcc = (float(v[0]) for v in (scores.auc, scores.gain, scores.mcc))
-    return SignScore(auc, gain, mcc, (float(low), float(high)), ids, truth, logit)
+    return SignScore(auc, gain, mcc, interval, ids, truth, logit)
 
 
 def logistic_membership_probe(
@@ -226,12 +224,8 @@ def _guesses(
 
 def _parts(merges: MergeTree, largest: int) -> Ids:
     """Number, from 0, the largest part of at most so many sites around each depth-first place."""
-    size = merges.sizes()
-    node = merges.latent_node(np.arange(merges.n_latents))
-    above = merges.nodes.parent[node].astype(np.int64)
-    by_node = np.zeros(merges.nodes.n_sites, dtype=np.int64)
-    by_node[node] = size
-    whole = (size <= largest) & ((above < 0) | (by_node[np.maximum(above, 0)] > largest))
+    above = merges.parent_sizes()
+    whole = (merges.sizes() <= largest) & ((above == 0) | (above > largest))
     inner = np.zeros(merges.n_sites + 1, dtype=np.int64)
     np.add.at(inner, merges.first[whole] + 1, 1)
     np.add.at(inner, merges.stop[whole], -1)

@@ -66,12 +66,7 @@ def octave_latents(merges: MergeTree, octave: int) -> Ids:
     """
     o = checks.integer("octave", octave, minimum=1)
     size = merges.octaves()
-    node = merges.latent_node(np.arange(merges.n_latents))
-    above = merges.nodes.parent[node]
-    by_node = np.zeros(merges.nodes.n_sites, dtype=np.int64)
-    by_node[node] = size
-    parent = np.where(above < 0, 0, by_node[above])
-    latents = np.flatnonzero((size == o) & (parent != o))
+    latents = np.flatnonzero((size == o) & ((merges.parent_sizes() >> o) != 1))
     if not latents.size:
         raise ValueError(
             f"no latent has {2**o} to {2 ** (o + 1) - 1} sites; the largest octave is {size.max()}."
@@ -131,12 +126,29 @@ def value_probe(
     generator = as_streams(rng).generator("split")
     guess = held_out_guesses(x, merges, ids, z, (split, n_folds, generator), _ridge)
     square, error = z**2, (z - guess) ** 2
-    draws = generator.integers(0, ids.size, (999, ids.size))
-    spread = 1.0 - error[draws].mean(axis=1) / square[draws].mean(axis=1)
+    interval = gain_interval(error, square, generator)
+    return ProbeScore(float(1.0 - error.mean() / square.mean()), interval, ids, z, guess)
+
+
+def gain_interval(
+    lost: FloatArray, least: FloatArray, generator: np.random.Generator
+) -> tuple[float, float]:
+    """Return the 95% interval of 1 - mean(lost)/mean(least) over latents drawn again.
+
+    Parameters
+    ----------
+    lost, least : array of float64, shape (m,)
+        What a probe loses, and what one loses that is told nothing.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    low, high : float
+    """
+    draws = generator.integers(0, lost.size, (999, lost.size))
+    spread = 1.0 - lost[draws].mean(axis=1) / least[draws].mean(axis=1)
     low, high = np.quantile(spread, [0.025, 0.975])
-    return ProbeScore(
-        float(1.0 - error.mean() / square.mean()), (float(low), float(high)), ids, z, guess
-    )
+    return float(low), float(high)
 
 
 def membership_probe(
@@ -233,7 +245,7 @@ def held_out_guesses(
     Raises
     ------
     ValueError
-        For another split, and fewer than four latents a fold.
+        For another split, fewer than four latents a fold, and latents that are all of one part.
     """
     split, n_folds, generator = how
     checks.choice("split", split, ("latent", "subtree", "point"))
@@ -248,6 +260,11 @@ def held_out_guesses(
     inputs = _latent_inputs(x, merges, ids)
     groups = np.arange(ids.size) if split == "latent" else _subtrees(merges, ids, 4 * folds)
     fold = generator.permutation(groups.max() + 1)[groups] % folds
+    if np.all(fold == fold[0]):
+        raise ValueError(
+            "all latents lie in one part of the hierarchy: when it is held out, nothing is left to learn "
+            "from. Take split='latent', or latents of more parts."
+        )
     parts = []
     for f in np.unique(fold):
         held = fold == f

@@ -112,7 +112,7 @@ def discover_quanta(
     ValueError
         For gradients that are not finite or 0, and a number of quanta that is not from 1 to n.
     ResourceError
-        If the memory is not available: 40 n^2 bytes and the gradients twice.
+        If the memory is not available: 40 n^2 bytes and the gradients three times as float64.
 
     Notes
     -----
@@ -143,27 +143,6 @@ def discover_quanta(
         number = checks.integer("n_quanta", n_quanta, minimum=1, maximum=n)
     label = _k_means(vector[:, :number] / root[:, None], number, streams)
     return Quanta(*_by_size(label), value, noise)
-
-
-def gradient_affinity(gradients: npt.ArrayLike, *, signed: bool = True) -> FloatArray:
-    """Return 1 - angle/pi of all pairs of gradients: 1 alike, 1/2 unrelated, 0 opposite.
-
-    Parameters
-    ----------
-    gradients : array, shape (n, n_directions)
-    signed : bool
-        If False 1 - 2 angle/pi of the lines on which gradients lie: 1 alike or opposite, 0 unrelated.
-
-    Returns
-    -------
-    array of float64, shape (n, n)
-
-    Raises
-    ------
-    ValueError
-        For gradients that are not finite, or 0.
-    """
-    return _affinity(_directions(gradients), signed)
 
 
 def adjusted_rand(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
@@ -228,7 +207,7 @@ def _directions(gradients: npt.ArrayLike) -> npt.NDArray[np.float32]:
             f"gradients must be numbers of shape (n, n_directions); got {g.dtype}, {g.shape}."
         )
     n, m = g.shape
-    checks.memory(8.0 * n * m + 40.0 * n * n, f"angles of {n} gradients", "Use fewer samples.")
+    checks.memory(24.0 * n * m + 40.0 * n * n, f"angles of {n} gradients", "Use fewer samples.")
     length = np.sqrt(np.einsum("ij,ij->i", g, g, dtype=np.float64))
     if not np.isfinite(length).all():
         raise ValueError("gradients and their squares must be finite. Scale them: angles stay.")
@@ -241,6 +220,7 @@ def _directions(gradients: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 
 def _affinity(unit: npt.NDArray[np.float32], signed: bool) -> FloatArray:
+    """1 - angle/pi of all pairs: 1 alike, 1/2 unrelated, 0 opposite; of lines 1 alike, 0 unrelated."""
     cosine = np.clip((unit @ unit.T).astype(np.float64), -1.0, 1.0)
     if not signed:
         np.abs(cosine, out=cosine)

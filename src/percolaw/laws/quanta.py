@@ -35,7 +35,7 @@ def skill_loss(
     n_learned : array of int
         n >= 0.
     rank_exponent : float
-        alpha > 0: skill k is used with frequency ~ k^-(1 + alpha).
+        alpha: skill k is used with frequency ~ k^-(1 + alpha). Above 0 if there are infinitely many.
     n_skills : float
         Skills there are.
 
@@ -80,11 +80,11 @@ def sample_loss(
     n_samples : array of float
         D >= 0.
     rank_exponent : float
-        alpha > 0.
+        alpha; above 0 if there are infinitely many skills.
     threshold : int
         T >= 1.
     n_skills : float
-        Skills there are; infinity needs alpha > 0.
+        Skills there are.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def skills_met(
     n_samples : array of float
         D >= 0.
     rank_exponent : float
-        alpha > 0.
+        alpha; above 0 if there are infinitely many skills.
     n_skills : float
 
     Returns
@@ -232,19 +232,19 @@ def _over_skills(
 
 
 def _tail(d: float, alpha: float, total: float, first: float, term: Term) -> float:
-    """Integral of term(D, p(k)) over k from `first` on, in log p."""
+    """Integral of term(D, p(k)) over k from `first` on, in log p; below all that matters term is ~ p."""
     b = 1.0 / (1.0 + alpha)
     top = -(1.0 + alpha) * math.log(first) - math.log(total)
 
     def integrand(x: float) -> float:
         p = np.array([math.exp(x)])
-        k = (total * math.exp(x)) ** -b
-        return float(term(d, p)[0]) * k * b
+        return float(term(d, p)[0] / p[0]) * b * math.exp((1.0 - b) * x - b * math.log(total))
 
-    low = min(top, -math.log(max(d, 1.0))) - 40.0 * max(1.0, 1.0 / alpha)
+    low = min(top, -math.log(max(d, 1.0))) - 40.0
     edges = [low, min(top, -math.log(max(d, 1.0)) - 5.0), top]
     parts = [(a, z) for a, z in pairwise(edges) if z > a]
-    return float(sum(integrate.quad(integrand, a, z, limit=200)[0] for a, z in parts))
+    rest = integrand(low) / (1.0 - b)
+    return rest + float(sum(integrate.quad(integrand, a, z, limit=200)[0] for a, z in parts))
 
 
 def _check_infinite(alpha: float) -> None:

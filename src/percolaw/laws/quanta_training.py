@@ -35,7 +35,7 @@ def training_loss(
     time : array of float
         t >= 0.
     rank_exponent : float
-        alpha > 0.
+        alpha.
     n_skills : int
     strength, start : float
         S, and R_k at the beginning: 0 < start < strength.

@@ -101,7 +101,7 @@ def module_activations(
         return keep
 
     handles = [modules[name].register_forward_hook(hook(name)) for name in layers]
-    training = module.training
+    modes = {part: part.training for part in module.modules()}
     try:
         module.eval()
         with torch.no_grad():
@@ -110,7 +110,8 @@ def module_activations(
                 size[0] = block.shape[0]
                 module(block.to(dtype) if block.is_floating_point() else block)
     finally:
-        module.train(training)
+        for part, mode in modes.items():
+            part.training = mode
         for handle in handles:
             handle.remove()
     for name, blocks in kept.items():

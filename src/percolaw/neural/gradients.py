@@ -177,13 +177,15 @@ def module_gradients(
         parts = every(named, x[low:high], y[low:high])
         return torch.cat([parts[k].flatten(1) for k in named], dim=1)
 
-    size, training = sum(p.numel() for p in named.values()), module.training
+    size = sum(p.numel() for p in named.values())
+    modes = {part: part.training for part in module.modules()}
     try:
         module.eval()
         with gradients_on():
             return _projected(gradients, x.shape[0], size, first.device, n_directions, rng)
     finally:
-        module.train(training)
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def _tensor(name: str, array: npt.ArrayLike, like: Tensor) -> Tensor:

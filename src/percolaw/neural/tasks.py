@@ -27,7 +27,8 @@ class TaskCurves:
     ----------
     step : array of int64, shape (n_evaluations,)
     loss : array of float64, shape (n_evaluations, students, n_tasks)
-        Mean cross-entropy of the test points of a task, in nats; NaN from where a student diverged.
+        Mean of `training.loss` over the test points of a task, in nats for "cross_entropy"; NaN from
+        where a student diverged.
     error : array of float64, of that shape
         Share of them whose class is not the one that the student gives the largest output.
     """
@@ -71,7 +72,7 @@ def train_tasks(
     Raises
     ------
     ValueError
-        As `percolaw.train` does, and for steps that do not rise.
+        As `percolaw.train` does, for steps that do not rise, and for tasks without a test point.
 
     Notes
     -----
@@ -84,7 +85,13 @@ def train_tasks(
     last = max(1, int(steps[-1]))
     plan = dataclasses.replace(training, steps=last, patience=NEVER_STOP, keep="last")
     y = checks.finite_array("targets", targets, ndim=2)
-    tasks = checks.site_ids("task", task, y.shape[0] + 1)
+    tasks = checks.site_ids("task", task, 1 << 31)
+    if not 0 < tasks.size <= y.shape[0] or np.any(np.bincount(tasks) == 0):
+        raise ValueError(
+            f"task must say of each test point which of the tasks 0, 1, ... it is of, none left out; got "
+            f"{tasks.size} numbers, {np.unique(tasks).size} different ones, up to "
+            f"{tasks.max(initial=-1)}, for {y.shape[0]} rows."
+        )
     job = checked_job(network, inputs, y, students, plan, y.shape[1], None, None)
     curves = []
     with gradients_on(), matrix_products(plan.dtype, resolve_device(plan.device)):

@@ -44,6 +44,10 @@ def test_tasks_that_learn_at_their_own_times():
     said = verdicts(experiment, time_rows(experiment, 0.6))
     assert one(said, "exponent in 1/frequency").verdict == "disagrees"
     assert one(said, "learn as the first one").verdict == "disagrees"
+    nothing = time_rows(experiment)
+    for row in nothing:
+        row["loss"] = np.ones_like(row["loss"]).tolist()
+    assert {c.verdict for c in experiment.conclude(nothing).claims} == {"inconclusive"}
 
 
 def model_rows(experiment, learned):
@@ -71,6 +75,13 @@ def test_tasks_in_proportion_to_width():
     for row in rare:
         row["error"] = [each[::-1] for each in row["error"]]
     assert one(verdicts(experiment, rare), "most used ones").verdict == "disagrees"
+    few = dataclasses.replace(experiment, n_tasks=10)  # one seed knows all where the others do not
+    rows = model_rows(few, lambda w: min(w / 4, 9))
+    for row in rows:
+        if row["seed"] == 0 and row["width"] == 32:
+            row["error"], row["loss"] = ([[0.0] * 10] * 2 for _ in range(2))
+    assert np.isfinite(one(verdicts(few, rows), "tasks learned, exponent").measured)
+    assert "too few" not in one(verdicts(few, rows), "all but the n most").note
 
 
 def data_rows(experiment, threshold):
@@ -100,6 +111,18 @@ def test_one_threshold_for_all_tasks():
     assert one(said, "infinitely many").verdict == "disagrees"
     said = verdicts(experiment, data_rows(experiment, lambda p: 1000.0 * p**0.5))
     assert one(said, "until it is learned, exponent").verdict == "disagrees"
+    rows = data_rows(experiment, lambda p: 300.0 + 0.0 * p)
+    for row in rows:
+        if row["learner"] == "elimination":  # a task that is identified in no sample is not known
+            row["known"] = np.where(np.arange(experiment.n_tasks) == 0, np.nan, row["known"])
+    assert one(verdicts(experiment, rows), "elimination: loss").verdict == "disagrees"
+
+
+def test_a_kernel_that_knows_too_little_has_no_threshold():
+    experiment = dataclasses.replace(QuantaData(), kernel_sizes=(10, 20, 40))
+    assert experiment._kernel_threshold(np.array([0.5, 0.3, 0.05])) == pytest.approx(35.0, abs=5.0)
+    assert experiment._kernel_threshold(np.array([0.51, 0.5, 0.49])) is None
+    assert experiment._kernel_threshold(np.array([0.09, 0.05, 0.0])) is None
 
 
 def composite_rows(experiment, parts_at, unions_at):
@@ -127,6 +150,8 @@ def test_unions_with_and_without_their_parts():
     said = verdicts(experiment, composite_rows(experiment, missing, 200))
     assert one(said, "and not otherwise").verdict == "disagrees"
     assert one(said, "and not otherwise").measured == 0.5
+    said = verdicts(experiment, composite_rows(experiment, np.inf, np.inf))
+    assert one(said, "and not otherwise").verdict == "inconclusive"
 
 
 def test_configs_that_cannot_be_are_refused():

@@ -29,6 +29,9 @@ def test_inversions():
     assert inversions(np.array([1.0, 2.0, 5.0, math.inf, math.inf])) == 0.0
     assert inversions(np.array([3.0, 2.0, 1.0])) == 1.0
     assert inversions(np.array([1.0, math.inf, 2.0])) == pytest.approx(1 / 3)
+    # Of tasks that nobody learned the order is not known, and is none that agrees.
+    assert inversions(np.array([3.0, 2.0, *[math.inf] * 8])) == pytest.approx(1 / (1 + 2 * 8))
+    assert math.isnan(inversions(np.full(8, math.inf)))
 
 
 def test_first_missing_and_slope():

@@ -58,7 +58,10 @@ def save_published(data: Dataset, path: str | os.PathLike[str], *, overwrite: bo
     """
     if not isinstance(data, Dataset):
         raise TypeError(f"only a Dataset with its latents can be saved so; got {data!r:.60}.")
-    return make_and_save_published(lambda: data, path, 8.0 * data.X.size, overwrite=overwrite)
+    kept = data.features
+    entries = latents(data).merges.n_ancestors().sum() if kept is None else kept.nnz
+    n_bytes = 8.0 * data.X.size + 12.0 * float(entries)
+    return make_and_save_published(lambda: data, path, n_bytes, overwrite=overwrite)
 
 
 def make_and_save_published(

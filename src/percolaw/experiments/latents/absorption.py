@@ -8,9 +8,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.experiments import claims, fields, plots
+from percolaw.experiments import fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
+from percolaw.experiments.quanta.parity_students import seed_mean, seeds_of
 from percolaw.neural.config import Training
 from percolaw.rng import Streams
 
@@ -61,7 +62,8 @@ class AbsorptionByRule:
     n_seeds: Seeds = 5
     """Independent clusters, directions and dictionaries."""
     n_sites: Annotated[int, Range(500), Bytes(1000.0)] = 20_000
-    """Sites of a cluster: points. A tenth of them are looked at, the others learned."""
+    """Sites of a cluster: points. A tenth of them chooses the best evaluation and is then looked
+    at, the others are learned."""
     octaves: Annotated[tuple[int, ...], Range(1)] = (7, 9, 11)
     """Features are latents of 2^octave to 2^(octave+1) - 1 sites, at most `dim`, the largest ones."""
     dim: Annotated[int, Range(4)] = 64
@@ -123,7 +125,7 @@ class AbsorptionByRule:
         row = {**cell, "n_features": int(parent.size), "n_edges": int(np.sum(parent >= 0))}
         row |= {key: summary[key] for key in ("unexplained", "n_codes", "dead")}
         row["mmcs"] = float(matched_cosine(learned.atoms(), features).mean())
-        row |= {"missed": 1.0, "absorbed": 0.0}  # of a dictionary that is all dead
+        row |= {"missed": 1.0, "absorbed": None}  # of a dictionary that is all dead
         if summary["dead"] < 1.0:
             seen = absorption(
                 tested, learned.codes(tested), learned.atoms(), features, present[-held:], parent
@@ -162,11 +164,11 @@ class AbsorptionByRule:
                 mine = self._rows(rows, rule, sparsity, kind)
                 mean = {key: np.mean([r[key] for r in mine]) for key in ("dead", "mmcs", "missed")}
                 every.append(
-                    claims.mean(
+                    seed_mean(
                         f"{text}, {kind} features: share of parents absorbed",
                         self.source,
                         predicted if kind == NESTED else 0.0,
-                        [r["absorbed"] for r in mine],
+                        seeds_of(mine, "absorbed"),
                         self.tolerance,
                         f"{mean['missed']:.0%} silent, {mean['dead']:.0%} of atoms dead, MMCS "
                         f"{mean['mmcs']:.2f}",
@@ -204,5 +206,5 @@ class AbsorptionByRule:
     def _series(
         self, rows: list[Row], rule: str, x: tuple[float, ...], kind: str, key: str, text: str
     ) -> plots.Series:
-        values = [[r[key] for r in self._rows(rows, rule, s, kind)] for s in x]
+        values = [seeds_of(self._rows(rows, rule, s, kind), key) for s in x]
         return plots.seed_means(f"{text}, {kind} features", x, values)

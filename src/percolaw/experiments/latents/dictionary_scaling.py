@@ -15,6 +15,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.networks.convergence import log_slope
+from percolaw.laws.scaling_laws import zipf_weights
 from percolaw.neural.config import NEVER_STOP, Training
 from percolaw.rng import Streams
 from percolaw.scaling.curve import LearningCurve
@@ -78,7 +79,7 @@ class DictionaryScaling:
     budgets: Annotated[tuple[int, ...], Range(1)] = (1, 2)
     """Multiples of the steps of `training` for which dictionaries are trained; claims are on the last."""
     n_points: Annotated[int, Range(500)] = 20_000
-    """Points, each of one feature; a tenth of them are tested on."""
+    """Points, each of one feature; a tenth of them choose the best evaluation and are tested on."""
     training: Training = Training(  # noqa: RUF009 (frozen)
         learning_rate=0.01, steps=1000, batch_size=256, patience=NEVER_STOP
     )
@@ -113,8 +114,7 @@ class DictionaryScaling:
 
     def weights(self, alpha: float) -> FloatArray:
         """Return the probabilities of the features."""
-        weight = np.arange(1.0, self.n_features + 1.0) ** -(1.0 + alpha)
-        return np.asarray(weight / weight.sum())
+        return zipf_weights(alpha, self.n_features)
 
     def points(self, alpha: float, seed: int) -> FloatArray:
         """Draw points, each on one circle.

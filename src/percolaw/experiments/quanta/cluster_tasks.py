@@ -25,7 +25,7 @@ BY_SITE = "clusters of random sites"
 DIMENSION = 4.0
 #: Bits and order of the parity that is a step.
 BITS, ORDER = 100, 3
-#: Samples of which each cluster's curve is known at least, and in units of the mean at most drawn.
+#: Samples of a cluster up to which its curve is known at least.
 LEAST_SAMPLES = 128
 
 
@@ -54,8 +54,8 @@ class Target:
         Parameters
         ----------
         points : array, shape (n, dim)
-            Places of distinct sites in the order they are drawn; the first `n_test` of the reversed
-            order are tested, whether they were seen or not where the cluster has no more.
+            Places of distinct sites in the order they are drawn. The last `n_test` are tested: apart from
+            those that are learned from if there are twice as many, else they are among them.
         n_test : int
 
         Returns

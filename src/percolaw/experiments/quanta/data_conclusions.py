@@ -46,7 +46,7 @@ def conclude(config: Any, rows: list[Row]) -> Conclusion:
     special = [r for r in rows if r["learner"] == "elimination"]
     needed = np.nanmean(seeds_of(special, "needed"), axis=1)
     curves["elimination"] = _exact_curve(config, weight, seeds_of(special, "known"))
-    kernel = float(np.exp(np.log(seeds_of(special, "kernel")).mean()))
+    kernel = float(np.exp(np.log(seeds_of(special, "kernel")).mean()))  # NaN: beyond its sizes
     typical = float(np.exp(np.nanmean(np.log(thresholds)))) if _any(thresholds) else math.nan
     said = (
         *_elimination(config, curves["elimination"], needed, weight),
@@ -71,7 +71,7 @@ def _exact_curve(config: Any, weight: FloatArray, known: FloatArray) -> Learning
     law = elimination_loss(grid, config.rank_exponent, config.n_tasks, subsets)
     inside = np.flatnonzero((law < 0.98) & (law > 0.01))
     size = grid[inside[np.linspace(0, inside.size - 1, EXACT_SIZES).astype(np.int64)]]
-    loss = [[np.mean((each > n) @ weight) for n in size] for each in known]
+    loss = [[np.mean(~(each <= n) @ weight) for n in size] for each in known]
     return LearningCurve(size, np.array(loss), None, np.interp(size, grid, law))
 
 

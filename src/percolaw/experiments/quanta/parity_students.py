@@ -131,9 +131,16 @@ def crossing_steps(steps: FloatArray, loss: FloatArray, level: float) -> FloatAr
 
 
 def inversions(values: FloatArray) -> float:
-    """Return the share of pairs of which the later is smaller: 0 in order, 1/2 by chance, 1 reversed."""
+    """Return the share of pairs of which the later is smaller: 0 in order, 1/2 by chance, 1 reversed.
+
+    Pairs of which neither is finite do not count; NaN if fewer than two values are finite.
+    """
+    there = np.isfinite(values)
+    if there.sum() < 2:
+        return math.nan
     later = values[None, :] < values[:, None]
-    return float(np.triu(later, 1).sum() / (values.size * (values.size - 1) / 2))
+    counted = there[None, :] | there[:, None]
+    return float(np.triu(later, 1).sum() / np.triu(counted, 1).sum())
 
 
 def first_missing(learned: npt.NDArray[np.bool_]) -> int:
@@ -194,7 +201,7 @@ def evaluation_steps(first: int, last: int, number: int) -> npt.NDArray[np.int64
     Parameters
     ----------
     first, last : int
-        Of the steps; the last ends training, and lies above the first.
+        Of the steps; the last ends training, and the first is half of it at most.
     number : int
         At most so many: those that are equal are one.
 
@@ -202,4 +209,5 @@ def evaluation_steps(first: int, last: int, number: int) -> npt.NDArray[np.int64
     -------
     array of int64
     """
-    return np.unique(np.round(np.geomspace(first, max(last, first + 1), number)).astype(np.int64))
+    steps = np.geomspace(min(first, max(1, last // 2)), last, number)
+    return np.unique(np.round(steps).astype(np.int64))

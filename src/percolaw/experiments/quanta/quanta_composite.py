@@ -185,9 +185,12 @@ class QuantaComposite:
         return Conclusion(tuple(said), plots=self._plots(steps, loss))
 
     def _as_parts(self, learned: npt.NDArray[np.bool_]) -> float:
-        """Share of unions that are known where both their parts are, or unknown where one is not."""
+        """Share of unions that are known where both their parts are, or unknown where one is not.
+
+        NaN if no union has both its parts known: not to be learned shows nothing then.
+        """
         both = [learned[a] and learned[b] for a, b in self.unions]
-        return float(np.mean(learned[2 * self.n_parts :] == both))
+        return float(np.mean(learned[2 * self.n_parts :] == both)) if any(both) else float("nan")
 
     def _after(self, steps: FloatArray, loss: FloatArray) -> float:
         """Share of the unions learned that come after their parts; NaN if none is learned."""

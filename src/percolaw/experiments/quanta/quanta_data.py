@@ -126,31 +126,39 @@ class QuantaData(ParityExperiment):
             by_kernel = np.interp(np.log(np.maximum(count, 1)), log_size, kernel, left=0.5)
             for learner, error in (("network", network[i]), ("kernel", by_kernel)):
                 rows.append({**cell, "learner": learner, "n_train": size, "error": stored(error)})
-        least = float(np.interp(-LEARNED, -np.minimum.accumulate(kernel), self.kernel_sizes))
         known, needed = self._elimination(tasks, streams)
+        least = self._kernel_threshold(kernel)
         exact = {"known": known.tolist(), "needed": needed.tolist(), "kernel": least}
         return [*rows, {**cell, "learner": "elimination", **exact}]
 
     def _network(
         self, seed: int, tasks: ParityTasks, drawn: ParitySamples, streams: Streams
     ) -> FloatArray:
-        """Errors (n_sizes, n_tasks) of networks at their least stratified loss."""
+        """Errors (n_sizes, n_tasks) of networks when their loss on other test samples was least."""
         from percolaw.neural.parity import ParityNetwork
         from percolaw.neural.tasks import train_tasks
 
-        test = tasks.test_set(self.per_task, streams)
+        test = tasks.test_set(2 * self.per_task, streams)
+        second = np.arange(test.n_samples) % 2  # of two test points one chooses and one counts
         curves = train_tasks(
             ParityNetwork(self.n_tasks, self.n_bits, self.width),
             np.concatenate([test.inputs(), drawn.inputs()]),
             np.concatenate([test.targets(), drawn.targets()]),
-            test.task,
+            test.task + self.n_tasks * second,
             [Student(seed, test.n_samples + np.arange(size), [0]) for size in self.sizes],
             self.training,
             evaluation_steps(50, self.training.steps, self.n_tests),
         )
-        total = np.nan_to_num(curves.loss / CHANCE @ tasks.weight, nan=np.inf)
-        best = total.argmin(axis=0)
-        return curves.error[best, np.arange(len(self.sizes))]
+        total = curves.loss[..., : self.n_tasks] / CHANCE @ tasks.weight
+        best = np.nan_to_num(total, nan=np.inf).argmin(axis=0)
+        return curves.error[best, np.arange(len(self.sizes)), self.n_tasks :]
+
+    def _kernel_threshold(self, error: FloatArray) -> float | None:
+        """Samples at which the kernel knows a task, between two sizes; None if that is not in them."""
+        falling = np.minimum.accumulate(error)
+        if not falling[-1] < LEARNED <= falling[0]:
+            return None
+        return float(np.interp(-LEARNED, -falling, self.kernel_sizes))
 
     def _kernel(self, tasks: ParityTasks, streams: Streams) -> FloatArray:
         """Errors (n_kernel_sizes,) of the tangent kernel of a ReLU network on samples of one task.

@@ -118,9 +118,9 @@ class QuantaModel(ParityExperiment):
         )
 
     def _partly(self, n: FloatArray) -> FloatArray:
-        """Widths at which some tasks are learned, but not nearly all."""
-        middle = n.mean(axis=0)
-        return np.asarray((middle >= 1.0) & (middle <= 0.9 * self.n_tasks))
+        """Widths at which some tasks are learned, but not nearly all, and of no seed all."""
+        middle, most = n.mean(axis=0), n.max(axis=0)
+        return np.asarray((middle >= 1.0) & (middle <= 0.9 * self.n_tasks) & (most < self.n_tasks))
 
     def _per_unit(self, n: FloatArray) -> float:
         """Tasks learned per unit of width: geometric mean where some are and others are not."""

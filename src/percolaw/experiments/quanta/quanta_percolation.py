@@ -14,6 +14,7 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.quanta import cluster_tasks
 from percolaw.experiments.quanta.cluster_tasks import BY_SITE, ONE_VALUE, PARITY, STEPS, Target
+from percolaw.experiments.quanta.parity_students import seed_mean
 from percolaw.rng import Streams
 from percolaw.scaling.crossing import crossing
 from percolaw.scaling.curve import LearningCurve
@@ -235,11 +236,13 @@ class QuantaPercolation:
             for key in ("loss", "quanta")
         )
         lead = np.abs(slope - gamma[:, None]) - np.abs(slope - quanta)
-        return claims.mean(
+        inside = (lead[0] < 0.0) & (lead[-1] > 0.0)  # else one of them predicts better throughout
+        where = [np.exp(crossing(np.log(gamma), 0.0 * gamma, column)) for column in lead.T]
+        return seed_mean(
             f"{ensemble}: c/D from which quanta predict the exponent better than c/D",
             self.source,
             alpha / (1.0 + alpha),
-            [np.exp(crossing(np.log(gamma), 0.0 * gamma, column)) for column in lead.T],
+            np.where(inside, where, math.nan),
             self.crossing_tolerance,
             "alpha/(1 + alpha) for infinitely many clusters and samples",
             {"source": ensemble, "quantity": "takeover"},
@@ -269,7 +272,7 @@ class QuantaPercolation:
             plots.log_linear(
                 "quanta-percolation",
                 "One cluster",
-                "Loss of one cluster: fields fall over decades, only the parity is a step.",
+                "Loss of one cluster of each kind of function, in units of the samples that halve it.",
                 ("samples of the cluster / samples of half its loss", "loss"),
                 single,
                 figure="quanta-percolation",
@@ -285,7 +288,7 @@ class QuantaPercolation:
             plots.log_linear(
                 "quanta-percolation-exponents",
                 "Exponent of all clusters",
-                "Exponents follow c/D up to alpha/(1 + alpha), the exponent of quanta, and stay there.",
+                "Exponents of the loss of all clusters against c/D, which is dotted; dashed: quanta.",
                 ("c/D of one cluster", "exponent of the loss"),
                 self._exponents(rows),
                 figure="quanta-percolation",

@@ -163,7 +163,8 @@ class QuantaTime(ParityExperiment):
         limit = self.rank_exponent / (1.0 + self.rank_exponent)
         about = {"learner": "network", "quantity": "loss by steps"}
         text = f"steps {window[0]:.0f} to {window[1]:.0f}"
-        ratio = np.exp(np.log(measured.loss[:, inside] / law).mean(axis=1))
+        each = np.log(measured.loss[:, inside] / law)
+        ratio = np.exp(each.mean(axis=1) if inside.any() else np.full(len(each), np.nan))
         return [
             seed_mean(
                 "loss over the sum of tasks that all learn as the first one, by their frequency",
