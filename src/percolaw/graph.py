@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from percolaw import adjacency as matrices
 from percolaw import checks
+from percolaw.short import short_repr
 from percolaw.structure import ClusterStructure, FloatArray, Ids, IntArray, index_dtype
 from percolaw.tree import Span, Tree
 
@@ -47,6 +48,8 @@ class Graph(ClusterStructure):
     indptr: Ids
     neighbor: IntArray
     start: Ids
+
+    __repr__ = short_repr
 
     @classmethod
     def from_bonds(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.source import PointFile, Source
 from percolaw.progress import progress as progress_bar
 from percolaw.rng import RandomLike, as_streams
@@ -115,7 +116,7 @@ def learning_curve(
     if not isinstance(target, TeacherFamily):
         raise TypeError(
             f"points of {source.label} are drawn anew for every seed, so their target must be a family "
-            f"of teachers such as MaternTeacher(); got {type(target).__name__}. Labels of your own go "
+            f"of teachers such as MaternTeacher(); got {target!r:.60}. Labels of your own go "
             "with points of your own: pass both as arrays."
         )
     if groups is not None or loss in OF_LABELS:
@@ -278,7 +279,21 @@ def _of_data(
     source: Any, target: Any, learner: Any, sizes: Any, seeds: int, options: dict[str, Any]
 ) -> LearningCurve:
     """The curve of one dataset, over random parts of it."""
+    for name, given in (("source", source), ("target", target)):
+        if isinstance(given, type):
+            raise TypeError(
+                f"{name} is the class {given.__name__}; make one: {given.__name__}(...)."
+            )
+    if isinstance(source, Dataset):
+        raise TypeError(
+            "a Dataset is learned from its arrays: learning_curve(data.X, data.y, learner, sizes)."
+        )
     if isinstance(target, TeacherFamily):
+        if isinstance(source, str):
+            raise TypeError(
+                "a source is an object, such as percolaw.Cube(2), percolaw.InfiniteCluster(16) or, of a "
+                f"file, percolaw.PointFile(path); got {source!r:.60}."
+            )
         raise TypeError(
             "a target drawn on points of your own needs them as a source: "
             f"percolaw.PointFile(path), or values = family.sample(d)(points); got {target.label}."

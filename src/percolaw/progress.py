@@ -90,7 +90,7 @@ class Failures:
     def tell(self, error: str) -> None:
         """Count a unit's failure, and print it if none before happened at the same place."""
         self.n += 1
-        lines = error.strip().splitlines()
+        lines = error.strip().splitlines() or ["unknown error"]
         frames = (line for line in lines if line.startswith("  File "))
         same = self._kinds.setdefault((*frames, lines[-1].split(":")[0]), [])
         same.append(lines[-1])

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from percolaw import adjacency as matrices
 from percolaw import checks
+from percolaw.short import short_repr
 from percolaw.structure import ClusterStructure, FloatArray, Ids, IntArray, index_dtype
 
 
@@ -384,3 +385,5 @@ class Span:
     site: Ids
     index: Ids
     cluster: Ids
+
+    __repr__ = short_repr

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.short import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -43,6 +44,8 @@ class RankLoss:
     total: FloatArray
     n_tests: IntArray
     of_labels: bool
+
+    __repr__ = short_repr
 
     @property
     def n_points(self) -> int:
@@ -197,6 +200,8 @@ class NearestNeighborCurve:
     loss: FloatArray
     standard_error: FloatArray
     exponent: FloatArray
+
+    __repr__ = short_repr
 
 
 def nearest_neighbor_curve(by_rank: RankLoss, sizes: npt.ArrayLike) -> NearestNeighborCurve:

@@ -12,6 +12,7 @@ from percolaw import checks
 from percolaw.analysis.adjacency import Ids, SiteGraph
 from percolaw.analysis.sweep import classes, graph_sweep, opened
 from percolaw.rng import RandomLike
+from percolaw.short import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -33,6 +34,8 @@ class Dilution:
 
     n_sites: Ids
     number: FloatArray
+
+    __repr__ = short_repr
 
 
 def dilution(

@@ -277,7 +277,7 @@ def _tail(findings: Findings, level: int) -> Condition:
     if not math.isfinite(p):
         return Condition("tail", None, "too few clusters for a power law")
     beaten = findings.value("beaten by log-normal", **of) == 1.0
-    said = f"tau {findings.value('tau', **of):.2f}, refused with p = {p:.2g}"
+    said = f"tau {findings.value('tau', **of):.2f}, p = {p:.2g} that a power law fits as badly"
     worse = "; a log-normal is better" if beaten else ""
     return Condition("tail", p > REFUSED and not beaten, said + worse)
 

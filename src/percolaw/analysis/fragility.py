@@ -13,6 +13,7 @@ from percolaw import checks
 from percolaw.analysis.adjacency import Ids, SiteGraph
 from percolaw.analysis.sweep import classes, graph_sweep
 from percolaw.rng import RandomLike
+from percolaw.short import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -46,6 +47,8 @@ class Fragility:
     standard_error: float
     level: float
     reference: float
+
+    __repr__ = short_repr
 
 
 def fragility(

@@ -14,6 +14,7 @@ from percolaw.analysis.adjacency import Ids, SiteGraph
 from percolaw.datasets.element_labels import ElementLabels, element_labels
 from percolaw.datasets.strings import coded_strings
 from percolaw.numerics.distances import directions
+from percolaw.short import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -57,6 +58,8 @@ class Sample:
     approximate: bool = False
     n_repeated: int = 0
     n_disagreeing: int = 0
+
+    __repr__ = short_repr
 
     @property
     def n(self) -> int:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.analysis.adjacency import Ids, SiteGraph
 from percolaw.rng import RandomLike, as_streams
+from percolaw.short import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -36,6 +37,8 @@ class GraphSweep:
     n_open: Ids
     largest: Ids
     square: Ids
+
+    __repr__ = short_repr
 
     def whole(self) -> FloatArray:
         """Return the mean over orders of the sum of (s/S)^2, (n_classes, n_records).

@@ -36,7 +36,8 @@ MEANING = {
     "metric they say nothing of these classes. See first whether labels and elements are in one order; "
     "then try another metric, other coordinates, or coarser classes.",
     "undecided": "The conditions that failed say why. Unknown ones ask for more: the flow for 1667 "
-    "elements, the tail for 50 clusters over a decade of sizes, a prediction for losses above zero.",
+    "elements, the tail for 50 clusters over a decade of sizes, a prediction for a learner and losses "
+    "above zero.",
 }
 #: The conditions of `critical`, in the order in which they are tried, and what each asks.
 CONDITIONS = {

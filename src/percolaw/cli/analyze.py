@@ -83,7 +83,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="neighbours among which points are adjacent; the first is the verdict's (default: 6,3,10)",
     )
     parser.add_argument(
-        "--draws", type=count, default=200, metavar="N", help="of each null (default: 200)"
+        "--draws",
+        type=count,
+        default=200,
+        metavar="N",
+        help="of each null, at least 20 (default: 200)",
     )
     parser.add_argument(
         "--learners",

@@ -89,6 +89,7 @@ def _execute(given: list[str]) -> int:
         near = _near_flag(rest, parser, options)
         if rest and (options.command not in ("run", "sweep") or near):
             hint = f". Did you mean {near}?" if near else ""
+            parser.prog = f"{parser.prog} {options.command}"
             parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
         options.rest = rest  # flags of the experiment
         return int(options.handler(options))

@@ -89,9 +89,10 @@ def run_status(options: argparse.Namespace) -> int:
             states = [status(path, known_class) for path in run_folders(options.out)]
             states += [sweep_status(path, known_class) for path in sweep_folders(options.out)]
         for item in states:
-            if item.state == "damaged":
+            if item.note:
+                state = "is damaged" if item.state == "damaged" else "cannot go on"
                 print(
-                    f"percolaw: {printable(item.folder)} is damaged: {printable(item.note)}",
+                    f"percolaw: {printable(item.folder)} {state}: {printable(item.note)}",
                     file=sys.stderr,
                 )
         if options.json:

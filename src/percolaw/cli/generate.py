@@ -96,7 +96,9 @@ def _add_kinds(generate: argparse.ArgumentParser) -> None:
         default=None,
         help="site, cluster, yule; hierarchy: one, yule (default: the first)",
     )
-    distribution.add_argument("--clusters", type=count, default=316, help="clusters")
+    distribution.add_argument(
+        "--clusters", type=count, default=316, help="clusters of site and cluster (default: 316)"
+    )
     distribution.add_argument(
         "--standardize", default="cluster", help="labels by cluster, or over all"
     )
@@ -153,6 +155,11 @@ def _refuse_foreign_flags(options: argparse.Namespace) -> None:
             raise ValueError(
                 f"{flag} belongs to `generate {' and '.join(kinds)}`, not to {options.kind}."
             )
+    if options.ensemble == "yule" and options.clusters != default["clusters"]:
+        raise ValueError(
+            "yule draws how many clusters there are, so --clusters has no influence: leave it out, or "
+            "take --ensemble site or cluster."
+        )
     one = options.kind == "hierarchy" and options.ensemble != "yule"
     if one and options.spacing != default["spacing"]:
         raise ValueError("--spacing is between clusters, and there is one: add --ensemble yule.")

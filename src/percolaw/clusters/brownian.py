@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, Streams, as_streams
+from percolaw.short import short_repr
 from percolaw.structure import IntArray, index_dtype
 from percolaw.tree import Tree
 
@@ -48,6 +49,8 @@ class SampledCluster:
     glue: npt.NDArray[np.float64]
     owner: IntArray
     size: float
+
+    __repr__ = short_repr
 
     @property
     def n_points(self) -> int:
@@ -108,6 +111,8 @@ class SpannedTree:
     tree: Tree
     point: IntArray
     branch: IntArray
+
+    __repr__ = short_repr
 
 
 def sample_large_cluster(

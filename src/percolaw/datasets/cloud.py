@@ -27,6 +27,7 @@ from percolaw.datasets.labels import (
 from percolaw.embedding.skeleton import embed_sampled
 from percolaw.laws.bethe import BetheLattice
 from percolaw.rng import TREE_STEPS, Streams
+from percolaw.short import short_repr
 
 #: Coordinates of centres held at once.
 _BLOCK_ELEMENTS = 1 << 20
@@ -46,6 +47,8 @@ class Cloud:
     labels: str
     standardize: Standardize
     centres: ClusterCentres
+
+    __repr__ = short_repr
 
     def every_site(self) -> tuple[npt.NDArray[np.float32], FloatArray]:
         """Embed every site of every cluster, dealt to the rows at random."""

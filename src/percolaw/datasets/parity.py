@@ -17,6 +17,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.bits import Words, binary, packed, unpacked
 from percolaw.rng import RandomLike, Streams, as_streams
+from percolaw.short import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -47,6 +48,8 @@ class ParityTasks:
     subset: npt.NDArray[np.bool_]
     weight: FloatArray
     parts: tuple[tuple[int, ...], ...] = ()
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         subset = binary("subset", self.subset, 2).astype(bool)
@@ -198,6 +201,8 @@ class ParitySamples:
     task: IntArray
     words: Words
     label: IntArray
+
+    __repr__ = short_repr
 
     @property
     def n_samples(self) -> int:

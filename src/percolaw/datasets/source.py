@@ -18,6 +18,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.datasets.dataset import Dataset
 from percolaw.datasets.provenance import provenance
+from percolaw.errors import DatasetError
 from percolaw.rng import RandomLike, as_streams
 from percolaw.targets.teacher import standardized_inputs
 from percolaw.words import Worded
@@ -93,16 +94,16 @@ class PointFile(Source):
         Raises
         ------
         ValueError
-            If the file changed, or has fewer rows.
+            If the file has fewer rows.
         DatasetError
-            If it cannot be read.
+            If it changed or cannot be read.
         """
         from percolaw.datasets.points import read_points
 
         n = checks.integer("n_samples", n_samples, minimum=1)
         now = file_digest(Path(self.path))
         if now != self.digest:
-            raise ValueError(
+            raise DatasetError(
                 f"{self.path} is not the file it was: its SHA-256 begins with {now}, not with "
                 f"{self.digest}. Name it anew to take it as it is."
             )
@@ -149,7 +150,7 @@ def file_digest(path: Path) -> str:
 
     Raises
     ------
-    ValueError
+    DatasetError
         If there is neither.
     """
     if path.is_dir():
@@ -157,6 +158,6 @@ def file_digest(path: Path) -> str:
         parts = [f"{p.relative_to(path)} {file_digest(p)}" for p in files]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
     if not path.is_file():
-        raise ValueError(f"there is no file {path}.")
+        raise DatasetError(f"there is no file {path}.")
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:12]

@@ -13,6 +13,7 @@ from percolaw import checks
 from percolaw.datasets.source import Source
 from percolaw.datasets.sources import Cube, Manifold
 from percolaw.rng import RandomLike, Streams, as_streams
+from percolaw.short import short_repr
 from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.teacher import Teacher, TeacherFamily
 
@@ -57,6 +58,8 @@ class SourceStream:
     scale: float
     mean: FloatArray
     spread: FloatArray
+
+    __repr__ = short_repr
 
     @classmethod
     def of(

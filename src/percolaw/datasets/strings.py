@@ -15,6 +15,7 @@ from percolaw import checks
 from percolaw.datasets.formats import reading
 from percolaw.datasets.tables import first_lines, is_number
 from percolaw.errors import DatasetError
+from percolaw.short import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,8 @@ class Strings:
 
     codes: npt.NDArray[np.uint8]
     alphabet: str
+
+    __repr__ = short_repr
 
 
 def holds_strings(path: str | os.PathLike[str]) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.short import short_repr
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,6 +32,8 @@ class MassRadius:
     mass: FloatArray
     dimension: float
     standard_error: float
+
+    __repr__ = short_repr
 
 
 def mass_radius(

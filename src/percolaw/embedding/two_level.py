@@ -13,6 +13,7 @@ from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.embedding.skeleton import embed_sites
 from percolaw.embedding.walk import Steps
 from percolaw.rng import RandomLike, as_streams
+from percolaw.short import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,8 @@ class TwoLevelCloud:
 
     points: npt.NDArray[np.float32]
     graft: npt.NDArray[np.int64]
+
+    __repr__ = short_repr
 
 
 def two_level_cloud(

@@ -59,7 +59,7 @@ class Claim:
         low, high = self.interval
         return (
             f"Claim({self.name}: {self.verdict}, measured {self.measured:.4g} "
-            f"[{low:.4g}, {high:.4g}], predicted {self.predicted:.4g} +- {self.tolerance:.2g})"
+            f"[{low:.4g}, {high:.4g}], predicted {self.predicted:.4g} +- {self.tolerance:.3g})"
         )
 
 
@@ -76,7 +76,7 @@ class Claims(tuple[Claim, ...], Drawable):
             [
                 claim.verdict,
                 claim.name,
-                f"{claim.predicted:.4g} \u00b1 {claim.tolerance:.2g}",
+                f"{claim.predicted:.4g} \u00b1 {claim.tolerance:.3g}",
                 f"{claim.measured:.4g} [{claim.interval[0]:.4g}, {claim.interval[1]:.4g}]",
             ]
             for claim in self

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.clusters.merges import MergeTree
+from percolaw.short import short_repr
 from percolaw.structure import Ids
 
 FloatArray = npt.NDArray[np.float64]
@@ -41,6 +42,8 @@ class Absorption:
     main: Ids
     missed: FloatArray
     absorbed: FloatArray
+
+    __repr__ = short_repr
 
 
 def latent_parents(merges: MergeTree, latents: npt.ArrayLike) -> Ids:

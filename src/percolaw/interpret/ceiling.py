@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.clusters.merges import MergeTree
+from percolaw.short import short_repr
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -27,6 +28,8 @@ class LatentPosterior:
 
     mean: FloatArray
     variance: FloatArray
+
+    __repr__ = short_repr
 
     def ceiling(self, latents: npt.ArrayLike) -> float:
         """Return the largest mean R^2 with which these latents can be guessed: 1 less mean variance.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.clusters.merges import MergeTree
 from percolaw.rng import RandomLike, as_streams
+from percolaw.short import short_repr
 from percolaw.structure import Ids
 
 FloatArray = npt.NDArray[np.float64]
@@ -96,6 +97,8 @@ class FeaturePairs:
     cluster: Ids
     anywhere: Ids
     n_sites: int
+
+    __repr__ = short_repr
 
     def shares(self, activations: npt.ArrayLike) -> FeatureShares:
         """Return the shares of context, component and surface in a representation.

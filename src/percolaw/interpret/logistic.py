@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.short import short_repr
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -34,6 +36,8 @@ class Logistic:
     intercept: FloatArray
     ridge: FloatArray
 
+    __repr__ = short_repr
+
     def logits(self, inputs: FloatArray) -> FloatArray:
         """Return the logits of inputs (n, width), shape (n, m)."""
         return np.asarray(inputs @ self.weight + self.intercept)
@@ -58,6 +62,8 @@ class PrincipalInputs:
     spread: FloatArray
     axes: FloatArray
     mean: FloatArray
+
+    __repr__ = short_repr
 
     @staticmethod
     def of(inputs: FloatArray) -> PrincipalInputs:
@@ -188,6 +194,8 @@ class BinaryScores:
     auc: FloatArray
     gain: FloatArray
     mcc: FloatArray
+
+    __repr__ = short_repr
 
 
 def log_losses(logits: FloatArray, labels: BoolArray) -> FloatArray:

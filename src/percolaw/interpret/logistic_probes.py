@@ -20,6 +20,7 @@ from percolaw.interpret.logistic import (
 from percolaw.interpret.probes import Split, gain_interval, held_out_guesses
 from percolaw.interpret.scores import BLOCK, checked_activations
 from percolaw.rng import RandomLike, as_streams
+from percolaw.short import short_repr
 from percolaw.structure import Ids
 
 FloatArray = npt.NDArray[np.float64]
@@ -51,6 +52,8 @@ class SignScore:
     truth: BoolArray
     logit: FloatArray
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class MembershipScores(BinaryScores):
@@ -62,6 +65,8 @@ class MembershipScores(BinaryScores):
     """
 
     latent: Ids
+
+    __repr__ = short_repr
 
 
 def sign_probe(

@@ -13,6 +13,7 @@ from percolaw import checks
 from percolaw.clusters.merges import MergeTree
 from percolaw.interpret.scores import LatentScores, _thresholds, checked_activations
 from percolaw.rng import RandomLike, as_streams
+from percolaw.short import short_repr
 from percolaw.structure import Ids
 
 FloatArray = npt.NDArray[np.float64]
@@ -42,6 +43,8 @@ class ProbeScore:
     latent: Ids
     truth: FloatArray
     guess: FloatArray
+
+    __repr__ = short_repr
 
 
 def octave_latents(merges: MergeTree, octave: int) -> Ids:

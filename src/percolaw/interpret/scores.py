@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.clusters.merges import MergeTree
+from percolaw.short import short_repr
 from percolaw.structure import Ids
 
 FloatArray = npt.NDArray[np.float64]
@@ -34,6 +35,8 @@ class LatentScores:
     f1: FloatArray
     mcc: FloatArray
     unit: Ids
+
+    __repr__ = short_repr
 
 
 def unit_scores(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.laws.ranks import log_integral
 from percolaw.laws.scaling_laws import allocation_shape, model_break_rank
+from percolaw.short import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -215,6 +216,8 @@ class Allocation:
 
     degrees_of_freedom: FloatArray
     loss: float
+
+    __repr__ = short_repr
 
 
 def numerical_allocation(

@@ -17,6 +17,7 @@ from percolaw import checks
 from percolaw.estimator import Regressor, require_fitted
 from percolaw.numerics.covariance import Covariance, Matern, cholesky, row_blocks
 from percolaw.rng import as_streams
+from percolaw.short import short_repr
 
 FloatArray = npt.NDArray[np.float64]
 #: Least ridge, in units of the mean variance, that averages different values of one point: rounding
@@ -158,6 +159,8 @@ class NestedCurve:
     prediction: FloatArray
     variance: FloatArray
     jitter: float
+
+    __repr__ = short_repr
 
 
 def nested_curve(

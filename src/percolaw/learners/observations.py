@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.graph import Graph
+from percolaw.short import short_repr
 from percolaw.tree import Tree
 
 
@@ -38,6 +39,8 @@ class Observations:
     query: npt.NDArray[np.int64] | None
     label: npt.NDArray[np.int64]
     cluster_size: npt.NDArray[np.int64]
+
+    __repr__ = short_repr
 
 
 def observe(
@@ -117,6 +120,8 @@ class FittedTreeLearner:
     tree: Tree | Graph
     sites: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
+
+    __repr__ = short_repr
 
     def predict(self, query: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
         """Return predictions at the given sites, or at all of them: float64, (n_query,) or (n_sites,)."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.bits import binary, packed
+from percolaw.short import short_repr
 
 IntArray = npt.NDArray[np.int64]
 
@@ -31,6 +32,8 @@ class Elimination:
 
     consistent: IntArray
     subset: IntArray
+
+    __repr__ = short_repr
 
     @property
     def n_needed(self) -> int | None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.neural.losses import LOSSES
 from percolaw.neural.stream import Stream
+from percolaw.short import short_repr
 
 #: Patience of a training that is never stopped early.
 NEVER_STOP = 10**9
@@ -138,3 +139,5 @@ class Student:
     learning_rate: float | None = None
     weight_decay: float | None = None
     start: npt.ArrayLike | None = None
+
+    __repr__ = short_repr

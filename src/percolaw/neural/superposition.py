@@ -11,6 +11,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.neural.network import ForwardPass, Parameter, Tensor, Weights
 from percolaw.rng import Streams
+from percolaw.short import short_repr
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -105,6 +106,8 @@ class SparseFeatures:
     activity: FloatArray
     batch_size: int
     seed: int
+
+    __repr__ = short_repr
 
     def rows(self, step: int) -> tuple[FloatArray, FloatArray]:
         """Return the points of a step, (batch_size, n_features), twice."""

@@ -15,6 +15,7 @@ from percolaw.neural.device import autocast, gradients_on, matrix_products, reso
 from percolaw.neural.ensemble import Ensemble
 from percolaw.neural.network import ForwardPass, Network, evaluation_rows
 from percolaw.neural.training import checked_job
+from percolaw.short import short_repr
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,6 +37,8 @@ class TaskCurves:
     step: npt.NDArray[np.int64]
     loss: FloatArray
     error: FloatArray
+
+    __repr__ = short_repr
 
 
 def train_tasks(

@@ -21,6 +21,7 @@ from percolaw.neural.network import (
     unflatten,
 )
 from percolaw.neural.stopping import Stop
+from percolaw.short import short_repr
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -65,6 +66,8 @@ class Trained:
     evaluated: IntArray
     validation_curve: FloatArray
     train_curve: FloatArray
+
+    __repr__ = short_repr
 
     @property
     def converged(self) -> npt.NDArray[np.bool_]:

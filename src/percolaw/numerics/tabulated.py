@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.short import short_repr
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,6 +39,8 @@ class Tabulated:
     """
 
     matrix: FloatArray
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         k = checks.finite_array("matrix", self.matrix, ndim=2)

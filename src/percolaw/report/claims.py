@@ -29,7 +29,7 @@ def number(value: float) -> str:
 
 def predicted(claim: Claim) -> str:
     """Return the predicted value with the tolerance of the verdict."""
-    return f"{number(claim.predicted)} +- {claim.tolerance:.2g}"
+    return f"{number(claim.predicted)} +- {claim.tolerance:.3g}"
 
 
 def measured(claim: Claim) -> str:

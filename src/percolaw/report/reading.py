@@ -199,7 +199,7 @@ def open_run(folder: str | os.PathLike[str]) -> Result:
     --------
     >>> open_run("nowhere")
     Traceback (most recent call last):
-    percolaw.errors.RunError: nowhere is no run folder: it has no config.json.
+    percolaw.errors.RunError: nowhere is no run folder: there is nothing of that name.
     """
     where = Path(folder)
     if not where.exists() and (Path("runs") / where).is_dir():

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.errors import RunError
-from percolaw.experiments.base import SCRATCH, Cell, from_config
+from percolaw.experiments.base import SCRATCH, Cell, Row, from_config
 from percolaw.experiments.fields import as_measured
 from percolaw.progress import Failures
 from percolaw.runs.activity import Activity
@@ -87,7 +87,7 @@ def measure_unit(
         token = SCRATCH.set(Path(scratch) if within_reach else None)
         try:
             with one_thread(*getattr(cls, "extra", ())[:1]):
-                rows = as_measured(experiment).measure(cell)
+                rows = _checked(as_measured(experiment).measure(cell), name)
         finally:
             SCRATCH.reset(token)
     except Exception as failure:
@@ -96,6 +96,16 @@ def measure_unit(
             raise stop from failure
         error = traceback.format_exc()
     return Outcome(rows, error, time.perf_counter() - started, place)
+
+
+def _checked(rows: Any, name: str) -> list[Row]:
+    """What `measure` returned, if it is rows."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise TypeError(
+            f"measure of {name} must return a list of rows, each a dict; got {rows!r:.60}"
+            + (" (no return?)." if rows is None else ".")
+        )
+    return rows
 
 
 def _interrupt_behind(failure: BaseException | None) -> KeyboardInterrupt | None:

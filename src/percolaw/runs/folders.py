@@ -52,7 +52,8 @@ def open_config(path: str | Path) -> dict[str, Any]:
     """Return the config of a run folder, or raise RunError."""
     file = Path(path) / "config.json"
     if not file.exists():
-        raise RunError(f"{path} is no run folder: it has no config.json.")
+        why = "it has no config.json" if Path(path).exists() else "there is nothing of that name"
+        raise RunError(f"{path} is no run folder: {why}.")
     config = read_json(file)
     if not isinstance(config, dict) or not {"experiment", "config"} <= set(config):
         raise RunError(f"{file} is not the config of a run.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import os
 import shutil
+import sys
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -244,6 +246,7 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
         raise RunError(
             f"{experiment.name} was measured and kept in {path}, but cannot be concluded: "
             + reason.rstrip(".")
+            + _place(error, type(experiment))
             + _suspects(reused)
         ) from error
     record = {
@@ -269,6 +272,14 @@ def _conclude(experiment: Any, store: RunFolder) -> Result:
         conclusion.plots,
         reused,
     )
+
+
+def _place(error: Exception, cls: type) -> str:
+    """The last line of the experiment's own file that is behind an error."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return f" ({file}, line {lines[-1]})" if lines else ""
 
 
 def _suspects(reused: dict[str, int]) -> str:

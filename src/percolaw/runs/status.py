@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from percolaw.errors import PercolawError
+from percolaw.errors import DatasetError, PercolawError
 from percolaw.runs.activity import active
 from percolaw.runs.description import command_again, description_of
 from percolaw.runs.files import read_json, well_formed
@@ -20,8 +20,9 @@ class RunStatus:
     Attributes
     ----------
     folder, experiment : str
-    state : {"running", "concluded", "outdated", "unfinished", "failed", "damaged"}
-        Outdated: concluded by another version of the code. Damaged: it cannot be read.
+    state : {"running", "concluded", "outdated", "unfinished", "failed", "no data", "damaged"}
+        Outdated: concluded by another version of the code. No data: files that it is about are not there
+        or changed. Damaged: it cannot be read.
     kind : {"run", "sweep"}
         The units of a sweep are its trials.
     done, failed, damaged : int
@@ -35,7 +36,7 @@ class RunStatus:
     again : str
         How a run goes on whose code must be named again; empty of percolaw's own.
     note : str
-        What is wrong with a damaged one.
+        What is wrong with a damaged one, or one without its data.
     """
 
     folder: str
@@ -78,6 +79,10 @@ def status(path: Path, experiment_of: Lookup) -> RunStatus:
                 again = command_again(path, folder.config) or "percolaw.run in Python"
             else:
                 units, again = len(experiment.cells()), ""
+    except DatasetError as error:
+        name, done = str(folder.config["experiment"]), counts.get("done", 0)
+        note = f"{error} What was measured is kept, and report and export read it."
+        return RunStatus(str(path), name, "no data", done=done, note=note)
     except (OSError, PercolawError) as error:
         return RunStatus(str(path), "", "damaged", note=str(error))
     now = active(path)

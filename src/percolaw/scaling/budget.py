@@ -13,6 +13,7 @@ from percolaw import checks
 from percolaw.rng import RandomLike
 from percolaw.scaling.fit import PowerLawFit, _line, checked_window, exponential
 from percolaw.scaling.intervals import _resampled, interval_of_samples
+from percolaw.short import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -63,6 +64,8 @@ class BudgetLimits:
     determined: BoolArray
     resampled: FloatArray
     draws: npt.NDArray[np.int64]
+
+    __repr__ = short_repr
 
     def fit(self, window: tuple[float, float]) -> PowerLawFit | None:
         """Return the power law of the limits that are determined inside a window of sizes, or None.
@@ -193,6 +196,8 @@ class AdditiveFit:
     step_exponent: float
     residual: float
     resampled: FloatArray
+
+    __repr__ = short_repr
 
     def frontier_exponent(self, cost_exponent: float = 1.0) -> tuple[float, FloatArray]:
         """Return the exponent of the least loss in compute, and that of every sample of seeds.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from percolaw import checks, frames
 from percolaw.scaling import fit, minimum
 from percolaw.scaling.fit import Aggregate
+from percolaw.short import short_repr
 from percolaw.shown import Drawable
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -30,6 +31,8 @@ class Band:
     middle: FloatArray
     low: FloatArray
     high: FloatArray
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from percolaw import checks
 from percolaw.rng import RandomLike
 from percolaw.scaling.budget import LEVEL, _means, _seed_draws, _slopes, checked_grid
 from percolaw.scaling.intervals import interval_of_samples
+from percolaw.short import short_repr
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -45,6 +46,8 @@ class Frontier:
     size_interval: tuple[float, float]
     resampled: FloatArray
     n_seeds: int
+
+    __repr__ = short_repr
 
 
 def compute_frontier(

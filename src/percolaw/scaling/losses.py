@@ -116,7 +116,7 @@ def scaling_curve(
     if largest + tests > x.shape[0]:
         raise ValueError(
             f"sizes up to {largest} and {tests} test points need {largest + tests} points; "
-            f"got {x.shape[0]}."
+            f"got {x.shape[0]}. Lower n_test, or the sizes."
         )
     checks.memory(
         8.0 * repeats * (x.shape[0] + size.size + 100),

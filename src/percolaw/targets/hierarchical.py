@@ -11,6 +11,7 @@ from percolaw import checks
 from percolaw.clusters.coalescent import merge_tree
 from percolaw.clusters.merges import MergeTree
 from percolaw.rng import RandomLike, as_streams, normal_rows
+from percolaw.short import short_repr
 from percolaw.targets.tree_walk import TreeTarget
 from percolaw.tree import Tree
 
@@ -34,6 +35,8 @@ class HierarchicalTarget(TreeTarget):
     merges: MergeTree
     latent: FloatArray
     own: FloatArray
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from percolaw.numerics.copies import copy_number
 from percolaw.numerics.covariance import Matern, cholesky
 from percolaw.numerics.matern import matern
 from percolaw.rng import RandomLike, as_streams, normal_rows
+from percolaw.short import short_repr
 from percolaw.targets.teacher import Teacher, TeacherFamily, describe
 from percolaw.words import changed
 
@@ -57,6 +58,8 @@ class Field:
     jitter: float
     covariance_error: float
     increment_error: float
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

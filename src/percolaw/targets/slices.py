@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams
+from percolaw.short import short_repr
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,6 +33,8 @@ class Slice:
     points: FloatArray
     axis: FloatArray
     marks: FloatArray
+
+    __repr__ = short_repr
 
     def image(self, function: Callable[[Any], Any]) -> FloatArray:
         """Return values of a function (n, d) -> (n,) on the slice, shape (n_pixels, n_pixels).

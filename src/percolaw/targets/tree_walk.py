@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.rng import RandomLike, as_streams, normal_rows
+from percolaw.short import short_repr
 from percolaw.tree import Tree
 
 
@@ -26,6 +27,8 @@ class TreeTarget:
 
     value: npt.NDArray[np.float64]
     variance: npt.NDArray[np.float64]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from percolaw import checks
 from percolaw.graph import Graph
 from percolaw.laws.hypercubic import Kind, hypercubic_threshold
 from percolaw.rng import RandomLike, as_streams
+from percolaw.short import short_repr
 from percolaw.structure import INT32_SITES, IntArray, index_dtype
 
 FloatArray = npt.NDArray[np.float64]
@@ -119,6 +120,8 @@ class Percolation:
     size: Ids
     n_open_bonds: int
     key: np.uint64
+
+    __repr__ = short_repr
 
     @property
     def n_clusters(self) -> int:
@@ -250,6 +253,8 @@ class LatticeClusters:
     lattice: HypercubicLattice
     graph: Graph
     site: Ids
+
+    __repr__ = short_repr
 
     @cached_property
     def coordinates(self) -> Ids:

@@ -14,6 +14,7 @@ from percolaw.clusters.hypercubic.box import FloatArray, Ids, hash_threshold
 from percolaw.graph import Graph
 from percolaw.laws.hypercubic import Kind
 from percolaw.rng import RandomLike, as_streams
+from percolaw.short import short_repr
 from percolaw.tree import Tree
 
 #: Largest cluster that `grow_from_origin` keeps: its table of visited sites takes 24 bytes a site up.
@@ -41,6 +42,8 @@ class GrownCluster:
     low: npt.NDArray[np.int32]
     high: npt.NDArray[np.int32]
     whole: bool
+
+    __repr__ = short_repr
 
     @cached_property
     def graph(self) -> Graph:
@@ -151,6 +154,8 @@ class GrowthStatistics:
     depth: Ids
     loops: Ids
     max_size: int
+
+    __repr__ = short_repr
 
     @property
     def whole(self) -> npt.NDArray[np.bool_]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.clusters.hypercubic.box import FloatArray, HypercubicLattice, Ids
 from percolaw.rng import RandomLike, as_streams
+from percolaw.short import short_repr
 from percolaw.structure import INT32_SITES
 
 
@@ -38,6 +39,8 @@ class Sweep:
     square: FloatArray
     loops: Ids
     wrapped: npt.NDArray[np.bool_]
+
+    __repr__ = short_repr
 
     def weights(self, probability: npt.ArrayLike) -> FloatArray:
         """Return the weight of each record at each p, by the binomial law of the number open.

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.short import short_repr
+
 Metric: TypeAlias = Literal["euclidean", "cosine", "hamming"]
 
 
@@ -67,6 +69,8 @@ class RealData:
     counts: npt.NDArray[np.int64] | None = None
     alphabet: str = ""
     n_duplicates: int = 0
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return int(self.elements.shape[0])

@@ -13,6 +13,7 @@ from percolaw.analysis.sample import METRICS, Sample, as_sample
 from percolaw.datasets.element_labels import KINDS, Kind
 from percolaw.datasets.formats.target import suffix_of
 from percolaw.datasets.source import file_digest
+from percolaw.errors import DatasetError
 from percolaw.experiments.base import Preset, plain
 from percolaw.experiments.real.analysis import DataAnalysis
 
@@ -117,17 +118,17 @@ class Analyze(DataAnalysis):
         Raises
         ------
         ValueError
-            As `percolaw.analysis.sample.as_sample`, and if a file changed since it was named.
+            As `percolaw.analysis.sample.as_sample`.
         DatasetError
-            If a file cannot be read.
+            If a file cannot be read, or changed since it was named.
         """
         from percolaw.datasets.label_files import read_labels
 
         files = [f for f in (self.file, self.labels) if f]
         if tuple(file_digest(Path(f)) for f in files) != self.digests:
-            raise ValueError(
-                f"{' or '.join(files)} changed since the analysis began; start it anew with percolaw "
-                "analyze."
+            raise DatasetError(
+                f"{' or '.join(files)} changed since the analysis began; put it back, or start anew with "
+                "percolaw analyze."
             )
         elements, n = self._elements()
         function = None
