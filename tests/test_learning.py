@@ -96,6 +96,18 @@ def test_what_does_not_fit_together_is_refused():
         learning_curve(pl.Cube(2), pl.LinearTeacher(), object(), SIZES)
     with pytest.raises(ValueError, match="rise strictly"):
         learning_curve(pl.Cube(2), pl.LinearTeacher(), pl.NearestNeighbors(), (30, 30))
+    for source, target, message in (
+        ("cube 2", pl.MaternTeacher(), "a source is an object, such as"),
+        (pl.Cube, pl.MaternTeacher(), r"source is the class Cube; make one: Cube\(\.\.\.\)"),
+        (pl.Cube(2), pl.MaternTeacher, "got <class .*MaternTeacher"),
+        (
+            pl.make_cluster(50, dim=4, rng=0),
+            pl.MaternTeacher(),
+            r"learning_curve\(data\.X, data\.y",
+        ),
+    ):
+        with pytest.raises(TypeError, match=message):
+            pl.learning_curve(source, target, pl.NearestNeighbors(), [10, 20, 40])
     with pytest.raises(TypeError, match="takes the learner third"):
         learning_curve(pl.NearestNeighbors(), x, x[:, 0], SIZES)
     with pytest.raises(TypeError, match="takes the learner first"):

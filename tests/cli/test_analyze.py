@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -268,6 +270,23 @@ def test_changed_files_are_other_data(tmp_path):
     with pytest.raises(ValueError, match=r"x\.npy changed since the analysis began"):
         experiment.read()
     assert Analyze(file=str(tmp_path / "x.npy")) != experiment
+
+
+def test_a_run_whose_file_moved_is_not_damaged(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.load(folder / "points.npy"))
+    assert main(["analyze", "x.npy", *QUICK, *QUIET]) == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    (tmp_path / "x.npy").rename(tmp_path / "y.npy")
+    asked = [sys.executable, "-m", "percolaw", "status"]  # this process has read the file already
+    found = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert found.stdout.startswith(f"runs/{run.name}  no data  ")
+    assert "damaged" not in found.stdout + found.stderr
+    assert f"there is no file {tmp_path / 'x.npy'}. What was measured is kept" in found.stderr
+    assert main(["export", str(run), "--out", "rows.csv"]) == 0
+    (tmp_path / "y.npy").rename(tmp_path / "x.npy")
+    found = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert "concluded" in found.stdout
 
 
 def test_large_samples_are_told_what_they_take(folder, monkeypatch, capsys):

@@ -236,7 +236,9 @@ def test_folders_that_are_no_runs_are_refused(tmp_path, capsys, name):
         assert cli(name, place, *more) == 1
         err = capsys.readouterr().err
         assert str(place) in err
-        assert "no config.json" in err or "no record.json" in err
+        found = "is no run folder" if place.exists() or name != "diff" else "no record.json"
+        assert found in err or "no record.json" in err
+        assert ("nothing of that name" in err) == (not place.exists() and name != "diff")
     assert not (tmp_path / "none").exists()
 
 

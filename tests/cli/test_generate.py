@@ -120,6 +120,9 @@ def test_flags_that_a_hierarchy_would_ignore_are_refused(tmp_path, capsys):
     words = ["generate", "hierarchy", "--n", "50", "--out", str(tmp_path / "h.npz")]
     assert main([*words, "--spacing", "3"]) == 2
     assert "add --ensemble yule" in capsys.readouterr().err
+    yule = ("distribution", "--n", "9", "--ensemble", "yule", "--clusters", "50")
+    assert main(["generate", *yule, "--dim", "2", "--out", str(tmp_path / "y.npz")]) != 0
+    assert "--clusters has no influence" in capsys.readouterr().err
     assert main([*words, "--published", "--target", "matern 0.5"]) == 2
     assert "Leave out --target" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

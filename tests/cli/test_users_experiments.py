@@ -83,6 +83,27 @@ def fresh(lab):
     code.forget()
 
 
+@pytest.mark.parametrize("returned", ["None", "{'a': 1}", "[1.0, 2.0]", "['a']"])
+def test_what_is_no_list_of_rows_is_the_fault_of_measure(lab, capsys, returned):
+    right = 'return [{"n": n, "loss": n**-self.power}]'
+    (lab / "mine.py").write_text(TEXT.replace(right, f"return {returned}"))
+    assert main(["run", "mine.py:Falling", *QUIET]) == 1
+    err = capsys.readouterr().err
+    assert "measure of Falling must return a list of rows, each a dict" in err
+    assert returned in err
+    fresh(lab)
+    (lab / "mine.py").write_text(TEXT)
+    assert main(["run", "mine.py:Falling", *QUIET]) == 0
+
+
+def test_errors_of_conclude_name_their_line(lab, capsys):
+    (lab / "mine.py").write_text(TEXT.replace("said = claims", "1 / 0; said = claims"))
+    assert main(["run", "mine.py:Falling", *QUIET]) == 1
+    line = 1 + TEXT[: TEXT.index("said = claims")].count("\n")
+    said = f"ZeroDivisionError: division by zero ({lab / 'mine.py'}, line {line})"
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
 def test_run_status_resume_and_report(lab, capsys):
     (lab / "mine.py").write_text(TEXT.replace("FAILS = False", "FAILS = True"))
     assert main(["run", "mine.py:Falling", "--n-seeds", "4", *QUIET]) == 1
