@@ -21,7 +21,11 @@ class TeacherGallery:
     title: ClassVar[str] = "Pictures of teachers: narrow networks grainy, wide ones smooth"
     source: ClassVar[str] = "2025 write-up, its pictures of functions"
     presets: ClassVar[dict[str, Preset]] = {
-        "smoke": Preset({"n_pixels": 24, "depths": (1, 4), "widths": (10, 100)}, "8 s", "0.5 GiB"),
+        "smoke": Preset(
+            {"n_pixels": 24, "depths": (1, 4), "widths": (10, 100), "n_repeats": 4},
+            "4 s",
+            "0.5 GiB",
+        ),
         "laptop": Preset({}, "12 s", "0.6 GiB"),
         "paper": Preset({"n_pixels": 96}, "30 s, estimated", "0.6 GiB"),
     }
@@ -38,6 +42,8 @@ class TeacherGallery:
     """Pixels of each side."""
     half_width: Annotated[float, Range(1e-6)] = 4.0
     """Half side of the squares through the origin; standardised inputs have norm sqrt(dim)."""
+    n_repeats: Annotated[int, Range(2)] = 20
+    """Slices along each axis that score a function."""
     n_train: Annotated[int, Range(10)] = 2000
     """Points on the infinite cluster from which the learners learn."""
 
@@ -77,7 +83,12 @@ class TeacherGallery:
         teacher = self.families()[cell["picture"]].sample(self.dim, streams)
         plane = origin_slice(self.dim, self.half_width, self.n_pixels, streams)
         score = nonlinearity(
-            teacher, self.dim, streams, n_repeats=20, low=-self.half_width, high=self.half_width
+            teacher,
+            self.dim,
+            streams,
+            n_repeats=self.n_repeats,
+            low=-self.half_width,
+            high=self.half_width,
         )
         return [
             {
