@@ -326,6 +326,7 @@ def test_one_seed_is_inconclusive_and_json_stays_json(command):
     code, out, _ = command(*arguments)
     assert code == 0
     assert "0 agree, 0 disagree, 6 inconclusive" in out
+    assert "an interval needs three seeds" in out
 
 
 def test_record_of_one_seed_is_strict_json(toy_command, monkeypatch):

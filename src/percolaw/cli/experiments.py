@@ -121,6 +121,8 @@ def show(result: Any, options: argparse.Namespace, seconds: float) -> int:
     if result.claims:
         smoke = vars(options).get("preset") == "smoke"
         _print_claims(result.claims, f"{seconds:.1f} s", smoke)
+        if result.config.get("n_seeds", 3) < 3:
+            print("[-inf, inf]: an interval needs three seeds, --n-seeds 3 or more.")
     print_findings([result])
     for folder, n in result.reused.items():
         print(f"{n} units were measured by another run, {printable(folder)}")
