@@ -43,3 +43,17 @@ def test_another_block_than_the_expected_one():
     assert ahead.take((4, 2), (2, 2)) == 4, "an error is not the end"
     ahead.close()
     assert made[:3] in ([0, 2, 7], [0, 7, 2]), "in the order of asking; one not begun is cancelled"
+
+
+def test_the_thread_ends_with_what_it_works_for():
+    ahead = Ahead(lambda first, count: first)
+    assert ahead.take((0, 1), (1, 1)) == 0
+    thread = ahead._thread
+    ahead.close()
+    assert not thread.is_alive()
+    ahead = Ahead(lambda first, count: first)
+    assert ahead.take((0, 1), (0, 0)) == 0
+    thread = ahead._thread
+    del ahead
+    thread.join(10.0)
+    assert not thread.is_alive()
