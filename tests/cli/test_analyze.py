@@ -284,6 +284,11 @@ def test_a_run_whose_file_moved_is_not_damaged(folder, tmp_path, monkeypatch):
     assert "damaged" not in found.stdout + found.stderr
     assert f"there is no file {tmp_path / 'x.npy'}. What was measured is kept" in found.stderr
     assert main(["export", str(run), "--out", "rows.csv"]) == 0
+    config = (run / "config.json").read_text()
+    (run / "config.json").write_text(re.sub(r'"digests": \[[^]]*\]', '"digests": []', config))
+    found = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert "  damaged" in found.stdout, "by hand: not even the config can be made again"
+    (run / "config.json").write_text(config)
     (tmp_path / "y.npy").rename(tmp_path / "x.npy")
     found = subprocess.run(asked, capture_output=True, text=True, check=True)
     assert "concluded" in found.stdout

@@ -78,11 +78,12 @@ def status(path: Path, experiment_of: Lookup) -> RunStatus:
                 units = description_of(path, folder.config["experiment"]).units
                 again = command_again(path, folder.config) or "percolaw.run in Python"
             else:
-                units, again = len(experiment.cells()), ""
-    except DatasetError as error:
-        name, done = str(folder.config["experiment"]), counts.get("done", 0)
-        note = f"{error} What was measured is kept, and report and export read it."
-        return RunStatus(str(path), name, "no data", done=done, note=note)
+                try:
+                    units, again = len(experiment.cells()), ""
+                except DatasetError as error:
+                    name, done = folder.config["experiment"], counts.get("done", 0)
+                    note = f"{error} What was measured is kept, and report and export read it."
+                    return RunStatus(str(path), name, "no data", done=done, note=note)
     except (OSError, PercolawError) as error:
         return RunStatus(str(path), "", "damaged", note=str(error))
     now = active(path)
