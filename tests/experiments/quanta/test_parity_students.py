@@ -9,9 +9,9 @@ from percolaw.experiments.quanta.parity_students import (
     crossing_steps,
     first_missing,
     inversions,
-    seed_mean,
     slope,
 )
+from percolaw.experiments.seeds import seed_mean
 
 
 def test_crossings_lie_between_tests():

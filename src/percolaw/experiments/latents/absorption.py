@@ -11,7 +11,7 @@ import numpy.typing as npt
 from percolaw.experiments import fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
-from percolaw.experiments.quanta.parity_students import seed_mean, seeds_of
+from percolaw.experiments.seeds import seed_mean, seeds_of
 from percolaw.neural.config import Training
 from percolaw.rng import Streams
 

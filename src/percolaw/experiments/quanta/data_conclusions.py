@@ -9,14 +9,8 @@ import numpy as np
 
 from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Conclusion, Row
-from percolaw.experiments.quanta.parity_students import (
-    LEARNED,
-    MICHAUD,
-    FloatArray,
-    seed_mean,
-    seeds_of,
-    slope,
-)
+from percolaw.experiments.quanta.parity_students import LEARNED, MICHAUD, FloatArray, slope
+from percolaw.experiments.seeds import seed_mean, seeds_of
 from percolaw.scaling.curve import LearningCurve
 
 PAGE = "docs/quanta.md"

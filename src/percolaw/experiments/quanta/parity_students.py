@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.experiments import claims, fields
-from percolaw.experiments.base import Cell, Row
+from percolaw.experiments import fields
+from percolaw.experiments.base import Cell
 from percolaw.experiments.fields import Range, Seeds
 from percolaw.experiments.networks.convergence import log_slope
 from percolaw.neural.config import NEVER_STOP, Training
@@ -90,21 +90,6 @@ def stored(values: FloatArray) -> list[Any]:
     return np.round(values, 4).tolist()  # type: ignore[no-any-return]
 
 
-def seeds_of(rows: list[Row], key: str) -> FloatArray:
-    """Return a field of all rows as an array, the rows first.
-
-    Parameters
-    ----------
-    rows : list of dict
-    key : str
-
-    Returns
-    -------
-    array of float64
-    """
-    return np.array([r[key] for r in rows], dtype=np.float64)
-
-
 def crossing_steps(steps: FloatArray, loss: FloatArray, level: float) -> FloatArray:
     """Return the steps at which the losses of tasks first fall below a level; infinity if they do not.
 
@@ -146,39 +131,6 @@ def inversions(values: FloatArray) -> float:
 def first_missing(learned: npt.NDArray[np.bool_]) -> int:
     """Return how many tasks are learned before the first one that is not."""
     return int(learned.size if learned.all() else np.argmin(learned))
-
-
-def seed_mean(
-    name: str,
-    source: str,
-    predicted: float,
-    values: npt.ArrayLike,
-    tolerance: float,
-    note: str = "",
-    about: claims.About = claims.NO_KEYS,
-) -> claims.Claim:
-    """Judge the mean over seeds as `percolaw.experiments.claims.mean` does; inconclusive if one has none.
-
-    Parameters
-    ----------
-    name, source, predicted, values, tolerance, note, about
-        As in `claims.mean`; NaN where a seed has too few tasks or sizes to measure on.
-
-    Returns
-    -------
-    Claim
-    """
-    numbers = np.asarray(values, dtype=np.float64)
-    if np.isfinite([*numbers, predicted]).all():
-        return claims.mean(name, source, predicted, numbers, tolerance, note, about)
-    there = numbers[np.isfinite(numbers)]
-    missing, middle = numbers.size - there.size, float(there.mean()) if there.size else math.nan
-    said = f"{note}; {missing} of {numbers.size} seeds have too few to measure on".removeprefix(
-        "; "
-    )
-    return claims.judge(
-        name, source, predicted, middle, claims.UNKNOWN_INTERVAL, tolerance, said, about
-    )
 
 
 def slope(x: FloatArray, y: FloatArray) -> float:

@@ -17,11 +17,10 @@ from percolaw.experiments.quanta.parity_students import (
     FloatArray,
     crossing_steps,
     evaluation_steps,
-    seed_mean,
-    seeds_of,
     stored,
     training,
 )
+from percolaw.experiments.seeds import seed_mean, seeds_of
 from percolaw.neural.config import Student, Training
 from percolaw.rng import Streams
 from percolaw.scaling.curve import LearningCurve

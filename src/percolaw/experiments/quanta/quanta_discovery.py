@@ -14,7 +14,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.quanta.known_quanta import scores, with_direction
-from percolaw.experiments.quanta.parity_students import seed_mean, seeds_of
+from percolaw.experiments.seeds import seed_mean, seeds_of
 from percolaw.neural.config import NEVER_STOP, Student, Training
 from percolaw.rng import Streams
 

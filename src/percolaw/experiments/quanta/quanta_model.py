@@ -17,12 +17,11 @@ from percolaw.experiments.quanta.parity_students import (
     MICHAUD,
     FloatArray,
     ParityExperiment,
-    seed_mean,
-    seeds_of,
     slope,
     stored,
     training,
 )
+from percolaw.experiments.seeds import seed_mean, seeds_of
 from percolaw.neural.config import Student, Training
 from percolaw.rng import Streams
 from percolaw.scaling.curve import LearningCurve

@@ -14,7 +14,7 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.quanta import cluster_tasks
 from percolaw.experiments.quanta.cluster_tasks import BY_SITE, ONE_VALUE, PARITY, STEPS, Target
-from percolaw.experiments.quanta.parity_students import seed_mean
+from percolaw.experiments.seeds import seed_mean
 from percolaw.rng import Streams
 from percolaw.scaling.crossing import crossing
 from percolaw.scaling.curve import LearningCurve

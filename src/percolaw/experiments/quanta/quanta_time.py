@@ -19,12 +19,11 @@ from percolaw.experiments.quanta.parity_students import (
     evaluation_steps,
     first_missing,
     inversions,
-    seed_mean,
-    seeds_of,
     slope,
     stored,
     training,
 )
+from percolaw.experiments.seeds import seed_mean, seeds_of
 from percolaw.neural.config import Student, Training
 from percolaw.rng import Streams
 from percolaw.scaling import intervals
