@@ -152,7 +152,8 @@ USAGE = [
     ("reproduce brill2024 --frobnicate", "unrecognized arguments: --frobnicate"),
     ("reproduce", "PAPER"),
     ("list --jsn", "unrecognized arguments: --jsn"),
-    ("list extra", "no experiment is about 'extra'; percolaw list shows all"),
+    ("list extra", "no experiment is about 'extra'. percolaw list shows all"),
+    ("list single-clutser", r"Did you mean single-cluster\? percolaw list shows all"),
     ("status --out nowhere", r"there is no folder nowhere; name one with --out"),
 ]
 

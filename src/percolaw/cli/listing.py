@@ -11,6 +11,7 @@ from typing import Any
 from percolaw.cli.terminal import has_colors, table_width
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class, installed
 from percolaw.experiments.reproductions import REPRODUCTIONS
+from percolaw.text import nearest
 
 #: Sentences under the overview.
 LEGEND = (
@@ -52,7 +53,9 @@ def run_list(options: argparse.Namespace) -> int:
         or wanted in " ".join([name, entry["title"], entry["source"], *entry["papers"]]).lower()
     }
     if not chosen:
-        raise ValueError(f"no experiment is about {options.text!r}; percolaw list shows all.")
+        near = nearest(wanted, [*listed, *REPRODUCTIONS])
+        hint = f" Did you mean {near}?" if near else ""
+        raise ValueError(f"no experiment is about {options.text!r}.{hint} percolaw list shows all.")
     if options.json:
         print(json.dumps(chosen, indent=1))
     elif options.text:
