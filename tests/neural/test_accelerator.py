@@ -10,11 +10,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from neural_cases import DOUBLE, LEARNERS, job_of, students, three_targets  # noqa: E402
+from step_cases import STEPS, N  # noqa: E402
 
 import percolaw as pl  # noqa: E402
 from percolaw.neural import device as device_module  # noqa: E402
 from percolaw.neural import ensemble as ensemble_module  # noqa: E402
 from percolaw.neural.device import gradients_on, matrix_products  # noqa: E402
+from percolaw.neural.job import TrainingJob  # noqa: E402
 from percolaw.neural.mlp import MLP  # noqa: E402
 from percolaw.neural.transformer import Transformer  # noqa: E402
 
@@ -77,6 +79,22 @@ def test_recorded_steps_are_the_plain_ones(data, network, changes):
     np.testing.assert_allclose(graphs.train_curve, plain.train_curve, rtol=rtol)
 
 
+@pytest.mark.parametrize("name", STEPS)
+def test_steps_of_every_network_are_recorded(name):
+    network, x, y, loss = STEPS[name]
+    learners = [pl.Student(seed, np.arange(80), np.arange(80, N)) for seed in range(2)]
+    training = dataclasses.replace(TRAINING, patience=10**6)
+    ends = []
+    for record in (True, False):
+        job = TrainingJob(network, x, y, learners, training, y.shape[1], loss)
+        ensemble = ensemble_module.Ensemble(job)
+        ensemble.record = record
+        with gradients_on(), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            ends.append(ensemble_module.train_to_the_end(ensemble))
+    np.testing.assert_allclose(ends[0].weights, ends[1].weights, rtol=1e-8, atol=1e-10)
+
+
 @dataclass(frozen=True)
 class Asking(MLP):
     """A network that asks for the value of a tensor, which no graph can hold."""
@@ -91,6 +109,12 @@ def test_a_network_that_asks_for_a_value_is_trained_plainly(data):
     assert (len(seen), sizes) == (1, set())
     plain, _ = trained(data, MLP(2, 8, "tanh"), LEARNERS, TRAINING)
     np.testing.assert_allclose(asking.weights, plain.weights, rtol=1e-9, atol=1e-11)
+    assert torch.cuda.get_sync_debug_mode() == 0
+    held = torch.zeros(2**24, device="cuda")
+    before = torch.cuda.memory_reserved()
+    del held
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() < before, "no recording is under way"
 
 
 def test_the_caller_s_precision_is_not_that_of_the_students(data):

@@ -145,16 +145,19 @@ def program_of(data, network):
 class Recording:
     """In the place of CUDA graphs: what is recorded, and calls that a replay makes."""
 
-    def __init__(self, monkeypatch, error=None):
-        self.error, self.sizes, self.replayed = error, [], 0
+    def __init__(self, monkeypatch, error=None, waits=False):
+        self.error, self.waits, self.sizes, self.replayed = error, waits, [], 0
         monkeypatch.setattr(graph, "recorded", self.recorded)
-        monkeypatch.setattr(
-            graph, "aside", lambda call, times, device: [call() for _ in range(times)]
-        )
+        monkeypatch.setattr(graph, "aside", self.aside)
         real = program.Repeated
         monkeypatch.setattr(
             program, "Repeated", lambda call, device, record: real(call, device, True)
         )
+
+    def aside(self, call, device, watched=False):
+        if watched and self.waits:
+            raise RuntimeError(f"called a {graph.WAITS}")
+        call()
 
     def recorded(self, call, times, device):
         self.sizes.append(times)
@@ -188,6 +191,20 @@ def test_a_step_that_cannot_be_recorded_is_made_plainly_and_said_once(data, monk
     assert len(set(plain.steps.tolist())) > 1, "several programs"
     Recording(monkeypatch, RuntimeError("operation not permitted when stream is capturing"))
     fallen = trained(data, MLP(2, 8), LEARNERS, training, True)
+    for name, value in fields(plain).items():
+        np.testing.assert_array_equal(value, fields(fallen)[name], err_msg=name)
+    assert [str(w.message)[:46] for w in recwarn] == [
+        "the steps of this network cannot be recorded a"
+    ]
+
+
+def test_a_step_that_waits_for_the_device_is_never_recorded(data, monkeypatch, recwarn):
+    """It is watched in the last plain call, made again there, and said once."""
+    training = dataclasses.replace(SHORT, patience=2, evaluate_every=1)
+    plain = trained(data, MLP(2, 8), LEARNERS, training, True)
+    recording = Recording(monkeypatch, waits=True)
+    fallen = trained(data, MLP(2, 8), LEARNERS, training, True)
+    assert recording.sizes == []
     for name, value in fields(plain).items():
         np.testing.assert_array_equal(value, fields(fallen)[name], err_msg=name)
     assert [str(w.message)[:46] for w in recwarn] == [

@@ -15,6 +15,8 @@ from percolaw.neural.device import out_of_memory
 CALLS = 10
 #: Plain calls before the first recording: libraries and memory of the call are set up in them.
 WARM_UP = 2
+#: What PyTorch says of an operation that waits for the device where that is an error.
+WAITS = "synchronizing CUDA operation"
 
 
 class Repeated:
@@ -36,17 +38,31 @@ class Repeated:
 
     def __call__(self, times: int) -> None:
         """Make the call `times` times, one after the other."""
-        if self.record:
-            warm_up = min(times, self._plain)
-            aside(self.call, warm_up, self.device)
-            self._plain -= warm_up
-            times -= warm_up
+        while times and self.record and self._plain:
+            self._warm_up()
+            times -= 1
         while times and self.record:
             size = CALLS if times >= CALLS else 1
             if self._record(size):
                 self._replays[size]()
                 times -= size
         for _ in range(times):
+            self.call()
+
+    def _warm_up(self) -> None:
+        """Make a plain call; in the last one watch that it never waits for the device.
+
+        A call that waits ends a recording in the middle, and the allocator of PyTorch takes that
+        recording for unfinished ever after. So it is found out before one begins; the call has then
+        changed nothing yet, and is made again.
+        """
+        self._plain -= 1
+        try:
+            aside(self.call, self.device, watched=self._plain == 0)
+        except RuntimeError as error:
+            if WAITS not in str(error):
+                raise
+            self._give_up(error)
             self.call()
 
     def _record(self, size: int) -> bool:
@@ -57,35 +73,51 @@ class Repeated:
             except RuntimeError as error:
                 if out_of_memory(error):
                     raise
-                self.record = False
-                warnings.warn(
-                    f"the steps of this network cannot be recorded as a CUDA graph ({error}); they are "
-                    "made one by one, which is slower and gives the same students. Networks and losses "
-                    "that never ask for the value of a tensor (item(), float(), if) can be recorded.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                self._give_up(error)
         return self.record
 
+    def _give_up(self, error: RuntimeError) -> None:
+        self.record = False
+        warnings.warn(
+            f"the steps of this network cannot be recorded as a CUDA graph ({error}); they are "
+            "made one by one, which is slower and gives the same students. Networks and losses "
+            "that never ask for the value of a tensor (item(), float(), if) can be recorded.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
-def aside(call: Callable[[], None], times: int, device: str) -> None:
-    """Make plain calls on a stream of their own, as recording needs before it begins.
+
+def aside(call: Callable[[], None], device: str, watched: bool = False) -> None:
+    """Make a plain call on a stream of its own, as recording needs before it begins.
 
     Parameters
     ----------
     call : callable
-    times : int
     device : str
+    watched : bool
+        Whether waiting for the device is an error.
+
+    Raises
+    ------
+    RuntimeError
+        With `WAITS` in it, if the call waits for the device and is watched.
     """
     import torch
 
     with torch.cuda.device(device):
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(times):
+        before = torch.cuda.get_sync_debug_mode()
+        try:
+            if watched:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # that it does not see all that waits
+                    torch.cuda.set_sync_debug_mode("error")
+            with torch.cuda.stream(stream):
                 call()
-        torch.cuda.current_stream().wait_stream(stream)
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+            torch.cuda.current_stream().wait_stream(stream)
 
 
 def recorded(call: Callable[[], None], times: int, device: str) -> Callable[[], None]:
@@ -105,9 +137,11 @@ def recorded(call: Callable[[], None], times: int, device: str) -> Callable[[], 
 
     with torch.cuda.device(device):
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        # The default one is of the device on which anything was recorded first.
+        own = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         try:
             # Of this thread alone: another one may be pinning memory for the next minibatches.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, stream=own, capture_error_mode="thread_local"):
                 for _ in range(times):
                     call()
         except RuntimeError:

@@ -62,13 +62,19 @@ class TrainingJob:
         """Columns of the points."""
         return int(self.x.shape[1])
 
-    def halves(self) -> tuple[TrainingJob, TrainingJob]:
-        """Return two jobs, of the first and of the second half of the students, each in half the time."""
+    def halves(self, spent: float = 0.0) -> tuple[TrainingJob, TrainingJob]:
+        """Return two jobs, of the first and of the second half of the students, each in half the time.
+
+        Parameters
+        ----------
+        spent : float
+            Seconds of the time that are gone.
+        """
         middle, seconds = len(self.students) // 2, self.seconds
+        if seconds is not None:
+            seconds = max(0.0, seconds - spent) / 2.0
         first, second = (
-            dataclasses.replace(
-                self, students=students, seconds=None if seconds is None else seconds / 2.0
-            )
+            dataclasses.replace(self, students=students, seconds=seconds)
             for students in (self.students[:middle], self.students[middle:])
         )
         return first, second

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
 
 from percolaw import checks
 from percolaw.neural.network import ForwardPass, Parameter, Tensor, Weights, affine
@@ -107,10 +111,7 @@ class ParityNetwork:
 
     def codes(self, like: Tensor) -> Tensor:
         """Return which parts every task has, in the type of a tensor: (n_tasks, n_vectors)."""
-        codes = like.new_zeros((self.n_tasks, self._n_vectors))
-        for task, code in enumerate(self.parts):
-            codes[task, list(code)] = 1.0
-        return codes
+        return _codes(self.parts, self._n_vectors, like.dtype, like.device)
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
         """Return twice the weights that multiply something; those of the task are only added."""
@@ -120,6 +121,18 @@ class ParityNetwork:
     def input_flops(self, dim: int, n_outputs: int = 1) -> int:
         """Return the multiplications and additions of the bits."""
         return 2 * self.n_bits * self.width
+
+
+@lru_cache(maxsize=8)
+def _codes(parts: tuple[tuple[int, ...], ...], n_vectors: int, dtype: Any, device: Any) -> Tensor:
+    """Which parts every task has, made once: a step that is recorded cannot send it to the device."""
+    import torch
+
+    codes = np.zeros((len(parts), n_vectors))
+    for task, code in enumerate(parts):
+        codes[task, list(code)] = 1.0
+    with torch.inference_mode(False):  # or gradients could not pass it later
+        return torch.from_numpy(codes).to(device=device, dtype=dtype)
 
 
 def signs_of(words: Tensor, n_bits: int, dtype: Tensor) -> Tensor:

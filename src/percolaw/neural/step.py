@@ -79,7 +79,7 @@ class AutogradGradient:
         gradients = torch.autograd.grad(loss.sum(), list(weights.values()))
         if into is None:
             return loss.detach(), gradients
-        torch._foreach_copy_(list(into), gradients)  # one kernel in the place of one a parameter
+        torch._foreach_copy_(list(into), gradients)
         return loss.detach(), into
 
 

@@ -42,15 +42,18 @@ class TimeLimit:
         Raises
         ------
         TimeoutError
-            After `TIMED_INTERVAL` intervals, if the rest of the budget takes longer than what is left.
+            After `TIMED_INTERVAL` intervals, if the rest of the budget takes longer than what is left;
+            after the first one if nothing is left. What is finished is kept, however long it took.
         """
         now = time.monotonic()
         took, self._last = now - self._last, now
         self._intervals += 1
-        if self.seconds is None or self._intervals != TIMED_INTERVAL:
+        if self.seconds is None or step >= self.steps or self._intervals > TIMED_INTERVAL:
             return
         a_step = took / count
         left = self.seconds - (now - self._begun)
+        if left > 0.0 and self._intervals < TIMED_INTERVAL:
+            return
         needed = a_step * (self.steps - step)
         if needed > left:
             affordable = step + max(0, int(left / a_step))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def train(
         of the initial weights.
     seconds : float, optional
         Longest time that the training may need. Two intervals of steps are timed, and a budget that
-        would need longer is refused then, before the time is spent.
+        would need longer is refused then, before the time is spent. A budget of one interval is made.
 
     Returns
     -------
@@ -185,6 +186,7 @@ def _train_or_halve(job: TrainingJob) -> Trained:
     """Train together, or where memory is short the two halves one after the other."""
     import torch
 
+    begun = time.monotonic()
     try:
         return ensemble.train_ensemble(job)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -198,4 +200,4 @@ def _train_or_halve(job: TrainingJob) -> Trained:
             ) from error
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return joined([_train_or_halve(half) for half in job.halves()])
+    return joined([_train_or_halve(half) for half in job.halves(time.monotonic() - begun)])
