@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from neural_cases import DOUBLE, fields  # noqa: E402
 from step_cases import STEPS, N  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+from torch.utils._pytree import tree_leaves  # noqa: E402
 
 import percolaw as pl  # noqa: E402
 from percolaw.neural import step  # noqa: E402
@@ -29,7 +30,7 @@ STUDENTS, BATCH = 3, 4
 
 
 class OnTheHost(TorchDispatchMode):
-    """Notes operations whose result lies on the CPU."""
+    """Notes operations that take or return what lies on the CPU; numbers are constants of a recording."""
 
     def __init__(self):
         super().__init__()
@@ -37,8 +38,8 @@ class OnTheHost(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        for each in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(each, torch.Tensor) and each.device.type == "cpu":
+        for each in tree_leaves((out, args, kwargs)):
+            if isinstance(each, torch.Tensor) and each.device.type == "cpu" and each.ndim:
                 self.seen.append(str(func))
         return out
 
