@@ -5,22 +5,26 @@ An interrupted run keeps its units; the same command, or percolaw run with the s
 """
 
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from multiprocessing import get_context
 
 import percolaw as pl
 from percolaw.experiments.base import preset
 from percolaw.experiments.registry import experiment_class
-from percolaw.runs.workers import WorkerPool
 
 if __name__ == "__main__":
     name, which, out, workers = sys.argv[1:]
     kind = experiment_class(name)
     experiment = preset(kind, which)
     print(f"{name}, preset {which}: {kind.presets[which].time}, {len(experiment.cells())} units")
-    if int(workers) > 1:
-        with WorkerPool(int(workers)) as pool:
-            result = pl.run(experiment, out=out, executor=pool, progress=True)
-    else:
-        result = pl.run(experiment, out=out, progress=True)
+    # Not the pool of the command line, which needs a package that machines with accelerators lack.
+    with (
+        ProcessPoolExecutor(int(workers), get_context("spawn"))
+        if int(workers) > 1
+        else nullcontext()
+    ) as pool:
+        result = pl.run(experiment, out=out, executor=pool, progress=True)
     for claim in result.claims:
         print(claim)
     print(result.folder)

@@ -42,6 +42,33 @@ N_VALIDATION = 500
 LONG_ORDERS = 16
 
 
+def _accelerated(steps: int) -> Training:
+    return Training(
+        learning_rate=4e-3,
+        steps=steps,
+        batch_size=64,
+        second_moment=0.99,
+        warmup=0.1,
+        cooldown=0.4,
+        evaluate_every=steps // 10,
+        patience=NEVER_STOP,
+        keep="last",
+    )
+
+
+#: What the presets for accelerators share.
+ACCELERATED: dict[str, Any] = {
+    "n_points": 512,
+    "length": 128,
+    "long_length": 1000,
+    "n_functions": (),
+    "laws": (),
+    "width": 128,
+    "depth": 3,
+    "n_heads": 4,
+}
+
+
 @dataclass(frozen=True)
 class InContext:
     """Loss at each position of a sequence: of transformers, of the exact posterior, of ridge and 1-NN."""
@@ -80,31 +107,21 @@ class InContext:
             "0.8 GiB",
         ),
         "laptop": Preset({}, "15 min", "4 GiB"),
+        # 15 students of 2000 steps of 12 ms, and a quarter of a second for each of 600 covariances
         "gpu": Preset(
+            {**ACCELERATED, "n_clusters": (1, 16, 64), "training": _accelerated(2000)},
+            "9 min, estimated",
+            "8 GiB",
+        ),
+        # 6 students of 600 steps
+        "gpu-session": Preset(
             {
-                "n_points": 512,
-                "length": 128,
-                "long_length": 1000,
-                "n_clusters": (1, 16, 64),
-                "n_functions": (),
-                "laws": (),
-                "width": 128,
-                "depth": 3,
-                "n_heads": 4,
-                "training": Training(
-                    learning_rate=4e-3,
-                    steps=2500,
-                    batch_size=64,
-                    second_moment=0.99,
-                    warmup=0.1,
-                    cooldown=0.4,
-                    evaluate_every=250,
-                    patience=NEVER_STOP,
-                    keep="last",
-                ),
+                **ACCELERATED,
+                "n_seeds": 3,
+                "n_clusters": (1, 16),
+                "training": _accelerated(600),
             },
-            # 15 students of 2500 steps of 12 ms, and a quarter of a second for each of 600 covariances
-            "10 min, estimated",
+            "90 s, estimated",
             "8 GiB",
         ),
     }

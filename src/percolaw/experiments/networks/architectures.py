@@ -85,10 +85,28 @@ class Architectures:
                 "transformer_width": 64,
                 "kernel_width": 128,
                 "kernel_seeds": 2,
-                "training": Training(learning_rate=0.01, steps=5000, batch_size=256),
+                "training": Training(learning_rate=0.01, steps=3000, batch_size=256),
             },
-            "9 min, estimated: 28 times 5000 steps of 3 ms (transformers), 56 of .5 ms, controls",
+            # 42 times 3000 steps of 3 ms (transformers and their controls), 63 times of .5 ms, kernels
+            "9 min, estimated",
             "8 GiB",
+        ),
+        "gpu-session": Preset(
+            {
+                "n_seeds": 3,
+                "architectures": ("mlp", "transformer"),
+                "token_settings": (),
+                "model_settings": (),
+                "settings": THROUGH,
+                "largest": 2000,
+                "width": 128,
+                "transformer_width": 64,
+                "kernel_width": 128,
+                "training": Training(learning_rate=0.01, steps=1000, batch_size=256),
+            },
+            # 20 times 1000 steps of 3 ms, 15 times of .5 ms
+            "2 min, estimated",
+            "4 GiB",
         ),
     }
 
