@@ -1,8 +1,10 @@
 """Losses by rank the plain way, from a whole matrix of distances: independent of the package."""
 
+import math
+
 import numpy as np
 
-from percolaw.analysis.agreement import label_loss, squared_loss
+from percolaw.analysis.agreement import label_loss
 
 
 def rows_by_rank(distance, pair):
@@ -32,8 +34,13 @@ def of_labels(distance, labels, block=None):
     return label_loss(*in_blocks(distance, np.equal.outer(labels, labels), block))
 
 
-def of_values(distance, values, block=None):
-    return squared_loss(*in_blocks(distance, np.subtract.outer(values, values) ** 2 / 2, block))
+def smooth_domain_loss(n_train, amplitude, dimension):
+    """1-NN on domains with smooth boundaries, a Gamma(1 + 1/D) m^(-1/D).
+
+    A neighbour at volume v disagrees with probability a v^(1/D); the volume of the nearest of m training
+    points is exponential of mean 1/m.
+    """
+    return amplitude * math.gamma(1 + 1 / dimension) * np.asarray(n_train) ** (-1 / dimension)
 
 
 def in_blocks(distance, pair, block):

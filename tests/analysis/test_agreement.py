@@ -7,19 +7,16 @@ from fractions import Fraction
 import hypercubic_cases
 import numpy as np
 import pytest
-from rank_cases import distances, of_labels, of_values, torus_distances
+from rank_cases import distances, of_labels, smooth_domain_loss, torus_distances
 from scipy.special import gammaln
 from statistical import assert_close, assert_far
 
 from percolaw.analysis.agreement import (
-    MOST_SHARED,
     RankLoss,
     jackknife_error,
     label_loss,
     nearest_neighbor_curve,
     rank_weights,
-    smooth_domain_loss,
-    squared_loss,
 )
 from percolaw.datasets.sources import Cube, InfiniteCluster
 from percolaw.learners.neighbors import NearestNeighbors
@@ -42,22 +39,15 @@ def test_the_curve_is_the_mean_over_all_training_sets(ties):
     rng = np.random.default_rng(3)
     n = 8
     x = rng.integers(0, 3, (n, 2)) if ties else rng.random((n, 2))
-    distance, labels, values = distances(x), rng.integers(0, 3, n), rng.standard_normal(n)
-    sizes = np.arange(1, n)
-    differ, square = (
-        np.not_equal.outer(labels, labels),
-        np.subtract.outer(values, values) ** 2 / values.var(),
-    )
-    for by_rank, pair in (
-        (of_labels(distance, labels), differ),
-        (of_values(distance, values), square),
-    ):
-        exact = [over_all_subsets(distance, pair, m) for m in sizes]
+    distance, sizes = distances(x), np.arange(1, n)
+    for labels in rng.integers(0, 3, (2, n)):
+        by_rank = of_labels(distance, labels)
+        exact = [over_all_subsets(distance, np.not_equal.outer(labels, labels), m) for m in sizes]
         loss = nearest_neighbor_curve(by_rank, sizes).loss
         np.testing.assert_allclose(loss, exact, rtol=1e-12)
         assert by_rank.chance == pytest.approx(exact[0])
         # A table whose ranks begin one too far out is seen.
-        shifted = RankLoss(np.roll(by_rank.total, 1, axis=1), by_rank.n_tests, by_rank.of_labels)
+        shifted = RankLoss(np.roll(by_rank.total, 1, axis=1), by_rank.n_tests)
         assert np.abs(nearest_neighbor_curve(shifted, sizes).loss - exact).max() > 0.01
 
 
@@ -76,10 +66,10 @@ def test_weights_of_ranks():
 
 
 @pytest.mark.parametrize("source", [Cube(2), InfiniteCluster(8)])
-def test_measured_curves_of_values_are_those_predicted(source):
+def test_measured_curves_of_points_are_those_predicted(source):
     x = source.sample(300, 1).X
-    y = np.sin(3 * x[:, 0] / x[:, 0].std()) + x[:, 1] / x[:, 1].std()
-    measured_is_predicted(x, y, of_values(distances(x), y), "squared")
+    labels = np.sin(3 * x[:, 0] / x[:, 0].std()) + x[:, 1] / x[:, 1].std() > 0.0
+    measured_is_predicted(x, labels, of_labels(distances(x), labels))
 
 
 def test_measured_curves_of_critical_clusters_are_those_predicted():
@@ -88,22 +78,19 @@ def test_measured_curves_of_critical_clusters_are_those_predicted():
     kept = bonds[rng.random(len(bonds)) < 0.2488]
     labels, _ = hypercubic_cases.components(343, kept, np.ones(343, dtype=bool))
     sites = np.stack(np.unravel_index(np.arange(343), (7, 7, 7)), axis=1).astype(float)
-    measured_is_predicted(sites, labels, of_labels(distances(sites), labels), "0-1")
+    measured_is_predicted(sites, labels, of_labels(distances(sites), labels))
 
 
-def measured_is_predicted(x, y, by_rank, loss):
+def measured_is_predicted(x, labels, by_rank):
     sizes = np.array([5, 100])
     measured = scaling_curve(
-        NearestNeighbors(1), x, y, sizes, loss=loss, n_test=100, n_repeats=30, rng=2
+        NearestNeighbors(1), x, labels, sizes, loss="0-1", n_test=100, n_repeats=30, rng=2
     ).loss
     predicted = nearest_neighbor_curve(by_rank, sizes).loss
     for mean, spread, exact in zip(
         measured.mean(0), measured.std(0, ddof=1), predicted, strict=True
     ):
-        # The mean of a ratio to the variance of 100 values is off by about 1 in 100.
-        assert_close(
-            mean, exact, spread / math.sqrt(30), bias=0.0 if loss == "0-1" else 0.01 * exact
-        )
+        assert_close(mean, exact, spread / math.sqrt(30))
 
 
 @pytest.mark.parametrize(("dim", "period"), [(1, 0.25), (2, 0.5)])
@@ -204,17 +191,11 @@ def test_exponents_of_curves():
         (lambda: label_loss(np.ones((2, 3))), "2 blocks need n_tests"),
         (lambda: label_loss(np.ones((2, 3)), [2, 3]), "at most 4 in all"),
         (lambda: label_loss(np.ones((2, 3)), [4]), "each of 2 blocks"),
-        (lambda: squared_loss([0.0, 0.0]), "all values are equal"),
         (lambda: label_loss([3.0, 3.0]).agreement, "Pass a function that varies"),
         (lambda: nearest_neighbor_curve(label_loss([1.0, 2.0]), [3]), r"1\.\.2"),
         (lambda: nearest_neighbor_curve(label_loss([1.0, 2.0]), [0]), r"1\.\.2"),
-        (lambda: smooth_domain_loss(0.0, 1.0, 2.0), "positive"),
     ],
 )
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_bound_on_shared_pairs_of_values():
-    assert squared_loss([1.0, 2.0]).most_shared == MOST_SHARED

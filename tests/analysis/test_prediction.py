@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from learning_cases import LARGE, SHARE, SMALL, losses, sample, zipf
+from learning_cases import LARGE, SHARE, SMALL, losses, predicted, sample, zipf
+from rank_cases import smooth_domain_loss
 from statistical import assert_close, assert_far
 
-from percolaw.analysis.agreement import label_loss, nearest_neighbor_curve, smooth_domain_loss
+from percolaw.analysis.agreement import label_loss, nearest_neighbor_curve
 from percolaw.analysis.prediction import (
     BY_RANK,
     FORMS,
@@ -16,11 +17,11 @@ from percolaw.analysis.prediction import (
     OFFSET,
     ONE_CLUSTER,
     PERCOLATION,
+    UNSEEN_WEIGHTS,
     Evidence,
     cluster_weights,
     mean_losses,
     missing_mass,
-    predict_losses,
 )
 from percolaw.scaling.curve import LearningCurve
 
@@ -39,7 +40,7 @@ def test_weights_of_a_power_law_of_clusters():
         assert weights.mass.sum() == pytest.approx(1.0)
         size = np.bincount(ids, minlength=share.size)
         true = share[size == 0].sum()
-        unseen.append(weights.unseen - true)
+        unseen.append(weights.mass[:UNSEEN_WEIGHTS].sum() - true)
         wrong.append(np.sum(size == 1) / np.sum(size > 0) - true)  # N_1 of K, not of n
         later.append(missing_mass(weights, sizes) / (np.exp(-np.outer(sizes, share)) @ share))
     assert_close(np.mean(unseen), 0.0, np.std(unseen) / math.sqrt(40))
@@ -51,7 +52,7 @@ def test_weights_of_a_power_law_of_clusters():
 
 def test_weights_of_few_clusters():
     weights = cluster_weights(np.repeat([3, 7], [600, 200]))
-    assert weights.unseen == 0.0
+    assert weights.mass[:UNSEEN_WEIGHTS].sum() == 0.0
     large = weights.weight > 0.5
     assert weights.mass[large].sum() == pytest.approx(0.75)
     # The cluster of a random point is size-biased: (s + 1)/n, over s/n for the weight itself.
@@ -73,15 +74,10 @@ def test_weights_of_few_clusters():
 def test_percolation_predicts_what_clusters_do(share, scale, exponent, tolerance):
     ids = sample(share, 2000)
     curve, exact = (losses(share, m, scale, exponent) for m in (SMALL, LARGE))
-    predicted = predict_losses(Evidence(ids, exponent), once(3 * curve), LARGE)
-    np.testing.assert_allclose(np.log(predicted[PERCOLATION] / (3 * exact)), 0.0, atol=tolerance)
-    # As well where the scale is given; others miss.
-    given = predict_losses(Evidence(ids, exponent, scale), once(curve), LARGE)
-    np.testing.assert_allclose(np.log(given[PERCOLATION] / exact), 0.0, atol=tolerance)
+    forms = predicted(Evidence(ids), once(3 * curve), LARGE)
+    np.testing.assert_allclose(np.log(forms[PERCOLATION] / (3 * exact)), 0.0, atol=tolerance)
     for name in (OFFSET, ONE_CLUSTER, MISSING_MASS, NO_CHANGE):
-        assert np.abs(np.log(predicted[name] / (3 * exact))).max() > tolerance
-    free = predict_losses(Evidence(ids), once(curve), LARGE)
-    np.testing.assert_allclose(np.log(free[PERCOLATION] / exact), 0.0, atol=0.25)
+        assert np.abs(np.log(forms[name] / (3 * exact))).max() > tolerance
 
 
 def test_every_rival_is_right_on_its_own_losses():
@@ -94,19 +90,15 @@ def test_every_rival_is_right_on_its_own_losses():
         NO_CHANGE: lambda m: np.full(len(m), 0.7),
     }
     for name, form in truth.items():
-        loss = form(SMALL.astype(float))
-        predicted = predict_losses(Evidence(ids, 0.4), once(loss), LARGE)
-        np.testing.assert_allclose(predicted[name], form(LARGE.astype(float)), rtol=1e-3)
-        assert tuple(predicted) == FORMS
-        assert np.isnan(predicted[BY_RANK]).all()
+        forms = predicted(Evidence(ids), once(form(SMALL.astype(float))), LARGE)
+        np.testing.assert_allclose(forms[name], form(LARGE.astype(float)), rtol=1e-3)
+        assert tuple(forms) == FORMS
+        assert np.isnan(forms[BY_RANK]).all()
     # Through the last loss, whatever the first was.
-    bent = predict_losses(Evidence(ids, 0.4), once(2.0 * np.maximum(SMALL, 1000) ** -0.4), LARGE)
+    bent = predicted(Evidence(ids), once(2.0 * np.maximum(SMALL, 240) ** -0.4), LARGE)
     np.testing.assert_allclose(bent[ONE_CLUSTER], 2.0 * LARGE**-0.4)
-    # With no exponent given, that of the losses; flat losses go on flat, clusters or not.
-    loss = 2.0 * SMALL**-0.4
-    free = predict_losses(Evidence(ids), once(loss), LARGE)
-    np.testing.assert_allclose(free[ONE_CLUSTER], 2.0 * LARGE**-0.4)
-    flat = predict_losses(Evidence(ids, 0.4), once(np.full(7, 0.7)), LARGE)
+    # Flat losses go on flat, clusters or not.
+    flat = predicted(Evidence(ids), once(np.full(7, 0.7)), LARGE)
     np.testing.assert_allclose(flat[PERCOLATION], 0.7, rtol=0.02)
 
 
@@ -115,11 +107,13 @@ def test_agreement_by_rank_of_the_first_points_goes_on():
     ids, sizes = np.repeat(np.arange(5), 100), np.array([10, 20, 40, 80, 160, 320])
     by_rank = label_loss(500 * (1 - np.minimum(20 * np.arange(1, 500) / 500, 0.5)))
     small = LearningCurve(sizes, 3 * nearest_neighbor_curve(by_rank, sizes).loss[None])
-    predicted = predict_losses(Evidence(ids, by_rank=by_rank), small, [640, 2560])[BY_RANK]
-    np.testing.assert_allclose(predicted, 3 * smooth_domain_loss([640, 2560], 20.0, 1.0), rtol=0.04)
+    forms = predicted(Evidence(ids, by_rank), small, [640, 2560])
+    np.testing.assert_allclose(
+        forms[BY_RANK], 3 * smooth_domain_loss([640, 2560], 20.0, 1.0), rtol=0.04
+    )
     # Where no neighbour disagrees there is nothing to go on with.
     same = label_loss(np.full(499, 500.0))
-    silent = predict_losses(Evidence(ids, by_rank=same), small, [640])
+    silent = predicted(Evidence(ids, same), small, [640])
     assert np.isnan(silent[BY_RANK]).all()
 
 
@@ -132,16 +126,14 @@ def test_mean_losses_leave_out_a_repeat_each():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: predict_losses(Evidence(np.zeros(9, int)), once(SMALL * 0.0), LARGE), "loss is 0"),
+        (lambda: predicted(Evidence(np.zeros(9, int)), once(SMALL * 0.0), LARGE), "loss is 0"),
         (
-            lambda: predict_losses(
+            lambda: predicted(
                 Evidence(np.zeros(9, int)), LearningCurve(SMALL[:5], np.ones((1, 5))), LARGE
             ),
             "6 sizes or more; got 5",
         ),
-        (lambda: Evidence(np.zeros(9, int), -1.0), "cluster_exponent"),
-        (lambda: Evidence(np.zeros(9, int), 1.0, 0.0), "scale_factor"),
-        (lambda: predict_losses(Evidence(np.arange(9)), once(1.0 / SMALL), LARGE), "of its own"),
+        (lambda: predicted(Evidence(np.arange(9)), once(1.0 / SMALL), LARGE), "of its own"),
     ],
 )
 def test_refusals(call, message):

@@ -8,17 +8,12 @@ from percolaw.errors import ResourceError
 from percolaw.kernels import ranks as kernels
 from percolaw.numerics import ranks
 from percolaw.numerics.neighbors import nearest_neighbors
-from percolaw.numerics.ranks import (
-    agreement_by_rank,
-    half_squared_difference_by_rank,
-    neighbors_by_rank,
-)
+from percolaw.numerics.ranks import agreement_by_rank, neighbors_by_rank
 
 RNG = np.random.default_rng(0)
 CLOUD = RNG.standard_normal((90, 6))
 LETTERS = RNG.integers(0, 3, (70, 4))
 LABELS = RNG.integers(0, 3, 90)
-VALUES = RNG.standard_normal((90, 2))
 
 
 def table(points, metric="euclidean"):
@@ -89,12 +84,6 @@ def test_statistics_against_brute_force():
     ours = agreement_by_rank(CLOUD, LABELS)
     np.testing.assert_allclose(ours, shared_means(square, same), rtol=1e-13)
     assert np.array_equal(np.rint(ours * 90) / 90, ours)  # counts, where nothing is tied
-    ours = half_squared_difference_by_rank(CLOUD, VALUES)
-    for column in range(2):
-        half = 0.5 * (VALUES[:, column, None] - VALUES[:, column]) ** 2
-        np.testing.assert_allclose(ours[:, column], shared_means(square, half), rtol=1e-12)
-        alone = half_squared_difference_by_rank(CLOUD, VALUES[:, column])
-        np.testing.assert_array_equal(alone, ours[:, column])
 
 
 @pytest.mark.parametrize(
@@ -106,13 +95,10 @@ def test_statistics_against_brute_force():
     ],
 )
 def test_ties_share_their_mean(metric, points, distance):
-    labels, values = LABELS[:70], VALUES[:70, 0]
+    labels = LABELS[:70]
     same = (labels[:, None] == labels).astype(float)
     ours = agreement_by_rank(points, labels, metric)
     np.testing.assert_allclose(ours, shared_means(distance, same), rtol=1e-13)
-    half = 0.5 * (values[:, None] - values) ** 2
-    ours = half_squared_difference_by_rank(points, values, metric)
-    np.testing.assert_allclose(ours, shared_means(distance, half), rtol=1e-12)
 
 
 def test_the_order_of_the_rows_says_nothing():
@@ -141,14 +127,14 @@ def test_labels_of_any_kind_in_columns():
 
 
 def test_threads_and_blocks_change_nothing(monkeypatch):
-    x, y = RNG.integers(0, 4, (200, 3)) / 7.0, RNG.standard_normal(200)
+    x, labels = RNG.integers(0, 4, (200, 3)) / 7.0, RNG.integers(0, 5, 200)
     with threadpool_limits(1, user_api="blas"):
-        one = half_squared_difference_by_rank(x, y)
+        one = agreement_by_rank(x, labels)
         order = table(x)[0]
     with threadpool_limits(2, user_api="blas"):
         assert ranks._threads() == 2
         monkeypatch.setattr(ranks, "BLOCK_ELEMENTS", 7 * 200)
-        np.testing.assert_array_equal(half_squared_difference_by_rank(x, y), one)
+        np.testing.assert_array_equal(agreement_by_rank(x, labels), one)
         np.testing.assert_array_equal(table(x)[0], order)
         assert len(next(neighbors_by_rank(x)).order) == 7
 

@@ -21,15 +21,12 @@ from percolaw.short import short_repr
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
-#: Largest share of pairs in one cluster that is considered of real values; labels bound it themselves.
-MOST_SHARED = 0.5
-
 
 @dataclass(frozen=True, eq=False)
 class RankLoss:
-    """Losses of answering with the j-th nearest of the other points, summed over blocks of points.
+    """0-1 losses of answering with the j-th nearest of the other points, summed over blocks of points.
 
-    `label_loss` and `squared_loss` make it.
+    `label_loss` makes it.
 
     Attributes
     ----------
@@ -37,13 +34,10 @@ class RankLoss:
         Column j - 1 is the sum of the losses at rank j over the points of a block.
     n_tests : array of int64, shape (n_blocks,)
         Points of each block: all n together, or a random part of them.
-    of_labels : bool
-        Whether the losses are 0 or 1.
     """
 
     total: FloatArray
     n_tests: IntArray
-    of_labels: bool
 
     __repr__ = short_repr
 
@@ -61,22 +55,22 @@ class RankLoss:
     def chance(self) -> float:
         """Loss of a neighbour drawn at random: the mean over all ranks.
 
-        Of labels it is 1 - sum f^2 over distinct pairs, f the shares of the classes.
+        1 - sum f^2 over distinct pairs, f the shares of the classes.
         """
         return float(self.mean.mean())
 
     @property
     def most_shared(self) -> float:
-        """Upper bound on the share of pairs that lie in one cluster: of labels, the pairs that agree."""
-        return 1.0 - self.chance if self.of_labels else MOST_SHARED
+        """Upper bound on the share of pairs that lie in one cluster: the pairs that agree."""
+        return 1.0 - self.chance
 
     @property
     def agreement(self) -> FloatArray:
         """Agreement corrected for chance, C_j = 1 - loss_j / chance, shape (n_points - 1,).
 
-        (p_j - sum f^2) / (1 - sum f^2) of labels, with pairs of distinct points in sum f^2, so that
-        labels in random order have C_j = 0 on average, and all C_j sum to 0. Raises ValueError where
-        all labels or values are equal.
+        (p_j - sum f^2) / (1 - sum f^2), with pairs of distinct points in sum f^2, so that labels in
+        random order have C_j = 0 on average, and all C_j sum to 0. Raises ValueError where all labels
+        are equal.
         """
         if self.chance <= 0.0:
             raise ValueError(
@@ -89,7 +83,7 @@ class RankLoss:
         """Return the losses over all blocks but one."""
         total = self.total.sum(axis=0) - self.total[block]
         tests = self.n_tests.sum() - self.n_tests[block]
-        return RankLoss(np.maximum(total, 0.0)[None], np.array([tests]), self.of_labels)
+        return RankLoss(np.maximum(total, 0.0)[None], np.array([tests]))
 
 
 def label_loss(agreement: npt.ArrayLike, n_tests: npt.ArrayLike | None = None) -> RankLoss:
@@ -113,56 +107,24 @@ def label_loss(agreement: npt.ArrayLike, n_tests: npt.ArrayLike | None = None) -
     ValueError
         For sums above the number of points or below 0, and blocks of more points than there are.
     """
-    total, tests = _checked("agreement", agreement, n_tests)
+    total, tests = _checked(agreement, n_tests)
     if np.any(total > tests[:, None] * (1.0 + 1e-9)):
         raise ValueError(
             "agreement must be sums over points, of 1 where the labels agree: at most n_tests in each "
             f"block; got {float((total / tests[:, None]).max()):.3g} a point."
         )
-    return RankLoss(np.maximum(tests[:, None] - total, 0.0), tests, True)
-
-
-def squared_loss(half_difference: npt.ArrayLike, n_tests: npt.ArrayLike | None = None) -> RankLoss:
-    """Return the squared losses by rank of real values, relative to their variance.
-
-    The loss at rank j is 2 D_j / var(y), D_j the mean of (y_i - y_j(i))^2 / 2 and var(y) the mean square
-    deviation from the mean, the loss of 1-NN in `percolaw.learning_curve`. Over all pairs of distinct
-    points the mean of (y_i - y_j)^2 / 2 is var(y) n/(n - 1), so that D gives the variance.
-
-    Parameters
-    ----------
-    half_difference : array, shape (n_points - 1,) or (n_blocks, n_points - 1)
-        Half the squared difference of every point to its j-th nearest other point, summed over points;
-        equally near points share the mean of their ranks. Rows are sums over blocks of points.
-    n_tests : array of int, shape (n_blocks,), optional
-        As in `label_loss`.
-
-    Returns
-    -------
-    RankLoss
-
-    Raises
-    ------
-    ValueError
-        For negative sums, values that are all equal, and blocks of more points than there are.
-    """
-    total, tests = _checked("half_difference", half_difference, n_tests)
-    n = total.shape[1] + 1
-    variance = float(total.sum()) / float(tests.sum()) / n
-    if not variance > 0.0:
-        raise ValueError("all values are equal; a loss relative to their variance means nothing.")
-    return RankLoss(total * (2.0 / variance), tests, False)
+    return RankLoss(np.maximum(tests[:, None] - total, 0.0), tests)
 
 
 def _checked(
-    name: str, sums: npt.ArrayLike, n_tests: npt.ArrayLike | None
+    agreement: npt.ArrayLike, n_tests: npt.ArrayLike | None
 ) -> tuple[FloatArray, IntArray]:
     """Sums as (n_blocks, n_ranks), and the points of every block."""
-    total = np.atleast_2d(checks.finite_array(name, sums))
+    total = np.atleast_2d(checks.finite_array("agreement", agreement))
     if total.ndim != 2 or total.size == 0 or np.any(total < 0.0):
         raise ValueError(
-            f"{name} must have shape (n_points - 1,) or (n_blocks, n_points - 1), at least one rank, and "
-            f"no number below 0; got shape {np.shape(sums)}."
+            "agreement must have shape (n_points - 1,) or (n_blocks, n_points - 1), at least one rank, "
+            f"and no number below 0; got shape {np.shape(agreement)}."
         )
     n = total.shape[1] + 1
     if n_tests is None:
@@ -213,7 +175,7 @@ def nearest_neighbor_curve(by_rank: RankLoss, sizes: npt.ArrayLike) -> NearestNe
     Parameters
     ----------
     by_rank : RankLoss
-        From `label_loss` or `squared_loss`.
+        From `label_loss`.
     sizes : array of int, shape (n_sizes,)
         m, from 1 to n - 1.
 
@@ -282,37 +244,6 @@ def rank_weights(n_points: int, n_train: int) -> FloatArray:
     weight[1:] = (n - m - j) / (n - 1 - j)
     with np.errstate(under="ignore"):
         return np.multiply.accumulate(weight, out=weight)
-
-
-def smooth_domain_loss(n_train: npt.ArrayLike, amplitude: float, dimension: float) -> FloatArray:
-    """Return the loss of 1-NN on domains with smooth boundaries, a Gamma(1 + 1/D) m^(-1/D).
-
-    A neighbour at volume v disagrees with probability a v^(1/D): only near a boundary, and the layer
-    around it is as thick as the neighbour is far. The volume of the nearest of m training points is
-    exponential of mean 1/m.
-
-    Parameters
-    ----------
-    n_train : array of float
-        m, positive.
-    amplitude, dimension : float
-        a and D, positive.
-
-    Returns
-    -------
-    array of float64, of the shape of `n_train`
-
-    Raises
-    ------
-    ValueError
-        For a number that is not positive.
-    """
-    m = checks.finite_array("n_train", n_train)
-    a = checks.real("amplitude", amplitude, minimum=0.0)
-    order = 1.0 / checks.real("dimension", dimension, minimum=1e-3)
-    if np.any(m <= 0):
-        raise ValueError(f"n_train must be positive; got {m.min():g}.")
-    return np.asarray(a * math.gamma(1.0 + order) * m**-order)
 
 
 def jackknife_error(whole: float, left: FloatArray, n_tests: IntArray) -> float:

@@ -129,10 +129,8 @@ class Expectation:
     ----------
     size, loss : float
         Largest size measured, and the mean loss there.
-    form : str or None
-        Prediction used: the winner of the contest.
     fall : float
-        Share of the loss that doubling takes off; NaN without a winner.
+        Share of the loss that doubling takes off, by the winner of the contest; NaN without one.
     interval : tuple of float
         Of `fall`: the 95% interval over repeats, and with it the misses of the winner in the contest, as
         if twice the data were missed by as much as the sizes of the contest. It held the truth in 314 of
@@ -142,7 +140,6 @@ class Expectation:
 
     size: float
     loss: float
-    form: str | None
     fall: float
     interval: tuple[float, float]
     sentence: str
@@ -178,7 +175,7 @@ def expectation(evidence: Evidence, curve: LearningCurve, contest: Contest) -> E
             f"No prediction of {contest.size[0]:g} to {contest.size[-1]:g} training points was surely "
             f"better than that nothing changes, so nothing is promised of twice the data: {now}."
         )
-        return Expectation(last, loss, None, math.nan, _NOWHERE, sentence)
+        return Expectation(last, loss, math.nan, _NOWHERE, sentence)
     form = predictors(evidence, size, np.array([last, 2.0 * last]))[name]
     ratio = np.array([np.subtract(*np.log(form(row)[::-1])) for row in rows])
     reach = math.hypot(_reach(float(ratio[0]), ratio[1:]), MEAN_TO_95 * contest.score[name])
@@ -188,4 +185,4 @@ def expectation(evidence: Evidence, curve: LearningCurve, contest: Contest) -> E
         f"'{name}', which missed by {math.expm1(contest.score[name]):.0%} on average when it predicted "
         f"{contest.size[0]:g} to {contest.size[-1]:g} training points from fewer."
     )
-    return Expectation(last, loss, name, fall, (low, high), sentence)
+    return Expectation(last, loss, fall, (low, high), sentence)

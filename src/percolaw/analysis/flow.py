@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from percolaw import checks
 from percolaw.analysis.agreement import FloatArray, IntArray, RankLoss, jackknife_error
 
 #: Ranks below this are left out of default windows: the volume of so near a neighbour scatters.
@@ -32,48 +31,32 @@ class AgreementFlow:
         Smallest and largest volume v = j/n.
     omega : float
         -d ln T / d ln v: 0 inside domains, 2 (d - D)/d in d dimensions for critical clusters of
-        dimension D, growing with v below the threshold. At `shared`; NaN where T <= 0.
+        dimension D, growing with v below the threshold. At the share of pairs in one cluster that makes T
+        the straightest, among those that are possible; NaN where T <= 0.
     interval : tuple of float
         95% interval over blocks at that share; (-inf, inf) below 3 blocks.
-    shared : float
-        Share of pairs in one cluster that makes T the straightest, among those that are possible.
-    extremes : tuple of float
-        omega at the largest and at the smallest share that is possible: between them lies what is not
-        known without the clusters. NaN where T <= 0.
-    bend : float
-        Change of omega per decade of v; 0 for a power law.
     p_value : float
-        Of a bend so large where T is a power of v: t test on the jackknife over blocks. NaN below 3
-        blocks.
-    reason : str
-        Why omega is NaN; else empty.
+        Of so large a change of omega with ln v where T is a power of v: t test on the jackknife over
+        blocks. NaN below 3 blocks.
     ends : bool
-        Whether it is NaN because agreement falls to what chance gives inside the window.
+        Whether omega is NaN because agreement falls to what chance gives inside the window.
     """
 
     window: tuple[float, float]
     omega: float
     interval: tuple[float, float]
-    shared: float
-    extremes: tuple[float, float]
-    bend: float
     p_value: float
-    reason: str = ""
     ends: bool = False
 
 
-def agreement_flow(
-    by_rank: RankLoss,
-    windows: tuple[tuple[float, float], ...] | None = None,
-    shared: float | None = None,
-) -> tuple[AgreementFlow, ...]:
-    """Return omega = -d ln T / d ln v in windows of the volume v = j/n, with intervals over blocks.
+def agreement_flow(by_rank: RankLoss) -> tuple[AgreementFlow, ...]:
+    """Return omega = -d ln T / d ln v in `default_windows` of v = j/n, with intervals over blocks.
 
     T_j = s + (1 - s) C_j is the chance that a point lies in the cluster of its j-th neighbour, where s
     is the share of pairs of points in one cluster: C compares with the pairs of the data, of which s
     agree because they lie in one cluster. Labels that name clusters have T_j = p_j; labels that many
-    clusters share by chance have s near 0 and T_j = C_j. Where s is not known every value that is
-    possible is tried: a power of v is refused only if none makes it one.
+    clusters share by chance have s near 0 and T_j = C_j. As s is not known, values from 0 to
+    `RankLoss.most_shared` are tried: a power of v is refused only if none makes it one.
 
     omega is the slope of the line through ln T of bins of equal width in ln v, eight a decade, with
     equal weights. A part of the points has the same T at the same v, so that windows of smaller v are
@@ -82,21 +65,17 @@ def agreement_flow(
     Parameters
     ----------
     by_rank : RankLoss
-        From `label_loss` or `squared_loss`.
-    windows : tuple of (low, high), optional
-        Ranges of v, declared before the data are looked at; `default_windows` if None.
-    shared : float, optional
-        s, where it is known; all from 0 to `by_rank.most_shared` if None.
+        From `label_loss`.
 
     Returns
     -------
     tuple of AgreementFlow
-        One a window; with NaN and a reason where fewer than 4 bins hold a rank or T is not above 0.
+        One a window; with NaN where fewer than 4 bins hold a rank or T is not above 0.
 
     Raises
     ------
     ValueError
-        For windows or a share not inside [0, 1], and labels or values that are all equal.
+        For labels that are all equal.
 
     Notes
     -----
@@ -107,21 +86,14 @@ def agreement_flow(
     5% in 15% and 5% of the boxes at p_c, in 5% and 10% at 1.1 and 1.2 p_c, where omega was .00, and in
     68% and 100% at .9 and .8 p_c, where it was 1.0 and 1.8.
     """
-    n = by_rank.n_points
-    chosen = default_windows(n) if windows is None else windows
-    for low, high in chosen:
-        if not 0.0 <= low < high <= 1.0:
-            raise ValueError(f"windows must be (low, high) inside [0, 1]; got ({low}, {high}).")
     tables = [by_rank]
     if by_rank.n_tests.size >= 3:
         tables += [by_rank.without(block) for block in range(by_rank.n_tests.size)]
     agreement = np.array([table.agreement for table in tables])
-    if shared is None:
-        most = np.array([table.most_shared for table in tables])
-        shares = np.linspace(0.0, 1.0, SHARES_TRIED)[:, None] * most
-    else:
-        shares = np.full((1, len(tables)), checks.probability("shared", shared))
-    return tuple(_window_flow(agreement, shares, one, by_rank.n_tests) for one in chosen)
+    most = np.array([table.most_shared for table in tables])
+    shares = np.linspace(0.0, 1.0, SHARES_TRIED)[:, None] * most
+    windows = default_windows(by_rank.n_points)
+    return tuple(_window_flow(agreement, shares, window, by_rank.n_tests) for window in windows)
 
 
 def default_windows(n_points: int) -> tuple[tuple[float, float], ...]:
@@ -143,29 +115,24 @@ def _window_flow(
     count = math.ceil(BINS_PER_DECADE * math.log10(max(stop / first, 1.0)))
     edges = np.unique(np.rint(np.geomspace(first, max(stop, first), count + 1)).astype(np.int64))
     if edges.size < 5:
-        return _nothing(window, "it holds fewer than 4 bins of ranks")
+        return _nothing(window)
     width, starts = np.diff(edges), edges[:-1] - edges[0]
     log_v = np.add.reduceat(np.log(np.arange(edges[0], edges[-1]) / n), starts) / width
     mean = np.add.reduceat(agreement[:, edges[0] - 1 : edges[-1] - 1], starts, axis=1) / width
     tried = [_straight(log_v, s + (1.0 - s) * mean, n_tests) for s in shares[:, :, None]]
     if all(math.isnan(one[0]) for one in tried):
-        return _nothing(window, "agreement is not above chance in all bins", ends=True)
+        return _nothing(window, ends=True)
     # Without blocks the least bend counts, else the least against its error.
     straightest = min(
         (i for i, one in enumerate(tried) if not math.isnan(one[0])),
         key=lambda i: abs(tried[i][2]) if n_tests.size < 3 else -tried[i][3],
     )
-    omega, reach, bend, p_value = tried[straightest]
-    extremes = (tried[-1][0], tried[0][0])
-    interval = (omega - reach, omega + reach)
-    return AgreementFlow(
-        window, omega, interval, float(shares[straightest, 0]), extremes, bend, p_value
-    )
+    omega, reach, _, p_value = tried[straightest]
+    return AgreementFlow(window, omega, (omega - reach, omega + reach), p_value)
 
 
-def _nothing(window: tuple[float, float], reason: str, ends: bool = False) -> AgreementFlow:
-    nan, nowhere = math.nan, (-math.inf, math.inf)
-    return AgreementFlow(window, nan, nowhere, nan, (nan, nan), nan, nan, reason, ends)
+def _nothing(window: tuple[float, float], ends: bool = False) -> AgreementFlow:
+    return AgreementFlow(window, math.nan, (-math.inf, math.inf), math.nan, ends)
 
 
 def _straight(

@@ -19,6 +19,8 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 #: Shares of bonds kept at which a cluster is looked at: 1 - q evenly spaced in its logarithm.
 SHARES: FloatArray = 1.0 - np.geomspace(0.999, 1e-4, 60)
+#: Clusters that are looked at, at most.
+MOST_CLUSTERS = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,19 +36,11 @@ class Fragility:
     exponent : float
         Of broken ~ size^-exponent, by least squares of logarithms; NaN below 5 clusters or a factor
         of 4 in size.
-    standard_error : float
-    level : float
-        The fitted line at `reference` sites; the geometric mean of `broken` where no line is fitted.
-    reference : float
-        Geometric mean of the sizes, or as given.
     """
 
     size: Ids
     broken: FloatArray
     exponent: float
-    standard_error: float
-    level: float
-    reference: float
 
     __repr__ = short_repr
 
@@ -57,9 +51,7 @@ def fragility(
     rng: RandomLike = 0,
     *,
     least: int = 64,
-    most_clusters: int = 300,
     n_orders: int = 8,
-    reference: float | None = None,
 ) -> Fragility:
     """Measure at which share of its bonds each cluster breaks.
 
@@ -75,13 +67,9 @@ def fragility(
     rng : int, Generator or Streams
         Stream ``analysis``.
     least : int
-        Sites of the smallest clusters looked at.
-    most_clusters : int
-        The largest so many are looked at.
+        Sites of the smallest clusters looked at; of these the largest `MOST_CLUSTERS`.
     n_orders : int
         Random orders in which bonds are removed.
-    reference : float, optional
-        Size at which `level` is read.
 
     Returns
     -------
@@ -96,44 +84,22 @@ def fragility(
     -----
     F(q) is the mean of the sum of (s/S)^2 over the parts of a cluster when each bond stays with
     probability q. On trees of mean degree 2 and branching variance s2, F = 1 - t sqrt(pi/2)
-    exp(t^2/2) erfc(t/sqrt 2) with t = (1 - q) sqrt(S/s2) for large S (`mean_field_whole`).
+    exp(t^2/2) erfc(t/sqrt 2) with t = (1 - q) sqrt(S/s2) for large S.
     """
     of_site = classes(graph, cluster)
     if of_site.min() < 0:
         raise ValueError(f"cluster must be numbers from 0; got {of_site.min()}.")
     sizes = np.bincount(of_site)
-    chosen = np.argsort(-sizes, kind="stable")[: checks.integer("most_clusters", most_clusters)]
+    chosen = np.argsort(-sizes, kind="stable")[:MOST_CLUSTERS]
     chosen = chosen[sizes[chosen] >= checks.integer("least", least, minimum=2)]
     size = sizes[chosen]
     if not size.size:
-        nan = math.nan
-        return Fragility(size, np.zeros(0), nan, nan, nan, nan if reference is None else reference)
+        return Fragility(size, np.zeros(0), math.nan)
     number = np.full(sizes.size, -1, dtype=np.int64)
     number[chosen] = np.arange(chosen.size)
     swept = graph_sweep(graph, rng, shares=SHARES, key=number[of_site], n_orders=n_orders)
     broken = _half(swept.whole())
-    at = float(np.exp(np.log(size).mean())) if reference is None else reference
-    exponent, error, level = _line(np.log(size / at), np.log(broken))
-    return Fragility(size, broken, exponent, error, level, at)
-
-
-def mean_field_whole(t: npt.ArrayLike) -> FloatArray:
-    """Return F for large critical trees, t = (1 - q) sqrt(S/s2); 1/2 at t = 0.6120.
-
-    Parameters
-    ----------
-    t : float or array
-        At least 0.
-
-    Returns
-    -------
-    array of float64
-        The law of a Brownian tree cut by a Poisson process: 1 - t sqrt(pi/2) exp(t^2/2) erfc(t/sqrt 2).
-    """
-    from scipy.special import erfcx
-
-    x = checks.finite_array("t", t)
-    return np.asarray(1.0 - x * math.sqrt(math.pi / 2.0) * erfcx(x / math.sqrt(2.0)))
+    return Fragility(size, broken, _exponent(size, broken))
 
 
 def _half(whole: FloatArray) -> FloatArray:
@@ -150,13 +116,11 @@ def _half(whole: FloatArray) -> FloatArray:
     return np.asarray(np.exp(log_gone[before] + part * (log_gone[after] - log_gone[before])))
 
 
-def _line(log_size: FloatArray, log_broken: FloatArray) -> tuple[float, float, float]:
-    """Exponent, its standard error and the level at log size 0."""
-    n = log_size.size
-    if n < 5 or np.ptp(log_size) < math.log(4.0):
-        return math.nan, math.nan, float(np.exp(log_broken.mean()))
+def _exponent(size: Ids, broken: FloatArray) -> float:
+    """-d ln broken / d ln size by least squares; NaN of too few or too equal sizes."""
+    at = float(np.exp(np.log(size).mean()))
+    log_size, log_broken = np.log(size / at), np.log(broken)
+    if size.size < 5 or np.ptp(log_size) < math.log(4.0):
+        return math.nan
     x = log_size - log_size.mean()
-    slope = float(x @ log_broken / (x @ x))
-    rest = log_broken - log_broken.mean() - slope * x
-    error = math.sqrt(float(rest @ rest) / (n - 2) / float(x @ x))
-    return -slope, error, float(np.exp(log_broken.mean() - slope * log_size.mean()))
+    return -float(x @ log_broken / (x @ x))

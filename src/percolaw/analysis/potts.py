@@ -25,9 +25,8 @@ FloatArray = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 
-#: What `PottsNull.equilibrated` allows: split R-hat, memory of the data's agreeing bonds, and the
-#: distance of the mean agreement from the data's in widths.
-LARGEST_R_HAT, LARGEST_MEMORY, LARGEST_SHIFT = 1.1, 0.1, 2.0
+#: Split R-hat up to which both chains count as met.
+LARGEST_R_HAT = 1.1
 #: Sweeps before a draw: at least this many, and at most this share of those of a chain.
 FEWEST_SWEEPS, LARGEST_SHARE = 10, 0.125
 #: States kept of each of the two chains; draws start from them in turn.
@@ -44,8 +43,8 @@ class PottsNull:
     """Labels of maximum entropy with the class counts and agreement of the data, from `potts_null`.
 
     Two chains were run, from the data's labels and from permuted ones; a draw goes on from a state of
-    either. Read `equilibrated` first: where it is False, draws still remember where they began, and a
-    percentile among them proves little.
+    either. Where `r_hat` is above `LARGEST_R_HAT`, or `reached` off `agreement`, draws still remember
+    where they began, and a percentile among them proves little.
 
     Attributes
     ----------
@@ -58,25 +57,16 @@ class PottsNull:
     r_hat : float
         Split R-hat (Gelman et al. 2013, section 11.4) of both chains, the larger of two observables:
         largest same-label cluster, and sum of squared sizes. 1 where both sides met in the middle.
-    memory : float
-        Of the data's agreeing bonds, the share that agrees, in the chain from the data minus in the one
-        from permuted labels, over what the latter leaves. 1 just after the start, 0 when it is forgotten.
-    autocorrelation : float
-        Integrated autocorrelation time of these observables in sweeps, the largest.
     sweeps : int
-        Sweeps before each draw, twice the autocorrelation time where the budget allows.
-    equilibrated : bool
-        Whether all of these are within the limits of this module.
+        Sweeps before each draw: where the budget allows twice the largest integrated autocorrelation time
+        of these observables.
     """
 
     agreement: float
     reached: tuple[float, float]
     coupling: float
     r_hat: float
-    memory: float
-    autocorrelation: float
     sweeps: int
-    equilibrated: bool
     _graph: LabelledGraph = field(repr=False)
     _states: Int32 = field(repr=False)
 
@@ -113,8 +103,8 @@ def potts_null(
         Stream ``target``.
     n_sweeps : int
         Sweeps of each chain before it is observed, and while it is; a draw makes an eighth at most. A
-        sweep is n_sites proposals of exchanges and a move of all clusters. Raise it where `equilibrated`
-        is False.
+        sweep is n_sites proposals of exchanges and a move of all clusters. Raise it where the chains did
+        not meet.
 
     Returns
     -------
@@ -150,7 +140,7 @@ def potts_null(
         coupling = _moved(coupling, miss / (1.0 + t / 10.0))
         path.append(coupling)
     coupling = float(np.mean(path[n_sweeps // 2 :]))
-    seen, states = np.empty((2, n_sweeps, 4)), []
+    seen, states = np.empty((2, n_sweeps, 3)), []
     for t in range(n_sweeps):
         for side, label in enumerate((warm, cold)):
             _sweep(graph, label, coupling, next(keys))
@@ -166,11 +156,11 @@ def _width(graph: LabelledGraph) -> float:
 
 
 def _observe(graph: LabelledGraph, label: Int32) -> FloatArray:
-    """Agreeing bonds, those that agree in the data too, largest same-label cluster, sum of squares."""
+    """Agreeing bonds, the largest same-label cluster, and the sum of the squares of their sizes."""
     from percolaw.kernels.potts import same_label
 
     root = np.empty(label.size, dtype=np.int32)
-    return np.array(same_label(graph.low, graph.high, label, graph.label, root), np.float64)
+    return np.array(same_label(graph.low, graph.high, label, root), np.float64)
 
 
 def _sweep(
@@ -209,29 +199,18 @@ def _anneal(
 
 
 def _judged(graph: LabelledGraph, coupling: float, seen: FloatArray, states: Int32) -> PottsNull:
-    """Whether both chains met, (2, n_sweeps, 4) observations, and how long a draw must go on."""
-    agreeing, shared = seen[:, :, 0].mean(axis=1), seen[:, :, 1].mean(axis=1)
-    sizes = [seen[:, :, k] for k in (2, 3)]
+    """Whether both chains met, (2, n_sweeps, 3) observations, and how long a draw must go on."""
+    agreeing = seen[:, :, 0].mean(axis=1)
+    sizes = [seen[:, :, k] for k in (1, 2)]
     r_hat = max(split_r_hat(chains) for chains in sizes)
     time = max(autocorrelation_time(chain) for chains in sizes for chain in chains)
-    left = graph.n_agreeing - shared[1]
-    memory = float((shared[0] - shared[1]) / left) if left > 0.0 else 0.0
     sweeps = int(max(FEWEST_SWEEPS, min(np.ceil(2.0 * time), LARGEST_SHARE * seen.shape[1])))
-    shift = float(np.abs(agreeing - graph.n_agreeing).max()) / _width(graph)
     return PottsNull(
         agreement=graph.agreement,
         reached=(float(agreeing[0]) / graph.low.size, float(agreeing[1]) / graph.low.size),
         coupling=coupling,
         r_hat=r_hat,
-        memory=memory,
-        autocorrelation=time,
         sweeps=sweeps,
-        equilibrated=bool(
-            r_hat <= LARGEST_R_HAT
-            and memory <= LARGEST_MEMORY
-            and shift <= LARGEST_SHIFT
-            and sweeps >= 2.0 * time
-        ),
         _graph=graph,
         _states=states,
     )

@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.analysis.agreement import RankLoss, nearest_neighbor_curve
-from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import log_slopes
 from percolaw.scaling.forms import compare_forms
 
@@ -27,7 +26,7 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 #: From losses at the sizes measured to losses at the sizes asked for.
 Predictor: TypeAlias = Callable[[FloatArray], FloatArray]
 
-#: The forms, in the order of `predict_losses`.
+#: The forms, in the order of `predictors`.
 PERCOLATION, OFFSET, ONE_CLUSTER, MISSING_MASS, BY_RANK, NO_CHANGE = FORMS = (
     "percolation",
     "power law + offset",
@@ -41,7 +40,7 @@ PERCOLATION, OFFSET, ONE_CLUSTER, MISSING_MASS, BY_RANK, NO_CHANGE = FORMS = (
 LEAST_SIZES = 6
 #: Weights that stand for those a cluster of s points may have, over sqrt(s + 1); and of unseen ones.
 WEIGHTS_TRIED, UNSEEN_WEIGHTS = 24, 96
-#: Scale factors that are tried, and exponents where none is given, from 0.02 to 4.
+#: Scale factors that are tried, and exponents, from 0.02 to 4.
 SCALES_TRIED, EXPONENTS_TRIED = 81, 30
 
 
@@ -55,13 +54,10 @@ class ClusterWeights:
         Share of all data that lies in that cluster.
     mass : array of float64, shape (n_weights,)
         Probability of that weight; they sum to 1.
-    unseen : float
-        Share of all data in clusters of which no point was seen.
     """
 
     weight: FloatArray
     mass: FloatArray
-    unseen: float
 
 
 def cluster_weights(cluster: npt.ArrayLike) -> ClusterWeights:
@@ -107,7 +103,7 @@ def cluster_weights(cluster: npt.ArrayLike) -> ClusterWeights:
         middle = (np.arange(tried) + 0.5) / tried
         weights.append(gammaincinv(s + 1.0 - beta, middle) / n)
         masses.append(np.full(tried, share / tried))
-    return ClusterWeights(np.concatenate(weights), np.concatenate(masses), single / n)
+    return ClusterWeights(np.concatenate(weights), np.concatenate(masses))
 
 
 def missing_mass(weights: ClusterWeights, n_train: npt.ArrayLike) -> FloatArray:
@@ -138,61 +134,12 @@ class Evidence:
     ----------
     cluster : array of int, shape (n,)
         Number of the cluster of each point, from 0.
-    cluster_exponent : float, optional
-        gamma = c/D, with which a cluster is learned: c = 1 for the boundaries of class labels, D from
-        `percolaw.estimate_dimension`. From the measured losses if None.
-    scale_factor : float, optional
-        f, the points of a cluster from which on its loss falls: `percolaw.scaling.fit.fit_scale_factor`
-        of the largest cluster's own curve. From the measured losses if None.
     by_rank : RankLoss, optional
         Losses by rank among these points; without it there is no prediction by rank.
     """
 
     cluster: IntArray
-    cluster_exponent: float | None = None
-    scale_factor: float | None = None
     by_rank: RankLoss | None = None
-
-    def __post_init__(self) -> None:
-        if self.cluster_exponent is not None:
-            checks.set_real(self, "cluster_exponent", minimum=1e-6, maximum=1e3)
-        if self.scale_factor is not None:
-            checks.set_real(self, "scale_factor", minimum=1e-9, maximum=1e18)
-
-
-def predict_losses(
-    evidence: Evidence, curve: LearningCurve, sizes: npt.ArrayLike
-) -> dict[str, FloatArray]:
-    """Predict the losses at larger sizes in six ways, all from the same points and losses.
-
-    ``percolation``: the sum over clusters above; level, f, and where it is not given gamma, by least
-    squares on logarithms. ``power law + offset``: a m^-e + b, by the same. ``one cluster``: m^-gamma
-    through the last loss; with no gamma given that of the upper half of the sizes. ``missing mass``:
-    `missing_mass`, through the last loss. ``agreement by rank``: the power of `nearest_neighbor_curve`
-    over the last doubling, through the last loss. ``no change``: the last loss.
-
-    Parameters
-    ----------
-    evidence : Evidence
-        Of the points of which training sets were drawn for `curve`.
-    curve : LearningCurve
-        At least 6 sizes; the mean over repeats is positive.
-    sizes : array, shape (n_sizes,)
-
-    Returns
-    -------
-    dict of array of float64, shape (n_sizes,)
-        By the names in `FORMS`; NaN where a form says nothing.
-
-    Raises
-    ------
-    ValueError
-        For fewer than 6 sizes, mean losses that are not positive, and clusters of one point each.
-    """
-    asked = checks.finite_array("sizes", sizes, ndim=1)
-    mean = mean_losses(curve.loss)[0]
-    forms = predictors(evidence, np.asarray(curve.size, dtype=np.float64), asked)
-    return {name: form(mean) for name, form in forms.items()}
 
 
 def mean_losses(loss: FloatArray) -> FloatArray:
@@ -213,7 +160,13 @@ def mean_losses(loss: FloatArray) -> FloatArray:
 
 
 def predictors(evidence: Evidence, measured: FloatArray, asked: FloatArray) -> dict[str, Predictor]:
-    """Return the forms as functions of the losses at the sizes that were measured.
+    """Return six forms as functions of the losses at the sizes that were measured.
+
+    ``percolation``: the sum over clusters above; level, f and gamma by least squares on logarithms.
+    ``power law + offset``: a m^-e + b, by the same. ``one cluster``: m^-gamma through the last loss, with
+    gamma from the upper half of the sizes. ``missing mass``: `missing_mass`, through the last loss.
+    ``agreement by rank``: the power of `nearest_neighbor_curve` over the last doubling, through the last
+    loss. ``no change``: the last loss.
 
     Parameters
     ----------
@@ -224,7 +177,8 @@ def predictors(evidence: Evidence, measured: FloatArray, asked: FloatArray) -> d
     Returns
     -------
     dict of function
-        By the names in `FORMS`; from losses (n_measured,) to losses (n_sizes,).
+        By the names in `FORMS`; from losses (n_measured,) to losses (n_sizes,), NaN where a form says
+        nothing.
 
     Raises
     ------
@@ -237,30 +191,22 @@ def predictors(evidence: Evidence, measured: FloatArray, asked: FloatArray) -> d
         )
     weights = cluster_weights(evidence.cluster)
     return {
-        PERCOLATION: _percolation(evidence, weights, measured, asked),
+        PERCOLATION: _percolation(weights, measured, asked),
         OFFSET: _offset(measured, asked),
-        ONE_CLUSTER: _one_cluster(evidence, measured, asked),
+        ONE_CLUSTER: _one_cluster(measured, asked),
         MISSING_MASS: _through_last(missing_mass(weights, np.append(measured[-1], asked))),
         BY_RANK: _by_rank(evidence.by_rank, measured[-1], asked),
         NO_CHANGE: _through_last(np.ones(asked.size + 1)),
     }
 
 
-def _percolation(
-    evidence: Evidence, weights: ClusterWeights, measured: FloatArray, asked: FloatArray
-) -> Predictor:
+def _percolation(weights: ClusterWeights, measured: FloatArray, asked: FloatArray) -> Predictor:
     """Fit by the best of a grid of scale factors and exponents, the level by least squares."""
     size = np.concatenate([measured, asked])
-    if evidence.scale_factor is None:
-        # Down from where nothing would be learned at any size, so that flat losses are continued flat.
-        points = weights.weight.max() * size
-        scales = np.geomspace(points.max(), 0.1 * points.min(), SCALES_TRIED)
-    else:
-        scales = np.array([evidence.scale_factor])
-    if evidence.cluster_exponent is None:
-        exponents = np.geomspace(0.02, 4.0, EXPONENTS_TRIED)
-    else:
-        exponents = np.array([evidence.cluster_exponent])
+    # Down from where nothing would be learned at any size, so that flat losses are continued flat.
+    points = weights.weight.max() * size
+    scales = np.geomspace(points.max(), 0.1 * points.min(), SCALES_TRIED)
+    exponents = np.geomspace(0.02, 4.0, EXPONENTS_TRIED)
     with np.errstate(divide="ignore"):
         log_points = np.log(np.outer(size, weights.weight))
     log_points = np.maximum(log_points - np.log(scales)[:, None, None], 0.0)
@@ -287,13 +233,12 @@ def _offset(measured: FloatArray, asked: FloatArray) -> Predictor:
     return predict
 
 
-def _one_cluster(evidence: Evidence, measured: FloatArray, asked: FloatArray) -> Predictor:
+def _one_cluster(measured: FloatArray, asked: FloatArray) -> Predictor:
+    upper = slice(measured.size // 2, None)
+
     def predict(loss: FloatArray) -> FloatArray:
-        exponent = evidence.cluster_exponent
-        if exponent is None:
-            upper = slice(measured.size // 2, None)
-            exponent = -float(log_slopes(measured[upper], loss[None, upper])[0])
-        return np.asarray(loss[-1] * (asked / measured[-1]) ** -exponent)
+        slope = float(log_slopes(measured[upper], loss[None, upper])[0])
+        return np.asarray(loss[-1] * (asked / measured[-1]) ** slope)
 
     return predict
 

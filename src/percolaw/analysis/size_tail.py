@@ -22,7 +22,7 @@ Ids = npt.NDArray[np.int64]
 
 #: Fewest clusters in a tail.
 FEWEST = 50
-#: Below this p a power law is refused, or a log-normal better (Clauset et al., sections 4.1 and 5.1).
+#: Below this p a log-normal is better (Clauset et al., section 5.1).
 LEVEL = 0.1
 #: Cut sizes that are tried, spread over the logarithm where there are more.
 _CUTS = 60
@@ -44,35 +44,21 @@ class SizeTail:
         90% interval of tau by the bootstrap, s_min chosen anew each time; infinite without a bootstrap.
     smallest : int
         s_min, the size at which the tail begins.
-    n_tail, n_clusters : int
-        Clusters in the tail, and in all.
     decades : float
         log10 of the largest size over s_min.
-    distance : float
-        Kolmogorov-Smirnov distance of the tail from the law.
     p_value : float
-        Share of samples of the law that are as far from theirs; NaN without a bootstrap.
-    refused : bool
-        p below 0.1.
-    log_ratio : float
-        Log-likelihood of the power law minus that of a log-normal with the same s_min.
-    ratio_p_value : float
-        Two-sided p of its sign (Vuong 1989).
+        Share of samples of the law that are as far (Kolmogorov-Smirnov) from theirs; NaN without a
+        bootstrap.
     beaten_by_lognormal : bool
-        The log-normal is better: p below 0.1, and by more than its further parameter gains by chance.
+        A log-normal with the same s_min is better: p of the sign of the likelihood ratio (Vuong 1989)
+        below 0.1, and by more than its further parameter gains by chance.
     """
 
     exponent: float
     interval: tuple[float, float]
     smallest: int
-    n_tail: int
-    n_clusters: int
     decades: float
-    distance: float
     p_value: float
-    refused: bool
-    log_ratio: float
-    ratio_p_value: float
     beaten_by_lognormal: bool
 
     @property
@@ -123,9 +109,7 @@ def size_tail(sizes: npt.ArrayLike, rng: RandomLike = 0, *, n_bootstrap: int = 1
     n_bootstrap = checks.integer("n_bootstrap", n_bootstrap, minimum=0)
     size, count = np.unique(given, return_counts=True)
     if _cuts(size, count).size == 0:
-        nan = float("nan")
-        unknown = (-np.inf, np.inf)
-        return SizeTail(nan, unknown, 0, 0, given.size, 0.0, nan, nan, False, nan, nan, False)
+        return SizeTail(np.nan, (-np.inf, np.inf), 0, 0.0, np.nan, False)
     exponent, smallest, distance = _fit(size, count)
     tail = size >= smallest
     p_value, interval = float("nan"), (-np.inf, np.inf)
@@ -140,14 +124,8 @@ def size_tail(sizes: npt.ArrayLike, rng: RandomLike = 0, *, n_bootstrap: int = 1
         exponent=exponent,
         interval=interval,
         smallest=smallest,
-        n_tail=int(count[tail].sum()),
-        n_clusters=given.size,
         decades=float(np.log10(size[-1] / smallest)),
-        distance=distance,
         p_value=p_value,
-        refused=p_value < LEVEL,
-        log_ratio=ratio,
-        ratio_p_value=ratio_p,
         beaten_by_lognormal=bool(ratio_p < LEVEL and -2.0 * ratio > _NESTED),
     )
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-
-from percolaw.analysis.percentile import percentile
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -122,6 +120,35 @@ def within(value: float, draws: FloatArray) -> tuple[bool | None, int]:
     return side == 0, side
 
 
+def p_values(value: float, draws: FloatArray) -> tuple[float, float]:
+    """Return the one-sided p values of a value among draws of a null.
+
+    p = (rank + 1)/(n + 1), rank the number of draws at least as extreme, ties included: if the data are
+    one more draw, p is at most x with probability at most x, whatever the law.
+
+    Parameters
+    ----------
+    value : float
+    draws : array of float64, shape (n_draws,)
+
+    Returns
+    -------
+    above, below : float
+        That the null is at or above the value, at or below.
+
+    Notes
+    -----
+    Source: Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9, 39 (2010).
+
+    Examples
+    --------
+    >>> p_values(3.0, np.array([1.0, 2.0, 3.0, 4.0]))
+    (0.6, 0.8)
+    """
+    n = draws.size + 1
+    return (np.count_nonzero(draws >= value) + 1) / n, (np.count_nonzero(draws <= value) + 1) / n
+
+
 def chance(value: float, draws: FloatArray) -> float:
     """Return the two-sided p value of a value among draws of a null.
 
@@ -138,7 +165,7 @@ def chance(value: float, draws: FloatArray) -> float:
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or not known.size:
         return math.nan
-    return percentile(value, known).two_sided
+    return min(1.0, 2.0 * min(p_values(value, known)))
 
 
 def above(value: float, draws: FloatArray) -> bool | None:
@@ -157,7 +184,7 @@ def above(value: float, draws: FloatArray) -> bool | None:
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or not known.size:
         return None
-    return percentile(value, known).above <= max(BEYOND, 1.0 / (known.size + 1))
+    return p_values(value, known)[0] <= max(BEYOND, 1.0 / (known.size + 1))
 
 
 def least_level(n_draws: int) -> float:
@@ -212,11 +239,3 @@ def ranged(name: str, value: float, draws: FloatArray) -> str:
         return f"{name} {value:.3g}, surrogates unknown"
     low, high = np.quantile(known, [0.5 - RANGE / 2, 0.5 + RANGE / 2])
     return f"{name} {value:.3g}, surrogates {low:.3g} to {high:.3g}"
-
-
-def plain(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as plain JSON values."""
-    return {
-        "verdict": verdict.word,
-        "conditions": [[c.name, c.holds, c.measured] for c in verdict.conditions],
-    }

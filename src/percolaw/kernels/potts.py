@@ -26,23 +26,22 @@ def _unit(word):
 
 
 @compiled
-def same_label(low, high, label, reference, root):
-    """Return agreeing bonds, those that agree in `reference` too, and the largest and the sum of squares
-    of the sizes of same-label clusters; root (n,) int32 is scratch.
+def same_label(low, high, label, root):
+    """Return agreeing bonds, and the largest and the sum of squares of the sizes of same-label clusters;
+    root (n,) int32 is scratch.
     """
     root[:] = -1
-    agreeing, shared = 0, 0
+    agreeing = 0
     for e in range(low.shape[0]):
         if label[low[e]] == label[high[e]]:
             agreeing += 1
-            shared += reference[low[e]] == reference[high[e]]
             join(root, low[e], high[e])
     largest, square = 0, 0.0
     for i in range(root.shape[0]):
         if root[i] < 0:
             largest = max(largest, -root[i])
             square += np.float64(root[i]) ** 2
-    return agreeing, shared, largest, square
+    return agreeing, largest, square
 
 
 @compiled

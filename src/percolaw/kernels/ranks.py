@@ -120,18 +120,6 @@ def add_agreement(order, tied, first, label, total):
 
 
 @compiled(nogil=True)
-def add_half_squares(order, tied, first, value, total):
-    """Add to ``total[j]`` half the squared difference of each row and its j-th; ties share their mean."""
-    pair = np.empty(order.shape[1])
-    for i in range(order.shape[0]):
-        mine, row = value[first + i], order[i]
-        for j in range(row.size):
-            gap = value[row[j]] - mine
-            pair[j] = 0.5 * gap * gap
-        _add_means(pair, tied[i], total)
-
-
-@compiled(nogil=True)
 def _add_means(pair, tied, total):
     """Add ``pair`` to ``total``, each run of tied entries as its mean."""
     low = 0

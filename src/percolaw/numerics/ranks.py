@@ -134,61 +134,12 @@ def agreement_by_rank(
         np.unique(column, return_inverse=True)[1].reshape(-1).astype(np.int32)
         for column in given.reshape(n, -1).T
     ]
-    return _means(blocks, codes, kernels.add_agreement, n).reshape(n - 1, *given.shape[1:])
-
-
-def half_squared_difference_by_rank(
-    points: npt.ArrayLike, values: npt.ArrayLike, metric: Metric = "euclidean"
-) -> npt.NDArray[np.float64]:
-    """Return the mean of half the squared difference to the value of the j-th neighbour, for every j.
-
-    Parameters
-    ----------
-    points : array, shape (n, d)
-        As for `neighbors_by_rank`.
-    values : array, shape (n,) or (n, n_outputs)
-        Finite. Columns are taken each by itself, from one sort.
-    metric : {"euclidean", "cosine", "hamming"}
-
-    Returns
-    -------
-    array of float64, shape (n - 1,) or (n - 1, n_outputs)
-        Row j - 1 is of rank j. Of tied neighbours each rank has their mean.
-
-    Raises
-    ------
-    ValueError
-        For values of another length or not finite, and as `neighbors_by_rank`.
-    ResourceError
-        If a block does not fit into memory.
-
-    Examples
-    --------
-    >>> half_squared_difference_by_rank([[0.0], [1.0], [5.0]], [1.0, 1.0, 3.0]).tolist()
-    [0.6666666666666666, 2.0]
-    """
-    from percolaw.kernels import ranks as kernels
-
-    blocks = neighbors_by_rank(points, metric)
-    n = len(np.asarray(points))
-    given = checks.target_values("values", values, n)
-    columns = [np.ascontiguousarray(column) for column in given.reshape(n, -1).T]
-    return _means(blocks, columns, kernels.add_half_squares, n).reshape(n - 1, *given.shape[1:])
-
-
-def _means(
-    blocks: Iterator[RankedBlock],
-    columns: list[npt.NDArray[Any]],
-    add: Callable[..., None],
-    n: int,
-) -> npt.NDArray[np.float64]:
-    """Means over points, (n - 1, columns), summed in the order of the rows."""
-    total = np.zeros((len(columns), n - 1))
+    total = np.zeros((len(codes), n - 1))
     with ThreadPoolExecutor(_threads()) as pool:
-        for block in blocks:
-            work = functools.partial(add, block.order, block.tied, block.first)
-            list(pool.map(work, columns, total))
-    return np.ascontiguousarray(total.T / n)
+        for block in blocks:  # summed in the order of the rows
+            add = functools.partial(kernels.add_agreement, block.order, block.tied, block.first)
+            list(pool.map(add, codes, total))
+    return np.ascontiguousarray(total.T / n).reshape(n - 1, *given.shape[1:])
 
 
 def _prepared(
