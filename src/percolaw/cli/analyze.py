@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from percolaw.analysis.verdict import MEANING
 from percolaw.cli.experiments import write_page
 from percolaw.cli.measuring import add_common, check_options, draw, executor_of, run_one
 from percolaw.cli.numbers import count
-from percolaw.cli.terminal import table_width
+from percolaw.cli.terminal import note, table_width
 from percolaw.datasets.element_labels import KINDS
 from percolaw.text import printable
 
@@ -38,7 +37,6 @@ def add(commands: Any) -> None:
         "nulls: a verdict by a fixed rule, the conditions it rests on, and what 1-NN, a kernel and a "
         "network may expect of more data. Without labels the geometry alone. Interrupted, the same "
         "command continues.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "file",
@@ -151,7 +149,7 @@ def run_analyze(options: argparse.Namespace) -> int:
     n_used = min(elements.n, experiment.n_most)
     if (n_used > LARGE or "network" in experiment.learners) and not options.quiet:
         expected = cost(n_used, elements.elements.nbytes, len(elements.levels), experiment)
-        print(f"percolaw: {printable(said)} {expected}", file=sys.stderr)
+        note(f"{said} {expected}")
     del elements
     experiment.cells()  # refuses what cannot be analysed
     with executor_of(options) as executor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import percolaw
 from percolaw.cli import (
@@ -20,7 +20,7 @@ from percolaw.cli import (
     sweep,
     warmup,
 )
-from percolaw.cli.terminal import prepare_streams, warnings_as_notes
+from percolaw.cli.terminal import note, prepare_streams, warnings_as_notes
 from percolaw.errors import PercolawError
 from percolaw.experiments.registry import experiment_class
 from percolaw.runs.signals import Terminated, terminable
@@ -30,7 +30,10 @@ _FAILED, _USAGE = 1, 2
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse that names the nearest match of a mistyped command or choice."""
+    """argparse that takes no abbreviated flags, and names the nearest match of a mistyped word."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(allow_abbrev=False, **more)
 
     def error(self, message: str) -> NoReturn:
         import re
@@ -46,7 +49,6 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="percolaw",
         description="How the geometry of data sets the exponents of scaling laws.",
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=percolaw.__version__)
     commands = parser.add_subparsers(
@@ -105,16 +107,15 @@ def _execute(given: list[str]) -> int:
     except BrokenPipeError:
         return _FAILED
     except (ValueError, TypeError) as error:
-        print(f"percolaw: {printable(error)}", file=sys.stderr)
+        note(error)
         return _USAGE
     except (PercolawError, OSError) as error:
-        print(f"percolaw: {printable(error)}", file=sys.stderr)
+        note(error)
         return _FAILED
     except MemoryError as error:
-        print(
-            f"percolaw: out of memory ({error or 'no more could be taken'}); what was finished is kept. "
-            "Ask for less, or use fewer --workers.",
-            file=sys.stderr,
+        note(
+            f"out of memory ({error or 'no more could be taken'}); what was finished is kept. Ask for "
+            "less, or use fewer --workers."
         )
         return _FAILED
 

@@ -65,7 +65,6 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Print a script that lets a shell complete commands, experiments, flags and runs:\n\n"
         + "\n".join(f"  {line}" for line in INSTALLED.values()),
-        allow_abbrev=False,
     )
     completion.add_argument(
         "shell", choices=[*SCRIPTS, "words"], metavar="SHELL", help="bash, zsh, fish"

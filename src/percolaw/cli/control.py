@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw import checks
-from percolaw.cli.terminal import has_colors
+from percolaw.cli.terminal import has_colors, note
 from percolaw.errors import PercolawError
 from percolaw.experiments.registry import known_class
 from percolaw.text import nearest, printable
@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
     from percolaw.cli.measuring import add_common
 
     def command(name: str, text: str, handler: Any, *, run: bool = True) -> Any:
-        parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        parser = commands.add_parser(name, help=text, description=text)
         if run:
             parser.add_argument(
                 "run", metavar="RUN", type=run_path, help="a run folder, or its name in runs/"
@@ -91,10 +91,7 @@ def run_status(options: argparse.Namespace) -> int:
         for item in states:
             if item.note:
                 state = "is damaged" if item.state == "damaged" else "cannot go on"
-                print(
-                    f"percolaw: {printable(item.folder)} {state}: {printable(item.note)}",
-                    file=sys.stderr,
-                )
+                note(f"{item.folder} {state}: {item.note}")
         if options.json:
             print(json.dumps([item.as_dict() for item in states], indent=1))
         else:
@@ -237,10 +234,7 @@ def run_export(options: argparse.Namespace) -> int:
     print(f"{n} lines in {printable(options.out)}")
     damaged = damaged_units(options.run)
     if damaged:
-        print(
-            f"percolaw: {damaged} unit(s) are damaged and left out; percolaw resume measures them again.",
-            file=sys.stderr,
-        )
+        note(f"{damaged} unit(s) are damaged and left out; percolaw resume measures them again.")
     return 0
 
 
@@ -260,9 +254,7 @@ def run_gc(options: argparse.Namespace) -> int:
                 total += won
                 text += f": removed, {checks.human_bytes(won)}"
         except (PercolawError, ValueError, OSError) as error:
-            print(
-                f"percolaw: {printable(path)} is passed over: {printable(error)}", file=sys.stderr
-            )
+            note(f"{path} is passed over: {error}")
             code = 1 if options.apply else code
             continue
         print(printable(text))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
 from percolaw.cli.numbers import count
+from percolaw.cli.terminal import note
 from percolaw.progress import progress
 from percolaw.text import printable
 
@@ -30,7 +31,6 @@ def add(commands: Any) -> None:
         help="intrinsic dimension of the points in a file, with a plot",
         description="Estimate the intrinsic dimension of points by several methods, with intervals, "
         "dependence on scale, a plot, and a sentence on how far to trust it.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "file", metavar="FILE", help=".npy, .npz, .zarr, .parquet, .csv, .tsv or .txt"
@@ -86,10 +86,9 @@ def run_estimate_dimension(options: argparse.Namespace) -> int:
 
         draw_report(report.as_dict(), plot, title=printable(source.name))
     except OSError as error:
-        print(
-            f"percolaw: no plot: {printable(plot)} cannot be written ({error.strerror or error}). Name "
-            "another place with --plot, or none with --no-plot.",
-            file=sys.stderr,
+        note(
+            f"no plot: {plot} cannot be written ({error.strerror or error}). Name another place with "
+            "--plot, or none with --no-plot."
         )
         return 1 if options.plot else 0
     if not options.json:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from percolaw import checks
 from percolaw.cli.measuring import add_common, check_options, configure, draw, executor_of, run_one
 from percolaw.cli.numbers import count
-from percolaw.cli.terminal import has_colors, table_width
+from percolaw.cli.terminal import has_colors, note, table_width
 from percolaw.errors import MissingExtraError
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 from percolaw.experiments.reproductions import OVERRIDES, PRESETS, REPRODUCTIONS
@@ -55,13 +55,10 @@ def add(commands: Any) -> None:
         epilog=textwrap.fill(f"experiments: {', '.join(EXPERIMENTS)}", 78, break_on_hyphens=False),
         parents=[shared],
         add_help=False,
-        allow_abbrev=False,
     )
     run.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="percolaw list names them")
     run.set_defaults(handler=run_run, help=run.format_help, shared_help=shared.format_help)
-    reproduce = commands.add_parser(
-        "reproduce", help="all figures and claims of a paper", allow_abbrev=False
-    )
+    reproduce = commands.add_parser("reproduce", help="all figures and claims of a paper")
     reproduce.add_argument(
         "paper", choices=list(REPRODUCTIONS), metavar="PAPER", help=", ".join(REPRODUCTIONS)
     )
@@ -266,7 +263,7 @@ def write_page(folder: Path, options: argparse.Namespace) -> None:
 
         page, _ = write_report([folder], folder / "report.html")
     except Exception as error:
-        print(f"percolaw: no report ({type(error).__name__}: {printable(error)}).", file=sys.stderr)
+        note(f"no report ({type(error).__name__}: {error}).")
         return
     if not options.json:
         print(f"report:  {printable(page)}  (open it in a browser)")

@@ -25,7 +25,6 @@ def add(commands: Any) -> None:
         help="write a dataset to .npz, .npy, .zarr or .parquet",
         description="Write a dataset. Clusters in .zarr are streamed in bounded memory; the same "
         "command continues an interrupted one.",
-        allow_abbrev=False,
     )
     generate.add_argument(
         "kind",

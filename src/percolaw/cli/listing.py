@@ -28,7 +28,6 @@ def add(commands: Any) -> None:
         help="every experiment, by paper; list TEXT shows more of some",
         description="Every experiment in a line, under the reproduction it is first part of. With TEXT "
         "those whose name, title, source or reproduction contains it, with sources and costs.",
-        allow_abbrev=False,
     )
     listing.add_argument("text", nargs="?", default="", metavar="TEXT", help="what to look for")
     listing.add_argument("--json", action="store_true", help="print JSON")

@@ -12,7 +12,7 @@ from typing import Any
 
 from percolaw import checks
 from percolaw.cli.numbers import count
-from percolaw.cli.terminal import help_style
+from percolaw.cli.terminal import help_style, note
 from percolaw.errors import MissingExtraError, PercolawError, RunError
 from percolaw.progress import progress
 from percolaw.runs.signals import deaf_to_interrupts
@@ -79,10 +79,9 @@ def draw(result: Any, options: argparse.Namespace) -> None:
         draw_figures(result.folder)
     except Exception as error:
         cause = error.__cause__ or error
-        print(
-            f"percolaw: warning: the figures of {printable(result.folder)} could not be drawn "
-            f"({type(cause).__name__}: {printable(cause)}); claims and data are whole.",
-            file=sys.stderr,
+        note(
+            f"warning: the figures of {result.folder} could not be drawn ({type(cause).__name__}: "
+            f"{cause}); claims and data are whole."
         )
         if not isinstance(cause, (OSError, PercolawError)):  # a mistake in code
             for line in traceback.format_tb(cause.__traceback__):
@@ -187,7 +186,7 @@ def executor_of(options: argparse.Namespace) -> Iterator[Any]:
     except RunError as error:
         if options.workers is not None or options.timeout is not None:
             raise
-        print(f"percolaw: {error} Going on so.", file=sys.stderr)
+        note(f"{error} Going on so.")
         yield None
         return
     try:
@@ -247,7 +246,4 @@ def say_if_kernels_are_new() -> None:
     folder = cache_folder()
     if folder is None or not any(folder.glob("*.nbc")):
         kept = "in every process: no folder for them can be written" if folder is None else "once"
-        print(
-            f"percolaw: kernels are compiled at their first use, {kept}; this takes up to a minute.",
-            file=sys.stderr,
-        )
+        note(f"kernels are compiled at their first use, {kept}; this takes up to a minute.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from percolaw import checks
 from percolaw.cli.control import _line, run_path
+from percolaw.cli.terminal import note
 from percolaw.experiments.registry import known_class
 from percolaw.text import printable
 
@@ -24,7 +24,6 @@ def add(commands: Any) -> None:
         help="finished runs as one HTML file",
         description="One HTML file that needs no network: claims with verdicts, plots to explore, "
         "configs, and how to redo everything.",
-        allow_abbrev=False,
     )
     report.add_argument(
         "runs",
@@ -78,13 +77,13 @@ def run_report(options: argparse.Namespace) -> int:
         _watch(options.runs, out)
     folders, unfinished = _members(options.runs)
     for item in unfinished:
-        _complain(f"{item.folder} has not finished and is left out.")
-    path, size = write_report(folders, out, _complain)
+        note(f"{item.folder} has not finished and is left out.")
+    path, size = write_report(folders, out, note)
     print(f"report: {printable(path)}  ({size / 1e6:.2f} MB)", flush=True)
     for run in expand(folders)[0]:
         damaged = damaged_units(run)
         if damaged:
-            _complain(
+            note(
                 f"{damaged} unit(s) of {run} were damaged after its record was written; the report is "
                 "whole, and percolaw resume measures them again."
             )
@@ -136,7 +135,3 @@ def _watch(named: list[str], out: Path) -> None:
                 print(f"report: {printable(path)}  (open it; Ctrl-C ends)", flush=True)
             before = folders, going
         time.sleep(POLL)
-
-
-def _complain(message: str) -> None:
-    print(f"percolaw: {printable(message)}", file=sys.stderr)

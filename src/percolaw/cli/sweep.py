@@ -24,7 +24,6 @@ def add(commands: Any) -> None:
         description="Search over config fields of an experiment that can be tuned, by its objective on "
         "validation data. Further flags are fields of its config. The same command continues an "
         "interrupted search.",
-        allow_abbrev=False,
     )
     parser.add_argument("experiment", metavar="EXPERIMENT")
     parser.add_argument(

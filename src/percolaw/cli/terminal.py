@@ -30,6 +30,11 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def note(message: object) -> None:
+    """Say on stderr, on one line that steers no terminal, what has to be known beside the results."""
+    print(f"percolaw: {printable(message)}", file=sys.stderr)
+
+
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
     """Print warnings as lines that steer no terminal, each once, without the place in the code."""

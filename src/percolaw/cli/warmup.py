@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from typing import Any
 
+from percolaw.cli.terminal import note
 from percolaw.progress import progress
 
 #: File in the folder of machine code that says that the warm-up came to its end.
@@ -24,7 +24,6 @@ def add(commands: Any) -> None:
         "kept until percolaw, Numba or Python change: in NUMBA_CACHE_DIR if it is set, else beside the "
         "package, else, if that is read-only, in the user's cache. Networks compile a kernel of their "
         "own at their first step, and so do types of data that are met first, within seconds.",
-        allow_abbrev=False,
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(handler=run_warmup)
@@ -36,10 +35,9 @@ def run_warmup(options: argparse.Namespace) -> int:
 
     folder = cache_folder()
     if folder is None:
-        print(
-            "percolaw: no place to keep machine code can be written; kernels are compiled in every "
-            "process. Name a folder in NUMBA_CACHE_DIR.",
-            file=sys.stderr,
+        note(
+            "no place to keep machine code can be written; kernels are compiled in every process. Name a "
+            "folder in NUMBA_CACHE_DIR."
         )
         return 1
     if (folder / DONE).exists():
