@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from percolaw.errors import PercolawError
 from percolaw.experiments.base import config_dict, content_id, plain, preset
 from percolaw.experiments.registry import known_class, place_of
 from percolaw.runs.files import read_json, write_atomic
+from percolaw.runs.rows import dotted
 
 FILE = "experiment.json"
 
@@ -155,11 +156,11 @@ def run_command(description: Description, config: Mapping[str, Any]) -> str | No
     if cls is not None and hasattr(cls, "command_line"):
         line: str | None = cls.command_line(config)
         return line
-    wanted = dict(_leaves(config))
+    wanted = dict(dotted(config))
     best: list[str] | None = None
     starts = {name: ["--preset", name] for name in description.presets}
     for name, words in (starts or {"": []}).items():
-        given = dict(_leaves(description.presets.get(name, description.defaults)))
+        given = dict(dotted(description.presets.get(name, description.defaults)))
         if set(given) != set(wanted) or not description.place:
             return None
         command = ["percolaw", "run", description.place, *words]
@@ -216,11 +217,3 @@ def command_again(folder: Path, config: Mapping[str, Any]) -> str:
         return ""
     out = "" if folder.parent == Path("runs") else f" --out {shlex.quote(str(folder.parent))}"
     return command + out
-
-
-def _leaves(config: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{name}{key}.")
-        else:
-            yield f"{name}{key}", value

@@ -13,7 +13,7 @@ from percolaw.experiments.base import Experiment, from_config
 from percolaw.runs.activity import idle
 from percolaw.runs.description import continuing
 from percolaw.runs.files import check_writable, read_json, well_formed
-from percolaw.runs.rows import SUFFIXES, Units, long_rows, write_table
+from percolaw.runs.rows import SUFFIXES, Units, dotted, long_rows, write_table
 from percolaw.runs.store import RunFolder, read_record
 
 #: What looks up an experiment's class by its name: None where it is not known.
@@ -146,7 +146,7 @@ def difference(first: str | Path, second: str | Path) -> dict[str, Any]:
         If a folder has no record, or its record is not one of a run.
     """
     one, two = (_checked_record(place) for place in (first, second))
-    left, right = _flat(one["config"]), _flat(two["config"])
+    left, right = dict(dotted(one["config"])), dict(dotted(two["config"]))
     config = {
         key: [left.get(key), right.get(key)]
         for key in sorted({*left, *right})
@@ -186,15 +186,6 @@ def _checked_record(path: str | Path) -> dict[str, Any]:
             f"{path}/record.json is not the record of a run; resume the run to write it."
         )
     return record
-
-
-def _flat(fields: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(fields, dict):
-        return {prefix.rstrip("."): fields}
-    flat: dict[str, Any] = {}
-    for key, value in fields.items():
-        flat |= _flat(value, f"{prefix}{key}.")
-    return flat
 
 
 def kept_units(path: str | Path) -> Units:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -63,7 +63,8 @@ def _lines(row: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """The lines of one row."""
     single: dict[str, Any] = {}
     lists: dict[int, dict[str, list[Any]]] = {}
-    for name, value in _fields(row):
+    for field, value in dotted(row):
+        name = f"{field}_" if field in ("cell", "row", "position") else field
         if not isinstance(value, list):
             single[name] = value
             continue
@@ -78,14 +79,13 @@ def _lines(row: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
             yield {"position": i, **single, **{name: values[i] for name, values in columns.items()}}
 
 
-def _fields(row: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Fields with those of dicts inside, by dotted names."""
-    for key, value in row.items():
+def dotted(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield names and values of nested mappings, the names with dots: ``training.steps``."""
+    for key, value in fields.items():
         if isinstance(value, Mapping):
-            yield from _fields(value, f"{prefix}{key}.")
+            yield from dotted(value, f"{prefix}{key}.")
         else:
-            name = f"{prefix}{key}"
-            yield f"{name}_" if name in ("cell", "row", "position") else name, value
+            yield f"{prefix}{key}", value
 
 
 def _leaves(value: Any, name: str) -> dict[str, Any]:
