@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from percolaw.interpret.features import feature_pairs
     from percolaw.interpret.logistic_probes import logistic_membership_probe, sign_probe
     from percolaw.interpret.probes import membership_probe, octave_latents, value_probe
-    from percolaw.interpret.quanta import adjusted_rand, discover_quanta
+    from percolaw.interpret.quanta import discover_quanta
     from percolaw.interpret.scores import unit_scores
     from percolaw.laws.allocation import numerical_allocation, optimal_allocation
     from percolaw.laws.bethe import BetheLattice, bethe_threshold

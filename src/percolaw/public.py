@@ -89,7 +89,7 @@ PUBLIC = {
     "absorption": "interpret.absorption",
     "latent_parents": "interpret.absorption",
     "discover_quanta": "interpret.quanta",
-    "adjusted_rand": "interpret.quanta",
+    "adjusted_rand": "numerics.partitions",
     "sample_gradients": "neural.gradients",
     "module_gradients": "neural.gradients",
     "SparseAutoencoder": "neural.sparse_autoencoder",

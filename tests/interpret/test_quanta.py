@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.cluster import SpectralClustering
-from sklearn.metrics import adjusted_rand_score
 
 import percolaw as pl
 from percolaw.interpret.quanta import _affinity, _directions, rank_slope
@@ -76,16 +75,6 @@ def test_affinities_are_one_half_and_nothing_for_unrelated_gradients():
     np.testing.assert_allclose(lines, [1, 1, 0, 1, 0.5], atol=1e-7)
 
 
-def test_the_rand_index_is_that_of_scikit_learn():
-    rng = np.random.default_rng(0)
-    for kinds in (2, 7):
-        a, b = rng.integers(0, kinds, (2, 60))
-        b[:30] = a[:30]
-        assert pl.adjusted_rand(a, b) == pytest.approx(adjusted_rand_score(a, b))
-    assert pl.adjusted_rand([3, 3, 3], [1, 1, 1]) == 1.0
-    assert pl.adjusted_rand([3, 3, 3], [0, 1, 2]) == 0.0
-
-
 def test_slopes_of_exact_rank_laws():
     sizes = np.round(2000.0 * np.arange(1.0, 30.0) ** -1.5).astype(int)
     label = np.repeat(np.arange(sizes.size), sizes)
@@ -106,8 +95,6 @@ def test_slopes_of_exact_rank_laws():
 def test_what_has_no_directions_is_refused(gradients, number, message):
     with pytest.raises(ValueError, match=message):
         pl.discover_quanta(gradients, number)
-    with pytest.raises(ValueError, match="a label for each sample"):
-        pl.adjusted_rand([0, 1], [0, 1, 2])
 
 
 def test_the_example_of_the_page_prints_what_it_says(capsys):

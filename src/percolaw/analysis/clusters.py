@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from percolaw.analysis.adjacency import SiteGraph
 from percolaw.analysis.fragility import fragility
-from percolaw.analysis.thinning import thinning
+from percolaw.numerics.partitions import adjusted_rand
 from percolaw.rng import RandomLike
 
 #: The numbers, and what each says.
@@ -73,7 +73,7 @@ def cluster_statistics(
         values["fragility"] = pieces.exponent
     if "thinned" in names:
         again = half.clusters(label[half.low] == label[half.high])
-        values["thinned"] = thinning(cluster[: half.n_sites], again).agreement
+        values["thinned"] = adjusted_rand(cluster[: half.n_sites], again)
     return {name: values[name] for name in names}
 
 

@@ -11,13 +11,20 @@ import math
 from dataclasses import dataclass
 
 from percolaw import checks
-from percolaw.neural.network import ForwardPass, Parameter, Parametrization, Tensor, Weights
+from percolaw.neural.network import (
+    ForwardPass,
+    Network,
+    Parameter,
+    Parametrization,
+    Tensor,
+    Weights,
+)
 from percolaw.neural.transformer import norm
 from percolaw.numerics.covariance import DEEPEST
 
 
 @dataclass(frozen=True)
-class InContextTransformer:
+class InContextTransformer(Network):
     """A transformer with two tokens a pair: the pair itself, and its point as a question.
 
     Both begin with the same map of the point to the residual stream, one hidden layer of 4 widths. Pairs
@@ -52,11 +59,6 @@ class InContextTransformer:
                 f"width must be a multiple of n_heads; got width = {self.width} and n_heads = "
                 f"{self.n_heads}."
             )
-
-    @property
-    def takes_tokens(self) -> bool:
-        """False: inputs are points and values."""
-        return False
 
     @property
     def width_ratio(self) -> float:
@@ -135,7 +137,7 @@ class InContextTransformer:
 
 
 @dataclass(frozen=True)
-class LinearAttention:
+class LinearAttention(Network):
     """One layer of linear attention: y_t is predicted as x_t^T P sum_(s<t) y_s x_s / (t - 1).
 
     One step of gradient descent from 0 on the mean squared error of a linear function of the pairs
@@ -143,16 +145,6 @@ class LinearAttention:
     learning rate (von Oswald et al. 2023). `percolaw.learners.in_context.best_gradient_step` gives the P
     of least loss.
     """
-
-    @property
-    def takes_tokens(self) -> bool:
-        """False: inputs are points and values."""
-        return False
-
-    @property
-    def width_ratio(self) -> float:
-        """1: there is no width."""
-        return 1.0
 
     def parameters(self, dim: int, n_outputs: int = 1) -> dict[str, Parameter]:
         """Return P, 0 at the start: the loss is a quadratic form in it."""

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from percolaw import checks
 from percolaw.neural.network import (
     ForwardPass,
+    Network,
     Parameter,
     Parametrization,
     Role,
@@ -23,7 +24,7 @@ Activation: TypeAlias = Literal["relu", "gelu", "tanh", "identity"]
 
 
 @dataclass(frozen=True)
-class MLP:
+class MLP(Network):
     """A fully connected network.
 
     Parameters
@@ -58,11 +59,6 @@ class MLP:
         checks.set_integer(self, "base_width")
         checks.choice("activation", self.activation, ("relu", "gelu", "tanh", "identity"))
         checks.choice("parametrization", self.parametrization, ("standard", "mup"))
-
-    @property
-    def takes_tokens(self) -> bool:
-        """False: inputs are points."""
-        return False
 
     @property
     def width_ratio(self) -> float:

@@ -100,17 +100,17 @@ class ForwardPass:
 
 
 class Network(Protocol):
-    """A family of networks of one shape."""
+    """A family of networks of one shape; as inherited it takes points, and has no muP."""
 
     @property
     def takes_tokens(self) -> bool:
         """Whether inputs are token ids (n, length) in place of points (n, dim)."""
-        ...
+        return False
 
     @property
     def width_ratio(self) -> float:
         """Width over the width at which muP equals the standard parametrisation; 1 for standard."""
-        ...
+        return 1.0
 
     def parameters(self, dim: int, n_outputs: int = 1) -> dict[str, Parameter]:
         """Return every parameter.

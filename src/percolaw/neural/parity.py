@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from percolaw import checks
-from percolaw.neural.network import ForwardPass, Parameter, Tensor, Weights, affine
+from percolaw.neural.network import ForwardPass, Network, Parameter, Tensor, Weights, affine
 from percolaw.numerics.covariance import DEEPEST
 
 #: Scale of the first layer at the start, of what keeps the size of activations. Bits of a task stand out
@@ -19,7 +19,7 @@ FIRST_LAYER = 0.3
 
 
 @dataclass(frozen=True)
-class ParityNetwork:
+class ParityNetwork(Network):
     """A ReLU network of bits, whose first hidden layer adds a vector of the task.
 
     That is a network of the bits and a one-hot code of the task, without the products by zeros. Inputs
@@ -57,11 +57,6 @@ class ParityNetwork:
     def takes_tokens(self) -> bool:
         """True: inputs are integers."""
         return True
-
-    @property
-    def width_ratio(self) -> float:
-        """1: standard parametrisation."""
-        return 1.0
 
     def parameters(self, dim: int, n_outputs: int = 1) -> dict[str, Parameter]:
         """Return every parameter; ValueError unless `dim` columns hold a task and the bits."""

@@ -15,7 +15,7 @@ from percolaw import checks
 from percolaw.neural.activations import layer_activations
 from percolaw.neural.config import Student, Training
 from percolaw.neural.losses import Loss
-from percolaw.neural.network import ForwardPass, Parameter, Tensor, Weights, unflatten
+from percolaw.neural.network import ForwardPass, Network, Parameter, Tensor, Weights, unflatten
 from percolaw.neural.trained import Trained
 from percolaw.neural.training import train
 from percolaw.rng import Streams
@@ -27,7 +27,7 @@ Rule: TypeAlias = Literal["relu", "topk", "batch_topk", "jump"]
 
 
 @dataclass(frozen=True)
-class SparseAutoencoder:
+class SparseAutoencoder(Network):
     """A dictionary of atoms and the linear encoder of its codes.
 
     z = (x - b) (D' + E) + c, codes a >= 0 by a rule, and x^ = a D + b. The encoder starts as the
@@ -64,16 +64,6 @@ class SparseAutoencoder:
         checks.choice("rule", self.rule, ("relu", "topk", "batch_topk", "jump"))
         if self.rule in ("topk", "batch_topk") and self.k > self.n_atoms:
             raise ValueError(f"k must be at most n_atoms = {self.n_atoms}; got {self.k}.")
-
-    @property
-    def takes_tokens(self) -> bool:
-        """False: inputs are points."""
-        return False
-
-    @property
-    def width_ratio(self) -> float:
-        """1: the standard parametrisation."""
-        return 1.0
 
     def parameters(self, dim: int, n_outputs: int = 1) -> dict[str, Parameter]:
         """Return every parameter; `n_outputs` is always `dim` + 1."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.neural.network import ForwardPass, Parameter, Tensor, Weights
+from percolaw.neural.network import ForwardPass, Network, Parameter, Tensor, Weights
 from percolaw.rng import Streams
 from percolaw.short import short_repr
 
@@ -17,7 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class SuperpositionToy:
+class SuperpositionToy(Network):
     """y = max(W W' x + b, 0): every feature has a row of W, a direction in the hidden space.
 
     Parameters
@@ -35,16 +35,6 @@ class SuperpositionToy:
 
     def __post_init__(self) -> None:
         checks.set_integer(self, "n_hidden")
-
-    @property
-    def takes_tokens(self) -> bool:
-        """False: inputs are points."""
-        return False
-
-    @property
-    def width_ratio(self) -> float:
-        """1: the standard parametrisation."""
-        return 1.0
 
     def parameters(self, dim: int, n_outputs: int = 1) -> dict[str, Parameter]:
         """Return W and b; `n_outputs` is `dim`.

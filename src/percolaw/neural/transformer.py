@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from percolaw import checks
 from percolaw.neural.network import (
     ForwardPass,
+    Network,
     Parameter,
     Parametrization,
     Tensor,
@@ -17,7 +18,7 @@ from percolaw.numerics.covariance import DEEPEST
 
 
 @dataclass(frozen=True)
-class Transformer:
+class Transformer(Network):
     """A small transformer: pre-norm blocks, attention over all tokens, the mean read out.
 
     Parameters

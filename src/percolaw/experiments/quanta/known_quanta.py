@@ -55,7 +55,8 @@ def scores(
     -------
     dict
     """
-    from percolaw.interpret.quanta import adjusted_rand, discover_quanta, rank_slope
+    from percolaw.interpret.quanta import discover_quanta, rank_slope
+    from percolaw.numerics.partitions import adjusted_rand
 
     size = np.sort(np.unique(truth, return_counts=True)[1])[::-1]
     asked = None if number is None else max(1, round(number * size.size))
