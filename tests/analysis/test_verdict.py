@@ -128,6 +128,7 @@ def test_above_at_one_percent():
     assert not above(-1.0, DRAWS)
     assert above(20.5, DRAWS[:20])  # as small as so few draws allow
     assert not above(19.5, DRAWS[:20])
+    assert above(-1.0, DRAWS) is False  # what `decide` looks for
     assert above(math.nan, DRAWS) is None
     assert above(0.0, NAN) is None
 

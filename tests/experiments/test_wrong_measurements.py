@@ -453,7 +453,8 @@ MISTAKES = (
         "quanta-discovery",
         "samples and their quanta in different orders",
         changed(
-            "percolaw.numerics.partitions:adjusted_rand", lambda right: lambda a, b: right(a, b[::-1])
+            "percolaw.numerics.partitions:adjusted_rand",
+            lambda right: lambda a, b: right(a, b[::-1]),
         ),
         {"planted, true number: adjusted Rand index": "disagrees"},
         {"kind": "planted"},

@@ -145,8 +145,8 @@ def p_values(value: float, draws: FloatArray) -> tuple[float, float]:
     >>> p_values(3.0, np.array([1.0, 2.0, 3.0, 4.0]))
     (0.6, 0.8)
     """
-    n = draws.size + 1
-    return (np.count_nonzero(draws >= value) + 1) / n, (np.count_nonzero(draws <= value) + 1) / n
+    above, below = (int(np.count_nonzero(side)) for side in (draws >= value, draws <= value))
+    return (above + 1) / (draws.size + 1), (below + 1) / (draws.size + 1)
 
 
 def chance(value: float, draws: FloatArray) -> float:
