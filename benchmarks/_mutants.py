@@ -270,7 +270,6 @@ MISTAKES = {
     ],
     "targets/matern.py": [
         ("np.minimum(k, rows)", "np.minimum(1, rows)"),
-        ("wanted = 2.0 * (1.0 - exact(some, near))", "wanted = 1.0 - exact(some, near)"),
     ],
     "clusters/brownian.py": [
         ('streams.key("clusters", 1))', 'streams.key("clusters", 0))'),

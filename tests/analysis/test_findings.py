@@ -12,7 +12,7 @@ from percolaw.analysis.clusters import STATISTICS
 from percolaw.analysis.findings import conclude, verdict_of
 from percolaw.analysis.parts import CHUNK, NULLS, Measurement, Settings, plan
 from percolaw.analysis.sample import as_sample
-from percolaw.analysis.verdict import CONDITIONS, plain
+from percolaw.analysis.verdict import CONDITIONS
 
 K, N = 6, 1000
 #: What critical data would show; the draws of critical surrogates scatter by .1 about it.
@@ -211,7 +211,7 @@ def test_the_order_of_rows_changes_nothing():
     rows = rows_of(largest=0.5, bend=0.01)
     shuffled = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
     one, other = (conclude(r, ("classes",), K) for r in (rows, shuffled))
-    assert plain(one.verdicts[0]) == plain(other.verdicts[0])
+    assert one.verdicts[0] == other.verdicts[0]
     assert one.sentence == other.sentence
     for left, right in zip(one.statistics(0), other.statistics(0), strict=True):
         assert left == right

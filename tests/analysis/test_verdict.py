@@ -142,6 +142,7 @@ def test_level_of_few_draws():
 def test_words_for_a_range():
     assert ranged("share", 0.5, DRAWS) == "share 0.5, surrogates 5.98 to 195"
     assert ranged("share", 0.5, NAN) == "share 0.5, surrogates unknown"
+    assert ranged("share", math.nan, DRAWS) == "share unknown, surrogates 5.98 to 195"
 
 
 def test_the_page_states_the_rule_word_for_word():

@@ -68,8 +68,6 @@ def test_two_level_shapes_and_grafts():
     np.testing.assert_array_equal(cloud.graft, np.repeat(np.arange(7), 5))
     again = two_level_cloud(7, 5, 300, 3, 1)
     np.testing.assert_array_equal(cloud.points, again.points)
-    lattice = two_level_cloud(4, 5, 300, 3, 1, coordination_number=6, steps="lattice")
-    assert (lattice.points == np.rint(lattice.points)).all()
     stretched = two_level_cloud(7, 5, 10_000, 3, 1, rescaled=True)
     centres = stretched.points.reshape(7, 5, 3).mean(axis=1)
     within = stretched.points.reshape(7, 5, 3).std(axis=1).mean()

@@ -9,7 +9,8 @@ from statistical import assert_close, assert_far, mean_and_error
 from teacher_cases import normal
 
 from percolaw.numerics.covariance import Matern, cholesky
-from percolaw.targets.matern import MaternTeacher, earlier_neighbors, feature_error
+from percolaw.rng import Streams
+from percolaw.targets.matern import MaternTeacher, earlier_neighbors
 
 # --- what every teacher does
 
@@ -219,7 +220,18 @@ def test_ordered_points_are_as_right_as_shuffled_ones():
     assert found.covariance_error < 1e-9  # Markov on the line: one neighbour is all
 
 
-def test_feature_error_against_a_plain_computation():
+def feature_error(family, x, seed):
+    """Errors of the covariance of one draw given its waves: root mean square, and of increments."""
+    waves, phases = family._waves(x.shape[1], Streams(seed).generator("target", 0))
+    phi = math.sqrt(2.0 / family.n_features) * np.cos(x @ waves + phases)
+    exact = family.covariance(x, x)
+    near = np.argsort(cdist(x, x), axis=1)[:, 1]
+    increment = np.sum((phi - phi[near]) ** 2, axis=1)
+    wanted = 2.0 * (1.0 - exact[np.arange(len(x)), near])
+    return math.sqrt(np.mean((phi @ phi.T - exact) ** 2)), np.mean(increment / wanted) - 1.0
+
+
+def test_the_waves_have_the_covariance():
     x = normal(9, 400, 3)
     few, many = (MaternTeacher(0.5, n_features=m) for m in (64, 1024))
     rms = [np.mean([feature_error(f, x, s)[0] for s in range(4)]) for f in (few, many)]

@@ -139,17 +139,16 @@ def neighbor_table(
     if wanted >= x.shape[0]:
         raise ValueError(f"k = {wanted} neighbours need more than k points; got {x.shape[0]}.")
     x = directions(x) if checks.choice("metric", metric, METRICS) == "cosine" else x
+    from percolaw.numerics.neighbors import nearest_neighbors, without_self
+
     index: npt.NDArray[np.integer[Any]]
     if n_probed is not None:
         from percolaw.analysis.approximate import approximate_neighbors
 
         index = approximate_neighbors(x, wanted + 1, n_probed)
     else:
-        from percolaw.numerics.neighbors import nearest_neighbors
-
         index = nearest_neighbors(x, x, wanted + 1)[1]
-    other = index != np.arange(x.shape[0])[:, None]
-    other[other.all(axis=1), -1] = False  # a copy stands for the point itself
+    other = without_self(index, np.arange(x.shape[0]))
     return index[other].reshape(-1, wanted).astype(np.int32)
 
 

@@ -104,7 +104,7 @@ def recall(
     -----
     O(n_queries n d), by `percolaw.nearest_neighbors`.
     """
-    from percolaw.numerics.neighbors import nearest_neighbors
+    from percolaw.numerics.neighbors import nearest_neighbors, without_self
 
     x = np.asarray(checks.point_array("points", points), dtype=np.float64)
     near = checks.integer_array("table", table)
@@ -116,9 +116,7 @@ def recall(
     k, count = near.shape[1], min(n, checks.integer("n_queries", n_queries, minimum=1))
     rows = np.sort(as_streams(rng).generator("analysis").permutation(n)[:count])
     distance, index = nearest_neighbors(x, x[rows], k + 1)
-    is_self = index == rows[:, None]
-    is_self[~is_self.any(axis=1), -1] = True  # copies fill the row
-    farthest = distance[~is_self].reshape(count, k)[:, -1]
+    farthest = distance[without_self(index, rows)].reshape(count, k)[:, -1]
     length = np.linalg.norm(x - x.mean(axis=0), axis=1)
     reach = farthest + 8.0 * float(np.finfo(np.float32).eps) * (length[rows] + farthest)
     hits = 0

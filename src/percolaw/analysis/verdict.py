@@ -235,7 +235,8 @@ def ranged(name: str, value: float, draws: FloatArray) -> str:
     draws : array of float64, shape (n_draws,)
     """
     known = draws[np.isfinite(draws)]
+    measured = "unknown" if math.isnan(value) else f"{value:.3g}"
     if not known.size:
-        return f"{name} {value:.3g}, surrogates unknown"
+        return f"{name} {measured}, surrogates unknown"
     low, high = np.quantile(known, [0.5 - RANGE / 2, 0.5 + RANGE / 2])
-    return f"{name} {value:.3g}, surrogates {low:.3g} to {high:.3g}"
+    return f"{name} {measured}, surrogates {low:.3g} to {high:.3g}"

@@ -15,7 +15,6 @@ from percolaw.cli.numbers import count
 from percolaw.cli.terminal import help_style, note
 from percolaw.errors import MissingExtraError, PercolawError, RunError
 from percolaw.progress import progress
-from percolaw.runs.signals import deaf_to_interrupts
 from percolaw.text import printable
 
 
@@ -189,13 +188,8 @@ def executor_of(options: argparse.Namespace) -> Iterator[Any]:
         note(f"{error} Going on so.")
         yield None
         return
-    try:
+    with pool:
         yield pool
-    except BaseException:
-        with deaf_to_interrupts():
-            pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
 
 
 def run_one(

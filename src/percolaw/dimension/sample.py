@@ -19,7 +19,7 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.dimension.cloud import checked_cloud, copies_refused, refuse_copies
 from percolaw.estimator import Estimator
-from percolaw.numerics.neighbors import nearest_neighbors
+from percolaw.numerics.neighbors import nearest_neighbors, without_self
 from percolaw.rng import RandomLike, as_streams
 
 FloatArray = npt.NDArray[np.float64]
@@ -142,10 +142,7 @@ def make_sample(
         some = slice(low, low + QUERIES_AT_ONCE)
         distance[some], index[some] = nearest_neighbors(x, x[rows[some]], k + 1)
         progress(x.shape[0] * distance[some].shape[0])
-    # Each query is its own nearest point; by position, for duplicates may come before it.
-    itself = index == rows[:, None]
-    itself[~itself.any(axis=1), -1] = True
-    others = distance[~itself].reshape(rows.size, k)
+    others = distance[without_self(index, rows)].reshape(rows.size, k)
     zero = int(np.sum(others[:, 0] <= 0.0))
     if zero:
         raise copies_refused(zero, rows.size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy.typing as npt
 from percolaw import checks
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.embedding.skeleton import embed_sites
-from percolaw.embedding.walk import Steps
 from percolaw.rng import RandomLike, as_streams
 from percolaw.short import short_repr
 
@@ -41,15 +39,13 @@ def two_level_cloud(
     dim: int,
     rng: RandomLike = 0,
     *,
-    coordination_number: float = math.inf,
-    steps: Steps = "gaussian",
     rescaled: bool = False,
 ) -> TwoLevelCloud:
     """Draw points by the two-level scheme of the 2025 write-up.
 
-    A critical tree of `level_size` sites is embedded and `n_coarse_points` of its sites are sampled;
-    on each another tree of that size is embedded with its root there, and `n_fine_points` of its
-    sites are sampled. Sites are sampled with replacement.
+    A critical tree of `level_size` sites (of the Poisson limit) is embedded by Gaussian steps, and
+    `n_coarse_points` of its sites are sampled; on each another tree of that size is embedded with its
+    root there, and `n_fine_points` of its sites are sampled. Sites are sampled with replacement.
 
     Parameters
     ----------
@@ -61,10 +57,6 @@ def two_level_cloud(
         Embedding dimension d >= 1.
     rng : int, Generator or Streams
         Streams ``clusters``, ``split`` and ``embedding``, keyed by tree.
-    coordination_number : float
-        z of all trees, an integer >= 3; infinity (default) for the Poisson limit.
-    steps : {"gaussian", "sphere", "lattice"}
-        As in `percolaw.embedding.walk.embed_tree`.
     rescaled : bool
         Stretch the coarse level by N^(1/4), the extent of the fine trees, so that the whole has the
         radius of a tree of N^2 sites; the published scheme uses one step size.
@@ -76,7 +68,7 @@ def two_level_cloud(
     Raises
     ------
     ValueError
-        If a number of points, sites or dimensions is below 1, or z or `steps` is not allowed.
+        If a number of points, sites or dimensions is below 1.
     ResourceError
         If the points would not fit into memory.
 
@@ -100,9 +92,9 @@ def two_level_cloud(
 
     def level(item: int, n: int) -> npt.NDArray[np.float32]:
         level_streams = streams.child(item)
-        tree = conditioned_clusters(size, coordination_number, level_streams)
+        tree = conditioned_clusters(size, rng=level_streams)
         sites = level_streams.generator("split").integers(0, size, n)
-        return embed_sites(tree, sites, dim, level_streams, steps)[0]
+        return embed_sites(tree, sites, dim, level_streams)[0]
 
     coarse = level(0, n_coarse_points)
     if rescaled:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
+from percolaw.neural.device import evaluating
 from percolaw.neural.trained import Trained
 
 #: Rows of one forward pass.
@@ -101,17 +102,13 @@ def module_activations(
         return keep
 
     handles = [modules[name].register_forward_hook(hook(name)) for name in layers]
-    modes = {part: part.training for part in module.modules()}
     try:
-        module.eval()
-        with torch.no_grad():
+        with evaluating(module), torch.no_grad():
             for low in range(0, x.shape[0], ROWS):
                 block = torch.as_tensor(np.ascontiguousarray(x[low : low + ROWS]), device=device)
                 size[0] = block.shape[0]
                 module(block.to(dtype) if block.is_floating_point() else block)
     finally:
-        for part, mode in modes.items():
-            part.training = mode
         for handle in handles:
             handle.remove()
     for name, blocks in kept.items():

@@ -55,6 +55,18 @@ def tensor_dtype(dtype: str) -> Any:
 
 
 @contextmanager
+def evaluating(module: Any) -> Iterator[None]:
+    """Set a PyTorch module to evaluation inside the block, and each part to what it was after it."""
+    modes = {part: part.training for part in module.modules()}
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+@contextmanager
 def matrix_products(dtype: str, device: str) -> Iterator[None]:
     """Let an accelerator round the factors of float32 products to TF32, or forbid it, inside the block.
 

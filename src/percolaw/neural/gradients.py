@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw import checks
-from percolaw.neural.device import gradients_on, resolve_device
+from percolaw.neural.device import evaluating, gradients_on, resolve_device
 from percolaw.neural.losses import LOSSES, Loss
 from percolaw.neural.network import ForwardPass, Tensor, checked_inputs, unflatten
 from percolaw.neural.trained import Trained
@@ -178,14 +178,8 @@ def module_gradients(
         return torch.cat([parts[k].flatten(1) for k in named], dim=1)
 
     size = sum(p.numel() for p in named.values())
-    modes = {part: part.training for part in module.modules()}
-    try:
-        module.eval()
-        with gradients_on():
-            return _projected(gradients, x.shape[0], size, first.device, n_directions, rng)
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
+    with evaluating(module), gradients_on():
+        return _projected(gradients, x.shape[0], size, first.device, n_directions, rng)
 
 
 def _tensor(name: str, array: npt.ArrayLike, like: Tensor) -> Tensor:

@@ -308,3 +308,25 @@ def _rank(
     order = np.argsort(square, axis=1, kind="stable")[:, :k]
     nearest = np.take_along_axis(candidate, order, axis=1)
     return np.sqrt(np.take_along_axis(square, order, axis=1)) * scale, nearest
+
+
+def without_self(
+    index: npt.NDArray[np.integer[Any]], rows: npt.NDArray[Any]
+) -> npt.NDArray[np.bool_]:
+    """Return which neighbours are other points than those they are neighbours of, all but one a row.
+
+    Parameters
+    ----------
+    index : array of int, shape (n, k + 1)
+        Neighbours of the points, nearest first, themselves among them unless copies fill the row.
+    rows : array of int, shape (n,)
+        Numbers of the points.
+
+    Returns
+    -------
+    array of bool, shape (n, k + 1)
+        False once in each row: at the point itself, or at the last of the copies that stand for it.
+    """
+    other = np.asarray(index != rows[:, None])
+    other[other.all(axis=1), -1] = False
+    return other

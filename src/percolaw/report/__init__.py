@@ -11,6 +11,8 @@ from percolaw.errors import RunError
 
 #: What figures can be written as.
 FORMATS = ("png", "svg", "pdf")
+#: Pixels an inch of figures for publication.
+PRINTED = 300.0
 
 
 def draw_figures(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
@@ -38,7 +40,6 @@ def write_figures(
     folders: Sequence[str | os.PathLike[str]],
     target: str | os.PathLike[str],
     formats: Sequence[str] = FORMATS,
-    dpi: float = 300.0,
 ) -> tuple[Path, ...]:
     """Write all figures of finished runs for publication, in each format; return the files.
 
@@ -49,8 +50,6 @@ def write_figures(
     target : path
         Made if missing. Where two runs of one experiment are given, names carry the run's id.
     formats : sequence of {"png", "svg", "pdf"}
-    dpi : float
-        Resolution of pixels.
 
     Returns
     -------
@@ -72,5 +71,5 @@ def write_figures(
             end = f"-{folder.name.rsplit('-', 1)[-1]}" if names.count(experiment) > 1 else ""
             with drawing(folder):
                 for name, figure in drawn(folder, record).items():
-                    written += [save(figure, into / f"{name}{end}.{f}", dpi) for f in formats]
+                    written += [save(figure, into / f"{name}{end}.{f}", PRINTED) for f in formats]
     return tuple(written)

@@ -150,18 +150,8 @@ def _user_closure(experiment: type[Any]) -> tuple[list[str], _UserCode]:
     return sorted(_reached([".".join(parts), *words], user)), user
 
 
-def essence(source: str) -> str:
-    """Return a source without docstrings and comments, in one layout.
-
-    Raises
-    ------
-    SyntaxError, ValueError
-        If it is no Python source.
-    """
-    return _essence(ast.parse(source))
-
-
 def _essence(tree: ast.Module) -> str:
+    """A source without docstrings and comments, in one layout."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):

@@ -35,7 +35,7 @@ from percolaw.runs.files import (
 )
 from percolaw.runs.run import Result, default_folder, run
 from percolaw.runs.search_space import Axis, Search
-from percolaw.runs.signals import deaf_to_interrupts, undivided
+from percolaw.runs.signals import undivided
 from percolaw.runs.store import RunFolder
 from percolaw.runs.threads import one_thread
 from percolaw.runs.workers import WorkerPool, refuse_in_starting_process
@@ -302,8 +302,7 @@ def _search_together(
 ) -> None:
     cls = type(search.experiment)
     job = (cls.__module__, cls.__name__, str(folder), search.n_trials)
-    pool = WorkerPool(workers)
-    try:
+    with WorkerPool(workers) as pool:
         ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         with undivided():
             futures = [pool.submit(_search_from_disk, *job) for _ in range(workers)]
@@ -325,11 +324,6 @@ def _search_together(
                     f"a process of the search ended ({type(error).__name__}: {error}). Finished "
                     f"trials are kept in {folder}; the same command goes on."
                 ) from error
-    except BaseException:
-        with deaf_to_interrupts():
-            pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
 
 
 def _failed(study: Any, trials: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from percolaw import checks
 from percolaw.errors import RunError
-from percolaw.runs.signals import starting_children
+from percolaw.runs.signals import deaf_to_interrupts, starting_children
 from percolaw.runs.threads import THREAD_VARIABLES, one_thread
 
 #: What a script needs that starts processes.
@@ -254,6 +254,14 @@ class WorkerPool(Executor):
         self._pool.close()
         if wait:
             self._pool.join()
+
+    def __exit__(self, *raised: Any) -> None:
+        """End the workers: after their work, or at once if the block was left by an exception."""
+        if raised[0] is None:
+            self.shutdown()
+        else:
+            with deaf_to_interrupts():
+                self.shutdown(cancel_futures=True)
 
 
 def _stop(pool: Any, alive: Callable[[], list[SpawnProcess]]) -> None:

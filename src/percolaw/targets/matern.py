@@ -107,7 +107,7 @@ class MaternTeacher(TeacherFamily):
         y = sqrt(2/m) sum_j a_j cos(k_j.x + phase_j), k_j from the field's spectrum (a multivariate t
         with 2 nu degrees of freedom), a_j ~ N(0, 1). Averaged over draws its covariance is exact;
         one draw deviates by about 1/sqrt(m) and has no scale below its shortest wave, so for
-        exponents use `on_points`, which has neither limit; `feature_error` measures both.
+        exponents use `on_points`, which has neither limit.
         """
         d = checks.integer("dim", dim, minimum=1)
         m = self.n_features
@@ -190,54 +190,6 @@ class MaternTeacher(TeacherFamily):
             field = _by_neighbors(self.covariance, x, noise, n_neighbors)
         value = field.value[back]
         return replace(field, value=value[:, 0] if self.n_outputs == 1 else value)
-
-
-def feature_error(
-    family: MaternTeacher, points: npt.ArrayLike, rng: RandomLike = 0
-) -> tuple[float, float]:
-    """Return the error of the covariance of one draw of `MaternTeacher.sample`, given its waves.
-
-    The root mean square deviation over 4096 random pairs of up to 256 points, and the mean over these
-    of the relative deviation of the variance of increments to the nearest point. Stream ``evaluation``
-    chooses points and pairs; the waves are those of the first output that `sample` draws from `rng`.
-
-    Parameters
-    ----------
-    family : MaternTeacher
-    points : array, shape (n, d)
-    rng : int, Generator or Streams
-
-    Returns
-    -------
-    tuple of float
-        The two errors; the second is negative where the smallest scale is lost.
-    """
-    from percolaw.numerics.neighbors import nearest_neighbors
-
-    x = checks.finite_array("points", points, ndim=2)
-    streams = as_streams(rng)
-    generator = streams.generator("evaluation")
-    m = family.n_features
-    waves, phases = family._waves(x.shape[1], streams.generator("target", 0))
-
-    def features(rows: npt.NDArray[np.int64]) -> FloatArray:
-        return np.asarray(math.sqrt(2.0 / m) * np.cos(x[rows] @ waves + phases))
-
-    def exact(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> FloatArray:
-        r = np.linalg.norm(x[first] - x[second], axis=1)
-        return _values(family.covariance, r * r, x.shape[1])
-
-    some = generator.permutation(x.shape[0])[: min(256, x.shape[0])]
-    phi = features(some)
-    u, v = generator.integers(0, some.size, (2, 4096))
-    gap = np.einsum("ij,ij->i", phi[u], phi[v]) - exact(some[u], some[v])
-    near = nearest_neighbors(x, x[some], 2)[1]
-    near = np.where(near[:, 0] == some, near[:, 1], near[:, 0])
-    increment = np.sum((phi - features(near)) ** 2, axis=1)
-    wanted = 2.0 * (1.0 - exact(some, near))
-    usable = wanted > 0.0
-    relative = float(np.mean(increment[usable] / wanted[usable])) - 1.0
-    return float(np.sqrt(np.mean(gap**2))), relative
 
 
 def _distinct(x: FloatArray) -> tuple[Index, Index]:

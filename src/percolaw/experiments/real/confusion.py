@@ -165,16 +165,15 @@ class AnalyzeConfusion:
         )
         said = []
         if false.size:
-            low, high = _binomial_interval(int(false.sum()), false.size)
             said.append(
-                claims.judge(
+                claims.coverage(
                     "share of data that are not critical and are called so",
                     self.source,
-                    0.0,
-                    float(false.mean()),
-                    (low, high),
+                    int(false.sum()),
+                    false.size,
                     self.tolerance,
-                    note=f"{false.size} data sets; p = 0.9 and 1.1 p_c are not among them",
+                    f"{false.size} data sets; p = 0.9 and 1.1 p_c are not among them",
+                    predicted=0.0,
                 )
             )
         words = list(rule.VERDICTS)
@@ -249,12 +248,3 @@ _SIZES = ("agreement", "largest", "log_size")
 _BY_SIZE = ("label frequencies only", "supercritical domains")
 #: Conditions in the order in which this experiment tries them.
 _TRIED = ("extent", "shape", "flow", "thinning", "tail", "prediction", "beyond")
-
-
-def _binomial_interval(hits: int, n: int) -> tuple[float, float]:
-    """Exact 95% interval of a share (Clopper and Pearson)."""
-    from scipy.special import betaincinv
-
-    low = 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, 0.025))
-    high = 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 0.975))
-    return low, high

@@ -1,4 +1,4 @@
-"""The truth table of intrinsic dimension, as a picture and in Markdown."""
+"""The truth table of intrinsic dimension, as a picture."""
 
 from __future__ import annotations
 
@@ -12,31 +12,6 @@ from percolaw.report.style import BLACK, CYCLE, GREY, new, plain_numbers
 def draw(record: dict[str, Any]) -> dict[str, Any]:
     """Return the truth table of a dimension record as a figure."""
     return {"dimension": _table(record["tables"])}
-
-
-def tables(record: dict[str, Any]) -> dict[str, str]:
-    """Return the truth table as Markdown: mean estimate, stated interval, share that holds the truth."""
-    t = record["tables"]
-    lines = [
-        f"Mean estimate over {t['n_seeds']} seeds [mean ends of the stated intervals] share of the "
-        "intervals that contain the truth.",
-        "",
-        "| shape | points | truth | " + " | ".join(t["estimators"]) + " |",
-        "|---|---|---|" + "---|" * len(t["estimators"]),
-    ]
-    for shape in t["shapes"]:
-        for n in t["sizes"]:
-            entry_of = {e["estimator"]: e for e in t["table"] if (e["shape"], e["n"]) == (shape, n)}
-            truth = next(iter(entry_of.values()))["truth"]
-            cells = []
-            for name in t["estimators"]:
-                e = entry_of[name]
-                low, high = (v if v is not None else float("nan") for v in e["mean_interval"])
-                share = "" if e["inside"] is None else f" {e['inside']:.0%}"
-                cells.append(f"{e['dimension']:.2f} [{low:.2f}, {high:.2f}]{share}")
-            known = "steps" if truth is None else f"{truth:g}"
-            lines.append(f"| {shape} | {n} | {known} | " + " | ".join(cells) + " |")
-    return {"dimension-table": "\n".join(lines) + "\n"}
 
 
 def _table(t: dict[str, Any]) -> Any:
