@@ -1,7 +1,6 @@
 """Named streams, keyed normals and the kernel hash."""
 
 import random
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -138,23 +137,20 @@ def test_as_streams_refuses_a_negative_seed():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("width", [None, 1, 7, 700, BLOCK_ELEMENTS + 5])
-def test_rows_alone_equal_the_same_rows_of_the_whole(dtype, width):
+def test_fewer_rows_are_the_first_of_more(dtype, width):
     block = rows_per_block(1 if width is None else width)
     assert block == (1 if width and width > BLOCK_ELEMENTS else BLOCK_ELEMENTS // (width or 1))
     n = 2 * block + 3
 
-    def rows(first, last):
-        shape = (last - first,) if width is None else (last - first, width)
-        out = np.full(shape, np.nan, dtype=dtype)
-        normal_rows(Streams(3), "embedding", out, 4, first_row=first)
+    def rows(n):
+        out = np.full((n,) if width is None else (n, width), np.nan, dtype=dtype)
+        normal_rows(Streams(3), "embedding", out, 4)
         return out
 
-    whole = rows(0, n)
+    whole = rows(n)
     assert np.isfinite(whole).all()
-    cuts = sorted({0, 1, min(5, block), block - 1, block, block + 1, 2 * block, n - 1, n})
-    np.testing.assert_array_equal(np.concatenate([rows(a, b) for a, b in pairwise(cuts)]), whole)
-    for first, last in ((0, 1), (block - 1, block + 1), (1, n), (n - 1, n), (2, 2)):
-        np.testing.assert_array_equal(rows(first, last), whole[first:last])
+    for few in (0, 1, min(5, block), block - 1, block, block + 1, 2 * block, n - 1):
+        np.testing.assert_array_equal(rows(few), whole[:few])
     # Control: the comparison is not between constant rows or repeated blocks.
     assert not np.array_equal(whole[:3], whole[block : block + 3])
     assert np.unique(whole[:block].ravel()[:500]).size == 500

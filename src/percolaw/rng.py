@@ -160,7 +160,6 @@ def normal_rows(
     stream: str,
     out: npt.NDArray[np.floating],
     *items: int,
-    first_row: int = 0,
 ) -> None:
     """Fill `out` with standard normals that depend only on seed, stream, items and row number.
 
@@ -169,9 +168,7 @@ def normal_rows(
     streams, stream, items
         What the numbers are keyed by.
     out : array, shape (n,) or (n, d), float32 or float64, C-contiguous
-        Filled in place. Row i of `out` is row ``first_row + i`` of the endless array.
-    first_row : int
-        First row; a start inside a block costs the drawing of the rows before it.
+        Filled in place, with the first rows of an endless array.
 
     Raises
     ------
@@ -180,18 +177,9 @@ def normal_rows(
     """
     if not out.flags.c_contiguous:
         raise ValueError("out must be C-contiguous; pass np.ascontiguousarray(out).")
-    n_rows = out.shape[0]
     width = math.prod(out.shape[1:])
     block = rows_per_block(width)
     flat = out.reshape(-1)
-    row = first_row
-    while row < first_row + n_rows:
-        index = row // block
-        skip = row - index * block
-        stop = min((index + 1) * block, first_row + n_rows)
-        generator = streams.generator(stream, *items, index)
-        if skip:
-            generator.standard_normal(skip * width, dtype=out.dtype)
-        target = flat[(row - first_row) * width : (stop - first_row) * width]
-        generator.standard_normal(out=target, dtype=out.dtype)
-        row = stop
+    for index in range(-(-out.shape[0] // block)):
+        target = flat[index * block * width : (index + 1) * block * width]
+        streams.generator(stream, *items, index).standard_normal(out=target, dtype=out.dtype)

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from percolaw.analysis.adjacency import neighbor_graph
-from percolaw.analysis.connectivity import largest_component, largest_share
 from percolaw.datasets.sources import InfiniteCluster
 
 
 def flow(make, sizes, n_seeds):
     return [
-        np.mean([largest_component(neighbor_graph(make(m, s), 3)) for s in range(n_seeds)])
+        np.mean([neighbor_graph(make(m, s), 3).largest_component for s in range(n_seeds)])
         for m in sizes
     ]
 
@@ -40,9 +39,7 @@ def test_an_infinite_cluster_comes_apart_further():
 
 
 def test_the_share_of_the_largest():
-    assert largest_share(np.array([0, 1, 1, 2, 1])) == 0.6
-    assert largest_share(np.arange(4)) == 0.25
     two = np.concatenate(
         [np.random.default_rng(0).random((30, 2)), 9 + np.random.default_rng(1).random((10, 2))]
     )
-    assert largest_component(neighbor_graph(two, 5)) == 0.75
+    assert neighbor_graph(two, 5).largest_component == 0.75

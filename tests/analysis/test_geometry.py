@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from percolaw.analysis.geometry import sample_dimension
-from percolaw.analysis.sample import as_sample
+from percolaw.analysis.sample import as_sample, sample_dimension
 
 
 @pytest.mark.parametrize("dimension", [1, 3])

@@ -552,10 +552,7 @@ MISTAKES = (
     Mistake(
         "real-digits",
         "permuted classes that are not permuted",
-        changed(
-            "percolaw.analysis.nulls:PermutedLabels.draw",
-            lambda right: lambda self, *a: self.labels,
-        ),
+        changed("percolaw.analysis.nulls:permuted_labels", lambda right: lambda labels, *a: labels),
         {},
         {"part": "draws", "null": "permuted"},
         finds={"digits, classes": "label frequencies only"},

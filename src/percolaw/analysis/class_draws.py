@@ -48,10 +48,9 @@ def class_draws(
         if null == "critical":
             n_open = round(critical_bonds(graph, streams) * graph.n_bonds)
             agree = np.arange(graph.n_bonds) < n_open
-        bonds = nulls.RandomBonds(agree)
-        return lambda index: graph.clusters(bonds.draw(index, streams)), None
+        return lambda index: graph.clusters(nulls.random_bonds(agree, index, streams)), None
     if null == "permuted":
-        return lambda index: nulls.PermutedLabels(label).draw(index, streams), None
+        return lambda index: nulls.permuted_labels(label, index, streams), None
     rows = (graph.n_sites, graph.low, graph.high, label, streams)
     if null == "compact domains":
         domains = compact_domains(*rows)

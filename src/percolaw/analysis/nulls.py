@@ -2,24 +2,22 @@
 
 | | null | keeps | replaces |
 |---|---|---|---|
-| N0 | `GaussianPoints` | mean and covariance | points |
-| N0 | `ShuffledComponents` | the law of each principal component | points |
-| N1 | `RandomBonds` | the graph and the number of open bonds | open bonds |
-| N2 | `PermutedLabels` | class counts | labels |
-| N3 | `PottsNull` (`potts.py`) | class counts and agreement | labels |
-| N4 | `PositionMarginals` | the letters of each position | strings |
-| N4 | `MarkovStrings` | pairs of letters at each two positions in a row | strings |
-| N5 | `CompactDomains` (`domains.py`) | class counts; agreement by number of domains | labels |
+| N0 | `gaussian_points` | mean and covariance | points |
+| N0 | `shuffled_components` | the law of each principal component | points |
+| N1 | `random_bonds` | the graph and the number of open bonds | open bonds |
+| N2 | `permuted_labels` | class counts | labels |
+| N3 | `potts_null` (`potts.py`) | class counts and agreement | labels |
+| N4 | `position_marginals` | the letters of each position | strings |
+| N4 | `markov_strings` | pairs of letters at each two positions in a row | strings |
+| N5 | `compact_domains` (`domains.py`) | class counts; agreement by number of domains | labels |
 
-Each has `draw(index, rng)`: a draw is a function of index and seed alone, whatever else is drawn.
+A draw is a function of its index and the seed alone, whatever else is drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,141 +31,140 @@ Codes = npt.NDArray[np.uint8]
 _BATCHES = 200
 
 
-class Null(Protocol):
-    """What every null answers."""
-
-    def draw(self, index: int, rng: RandomLike = 0) -> npt.NDArray[Any]:
-        """Return draw number `index` of what the null replaces, shaped as in the data.
-
-        Parameters
-        ----------
-        index : int
-            From 0.
-        rng : int, Generator or Streams
-
-        Returns
-        -------
-        array
-        """
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class GaussianPoints:
-    """N0: independent points of a Gaussian with the mean and covariance of the data.
+def gaussian_points(points: FloatArray, index: int, rng: RandomLike = 0) -> FloatArray:
+    """Draw independent points of a Gaussian with the mean and covariance of the data.
 
     Parameters
     ----------
     points : array of float64, shape (n, d)
+    index : int
+        Number of the draw, from 0.
+    rng : int, Generator or Streams
+        Stream ``embedding``.
+
+    Returns
+    -------
+    array of float64, shape (n, d)
     """
-
-    points: FloatArray = field(repr=False)
-
-    @cached_property
-    def _parts(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        return _components(self.points)
-
-    def draw(self, index: int, rng: RandomLike = 0) -> FloatArray:
-        """Return new points, float64 of shape (n, d); stream ``embedding``."""
-        mean, axes, scores = self._parts
-        normal = as_streams(rng).generator("embedding", 0, index).standard_normal(scores.shape)
-        return np.asarray(mean + (normal * scores.std(axis=0, ddof=1)) @ axes)
+    mean, axes, scores = _components(points)
+    normal = as_streams(rng).generator("embedding", 0, index).standard_normal(scores.shape)
+    return np.asarray(mean + (normal * scores.std(axis=0, ddof=1)) @ axes)
 
 
-@dataclass(frozen=True, eq=False)
-class ShuffledComponents:
-    """N0: the principal components of the data, each shuffled over the points.
+def shuffled_components(points: FloatArray, index: int, rng: RandomLike = 0) -> FloatArray:
+    """Draw points whose principal components are those of the data, each shuffled over the points.
 
     Keeps the law of every component, heavy tails and modes along axes included, and no dependence
     between them.
 
     Parameters
     ----------
-    points : array of float64, shape (n, d)
+    points, index, rng
+        As in `gaussian_points`.
+
+    Returns
+    -------
+    array of float64, shape (n, d)
     """
-
-    points: FloatArray = field(repr=False)
-
-    @cached_property
-    def _parts(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        return _components(self.points)
-
-    def draw(self, index: int, rng: RandomLike = 0) -> FloatArray:
-        """Return new points, float64 of shape (n, d); stream ``embedding``."""
-        mean, axes, scores = self._parts
-        generator = as_streams(rng).generator("embedding", 1, index)
-        return np.asarray(mean + generator.permuted(scores, axis=0) @ axes)
+    mean, axes, scores = _components(points)
+    generator = as_streams(rng).generator("embedding", 1, index)
+    return np.asarray(mean + generator.permuted(scores, axis=0) @ axes)
 
 
-@dataclass(frozen=True, eq=False)
-class RandomBonds:
-    """N1: as many open bonds as in the data, any of them.
+def random_bonds(
+    is_open: npt.NDArray[np.bool_], index: int, rng: RandomLike = 0
+) -> npt.NDArray[np.bool_]:
+    """Draw as many open bonds as in the data, any of them.
 
     Parameters
     ----------
     is_open : array of bool, shape (n_bonds,)
+    index : int
+        Number of the draw, from 0.
+    rng : int, Generator or Streams
+        Stream ``clusters``.
+
+    Returns
+    -------
+    array of bool, shape (n_bonds,)
     """
-
-    is_open: npt.NDArray[np.bool_] = field(repr=False)
-
-    def draw(self, index: int, rng: RandomLike = 0) -> npt.NDArray[np.bool_]:
-        """Return which bonds are open, bool of shape (n_bonds,); stream ``clusters``."""
-        return as_streams(rng).generator("clusters", 1, index).permutation(self.is_open)
+    return as_streams(rng).generator("clusters", 1, index).permutation(is_open)
 
 
-@dataclass(frozen=True, eq=False)
-class PermutedLabels:
-    """N2: the labels (or values) of the data in random order.
+def permuted_labels(labels: npt.NDArray[Any], index: int, rng: RandomLike = 0) -> npt.NDArray[Any]:
+    """Draw the labels of the data in random order.
 
     Parameters
     ----------
     labels : array, shape (n,)
+    index : int
+        Number of the draw, from 0.
+    rng : int, Generator or Streams
+        Stream ``target``.
+
+    Returns
+    -------
+    array, shape (n,)
     """
-
-    labels: npt.NDArray[Any] = field(repr=False)
-
-    def draw(self, index: int, rng: RandomLike = 0) -> npt.NDArray[Any]:
-        """Return new labels, shape (n,); stream ``target``."""
-        return as_streams(rng).generator("target", 2, index).permutation(self.labels)
+    return as_streams(rng).generator("target", 2, index).permutation(labels)
 
 
-@dataclass(frozen=True, eq=False)
-class PositionMarginals:
-    """N4: distinct strings whose letters are independent, with the frequencies of each position.
+def position_marginals(codes: Codes, index: int, rng: RandomLike = 0) -> Codes:
+    """Draw distinct strings whose letters are independent, with the frequencies of each position.
 
     Parameters
     ----------
     codes : array of uint8, shape (n, length)
         Distinct rows.
+    index : int
+        Number of the draw, from 0.
+    rng : int, Generator or Streams
+        Stream ``embedding``.
+
+    Returns
+    -------
+    array of uint8, shape (n, length)
+
+    Raises
+    ------
+    ValueError
+        If hardly so many distinct strings exist.
     """
-
-    codes: Codes = field(repr=False)
-
-    def draw(self, index: int, rng: RandomLike = 0) -> Codes:
-        """Return new strings, all distinct; stream ``embedding``; ValueError if hardly so many exist."""
-        generator = as_streams(rng).generator("embedding", 4, index)
-        return _distinct(self.codes, lambda: generator.permuted(self.codes, axis=0))
+    generator = as_streams(rng).generator("embedding", 4, index)
+    return _distinct(codes, lambda: generator.permuted(codes, axis=0))
 
 
-@dataclass(frozen=True, eq=False)
-class MarkovStrings:
-    """N4: distinct strings of a first-order Markov chain with a transition matrix for each position.
+def markov_strings(codes: Codes, index: int, rng: RandomLike = 0) -> Codes:
+    """Draw distinct strings of a first-order Markov chain with a transition matrix for each position.
 
     It is the chain of maximum likelihood: the next letter is that of a random string of the data that has
     the same letter at this position.
 
     Parameters
     ----------
-    codes : array of uint8, shape (n, length)
-        Distinct rows.
+    codes, index, rng
+        As in `position_marginals`.
+
+    Returns
+    -------
+    array of uint8, shape (n, length)
+
+    Raises
+    ------
+    ValueError
+        If hardly so many distinct strings come.
     """
+    generator = as_streams(rng).generator("embedding", 5, index)
+    return _distinct(codes, lambda: _chain(codes, generator))
 
-    codes: Codes = field(repr=False)
 
-    def draw(self, index: int, rng: RandomLike = 0) -> Codes:
-        """Return new strings, all distinct; stream ``embedding``; ValueError if hardly so many come."""
-        generator = as_streams(rng).generator("embedding", 5, index)
-        return _distinct(self.codes, lambda: _chain(self.codes, generator))
+#: Nulls of the elements themselves, by name.
+OF_ELEMENTS: dict[str, Callable[..., npt.NDArray[Any]]] = {
+    "gaussian": gaussian_points,
+    "shuffled components": shuffled_components,
+    "position marginals": position_marginals,
+    "markov strings": markov_strings,
+}
 
 
 def _components(points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -23,12 +23,10 @@ from percolaw.analysis.agreement import nearest_neighbor_curve
 from percolaw.analysis.by_rank import rank_losses
 from percolaw.analysis.class_draws import class_draws
 from percolaw.analysis.clusters import STATISTICS, cluster_statistics
-from percolaw.analysis.connectivity import largest_component
 from percolaw.analysis.dilution import dilution
 from percolaw.analysis.flow import agreement_flow
-from percolaw.analysis.geometry import sample_dimension
 from percolaw.analysis.learning import LEARNERS, OF_STRINGS, check_installed, learning_rows
-from percolaw.analysis.sample import Sample, check_classes
+from percolaw.analysis.sample import Sample, check_classes, sample_dimension
 from percolaw.analysis.size_tail import size_tail
 from percolaw.rng import Streams
 
@@ -243,7 +241,7 @@ class Measurement:
     def _geometry(self, part: Part) -> list[tuple[Any, ...]]:
         graph, recall = self._graph_and_recall(part["n"], part["k"])
         entries: list[tuple[Any, ...]] = [
-            ("largest component", None, largest_component(graph)),
+            ("largest component", None, graph.largest_component),
             ("mean degree", None, graph.mean_degree),
         ]
         if recall is not None:
@@ -319,18 +317,13 @@ class Measurement:
         from percolaw.analysis import nulls
 
         sample = self._ordered.part(np.arange(part["n"]))
-        null: nulls.Null = {
-            "gaussian": nulls.GaussianPoints,
-            "shuffled components": nulls.ShuffledComponents,
-            "position marginals": nulls.PositionMarginals,
-            "markov strings": nulls.MarkovStrings,
-        }[part["null"]](sample.elements)
+        draw = nulls.OF_ELEMENTS[part["null"]]
         streams = self._streams(_GEOMETRY)
         entries: list[tuple[Any, ...]] = []
         for index in range(part["first"], part["first"] + part["count"]):
-            drawn = replace(sample, elements=null.draw(index, streams))
+            drawn = replace(sample, elements=draw(sample.elements, index, streams))
             graph = drawn.graph(self.settings.k)
-            entries.append(("largest component", index, largest_component(graph)))
+            entries.append(("largest component", index, graph.largest_component))
             entries.append(("mean degree", index, graph.mean_degree))
         return entries
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -181,6 +182,32 @@ def as_sample(
             np.count_nonzero((function_values != function_values[original]).any(axis=1))
         ),
     )
+
+
+def sample_dimension(sample: Sample) -> tuple[float, float, float] | None:
+    """Return the TwoNN dimension of points with its 95% interval; None where there is none.
+
+    Parameters
+    ----------
+    sample : Sample
+
+    Returns
+    -------
+    (dimension, low, high) or None
+        None of strings and graphs, and of points that TwoNN refuses.
+    """
+    if sample.metric not in ("euclidean", "cosine"):
+        return None
+    from percolaw.dimension.two_nn import TwoNN
+
+    points: Any = np.asarray(sample.elements)
+    try:
+        fitted = TwoNN().fit(points)
+    except ValueError:
+        return None
+    value = float(fitted.dimension_)
+    error = value / math.sqrt(points.shape[0])
+    return value, value - 1.96 * error, value + 1.96 * error
 
 
 def check_classes(sample: Sample) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from percolaw.analysis import verdict as rule
 from percolaw.analysis.clusters import STATISTICS, cluster_statistics
 from percolaw.analysis.findings import conclude
-from percolaw.analysis.nulls import PermutedLabels
+from percolaw.analysis.nulls import permuted_labels
 from percolaw.analysis.parts import Measurement, Row, Settings
 from percolaw.analysis.sample import as_sample
 from percolaw.datasets.element_labels import ElementLabels
@@ -126,10 +126,9 @@ class AnalyzeConfusion:
             ]
             return data + one.rows({**critical, "statistics": names})
 
-        shuffled = PermutedLabels(label)
         agreements = [
             float(np.mean(other[graph.low] == other[graph.high]))
-            for other in (shuffled.draw(index, streams) for index in range(99))
+            for other in (permuted_labels(label, index, streams) for index in range(99))
         ]
         permuted = {**draws, "null": "permuted", "quantity": "agreement"}
         shape = {"part": "geometry", "n": one.sample.n, "k": self.k, "quantity": "mean degree"}
