@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import textwrap
+from collections.abc import Sequence
 
 
 def printable(text: object) -> str:
@@ -27,6 +30,20 @@ def printable(text: object) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
     )
+
+
+def table_lines(cells: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
+    """Return the lines of one row of a table, each a text for every column, wrapped and filled up.
+
+    Parameters
+    ----------
+    cells : sequence of str
+    widths : sequence of int
+        Characters of the columns.
+    """
+    wrapped = (textwrap.wrap(cell, width) for cell, width in zip(cells, widths, strict=True))
+    lines = itertools.zip_longest(*wrapped, fillvalue="")
+    return [[text.ljust(w) for text, w in zip(line, widths, strict=True)] for line in lines]
 
 
 def suggestion(value: str, options: list[str]) -> str:

@@ -474,7 +474,7 @@ def test_worker_of_other_code_is_refused_before_the_first_unit(tmp_path, monkeyp
         with monkeypatch.context() as patch:
             patch.setenv("PYTHONPATH", other_code(tmp_path))
             made.add_worker()
-        with dask_executor(made.address, warn=print) as executor:
+        with dask_executor(made.address) as executor:
             executor._client.wait_for_workers(2, timeout=60)
             with pytest.raises(RunError, match="has other code than this run"):
                 percolaw.run(experiment, out=tmp_path / "runs", executor=executor)
@@ -493,7 +493,7 @@ def test_worker_of_other_code_that_joins_later_takes_nothing(tmp_path, monkeypat
                     patch.setenv("PYTHONPATH", other_code(tmp_path))
                     joined.append(made.add_worker())
 
-        with dask_executor(made.address, warn=print) as executor:
+        with dask_executor(made.address) as executor:
             result = percolaw.run(
                 experiment, out=tmp_path / "runs", executor=executor, progress=join
             )

@@ -15,7 +15,7 @@ from percolaw.cli.measuring import add_common, check_options, draw, executor_of,
 from percolaw.cli.numbers import count
 from percolaw.cli.terminal import note, table_width
 from percolaw.datasets.element_labels import KINDS
-from percolaw.text import printable
+from percolaw.text import printable, table_lines
 
 if TYPE_CHECKING:
     from percolaw.analysis.findings import Findings
@@ -316,12 +316,8 @@ def _conditions(verdict: Verdict, width: int) -> Iterator[str]:
 
 
 def _line(cells: Sequence[str], columns: Sequence[int]) -> Iterator[str]:
-    parts = [textwrap.wrap(cell, column) for cell, column in zip(cells, columns, strict=True)]
-    for i in range(max(map(len, parts))):
-        texts = [part[i] if i < len(part) else "" for part in parts]
-        yield " | ".join(
-            text.ljust(column) for text, column in zip(texts, columns, strict=True)
-        ).rstrip()
+    for parts in table_lines(cells, columns):
+        yield " | ".join(parts).rstrip()
 
 
 def _expectations(findings: Findings, level: int, width: int) -> Iterator[str]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.clusters.merges import MergeTree
+from percolaw.numerics.distances import unit_rows
 from percolaw.short import short_repr
 from percolaw.structure import Ids
 
@@ -154,7 +155,7 @@ def absorption(
         raise ValueError(
             "all codes are 0: every atom is dead. Lower the penalty or train longer with another rate."
         )
-    cosine = _unit(f) @ _unit(c).T
+    cosine = unit_rows(f) @ unit_rows(c).T
     main = np.where(alive, cosine, -np.inf).argmax(axis=1)
     rows = []
     for child in np.flatnonzero(up >= 0):
@@ -165,7 +166,7 @@ def absorption(
         added = a[both] * cosine[over]
         silent = a[both, main[over]] <= 0.0
         best = added.argmax(axis=1)
-        projection = x[both] @ _unit(f[[over]])[0]
+        projection = x[both] @ unit_rows(f[[over]])[0]
         held = added[np.arange(both.size), best] >= LEAST_SHARE * projection
         held &= (cosine[over, best] >= LEAST_COSINE) & (projection > 0.0)
         rows.append((over, child, main[over], silent.mean(), (silent & held).mean()))
@@ -174,11 +175,6 @@ def absorption(
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     above, below, atom = (column.astype(np.int64) for column in columns[:3])
     return Absorption(above, below, atom, *columns[3:])
-
-
-def _unit(rows: FloatArray) -> FloatArray:
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norm > 0.0, norm, 1.0))
 
 
 def _fit(x: FloatArray, a: FloatArray, c: FloatArray, f: FloatArray, there: Any, up: Ids) -> None:

@@ -19,7 +19,7 @@ from percolaw.neural.network import (
     Tensor,
     Weights,
 )
-from percolaw.neural.transformer import norm
+from percolaw.neural.transformer import block_parameters, by_head, mlp_parameters, norm, rows_times
 from percolaw.numerics.covariance import DEEPEST
 
 
@@ -73,14 +73,10 @@ class InContextTransformer(Network):
             "point bias": Parameter((w,), 0.0, "input"),
             "value": Parameter((1, w), 1.0, "input"),
             "question": Parameter((w,), 1.0, "input"),
-            **_mlp_parameters("point", w),
+            **mlp_parameters("point", w),
         }
         for b in range(self.depth):
-            named[f"block {b} norm 1"] = Parameter((w,), 0.0, "input", 1.0)
-            named[f"block {b} attention"] = Parameter((w, 3 * w), 1.0 / math.sqrt(w), "hidden")
-            named[f"block {b} mix"] = Parameter((w, w), 1.0 / math.sqrt(w), "hidden")
-            named[f"block {b} norm 2"] = Parameter((w,), 0.0, "input", 1.0)
-            named |= _mlp_parameters(f"block {b}", w)
+            named |= block_parameters(f"block {b}", w)
         named["norm out"] = Parameter((w,), 0.0, "input", 1.0)
         named["weight out"] = Parameter((w, 1), 1.0 / math.sqrt(w * self.width_ratio), "output")
         named["bias out"] = Parameter((1,), 0.0, "fixed")
@@ -92,10 +88,10 @@ class InContextTransformer(Network):
 
         length = x.shape[-1] // (weights["point"].shape[1] + 1)
         points, values = pairs(x, length)
-        e = _product(points, weights["point"]) + weights["point bias"][:, None, None]
+        e = rows_times(points, weights["point"]) + weights["point bias"][:, None, None]
         e = e + _mlp(weights, "point", e)
         question = e + weights["question"][:, None, None]
-        h = torch.cat([e + _product(values, weights["value"]), question], dim=2)
+        h = torch.cat([e + rows_times(values, weights["value"]), question], dim=2)
         mask = _seen(length, x.device)
         for b in range(self.depth):
             z = norm(h, weights[f"block {b} norm 1"])
@@ -105,24 +101,18 @@ class InContextTransformer(Network):
             run.keep(f"layer {b + 1} after", h.flatten(2))
         h = norm(h[:, :, length:], weights["norm out"])
         run.keep("readout", h.flatten(2))
-        return _product(h, weights["weight out"])[..., 0] + weights["bias out"][:, None]
+        return rows_times(h, weights["weight out"])[..., 0] + weights["bias out"][:, None]
 
     def _attention(self, weights: Weights, block: int, h: Tensor, mask: Tensor) -> Tensor:
         import torch
 
-        students, batch, tokens, w = h.shape
-        head = w // self.n_heads
-        q, k, v = (
-            part.reshape(students * batch, tokens, self.n_heads, head).transpose(1, 2)
-            for part in _product(h, weights[f"block {block} attention"]).split(w, dim=-1)
-        )
+        q, k, v = by_head(rows_times(h, weights[f"block {block} attention"]), self.n_heads)
         # 1/sqrt(head) at the base width, 1/head beyond, as in Transformer
-        scale = 1.0 / math.sqrt(head * self.width_ratio)
+        scale = 1.0 / math.sqrt(q.shape[-1] * self.width_ratio)
         mixed = torch.nn.functional.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, scale=scale
         )
-        mixed = mixed.transpose(1, 2).reshape(students, batch, tokens, w)
-        return _product(mixed, weights[f"block {block} mix"])
+        return rows_times(mixed.transpose(1, 2).reshape(h.shape), weights[f"block {block} mix"])
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
         """Return twice the weights used at every token, and the two products of attention."""
@@ -159,7 +149,7 @@ class LinearAttention(Network):
         points, values = pairs(x, length)
         moment = (points * values).cumsum(dim=2)[:, :, :-1]
         seen = torch.arange(1, length, device=x.device, dtype=x.dtype)[:, None]
-        question = _product(points[:, :, 1:], weights["rate"])
+        question = rows_times(points[:, :, 1:], weights["rate"])
         later = (question * moment / seen).sum(dim=-1)
         return torch.nn.functional.pad(later, (1, 0))
 
@@ -229,25 +219,9 @@ def _seen(length: int, device: object) -> Tensor:
     )
 
 
-def _mlp_parameters(name: str, w: int) -> dict[str, Parameter]:
-    return {
-        f"{name} up": Parameter((w, 4 * w), 1.0 / math.sqrt(w), "hidden"),
-        f"{name} up bias": Parameter((4 * w,), 0.0, "input"),
-        f"{name} down": Parameter((4 * w, w), 1.0 / math.sqrt(4 * w), "hidden"),
-        f"{name} down bias": Parameter((w,), 0.0, "input"),
-    }
-
-
 def _mlp(weights: Weights, name: str, h: Tensor) -> Tensor:
     import torch
 
-    z = _product(h, weights[f"{name} up"]) + weights[f"{name} up bias"][:, None, None]
-    z = _product(torch.nn.functional.gelu(z), weights[f"{name} down"])
+    z = rows_times(h, weights[f"{name} up"]) + weights[f"{name} up bias"][:, None, None]
+    z = rows_times(torch.nn.functional.gelu(z), weights[f"{name} down"])
     return z + weights[f"{name} down bias"][:, None, None]
-
-
-def _product(x: Tensor, w: Tensor) -> Tensor:
-    """Return x (students, ..., a) times w (students, a, b), all rows of a student in one product."""
-    import torch
-
-    return torch.bmm(x.reshape(x.shape[0], -1, x.shape[-1]), w).reshape(*x.shape[:-1], w.shape[-1])

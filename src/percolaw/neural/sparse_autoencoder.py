@@ -18,6 +18,7 @@ from percolaw.neural.losses import Loss
 from percolaw.neural.network import ForwardPass, Network, Parameter, Tensor, Weights, unflatten
 from percolaw.neural.trained import Trained
 from percolaw.neural.training import train
+from percolaw.numerics.distances import unit_rows
 from percolaw.rng import Streams
 
 FloatArray = npt.NDArray[np.float64]
@@ -157,9 +158,7 @@ class Dictionaries:
         """Return the atoms of a dictionary as rows of norm 1, shape (n_atoms, dim)."""
         row = self.trained.select(dictionary).weights[0]
         dim = self.trained.dim
-        atoms = row[: self.autoencoder.n_atoms * dim].reshape(-1, dim).astype(np.float64)
-        norm = np.linalg.norm(atoms, axis=1, keepdims=True)
-        return np.asarray(atoms / np.where(norm > 0.0, norm, 1.0))
+        return unit_rows(row[: self.autoencoder.n_atoms * dim].reshape(-1, dim).astype(np.float64))
 
     def codes(self, points: npt.ArrayLike, dictionary: int = 0) -> npt.NDArray[Any]:
         """Return the codes of points, each times the norm of its atom.
@@ -336,13 +335,9 @@ def matched_cosine(atoms: npt.ArrayLike, features: npt.ArrayLike) -> FloatArray:
     f = checks.finite_array("features", features, ndim=2)
     if a.shape[1] != f.shape[1]:
         raise ValueError(f"atoms have {a.shape[1]} coordinates and features {f.shape[1]}.")
-    length = np.linalg.norm(f, axis=1)
-    if np.any(length == 0.0):
+    if np.any(np.linalg.norm(f, axis=1) == 0.0):
         raise ValueError("a feature has length zero; it has no direction.")
-    norm = np.linalg.norm(a, axis=1)
-    return np.asarray(
-        ((f / length[:, None]) @ (a / np.where(norm > 0, norm, 1.0)[:, None]).T).max(axis=1)
-    )
+    return np.asarray((unit_rows(f) @ unit_rows(a).T).max(axis=1))
 
 
 def _jump_functions() -> tuple[Any, Any]:

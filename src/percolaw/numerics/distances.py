@@ -119,3 +119,18 @@ def directions(points: npt.NDArray[Any]) -> FloatArray:
         )
     scaled = x / scale
     return np.asarray(scaled / np.linalg.norm(scaled, axis=1, keepdims=True))
+
+
+def unit_rows(rows: FloatArray) -> FloatArray:
+    """Return rows over their lengths, those of length 0 as they are; `directions` refuses them.
+
+    Parameters
+    ----------
+    rows : array of float64, shape (n, d)
+
+    Returns
+    -------
+    array of float64, shape (n, d)
+    """
+    norm = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(norm > 0.0, norm, 1.0))

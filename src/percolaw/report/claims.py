@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from percolaw.experiments.claims import Claim
-from percolaw.text import printable
+from percolaw.text import printable, table_lines
 
 _MARK = {"agrees": "agrees", "disagrees": "DISAGREES", "inconclusive": "inconclusive"}
 _COLOR = {"agrees": "\033[32m", "disagrees": "\033[31m", "inconclusive": "\033[33m"}
@@ -73,13 +73,7 @@ def claims_table(claims: Iterable[Claim], *, color: bool = False, width: int = 1
     lines = [" | ".join(h.ljust(w) for h, w in zip(header, widths, strict=True)).rstrip()]
     lines.append("-+-".join("-" * w for w in widths))
     for row, claim in zip(rows, claims, strict=True):
-        texts = [row[i] for i in shown]
-        cells = [textwrap.wrap(text, w) or [""] for text, w in zip(texts, widths, strict=True)]
-        for i in range(max(map(len, cells))):
-            parts = [
-                (cell[i] if i < len(cell) else "").ljust(w)
-                for cell, w in zip(cells, widths, strict=True)
-            ]
+        for i, parts in enumerate(table_lines([row[i] for i in shown], widths)):
             if color and i == 0:
                 parts[-1] = f"{_COLOR[claim.verdict]}{parts[-1]}\033[0m"
             lines.append(" | ".join(parts).rstrip())

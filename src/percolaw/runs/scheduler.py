@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -190,7 +190,6 @@ def dask_executor(
     address: str,
     workers: int | None = None,
     security: Any = None,
-    warn: Callable[[str], None] = lambda message: print(message, file=sys.stderr),
 ) -> Iterator[Executor]:
     """Connect to a Dask scheduler, or start one here, and give its executor.
 
@@ -203,8 +202,6 @@ def dask_executor(
         Processes of a local scheduler; all cores if None.
     security : distributed.Security, optional
         Credentials for TLS; see `tls_security`. Made anew for a local scheduler.
-    warn : callable
-        Called with a sentence if the scheduler is open to anyone who can reach it.
 
     Raises
     ------
@@ -255,9 +252,10 @@ def dask_executor(
                 raise RunError(f"Dask's workers do not start ({error}). {GUARD}") from error
             stack.callback(cluster.close)
         elif address.startswith("tcp://"):
-            warn(
+            print(
                 f"percolaw: {address} is without TLS: whoever reaches it or its workers can run any "
-                "program there, and here. docs/running.md says how to protect it."
+                "program there, and here. docs/running.md says how to protect it.",
+                file=sys.stderr,
             )
         try:
             client = _connected(distributed, cluster or address, security)
