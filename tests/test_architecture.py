@@ -68,7 +68,7 @@ ALLOWED = {
     "experiments": _TREES
     | {"laws", "numerics", "clusters", "embedding", "targets", "datasets", "learners", "neural"}
     | {"learning", "scaling", "dimension", "analysis", "interpret"},
-    "interpret": _BASE | {"kernels", "structure", "clusters.merges"},
+    "interpret": _BASE | {"kernels", "numerics", "structure", "clusters.merges"},
     "analysis": _BASE
     | {"adjacency", "kernels", "numerics", "laws", "scaling", "dimension", "structure"}
     | {"datasets", "learners", "neural", "progress"},

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         NeuralTangent,
     )
     from percolaw.numerics.neighbors import nearest_neighbors
+    from percolaw.numerics.partitions import adjusted_rand
     from percolaw.report.reading import open_run
     from percolaw.rng import Streams
     from percolaw.runs.run import run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 def printable(text: object) -> str:
@@ -32,8 +32,8 @@ def printable(text: object) -> str:
     )
 
 
-def table_lines(cells: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
-    """Return the lines of one row of a table, each a text for every column, wrapped and filled up.
+def table_lines(cells: Sequence[str], widths: Sequence[int]) -> Iterator[list[str]]:
+    """Yield the lines of one row of a table, each a text for every column, wrapped and filled up.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def table_lines(cells: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
         Characters of the columns.
     """
     wrapped = (textwrap.wrap(cell, width) for cell, width in zip(cells, widths, strict=True))
-    lines = itertools.zip_longest(*wrapped, fillvalue="")
-    return [[text.ljust(w) for text, w in zip(line, widths, strict=True)] for line in lines]
+    for line in itertools.zip_longest(*wrapped, fillvalue=""):
+        yield [text.ljust(width) for text, width in zip(line, widths, strict=True)]
 
 
 def suggestion(value: str, options: list[str]) -> str:

@@ -33,7 +33,7 @@ def test_two_level_radius():
     size = 400
     level = mean_distance(size)
     assert level == pytest.approx(math.sqrt(math.pi * size / 2) - 4 / 3, rel=1e-3)
-    radius, distance = squares(6, 4, size, 90, steps="sphere")
+    radius, distance = squares(6, 4, size, 90)
     mean, error = mean_and_error(radius)
     assert_close(mean, 2 * level, error)
     assert_far(mean, level, error)
@@ -42,17 +42,11 @@ def test_two_level_radius():
     mean, error = mean_and_error(distance)
     assert_close(mean, 3 * level, error)
     assert_far(mean, 2 * level, error)
-    radius, _ = squares(6, 4, size, 90, steps="sphere", rescaled=True)
+    radius, _ = squares(6, 4, size, 90, rescaled=True)
     mean, error = mean_and_error(radius)
     assert_close(mean, (1 + math.sqrt(size)) * level, error)
     assert_far(mean, 2 * level, error)
     assert mean == pytest.approx(mean_distance(size**2), rel=0.25)
-
-
-def test_two_level_radius_with_gaussian_steps():
-    size = 400
-    mean, error = mean_and_error(squares(6, 4, size, 90)[0])
-    assert_close(mean, 2 * mean_distance(size), error)
 
 
 def test_two_level_cloud_of_single_points_is_spread():

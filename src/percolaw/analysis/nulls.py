@@ -79,10 +79,8 @@ def random_bonds(
     Parameters
     ----------
     is_open : array of bool, shape (n_bonds,)
-    index : int
-        Number of the draw, from 0.
-    rng : int, Generator or Streams
-        Stream ``clusters``.
+    index, rng
+        As in `gaussian_points`; stream ``clusters``.
 
     Returns
     -------
@@ -97,10 +95,8 @@ def permuted_labels(labels: npt.NDArray[Any], index: int, rng: RandomLike = 0) -
     Parameters
     ----------
     labels : array, shape (n,)
-    index : int
-        Number of the draw, from 0.
-    rng : int, Generator or Streams
-        Stream ``target``.
+    index, rng
+        As in `gaussian_points`; stream ``target``.
 
     Returns
     -------
@@ -116,10 +112,8 @@ def position_marginals(codes: Codes, index: int, rng: RandomLike = 0) -> Codes:
     ----------
     codes : array of uint8, shape (n, length)
         Distinct rows.
-    index : int
-        Number of the draw, from 0.
-    rng : int, Generator or Streams
-        Stream ``embedding``.
+    index, rng
+        As in `gaussian_points`.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from percolaw.neural.network import (
     Tensor,
     Weights,
 )
-from percolaw.neural.transformer import block_parameters, by_head, mlp_parameters, norm, rows_times
+from percolaw.neural.transformer import _block_parameters, _by_head, _mlp_parameters, _rows, norm
 from percolaw.numerics.covariance import DEEPEST
 
 
@@ -73,10 +73,10 @@ class InContextTransformer(Network):
             "point bias": Parameter((w,), 0.0, "input"),
             "value": Parameter((1, w), 1.0, "input"),
             "question": Parameter((w,), 1.0, "input"),
-            **mlp_parameters("point", w),
+            **_mlp_parameters("point", w),
         }
         for b in range(self.depth):
-            named |= block_parameters(f"block {b}", w)
+            named |= _block_parameters(f"block {b}", w)
         named["norm out"] = Parameter((w,), 0.0, "input", 1.0)
         named["weight out"] = Parameter((w, 1), 1.0 / math.sqrt(w * self.width_ratio), "output")
         named["bias out"] = Parameter((1,), 0.0, "fixed")
@@ -88,10 +88,10 @@ class InContextTransformer(Network):
 
         length = x.shape[-1] // (weights["point"].shape[1] + 1)
         points, values = pairs(x, length)
-        e = rows_times(points, weights["point"]) + weights["point bias"][:, None, None]
+        e = _rows(points, weights["point"]) + weights["point bias"][:, None, None]
         e = e + _mlp(weights, "point", e)
         question = e + weights["question"][:, None, None]
-        h = torch.cat([e + rows_times(values, weights["value"]), question], dim=2)
+        h = torch.cat([e + _rows(values, weights["value"]), question], dim=2)
         mask = _seen(length, x.device)
         for b in range(self.depth):
             z = norm(h, weights[f"block {b} norm 1"])
@@ -101,18 +101,18 @@ class InContextTransformer(Network):
             run.keep(f"layer {b + 1} after", h.flatten(2))
         h = norm(h[:, :, length:], weights["norm out"])
         run.keep("readout", h.flatten(2))
-        return rows_times(h, weights["weight out"])[..., 0] + weights["bias out"][:, None]
+        return _rows(h, weights["weight out"])[..., 0] + weights["bias out"][:, None]
 
     def _attention(self, weights: Weights, block: int, h: Tensor, mask: Tensor) -> Tensor:
         import torch
 
-        q, k, v = by_head(rows_times(h, weights[f"block {block} attention"]), self.n_heads)
+        q, k, v = _by_head(_rows(h, weights[f"block {block} attention"]), self.n_heads)
         # 1/sqrt(head) at the base width, 1/head beyond, as in Transformer
         scale = 1.0 / math.sqrt(q.shape[-1] * self.width_ratio)
         mixed = torch.nn.functional.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, scale=scale
         )
-        return rows_times(mixed.transpose(1, 2).reshape(h.shape), weights[f"block {block} mix"])
+        return _rows(mixed.transpose(1, 2).reshape(h.shape), weights[f"block {block} mix"])
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
         """Return twice the weights used at every token, and the two products of attention."""
@@ -149,7 +149,7 @@ class LinearAttention(Network):
         points, values = pairs(x, length)
         moment = (points * values).cumsum(dim=2)[:, :, :-1]
         seen = torch.arange(1, length, device=x.device, dtype=x.dtype)[:, None]
-        question = rows_times(points[:, :, 1:], weights["rate"])
+        question = _rows(points[:, :, 1:], weights["rate"])
         later = (question * moment / seen).sum(dim=-1)
         return torch.nn.functional.pad(later, (1, 0))
 
@@ -222,6 +222,6 @@ def _seen(length: int, device: object) -> Tensor:
 def _mlp(weights: Weights, name: str, h: Tensor) -> Tensor:
     import torch
 
-    z = rows_times(h, weights[f"{name} up"]) + weights[f"{name} up bias"][:, None, None]
-    z = rows_times(torch.nn.functional.gelu(z), weights[f"{name} down"])
+    z = _rows(h, weights[f"{name} up"]) + weights[f"{name} up bias"][:, None, None]
+    z = _rows(torch.nn.functional.gelu(z), weights[f"{name} down"])
     return z + weights[f"{name} down bias"][:, None, None]

@@ -85,7 +85,7 @@ class Transformer(Network):
             named["weight 0"] = Parameter((self.group, w), 1.0 / math.sqrt(self.group), "input")
         named["position"] = Parameter((self.n_tokens(dim), w), 1.0, "input")
         for b in range(self.depth):
-            named |= block_parameters(f"block {b}", w)
+            named |= _block_parameters(f"block {b}", w)
         named["norm out"] = Parameter((w,), 0.0, "input", 1.0)
         named["weight out"] = Parameter(
             (w, n_outputs), 1.0 / math.sqrt(w * self.width_ratio), "output"
@@ -105,17 +105,17 @@ class Transformer(Network):
         else:
             short = tokens * self.group - dim
             x = torch.nn.functional.pad(x, (0, short)) if short else x
-            h = rows_times(x.reshape(students, batch * tokens, self.group), weights["weight 0"])
+            h = _rows(x.reshape(students, batch * tokens, self.group), weights["weight 0"])
             h = h.reshape(students, batch, tokens, w)
         h = h + weights["position"][:, None]
         for b in range(self.depth):
             h = h + run.drop(self._attention(weights, b, norm(h, weights[f"block {b} norm 1"])))
-            z = rows_times(norm(h, weights[f"block {b} norm 2"]), weights[f"block {b} up"])
+            z = _rows(norm(h, weights[f"block {b} norm 2"]), weights[f"block {b} up"])
             z = z + weights[f"block {b} up bias"][:, None, None]
             run.keep(f"layer {b + 1} before", z.flatten(2))
             z = torch.nn.functional.gelu(z)
             run.keep(f"layer {b + 1} after", z.flatten(2))
-            z = rows_times(z, weights[f"block {b} down"])
+            z = _rows(z, weights[f"block {b} down"])
             h = h + run.drop(z + weights[f"block {b} down bias"][:, None, None])
         h = norm(h, weights["norm out"])
         h = h[:, :, -1] if self.causal else h.mean(dim=2)
@@ -126,7 +126,7 @@ class Transformer(Network):
         import torch
 
         tokens = h.shape[2]
-        q, k, v = by_head(rows_times(h, weights[f"block {block} attention"]), self.n_heads)
+        q, k, v = _by_head(_rows(h, weights[f"block {block} attention"]), self.n_heads)
         # 1/sqrt(head) at the base width, 1/head beyond: logits keep their size as they align.
         scale = 1.0 / math.sqrt(q.shape[-1] * self.width_ratio)
         logits = torch.matmul(q, k.transpose(2, 3)) * scale
@@ -134,7 +134,7 @@ class Transformer(Network):
             later = torch.ones(tokens, tokens, dtype=torch.bool, device=h.device).triu(1)
             logits = logits.masked_fill(later, -math.inf)
         mixed = torch.matmul(torch.softmax(logits, dim=-1), v)
-        return rows_times(mixed.transpose(1, 2).reshape(h.shape), weights[f"block {block} mix"])
+        return _rows(mixed.transpose(1, 2).reshape(h.shape), weights[f"block {block} mix"])
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
         """Return twice the weights used at every token, and the two products of attention."""
@@ -147,18 +147,18 @@ class Transformer(Network):
         return 0 if self.takes_tokens else 2 * self.n_tokens(dim) * self.group * self.width
 
 
-def block_parameters(name: str, w: int) -> dict[str, Parameter]:
+def _block_parameters(name: str, w: int) -> dict[str, Parameter]:
     """Return the parameters of a block: attention and MLP, each behind its norm, of width w."""
     return {
         f"{name} norm 1": Parameter((w,), 0.0, "input", 1.0),
         f"{name} attention": Parameter((w, 3 * w), 1.0 / math.sqrt(w), "hidden"),
         f"{name} mix": Parameter((w, w), 1.0 / math.sqrt(w), "hidden"),
         f"{name} norm 2": Parameter((w,), 0.0, "input", 1.0),
-        **mlp_parameters(name, w),
+        **_mlp_parameters(name, w),
     }
 
 
-def mlp_parameters(name: str, w: int) -> dict[str, Parameter]:
+def _mlp_parameters(name: str, w: int) -> dict[str, Parameter]:
     """Return the parameters of an MLP of width w with 4 w hidden units."""
     return {
         f"{name} up": Parameter((w, 4 * w), 1.0 / math.sqrt(w), "hidden"),
@@ -168,7 +168,7 @@ def mlp_parameters(name: str, w: int) -> dict[str, Parameter]:
     }
 
 
-def by_head(qkv: Tensor, n_heads: int) -> tuple[Tensor, Tensor, Tensor]:
+def _by_head(qkv: Tensor, n_heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return queries, keys and values, each (students x batch, heads, tokens, width of a head)."""
     students, batch, tokens, _ = qkv.shape
     q, k, v = (
@@ -194,7 +194,7 @@ def norm(x: Tensor, gain: Tensor) -> Tensor:
     return x * (x.square().mean(dim=-1, keepdim=True) + 1e-6).rsqrt() * gain.reshape(shape)
 
 
-def rows_times(x: Tensor, w: Tensor) -> Tensor:
+def _rows(x: Tensor, w: Tensor) -> Tensor:
     """Return x (students, ..., a) times w (students, a, b), all rows of a student in one product."""
     import torch
 

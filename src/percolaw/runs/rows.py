@@ -80,7 +80,14 @@ def _lines(row: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 
 def dotted(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield names and values of nested mappings, the names with dots: ``training.steps``."""
+    """Yield names and values of nested mappings, the names with dots: ``training.steps``.
+
+    Parameters
+    ----------
+    fields : dict
+    prefix : str
+        What stands before all names.
+    """
     for key, value in fields.items():
         if isinstance(value, Mapping):
             yield from dotted(value, f"{prefix}{key}.")
