@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,8 +120,44 @@ class Experiment(Protocol):
         ...
 
 
-class TheoryCheck:
+def units(**axes: Iterable[Any]) -> list[Cell]:
+    """Return a unit for each combination of values; those of the last key follow one another.
+
+    Parameters
+    ----------
+    axes : iterable
+        Values by key.
+
+    Returns
+    -------
+    list of dict
+    """
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+class Checked:
+    """A base of experiments whose config is right where each of its fields is."""
+
+    def __post_init__(self) -> None:
+        fields_module.check(self)
+
+
+class SeedBySeed(Checked):
+    """A base of experiments whose units are seeds."""
+
+    n_seeds: int
+
+    def cells(self) -> list[Cell]:
+        """A unit is a seed."""
+        return units(seed=range(self.n_seeds))
+
+
+class TheoryCheck(Checked):
     """A base of experiments that measure nothing: claims follow from theory and published numbers."""
+
+    presets: ClassVar[Mapping[str, Preset]] = {
+        name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
+    }
 
     def cells(self) -> list[Cell]:
         """Nothing to measure."""

@@ -1,4 +1,4 @@
-"""Plots as data: the curves of an experiment, drawn as pictures and in the page from the same values.
+"""Making plots: the curves of an experiment, drawn as pictures and in the page from the same values.
 
 `conclude` makes them with `curve`, `points` and `line`; a record keeps them; `percolaw.report.draw` makes
 pictures of them and the page draws them anew.
@@ -7,15 +7,13 @@ pictures of them and the page draws them anew.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from percolaw import frames
-from percolaw.experiments.series import Kind, Numbers, Series, Stored, finite
+from percolaw.experiments.series import Kind, Numbers, Plot, Series, Stored, finite
 from percolaw.scaling.intervals import seed_interval
-from percolaw.shown import Drawable
 
 if TYPE_CHECKING:
     from percolaw.experiments.claims import Claim
@@ -25,89 +23,6 @@ if TYPE_CHECKING:
 PERCENTILES = "16 to 84 percentile over seeds"
 CONFIDENCE = "95% interval of the mean over seeds"
 INTERVAL = "95% interval"
-
-
-@dataclass(frozen=True)
-class Plot(Drawable):
-    """One plot of an experiment.
-
-    Attributes
-    ----------
-    id : str
-        Unique inside its experiment; letters, digits and hyphens.
-    title : str
-    alt : str
-        What is to be seen, in a sentence.
-    x_label, y_label : str
-    x_log, y_log : bool
-    series : tuple of Series
-    window : tuple of float, optional
-        Sizes on which the record's fit was made.
-    growth : bool
-        Exponents are stated as d log y / d log x; as its negative if False.
-    fit : bool
-        Whether an exponent of these curves means something (log-log plots only).
-    figure : str
-        File whose panels are all plots of this name; the plot's own id if empty.
-    y_limits : tuple of float or None
-        Ends of the y axis of pictures; None leaves an end to the data.
-    ordered : bool
-        Whether the series follow one another, as those of a rising parameter do: shades in pictures.
-    hollow : str
-        What points that are not usable are, in words.
-    x_ticks : tuple of str
-        Words at x = 0, 1, 2, ... in place of numbers.
-    """
-
-    picture = "plot"
-
-    id: str
-    title: str
-    alt: str
-    x_label: str
-    y_label: str
-    x_log: bool
-    y_log: bool
-    series: tuple[Series, ...]
-    window: tuple[float, float] | None = None
-    growth: bool = False
-    fit: bool = True
-    figure: str = ""
-    y_limits: tuple[float | None, float | None] = (None, None)
-    ordered: bool = False
-    hollow: str = ""
-    x_ticks: tuple[str, ...] = ()
-
-    def to_frame(self) -> frames.Frame:
-        """Return the curves in long form, a line for each point.
-
-        Returns
-        -------
-        pandas.DataFrame or dict of array
-            Columns ``curve``, ``kind``, ``x``, ``y``, ``low`` and ``high`` (``interval`` says what they
-            are), ``usable``; see `percolaw.frames.frame`.
-        """
-        lines = [
-            (one.name, one.kind, x, y, low, high, one.interval, usable)
-            for one in self.series
-            for x, y, low, high, usable in zip(
-                one.x,
-                one.y,
-                one.low or [None] * len(one.x),
-                one.high or [None] * len(one.x),
-                one.usable or [True] * len(one.x),
-                strict=True,
-            )
-        ]
-        names = ("curve", "kind", "x", "y", "low", "high", "interval", "usable")
-        return frames.frame({name: [line[i] for line in lines] for i, name in enumerate(names)})
-
-    def __repr__(self) -> str:
-        names = ", ".join(one.name for one in self.series)
-        return f"Plot({self.id}: {self.y_label} against {self.x_label}; {names})"
-
-
-# --- making them -----------------------------------------------------------------------------------
 
 
 def curve(
@@ -171,6 +86,7 @@ def line(name: str, kind: Kind, x: Any, y: Any, **more: Any) -> Series:
     name, kind : str
         As in `Series`.
     x, y : array, shape (n,)
+        A number as y stands for all x.
     more
         Further fields of `Series`.
 
@@ -178,7 +94,7 @@ def line(name: str, kind: Kind, x: Any, y: Any, **more: Any) -> Series:
     -------
     Series
     """
-    return Series(name, kind, finite(x), finite(y), **more)
+    return Series(name, kind, finite(x), finite(y if np.ndim(y) else [y] * len(x)), **more)
 
 
 def local(name: str, measured: LearningCurve, *, smooth: bool = False, **more: Any) -> Series:
@@ -330,6 +246,28 @@ def log_linear(
     return replace(plot, y_log=False)
 
 
+def linear(
+    identity: str,
+    title: str,
+    alt: str,
+    labels: tuple[str, str],
+    series: Iterable[Series],
+    **more: Any,
+) -> Plot:
+    """Return a plot with two linear axes, on which no exponent means anything.
+
+    Parameters
+    ----------
+    identity, title, alt, labels, series, more
+        As in `log_log`.
+
+    Returns
+    -------
+    Plot
+    """
+    return Plot(identity, title, alt, *labels, False, False, tuple(series), fit=False, **more)
+
+
 def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, None)) -> Plot:
     """Return measured over prediction of a plot, as one more panel of its figure.
 
@@ -354,7 +292,7 @@ def residual(plot: Plot, y_limits: tuple[float | None, float | None] = (None, No
         alt="Measured over predicted.",
         y_label="measured / predicted",
         y_log=False,
-        series=(*ratios, line("1", "theory", x, [1.0] * len(x))),
+        series=(*ratios, line("1", "theory", x, 1.0)),
         fit=False,
         figure=plot.figure or plot.id,
         y_limits=y_limits,

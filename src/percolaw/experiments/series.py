@@ -1,4 +1,4 @@
-"""A curve of a plot as data: what a record keeps of it, and what is drawn of it.
+"""A plot and its curves as data: what a record keeps of them, and what is drawn of them.
 
 Whoever renders decides nothing: what is dashed, hollow, or of one colour follows from these fields.
 """
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from percolaw import frames
 from percolaw.scaling.intervals import widening
+from percolaw.shown import Drawable
 
 if TYPE_CHECKING:
     from percolaw.experiments.claims import Claim
@@ -108,6 +110,86 @@ class Series:
     usable: tuple[bool, ...] | None = None
     joined: bool = True
     group: str = ""
+
+
+@dataclass(frozen=True)
+class Plot(Drawable):
+    """One plot of an experiment.
+
+    Attributes
+    ----------
+    id : str
+        Unique inside its experiment; letters, digits and hyphens.
+    title : str
+    alt : str
+        What is to be seen, in a sentence.
+    x_label, y_label : str
+    x_log, y_log : bool
+    series : tuple of Series
+    window : tuple of float, optional
+        Sizes on which the record's fit was made.
+    growth : bool
+        Exponents are stated as d log y / d log x; as its negative if False.
+    fit : bool
+        Whether an exponent of these curves means something (log-log plots only).
+    figure : str
+        File whose panels are all plots of this name; the plot's own id if empty.
+    y_limits : tuple of float or None
+        Ends of the y axis of pictures; None leaves an end to the data.
+    ordered : bool
+        Whether the series follow one another, as those of a rising parameter do: shades in pictures.
+    hollow : str
+        What points that are not usable are, in words.
+    x_ticks : tuple of str
+        Words at x = 0, 1, 2, ... in place of numbers.
+    """
+
+    picture = "plot"
+
+    id: str
+    title: str
+    alt: str
+    x_label: str
+    y_label: str
+    x_log: bool
+    y_log: bool
+    series: tuple[Series, ...]
+    window: tuple[float, float] | None = None
+    growth: bool = False
+    fit: bool = True
+    figure: str = ""
+    y_limits: tuple[float | None, float | None] = (None, None)
+    ordered: bool = False
+    hollow: str = ""
+    x_ticks: tuple[str, ...] = ()
+
+    def to_frame(self) -> frames.Frame:
+        """Return the curves in long form, a line for each point.
+
+        Returns
+        -------
+        pandas.DataFrame or dict of array
+            Columns ``curve``, ``kind``, ``x``, ``y``, ``low`` and ``high`` (``interval`` says what they
+            are), ``usable``; see `percolaw.frames.frame`.
+        """
+        lines = [
+            (one.name, one.kind, x, y, low, high, one.interval, usable)
+            for one in self.series
+            for x, y, low, high, usable in zip(
+                one.x,
+                one.y,
+                one.low or [None] * len(one.x),
+                one.high or [None] * len(one.x),
+                one.usable or [True] * len(one.x),
+                strict=True,
+            )
+        ]
+        names = ("curve", "kind", "x", "y", "low", "high", "interval", "usable")
+        return frames.frame({name: [line[i] for line in lines] for i, name in enumerate(names)})
+
+    def __repr__(self) -> str:
+        names = ", ".join(one.name for one in self.series)
+        return f"Plot({self.id}: {self.y_label} against {self.x_label}; {names})"
 
 
 def learning_curve(one: Series, beside: Mapping[str, Series]) -> LearningCurve:

@@ -10,7 +10,7 @@ import numpy as np
 
 from percolaw import checks
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.series import Series
@@ -61,11 +61,7 @@ class ClusterSizes:
 
     def cells(self) -> list[Cell]:
         """A unit is a seed and a p."""
-        return [
-            {"seed": seed, "offspring": mean}
-            for seed in range(self.n_seeds)
-            for mean in self.offspring
-        ]
+        return units(seed=range(self.n_seeds), offspring=self.offspring)
 
     def _cap(self, mean: float) -> int:
         return min(self.max_size, self.max_size_above) if mean > 1.0 else self.max_size

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw.experiments import claims, fields, labelled
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments import claims, labelled
+from percolaw.experiments.base import Cell, Checked, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.laws import allocation
@@ -18,7 +18,7 @@ from percolaw.scaling import intervals
 
 
 @dataclass(frozen=True)
-class DofScan:
+class DofScan(Checked):
     """Loss over random allocations n_k = a k^(b-1), k < k_br, at a fixed total."""
 
     name: ClassVar[str] = "dof-scan"
@@ -65,9 +65,6 @@ class DofScan:
     """Relative deviation of the whole surface from theory that counts as agreement."""
     position_tolerance: Tolerance = 0.15
     """Deviation of the valley's b and log k_br that counts as agreement."""
-
-    def __post_init__(self) -> None:
-        fields.check(self)
 
     def cells(self) -> list[Cell]:
         """A unit is a seed and a range of settings."""

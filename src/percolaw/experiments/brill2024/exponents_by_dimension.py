@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from percolaw.experiments import fields, plots
-from percolaw.experiments.base import Conclusion, Preset, Row, TheoryCheck
+from percolaw.experiments import plots
+from percolaw.experiments.base import Conclusion, Row, TheoryCheck
 from percolaw.experiments.claims import judge
 from percolaw.experiments.fields import Range
 from percolaw.experiments.lattices.lattice_plots import law_boundaries
@@ -21,9 +21,6 @@ class ExponentsByDimension(TheoryCheck):
     name: ClassVar[str] = "exponents-by-dimension"
     title: ClassVar[str] = "alpha and c/D by dimension, and the scaling exponents they imply"
     source: ClassVar[str] = "Brill 2024, section 4.4; exponents: percolaw.laws.hypercubic"
-    presets: ClassVar[dict[str, Preset]] = {
-        name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
-    }
 
     dimensions: Annotated[tuple[int, ...], Range(2)] = (2, 3, 4, 5, 6, 7, 8)
     """Lattice dimensions d."""
@@ -31,9 +28,6 @@ class ExponentsByDimension(TheoryCheck):
     """c of the learner."""
     tolerance: Annotated[float, Range(0.0)] = 0.02
     """Deviation of D from the hyperscaling relation that counts as agreement."""
-
-    def __post_init__(self) -> None:
-        fields.check(self)
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Tabulate exponents; check tau and D against hyperscaling, tau = 1 + d/D, up to d = 6."""
@@ -101,19 +95,15 @@ class ExponentsByDimension(TheoryCheck):
             y_limits=(0.15, 2.5),
         )
         d = [row["dimension"] for row in table]
-        implied = plots.Plot(
+        implied = plots.linear(
             "exponents-by-dimension-implied",
             "Implied exponents",
             "Exponents of the model and the data law that follow from the literature's, by dimension.",
-            "lattice dimension d",
-            "scaling exponent",
-            False,
-            False,
-            tuple(
+            ("lattice dimension d", "scaling exponent"),
+            (
                 plots.line(law, "theory", d, [row[f"{law}_exponent"] for row in table])
                 for law in ("model", "data")
             ),
-            fit=False,
             figure="exponents-by-dimension",
         )
         return where, implied

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Conclusion, Preset, Row, TheoryCheck
+from percolaw.experiments.base import Conclusion, Row, TheoryCheck
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import Range
 from percolaw.experiments.series import Stored
@@ -120,9 +120,6 @@ class ParametersVsDof(TheoryCheck):
         "Brill 2024, d_model = 0.57(5) P^0.387(4) (plots.ipynb); Hoffmann et al. 2022, table A9; "
         "Brown et al. 2020, table 2.1; docs/published.md"
     )
-    presets: ClassVar[dict[str, Preset]] = {
-        name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
-    }
 
     prefactor: Annotated[float, Range(1e-6)] = 0.57
     """a in the paper's d_model = a P^x, with standard error 0.05."""

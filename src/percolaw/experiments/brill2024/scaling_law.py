@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw.experiments import claims, fields, labelled, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments import claims, labelled, plots
+from percolaw.experiments.base import Conclusion, Preset, Row, SeedBySeed
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds
 from percolaw.scaling import diagnose, fit
@@ -34,7 +34,7 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class ScalingLaw:
+class ScalingLaw(SeedBySeed):
     """Losses of learners on labelled clusters against a size, N or T, and the paper's curve."""
 
     law: ClassVar[str]
@@ -70,13 +70,6 @@ class ScalingLaw:
     cluster_exponent: Annotated[float, Range(1e-6)] = 0.5
     """gamma = c/D of the prediction; 2/4 in mean field."""
     tolerance: Annotated[Tolerance, JUDGED] = field(default_factory=Tolerance)
-
-    def __post_init__(self) -> None:
-        fields.check(self)
-
-    def cells(self) -> list[Cell]:
-        """One unit a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
 
     def sizes(self) -> labelled.FloatArray:
         """Return the sizes of the curve."""
@@ -228,7 +221,7 @@ class ScalingLaw:
             [
                 plots.local("measured", paper, prediction="theory"),
                 plots.line("theory", "theory", n, paper.as_predicted().local()),
-                plots.line("limit 1/2", "reference", n, np.full(n.size, 0.5)),
+                plots.line("limit 1/2", "reference", n, 0.5),
             ],
             plots.hull([line]),
             figure=f"{self.law}-scaling",
@@ -246,7 +239,7 @@ class ScalingLaw:
             [
                 plots.curve("measured", paper.over(theory), how="median"),
                 plots.curve("theory on the clusters drawn", drawn.over(theory), how="median"),
-                plots.line("1", "theory", paper.size, np.ones(paper.size.size)),
+                plots.line("1", "theory", paper.size, 1.0),
             ],
             (self.tolerance.curve_from, float(paper.size[-1])),
             fit=False,

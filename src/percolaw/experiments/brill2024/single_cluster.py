@@ -10,7 +10,7 @@ import numpy as np
 
 from percolaw import checks
 from percolaw.experiments import claims, fields, labelled
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, SeedBySeed
 from percolaw.experiments.brill2024.single_cluster_plots import (
     curve_plot,
     factor_plot,
@@ -38,7 +38,7 @@ FITTED_FROM = 30.0
 
 
 @dataclass(frozen=True)
-class SingleCluster:
+class SingleCluster(SeedBySeed):
     """Loss of 1-NN, distance-adjusted 1-NN and the exact posterior on single clusters."""
 
     name: ClassVar[str] = "single-cluster"
@@ -88,10 +88,6 @@ class SingleCluster:
             self.clusters.max_size,
             minimum=30 * self.exact_min_size,
         )
-
-    def cells(self) -> list[Cell]:
-        """One unit a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
 
     def measure(self, cell: Cell) -> list[Row]:
         """Measure all clusters of a seed; curves are averaged over clusters in bins of n."""

@@ -107,7 +107,7 @@ def residual_plot(measured: dict[str, LearningCurve], exact: LearningCurve) -> p
     """
     plain, n = measured["nearest"], exact.size
     gain = "posterior / plain 1-NN"
-    constant = np.full(n.size, single_cluster.posterior_constant())
+    constant = single_cluster.posterior_constant()
     return plots.log_linear(
         "single-cluster-residual",
         "Single cluster: residual to the exact prediction",
@@ -117,7 +117,7 @@ def residual_plot(measured: dict[str, LearningCurve], exact: LearningCurve) -> p
             plots.curve("plain 1-NN / exact", plain.over(exact)),
             plots.curve(gain, measured["posterior"].over(plain), group=gain),
             plots.line(f"{gain}, predicted", "reference", n, constant, group=gain),
-            plots.line("1", "theory", n, np.ones(n.size)),
+            plots.line("1", "theory", n, 1.0),
         ],
         y_limits=(0.4, 1.4),
     )

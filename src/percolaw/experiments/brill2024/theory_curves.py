@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from percolaw.experiments import fields, plots
-from percolaw.experiments.base import Conclusion, Preset, Row, TheoryCheck
+from percolaw.experiments import plots
+from percolaw.experiments.base import Conclusion, Row, TheoryCheck
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import Range
 from percolaw.experiments.series import Stored
@@ -26,9 +26,6 @@ class TheoryCurves(TheoryCheck):
         "Predicted laws: exponents tend to min(alpha, c/D), min(alpha/(1+alpha), c/D)"
     )
     source: ClassVar[str] = "Brill 2024, sections 4.2 and 4.3"
-    presets: ClassVar[dict[str, Preset]] = {
-        name: Preset({}, "1 s", "0.3 GiB") for name in ("smoke", "laptop", "paper")
-    }
 
     rank_exponent: Annotated[float, Range(1e-6)] = 1.0
     """alpha."""
@@ -40,9 +37,6 @@ class TheoryCurves(TheoryCheck):
     """The decade above this size is held against the limit exponents."""
     tolerance: Annotated[float, Range(0.0)] = 0.03
     """Deviation of an exponent that counts as having reached its limit."""
-
-    def __post_init__(self) -> None:
-        fields.check(self)
 
     def conclude(self, rows: list[Row]) -> Conclusion:
         """Compute the curves, and compare their exponents far out with the limits."""
@@ -67,7 +61,7 @@ class TheoryCurves(TheoryCheck):
                 )
                 locals_ += [
                     plots.line(name, "theory", n, curve.local(), group=name),
-                    plots.line(f"{name}, limit", "reference", n, np.full(n.size, end), group=name),
+                    plots.line(f"{name}, limit", "reference", n, end, group=name),
                 ]
             axis = {"N": "degrees of freedom N", "T": "training points T"}[symbol]
             title = f"{law.capitalize()} scaling, alpha = {self.rank_exponent:g}"

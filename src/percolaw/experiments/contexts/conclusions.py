@@ -303,7 +303,7 @@ def _cluster_plot(config: Any, rows: list[Row]) -> plots.Plot:
         series = [
             plots.curve("same clusters, new functions", over("same"), how="mean"),
             plots.curve("new clusters", over("new"), how="mean"),
-            plots.line("posterior that knows the cluster", "theory", x, np.ones(x.size)),
+            plots.line("posterior that knows the cluster", "theory", x, 1.0),
             *(
                 plots.line(text, "reference", x, over("new", key).mean("mean"), group=text)
                 for key, text in (("kernel", "Matérn 1/2 kernel"), ("ridge", "ridge"))
@@ -337,7 +337,7 @@ def _function_plot(config: Any, rows: list[Row]) -> plots.Plot:
                 group="transformer",
             ),
             *(
-                plots.line(text, kind, x, np.full(x.size, _mean(endless, name).mean()))  # type: ignore[arg-type]
+                plots.line(text, kind, x, _mean(endless, name).mean())  # type: ignore[arg-type]
                 for name, text, kind in (
                     ("same loss", "transformer, endless functions", "reference"),
                     ("same posterior", "posterior", "theory"),

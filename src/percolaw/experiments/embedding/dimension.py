@@ -16,7 +16,7 @@ from percolaw.datasets.sources import FiniteCluster, InfiniteCluster, Manifold, 
 from percolaw.dimension.estimate import estimate_dimension
 from percolaw.embedding.walk import Steps, embed_tree
 from percolaw.experiments import claims, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance, check
 from percolaw.rng import Streams
@@ -162,12 +162,8 @@ class Dimension:
 
     def cells(self) -> list[Cell]:
         """A unit is a shape, a number of points and a seed."""
-        return [
-            {"shape": shape.name, "n": n, "seed": seed}
-            for shape in self.settings()
-            for n in self.sizes
-            for seed in range(self.n_seeds)
-        ]
+        shapes = [shape.name for shape in self.settings()]
+        return units(shape=shapes, n=self.sizes, seed=range(self.n_seeds))
 
     def measure(self, cell: Cell) -> list[Row]:
         """Estimate by all methods; one row an estimator."""
@@ -267,7 +263,7 @@ class Dimension:
                 continue
             series = [plots.curve(name, by_size(part), how="mean") for name, part in mine.items()]
             n, truth = series[0].x, shape.truth or shape.source.dimension
-            series.append(plots.line("D", "theory", n, [truth] * len(n)))
+            series.append(plots.line("D", "theory", n, truth))
             alt = f"Estimates of the dimension of {shape.name} against the number of points."
             labels = ("points (subsets of one sample)", "estimated dimension")
             name = f"dimension-{plots.slug(shape.name)}"
@@ -282,7 +278,7 @@ class Dimension:
             truths.setdefault(f"D = {truth:g}", truth)
         if neighbors:
             k = neighbors[0].x
-            neighbors += [plots.line(d, "theory", k, [v] * len(k)) for d, v in truths.items()]
+            neighbors += [plots.line(d, "theory", k, v) for d, v in truths.items()]
             drawn.append(
                 plots.log_linear(
                     "dimension-neighbors",

@@ -309,7 +309,7 @@ class Embedded1nn:
                     plots.line(f"d = {dim}", "measured", curve.size, curve.local())
                     for (_, dim, _), curve in curves.items()
                 ),
-                plots.line("2/D", "theory", n, np.full(n.size, 0.5)),
+                plots.line("2/D", "theory", n, 0.5),
             ],
             y_limits=(0.2, 0.8),
         )

@@ -139,8 +139,7 @@ class EmbeddingFaithfulness:
                 text = s + (note if name == "rank_fraction" else "")
                 series.append(plots.curve(text, curves[s, name], how="mean"))
             if name in lines:
-                y = [lines[name]] * len(self.dims)
-                series.append(plots.line(f"{lines[name]:g}", "theory", self.dims, y))
+                series.append(plots.line(f"{lines[name]:g}", "theory", self.dims, lines[name]))
             panels.append(
                 plots.log_linear(
                     f"faithfulness-{name.replace('_', '-')}",

@@ -207,7 +207,7 @@ def convergence_plots(expected: Mapping[Source, Sequence[Learned]]) -> Iterable[
                 )
             )
         sizes = clusters and next(iter(clusters.values()))[i].curve.size
-        series.append(plots.line("1", "theory", sizes, np.ones(len(sizes))))
+        series.append(plots.line("1", "theory", sizes, 1.0))
         yield plots.log_linear(
             f"kernel-scaling-convergence-{plots.slug(label)}",
             f"Convergence on clusters, {label}",

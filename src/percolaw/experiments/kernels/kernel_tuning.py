@@ -7,14 +7,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments import claims, plots
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, SeedBySeed
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.rng import Streams
 
 
 @dataclass(frozen=True)
-class KernelTuning:
+class KernelTuning(SeedBySeed):
     """Loss of a Matérn student on noisy values of a Matérn field, on the infinite cluster.
 
     The field's own kernel with a ridge equal to the noise is the best student in the mean, and its
@@ -50,13 +50,6 @@ class KernelTuning:
     """Ridge of the student; noise^2 is the best."""
     tolerance: Tolerance = 0.05
     """Relative deviation from the posterior variance that counts as agreement."""
-
-    def __post_init__(self) -> None:
-        fields.check(self)
-
-    def cells(self) -> list[Cell]:
-        """A unit is a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
 
     def measure(self, cell: Cell) -> list[Row]:
         """Fit on noisy values; losses on noiseless validation and test values."""
@@ -117,16 +110,12 @@ class KernelTuning:
             plots.line("the field's own kernel", "reference", seed, best, joined=False),
             plots.line("posterior variance", "theory", seed, exact, joined=False),
         ]
-        plot = plots.Plot(
+        plot = plots.linear(
             "kernel-tuning",
             "Kernel student on noisy data",
             "Test loss of the student, of the field's own kernel, and the best possible, seed by seed.",
-            "seed",
-            "test loss",
-            False,
-            False,
-            tuple(series),
-            fit=False,
+            ("seed", "test loss"),
+            series,
             y_limits=(0.0, 1.1 * float(max(test.max(), best.max(), exact.max()))),
         )
         return Conclusion(tuple(every), plots=(plot,))

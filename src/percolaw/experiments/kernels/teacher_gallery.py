@@ -7,14 +7,13 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from percolaw.experiments import fields
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Checked, Conclusion, Preset, Row
 from percolaw.experiments.fields import Bytes, Range
 from percolaw.rng import Streams
 
 
 @dataclass(frozen=True)
-class TeacherGallery:
+class TeacherGallery(Checked):
     """Pictures of random functions on R^d, each with its range and nonlinearity score."""
 
     name: ClassVar[str] = "teacher-gallery"
@@ -46,9 +45,6 @@ class TeacherGallery:
     """Slices along each axis that score a function."""
     n_train: Annotated[int, Range(10)] = 2000
     """Points on the infinite cluster from which the learners learn."""
-
-    def __post_init__(self) -> None:
-        fields.check(self)
 
     def families(self) -> dict[str, Any]:
         """Return the functions drawn through the origin."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from percolaw import checks
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.series import Series, Stored
@@ -121,11 +121,7 @@ class Teachers:
 
     def cells(self) -> list[Cell]:
         """A unit is a family and a seed."""
-        return [
-            {"family": name, "seed": seed}
-            for name in self.families()
-            for seed in range(self.n_seeds)
-        ]
+        return units(family=self.families(), seed=range(self.n_seeds))
 
     def measure(self, cell: Cell) -> list[Row]:
         """Draw a teacher, score it, and count the pieces of a ReLU network along segments."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.networks.convergence import log_slope
 from percolaw.laws.scaling_laws import zipf_weights
@@ -102,15 +101,13 @@ class DictionaryScaling:
 
     def cells(self) -> list[Cell]:
         """A unit is an exponent, a size, a rule of dead atoms, a number of steps and a seed."""
-        axes = (
-            self.rank_exponents,
-            self.atoms,
-            self.resamplings,
-            self.budgets,
-            range(self.n_seeds),
+        return units(
+            rank_exponent=self.rank_exponents,
+            n_atoms=self.atoms,
+            resamplings=self.resamplings,
+            budget=self.budgets,
+            seed=range(self.n_seeds),
         )
-        names = ("rank_exponent", "n_atoms", "resamplings", "budget", "seed")
-        return [dict(zip(names, values, strict=True)) for values in itertools.product(*axes)]
 
     def weights(self, alpha: float) -> FloatArray:
         """Return the probabilities of the features."""

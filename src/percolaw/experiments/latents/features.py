@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import claims, fields
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, SeedBySeed
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.latents.feature_plots import feature_plots, per_seed
 from percolaw.neural.config import NEVER_STOP, Student, Training
@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Features:
+class Features(SeedBySeed):
     """Networks on many clusters with hierarchical labels: where the variance of each layer lies."""
 
     name: ClassVar[str] = "features"
@@ -119,10 +119,6 @@ class Features:
                 f"n_clusters of {self.smallest} sites hold {self.n_clusters * self.smallest}, which must "
                 f"be enough for n_train, a tenth of it and n_test; got {self.n_train} and {self.n_test}."
             )
-
-    def cells(self) -> list[Cell]:
-        """A unit is a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
 
     def measure(self, cell: Cell) -> list[Row]:
         """Look at every representation of test sites; a row each, labels and exact shares among them."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from percolaw.clusters.merges import MergeTree
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, SeedBySeed
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.rng import Streams
 from percolaw.scaling import fit
@@ -28,7 +28,7 @@ FUNCTIONS: dict[str, bool | None] = {
 
 
 @dataclass(frozen=True)
-class HierarchicalOneNn:
+class HierarchicalOneNn(SeedBySeed):
     """1-NN on one cluster by chemical distance: hierarchical functions and the tree walk."""
 
     name: ClassVar[str] = "hierarchical-1nn"
@@ -86,10 +86,6 @@ class HierarchicalOneNn:
     def sizes(self) -> npt.NDArray[np.int64]:
         """Return the numbers of observed sites."""
         return fit.geometric(self.smallest, self.largest, self.n_sizes)
-
-    def cells(self) -> list[Cell]:
-        """A unit is a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
 
     def measure(self, cell: Cell) -> list[Row]:
         """Measure 1-NN on the same sites for every function; one row a function.
@@ -189,7 +185,7 @@ class HierarchicalOneNn:
                 plots.local(name, curve, group=name),
                 plots.line(f"{name}, exact", "theory", *_local(size, curve.predicted), group=name),
             ]
-        slopes.append(plots.line("1/2", "reference", size, np.full(size.size, 0.5)))
+        slopes.append(plots.line("1/2", "reference", size, 0.5))
         return Conclusion(tuple(every), plots=self._plots(losses, slopes))
 
     def _exponent(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, SeedBySeed
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.neural.config import NEVER_STOP, Student, Training
 from percolaw.rng import Streams
@@ -22,7 +22,7 @@ LEAST_LATENTS = 20
 
 
 @dataclass(frozen=True)
-class LatentProbes:
+class LatentProbes(SeedBySeed):
     """R^2 of probes for the normals of latents, by octave of their size, layer and training time."""
 
     name: ClassVar[str] = "latent-probes"
@@ -98,10 +98,6 @@ class LatentProbes:
             raise ValueError(
                 f"octaves must be at most {largest} for {self.n_sites} sites; got {max(self.octaves)}."
             )
-
-    def cells(self) -> list[Cell]:
-        """A unit is a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train one student to every share of the budget; one row a representation and octave."""

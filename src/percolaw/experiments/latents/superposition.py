@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.networks.convergence import log_slope
 from percolaw.neural.config import NEVER_STOP, Student, Training
@@ -119,7 +119,7 @@ class Superposition:
 
     def cells(self) -> list[Cell]:
         """A unit is a number of dimensions and a seed."""
-        return [{"n_hidden": m, "seed": seed} for m in self.hidden for seed in range(self.n_seeds)]
+        return units(n_hidden=self.hidden, seed=range(self.n_seeds))
 
     def activities(self, seed: int) -> dict[str, FloatArray]:
         """Return the probabilities of the features for each toy, falling."""

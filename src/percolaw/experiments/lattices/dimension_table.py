@@ -10,7 +10,7 @@ import numpy as np
 
 from percolaw import checks, words
 from percolaw.experiments import fields, labelled
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.lattices import box_curves, boxes
@@ -159,12 +159,7 @@ class DimensionTable:
     def cells(self) -> list[Cell]:
         """A unit is a dimension, a seed and one of: sizes, sizes below p_c, learning, p_c (two kinds)."""
         kinds = ("sizes", "below", "learning", *THRESHOLDS)
-        return [
-            {"dimension": d, "kind": kind, "seed": seed}
-            for d in self.dimensions
-            for kind in kinds
-            for seed in range(self.n_seeds)
-        ]
+        return units(dimension=self.dimensions, kind=kinds, seed=range(self.n_seeds))
 
     def measure(self, cell: Cell) -> list[Row]:
         """Do one unit."""

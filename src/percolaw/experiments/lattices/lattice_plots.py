@@ -55,22 +55,18 @@ def exponent_plots(claims_of: Mapping[int, Claims], windows: Mapping[str, str]) 
         measured = [c.measured for c in claims]
         low, high = np.array([c.interval for c in claims]).T
         drawn.append(
-            plots.Plot(
+            plots.linear(
                 f"dimension-table-{number}",
                 f"{title}, {windows[quantity]}",
                 f"{quantity} measured on hypercubic lattices at p_c beside the literature's, by "
                 "dimension.",
-                "lattice dimension d",
-                quantity,
-                False,
-                False,
+                ("lattice dimension d", quantity),
                 (
                     plots.points(
                         "measured", list(claims_of), measured, low, high, interval=plots.CONFIDENCE
                     ),
                     plots.line("literature", "theory", list(claims_of), known),
                 ),
-                fit=False,
                 figure="dimension-table",
                 y_limits=y_limits([*known, *measured], [low, high]),
             )
@@ -250,14 +246,11 @@ def torus_plot(lattice: LatticeCurves, claim: Claim) -> plots.Plot:
     near = [curve.within((float(p[0]), float(p[-1]))) for curve in curves]
     level = [float(np.interp(claim.measured, curves[0].size, small))]
     top = max(float(curve.mean("mean").max()) for curve in near)
-    return plots.Plot(
+    return plots.linear(
         f"dimension-table-wrapping-{lattice.dimension}",
         f"d = {lattice.dimension}: bond percolation on two tori",
         f"{words} against p; those of a small and a large torus cross at p_c.",
-        "p",
-        "share that wraps" if words.startswith("wrapping") else "largest / V^(2/3)",
-        False,
-        False,
+        ("p", "share that wraps" if words.startswith("wrapping") else "largest / V^(2/3)"),
         (
             *(
                 plots.curve(f"L = {length}", curve, how="mean")
@@ -269,10 +262,9 @@ def torus_plot(lattice: LatticeCurves, claim: Claim) -> plots.Plot:
                 group="crossing",
             ),
             plots.line(
-                "crossing, 95% interval", "reference", claim.interval, 2 * level, group="crossing"
+                "crossing, 95% interval", "reference", claim.interval, level[0], group="crossing"
             ),
             plots.line("p_c of the literature", "theory", 2 * [claim.predicted], [0.0, top]),
         ),
-        fit=False,
         figure="dimension-table-wrapping",
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from percolaw.experiments import claims, fields, labelled, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.claims import Claim, judge
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.lattices import box_curves
@@ -102,9 +102,7 @@ class MeanFieldCheck:
 
     def cells(self) -> list[Cell]:
         """A unit is a dimension and a seed."""
-        return [
-            {"dimension": d, "seed": seed} for d in self.dimensions for seed in range(self.n_seeds)
-        ]
+        return units(dimension=self.dimensions, seed=range(self.n_seeds))
 
     def measure(self, cell: Cell) -> list[Row]:
         """Grow clusters of the real lattice, and learn balls of both at criticality."""
@@ -302,7 +300,7 @@ class MeanFieldCheck:
                     f"{name}, d/(d - 1)",
                     "theory",
                     size,
-                    np.full(size.size, d / (d - 1)),
+                    d / (d - 1),
                     group=name,
                 ),
             ],
@@ -328,7 +326,7 @@ class MeanFieldCheck:
         one, two = "mean-field-check", "mean-field-check-learning"
         if series["ratio"]:
             x = series["ratio"][0].x
-            series["ratio"].append(plots.line("tree", "theory", x, [1.0] * len(x)))
+            series["ratio"].append(plots.line("tree", "theory", x, 1.0))
         panels = {
             "sizes": (plots.log_linear, (size, "P(S >= s) s^(1/2)"), sizes, one),
             "radius": (plots.log_linear, (size, "R^2 lattice / R^2 tree"), sizes, one),

@@ -11,7 +11,7 @@ import numpy as np
 from percolaw import checks, words
 from percolaw.datasets.sources import Cube, InfiniteCluster, Source
 from percolaw.experiments import claims, fields, labelled, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.lattices import box_curves
@@ -141,7 +141,7 @@ class Sampling:
     def cells(self) -> list[Cell]:
         """A unit is a seed and one of: curves on trees, curves of the field, pruning at an alpha."""
         kinds = ["tree", *FIELDS, *PRUNING]
-        return [{"kind": kind, "seed": seed} for kind in kinds for seed in range(self.n_seeds)]
+        return units(kind=kinds, seed=range(self.n_seeds))
 
     def budgets(self, alpha: float, learner: str, design: str) -> FloatArray:
         """Return budgets from 10 on, four a decade, up to the largest for which curves are known.

@@ -190,7 +190,7 @@ def design_plot(
         "Loss of designs inside clusters over that of labels at random, with as many labels a cluster: "
         "level where only the constant changes.",
         ("labels T", "loss, design / random"),
-        [*series, plots.line("1", "theory", size, np.ones(size.size))],
+        [*series, plots.line("1", "theory", size, 1.0)],
         window,
         figure="sampling-designs",
     )
@@ -217,16 +217,12 @@ def exponent_plot(cases: Sequence[Case], estimates: Mapping[str, list[Estimate]]
         series.append(
             plots.line(name, "reference", beside.x, limits, joined=False, group=beside.name)
         )
-    return plots.Plot(
+    return plots.linear(
         "sampling-exponents",
         "Exponents, each on its own upper decades",
         "Exponents of every strategy beside the limits of data and model law, by case.",
-        case_label(cases),
-        "exponent of the loss",
-        False,
-        False,
-        tuple(series),
-        fit=False,
+        (case_label(cases), "exponent of the loss"),
+        series,
     )
 
 
@@ -244,18 +240,14 @@ def gain_plot(cases: Sequence[Case], estimates: Mapping[str, list[Estimate]]) ->
     Plot
     """
     ends = [0.5, len(cases) + 0.5]
-    zero = plots.line(LABELS[UNIFORM], "theory", ends, [0.0, 0.0], group=LABELS[UNIFORM])
-    return plots.Plot(
+    zero = plots.line(LABELS[UNIFORM], "theory", ends, 0.0, group=LABELS[UNIFORM])
+    return plots.linear(
         "sampling-gains",
         "Exponents less those of uniform (optimal + ...: of the optimal allocation), same budgets",
         "Exponents of the optimal allocation, of designs inside clusters and of pruning, less that of "
         "what each is held against, by case.",
-        case_label(cases),
-        "difference of exponents",
-        False,
-        False,
+        (case_label(cases), "difference of exponents"),
         (zero, *by_case(estimates)),
-        fit=False,
         figure="sampling-exponents",
     )
 

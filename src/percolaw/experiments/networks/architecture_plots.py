@@ -65,16 +65,12 @@ def exponent_plot(experiment: str, task: str, curves: Sequence[Curve]) -> plots.
             "c/D", "theory", range(len(theory)), [value for _, value in theory], joined=False
         )
     )
-    return plots.Plot(
+    return plots.linear(
         f"{experiment}-{task}-exponents",
         f"Exponents in {AXES[task]} through the transition",
         f"Exponents of every architecture at the threshold and above it, beside c/D. {REFERENCES}",
-        "points",
-        f"exponent in {AXES[task]}",
-        False,
-        False,
-        tuple(series),
-        fit=False,
+        ("points", f"exponent in {AXES[task]}"),
+        series,
         y_limits=(0.0, None),
         x_ticks=tuple(source.label for source in sources),
     )

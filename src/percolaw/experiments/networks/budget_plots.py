@@ -84,7 +84,7 @@ def _local_panel(s: Scaling, grid: BudgetGrid, key: str, title: str, figure: str
         series.append(plots.line("extrapolated", "measured", grid.size, values[-1]))
     if s.predicted is not None:
         values.append(np.array([s.predicted]))
-        series.append(plots.line("c/D", "theory", grid.size[[0, -1]], [s.predicted] * 2))
+        series.append(plots.line("c/D", "theory", grid.size[[0, -1]], s.predicted))
     return plots.log_linear(
         key,
         title,

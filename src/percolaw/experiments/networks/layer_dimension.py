@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw.datasets.sources import Cube, FiniteCluster, InfiniteCluster, Source, parse_source
 from percolaw.experiments import claims, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import convergence, neural
@@ -116,11 +116,7 @@ class LayerDimension:
 
     def cells(self) -> list[Cell]:
         """A unit is a setting and a seed."""
-        return [
-            {"points": source.word, "seed": seed}
-            for source in self.settings
-            for seed in range(self.n_seeds)
-        ]
+        return units(points=[one.word for one in self.settings], seed=range(self.n_seeds))
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train a student a teacher; one row a layer, of untrained and trained students."""
@@ -232,16 +228,12 @@ class LayerDimension:
         ends = [v for e in entries for v in e["interval"] if v is not None]
         limits = y_limits([*(v for one in series for v in one.y), *truth], ends)
         series.append(plots.line("truth", "theory", [0, len(layers) - 1], truth))
-        return plots.Plot(
+        return plots.linear(
             f"layer-dimension-{plots.slug(source.word)}",
             f"{source} (D = {truth[0]:.4g})",
             "Dimension of activations from the input to the last hidden layer.",
-            "hidden layer, before and after its nonlinearity",
-            "intrinsic dimension",
-            False,
-            False,
-            tuple(series),
-            fit=False,
+            ("hidden layer, before and after its nonlinearity", "intrinsic dimension"),
+            series,
             figure="layer-dimension",
             y_limits=limits,
             x_ticks=tuple(name.removeprefix("layer ").replace(" ", "\n") for name in layers),

@@ -202,16 +202,12 @@ def exponents_plot(experiment: str, title: str, scalings: Sequence[Scaling]) -> 
     intervals = [end for _, line, _ in known for end in line.interval]
     top = max(0.11, 1.1 * max(ends), y_limits(ends, intervals)[1]) if known else 0.11
     series.append(plots.line("measured = predicted", "theory", [0.0, top], [0.0, top]))
-    return plots.Plot(
+    return plots.linear(
         experiment,
         title,
         "Measured exponents of networks against predicted ones, on the diagonal where they agree.",
-        "predicted exponent c/D",
-        "measured exponent, converged points",
-        False,
-        False,
-        tuple(series),
-        fit=False,
+        ("predicted exponent c/D", "measured exponent, converged points"),
+        series,
         y_limits=(0.0, top),
         hollow="cubes and products; full: clusters",
     )

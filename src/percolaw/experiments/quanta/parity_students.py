@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.experiments import fields
-from percolaw.experiments.base import Cell
+from percolaw.experiments.base import SeedBySeed
 from percolaw.experiments.fields import Range, Seeds
 from percolaw.experiments.networks.convergence import log_slope
 from percolaw.neural.config import NEVER_STOP, Training
@@ -29,7 +28,7 @@ MICHAUD = "Michaud et al. (2023)"
 
 
 @dataclass(frozen=True)
-class ParityExperiment:
+class ParityExperiment(SeedBySeed):
     """Tasks of multitask sparse parity, and how many points of each students are tested on."""
 
     source: ClassVar[str] = "docs/quanta.md"
@@ -47,13 +46,6 @@ class ParityExperiment:
     """alpha: task k is used with frequency ~ k^-(1 + alpha)."""
     per_task: Annotated[int, Range(10)] = 200
     """Test points of each task."""
-
-    def __post_init__(self) -> None:
-        fields.check(self)
-
-    def cells(self) -> list[Cell]:
-        """A unit is a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
 
     def tasks(self, streams: Streams) -> ParityTasks:
         """Draw the tasks of a seed."""

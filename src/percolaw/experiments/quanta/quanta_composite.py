@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, SeedBySeed
 from percolaw.experiments.fields import Range, Seeds, Tolerance
 from percolaw.experiments.quanta.parity_students import (
     CHANCE,
@@ -31,7 +31,7 @@ CURRICULA = ("their parts", "nothing", "other parts")
 
 
 @dataclass(frozen=True)
-class QuantaComposite:
+class QuantaComposite(SeedBySeed):
     """Losses of unions of two parities beside those of their parts, of other parts, or of nothing."""
 
     name: ClassVar[str] = "quanta-composite"
@@ -100,10 +100,6 @@ class QuantaComposite:
     def unions(self) -> list[tuple[int, int]]:
         """Numbers of the two parts of every union."""
         return list(itertools.combinations(range(self.n_parts), 2))
-
-    def cells(self) -> list[Cell]:
-        """A unit is a seed."""
-        return [{"seed": seed} for seed in range(self.n_seeds)]
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train one student a curriculum, from the same weights; a row each."""

@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments import claims, plots
+from percolaw.experiments.base import Cell, Checked, Conclusion, Preset, Row, units
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.quanta.known_quanta import scores, with_direction
 from percolaw.experiments.seeds import seed_mean, seeds_of
@@ -36,7 +36,7 @@ Found: TypeAlias = tuple[str, float | None, Any, IntArray, IntArray]
 
 
 @dataclass(frozen=True)
-class QuantaDiscovery:
+class QuantaDiscovery(Checked):
     """Quanta discovered from gradients, scored by the adjusted Rand index and the law of their ranks."""
 
     name: ClassVar[str] = "quanta-discovery"
@@ -124,12 +124,9 @@ class QuantaDiscovery:
     slope_tolerance: Tolerance = 0.2
     """Deviation of a slope that counts as agreement."""
 
-    def __post_init__(self) -> None:
-        fields.check(self)
-
     def cells(self) -> list[Cell]:
         """A unit is a seed of a kind of data."""
-        return [{"kind": kind, "seed": seed} for kind in KINDS for seed in range(self.n_seeds)]
+        return units(kind=KINDS, seed=range(self.n_seeds))
 
     def measure(self, cell: Cell) -> list[Row]:
         """Score what is found in gradients, trained and not, and shuffled ones; one row each."""
@@ -325,7 +322,7 @@ class QuantaDiscovery:
             have = [(i, mine) for i, mine in have if mine]
             values = [[r["score"] for r in mine] for _, mine in have]
             drawn.append(plots.seed_means(kind, [i for i, _ in have], values, joined=False))
-        score = plots.log_linear(
+        score = plots.linear(
             "quanta-discovery",
             f"Quanta that are known, and clusters of gradients, {self.n_seeds} seeds",
             "Adjusted Rand index of clusters of gradients against known quanta, means over seeds.",
@@ -334,7 +331,7 @@ class QuantaDiscovery:
             figure="quanta-discovery",
             x_ticks=words,
         )
-        return dataclasses.replace(score, x_log=False), self._rank_plot(rows)
+        return score, self._rank_plot(rows)
 
     def _rank_plot(self, rows: list[Row]) -> plots.Plot:
         """Sizes by rank of one seed, planted: what asking for another number does."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import claims, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.fields import Range, Tolerance
 from percolaw.experiments.quanta.parity_students import (
     CHANCE,
@@ -79,7 +79,7 @@ class QuantaModel(ParityExperiment):
 
     def cells(self) -> list[Cell]:
         """A unit is a seed and a width."""
-        return [{"seed": s, "width": w} for s in range(self.n_seeds) for w in self.widths]
+        return units(seed=range(self.n_seeds), width=self.widths)
 
     def measure(self, cell: Cell) -> list[Row]:
         """Train one student; losses and errors of every task, at half the budget and at its end."""

@@ -248,7 +248,7 @@ class QuantaTime(ParityExperiment):
             [
                 plots.local("network", measured, smooth=True),
                 plots.line(AS_FIRST, "theory", size, law.local(smooth=True), group="network"),
-                plots.line("infinitely many tasks", "reference", size[[0, -1]], [limit] * 2),
+                plots.line("infinitely many tasks", "reference", size[[0, -1]], limit),
             ],
             window,
             figure="quanta-time",

@@ -16,8 +16,8 @@ from percolaw.analysis.nulls import permuted_labels
 from percolaw.analysis.parts import Measurement, Row, Settings
 from percolaw.analysis.sample import as_sample
 from percolaw.datasets.element_labels import ElementLabels
-from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset
+from percolaw.experiments import claims, plots
+from percolaw.experiments.base import Cell, Checked, Conclusion, Preset
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance
 from percolaw.experiments.real.analysis import READINGS
 from percolaw.experiments.real.known import OTHERS, Known, KnownCloud, KnownLattice
@@ -25,7 +25,7 @@ from percolaw.rng import Streams
 
 
 @dataclass(frozen=True)
-class AnalyzeConfusion:
+class AnalyzeConfusion(Checked):
     """Verdicts on lattices through the transition, sampled, and on other data, beside what they are."""
 
     name: ClassVar[str] = "analyze-confusion"
@@ -67,9 +67,6 @@ class AnalyzeConfusion:
     """Data sets of each state."""
     tolerance: Tolerance = 0.05
     """Largest share of data that are not critical and are called so."""
-
-    def __post_init__(self) -> None:
-        fields.check(self)
 
     def states(self) -> dict[str, Known]:
         """Return the data of all states by their words."""
@@ -226,17 +223,13 @@ class AnalyzeConfusion:
                     if pairs:  # all verdicts, so that each has one colour in all panels
                         series.append(plots.line(word, "measured", *zip(*pairs, strict=True)))
                 drawn.append(
-                    plots.Plot(
+                    plots.linear(
                         f"verdicts-{d}-{share:g}".replace(".", "-"),
                         f"Lattice, d = {d}, {share:g}% of the sites",
                         "Share of data sets with each verdict against p over the threshold.",
-                        "p / p_c",
-                        "share of data sets",
-                        False,
-                        False,
-                        tuple(series),
+                        ("p / p_c", "share of data sets"),
+                        series,
                         figure=f"verdicts-d{d}",
-                        fit=False,
                     )
                 )
         return drawn
