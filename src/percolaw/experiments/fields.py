@@ -58,6 +58,13 @@ class Bytes:
 
 
 @dataclass(frozen=True)
+class Rising:
+    """Mark of a tuple of numbers that rise; how many there are at least."""
+
+    least: int = 0
+
+
+@dataclass(frozen=True)
 class _Judged:
     """Mark of a field that `measure` does not see."""
 
@@ -130,7 +137,8 @@ def check(config: Any) -> None:
     """Refuse a config with a number outside of the range its field declares, or a part of another kind.
 
     Integers in fields of integers, numbers in fields of real numbers; tuples element by element, and
-    tuples inside them; configs where configs belong. Call it first in ``__post_init__``.
+    tuples inside them; configs where configs belong; in tuples marked `Rising` numbers that rise. Call it
+    first in ``__post_init__``.
 
     Raises
     ------
@@ -142,16 +150,26 @@ def check(config: Any) -> None:
         kind, part = types[field.name], getattr(config, field.name)
         if isinstance(kind, type) and dataclasses.is_dataclass(kind) and not isinstance(part, kind):
             raise TypeError(f"{field.name} must be {kind.__name__}(...); got {part!r:.80}.")
-        limits = range_of(kind)
-        if limits is None:
-            continue
-        whole = "float" not in str(types[field.name].__origin__)
-        for value in _flat(getattr(config, field.name)):
-            if whole:
-                low, high = _whole(limits.minimum), _whole(limits.maximum)
-                checks.integer(field.name, value, minimum=low, maximum=high)
-            else:
-                checks.real(field.name, value, **_given(limits))
+        for mark in _marks(kind):
+            if isinstance(mark, Range):
+                _check_range(field.name, "float" not in str(kind.__origin__), _flat(part), mark)
+            elif isinstance(mark, Rising):
+                _check_rising(field.name, part, mark.least)
+
+
+def _check_range(name: str, whole: bool, values: list[Any], limits: Range) -> None:
+    for value in values:
+        if whole:
+            low, high = _whole(limits.minimum), _whole(limits.maximum)
+            checks.integer(name, value, minimum=low, maximum=high)
+        else:
+            checks.real(name, value, **_given(limits))
+
+
+def _check_rising(name: str, values: Any, least: int) -> None:
+    if len(values) < least or list(values) != sorted(set(values)):
+        words = {0: "", 2: ", two at least", 3: ", three at least"}[least]
+        raise ValueError(f"{name} must rise{words}; got {values}.")
 
 
 def check_memory(config: Any, path: str = "") -> None:

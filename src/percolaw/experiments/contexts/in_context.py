@@ -21,7 +21,7 @@ from percolaw.datasets.sources import InfiniteCluster, Source, parse_source
 from percolaw.experiments.base import SCRATCH, Cell, Conclusion, Preset, Row
 from percolaw.experiments.contexts import conclusions
 from percolaw.experiments.contexts.evaluation import FloatArray, Test
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
+from percolaw.experiments.fields import JUDGED, Range, Rising, Seeds, Tolerance, check
 from percolaw.learners import in_context
 from percolaw.neural.config import NEVER_STOP, Student, Training
 from percolaw.neural.in_context import InContextTransformer, LinearAttention
@@ -136,9 +136,9 @@ class InContext:
     """Pairs of a sequence."""
     long_length: Annotated[int, Range(20, 4000)] = 512
     """Pairs of the sequences on which the exact posterior has its exponent."""
-    n_clusters: Annotated[tuple[int, ...], Range(1, 100_000), JUDGED] = (1, 4, 16, 256)
+    n_clusters: Annotated[tuple[int, ...], Range(1, 100_000), Rising(), JUDGED] = (1, 4, 16, 256)
     """Clusters that walks are learned on in pretraining, rising; a new function in every sequence."""
-    n_functions: Annotated[tuple[int, ...], Range(1), JUDGED] = (8, 64)
+    n_functions: Annotated[tuple[int, ...], Range(1), Rising(), JUDGED] = (8, 64)
     """Functions in all where pretraining has not endlessly many, on one cluster."""
     laws: Annotated[tuple[str, ...], JUDGED] = ("linear", "Matérn 0.5")
     """Laws of functions of the points alone, learned on one cluster: beside walks on the tree."""
@@ -180,10 +180,6 @@ class InContext:
                 f"a sequence of {self.length} pairs is longer than a cluster of {self.n_points} points. "
                 "Lower length or raise n_points."
             )
-        for name in ("n_clusters", "n_functions"):
-            numbers = getattr(self, name)
-            if list(numbers) != sorted(set(numbers)):
-                raise ValueError(f"{name} must rise; got {numbers}.")
         if not self.n_clusters or self.n_clusters[0] != 1:
             raise ValueError(
                 f"n_clusters must begin with 1, what the others are held against; got "

@@ -11,7 +11,7 @@ from percolaw import checks
 from percolaw.experiments import fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import judge
-from percolaw.experiments.fields import Bytes, Range
+from percolaw.experiments.fields import Bytes, Range, Rising
 from percolaw.rng import Streams
 
 
@@ -28,7 +28,7 @@ class ClusterPoints:
         "paper": Preset({}, "15 s", "0.7 GiB"),
     }
 
-    sizes: Annotated[tuple[int, ...], Range(10), Bytes(44.0)] = (100, 10_000, 1_000_000)
+    sizes: Annotated[tuple[int, ...], Range(10), Rising(), Bytes(44.0)] = (100, 10_000, 1_000_000)
     """Numbers of points, rising."""
     dim: Annotated[int, Range(3)] = 16
     """Embedding dimension d."""
@@ -41,8 +41,6 @@ class ClusterPoints:
 
     def __post_init__(self) -> None:
         fields.check(self)
-        if list(self.sizes) != sorted(set(self.sizes)):
-            raise ValueError(f"sizes must rise strictly; got {self.sizes}.")
         checks.integer("sizes", self.sizes[0], minimum=10)
 
     def cells(self) -> list[Cell]:

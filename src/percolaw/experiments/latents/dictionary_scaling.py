@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
-from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Rising, Seeds, Tolerance
 from percolaw.experiments.networks.convergence import log_slope
 from percolaw.laws.scaling_laws import zipf_weights
 from percolaw.neural.config import NEVER_STOP, Training
@@ -71,11 +71,11 @@ class DictionaryScaling:
     """Circles, each in a plane of its own."""
     rank_exponents: tuple[float, ...] = (1.0, 3.0)
     """alpha: feature i is there with probability ~ i^-(1 + alpha). A circle has beta = 2."""
-    atoms: Annotated[tuple[int, ...], Range(2)] = (4, 16, 64)
+    atoms: Annotated[tuple[int, ...], Range(2), Rising(3)] = (4, 16, 64)
     """Sizes of the dictionaries."""
     resamplings: Annotated[tuple[int, ...], Range(0)] = (0, 3)
     """How often dead atoms are replaced by badly explained points while a dictionary is trained."""
-    budgets: Annotated[tuple[int, ...], Range(1)] = (1, 2)
+    budgets: Annotated[tuple[int, ...], Range(1), Rising(2)] = (1, 2)
     """Multiples of the steps of `training` for which dictionaries are trained; claims are on the last."""
     n_points: Annotated[int, Range(500)] = 20_000
     """Points, each of one feature; a tenth of them choose the best evaluation and are tested on."""
@@ -92,12 +92,8 @@ class DictionaryScaling:
 
     def __post_init__(self) -> None:
         fields.check(self)
-        if len(self.atoms) < 3 or list(self.atoms) != sorted(set(self.atoms)):
-            raise ValueError(f"atoms must rise, three sizes at least; got {self.atoms}.")
         if min(self.rank_exponents) <= 0.0:
             raise ValueError(f"rank_exponents must be positive; got {self.rank_exponents}.")
-        if len(self.budgets) < 2 or list(self.budgets) != sorted(set(self.budgets)):
-            raise ValueError(f"budgets must rise, two at least; got {self.budgets}.")
 
     def cells(self) -> list[Cell]:
         """A unit is an exponent, a size, a rule of dead atoms, a number of steps and a seed."""

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from percolaw.datasets.sources import Source, parse_source
 from percolaw.experiments import claims
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
+from percolaw.experiments.fields import JUDGED, Range, Rising, Seeds, Tolerance, check
 from percolaw.experiments.networks import (
     budget_claims,
     convergence,
@@ -49,7 +49,7 @@ class NnModelScaling:
 
     n_seeds: Seeds = 5
     """Independent streams of points, teachers and students of each setting."""
-    widths: tuple[int, ...] = (4, 6, 8, 12, 16, 24, 32, 48)
+    widths: Annotated[tuple[int, ...], Rising(3)] = (4, 6, 8, 12, 16, 24, 32, 48)
     """Units of a layer."""
     depth: int = 3
     """Hidden layers, or blocks."""
@@ -98,8 +98,6 @@ class NnModelScaling:
         for depth in self.depths():
             for width in self.widths:
                 neural.student_network(self.architecture, depth, width)
-        if len(self.widths) < 3 or list(self.widths) != sorted(set(self.widths)):
-            raise ValueError(f"widths must rise, three at least; got {self.widths}.")
         pairs = zip(self.budgets, self.budgets[1:], strict=False)
         if not self.budgets or any(not math.isclose(b, 2.0 * a) for a, b in pairs):
             raise ValueError(

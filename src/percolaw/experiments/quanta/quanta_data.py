@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import Range, Tolerance
+from percolaw.experiments.fields import Range, Rising, Tolerance
 from percolaw.experiments.quanta import data_conclusions
 from percolaw.experiments.quanta.parity_students import (
     CHANCE,
@@ -72,9 +72,9 @@ class QuantaData(ParityExperiment):
 
     n_tasks: Annotated[int, Range(3)] = 16
     """K."""
-    sizes: Annotated[tuple[int, ...], Range(10)] = (500, 1000, 2000, 4000, 8000, 16_000)
+    sizes: Annotated[tuple[int, ...], Range(10), Rising(3)] = (500, 1000, 2000, 4000, 8000, 16_000)
     """Training samples of all tasks together, rising; the smaller sets are parts of the larger ones."""
-    kernel_sizes: Annotated[tuple[int, ...], Range(2)] = (
+    kernel_sizes: Annotated[tuple[int, ...], Range(2), Rising(3)] = (
         50,
         100,
         200,
@@ -104,13 +104,6 @@ class QuantaData(ParityExperiment):
     """Relative, of elimination against its law."""
     sample_tolerance: Tolerance = 0.5
     """Samples, of the mean that elimination takes."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("sizes", "kernel_sizes"):
-            values = getattr(self, name)
-            if len(values) < 3 or any(np.diff(values) <= 0):
-                raise ValueError(f"{name} must be three at least, and rise; got {values}.")
 
     def measure(self, cell: Cell) -> list[Row]:
         """Teach all learners; a row of each learner and size, with errors task by task."""

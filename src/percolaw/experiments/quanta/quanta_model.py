@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
-from percolaw.experiments.fields import Range, Tolerance
+from percolaw.experiments.fields import Range, Rising, Tolerance
 from percolaw.experiments.quanta.parity_students import (
     CHANCE,
     LEARNED,
@@ -61,7 +61,7 @@ class QuantaModel(ParityExperiment):
         ),
     }
 
-    widths: Annotated[tuple[int, ...], Range(1)] = (4, 8, 16, 32, 64)
+    widths: Annotated[tuple[int, ...], Range(1), Rising(3)] = (4, 8, 16, 32, 64)
     """Units of the hidden layer, rising."""
     training: Training = training(steps=16_000)  # noqa: RUF009 (frozen)
     """How students are trained."""
@@ -71,11 +71,6 @@ class QuantaModel(ParityExperiment):
     """Relative, of the loss against the law, and of tasks learned in the second half of training."""
     order_tolerance: Tolerance = 0.1
     """Share of the tasks learned that are not the most used."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.widths) < 3 or any(np.diff(self.widths) <= 0):
-            raise ValueError(f"widths must be three at least, and rise; got {self.widths}.")
 
     def cells(self) -> list[Cell]:
         """A unit is a seed and a width."""

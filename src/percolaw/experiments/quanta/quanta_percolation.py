@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
-from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Rising, Seeds, Tolerance
 from percolaw.experiments.quanta import cluster_tasks
 from percolaw.experiments.quanta.cluster_tasks import BY_SITE, ONE_VALUE, PARITY, STEPS, Target
 from percolaw.experiments.seeds import seed_mean
@@ -68,7 +68,7 @@ class QuantaPercolation:
     """Independent ensembles of clusters."""
     rank_exponents: Annotated[tuple[float, ...], Range(0.05, 10.0), JUDGED] = (0.5, 2.0)
     """Alpha of planted sizes ~ k^-(1 + alpha); the clusters of random sites, alpha = 1, come besides."""
-    smoothness: Annotated[tuple[float, ...], Range(0.05, 50.0)] = (0.5, 1.0, 2.0, 8.0)
+    smoothness: Annotated[tuple[float, ...], Range(0.05, 50.0), Rising()] = (0.5, 1.0, 2.0, 8.0)
     """nu of Matérn fields on the clusters, rising: c/D = 2 nu / 4."""
     n_clusters: Annotated[int, Range(10)] = 600
     """Clusters."""
@@ -97,8 +97,6 @@ class QuantaPercolation:
 
     def __post_init__(self) -> None:
         fields.check(self)
-        if list(self.smoothness) != sorted(set(self.smoothness)):
-            raise ValueError(f"smoothness must rise; got {self.smoothness}.")
         if self.largest > self.n_sites / 10:
             raise ValueError(
                 f"largest must be at most a tenth of n_sites, where sites are rarely drawn twice; got "
