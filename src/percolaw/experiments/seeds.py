@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -27,6 +28,31 @@ def seeds_of(rows: list[Row], key: str) -> FloatArray:
     array of float64
     """
     return np.array([r[key] for r in rows], dtype=np.float64)
+
+
+def pivot(rows: Sequence[Row], key: str, *axes: str, missing: float = math.nan) -> FloatArray:
+    """Return a field of all rows as an array with an axis for each of some other fields.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        In any order; of several at one place the last counts.
+    key : str
+    axes : str
+        Fields whose values, rising, are the places along each axis.
+    missing : float
+        What stands where there is no row, or None in it.
+
+    Returns
+    -------
+    array of float64
+    """
+    values = [sorted({r[axis] for r in rows}) for axis in axes]
+    table = np.full([len(v) for v in values], missing)
+    for r in rows:
+        if r[key] is not None:
+            table[tuple(v.index(r[a]) for a, v in zip(axes, values, strict=True))] = r[key]
+    return table
 
 
 def seed_mean(

@@ -13,6 +13,7 @@ from percolaw.experiments import claims, plots
 from percolaw.experiments.base import Conclusion, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.contexts.evaluation import FloatArray
+from percolaw.experiments.seeds import seeds_of
 from percolaw.laws.single_cluster import mean_nearest_distance, posterior_constant
 from percolaw.scaling.curve import LearningCurve
 
@@ -61,20 +62,15 @@ def _chosen(rows: list[Row], learner: str = "transformer", **keys: Any) -> list[
     return sorted(mine, key=lambda r: int(r["seed"]))
 
 
-def _array(rows: list[Row], name: str) -> FloatArray:
-    """Losses (seeds, positions)."""
-    return np.array([r[name] for r in rows], dtype=np.float64)
-
-
 def _curve(rows: list[Row], name: str) -> LearningCurve:
     """Losses by number of pairs seen, from one on."""
-    loss = _array(rows, name)[:, 1:]
+    loss = seeds_of(rows, name)[:, 1:]
     return LearningCurve(np.arange(1, loss.shape[1] + 1), loss)
 
 
 def _mean(rows: list[Row], name: str) -> FloatArray:
     """Mean loss over the positions at which at least one pair was seen, seed by seed."""
-    return np.asarray(_array(rows, name)[:, 1:].mean(axis=1))
+    return np.asarray(seeds_of(rows, name)[:, 1:].mean(axis=1))
 
 
 def _by_position(config: Any, alone: list[Row]) -> list[Claim]:
@@ -103,7 +99,7 @@ def _by_position(config: Any, alone: list[Row]) -> list[Claim]:
             "first position: loss of the transformer over the variance",
             PAGE,
             1.0,
-            _array(alone, "same loss")[:, 0] / _array(alone, "same variance")[:, 0],
+            seeds_of(alone, "same loss")[:, 0] / seeds_of(alone, "same variance")[:, 0],
             config.tolerance,
             about={**about, "learner": "transformer", "quantity": "first position"},
         ),
@@ -356,7 +352,7 @@ def _function_plot(config: Any, rows: list[Row]) -> plots.Plot:
 def _excess(config: Any, rows: list[Row]) -> LearningCurve:
     """Loss on new functions over the posterior's, less 1, by sequences of pretraining."""
     seen = np.array(rows[0]["steps"][1:]) * config.training.batch_size
-    excess = _array(rows, "excess")[:, 1:]
+    excess = seeds_of(rows, "excess")[:, 1:]
     return LearningCurve(seen, np.where(excess > 0.0, excess, np.nan))
 
 

@@ -12,6 +12,7 @@ from percolaw import checks
 from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds
+from percolaw.experiments.seeds import pivot
 from percolaw.rng import Streams
 from percolaw.scaling.curve import LearningCurve
 
@@ -104,12 +105,7 @@ class EmbeddingFaithfulness:
         curves = {
             (s, name): LearningCurve(
                 np.array(self.dims),
-                np.array(
-                    [
-                        [r[name] for r in rows if (r["steps"], r["seed"]) == (s, seed)]
-                        for seed in sorted({r["seed"] for r in rows})
-                    ]
-                ),
+                pivot([r for r in rows if r["steps"] == s], name, "seed", "dim"),
             )
             for s in self.steps
             for name in CRITERIA

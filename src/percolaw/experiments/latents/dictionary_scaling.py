@@ -14,6 +14,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Rising, Seeds, Tolerance
 from percolaw.experiments.networks.convergence import log_slope
+from percolaw.experiments.seeds import pivot
 from percolaw.laws.scaling_laws import zipf_weights
 from percolaw.neural.config import NEVER_STOP, Training
 from percolaw.rng import Streams
@@ -181,9 +182,9 @@ class DictionaryScaling:
                 of = [r for r in rows if (r["rank_exponent"], r["resamplings"]) == (alpha, times)]
                 fewer, mine = ([r for r in of if r["budget"] == b] for b in self.budgets[-2:])
                 name = f"alpha = {alpha:g}" + (", resampled" if times else "")
-                loss, found = self._table(mine, "loss"), self._table(mine, "found")
+                loss, found = (pivot(mine, k, "seed", "n_atoms") for k in ("loss", "found"))
                 every += self._claims(name, loss / least, found, best, mine)
-                every.append(self._doubling(name, loss / self._table(fewer, "loss")))
+                every.append(self._doubling(name, loss / pivot(fewer, "loss", "seed", "n_atoms")))
                 size = np.array(self.atoms)
                 losses.append((name, alpha, LearningCurve(size, loss, predicted=least)))
                 numbers.append((name, alpha, LearningCurve(size, found, predicted=best)))
@@ -193,13 +194,6 @@ class DictionaryScaling:
                 self._plot("", "loss", "mean squared error", "least", losses),
                 self._plot("-found", "features found", "features found", "best split", numbers),
             ),
-        )
-
-    def _table(self, rows: list[Row], key: str) -> FloatArray:
-        """One number a seed and size."""
-        value = {(r["seed"], r["n_atoms"]): r[key] for r in rows}
-        return np.array(
-            [[value[s, n] for n in self.atoms] for s in range(self.n_seeds)], dtype=np.float64
         )
 
     def _claims(

@@ -12,6 +12,7 @@ from percolaw.experiments import claims, fields, plots
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
 from percolaw.experiments.fields import Bytes, Range, Rising, Seeds, Tolerance
 from percolaw.experiments.networks.convergence import log_slope
+from percolaw.experiments.seeds import pivot
 from percolaw.neural.config import NEVER_STOP, Student, Training
 from percolaw.rng import Streams
 from percolaw.scaling.curve import LearningCurve
@@ -242,10 +243,7 @@ class Superposition:
 
     def _table(self, rows: list[Row], toy: str, key: str) -> FloatArray:
         """One number a seed and number of dimensions."""
-        value = {(r["seed"], r["n_hidden"]): r[key] for r in rows if r["toy"] == toy}
-        return np.array(
-            [[value[s, m] for m in self.hidden] for s in range(self.n_seeds)], dtype=np.float64
-        )
+        return pivot([r for r in rows if r["toy"] == toy], key, "seed", "n_hidden")
 
     def _exponents(self, loss: FloatArray) -> FloatArray:
         """Exponents in m, seed by seed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ import numpy as np
 from percolaw.experiments.base import Row
 from percolaw.experiments.networks import neural
 from percolaw.experiments.networks.convergence import LEAST_FINITE, log_slope
+from percolaw.experiments.seeds import pivot
 from percolaw.scaling.budget import AdditiveFit, BudgetLimits, extrapolate, fit_additive
 from percolaw.scaling.frontier import Frontier, compute_frontier
 
@@ -70,19 +70,16 @@ def budget_grid(rows: Sequence[Row], n_extrapolated: int, least: float) -> Budge
     -------
     BudgetGrid
     """
-    seeds, sizes, budgets = (sorted({r[k] for r in rows}) for k in ("seed", "n_inner", "budget"))
-    loss = np.full((len(seeds), len(sizes), len(budgets)), np.nan)
-    steps, compute = np.ones((2, len(sizes), len(budgets)))
-    width = np.zeros(len(sizes), dtype=np.int64)
-    for r in rows:
-        i, j, k = seeds.index(r["seed"]), sizes.index(r["n_inner"]), budgets.index(r["budget"])
-        loss[i, j, k] = math.nan if r["loss"] is None else r["loss"]
-        compute[j, k], width[j] = r["flops"], r["width"]
-        steps[j, k] = max(steps[j, k], r["steps"])  # of a student that did not diverge
+    axes = ("n_inner", "budget")
+    loss, compute = pivot(rows, "loss", "seed", *axes), pivot(rows, "flops", *axes)
+    width = pivot(rows, "width", "n_inner").astype(np.int64)
+    # Steps of a student that did not diverge.
+    steps = np.maximum(pivot(rows, "steps", "seed", *axes), 1.0).max(axis=0)
     # A width at which more diverged is shown with the largest budget's curve, and enters no fit.
     steady = np.isfinite(loss).all(axis=2).mean(axis=0) >= LEAST_FINITE
     loss, steps, compute, width = loss[:, steady], steps[steady], compute[steady], width[steady]
-    size, budget = np.array(sizes, dtype=np.float64)[steady], np.array(budgets)
+    size = pivot(rows, "n_inner", "n_inner")[steady]
+    budget = np.array(sorted({r["budget"] for r in rows}))
     limits = additive = frontier = None
     if size.size > 2 and np.isfinite(loss).all(axis=(1, 2)).any():
         late = slice(-n_extrapolated, None)

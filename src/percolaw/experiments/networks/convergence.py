@@ -10,6 +10,7 @@ import numpy.typing as npt
 from percolaw.datasets.sources import Source
 from percolaw.experiments.base import Row
 from percolaw.experiments.networks.neural import REFERENCE
+from percolaw.experiments.seeds import pivot
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
 from percolaw.targets.teacher import TeacherFamily
@@ -73,12 +74,8 @@ def losses(rows: list[Row], size: str, loss: str = "loss") -> LearningCurve:
     -------
     LearningCurve
     """
-    seeds, sizes = (sorted({r[key] for r in rows}) for key in ("seed", size))
-    value = np.full((len(seeds), len(sizes)), np.nan)
-    for r in rows:
-        if r[loss] is not None:
-            value[seeds.index(r["seed"]), sizes.index(r[size])] = r[loss]
-    return LearningCurve(np.array(sizes), value)
+    sizes = np.array(sorted({r[size] for r in rows}))
+    return LearningCurve(sizes, pivot(rows, loss, "seed", size))
 
 
 def gaps(rows: list[Row], doubled: list[Row], size: str) -> FloatArray:

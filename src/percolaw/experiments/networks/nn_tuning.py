@@ -14,6 +14,7 @@ from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import neural
+from percolaw.experiments.seeds import pivot
 from percolaw.experiments.series import Series
 from percolaw.neural.config import Student, Training
 from percolaw.scaling.curve import LearningCurve
@@ -158,7 +159,8 @@ class NnTuning:
         for kind, width, n, varied in self._groups():
             key = (kind, width, n, "sizes" if varied == "n" else "width")
             names = ("parametrization", "width", "n", "kind")
-            loss = self._table([r for r in rows if tuple(r[k] for k in names) == key])
+            mine = [r for r in rows if tuple(r[k] for k in names) == key]
+            loss = pivot(mine, "validation", "seed", "rate", missing=math.inf)  # of what diverged
             if varied == "width":
                 best[kind, width] = np.array([best_rate(self.rates, row) for row in loss])
             if kind == "mup":
@@ -210,14 +212,6 @@ class NnTuning:
                 )
             )
         return panels
-
-    def _table(self, rows: list[Row]) -> neural.FloatArray:
-        """Validation losses (seeds, rates), infinite where a student diverged."""
-        loss = np.full((self.n_seeds, len(self.rates)), np.inf)
-        for r in rows:
-            if r["validation"] is not None:
-                loss[r["seed"], self.rates.index(r["rate"])] = r["validation"]
-        return loss
 
     def _good(self, name: str, loss: neural.FloatArray) -> list[Claim]:
         """The chosen rate's loss over the least one; noted whether the least is inside the range."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from percolaw.experiments.base import Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.networks import neural
 from percolaw.experiments.networks.nn_tuning import GOOD, best_rate
+from percolaw.experiments.seeds import pivot
 from percolaw.scaling.curve import LearningCurve
 
 #: Decades by which the best rate may move from the smallest width to the largest.
@@ -41,7 +43,7 @@ def rate_claims(
     list of Claim
     """
     said = []
-    for name, loss in _losses(rows, rates).items():
+    for name, loss in _losses(rows).items():
         about = {"source": name, "learner": architecture}
         said.append(_moves(name, loss, rates, about))
         if rate in rates:
@@ -76,7 +78,7 @@ def rate_plot(experiment: str, rows: Sequence[Row], rates: tuple[float, ...]) ->
     Plot
     """
     series = []
-    for name, by_width in _losses(rows, rates).items():
+    for name, by_width in _losses(rows).items():
         for width, loss in by_width.items():
             whole = np.where(np.isfinite(loss).all(axis=0), loss, np.nan)
             curve = LearningCurve(np.array(rates), whole)
@@ -91,27 +93,20 @@ def rate_plot(experiment: str, rows: Sequence[Row], rates: tuple[float, ...]) ->
     )
 
 
-def _losses(
-    rows: Sequence[Row], rates: tuple[float, ...]
-) -> dict[str, dict[int, neural.FloatArray]]:
+def _losses(rows: Sequence[Row]) -> dict[str, dict[int, neural.FloatArray]]:
     """Losses (seeds, rates) by setting and width."""
     return {
         parse_source(word).label: {
-            width: _table([r for r in rows if (r["points"], r["width"]) == (word, width)], rates)
+            width: _table([r for r in rows if (r["points"], r["width"]) == (word, width)])
             for width in sorted({r["width"] for r in rows if r["points"] == word})
         }
         for word in dict.fromkeys(r["points"] for r in rows)
     }
 
 
-def _table(rows: list[Row], rates: tuple[float, ...]) -> neural.FloatArray:
+def _table(rows: list[Row]) -> neural.FloatArray:
     """Losses (seeds, rates), geometric means over teachers; infinite where a student diverged."""
-    seeds, teachers = (sorted({r[key] for r in rows}) for key in ("seed", "teacher"))
-    loss = np.full((len(seeds), len(rates), len(teachers)), np.inf)
-    for r in rows:
-        if r["validation"] is not None:
-            place = seeds.index(r["seed"]), rates.index(r["rate"]), teachers.index(r["teacher"])
-            loss[place] = r["validation"]
+    loss = pivot(rows, "validation", "seed", "rate", "teacher", missing=math.inf)
     return np.asarray(np.exp(np.log(loss).mean(axis=2)))
 
 
