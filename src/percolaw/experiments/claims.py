@@ -245,7 +245,8 @@ def ratio(
     ----------
     name, source, note, about
         As in `Claim`.
-    values : array, shape (n_seeds,), positive
+    values : array, shape (n_seeds,) or (n_seeds, n_sizes), positive
+        Of several a seed the geometric mean is taken.
     tolerance : float
         Absolute.
     predicted : float
@@ -257,6 +258,7 @@ def ratio(
     Claim
     """
     x = np.asarray(values, dtype=np.float64)
+    x = np.exp(np.log(x).mean(axis=1)) if x.ndim == 2 else x
     low, high = (
         np.exp(intervals.seed_interval(np.log(x))) if by_logs else intervals.seed_interval(x)
     )

@@ -206,7 +206,7 @@ class DictionaryScaling:
             claims.ratio(
                 f"{name}: loss over the least loss of so many atoms",
                 self.source,
-                np.exp(np.log(excess).mean(axis=1)),
+                excess,
                 self.loss_tolerance,
                 f"{dead:.0%} of atoms dead, {mixed:.0%} of the others on no single feature",
                 {**about, "quantity": "loss over prediction"},
@@ -227,7 +227,7 @@ class DictionaryScaling:
         return claims.ratio(
             f"{name}: loss over that after {self.budgets[-2] / self.budgets[-1]:g} of the steps",
             self.source,
-            np.exp(np.log(change).mean(axis=1)),
+            change,
             self.doubling_tolerance,
             f"at {self.atoms[-1]} atoms {np.exp(np.log(change[:, -1]).mean()):.2f}",
             {

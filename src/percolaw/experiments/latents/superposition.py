@@ -199,7 +199,7 @@ class Superposition:
             claims.ratio(
                 "weak: loss over the variance of all features but m",
                 self.source,
-                np.exp(np.log(loss / left_out).mean(axis=1)),
+                loss / left_out,
                 self.ratio_tolerance,
                 about={**about, "quantity": "loss over prediction"},
                 by_logs=True,

@@ -284,7 +284,7 @@ class Regimes:
             laws[f"{key} over prediction"] = claims.ratio(
                 f"{label(d)}, p_c: {law} law over the prediction on the clusters drawn, {window}",
                 self.source,
-                np.exp(np.log(loss.over(theory).loss).mean(axis=1)),
+                loss.over(theory).loss,
                 self.curve_tolerance,
                 about=about(d, f"{law} law over prediction"),
             )
