@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,60 +24,16 @@ from percolaw.experiments.networks.architecture_curves import (
 )
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fit import PowerLawFit
-from percolaw.targets.teacher import TeacherFamily
 
 THEORY = "docs/theory.md, 9"
 
 
-class Rules(Protocol):
-    """What was asked of the rows, and the rules of the verdicts: the fields of the experiment."""
-
-    @property
-    def settings(self) -> tuple[Source, ...]:
-        """Points."""
-        ...
-
-    @property
-    def architectures(self) -> Sequence[str]:
-        """Their words, the one others are held against first."""
-        ...
-
-    @property
-    def teacher(self) -> TeacherFamily:
-        """What is learned."""
-        ...
-
-    @property
-    def fit_from(self) -> int:
-        """Smallest number of points of a fit."""
-        ...
-
-    @property
-    def model_fit_from(self) -> int:
-        """Smallest number of parameters of a fit."""
-        ...
-
-    @property
-    def tolerance(self) -> float:
-        """Of exponents, relative to the prediction."""
-        ...
-
-    @property
-    def shift_tolerance(self) -> float:
-        """Of shifts, relative to the prediction."""
-        ...
-
-    def tasks(self) -> list[dict[str, Any]]:
-        """Return what was measured over seeds."""
-        ...
-
-
-def conclusion(rules: Rules, rows: list[Row]) -> Conclusion:
+def conclusion(rules: Any, rows: list[Row]) -> Conclusion:
     """Return claims, the table and the plots.
 
     Parameters
     ----------
-    rules : Rules
+    rules : Architectures
     rows : list of dict
 
     Returns
@@ -137,7 +93,7 @@ def transitions(sources: Sequence[Source]) -> list[tuple[Source, Source]]:
     ]
 
 
-def _on_curve(rules: Rules, one: Curve) -> list[Claim]:
+def _on_curve(rules: Any, one: Curve) -> list[Claim]:
     """Its exponent against c/D, and less those of its kernels against 0."""
     words = f"{one.source}, {NAMES[one.architecture]}"
     axis, tolerance, line = AXES[one.task], rules.tolerance * one.predicted, one.line
@@ -172,7 +128,7 @@ def _on_curve(rules: Rules, one: Curve) -> list[Claim]:
     return said
 
 
-def _beside_first(rules: Rules, one: Curve, first: Curve) -> Claim:
+def _beside_first(rules: Any, one: Curve, first: Curve) -> Claim:
     """Two architectures on the same points and teachers, seed by seed."""
     return _difference(
         f"{one.source}, {NAMES[one.architecture]} less {NAMES[first.architecture]}: exponent in "
@@ -207,7 +163,7 @@ def _difference(
     return claims.difference(name, THEORY, gaps[np.isfinite(gaps)], tolerance, "", about)
 
 
-def _control(rules: Rules, one: Curve, right: Curve) -> Claim:
+def _control(rules: Any, one: Curve, right: Curve) -> Claim:
     """Shuffled labels teach nothing; coordinates in another order change nothing."""
     tolerance, words = (
         rules.tolerance * one.predicted,
@@ -223,7 +179,7 @@ def _control(rules: Rules, one: Curve, right: Curve) -> Claim:
 
 
 def _shifts(
-    rules: Rules, curves: dict[Any, Curve], task: str, low: Source, high: Source
+    rules: Any, curves: dict[Any, Curve], task: str, low: Source, high: Source
 ) -> list[Claim]:
     """The exponent at the threshold less that above it: of each architecture, and less the first's."""
     ratios: dict[str, LearningCurve] = {}
