@@ -28,7 +28,7 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
     Path
     """
     with styled():
-        figure, (scale, neighbors, intervals, key) = new(2, 2, width=WIDTH[2], height=2.9)
+        figure, (scale, neighbors, intervals, key) = new(4, 2, width=WIDTH[2], height=2.9)
         by_scale(scale, report)
         scale.get_legend().remove()
         key.set_axis_off()

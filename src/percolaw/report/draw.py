@@ -46,19 +46,16 @@ def _figure(panels: list[Plot]) -> Any:
     columns = min(COLUMNS, len(panels))
     width = WIDTH[columns]
     height = 0.8 * width
-    figure, axes = new(columns, -(-len(panels) // columns), width=width, height=height)
+    figure, axes = new(len(panels), columns, width=width, height=height)
     shared = _shared(panels)
-    for axis, plot in zip(axes, panels, strict=False):
+    for axis, plot in zip(axes, panels, strict=True):
         panel(axis, plot, int(LETTERS * width), keyed=not shared)
-    for axis in axes[len(panels) :]:
-        axis.set_visible(False)
-    shown = axes[: len(panels)]
-    names = [axis.get_legend_handles_labels()[1] for axis in shown]
+    names = [axis.get_legend_handles_labels()[1] for axis in axes]
     large = max(len(n) * _LEGEND[0] * _breadth(n) for n in names) > COVERED * width * height
     if not large:
         _lay_out(figure)  # only now legends have chosen their places
-    if large or any(_over_data(axis) for axis in shown):
-        _legends_below(figure, shown, columns, shared)
+    if large or any(_over_data(axis) for axis in axes):
+        _legends_below(figure, axes, columns, shared)
     elif shared:
         _legend_of_all(figure, shared)
     figure.set_layout_engine("none")  # all parts are placed; saving would place them again

@@ -65,12 +65,13 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new(columns: int = 1, rows: int = 1, width: float = 5.2, height: float = 3.9) -> Any:
+def new(n: int = 1, columns: int | None = None, width: float = 5.2, height: float = 3.9) -> Any:
     """Return (figure, axes) not tied to pyplot's global state; axes is always a flat list.
 
     Parameters
     ----------
-    columns, rows : int
+    n, columns : int
+        Panels, and how many stand in a row: all of them if None.
     width, height : float
         Of one panel, in inches.
 
@@ -80,9 +81,13 @@ def new(columns: int = 1, rows: int = 1, width: float = 5.2, height: float = 3.9
     """
     from matplotlib.figure import Figure
 
+    columns = columns or n
+    rows = -(-n // columns)
     figure = Figure(figsize=(width * columns, height * rows))
-    axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, list(axes.ravel())
+    axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for spare in axes[n:]:
+        spare.set_visible(False)
+    return figure, axes[:n]
 
 
 def save(figure: Any, path: Path, dpi: float | None = None) -> Path:

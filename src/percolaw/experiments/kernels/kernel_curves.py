@@ -96,11 +96,6 @@ def with_slope(one: Learned) -> Iterable[Series]:
         yield plots.slope(name, one.line, one.predicted, group=one.label)
 
 
-def windows(laws: Iterable[Learned]) -> tuple[float, float] | None:
-    """Return the window that holds those of all fits."""
-    return plots.hull(law.line for law in laws)
-
-
 def curve_plots(expected: Mapping[Source, Sequence[Learned]]) -> Iterable[plots.Plot]:
     """Return expected losses of the matching students, a panel for each source."""
     for source, laws in expected.items():
@@ -111,7 +106,7 @@ def curve_plots(expected: Mapping[Source, Sequence[Learned]]) -> Iterable[plots.
             "the smoother the teacher, the steeper.",
             (N_TRAIN, "expected loss"),
             [series for law in laws for series in with_slope(law)],
-            windows(laws),
+            plots.hull(law.line for law in laws),
             figure="kernel-scaling-curves",
             hollow="from the floor of rounding on",
         )
@@ -140,7 +135,7 @@ def teacher_plots(
             "Loss of an infinitely wide network on each kind of teacher against training points.",
             (N_TRAIN, "mean squared error / variance"),
             [series for law in laws for series in with_slope(law)],
-            windows(laws),
+            plots.hull(law.line for law in laws),
             figure="kernel-scaling-teachers",
         )
 

@@ -244,7 +244,7 @@ def torus_plot(lattice: LatticeCurves, claim: Claim) -> plots.Plot:
     if lattice.dimension < MEAN_FIELD_DIMENSION and np.any((small > 0.02) & (small < 0.98)):
         p = p[(small > 0.02) & (small < 0.98)]
     near = [curve.within((float(p[0]), float(p[-1]))) for curve in curves]
-    level = [float(np.interp(claim.measured, curves[0].size, small))]
+    level = float(np.interp(claim.measured, curves[0].size, small))
     top = max(float(curve.mean("mean").max()) for curve in near)
     return plots.linear(
         f"dimension-table-wrapping-{lattice.dimension}",
@@ -262,7 +262,7 @@ def torus_plot(lattice: LatticeCurves, claim: Claim) -> plots.Plot:
                 group="crossing",
             ),
             plots.line(
-                "crossing, 95% interval", "reference", claim.interval, level[0], group="crossing"
+                "crossing, 95% interval", "reference", claim.interval, level, group="crossing"
             ),
             plots.line("p_c of the literature", "theory", 2 * [claim.predicted], [0.0, top]),
         ),

@@ -296,13 +296,7 @@ class MeanFieldCheck:
             ],
             "radius": [
                 plots.curve(name, radius, claims=stored("squared radius"), group=name),
-                plots.line(
-                    f"{name}, d/(d - 1)",
-                    "theory",
-                    size,
-                    d / (d - 1),
-                    group=name,
-                ),
+                plots.line(f"{name}, d/(d - 1)", "theory", size, d / (d - 1), group=name),
             ],
             "loops": [plots.curve(name, loops, how="mean", claims=stored("loops"))],
             "learning": [

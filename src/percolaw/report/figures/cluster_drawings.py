@@ -14,12 +14,8 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     from matplotlib.collections import LineCollection
 
     drawings = record["tables"]["drawings"]
-    columns = min(2, len(drawings))
-    rows = -(-len(drawings) // columns)
-    figure, axes = new(columns, rows, width=3.5, height=3.6)
-    for axis in axes[len(drawings) :]:
-        axis.set_visible(False)
-    for axis, item in zip(axes, drawings, strict=False):
+    figure, axes = new(len(drawings), min(2, len(drawings)), width=3.5, height=3.6)
+    for axis, item in zip(axes, drawings, strict=True):
         place = np.stack([item["x"], item["y"]], axis=1)
         # Values of each drawing are shown over its own largest, as a walk spreads with the size.
         value = np.array(item["value"]) / np.abs(item["value"]).max()
@@ -50,6 +46,5 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
         axis.autoscale_view()
         more = "" if n == item["size"] else f"\n(tree spanned by a sample: {n} nodes)"
         axis.set_title(f"{item['size']:,} sites{more}")
-    shown = axes[: len(drawings)]
-    colour_bar(figure, dots, shown, "target: a walk along the edges, over its largest |value|")
+    colour_bar(figure, dots, axes, "target: a walk along the edges, over its largest |value|")
     return {"cluster-drawings": figure}

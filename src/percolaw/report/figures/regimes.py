@@ -25,11 +25,9 @@ def _phase_diagram(lattices: list[dict[str, Any]]) -> Any:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
 
-    columns = min(2, len(lattices))
-    rows = -(-len(lattices) // columns)
-    figure, axes = new(columns, rows, width=3.5, height=2.8)
+    figure, axes = new(len(lattices), min(2, len(lattices)), width=3.5, height=2.8)
     image = None
-    for axis, lattice in zip(axes, lattices, strict=False):
+    for axis, lattice in zip(axes, lattices, strict=True):
         table = [e for e in lattice["table"] if len(e.get("t", [])) > 2]
         table.sort(key=itemgetter("ratio"))
         ratios = np.array([e["ratio"] for e in table])
@@ -58,10 +56,8 @@ def _phase_diagram(lattices: list[dict[str, Any]]) -> Any:
         )
         axis.set_facecolor(EMPTY)
         axis.grid(False)
-    for axis in axes[len(lattices) :]:
-        axis.set_visible(False)
     if image is not None:
-        colour_bar(figure, image, axes[: len(lattices)], "local exponent of the loss")
+        colour_bar(figure, image, axes, "local exponent of the loss")
     points = Line2D([], [], color="white", marker="o", mec=BLACK, ms=4, ls="none")
     nothing = Rectangle((0.0, 0.0), 0.0, 0.0, facecolor=EMPTY)
     words = (

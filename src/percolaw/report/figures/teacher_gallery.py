@@ -18,25 +18,20 @@ def draw(record: dict[str, Any]) -> dict[str, Any]:
     t = record["tables"]
     pictures = {p["picture"]: p for p in t["pictures"] if p["where"] == "origin"}
     learned = [p for p in t["pictures"] if p["where"] == "data"]
-    columns, rows = len(t["widths"]), len(t["depths"])
-    grid, axes = new(columns, rows, width=WIDTH, height=HEIGHT)
     names = [f"ReLU {d} x {w}" for d in t["depths"] for w in t["widths"]]
+    grid, axes = new(len(names), len(t["widths"]), width=WIDTH, height=HEIGHT)
     for axis, name in zip(axes, names, strict=True):
         _show(axis, pictures[name])
     grid.suptitle(f"Random ReLU teachers, depth x width\nplane through the origin, d = {t['dim']}")
     other = [p for name, p in pictures.items() if name not in names]
-    beside, axes = new(4, (len(other) + 3) // 4, width=WIDTH, height=HEIGHT)
-    for axis, picture in zip(axes, other, strict=False):
+    beside, axes = new(len(other), 4, width=WIDTH, height=HEIGHT)
+    for axis, picture in zip(axes, other, strict=True):
         _show(axis, picture)
     beside.suptitle(f"Other families of teachers\nplane through the origin, d = {t['dim']}")
-    for axis in axes[len(other) :]:
-        axis.set_visible(False)
-    learners, axes = new(4, (len(learned) + 3) // 4, width=WIDTH, height=HEIGHT)
+    learners, axes = new(len(learned), 4, width=WIDTH, height=HEIGHT)
     low, high = min(p["low"] for p in learned), max(p["high"] for p in learned)
-    for axis, picture in zip(axes, learned, strict=False):
+    for axis, picture in zip(axes, learned, strict=True):
         _show(axis, picture, (low, high))
-    for axis in axes[len(learned) :]:
-        axis.set_visible(False)
     learners.suptitle(
         f"A teacher and its learners from {t['n_train']} points: the plane through three of them"
     )
