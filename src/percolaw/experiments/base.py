@@ -152,6 +152,12 @@ class SeedBySeed(Checked):
         return units(seed=range(self.n_seeds))
 
 
+class NeedsTorch:
+    """A base of experiments that train networks."""
+
+    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
+
+
 class TheoryCheck(Checked):
     """A base of experiments that measure nothing: claims follow from theory and published numbers."""
 

@@ -18,7 +18,7 @@ from percolaw.datasets.contexts import (
     parse_law,
 )
 from percolaw.datasets.sources import InfiniteCluster, Source, parse_source
-from percolaw.experiments.base import SCRATCH, Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import SCRATCH, Cell, Conclusion, NeedsTorch, Preset, Row
 from percolaw.experiments.contexts import conclusions
 from percolaw.experiments.contexts.evaluation import FloatArray, Test
 from percolaw.experiments.fields import JUDGED, Range, Rising, Seeds, Tolerance, check
@@ -70,13 +70,12 @@ ACCELERATED: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class InContext:
+class InContext(NeedsTorch):
     """Loss at each position of a sequence: of transformers, of the exact posterior, of ridge and 1-NN."""
 
     name: ClassVar[str] = "in-context"
     title: ClassVar[str] = "Learning in context on percolation clusters"
     source: ClassVar[str] = "docs/contexts.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.seeds import seed_mean, seeds_of
 from percolaw.neural.config import Training
@@ -22,13 +22,12 @@ NESTED, INDEPENDENT = "nested", "independent"
 
 
 @dataclass(frozen=True)
-class AbsorptionByRule:
+class AbsorptionByRule(NeedsTorch):
     """Sparse autoencoders on sums of the directions of the latents that a site belongs to."""
 
     name: ClassVar[str] = "absorption"
     title: ClassVar[str] = "Dictionaries of nested latents: parents absorbed by their children"
     source: ClassVar[str] = "docs/theory.md (a penalty pays for fewer codes); Chanin et al. 2024"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

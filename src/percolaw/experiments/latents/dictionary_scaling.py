@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row, units
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Rising, Seeds, Tolerance
 from percolaw.experiments.networks.convergence import log_slope
 from percolaw.experiments.seeds import pivot
@@ -27,13 +27,12 @@ BELONGS = 0.8
 
 
 @dataclass(frozen=True)
-class DictionaryScaling:
+class DictionaryScaling(NeedsTorch):
     """Sparse autoencoders with one code a point on circles of Zipf weights, in planes of their own."""
 
     name: ClassVar[str] = "dictionary-scaling"
     title: ClassVar[str] = "Dictionaries on manifolds: loss and features found against atoms"
     source: ClassVar[str] = "docs/theory.md (exact split of atoms over circles)"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,9 +80,8 @@ def feature_plots(
         for text, key in (("single unit", "f1"), ("linear probe", "probe_f1"))
     ]
     return (
-        replace(
-            _panel("features", title, "share of the variance", by_layer, "layer"),
-            x_log=False,
+        _panel(
+            *("features", title, "share of the variance", by_layer, "layer"),
             x_ticks=ticks,
             y_limits=(-0.05, 1.05),
         ),
@@ -106,9 +104,8 @@ def feature_plots(
             ),
             "part of a cluster",
         ),
-        replace(
-            _panel("features-context", "Which cluster", "F1", context, "layer"),
-            x_log=False,
+        _panel(
+            *("features-context", "Which cluster", "F1", context, "layer"),
             x_ticks=ticks[: depth + 1],
         ),
     )
@@ -135,13 +132,15 @@ def _means(
 
 
 def _panel(
-    identity: str, title: str, label: str, series: list[plots.Series], x: str = "steps"
+    identity: str, title: str, label: str, series: list[plots.Series], x: str = "steps", **more: Any
 ) -> plots.Plot:
-    return plots.log_linear(
+    make = plots.linear if x == "layer" else plots.log_linear
+    return make(
         identity,
         title,
         f"Features of networks: {title}, {label} against {x}.",
         (x, label),
         series,
         figure="features",
+        **more,
     )

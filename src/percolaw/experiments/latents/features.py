@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import claims, fields
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, SeedBySeed
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row, SeedBySeed
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.latents.feature_plots import feature_plots, per_seed
 from percolaw.neural.config import NEVER_STOP, Student, Training
@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Features(SeedBySeed):
+class Features(SeedBySeed, NeedsTorch):
     """Networks on many clusters with hierarchical labels: where the variance of each layer lies."""
 
     name: ClassVar[str] = "features"
@@ -28,7 +28,6 @@ class Features(SeedBySeed):
     source: ClassVar[str] = (
         "Brill 2025 (Representation Learning on a Random Lattice); docs/features.md"
     )
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, SeedBySeed
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row, SeedBySeed
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.neural.config import NEVER_STOP, Student, Training
 from percolaw.rng import Streams
@@ -22,7 +22,7 @@ LEAST_LATENTS = 20
 
 
 @dataclass(frozen=True)
-class LatentProbes(SeedBySeed):
+class LatentProbes(SeedBySeed, NeedsTorch):
     """R^2 of probes for the normals of latents, by octave of their size, layer and training time."""
 
     name: ClassVar[str] = "latent-probes"
@@ -30,7 +30,6 @@ class LatentProbes(SeedBySeed):
         "Which latents a trained network knows, and how near that is to what can be known"
     )
     source: ClassVar[str] = "docs/features.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

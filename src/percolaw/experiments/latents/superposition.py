@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import claims, fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row, units
 from percolaw.experiments.fields import Bytes, Range, Rising, Seeds, Tolerance
 from percolaw.experiments.networks.convergence import log_slope
 from percolaw.experiments.seeds import pivot
@@ -31,7 +31,7 @@ SIZES = (300, 30_000_000)
 
 
 @dataclass(frozen=True)
-class Superposition:
+class Superposition(NeedsTorch):
     """The toy y = max(W W' x + b, 0) with frequencies from cluster sizes, weak and strong."""
 
     name: ClassVar[str] = "superposition"
@@ -39,7 +39,6 @@ class Superposition:
         "Superposition: loss against dimensions, features as frequent as clusters"
     )
     source: ClassVar[str] = "Liu, Liu, Gore 2025 (Superposition Yields Robust Neural Scaling)"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

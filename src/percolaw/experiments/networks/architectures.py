@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.datasets.sources import InfiniteCluster, LatticeCluster, Source, parse_source
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import architecture_claims, neural
 from percolaw.neural.config import Training
@@ -41,13 +41,12 @@ THROUGH = (LatticeCluster(3), LatticeCluster(3, 1.3))
 
 
 @dataclass(frozen=True)
-class Architectures:
+class Architectures(NeedsTorch):
     """Test loss of several architectures on the same points, at the threshold and above it."""
 
     name: ClassVar[str] = "architectures"
     title: ClassVar[str] = "Architectures through the percolation transition"
     source: ClassVar[str] = "docs/neural.md, Architectures; docs/theory.md, 9"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

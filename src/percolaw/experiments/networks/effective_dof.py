@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from percolaw.datasets.sources import Cube, InfiniteCluster, Source, parse_source
 from percolaw.experiments import claims, plots
-from percolaw.experiments.base import SCRATCH, Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import SCRATCH, Cell, Conclusion, NeedsTorch, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import convergence, neural
@@ -54,13 +54,12 @@ PANELS = {
 
 
 @dataclass(frozen=True)
-class EffectiveDof:
+class EffectiveDof(NeedsTorch):
     """Divergence of the fit, trace of the tangent smoother, and test loss of regularised networks."""
 
     name: ClassVar[str] = "effective-dof"
     title: ClassVar[str] = "Regularisation, effective degrees of freedom and loss"
     source: ClassVar[str] = "Ye (1998); docs/neural.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

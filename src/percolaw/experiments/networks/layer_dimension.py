@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from percolaw.datasets.sources import Cube, FiniteCluster, InfiniteCluster, Source, parse_source
 from percolaw.experiments import claims, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, units
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row, units
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import convergence, neural
@@ -36,7 +36,7 @@ UNTRAINED = "untrained"
 
 
 @dataclass(frozen=True)
-class LayerDimension:
+class LayerDimension(NeedsTorch):
     """Intrinsic dimension of activations, layer by layer, before and after training."""
 
     name: ClassVar[str] = "layer-dimension"
@@ -44,7 +44,6 @@ class LayerDimension:
         "Dimension along the layers of a network, on data whose dimension is known"
     )
     source: ClassVar[str] = "Sharma and Kaplan (2022); docs/neural.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

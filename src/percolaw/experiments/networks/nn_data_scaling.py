@@ -23,7 +23,7 @@ from percolaw.datasets.sources import (
     parse_source,
 )
 from percolaw.experiments import claims
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row
 from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import convergence, neural, neural_scaling
 from percolaw.experiments.networks.neural_scaling import Scaling
@@ -63,13 +63,12 @@ SETTINGS = (
 
 
 @dataclass(frozen=True)
-class NnDataScaling:
+class NnDataScaling(NeedsTorch):
     """Test loss of networks against the number of training points, on data of known dimension."""
 
     name: ClassVar[str] = "nn-data-scaling"
     title: ClassVar[str] = "Data scaling of neural networks: exponent c/D, and tangent kernels"
     source: ClassVar[str] = "docs/neural.md; docs/theory.md, 7"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from percolaw.datasets.sources import Source, parse_source
 from percolaw.experiments import claims
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row
 from percolaw.experiments.fields import JUDGED, Range, Rising, Seeds, Tolerance, check
 from percolaw.experiments.networks import (
     budget_claims,
@@ -36,7 +36,7 @@ LEAST_WAVES = 10.0
 
 
 @dataclass(frozen=True)
-class NnModelScaling:
+class NnModelScaling(NeedsTorch):
     """Test loss of networks against their number of parameters, on endless data of known dimension."""
 
     name: ClassVar[str] = "nn-model-scaling"
@@ -44,7 +44,6 @@ class NnModelScaling:
         "Model scaling of neural networks on endless data: exponent c/D in parameters"
     )
     source: ClassVar[str] = "Sharma and Kaplan (2022); docs/neural.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = PRESETS
 
     n_seeds: Seeds = 5

@@ -10,7 +10,7 @@ import numpy as np
 
 from percolaw.datasets.sources import InfiniteCluster, Source
 from percolaw.experiments import claims, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row
 from percolaw.experiments.claims import Claim
 from percolaw.experiments.fields import JUDGED, Range, Seeds, Tolerance, check
 from percolaw.experiments.networks import neural
@@ -26,13 +26,12 @@ GOOD = 1.1
 
 
 @dataclass(frozen=True)
-class NnTuning:
+class NnTuning(NeedsTorch):
     """Loss against learning rate for every width (muP and standard) and every training size."""
 
     name: ClassVar[str] = "nn-tuning"
     title: ClassVar[str] = "One learning rate for every width and size: loss against learning rate"
     source: ClassVar[str] = "Yang et al. (2022); docs/neural.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

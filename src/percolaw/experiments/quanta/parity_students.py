@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.experiments.base import SeedBySeed
+from percolaw.experiments.base import NeedsTorch, SeedBySeed
 from percolaw.experiments.fields import Range, Seeds
 from percolaw.experiments.networks.convergence import log_slope
 from percolaw.neural.config import NEVER_STOP, Training
@@ -28,11 +28,10 @@ MICHAUD = "Michaud et al. (2023)"
 
 
 @dataclass(frozen=True)
-class ParityExperiment(SeedBySeed):
+class ParityExperiment(SeedBySeed, NeedsTorch):
     """Tasks of multitask sparse parity, and how many points of each students are tested on."""
 
     source: ClassVar[str] = "docs/quanta.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
 
     n_seeds: Seeds = 5
     """Independent tasks, networks and data."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import fields, plots
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row, SeedBySeed
+from percolaw.experiments.base import Cell, Conclusion, NeedsTorch, Preset, Row, SeedBySeed
 from percolaw.experiments.fields import Range, Seeds, Tolerance
 from percolaw.experiments.quanta.parity_students import (
     CHANCE,
@@ -31,13 +31,12 @@ CURRICULA = ("their parts", "nothing", "other parts")
 
 
 @dataclass(frozen=True)
-class QuantaComposite(SeedBySeed):
+class QuantaComposite(SeedBySeed, NeedsTorch):
     """Losses of unions of two parities beside those of their parts, of other parts, or of nothing."""
 
     name: ClassVar[str] = "quanta-composite"
     title: ClassVar[str] = "Is a union of skills learned only together with its parts?"
     source: ClassVar[str] = "docs/quanta.md"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percolaw.experiments import claims, plots
-from percolaw.experiments.base import Cell, Checked, Conclusion, Preset, Row, units
+from percolaw.experiments.base import Cell, Checked, Conclusion, NeedsTorch, Preset, Row, units
 from percolaw.experiments.fields import Bytes, Range, Seeds, Tolerance
 from percolaw.experiments.quanta.known_quanta import scores, with_direction
 from percolaw.experiments.seeds import seed_mean, seeds_of
@@ -36,13 +36,12 @@ Found: TypeAlias = tuple[str, float | None, Any, IntArray, IntArray]
 
 
 @dataclass(frozen=True)
-class QuantaDiscovery(Checked):
+class QuantaDiscovery(Checked, NeedsTorch):
     """Quanta discovered from gradients, scored by the adjusted Rand index and the law of their ranks."""
 
     name: ClassVar[str] = "quanta-discovery"
     title: ClassVar[str] = "What clustering of gradients finds where the quanta are known"
     source: ClassVar[str] = "Michaud et al. 2023"
-    extra: ClassVar[tuple[str, str]] = ("torch", "nn")
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
