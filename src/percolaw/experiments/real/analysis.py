@@ -157,6 +157,33 @@ class DataAnalysis:
         return judged
 
 
+class ByLength(DataAnalysis):
+    """Data sets of one kind, one for each length. Experiments derive from it and `load` one."""
+
+    words: ClassVar[str]
+    """Name of a data set, around its length."""
+
+    lengths: tuple[int, ...]
+
+    @staticmethod
+    def load(length: int) -> RealData:
+        """Return the data of a length."""
+        raise NotImplementedError
+
+    @classmethod
+    def unavailable(cls) -> str:
+        """Return what must be installed first; empty if nothing."""
+        return missing_data(lambda: cls.load(2))
+
+    def names(self) -> tuple[str, ...]:
+        """Return a name for each length."""
+        return tuple(map(self.words.format, self.lengths))
+
+    def data(self, name: str) -> Sample:
+        """Return the data of a length by its name."""
+        return real_sample(self.load(self.lengths[self.names().index(name)]))
+
+
 @functools.lru_cache(maxsize=2)
 def measurement(experiment: DataAnalysis, name: str) -> Measurement:
     """Return a data set ready to be measured, kept for the units that follow.

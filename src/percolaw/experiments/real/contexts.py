@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from percolaw.analysis.sample import Sample
+from percolaw.datasets.real.data import RealData
 from percolaw.experiments.base import Preset
 from percolaw.experiments.fields import Range
-from percolaw.experiments.real.analysis import DataAnalysis, missing_data, real_sample
+from percolaw.experiments.real.analysis import ByLength
 
 
 @dataclass(frozen=True)
-class RealContexts(DataAnalysis):
+class RealContexts(ByLength):
     """Contexts of one length are adjacent if they differ in one character; WordNet's noun glosses."""
 
     name: ClassVar[str] = "real-contexts"
     title: ClassVar[str] = "Text contexts: is the next character a percolation problem?"
+    words: ClassVar[str] = "contexts of {} characters"
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {"lengths": (2,), "n_draws": 20, "learners": ("nearest neighbour",), "n_repeats": 3},
@@ -31,22 +32,9 @@ class RealContexts(DataAnalysis):
     n_most: Annotated[int, Range(400)] = 50_000
     """Contexts used at most."""
 
-    @classmethod
-    def unavailable(cls) -> str:
-        """Return what must be installed first; empty if nothing."""
-        from percolaw.datasets.real.contexts import gloss_contexts
-
-        return missing_data(lambda: gloss_contexts(2))
-
-    def _lengths(self) -> dict[str, int]:
-        return {f"contexts of {n} characters": n for n in self.lengths}
-
-    def names(self) -> tuple[str, ...]:
-        """Return a name for each length."""
-        return tuple(self._lengths())
-
-    def data(self, name: str) -> Sample:
+    @staticmethod
+    def load(length: int) -> RealData:
         """Return the contexts of a length."""
         from percolaw.datasets.real.contexts import gloss_contexts
 
-        return real_sample(gloss_contexts(self._lengths()[name]))
+        return gloss_contexts(length)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from percolaw.analysis.sample import Sample
+from percolaw.datasets.real.data import RealData
 from percolaw.experiments.base import Preset
 from percolaw.experiments.fields import Range
-from percolaw.experiments.real.analysis import DataAnalysis, real_sample
+from percolaw.experiments.real.analysis import ByLength
 
 
 @dataclass(frozen=True)
-class RealRna(DataAnalysis):
+class RealRna(ByLength):
     """The complete truth: every sequence of a length, its structure of least free energy (ViennaRNA)."""
 
     name: ClassVar[str] = "real-rna"
     title: ClassVar[str] = "RNA sequences and structures: neutral networks as clusters"
+    words: ClassVar[str] = "sequences of {} letters"
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
             {
@@ -47,15 +48,9 @@ class RealRna(DataAnalysis):
             return "real-rna needs ViennaRNA: pip install 'percolaw[rna]' (its own licence)"
         return ""
 
-    def _lengths(self) -> dict[str, int]:
-        return {f"sequences of {n} letters": n for n in self.lengths}
-
-    def names(self) -> tuple[str, ...]:
-        """Return a name for each length."""
-        return tuple(self._lengths())
-
-    def data(self, name: str) -> Sample:
+    @staticmethod
+    def load(length: int) -> RealData:
         """Return the sequences of a length."""
         from percolaw.datasets.real.rna import rna_structures
 
-        return real_sample(rna_structures(self._lengths()[name], quiet=True))
+        return rna_structures(length, quiet=True)
