@@ -135,6 +135,8 @@ from percolaw.neural.config import Training
         ("layer-dimension", {"n_train": 9}, r"n_train must be in \[10"),
         ("layer-dimension", {"settings": ("torus",)}, "unknown points"),
         ("layer-dimension", {"teachers": ("torus",)}, "unknown teacher"),
+        ("dictionary-scaling", {"budgets": (2,)}, "budgets must rise, two at least"),
+        ("quanta-data", {"kernel_sizes": (8, 4, 16)}, "kernel_sizes must rise, three at least"),
         ("quanta-percolation", {"smoothness": (1.0, 0.5)}, "smoothness must rise"),
         ("quanta-percolation", {"largest": 60_000}, "a tenth of n_sites"),
         ("in-context", {"length": 129}, "129 pairs is longer than a cluster of 128 points"),
