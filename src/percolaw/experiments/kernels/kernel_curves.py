@@ -76,24 +76,12 @@ def local_exponents(curve: LearningCurve) -> FloatArray:
     return fit.local_exponents(curve.size[:last], curve.loss.mean(axis=0)[:last])
 
 
-def series_of(one: Learned) -> Series:
-    """Return a learning curve, mean over seeds, with its exponent."""
-    return plots.curve(
-        one.label,
-        one.curve,
-        how="mean",
-        claims=[] if one.claim is None else [one.claim],
-        fitted=one.line,
-        group=one.label,
-    )
-
-
 def with_slope(one: Learned) -> Iterable[Series]:
-    """Return a learning curve, and the power law that is predicted beside its fit."""
-    yield series_of(one)
+    """Return a learning curve, mean over seeds, and the power law that is predicted beside its fit."""
+    claims, name = [] if one.claim is None else [one.claim], one.label
+    yield plots.curve(name, one.curve, how="mean", claims=claims, fitted=one.line, group=name)
     if one.line is not None and math.isfinite(one.predicted):
-        name = f"{one.label}, predicted slope"
-        yield plots.slope(name, one.line, one.predicted, group=one.label)
+        yield plots.slope(f"{name}, predicted slope", one.line, one.predicted, group=name)
 
 
 def curve_plots(expected: Mapping[Source, Sequence[Learned]]) -> Iterable[plots.Plot]:

@@ -66,12 +66,12 @@ def conclusion(rules: Any, rows: list[Row]) -> Conclusion:
         if base is not None and base is not one:
             said.append(_beside_first(rules, one, base))
         every += said
-        table += [_table_row(one, claim) for claim in said]
+        table += [_entry(one.task, one.architecture, one.source.label, claim) for claim in said]
     for low, high in transitions(rules.settings):
         for task in AXES:
             shifts = _shifts(rules, curves, task, low, high)
             every += shifts
-            table += [_shift_row(task, low, claim) for claim in shifts]
+            table += [_entry(task, c.about["learner"], low.label, c) for c in shifts]
     drawn = []
     for task in AXES:
         if mine := [one for one in curves.values() if one.task == task]:
@@ -236,14 +236,6 @@ def _shown(line: PowerLawFit | None, at: Curve, above: Curve) -> str:
 
 
 # --- table -------------------------------------------------------------------------------
-
-
-def _table_row(one: Curve, claim: Claim) -> dict[str, Any]:
-    return _entry(one.task, one.architecture, one.source.label, claim)
-
-
-def _shift_row(task: str, low: Source, claim: Claim) -> dict[str, Any]:
-    return _entry(task, claim.about["learner"], low.label, claim)
 
 
 def _entry(task: str, learner: str, source: str, claim: Claim) -> dict[str, Any]:
