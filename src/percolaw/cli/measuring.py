@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -220,6 +221,7 @@ def run_one(
             nonlocal begun
             if not begun and done < total:
                 begun = True
+                say_what_it_takes(experiment)
                 say_if_kernels_are_new()
             shown(done, total)
 
@@ -231,6 +233,22 @@ def run_one(
             progress=update,
             waiting=lambda message: print(printable(message), file=sys.stderr),
         )
+
+
+def say_what_it_takes(experiment: Any) -> None:
+    """Say on stderr how long a preset takes, if it is one that takes minutes.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    """
+    from percolaw.experiments.base import preset as preset_config
+
+    for label, preset in getattr(type(experiment), "presets", {}).items():
+        if preset_config(type(experiment), label) == experiment:
+            if re.search(r"min|hour|\bh\b", preset.time):
+                note(f"{experiment.name}, preset {label}: {preset.time}; {preset.memory} of memory")
+            return
 
 
 def say_if_kernels_are_new() -> None:

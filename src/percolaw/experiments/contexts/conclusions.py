@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +40,7 @@ def conclude(config: Any, rows: list[Row]) -> Conclusion:
     Conclusion
     """
     alone = _chosen(rows, law=WALK, clusters=1, functions=0)
+    lost = Counter(r["learner"] for r in rows if r.get("stopped") == "diverged")
     said = [
         *_long(config, rows),
         *_by_position(config, alone),
@@ -45,6 +49,7 @@ def conclude(config: Any, rows: list[Row]) -> Conclusion:
         _attention(config, rows),
         *_controls(config, rows),
     ]
+    said = [_marked(claim, lost) for claim in said]
     drawn = [_position_plot(config, alone, WALK, said)]
     drawn += [_position_plot(config, _chosen(rows, law=law), law, said) for law in config.laws]
     drawn += [
@@ -53,6 +58,16 @@ def conclude(config: Any, rows: list[Row]) -> Conclusion:
         _training_plot(config, rows),
     ]
     return Conclusion(tuple(said), {"losses": _table(rows)}, tuple(p for p in drawn if p.series))
+
+
+def _marked(claim: Claim, lost: Mapping[str, int]) -> Claim:
+    """A claim on students of whom some diverged decides nothing, and says so."""
+    n = lost.get(claim.about["learner"], 0)
+    if not n:
+        return claim
+    note = f"{n} students diverged: lower the learning rate"
+    note = "; ".join(part for part in (claim.note, note) if part)
+    return dataclasses.replace(claim, verdict="inconclusive", note=note)
 
 
 def _chosen(rows: list[Row], learner: str = "transformer", **keys: Any) -> list[Row]:

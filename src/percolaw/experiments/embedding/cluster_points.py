@@ -7,16 +7,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from percolaw import checks
-from percolaw.experiments import fields
-from percolaw.experiments.base import Cell, Conclusion, Preset, Row
+from percolaw.experiments.base import Cell, Checked, Conclusion, Preset, Row
 from percolaw.experiments.claims import judge
 from percolaw.experiments.fields import Bytes, Range, Rising
 from percolaw.rng import Streams
 
 
 @dataclass(frozen=True)
-class ClusterPoints:
+class ClusterPoints(Checked):
     """One infinite cluster at growing numbers of points, in two and three projected dimensions."""
 
     name: ClassVar[str] = "cluster-points"
@@ -28,7 +26,7 @@ class ClusterPoints:
         "paper": Preset({}, "15 s", "0.7 GiB"),
     }
 
-    sizes: Annotated[tuple[int, ...], Range(10), Rising(), Bytes(44.0)] = (100, 10_000, 1_000_000)
+    sizes: Annotated[tuple[int, ...], Range(10), Rising(1), Bytes(44.0)] = (100, 10_000, 1_000_000)
     """Numbers of points, rising."""
     dim: Annotated[int, Range(3)] = 16
     """Embedding dimension d."""
@@ -38,10 +36,6 @@ class ClusterPoints:
     """Side of the picture that stands for more than `n_drawn` points."""
     n_drawn: Annotated[int, Range(1)] = 10_000
     """Points drawn one by one at most."""
-
-    def __post_init__(self) -> None:
-        fields.check(self)
-        checks.integer("sizes", self.sizes[0], minimum=10)
 
     def cells(self) -> list[Cell]:
         """One unit a size; all project on the axes found from the smallest."""

@@ -104,7 +104,7 @@ def _on_curve(rules: Any, one: Curve) -> list[Claim]:
             one.predicted,
             line,
             tolerance,
-            convergence.fit_note(line),
+            convergence.fit_note(line, "", one.measured),
             {**one.about, "quantity": f"exponent in {axis}"},
             rough=convergence.rough_exponent(one.measured),
         )

@@ -181,20 +181,38 @@ def log_slope(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
-def fit_note(line: PowerLawFit | None, more: str = "") -> str:
-    """Say on how much an exponent rests, and `more`.
+def fit_note(line: PowerLawFit | None, more: str = "", curve: LearningCurve | None = None) -> str:
+    """Say on how much an exponent rests, `more`, and at which sizes of a curve students diverged.
 
     Parameters
     ----------
     line : PowerLawFit or None
     more : str
+    curve : LearningCurve, optional
+        As of `losses`.
     """
     if line is None:
         text = "less than a decade of converged points"
     else:
         decades = math.log10(line.window[1] / line.window[0])
         text = f"{decades:.1f} decades, {line.n_seeds} seeds"
-    return "; ".join(part for part in (text, more) if part)
+    lost = "" if curve is None else diverged(curve)
+    return "; ".join(part for part in (text, more, lost) if part)
+
+
+def diverged(curve: LearningCurve) -> str:
+    """Say at which sizes students diverged, and how many; nothing if none did.
+
+    Parameters
+    ----------
+    curve : LearningCurve
+        As of `losses`: NaN where one did.
+    """
+    lost = np.isnan(curve.loss).sum(axis=0)
+    places = [
+        f"{size:g} ({n} of {curve.n_seeds})" for size, n in zip(curve.size, lost, strict=True) if n
+    ]
+    return f"students diverged at {', '.join(places)}" if places else ""
 
 
 def cause(

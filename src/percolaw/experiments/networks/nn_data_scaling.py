@@ -249,7 +249,9 @@ class NnDataScaling(NeedsTorch):
                     line,
                     tolerance,
                     convergence.fit_note(
-                        line, convergence.cause(predicted, line, limit, over, local, tolerance)
+                        line,
+                        convergence.cause(predicted, line, limit, over, local, tolerance),
+                        curve,
                     ),
                     about,
                     rough=convergence.rough_exponent(curve),

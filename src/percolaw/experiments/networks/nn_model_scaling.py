@@ -283,7 +283,7 @@ class NnModelScaling(NeedsTorch):
                 value,
                 line,
                 self.tolerance * value,
-                convergence.fit_note(line, f"local exponents {local}"),
+                convergence.fit_note(line, f"local exponents {local}", curve),
                 about,
                 rough=convergence.rough_exponent(curve),
             )
