@@ -168,7 +168,7 @@ def _check_range(name: str, whole: bool, values: list[Any], limits: Range) -> No
 
 def _check_rising(name: str, values: Any, least: int) -> None:
     if len(values) < least or list(values) != sorted(set(values)):
-        words = {0: "", 2: ", two at least", 3: ", three at least"}[least]
+        words = {0: "", 1: ", one at least", 2: ", two at least", 3: ", three at least"}[least]
         raise ValueError(f"{name} must rise{words}; got {values}.")
 
 
