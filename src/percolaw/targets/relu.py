@@ -162,30 +162,38 @@ def linear_pieces(
     b = checks.finite_array("end", end, ndim=1, length=a.size)
     if a.size != layers[0][0].shape[0]:
         raise ValueError(f"start must have {layers[0][0].shape[0]} coordinates; got {a.size}.")
-    knots = np.array([0.0, 1.0])
     # Values of the layer at both ends of every piece; affine between them.
     left, right = a[None, :], b[None, :]
     for weights, bias in layers[:-1]:
         low, high = left @ weights + bias, right @ weights + bias
-        new_knots, new_left, new_right = [knots[0]], [], []
-        for i in range(low.shape[0]):
-            crossing = low[i] * high[i] < 0.0
-            at = np.sort(low[i][crossing] / (low[i][crossing] - high[i][crossing]))
-            cuts = np.concatenate([[0.0], _distinct(at), [1.0]])
-            values = low[i] + cuts[:, None] * (high[i] - low[i])
-            middle = 0.5 * (values[1:] + values[:-1])
-            new_left.append(np.where(middle > 0, values[:-1], 0.0))
-            new_right.append(np.where(middle > 0, values[1:], 0.0))
-            new_knots += (knots[i] + cuts[1:] * (knots[i + 1] - knots[i])).tolist()
-        knots = np.array(new_knots)
-        left, right = np.concatenate(new_left), np.concatenate(new_right)
-    return int(knots.size - 1)
+        piece, at = _crossings(low, high)
+        # Piece i becomes as many as it has crossings and one; crossing k begins the one at k + i + 1.
+        number = np.bincount(piece, minlength=low.shape[0]) + 1
+        owner = np.repeat(np.arange(low.shape[0]), number)
+        begin, end = np.zeros(owner.size), np.ones(owner.size)
+        place = np.arange(at.size) + piece
+        begin[place + 1] = end[place] = at
+        slope, origin = (high - low)[owner], low[owner]
+        first, last = origin + begin[:, None] * slope, origin + end[:, None] * slope
+        active = 0.5 * (last + first) > 0
+        left, right = np.where(active, first, 0.0), np.where(active, last, 0.0)
+    return left.shape[0]
 
 
-def _distinct(at: FloatArray) -> FloatArray:
-    """Sorted positions in (0, 1) without those that rounding alone tells apart from the one before."""
-    at = at[(at > _SAME) & (at < 1.0 - _SAME)]
-    return np.asarray(at[np.diff(at, prepend=0.0) > _SAME])
+def _crossings(low: FloatArray, high: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Pieces and positions in (0, 1) at which units change sign, by piece and position, each once.
+
+    Of positions that rounding alone tells apart the first is kept.
+    """
+    piece, unit = np.nonzero(low * high < 0.0)
+    at = low[piece, unit] / (low[piece, unit] - high[piece, unit])
+    inside = (at > _SAME) & (at < 1.0 - _SAME)
+    piece, at = piece[inside], at[inside]
+    order = np.lexsort((at, piece))
+    piece, at = piece[order], at[order]
+    before = np.where(np.diff(piece, prepend=-1) > 0, 0.0, np.append(0.0, at[:-1]))
+    kept = at - before > _SAME
+    return piece[kept], at[kept]
 
 
 def expected_linear_pieces(
