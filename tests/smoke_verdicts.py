@@ -68,12 +68,14 @@ def smoke_units(root: Path, name: str) -> tuple[Any, list[list[dict[str, Any]]]]
     return experiment, [store.rows([cell]) for cell in cells(experiment)]
 
 
-def said(experiment: Any, units: list[list[dict[str, Any]]]) -> dict[str, Any]:
+def said(
+    experiment: Any, units: list[list[dict[str, Any]]], concluded: Any = None
+) -> dict[str, Any]:
     """Verdict and measured value of every claim by name; of a picture also numbers of its rows, of an
-    analysis what it found.
+    analysis what it found. What is concluded of the units can be given.
     """
     rows = [row for unit in units for row in unit]
-    concluded = experiment.conclude(rows)
+    concluded = concluded or experiment.conclude(rows)
     claims = {
         claim.name: {"verdict": claim.verdict, "measured": strict_json(claim.measured)}
         for claim in concluded.claims

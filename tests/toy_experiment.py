@@ -129,6 +129,13 @@ def reproduced(root: Path) -> dict[str, Any]:
         }
 
 
+#: Clusters on which the laws of the 2024 paper are tried.
+LIGHT_CLUSTERS = {
+    "model-scaling": {"n_clusters": 60, "max_size": 300_000},
+    "data-scaling": {"n_clusters": 57},
+}
+
+
 def lighter(experiment: Any) -> Any:
     """A smoke preset without what costs most of its time and turns no claim of it."""
     if experiment.name in (
@@ -137,9 +144,12 @@ def lighter(experiment: Any) -> Any:
     ):  # others draw the null of maximum entropy
         return replace(experiment, nulls=("critical", "permuted"))
     if experiment.name == "architectures":  # its exponents are inconclusive either way
-        training = replace(experiment.training, steps=40, batch_size=16, evaluate_every=20)
+        training = replace(experiment.training, steps=20, batch_size=16, evaluate_every=20)
         sizes = {"smallest": 6, "fit_from": 6, "largest": 60, "n_sizes": 3}
         return replace(experiment, **sizes, n_validation=40, n_test=50, training=training)
+    if experiment.name in LIGHT_CLUSTERS:
+        fewer = replace(experiment.clusters, **LIGHT_CLUSTERS[experiment.name])
+        return replace(experiment, n_sizes=12, clusters=fewer)
     return experiment
 
 

@@ -162,9 +162,12 @@ def test_impossible_test_sites_are_refused(rate, n_test, where, message):
 # ---- claims
 
 
+N_CLUSTERS = 20
+
+
 def measured(n_seeds=3):
     experiment = SingleCluster(
-        n_seeds=n_seeds, clusters=labelled.Clusters(n_clusters=60, max_size=90_000)
+        n_seeds=n_seeds, clusters=labelled.Clusters(n_clusters=N_CLUSTERS, max_size=90_000)
     )
     return experiment, [row for cell in experiment.cells() for row in experiment.measure(cell)]
 
@@ -194,7 +197,9 @@ def test_published_factors_are_held_against_their_own_definition():
         assert f"observed ones (error 0) included: {other:.2f};" in claim.note
         assert "other clusters than the published ones" in claim.note
     # The rows of all sites do not enter the claim.
-    changed = [r | {"factor": [1.0] * 60} if r in everywhere else r for r in rows if "bin" not in r]
+    changed = [
+        r | {"factor": [1.0] * N_CLUSTERS} if r in everywhere else r for r in rows if "bin" not in r
+    ]
     changed += [r for r in rows if "bin" in r]
     again = [c for c in experiment.conclude(changed).claims if "scale factor" in c.name]
     assert [c.measured for c in again] == [c.measured for c in claims]

@@ -12,11 +12,12 @@ from toy_experiment import shared_root
 def test_smoke_preset_says_what_it_must(name, tmp_path_factory):
     experiment, units = smoke_units(shared_root(tmp_path_factory), name)
     rows = [row for unit in units for row in unit]
-    now, expected = said(experiment, units), stored()[name]
+    concluded = experiment.conclude(rows)
+    now, expected = said(experiment, units, concluded), stored()[name]
     for part in ("claims", "rows", "found"):
         assert list(now.get(part, {})) == list(expected.get(part, {}))
     assert now.get("found") == expected.get("found")
-    for claim in experiment.conclude(rows).claims if now["claims"] else ():
+    for claim in concluded.claims if now["claims"] else ():
         right = expected["claims"][claim.name]
         assert claim.verdict == right["verdict"], claim
         if right["measured"] is None:

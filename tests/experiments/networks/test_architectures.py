@@ -67,7 +67,6 @@ def test_what_follows_theory_agrees():
         assert "transition shows" in claim.note
     assert claim_with(found, "cluster d = 8, MLP: exponent in training points").predicted == 0.25
     json.dumps(found.tables, allow_nan=False)
-    drawn(found)
 
 
 def test_an_architecture_without_the_transition_is_seen():

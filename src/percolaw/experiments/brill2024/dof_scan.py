@@ -28,8 +28,8 @@ class DofScan(Checked):
         "smoke": Preset(
             {
                 "n_seeds": 3,
-                "n_settings": 60,
-                "clusters": labelled.Clusters(n_clusters=100, max_size=1_000_000),
+                "n_settings": 40,
+                "clusters": labelled.Clusters(n_clusters=100, max_size=300_000),
             },
             "2 s",
             "0.5 GiB",

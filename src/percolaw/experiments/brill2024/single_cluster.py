@@ -48,7 +48,11 @@ class SingleCluster(SeedBySeed):
     source: ClassVar[str] = "Brill 2024, sections 4.1 and 5.2; docs/theory.md"
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
-            {"n_seeds": 3, "clusters": labelled.Clusters(n_clusters=60, max_size=300_000)},
+            {
+                "n_seeds": 3,
+                "n_sizes": 30,
+                "clusters": labelled.Clusters(n_clusters=60, max_size=300_000),
+            },
             "2 s",
             "0.5 GiB",
         ),

@@ -21,7 +21,7 @@ class TeacherGallery(Checked):
     source: ClassVar[str] = "2025 write-up, its pictures of functions"
     presets: ClassVar[dict[str, Preset]] = {
         "smoke": Preset(
-            {"n_pixels": 24, "depths": (1, 4), "widths": (10, 100), "n_repeats": 4},
+            {"n_pixels": 24, "depths": (1, 4), "widths": (10, 100), "n_repeats": 2, "n_train": 500},
             "4 s",
             "0.5 GiB",
         ),

@@ -44,7 +44,7 @@ class Teachers:
         "smoke": Preset(
             {
                 "n_seeds": 3,
-                "n_repeats": 5,
+                "n_repeats": 2,
                 "depths": (1, 4),
                 "widths": (10, 100),
                 "budget": 5000,

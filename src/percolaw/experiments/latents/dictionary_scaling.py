@@ -38,12 +38,12 @@ class DictionaryScaling(NeedsTorch):
             {
                 "n_seeds": 3,
                 "n_features": 24,
-                "n_points": 3000,
+                "n_points": 1000,
                 "rank_exponents": (1.0,),
                 "atoms": (4, 8, 16),
                 "resamplings": (0, 1),
                 "training": Training(
-                    learning_rate=0.01, steps=60, batch_size=128, patience=NEVER_STOP
+                    learning_rate=0.02, steps=30, batch_size=64, patience=NEVER_STOP
                 ),
             },
             "10 s",

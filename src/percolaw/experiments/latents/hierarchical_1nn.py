@@ -38,9 +38,9 @@ class HierarchicalOneNn(SeedBySeed):
         "smoke": Preset(
             {
                 "n_seeds": 6,
-                "n_sites": 100_000,
-                "largest": 3000,
-                "n_sizes": 7,
+                "n_sites": 50_000,
+                "largest": 2000,
+                "n_sizes": 6,
                 "n_test": 500,
                 "fit_from": 100,
             },

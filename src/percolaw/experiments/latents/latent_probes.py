@@ -38,7 +38,7 @@ class LatentProbes(SeedBySeed, NeedsTorch):
                 "n_train": 1000,
                 "width": 32,
                 "octaves": (2, 4),
-                "training": Training(learning_rate=0.01, steps=300, patience=NEVER_STOP),
+                "training": Training(learning_rate=0.01, steps=150, patience=NEVER_STOP),
                 "shares": (0.1, 1.0),
             },
             "15 s",

@@ -47,8 +47,8 @@ class Superposition(NeedsTorch):
                 "hidden": (3, 5, 8),
                 "n_test": 10,
                 "training": Training(
-                    learning_rate=0.02,
-                    steps=100,
+                    learning_rate=0.03,
+                    steps=60,
                     batch_size=64,
                     schedule="cosine",
                     keep="last",

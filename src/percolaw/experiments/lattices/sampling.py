@@ -75,13 +75,13 @@ class Sampling:
         "smoke": Preset(
             {
                 "n_seeds": 3,
-                "n_pruned": 300,
+                "n_pruned": 200,
                 "largest": 1e5,
                 "n_trees": 2,
-                "tree_size": 100_000,
-                "n_random": 1000,
+                "tree_size": 50_000,
+                "n_random": 600,
                 "n_design": 200,
-                "n_field": 600,
+                "n_field": 400,
             },
             "5 s",
             "0.5 GiB",

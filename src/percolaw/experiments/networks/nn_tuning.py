@@ -42,7 +42,9 @@ class NnTuning(NeedsTorch):
                 "n_train": 200,
                 "n_validation": 200,
                 "n_test": 200,
-                "training": Training(learning_rate=0.01, steps=200, patience=1000),
+                "training": Training(
+                    learning_rate=0.01, steps=100, evaluate_every=50, patience=1000
+                ),
             },
             "10 s",
             "0.8 GiB",

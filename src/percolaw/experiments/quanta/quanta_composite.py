@@ -47,7 +47,7 @@ class QuantaComposite(SeedBySeed, NeedsTorch):
                 "width": 64,
                 "per_task": 50,
                 "n_tests": 8,
-                "training": training(learning_rate=0.01, steps=200, batch_size=100),
+                "training": training(learning_rate=0.01, steps=120, batch_size=100),
             },
             "5 s",
             "0.7 GiB",

@@ -49,7 +49,7 @@ class QuantaData(ParityExperiment):
                 "width": 32,
                 "per_task": 50,
                 "n_tests": 4,
-                "training": training(steps=200, batch_size=100),
+                "training": training(steps=160, batch_size=100),
             },
             "5 s",
             "0.7 GiB",

@@ -42,7 +42,7 @@ class QuantaModel(ParityExperiment):
                 "subset_size": 2,
                 "widths": (4, 8, 16),
                 "per_task": 50,
-                "training": training(steps=250, batch_size=100),
+                "training": training(steps=200, batch_size=100),
             },
             "5 s",
             "0.7 GiB",

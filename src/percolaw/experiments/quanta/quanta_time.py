@@ -49,7 +49,7 @@ class QuantaTime(ParityExperiment):
                 "width": 32,
                 "per_task": 50,
                 "n_tests": 16,
-                "training": training(steps=300, batch_size=200),
+                "training": training(steps=200, batch_size=200),
             },
             "5 s",
             "0.7 GiB",

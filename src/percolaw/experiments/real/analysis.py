@@ -209,7 +209,7 @@ def real_sample(data: RealData) -> Sample:
     return as_sample(data.elements, function, metric=data.metric, level_names=data.level_names)
 
 
-def missing_data(load: Callable[[], RealData]) -> str:
+def missing_data(load: Callable[[], object]) -> str:
     """Return what a loader says is missing; empty if it loads."""
     try:
         load()

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from percolaw.datasets.real.data import RealData
 from percolaw.experiments.base import Preset
 from percolaw.experiments.fields import Range
-from percolaw.experiments.real.analysis import ByLength
+from percolaw.experiments.real.analysis import ByLength, missing_data
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,13 @@ class RealContexts(ByLength):
     """Characters of the contexts."""
     n_most: Annotated[int, Range(400)] = 50_000
     """Contexts used at most."""
+
+    @classmethod
+    def unavailable(cls) -> str:
+        """Return what must be installed first; empty if nothing."""
+        from percolaw.datasets.real.wordnet import wordnet
+
+        return missing_data(wordnet)
 
     @staticmethod
     def load(length: int) -> RealData:

@@ -47,9 +47,10 @@ class RealVectors(DataAnalysis):
     @classmethod
     def unavailable(cls) -> str:
         """Return what must be installed first; empty if nothing."""
-        from percolaw.datasets.real.word_vectors import noun_vectors
+        from percolaw.datasets.real.word_vectors import word_vectors
+        from percolaw.datasets.real.wordnet import wordnet
 
-        return missing_data(lambda: noun_vectors(400))
+        return missing_data(lambda: (wordnet(), word_vectors(1)))
 
     def names(self) -> tuple[str, ...]:
         """Return the one name."""
