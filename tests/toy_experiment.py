@@ -105,7 +105,7 @@ sys.exit(cli.main(["reproduce", "brill2024", *sys.argv[2:]]))
 
 
 def reproduced(root: Path) -> dict[str, Any]:
-    """`percolaw reproduce brill2024 --preset smoke --n-seeds 3` of a `SHORT` paper, once for all tests."""
+    """`percolaw reproduce brill2024 --preset smoke --n-seeds 3`, of `SHORT`, once for all tests."""
     with locked(root, "reproduced"):
         if not (root / "code").exists():
             done = subprocess.run(

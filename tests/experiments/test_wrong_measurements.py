@@ -406,6 +406,7 @@ MISTAKES = (
             lambda right: lambda *a: {k: v / 2.0 for k, v in right(*a).items()},
         ),
         {"loss over the least loss": "moved"},
+        {"resamplings": 0},
     ),
     *(
         Mistake(
@@ -482,6 +483,7 @@ MISTAKES = (
         "codes of other points",
         changed("percolaw.neural.sparse_autoencoder:Dictionaries.codes", mixed_result),
         {"penalty 0.1, nested features": "moved"},
+        {"rule": "relu", "features": "nested"},
     ),
     Mistake(
         "regimes",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from report_cases import HOSTILE, PLOTTED, check_page, claim, png, record, write_run
-from runnable import RUNNABLE
+from runnable import SMOKE
 from toy_experiment import shared_root, smoke_run
 
 from percolaw.cli import main
@@ -202,7 +202,7 @@ def test_a_reproduction_stays_under_five_megabytes(tmp_path):
     check_page(path.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("name", RUNNABLE)
+@pytest.mark.parametrize("name", SMOKE)
 def test_every_experiment_has_a_section(name, tmp_path_factory, tmp_path):
     _, finished = smoke_run(shared_root(tmp_path_factory), name)
     content = json.loads((finished / "record.json").read_text())

@@ -59,6 +59,8 @@ class DimensionTable:
                 "max_size": 20_000,
                 "budget": 400_000,
                 "field_size": 20_000,
+                "n_balls": 3,
+                "n_learned": 1,
                 "sweep_sites": (400, 3000),
                 "n_sweeps": 10,
             },
