@@ -1,5 +1,6 @@
 """The command line, and what the likeliest mistakes are answered with."""
 
+import argparse
 import json
 import os
 import pty
@@ -304,6 +305,22 @@ def test_an_interrupted_estimate_promises_no_kept_units(command, monkeypatch, tm
     np.save(tmp_path / "points.npy", np.ones((3, 2)))
     code, out, err = command("estimate-dimension", str(tmp_path / "points.npy"))
     assert (code, out, err.strip()) == (130, "", "interrupted.")
+
+
+def test_a_command_alone_is_parsed_as_among_all():
+    """Its own module only is loaded, so the table of modules must be right."""
+    from percolaw.cli.commands import COMMANDS, _parser
+
+    def described(parser):
+        (found,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+        return {name: one.format_help() for name, one in found.choices.items()}
+
+    every = described(_parser())
+    assert list(every) == list(COMMANDS)
+    for name in COMMANDS:
+        alone = described(_parser(name))
+        assert alone[name] == every[name]
+        assert len(alone) < len(every) or name == "completion"
 
 
 def test_ctrl_c_has_its_exit_code_before_any_command_is_imported(command, monkeypatch):

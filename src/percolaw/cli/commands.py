@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from typing import Any, NoReturn
 
 import percolaw
-from percolaw.cli import (
-    analyze,
-    completion,
-    control,
-    dimension,
-    experiments,
-    generate,
-    listing,
-    report,
-    sweep,
-    warmup,
-)
 from percolaw.cli.terminal import note, prepare_streams, warnings_as_notes
 from percolaw.errors import PercolawError
 from percolaw.experiments.registry import experiment_class
@@ -27,6 +16,15 @@ from percolaw.runs.signals import Terminated, terminable
 from percolaw.text import printable, suggestion
 
 _FAILED, _USAGE = 1, 2
+#: The module of `percolaw.cli` that each command is in, as help lists them.
+COMMANDS = {
+    "list": "listing",
+    **dict.fromkeys(("run", "reproduce"), "experiments"),
+    **{"analyze": "analyze", "sweep": "sweep"},
+    **dict.fromkeys(("status", "resume", "retry", "cancel", "diff", "export", "gc"), "control"),
+    **{"report": "report", "generate": "generate", "estimate-dimension": "dimension"},
+    **{"warmup": "warmup", "completion": "completion"},
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,7 +43,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_USAGE, f"percolaw: {printable(message)}\nTry: {self.prog} --help\n")
 
 
-def _parser() -> _Parser:
+def _parser(command: str = "") -> _Parser:
+    """The parser of a command, with those of its module; of all of them where none is named.
+
+    The others take as long to load and to describe as a short command works. Completion asks for all.
+    """
+    alone = command in COMMANDS and command != "completion"
     parser = _Parser(
         prog="percolaw",
         description="How the geometry of data sets the exponents of scaling laws.",
@@ -54,11 +57,8 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for module in (
-        *(listing, experiments, analyze, sweep, control, report, generate, dimension),
-        *(warmup, completion),
-    ):
-        module.add(commands)
+    for module in [COMMANDS[command]] if alone else dict.fromkeys(COMMANDS.values()):
+        importlib.import_module(f"percolaw.cli.{module}").add(commands)
     return parser
 
 
@@ -85,8 +85,8 @@ def _execute(given: list[str]) -> int:
     prepare_streams()
     # Nothing is shown in a window, and the backend of a notebook that calls may be missing here.
     os.environ["MPLBACKEND"] = "agg"
-    parser = _parser()
     try:
+        parser = _parser(given[0] if given else "")
         options, rest = parser.parse_known_args(given)
         near = _near_flag(rest, parser, options)
         if rest and (options.command not in ("run", "sweep") or near):
@@ -129,6 +129,8 @@ def _near_flag(rest: list[str], parser: _Parser, options: argparse.Namespace) ->
     known = [f for f in commands.choices[command]._option_string_actions if f.startswith("--")]
     fields: set[str] = set()
     if rest and command in ("run", "sweep") and options.experiment:
+        from percolaw.cli import completion
+
         fields = {flag for flag, _ in completion.field_flags(experiment_class(options.experiment))}
     for word in rest:
         flag = word.split("=")[0]
