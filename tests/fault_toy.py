@@ -166,9 +166,14 @@ def content(folder: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def undisturbed(experiment: FaultToy, tmp_path: Path) -> tuple[dict[str, Any], bytes]:
-    """The content of a run of the same experiment in peace."""
+    """The content of a run of the same experiment in peace, which is made once."""
     quiet = dataclasses.replace(experiment, log="", at=(), how="", seconds=0.0)
-    return content(percolaw.run(quiet, out=tmp_path / "undisturbed").folder)
+    if quiet not in _IN_PEACE:
+        _IN_PEACE[quiet] = content(percolaw.run(quiet, out=tmp_path / "undisturbed").folder)
+    return _IN_PEACE[quiet]
+
+
+_IN_PEACE: dict[FaultToy, tuple[dict[str, Any], bytes]] = {}
 
 
 def until(condition: Any, seconds: float = 60.0) -> None:
@@ -176,7 +181,7 @@ def until(condition: Any, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 def workers_of(pid: int) -> list[int]:

@@ -76,7 +76,9 @@ def own_data(folder: Path) -> list[str]:
 
 
 @pytest.mark.skipif(os.cpu_count() == 1, reason="one core")
-@pytest.mark.parametrize("variables", [ONE, MANY], ids=["one", "many"])
+@pytest.mark.parametrize(
+    "variables", [pytest.param(ONE, marks=pytest.mark.slow), MANY], ids=["one", "many"]
+)
 def test_numbers_of_threads_reach_the_processes(variables):
     code = (
         "import numba, numpy, scipy.linalg, threadpoolctl as t; "

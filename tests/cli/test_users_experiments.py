@@ -87,13 +87,14 @@ def fresh(lab):
 def test_what_is_no_list_of_rows_is_the_fault_of_measure(lab, capsys, returned):
     right = 'return [{"n": n, "loss": n**-self.power}]'
     (lab / "mine.py").write_text(TEXT.replace(right, f"return {returned}"))
-    assert main(["run", "mine.py:Falling", *QUIET]) == 1
+    words = ["run", "mine.py:Falling", *QUIET, "--no-figures"]
+    assert main(words) == 1
     err = capsys.readouterr().err
     assert "measure of Falling must return a list of rows, each a dict" in err
     assert returned in err
     fresh(lab)
     (lab / "mine.py").write_text(TEXT)
-    assert main(["run", "mine.py:Falling", *QUIET]) == 0
+    assert main(words) == 0
 
 
 def test_errors_of_conclude_name_their_line(lab, capsys):

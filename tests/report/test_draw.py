@@ -142,9 +142,9 @@ def crowded(n, **more):
     "panels",
     [
         (plot(measured("alone")),),
-        (plot(measured("a")), plot(measured("b"))),
+        pytest.param((plot(measured("a")), plot(measured("b"))), marks=pytest.mark.slow),
         (crowded(14),),
-        (crowded(8), crowded(9)),
+        pytest.param((crowded(8), crowded(9)), marks=pytest.mark.slow),
         (crowded(8), crowded(8)),
     ],
     ids=["one", "two", "legend below", "legends below", "one legend below both"],

@@ -192,7 +192,7 @@ def test_a_reproduction_stays_under_five_megabytes(tmp_path):
     """Nine runs whose pictures do not compress at all."""
     names = [*PLOTTED][:9]
     runs = [
-        write_run(tmp_path / n, record(n, size=40), png(700, 400, seed=i))
+        write_run(tmp_path / n, record(n, size=40), png(500, 300, seed=i))
         for i, n in enumerate(names)
     ]
     started = time.process_time()

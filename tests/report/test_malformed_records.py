@@ -76,9 +76,9 @@ def as_bytes(rng, value):
 
 
 def test_malformed_records_give_an_error_or_a_page(tmp_path, request):
-    """Ten thousand of them with --slow, 600 without."""
+    """Ten thousand of them with --slow, 300 without."""
     rng = random.Random(20240613)
-    n_records, n_summaries = (9_000, 1_000) if request.config.getoption("--slow") else (540, 60)
+    n_records, n_summaries = (9_000, 1_000) if request.config.getoption("--slow") else (270, 30)
     folder, paper = tmp_path / "run", tmp_path / "paper"
     inside = {name: list(places(record(name, size=4))) for name in PLOTTED}
     whole = {name: json.dumps(record(name, size=4)) for name in PLOTTED}

@@ -91,8 +91,11 @@ def test_parts_that_measure_nothing_do_not_count(edited):
 @pytest.mark.parametrize(
     "name",
     [
-        "nn-data-scaling",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("regimes", "embedded-1nn")),
+        "dictionary-scaling",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("nn-data-scaling", "regimes", "embedded-1nn")
+        ),
     ],
 )
 def test_everything_that_measuring_loads_counts(name):

@@ -1,6 +1,7 @@
 """The counts of the reliability campaign: each is provoked once, so that its zero means something."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -36,8 +37,23 @@ def only(**numbers: int) -> dict[str, int]:
     return {**dict.fromkeys(("traceback", "broken", "store", "lost", "other"), 0), **numbers}
 
 
-def test_a_command_in_peace_counts_as_nothing(tmp_path):
-    assert said(*flags(toy(tmp_path, n_units=3), tmp_path / "runs", 1)) == only()
+@pytest.fixture(scope="module")
+def in_peace(tmp_path_factory):
+    """A toy, the folder of runs of a command on it, and what that command is counted as."""
+    tmp_path = tmp_path_factory.mktemp("peace")
+    experiment = toy(tmp_path, n_units=3)
+    return experiment, tmp_path / "runs", said(*flags(experiment, tmp_path / "runs", 1))
+
+
+@pytest.fixture
+def finished(in_peace, tmp_path):
+    """A toy, and a copy of its finished run."""
+    experiment, runs, _ = in_peace
+    return experiment, default_folder(experiment, shutil.copytree(runs, tmp_path / "runs"))
+
+
+def test_a_command_in_peace_counts_as_nothing(in_peace):
+    assert in_peace[2] == only()
 
 
 def test_a_pool_that_is_given_up_is_counted(tmp_path):
@@ -55,10 +71,8 @@ def test_a_lost_unit_is_counted(tmp_path):
     assert said(*flags(experiment, tmp_path / "runs")) == only(lost=1)
 
 
-def test_a_store_that_cannot_be_read_is_counted(tmp_path):
-    experiment = toy(tmp_path, n_units=3)
-    folder = default_folder(experiment, tmp_path / "runs")
-    assert said(*flags(experiment, tmp_path / "runs", 1)) == only()
+def test_a_store_that_cannot_be_read_is_counted(finished, tmp_path):
+    experiment, folder = finished
     (folder / "units.sqlite").write_bytes(b"damaged" * 1000)
     assert said(*flags(experiment, tmp_path / "runs", 1)) == only(store=1)
 
@@ -70,10 +84,8 @@ def test_a_traceback_and_another_message_are_counted(tmp_path):
     assert complaints("percolaw: something else\n") == only(other=1)
 
 
-def test_lost_and_changed_units_are_counted(tmp_path):
-    experiment = toy(tmp_path, n_units=3)
-    folder = default_folder(experiment, tmp_path / "runs")
-    said(*flags(experiment, tmp_path / "runs", 1))
+def test_lost_and_changed_units_are_counted(finished):
+    _, folder = finished
     before = done(folder)
     assert len(before) == len(kept(folder)) == 3
     assert damage(before, done(folder)) == (0, 0)
@@ -109,10 +121,8 @@ def test_what_a_killed_process_leaves_is_seen(tmp_path):
         assert part in leftovers(folder)
 
 
-def test_a_record_that_is_not_the_undisturbed_one_is_seen(tmp_path):
-    experiment = toy(tmp_path, n_units=3)
-    folder = default_folder(experiment, tmp_path / "runs")
-    assert said(*flags(experiment, tmp_path / "runs", 1)) == only()
+def test_a_record_that_is_not_the_undisturbed_one_is_seen(finished):
+    _, folder = finished
     before, rows = content(folder), folder / "rows.jsonl"
     assert content(folder) == before
     rows.write_text(rows.read_text().replace("1", "2", 1))

@@ -172,5 +172,5 @@ def test_more_seeds_add_cells_and_change_none(name):
     if "n_seeds" not in fields.judged(cls):
         return
     experiment = preset(cls, "smoke")
-    other = dataclasses.replace(experiment, n_seeds=experiment.n_seeds + 1)
-    assert not [cell for cell in experiment.cells() if cell not in other.cells()]
+    more = dataclasses.replace(experiment, n_seeds=experiment.n_seeds + 1).cells()
+    assert not [cell for cell in experiment.cells() if cell not in more]

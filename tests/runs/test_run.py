@@ -62,10 +62,9 @@ def units(folder: Path) -> dict[str, tuple]:
 def test_result_does_not_depend_on_the_executor(tmp_path):
     reference = go(ToyExperiment(), tmp_path, "none")
     assert reference.claims[0].verdict == "agrees"
-    for workers in (1, 2):
-        with WorkerPool(workers) as pool:
-            result = go(ToyExperiment(), tmp_path, f"pool{workers}", executor=pool)
-        assert content(result.folder) == content(reference.folder)
+    with WorkerPool(2) as pool:
+        result = go(ToyExperiment(), tmp_path, "pool", executor=pool)
+    assert content(result.folder) == content(reference.folder)
     with ThreadPoolExecutor(3) as threads:
         result = go(ToyExperiment(), tmp_path, "threads", executor=threads)
     assert content(result.folder) == content(reference.folder)
@@ -306,11 +305,6 @@ def test_failed_units_stay_visible_and_are_tried_again(tmp_path, capfd):
     assert content(result.folder)[1] == content(healthy.folder)[1]
 
 
-def test_killed_worker_is_a_run_error(tmp_path):
-    with WorkerPool(1) as pool, pytest.raises(RunError, match="WorkerLost"):
-        go(toy(tmp_path, die_at=(3,)), tmp_path, executor=pool)
-
-
 class HalfBroken(Immediate):
     """As after the death of a worker: some futures are done, the others raise."""
 
@@ -332,12 +326,12 @@ def test_units_finished_before_a_worker_died_are_kept(tmp_path):
 
 def test_run_continues_after_a_worker_died(tmp_path):
     experiment = toy(tmp_path, die_at=(3,))
-    with WorkerPool(1) as pool, pytest.raises(Exception, match="WorkerLost"):
+    with WorkerPool(1) as pool, pytest.raises(RunError, match="WorkerLost"):
         go(experiment, tmp_path, executor=pool)
     folder = RunFolder(default_folder(experiment, tmp_path / "runs"), config_dict(experiment))
     kept = folder.finished()
     first = len(measured(experiment))
-    with WorkerPool(1) as pool, pytest.raises(Exception, match="WorkerLost"):
+    with WorkerPool(1) as pool, pytest.raises(RunError, match="WorkerLost"):
         go(experiment, tmp_path, executor=pool)
     again = {folder.key({"seed": seed, "kind": "toy"}) for seed in measured(experiment)[first:]}
     assert again

@@ -109,8 +109,8 @@ def cluster(n_workers: int):
 
 @pytest.fixture(scope="module")
 def shared():
-    """One scheduler with two workers for the tests that leave them alone."""
-    with cluster(2) as made:
+    """One scheduler with a worker for the tests that leave them alone."""
+    with cluster(1) as made:
         yield made
 
 
@@ -226,15 +226,20 @@ def test_unit_that_kills_three_workers_is_reported(tmp_path):
     assert not set(begun(experiment)[-(10 - len(kept)) :]) & kept
 
 
-def test_killed_scheduler_is_a_clear_error(tmp_path):
+def test_no_workers_and_a_killed_scheduler_are_clear_errors(tmp_path, monkeypatch, capsys):
     experiment = toy(tmp_path, n_units=100, seconds=0.1)
     folder = default_folder(experiment, tmp_path / "runs")
-    with cluster(1) as made:
+    wait = distributed.Client.wait_for_workers
+    monkeypatch.setattr(
+        distributed.Client, "wait_for_workers", lambda self, n, timeout: wait(self, n, timeout=0.5)
+    )
+    with cluster(0) as made:
+        given = [*flags(experiment, tmp_path / "runs"), "--scheduler", made.address]
+        assert main([str(x) for x in given]) == 1
+        assert "has no workers. Start some with `dask worker" in capsys.readouterr().err
+        made.add_worker()
         process = subprocess.Popen(
-            percolaw_command(*flags(experiment, tmp_path / "runs"), "--scheduler", made.address),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            percolaw_command(*given), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
             until(lambda: len(done(folder)) >= 3 or process.poll() is not None)
@@ -259,17 +264,6 @@ def test_no_scheduler_is_a_clear_error_within_15_seconds(tmp_path, capsys):
     assert f"percolaw: no Dask scheduler answers at {address}" in err
     assert "Start one with `dask scheduler`" in err
     assert not begun(toy(tmp_path))
-
-
-def test_no_workers_is_a_clear_error(tmp_path, monkeypatch, capsys):
-    wait = distributed.Client.wait_for_workers
-    monkeypatch.setattr(
-        distributed.Client, "wait_for_workers", lambda self, n, timeout: wait(self, n, timeout=0.5)
-    )
-    with cluster(0) as made:
-        given = [*flags(toy(tmp_path), tmp_path / "runs"), "--scheduler", made.address]
-        assert main([str(x) for x in given]) == 1
-    assert "has no workers. Start some with `dask worker" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -313,12 +307,17 @@ def test_timeout_is_refused_with_a_scheduler(tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
-def test_local_cluster(tmp_path):
+@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_local_cluster(tmp_path, capfd, alone):
+    """From a command in this process, or in one of its own, which ends."""
     experiment = toy(tmp_path, n_units=20)
     given = [*flags(experiment, tmp_path / "runs", 2), "--scheduler", "local"]
-    ended = subprocess.run(percolaw_command(*given), capture_output=True, text=True, timeout=100)
-    assert ended.returncode == 0, ended.stderr
-    assert clean(ended.stderr)
+    code = (
+        subprocess.run(percolaw_command(*given)).returncode if alone else main([*map(str, given)])
+    )
+    said = capfd.readouterr().err
+    assert code == 0, said
+    assert clean(said)
     folder = default_folder(experiment, tmp_path / "runs")
     assert content(folder) == undisturbed(experiment, tmp_path)
     assert os.getpid() not in {pid for _, _, pid in lines(experiment)}
@@ -399,7 +398,9 @@ def certificates(folder: Path) -> dict[str, Path]:
         "req",
         "-x509",
         "-newkey",
-        "rsa:2048",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
         "-nodes",
         "-days",
         "2",
@@ -422,19 +423,9 @@ def test_scheduler_with_certificates_of_ones_own(tmp_path):
     ]
     address = f"tls://127.0.0.1:{free_port()}"
     common = ["--host", "127.0.0.1", "--no-dashboard", *tls]
-    port = address.rsplit(":", 1)[1]
-    path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
     started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "dask", *words],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        for words in (
-            ["scheduler", "--protocol", "tls", "--port", port, *common],
-            ["worker", address, "--nthreads", "1", "--no-nanny", *common],
-        )
+        dask("scheduler", "--protocol", "tls", "--port", address.rsplit(":", 1)[1], *common),
+        dask("worker", address, "--nthreads", "1", "--no-nanny", *common),
     ]
     experiment = toy(tmp_path, n_units=5)
     try:
@@ -468,16 +459,19 @@ def other_code(tmp_path: Path) -> str:
     return os.pathsep.join([str(place), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def test_worker_of_other_code_is_refused_before_the_first_unit(tmp_path, monkeypatch):
+def test_worker_of_other_code_is_refused_before_the_first_unit(tmp_path, shared, monkeypatch):
     experiment = toy(tmp_path, n_units=20)
-    with cluster(1) as made:
-        with monkeypatch.context() as patch:
-            patch.setenv("PYTHONPATH", other_code(tmp_path))
-            made.add_worker()
-        with dask_executor(made.address) as executor:
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", other_code(tmp_path))
+        other = shared.add_worker()
+    try:
+        with dask_executor(shared.address) as executor:
             executor._client.wait_for_workers(2, timeout=60)
             with pytest.raises(RunError, match="has other code than this run"):
                 percolaw.run(experiment, out=tmp_path / "runs", executor=executor)
+    finally:
+        stop(other)
+        shared.workers.remove(other)
     assert not begun(experiment)
 
 

@@ -39,9 +39,10 @@ def _toy_is_known(monkeypatch):
 # --- where nobody may write -----------------------------------------------------------------------
 
 
-def killed(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory) -> Path:
     """A run whose process was killed while all units were in the log beside the database."""
-    out = tmp_path / "runs"
+    out = tmp_path_factory.mktemp("killed") / "runs"
     code = (
         f"import os, sys; sys.path.insert(0, {str(TESTS)!r}); import percolaw, fault_toy as t\n"
         "percolaw.run(t.FaultToy(), out=sys.argv[1], "
@@ -54,10 +55,12 @@ def killed(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("without", ["", "units.sqlite-shm", ".lock"])
-def test_log_of_a_killed_run_is_read_where_nobody_may_write(tmp_path, without):
+@pytest.mark.parametrize(
+    "without", ["", "units.sqlite-shm", pytest.param(".lock", marks=pytest.mark.slow)]
+)
+def test_log_of_a_killed_run_is_read_where_nobody_may_write(tmp_path, killed, without):
     """As another user, who can read only; root may write anywhere."""
-    folder = killed(tmp_path)
+    folder = shutil.copytree(killed, tmp_path / "runs" / killed.name)
     (folder / without).unlink() if without else None
     before = {p: p.read_bytes() for p in folder.iterdir()}
     code = (
@@ -176,7 +179,14 @@ def test_network_file_systems_get_no_log(tmp_path, monkeypatch):
 # --- damaged units --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("column", ["rows", "key", "cell", "digest", "status"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        "rows",
+        "key",
+        *(pytest.param(c, marks=pytest.mark.slow) for c in ("cell", "digest", "status")),
+    ],
+)
 def test_one_damaged_unit_costs_itself_only(tmp_path, capsys, column):
     experiment = toy(tmp_path)
     folder = percolaw.run(experiment, out=tmp_path / "runs").folder

@@ -83,7 +83,7 @@ from percolaw.experiments.registry import experiment_class
 from percolaw.runs.workers import WorkerPool
 cls = experiment_class("single-cluster")
 if sys.argv[1] == "ours":
-    pool = WorkerPool(2)
+    pool = WorkerPool(1)
 elif sys.argv[1] == "dask":
     from percolaw.runs.scheduler import dask_executor
     with dask_executor("local", 1) as pool:
@@ -147,7 +147,7 @@ def test_class_of_a_notebook_is_refused(monkeypatch):
                     check_reachable(pool, found)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_sigterm_keeps_what_is_finished(tmp_path, workers):
     experiment = toy(tmp_path, n_units=200, seconds=0.05)
     process = start(*flags(experiment, tmp_path / "runs", workers))

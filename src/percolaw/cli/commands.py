@@ -20,10 +20,14 @@ _FAILED, _USAGE = 1, 2
 COMMANDS = {
     "list": "listing",
     **dict.fromkeys(("run", "reproduce"), "experiments"),
-    **{"analyze": "analyze", "sweep": "sweep"},
+    "analyze": "analyze",
+    "sweep": "sweep",
     **dict.fromkeys(("status", "resume", "retry", "cancel", "diff", "export", "gc"), "control"),
-    **{"report": "report", "generate": "generate", "estimate-dimension": "dimension"},
-    **{"warmup": "warmup", "completion": "completion"},
+    "report": "report",
+    "generate": "generate",
+    "estimate-dimension": "dimension",
+    "warmup": "warmup",
+    "completion": "completion",
 }
 
 
