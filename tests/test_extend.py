@@ -52,7 +52,7 @@ def test_network(skeletons):
     pytest.importorskip("torch")
     x = np.random.default_rng(0).uniform(-2, 2, (400, 2))
     learner = pl.NeuralRegression(
-        skeletons["Waves"](32), pl.Training(learning_rate=0.01, steps=800), rng=1
+        skeletons["Waves"](32), pl.Training(learning_rate=0.01, steps=400), rng=1
     )
     fitted = learner.fit(x[:300], np.sin(2 * x[:300, 0]))
     error = np.mean((fitted.predict(x[300:]) - np.sin(2 * x[300:, 0])) ** 2)

@@ -4,8 +4,6 @@ import contextlib
 import io
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from percolaw.analysis.class_draws import TRIES
 from percolaw.cli import analyze as command
 from percolaw.cli import main
+from percolaw.experiments.real.analysis import measurement
 from percolaw.experiments.real.own import Analyze
 
 QUIET = ("--quiet", "--no-figures", "--workers", "1")
@@ -272,26 +271,30 @@ def test_changed_files_are_other_data(tmp_path):
     assert Analyze(file=str(tmp_path / "x.npy")) != experiment
 
 
-def test_a_run_whose_file_moved_is_not_damaged(folder, tmp_path, monkeypatch):
+def test_a_run_whose_file_moved_is_not_damaged(folder, tmp_path, monkeypatch, capsys):
+    def status():
+        """As in another process, which has not read the file."""
+        measurement.cache_clear()
+        capsys.readouterr()
+        assert main(["status"]) == 0
+        return capsys.readouterr()
+
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.load(folder / "points.npy"))
     assert main(["analyze", "x.npy", *QUICK, *QUIET]) == 0
     (run,) = (tmp_path / "runs").iterdir()
     (tmp_path / "x.npy").rename(tmp_path / "y.npy")
-    asked = [sys.executable, "-m", "percolaw", "status"]  # this process has read the file already
-    found = subprocess.run(asked, capture_output=True, text=True, check=True)
-    assert found.stdout.startswith(f"runs/{run.name}  no data  ")
-    assert "damaged" not in found.stdout + found.stderr
-    assert f"there is no file {tmp_path / 'x.npy'}. What was measured is kept" in found.stderr
+    found = status()
+    assert found.out.startswith(f"runs/{run.name}  no data  ")
+    assert "damaged" not in found.out + found.err
+    assert f"there is no file {tmp_path / 'x.npy'}. What was measured is kept" in found.err
     assert main(["export", str(run), "--out", "rows.csv"]) == 0
     config = (run / "config.json").read_text()
     (run / "config.json").write_text(re.sub(r'"digests": \[[^]]*\]', '"digests": []', config))
-    found = subprocess.run(asked, capture_output=True, text=True, check=True)
-    assert "  damaged" in found.stdout, "by hand: not even the config can be made again"
+    assert "  damaged" in status().out, "by hand: not even the config can be made again"
     (run / "config.json").write_text(config)
     (tmp_path / "y.npy").rename(tmp_path / "x.npy")
-    found = subprocess.run(asked, capture_output=True, text=True, check=True)
-    assert "concluded" in found.stdout
+    assert "concluded" in status().out
 
 
 def test_large_samples_are_told_what_they_take(folder, monkeypatch, capsys):

@@ -92,6 +92,15 @@ def opened(contexts, report_file):
     assert not wrong, wrong
 
 
+@pytest.fixture(scope="module")
+def looked_at(contexts, report_file):
+    """One page for the tests that only look."""
+    page = contexts(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(report_file.as_uri())
+    yield page
+    page.close()
+
+
 @pytest.fixture
 def figure(opened):
     """The first plot, on its page."""
@@ -138,9 +147,9 @@ def test_every_plot_is_drawn(opened):
     assert not [d for d in paths if "NaN" in d or "Infinity" in d]
 
 
-def test_curves_have_the_colours_of_the_pictures(opened):
+def test_curves_have_the_colours_of_the_pictures(looked_at):
     """Of a plot with colours of its own, and of one whose curves follow one another."""
-    page = opened()
+    page = looked_at
     for place in ("run-1-model-scaling-plot-1", "run-3-theory-curves-plot-1"):
         one = page.locator(f"#{place}")
         plot = data_of(one)
@@ -153,8 +162,9 @@ def test_curves_have_the_colours_of_the_pictures(opened):
                 assert seen.strip().lower() == palette[series.name].lower()
 
 
-def test_exponents_and_intervals_are_those_of_python(figure):
+def test_exponents_and_intervals_are_those_of_python(looked_at):
     """The page draws its own replicates: 2000 give an interval to 5% of its width or so."""
+    figure = plot_of(looked_at)
     curve, plot = first_curve(), data_of(figure)
     fit = fit_power_law(
         curve.size[1:], curve.loss[:, 1:], window=tuple(plot["window"]), n_bootstrap=20_000
@@ -360,8 +370,8 @@ def test_the_bar_of_links_stays_and_says_where_the_reader_is(opened):
     assert "theory-curves" in bar.locator("[aria-current]").inner_text()
 
 
-def test_runs_of_one_experiment_are_told_apart_and_overlaid(opened):
-    page = opened()
+def test_runs_of_one_experiment_are_told_apart_and_overlaid(looked_at):
+    page = looked_at
     for i, seeds in ((1, "3"), (2, "17")):
         assert f"n_seeds = {seeds}" in page.locator(f"#run-{i}-model-scaling h2").inner_text()
     both = plot_of(page, "run-1-model-scaling-runs-plot-1")
@@ -375,9 +385,9 @@ def test_runs_of_one_experiment_are_told_apart_and_overlaid(opened):
     assert colors["first (n_seeds = 17)"] == lighter(style.BLUE, 0.62)
 
 
-def test_formulas_are_typeset(opened):
+def test_formulas_are_typeset(looked_at):
     """By the script, from the plain letters in which records have them."""
-    page = opened()
+    page = looked_at
     assert "α" in page.locator("#run-3-theory-curves h2").inner_text()
     plot = page.locator("#run-3-theory-curves-plot-1")
     assert plot.locator("h3").inner_html() == (

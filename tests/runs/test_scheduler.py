@@ -55,6 +55,14 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
+#: What Dask looks at many times a second while nothing happens.
+SELDOM = {
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+}
+
+
 def dask(*words: object) -> subprocess.Popen:
     """A real `dask` command, without dashboard, that finds the toy."""
     path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(TESTS)])
@@ -62,7 +70,7 @@ def dask(*words: object) -> subprocess.Popen:
         [sys.executable, "-m", "dask", *map(str, words)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path, "PYTHONNOUSERSITE": "1"},
+        env={**os.environ, **SELDOM, "PYTHONPATH": path, "PYTHONNOUSERSITE": "1"},
     )
 
 
