@@ -91,7 +91,7 @@ def test_parts_that_measure_nothing_do_not_count(edited):
 @pytest.mark.parametrize(
     "name",
     [
-        "dictionary-scaling",
+        "kernel-scaling",
         *(
             pytest.param(name, marks=pytest.mark.slow)
             for name in ("nn-data-scaling", "regimes", "embedded-1nn")

@@ -284,7 +284,7 @@ def test_failed_units_stay_visible_and_are_tried_again(tmp_path, capfd):
     said = capfd.readouterr().err
     assert said.count("Traceback") == 1, "the same failure is shown once"
     assert "2 units failed at this place; the first: ArithmeticError: unit" in said
-    opened = RunFolder(folder, config_dict(experiment))
+    opened = RunFolder(folder, config_dict(experiment), ToyExperiment)
     assert opened.counts() == {"done": 4, "failed": 2}
     failures = sorted(opened.failures(), key=lambda f: f[0]["seed"])
     assert [cell["seed"] for cell, _ in failures] == [2, 4]
@@ -300,7 +300,7 @@ def test_failed_units_stay_visible_and_are_tried_again(tmp_path, capfd):
     broken.unlink()
     result = go(experiment, tmp_path)
     assert measured(experiment)[8:] == [2, 4]
-    assert RunFolder(folder, config_dict(experiment)).counts() == {"done": 6}
+    assert RunFolder(folder, config_dict(experiment), ToyExperiment).counts() == {"done": 6}
     healthy = go(toy(tmp_path), tmp_path, "healthy")
     assert content(result.folder)[1] == content(healthy.folder)[1]
 
@@ -320,7 +320,9 @@ def test_units_finished_before_a_worker_died_are_kept(tmp_path):
     experiment = toy(tmp_path, n_seeds=40)
     with pytest.raises((RunError, BrokenExecutor)):
         go(experiment, tmp_path, executor=HalfBroken())
-    folder = RunFolder(default_folder(experiment, tmp_path / "runs"), config_dict(experiment))
+    folder = RunFolder(
+        default_folder(experiment, tmp_path / "runs"), config_dict(experiment), ToyExperiment
+    )
     assert folder.counts()["done"] == 20
 
 
@@ -328,7 +330,9 @@ def test_run_continues_after_a_worker_died(tmp_path):
     experiment = toy(tmp_path, die_at=(3,))
     with WorkerPool(1) as pool, pytest.raises(RunError, match="WorkerLost"):
         go(experiment, tmp_path, executor=pool)
-    folder = RunFolder(default_folder(experiment, tmp_path / "runs"), config_dict(experiment))
+    folder = RunFolder(
+        default_folder(experiment, tmp_path / "runs"), config_dict(experiment), ToyExperiment
+    )
     kept = folder.finished()
     first = len(measured(experiment))
     with WorkerPool(1) as pool, pytest.raises(RunError, match="WorkerLost"):
@@ -486,4 +490,4 @@ def test_a_signal_that_a_library_takes_for_a_failure_is_a_signal(tmp_path, monke
     with pytest.raises(Terminated):
         percolaw.run(ToyExperiment(), out=tmp_path)
     folder = default_folder(ToyExperiment(), tmp_path)
-    assert RunFolder(folder, config_dict(ToyExperiment())).failures() == []
+    assert RunFolder(folder, config_dict(ToyExperiment()), ToyExperiment).failures() == []

@@ -62,7 +62,7 @@ def _parser(command: str = "") -> _Parser:
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
     for module in [COMMANDS[command]] if alone else dict.fromkeys(COMMANDS.values()):
-        importlib.import_module(f"percolaw.cli.{module}").add(commands)
+        importlib.import_module(f".{module}", "percolaw.cli").add(commands)
     return parser
 
 
