@@ -208,7 +208,8 @@ def test_killed_worker_loses_nothing(tmp_path):
         ended = {(unit, pid) for what, unit, pid in lines(experiment) if what == "end"}
         again = [unit for unit in range(40) if begun(experiment).count(unit) > 1]
         assert len(again) <= 3, "more than the unit at hand and results not yet handed over"
-        assert {unit for unit, pid in ended if pid != killed} >= set(range(40)) - set(before)
+        handed_over = {u for u, (*_, place) in done(folder).items() if place.endswith(f":{killed}")}
+        assert {unit for unit, pid in ended if pid != killed} >= set(range(40)) - handed_over
     assert content(folder) == undisturbed(experiment, tmp_path)
 
 
