@@ -197,6 +197,17 @@ CASES = [
 ]
 
 
+EXPECTED: dict[tuple[str, bytes], Any] = {}
+
+
+def given_plain(name: str, door: Callable[[Any], Any], array: np.ndarray) -> Any:
+    """What a door gives for a plain array, asked for once: many kinds hold the same numbers."""
+    key = (name, array.tobytes())
+    if key not in EXPECTED:
+        EXPECTED[key] = door(array)
+    return EXPECTED[key]
+
+
 def same(found: Any, expected: Any) -> bool:
     if isinstance(expected, tuple):
         return all(same(a, b) for a, b in zip(found, expected, strict=True))
@@ -215,7 +226,7 @@ def test_right_or_refused(name, kind):
     ):
         array = np.asarray(checks.array("a", make(array)), dtype=np.float64)  # what it does hold
     if refusal is None:
-        assert same(door(make(array)), door(array))
+        assert same(door(make(array)), given_plain(name, door, array))
         return
     with pytest.raises((TypeError, ValueError), match=refusal) as caught:
         door(make(array))

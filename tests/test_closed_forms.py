@@ -269,12 +269,12 @@ def test_kernels_at_any_scale(scale):
         *(lambda nu=nu: Matern(nu, scale) for nu in (0.5, 0.7, 1.5, 2.5, 100.0)),
         lambda: Gaussian(scale),
     ]
-    for bias, depth in itertools.product((0.0, *SCALES), (1, 2, 50, 1000)):
+    for bias, depth in itertools.product((0.0, *SCALES[::2]), (1, 2, 1000)):
         for kind in (NetworkGaussianProcess, NeuralTangent):
             kernels.append(lambda k=kind, b=bias, n=depth: k(n, scale, b))
     for role in ("output_weights", "hidden_weights", "input_weights", "biases", "output_bias"):
         kernels.append(lambda r=role: LayerTangent(3, **{r: scale}))
-    for make, points in itertools.product(kernels, (FAR[:4], FAR[:6], FAR)):
+    for make, points in itertools.product(kernels, (FAR[:4], FAR)):
         value = finite_or_refused(lambda m=make, x=points: m()(x, x))
         own = finite_or_refused(lambda m=make, x=points: m().diagonal(x))
         if value is not None:

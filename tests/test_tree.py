@@ -20,7 +20,7 @@ from percolaw.rng import Streams
 from percolaw.structure import INT32_SITES, index_dtype
 from percolaw.tree import Tree
 
-properties = settings(max_examples=80, deadline=None, derandomize=True, database=None)
+properties = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 
 
 @st.composite

@@ -231,12 +231,12 @@ def test_what_is_not_there_is_refused(merges, ask):
 
 def test_latents_that_two_sites_do_not_share():
     """The law of the continuum tree, over distances; half as large a logarithm is refused."""
-    n, gaps, laws = 20_000, [], []
+    n, gaps, laws = 6000, [], []
     rng = np.random.default_rng(0)
     for seed in range(30):
         tree = conditioned_clusters(n, np.inf, rng=seed)
         merges = merge_tree(tree, rng=seed)
-        first, second = rng.integers(0, n, (2, 2000))
+        first, second = rng.integers(0, n, (2, 1000))
         first, second = first[first != second], second[first != second]
         depth = merges.nodes.depth()
         common = depth[merges.common_node(first, second)] + 1

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from itertools import product
 
+import numba
 import numpy as np
 import pytest
 from scipy.stats import binom, poisson
@@ -347,27 +348,32 @@ print(digest.hexdigest())
 """
 
 
-def start_script(seed, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(seed)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
-
-
 # ---- the same numbers with any number of threads, and without compilation
 
 
 def test_numbers_do_not_depend_on_threads_or_compilation(monkeypatch, capsys):
-    runs = [start_script(0, NUMBA_NUM_THREADS="4"), start_script(0, NUMBA_DISABLE_JIT="1")]
-    output = [run.communicate(timeout=120) for run in runs]
-    assert [run.returncode for run in runs] == [0] * 2, output
-    hashes = [text.strip() for text, _ in output]
-    assert len(hashes[0]) == hashlib.sha256().digest_size * 2
-    assert hashes[1] == hashes[0]
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "0"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+    )
+    assert run.returncode == 0, run.stderr
+
+    def here(seed, n_threads):
+        monkeypatch.setattr(sys, "argv", ["script", str(seed)])
+        threads = numba.get_num_threads()
+        numba.set_num_threads(n_threads)
+        try:
+            exec(SCRIPT, {})
+        finally:
+            numba.set_num_threads(threads)
+        return capsys.readouterr().out.strip()
+
+    one = here(0, 1)
+    assert len(one) == hashlib.sha256().digest_size * 2
+    assert run.stdout.strip() == one
+    assert here(0, numba.config.NUMBA_NUM_THREADS) == one
     # Control: another seed gives another hash.
-    monkeypatch.setattr(sys, "argv", ["script", "1"])
-    exec(SCRIPT, {})
-    assert capsys.readouterr().out.strip() != hashes[0]
+    assert here(1, 1) != one

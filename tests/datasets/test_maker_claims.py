@@ -18,7 +18,7 @@ SEEDS = range(30)
 SIZES = np.array([100, 300, 1000, 3000])
 
 
-def nearest_losses(data, sizes, n_test=500):
+def nearest_losses(data, sizes, n_test=300):
     """Mean squared error of the nearest of the first `sizes` training points."""
     x, y = data.X, data.y
     error = []
@@ -52,7 +52,7 @@ def slopes(losses, sizes):
 )
 def test_one_cluster_is_learned_as_told(dim, options, bias):
     sizes = SIZES[:3]
-    clusters = [pl.make_cluster(1500, dim, seed, **options) for seed in SEEDS]
+    clusters = [pl.make_cluster(1300, dim, seed, **options) for seed in SEEDS]
     truth = clusters[0].truth
     losses = np.array([nearest_losses(data, sizes) for data in clusters])
     mean, error = mean_and_error(slopes(losses, sizes))
@@ -88,11 +88,11 @@ def test_the_dimension_told_is_the_dimension_measured(data, wrong):
 # ---- many clusters
 
 
-def cloud_ratios(sizes, weight_exponent, n_test=500, **options):
+def cloud_ratios(sizes, weight_exponent, n_test=300, **options):
     """Losses of the nearest neighbour over those predicted from the sizes of the clusters."""
     ratio = []
     for seed in SEEDS:
-        data = pl.make_distribution(int(sizes[-1]) + n_test, 64, seed, **options)
+        data = pl.make_distribution(int(sizes[-1]) + n_test, 32, seed, **options)
         n = sizes[:, None] * data.cluster_size / data.cluster_size.sum()
         # In a cluster without training points the label of another one costs 2, and not 1.
         cost = nearest_neighbor_loss(n) + np.exp(-n)
@@ -169,7 +169,7 @@ def seen_losses(data, order, sizes, n_test):
 
 
 def test_yule_clouds_are_learned_like_trees():
-    n, n_test, sizes = 3000, 600, (300, 1000, 2400)
+    n, n_test, sizes = 2000, 400, (300, 900, 1600)
     points, trees, wrong = [], [], []
     for seed in SEEDS:
         order = np.random.default_rng(seed).permutation(n)
@@ -247,7 +247,7 @@ WITHOUT_RIM = {"sphere": 4.0, "torus": 2.0 * math.pi}
 @pytest.mark.parametrize("name", ["cube", "ball", "sphere", "torus", "swiss-roll"])
 def test_manifolds_are_learned_as_told(name):
     dimension = 3 if name in ("cube", "ball") else 2
-    made = [pl.make_manifold(name, 3500, dimension, 12, seed) for seed in SEEDS]
+    made = [pl.make_manifold(name, 3300, dimension, 12, seed) for seed in SEEDS]
     losses = np.array([nearest_losses(data, SIZES) for data in made])
     mean, error = mean_and_error(slopes(losses, SIZES))
     told = made[0].truth["cluster_exponent"]
@@ -262,7 +262,7 @@ def test_manifolds_are_learned_as_told(name):
 
 
 def test_lattice_points_are_learned_as_told():
-    made = [pl.make_lattice(3500, 3, rng=seed, n_sites=100_000) for seed in SEEDS]
+    made = [pl.make_lattice(3300, 3, rng=seed, n_sites=100_000) for seed in SEEDS]
     losses = np.array([nearest_losses(data, SIZES) for data in made])
     mean, error = mean_and_error(slopes(losses, SIZES))
     truth = made[0].truth

@@ -90,7 +90,7 @@ def forests(draw, max_sites=14, lengths=None):
     return tree, sites, values
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(forests(), st.integers(0, 5))
 def test_nearest_against_brute_force(problem, seed):
     tree, sites, values = problem
@@ -116,7 +116,7 @@ def test_nearest_against_brute_force(problem, seed):
     assert not any((b, a) in beaten for a, b in beaten)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(forests())
 def test_posterior_against_dense_gaussian(problem):
     tree, sites, values = problem

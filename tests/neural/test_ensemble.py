@@ -43,18 +43,19 @@ def data():
 
 
 @pytest.mark.parametrize(
-    ("network", "changes"),
+    ("network", "changes", "chosen"),
     [
-        (MLP(2, 8), {}),
+        (MLP(2, 8), {}, range(5)),
         (
             MLP(2, 8, "gelu", residual=True),
             {"schedule": "cosine", "clip": 1.0, "dropout": 0.1, "steps": 80},
+            (1, 3),
         ),
-        (Transformer(1, 8, 2, 2), {"dropout": 0.2, "steps": 100, "patience": 1}),
+        (Transformer(1, 8, 2, 2), {"dropout": 0.2, "steps": 100, "patience": 1}, (1, 3)),
     ],
     ids=lambda v: str(v)[:40],
 )
-def test_together_as_alone(data, network, changes):
+def test_together_as_alone(data, network, changes, chosen):
     x, y = data
     training = dataclasses.replace(
         DOUBLE,
@@ -66,8 +67,8 @@ def test_together_as_alone(data, network, changes):
     )
     together = train(network, x, y, LEARNERS, training)
     assert len(set(together.steps.tolist())) > 1
-    for i, student in enumerate(LEARNERS):
-        assert_alone(together, i, train(network, x, y, [student], training))
+    for i in chosen:
+        assert_alone(together, i, train(network, x, y, [LEARNERS[i]], training))
     # Control: a student's own numbers matter.
     other = dataclasses.replace(LEARNERS[1], seed=77)
     assert (
@@ -181,14 +182,13 @@ def test_global_random_states_are_left_alone(data):
     assert_same(found, train(MLP(2, 8), x, y, students(), training))
 
 
-@pytest.mark.parametrize("most", [1, 2, 3])
 @pytest.mark.parametrize(
-    "kind",
+    ("most", "kind"),
     [
-        lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
-        lambda: MemoryError(),
-        lambda: RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 byte"),
-        lambda: RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        (1, lambda: MemoryError()),
+        (2, lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")),
+        (3, lambda: RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 byte")),
+        (3, lambda: RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")),
     ],
 )
 def test_short_memory_halves_the_batch(data, monkeypatch, most, kind):

@@ -60,8 +60,8 @@ def slopes(family, widths, parametrization, n_seeds=16, **kwargs):
 @pytest.mark.parametrize(
     ("family", "widths", "kwargs"),
     [
-        (MLP, (32, 128, 512), {"depth": 2}),
-        (MLP, (32, 128, 512), {"depth": 2, "activation": "gelu", "residual": True}),
+        (MLP, (32, 96, 288), {"depth": 2}),
+        (MLP, (32, 96, 288), {"depth": 2, "activation": "gelu", "residual": True}),
         (Transformer, (16, 32, 64), {"depth": 1, "n_heads": 2, "group": 4}),
     ],
     ids=["mlp", "residual", "transformer"],

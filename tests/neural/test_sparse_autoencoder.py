@@ -84,7 +84,7 @@ def test_a_threshold_learns_by_the_rectangle():
 @pytest.mark.parametrize(("rule", "penalty", "least"), [("relu", 0.05, 0.995), ("topk", 0.0, 0.99)])
 def test_independent_features_are_found(sparse_points, rule, penalty, least):
     x, features = sparse_points
-    training = Training(learning_rate=3e-3, batch_size=256, steps=800)
+    training = Training(learning_rate=3e-3, batch_size=128, steps=800)
     found = train_dictionaries(
         x, SparseAutoencoder(20, rule, k=2), (0,), penalty=penalty, training=training
     )

@@ -19,7 +19,7 @@ from percolaw.numerics.neighbors import (
     nearest_neighbors,
 )
 
-properties = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+properties = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
 def brute_force(points, queries, k):

@@ -592,7 +592,10 @@ formats.save(make.make_cluster(500, 4, 1), path)
 """
 
 
-@pytest.mark.parametrize(("when", "suffix"), [("in the middle", ".npy"), ("before rename", ".npz")])
+@pytest.mark.parametrize(
+    ("when", "suffix"),
+    [("in the middle", ".npy"), pytest.param("before rename", ".npz", marks=pytest.mark.slow)],
+)
 def test_killed_saves_leave_nothing_that_looks_finished(tmp_path, when, suffix):
     path = tmp_path / f"cloud{suffix}"
     process = subprocess.Popen(

@@ -1,6 +1,7 @@
 """Writing to a target: one process at a time, the old one or the new one whole, links, folders."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,26 +59,43 @@ from percolaw.datasets.formats import stream_cluster
 def stop(done, total):
     if done == 1:
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(600)
 stream_cluster(sys.argv[1], 300, 11, 4, memory=4800, progress=stop)
 """
 
 
-@pytest.mark.parametrize("seed", [4, 5])
-def test_two_generators_of_one_name_do_not_mix(tmp_path, seed):
-    path = tmp_path / "d.zarr"
+@pytest.fixture(scope="module")
+def held(tmp_path_factory):
+    """A dataset that another process is writing, one chunk of it done."""
+    path = tmp_path_factory.mktemp("held") / "d.zarr"
     process = start(HOLDING, path)
-    try:
-        with pytest.raises(FileExistsError, match=r"another process writes .*d\.zarr now"):
-            stream_cluster(path, 300, 11, seed, memory=4800)
-        with pytest.raises(FileExistsError, match="another process"):
-            save(NEW, path)
-        arguments = ["--n", "300", "--dim", "11", "--out", str(path), "--quiet"]
-        for kind in ("cluster", "manifold"):
-            assert main(["generate", kind, *arguments]) == 1
-    finally:
-        end(process)
-    made = []
+    yield path
+    end(process)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """The folder in which such a process was killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    end(start(HOLDING, folder / "d.zarr"))
+    return folder
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_two_generators_of_one_name_do_not_mix(held, seed):
+    with pytest.raises(FileExistsError, match=r"another process writes .*d\.zarr now"):
+        stream_cluster(held, 300, 11, seed, memory=4800)
+    with pytest.raises(FileExistsError, match="another process"):
+        save(NEW, held)
+    arguments = ["--n", "300", "--dim", "11", "--out", str(held), "--quiet"]
+    for kind in ("cluster", "manifold"):
+        assert main(["generate", kind, *arguments]) == 1
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_a_killed_generator_is_continued_by_its_own_seed_alone(killed, tmp_path, seed):
+    shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
+    path, made = tmp_path / "d.zarr", []
     stream_cluster(path, 300, 11, seed, memory=4800, progress=lambda *a: made.append(a))
     assert made[0] == ((1, 3) if seed == 4 else (0, 3))
     wanted = make_cluster(300, 11, seed)
@@ -131,17 +149,14 @@ def test_a_lock_that_is_removed_is_not_held_by_two(tmp_path):
     assert not path.exists()
 
 
-def test_work_is_refused_before_it_starts(tmp_path, monkeypatch):
+def test_work_is_refused_before_it_starts(held, tmp_path, monkeypatch):
     monkeypatch.setattr("percolaw.datasets.make.make_cluster", None)
     monkeypatch.chdir(tmp_path)
     Path("m.npz").write_bytes(b"")
     assert main(["generate", "cluster", "--n", "10", "--out", "m.npz", "--quiet"]) == 1
-    process = start(HOLDING, tmp_path / "d.zarr")
-    try:
-        words = ["--n", "10", "--size", "100", "--z", "3", "--out", "d.zarr", "--quiet"]
-        assert main(["generate", "cluster", *words]) == 1
-    finally:
-        end(process)
+    monkeypatch.chdir(held.parent)
+    words = ["--n", "10", "--size", "100", "--z", "3", "--out", "d.zarr", "--quiet"]
+    assert main(["generate", "cluster", *words]) == 1
 
 
 # ---- killed at any moment
@@ -296,10 +311,9 @@ def test_a_finished_stream_is_not_made_again(tmp_path, monkeypatch, call):
     assert names(tmp_path) == ["cloud.zarr"]
 
 
-def test_a_stream_killed_inside_a_chunk_continues(tmp_path):
+def test_a_stream_killed_inside_a_chunk_continues(killed, tmp_path):
+    shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "d.zarr"
-    process = start(HOLDING, path)
-    end(process)
     (part,) = target.unfinished(path)
     (part / "X" / "c" / "0" / "1.0123.partial").write_bytes(b"torn")
     stream_cluster(path, 300, 11, 4, memory=4800)
