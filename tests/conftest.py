@@ -37,6 +37,7 @@ def pytest_addoption(parser):
 
 def pytest_collection_finish(session):
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()
 
 

@@ -64,7 +64,7 @@ def exact(graph, coupling):
     return [tuple(key) for key in keys], np.bincount(which.ravel(), weight) / weight.sum()
 
 
-def drawn(graph, moves, n_draws=8000, spacing=6):
+def drawn(graph, moves, n_draws=5000, spacing=6):
     """States along a chain."""
     n, low, high = graph
     labelled = labelled_graph(n, low, high, np.repeat([0, 1, 2], COUNTS))
@@ -135,7 +135,12 @@ def test_a_pair_is_in_each_class_as_often_as_the_law_says():
 
 @pytest.mark.parametrize(
     ("agreement", "n_sweeps"),
-    [(0.5, 100), (0.8, 400), pytest.param(0.9, 1600, marks=pytest.mark.slow), pytest.param(0.95, 1600, marks=pytest.mark.slow)],
+    [
+        (0.5, 100),
+        (0.8, 400),
+        pytest.param(0.9, 1600, marks=pytest.mark.slow),
+        pytest.param(0.95, 1600, marks=pytest.mark.slow),
+    ],
 )
 def test_both_sides_meet_in_the_middle(agreement, n_sweeps):
     n, low, high = grid(40)

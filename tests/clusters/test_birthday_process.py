@@ -65,7 +65,7 @@ def joint_p(law, sample):
 
 @pytest.mark.parametrize("n", [4, 5])
 def test_birthday_process_is_the_uniform_tree(n):
-    ends, glue = many(30_000, 3, n, item=n)
+    ends, glue = many(15_000, 3, n, item=n)
     law = enumerated(n, 3)
     sample = np.stack(three_distances(ends, glue), axis=1).astype(int)
     assert joint_p(law, map(tuple, sample.tolist())) > P_FLOOR
@@ -77,7 +77,7 @@ def test_birthday_process_is_the_uniform_tree(n):
     counts = np.bincount(ends[:, 2].astype(int), minlength=n)
     assert chi_squared_p(counts, SPANNED[n]) > P_FLOOR
     # Controls: the law of the other n, and new branches never glued to the newest site.
-    other = many(30_000, 3, n + 1, item=n)[0]
+    other = many(15_000, 3, n + 1, item=n)[0]
     assert chi_squared_p(np.bincount(other[:, 2].astype(int))[:n], SPANNED[n]) < P_FLOOR
     biased = np.minimum(glue, np.maximum(ends[:, [0, 0, 1]] - 1, 0))
     wrong = np.stack(three_distances(ends, biased), axis=1).astype(int).tolist()
@@ -190,7 +190,7 @@ def test_runs_follow_the_product_formula(first, size):
     longest = int(min(size - first + 1, 9 * math.sqrt(size), 40 * size / first)) + 1
     survival = run_survival(first, size, longest)
     assert survival[-1] < 1e-9
-    runs = draw_runs(first, size, 20_000, item=first)
+    runs = draw_runs(first, size, 10_000, item=first)
     assert (runs >= 0).all()
     assert (runs == np.floor(runs)).all()
     assert runs.max() <= size - first

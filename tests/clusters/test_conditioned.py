@@ -56,7 +56,7 @@ def test_census_of_six_site_cayley_trees():
 @pytest.mark.parametrize(("z", "size"), [(3, 4), (3, 6), (6, 4), (6, 5), (CAYLEY, 4), (CAYLEY, 6)])
 def test_rooted_shapes_equal_the_enumeration(z, size):
     # The rooted census is the law of the free shape and of the root's place in it together.
-    tree = conditioned_clusters([size] * 30_000, z, rng=2)
+    tree = conditioned_clusters([size] * 15_000, z, rng=2)
     law = shape_law(z, size, 0)
     assert sum(law.values()) == pytest.approx(1.0)
     counts = census(tree, 0)

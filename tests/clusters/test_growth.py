@@ -86,7 +86,7 @@ GROWN = [(3, 0.7), (3, 1.0), (3, 1.2), (6, 1.0), (200, 0.9), (200, 1.1), (CAYLEY
 @pytest.mark.parametrize(("z", "mean"), GROWN)
 def test_grown_sizes_follow_the_exact_law(z, mean):
     lattice = BetheLattice(z, mean_offspring=mean)
-    low, high, n = 2, 400, 20_000
+    low, high, n = 2, 400, 12_000
     growth = grow_clusters(lattice, n, low, high, rng=14)
     sizes = growth.tree.sizes
     Tree.from_parent(growth.tree.parent, growth.tree.start)

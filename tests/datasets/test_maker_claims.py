@@ -18,7 +18,7 @@ SEEDS = range(30)
 SIZES = np.array([100, 300, 1000, 3000])
 
 
-def nearest_losses(data, sizes, n_test=300):
+def nearest_losses(data, sizes, n_test=500):
     """Mean squared error of the nearest of the first `sizes` training points."""
     x, y = data.X, data.y
     error = []
@@ -52,7 +52,7 @@ def slopes(losses, sizes):
 )
 def test_one_cluster_is_learned_as_told(dim, options, bias):
     sizes = SIZES[:3]
-    clusters = [pl.make_cluster(1300, dim, seed, **options) for seed in SEEDS]
+    clusters = [pl.make_cluster(1500, dim, seed, **options) for seed in SEEDS]
     truth = clusters[0].truth
     losses = np.array([nearest_losses(data, sizes) for data in clusters])
     mean, error = mean_and_error(slopes(losses, sizes))
@@ -71,8 +71,8 @@ def test_one_cluster_is_learned_as_told(dim, options, bias):
 @pytest.mark.parametrize(
     ("data", "wrong"),
     [
-        (lambda: pl.make_cluster(4000, 64, 0), 3),
-        (lambda: pl.make_cluster(4000, 2, 0), 4),
+        (lambda: pl.make_cluster(3000, 64, 0), 3),
+        (lambda: pl.make_cluster(3000, 2, 0), 4),
         (lambda: pl.make_lattice(4000, 3, rng=1), pl.critical_exponents(3).fractal_dimension),
         (lambda: pl.make_manifold("swiss-roll", 2000, 2, 12), 3),
     ],
@@ -248,7 +248,7 @@ WITHOUT_RIM = {"sphere": 4.0, "torus": 2.0 * math.pi}
 def test_manifolds_are_learned_as_told(name):
     dimension = 3 if name in ("cube", "ball") else 2
     made = [pl.make_manifold(name, 3300, dimension, 12, seed) for seed in SEEDS]
-    losses = np.array([nearest_losses(data, SIZES) for data in made])
+    losses = np.array([nearest_losses(data, SIZES, 300) for data in made])
     mean, error = mean_and_error(slopes(losses, SIZES))
     told = made[0].truth["cluster_exponent"]
     assert told == 2.0 / dimension
@@ -263,7 +263,7 @@ def test_manifolds_are_learned_as_told(name):
 
 def test_lattice_points_are_learned_as_told():
     made = [pl.make_lattice(3300, 3, rng=seed, n_sites=100_000) for seed in SEEDS]
-    losses = np.array([nearest_losses(data, SIZES) for data in made])
+    losses = np.array([nearest_losses(data, SIZES, 300) for data in made])
     mean, error = mean_and_error(slopes(losses, SIZES))
     truth = made[0].truth
     assert truth["cluster_exponent"] == 2.0 / 3.0

@@ -1,5 +1,6 @@
 """Estimates and their report: formulas of the summary, trust, sentences, few points."""
 
+import functools
 import json
 import math
 
@@ -104,22 +105,29 @@ def noisy_square(seed):
     return x + 0.02 * np.random.default_rng(seed).standard_normal(x.shape)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@functools.cache
+def reports(seed):
+    """Of a torus, which has one dimension, of a cloud in many, and of a noisy square, which has none."""
+    return (
+        estimate_dimension(percolaw.make_manifold("torus", 1600, 2, dim=8, rng=seed).X),
+        estimate_dimension(np.random.default_rng(seed).standard_normal((1000, 20))),
+        estimate_dimension(noisy_square(seed)),
+    )
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_trust(seed):
-    steady = estimate_dimension(percolaw.make_manifold("torus", 1600, 2, dim=8, rng=seed).X)
+    steady, rough, none = reports(seed)
     assert steady.trust == "steady"
     assert max(steady.drift, steady.spread / 2) <= 0.06
     assert steady.sentence.startswith("One dimension fits all scales tested (100 to 1600 points)")
     assert "lower bound" not in steady.sentence
-    cloud = np.random.default_rng(seed).standard_normal((1000, 20))
-    rough = estimate_dimension(cloud)
     assert rough.trust == "rough"
     assert 0.06 < max(rough.drift, rough.spread / 2) <= 0.25
     assert "not settled" in rough.sentence
     assert "lower bound" in rough.sentence  # 15 read of 20, beyond 2 log10(1000) = 6
     assert "= 6.0" in rough.sentence
     assert rough.dimension < 18
-    none = estimate_dimension(noisy_square(seed))
     assert none.trust == "none"
     assert max(none.drift, none.spread / 2) > 0.25
     assert "No single dimension" in none.sentence
@@ -127,10 +135,10 @@ def test_trust(seed):
 
 
 def test_sentences_hold_the_numbers():
-    r = estimate_dimension(percolaw.make_manifold("torus", 1600, 2, dim=8, rng=0).X)
+    r, cloud, square = reports(0)
     for number in (r.dimension, *r.interval):
         assert f"{number:.2f}" in r.sentence
-    r = estimate_dimension(np.random.default_rng(0).standard_normal((1000, 20)))
+    r = cloud
     coarse = np.median([e.level[-1] for e in r.estimates.values()])
     for text in (
         f"{r.dimension:.2f}",
@@ -140,7 +148,7 @@ def test_sentences_hold_the_numbers():
         *map("{:.1f}".format, r.interval),
     ):
         assert text in r.sentence
-    r = estimate_dimension(noisy_square(0))
+    r = square
     finest = [e.dimension for e in r.estimates.values()]
     coarsest = [e.level[-1] for e in r.estimates.values()]
     for number in (min(finest), max(finest), min(coarsest), max(coarsest)):
@@ -159,10 +167,10 @@ def test_report_on_the_fewest_points_uses_what_it_can():
 
 def test_progress_rises_to_its_end():
     seen = []
-    x = np.random.default_rng(0).random((2500, 2))
+    x = np.random.default_rng(0).random((1600, 2))
     estimate_dimension(x, progress=lambda done, total: seen.append((done, total)))
     done, total = zip(*seen, strict=True)
-    assert set(total) == {int(1.4 * 2500**2 * (2 - 1 / 16)) // 1_000_000}
+    assert set(total) == {int(1.4 * 1600**2 * (2 - 1 / 16)) // 1_000_000}
     assert list(done) == sorted(done)
     assert done[-1] == total[-1]
     assert done[-2] > 0.6 * total[-1]  # what is left when all searches are done

@@ -34,7 +34,7 @@ def test_likelihood_with_two_neighbours():
 @pytest.mark.parametrize("gap", [0.0, 1e-9, 1e-4])
 def test_one_point_with_equally_far_neighbours_does_not_decide_the_mean(gap):
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((2000, 6)) + 10.0
+    x = rng.standard_normal((1200, 6)) + 10.0
     plain = MLE(20, "dimension").fit(x)
     far = np.zeros((1, 6))  # beside it 20 points on a sphere
     ring = rng.standard_normal((20, 6))

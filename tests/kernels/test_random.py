@@ -150,8 +150,8 @@ def twin_normal(row_key, column):
 
 
 def test_normal_equals_its_twin():
-    rows = [int(bits(KEY, np.uint64(i))) for i in range(200)]
-    ours = table(KEY, 0, 200, 0, 150)
+    rows = [int(bits(KEY, np.uint64(i))) for i in range(100)]
+    ours = table(KEY, 0, 100, 0, 150)
     ways = {"inner": 0, "wedge": 0, "tail": 0}
     theirs = np.empty(ours.shape)
     for i, row in enumerate(rows):
@@ -160,8 +160,8 @@ def test_normal_equals_its_twin():
             ways[way] += 1
     # log(1 - u) against log1p(-u): the last digits of rare tail values may differ.
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=0)
-    assert ways["wedge"] > 200
-    assert ways["tail"] > 2
+    assert ways["wedge"] > 100
+    assert ways["tail"] > 1
 
 
 def test_normal_is_a_pure_function():

@@ -156,12 +156,12 @@ def test_order_of_the_training_points_does_not_matter(kernel, ridge):
 
 
 def test_threads_change_nothing_beyond_rounding():
-    x, y, q = task(7, n=300)
+    x, y, q = task(7, n=200)
     for kernel in (Matern(1.5), NeuralTangent(2)):
         found = []
         for n_threads in (1, 2):
             with threadpool_limits(n_threads, user_api="blas"):
-                curve = nested_curve(kernel, x, y, q, [50, 300])
+                curve = nested_curve(kernel, x, y, q, [50, 200])
                 fitted = KernelRegression(kernel, 1e-2).fit(x, y)
                 found.append((curve.prediction, curve.variance, fitted.predict(q)))
         for one, two in zip(*found, strict=True):
@@ -234,7 +234,7 @@ def ornstein_uhlenbeck_loss(n, length, edges=True):
 def test_expected_loss_of_uniform_points_on_a_line():
     sizes, length = np.array([2, 5, 20, 80]), 0.5
     losses = []
-    for seed in range(250):
+    for seed in range(150):
         x = np.random.default_rng([11, seed]).uniform(size=(120, 1))
         losses.append(
             nested_curve(Matern(0.5, length), x[:80], np.zeros(80), x[80:], sizes).variance.tolist()

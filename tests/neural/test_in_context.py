@@ -131,9 +131,9 @@ def test_streams_of_contexts_train_an_ensemble_as_alone():
         for i in range(2)
     ]
     held = Contexts(functions, LENGTH, 9).draw(20)
-    training = Training(steps=6, batch_size=5, evaluate_every=3, dtype="float64", device="cpu")
+    training = Training(steps=6, batch_size=50, evaluate_every=3, dtype="float64", device="cpu")
     students = [
-        Student(i, Contexts(functions[: i + 1], LENGTH, i, 5), np.arange(20)) for i in range(2)
+        Student(i, Contexts(functions[: i + 1], LENGTH, i, 50), np.arange(20)) for i in range(2)
     ]
 
     def run(some):

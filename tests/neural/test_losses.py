@@ -100,7 +100,7 @@ def test_the_absolute_error_learns_the_median(activation):
     """All points are one point, so that only the value matters; the mean is far off."""
     y = np.random.default_rng(3).exponential(size=120) ** 2
     y[80:] = np.median(y[:80])
-    training = pl.Training(**DOUBLE | {"steps": 1500, "batch_size": 80, "learning_rate": 0.01})
+    training = pl.Training(**DOUBLE | {"steps": 1000, "batch_size": 80, "learning_rate": 0.01})
     point = np.zeros((120, 2))
     network = pl.MLP(1, 4, activation)
     found = {}

@@ -29,20 +29,20 @@ def learner(n_outputs=1, **options):
 
 
 def test_it_learns_what_the_same_module_by_hand_learns_not():
-    curve = pl.scaling_curve(learner(), X, Y, [10, 300], n_test=200, n_repeats=2)
+    curve = pl.scaling_curve(learner(steps=200), X, Y, [10, 300], n_test=200, n_repeats=2)
     assert (curve.loss[:, 1] < 0.2).all()
     assert (curve.loss[:, 0] > 2.0 * curve.loss[:, 1]).all()
-    untrained = pl.scaling_curve(learner(steps=1), X, Y, [300], n_test=200, n_repeats=2)
+    untrained = pl.scaling_curve(learner(steps=1), X, Y, [300], n_test=200, n_repeats=1)
     assert (untrained.loss > 0.3).all(), "control: the steps are what learns"
 
 
 def test_classes_and_their_probabilities():
-    options = {"sizes": [20, 300], "n_test": 200, "n_repeats": 2}
-    model = learner(3, loss="log")
+    options = {"sizes": [300], "n_test": 200, "n_repeats": 2}
+    model = learner(3, loss="log", steps=200)
     wrong = pl.scaling_curve(model, X, LABELS, loss="0-1", **options)
     nats = pl.scaling_curve(model, X, LABELS, loss="log", **options)
-    assert (wrong.loss[:, 1] < 0.08).all()
-    assert (nats.loss[:, 1] < 0.25).all(), "ln 3 = 1.1 knows nothing"
+    assert (wrong.loss < 0.08).all()
+    assert (nats.loss < 0.25).all(), "ln 3 = 1.1 knows nothing"
     fitted = model.fit(X, LABELS)
     assert fitted.classes_.tolist() == ["high", "low", "middle"]
     chances = fitted.predict_proba(X[:50])
@@ -192,7 +192,7 @@ def test_fits_in_several_threads_are_those_of_one():
 
         return pl.ModuleLearner(module, steps=60, rng=seed).fit(x, x[:, 0]).predict(x)
 
-    alone = [fitted(seed) for seed in range(6)]
+    alone = [fitted(seed) for seed in range(4)]
     with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(fitted, range(6)))
+        together = list(threads.map(fitted, range(4)))
     np.testing.assert_array_equal(alone, together)

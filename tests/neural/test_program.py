@@ -65,7 +65,7 @@ def test_the_program_trains_the_students_of_the_loop(data, network, changes, mon
     training = dataclasses.replace(
         DOUBLE,
         **(
-            {"steps": 120, "batch_size": 16, "evaluate_every": 15, "patience": 3}
+            {"steps": 75, "batch_size": 16, "evaluate_every": 15, "patience": 2}
             | {"weight_decay": 0.05, "learning_rate": 0.01}
             | changes
         ),

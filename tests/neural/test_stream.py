@@ -124,9 +124,9 @@ def test_a_stream_is_asked_once_a_step_and_little_is_held(monkeypatch):
 
 
 def test_fresh_points_generalise():
-    """From 16 x 800 points a network learns what 80 points do not teach it."""
+    """From 16 x 2000 points a network learns what 80 points do not teach it."""
     training = dataclasses.replace(
-        TRAINING, steps=800, evaluate_every=100, learning_rate=0.01, dtype="float32", patience=20
+        TRAINING, steps=2000, evaluate_every=100, learning_rate=0.01, dtype="float32", patience=20
     )
     fresh = pl.train(pl.MLP(2, 32), X, Y, [pl.Student(0, Fresh(7), HELD)], training)
     few = pl.train(pl.MLP(2, 32), X, Y, [pl.Student(0, np.arange(80), HELD)], training)

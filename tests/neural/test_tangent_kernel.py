@@ -172,7 +172,7 @@ def test_degrees_of_freedom_of_linear_students():
     x = normal(21, n, d)
     y = x @ [1.0, -1.0, 0.5] + normal(22, n)
     training = dataclasses.replace(
-        DOUBLE, steps=3000, evaluate_every=500, learning_rate=0.03, least_gain=0.0
+        DOUBLE, steps=1500, evaluate_every=500, learning_rate=0.03, least_gain=0.0
     )
 
     def fit(values):

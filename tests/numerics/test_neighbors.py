@@ -144,7 +144,7 @@ def test_threads_change_nothing():
         (TILE_COLUMNS - 1, 10, 5, 3),
         (TILE_COLUMNS, 10, 5, 3),
         (TILE_COLUMNS + 1, TILE_ROWS + 1, 5, 3),
-        (3 * TILE_COLUMNS + 33, TILE_ROWS, 20, 7),
+        (3 * TILE_COLUMNS + 33, 300, 20, 7),
         (400, 30, 300, 4),
     ],
 )

@@ -145,7 +145,7 @@ def test_backpropagation_against_finite_differences():
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("bias", [0.0, 0.7])
 def test_kernels_are_the_mean_over_random_networks(depth, bias):
-    x, w, width, n_networks = normal(1, 4, 3), 1.3, 128, 250
+    x, w, width, n_networks = normal(1, 4, 3), 1.3, 128, 150
     rng = np.random.default_rng(depth)
     nngp, ntk, output = [], [], []
     for _ in range(n_networks):

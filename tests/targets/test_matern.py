@@ -31,9 +31,9 @@ def covariance_of(values, i, j):
 @pytest.mark.parametrize("nu", [0.3, 0.5, 1.5, 2.2])
 def test_covariance_of_fields(nu, method):
     x = normal(0, 12, 3)
-    field = MaternTeacher(nu, 0.8, n_outputs=20_000).on_points(x, 4, method=method, n_neighbors=11)
+    field = MaternTeacher(nu, 0.8, n_outputs=8000).on_points(x, 4, method=method, n_neighbors=11)
     assert field.method == method
-    assert field.value.shape == (12, 20_000)
+    assert field.value.shape == (12, 8000)
     truth, wrong_nu, wrong_unit = (
         Matern(*args)(x, x) for args in ((nu, 0.8), (0.3 * nu, 0.8), (nu, 0.8 * math.sqrt(3)))
     )
@@ -175,7 +175,7 @@ def test_errors_shrink_with_the_number_of_neighbors(nu):
 
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_fields_are_nested(n_outputs):
-    x = normal(5, 600, 3)
+    x = normal(5, 400, 3)
     family = MaternTeacher(0.5, n_outputs=n_outputs)
     for n in (1, 2, 40, 41, 333):
         whole, part = (family.on_points(p, 7, method="neighbors").value for p in (x, x[:n]))

@@ -168,7 +168,7 @@ def test_wrapping_of_the_critical_square_torus():
             [sweep(lattice, rng=k, n_open=[m]).wrapped[0] for k, m in enumerate(number)]
         )
 
-    at, below = wrapped(0.5, 4000), wrapped(0.48, 1500)
+    at, below = wrapped(0.5, 2500), wrapped(0.48, 1000)
     for truth, of in (
         (literature.WRAPPING_ALONG_AXIS, lambda w: w[:, 0]),
         (literature.WRAPPING_ALONG_AXIS, lambda w: w[:, 1]),
