@@ -73,16 +73,16 @@ def test_labels_say_less_than_the_ceiling(merges, drawn):
 
 def test_scores_of_units_against_scikit_learn(merges):
     rng = np.random.default_rng(5)
-    latents = np.concatenate([octave_latents(merges, 4)[:2], octave_latents(merges, 7)[:2]])
+    latents = np.concatenate([octave_latents(merges, 4)[:4], octave_latents(merges, 7)[:3]])
     inside = merges.membership(latents).toarray()
-    signal = inside @ rng.standard_normal((latents.size, 4)) + rng.standard_normal(
-        (merges.n_sites, 4)
+    signal = inside @ rng.standard_normal((latents.size, 6)) + rng.standard_normal(
+        (merges.n_sites, 6)
     )
-    signal = np.round(2 * signal) / 2  # ties
-    found = unit_scores(signal, merges, latents, candidates=4)
+    signal = np.round(signal)  # ties
+    found = unit_scores(signal, merges, latents, candidates=6)
     for j in range(latents.size):
         best = []
-        for unit in range(4):
+        for unit in range(6):
             sign = np.sign(np.corrcoef(signal[:, unit], inside[:, j])[0, 1])
             x = sign * signal[:, unit]
             levels = np.unique(x[inside[:, j]])
