@@ -4,9 +4,11 @@ import signal
 
 import pytest
 
-# Set by readline, which pytest loads; tables would take them for the width of a terminal.
+# Set by readline, which pytest loads and os.environ does not see; tables would take them for the width of
+# a terminal.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
+    os.unsetenv(name)
 
 # A suite started in the background (nohup make test &) ignores Ctrl-C, and children would inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

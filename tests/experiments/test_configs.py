@@ -1,5 +1,8 @@
 """Configs of every experiment: what is refused before work, and what units are named by."""
 
+import contextlib
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -220,3 +223,16 @@ def test_what_is_judged_is_not_measured(name):
     if hasattr(cls(), "boxes"):
         words = ["--boxes.n-sites", "5000", "--n-seeds", "3"]
         assert configure(cls, "smoke", words).boxes.n_sites == 5000
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_tuples_without_entries_are_taken_or_refused_with_a_reason(name):
+    cls = experiment_class(name)
+    if not cls.presets:  # of a file of one's own
+        return
+    default = cls()
+    for field in dataclasses.fields(cls):
+        if not isinstance(getattr(default, field.name), tuple):
+            continue
+        with contextlib.suppress(ValueError):
+            dataclasses.replace(default, **{field.name: ()})

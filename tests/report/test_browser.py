@@ -526,7 +526,13 @@ def test_hostile_records_run_nothing(opened, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values", [[1e308, 1e-308, 1e300], [0, 0, 0], [None, None, None], [-1, 5, 2]]
+    "values",
+    [
+        [1e308, 1e-308, 1e300],
+        [None, None, None],
+        pytest.param([0, 0, 0], marks=pytest.mark.slow),
+        pytest.param([-1, 5, 2], marks=pytest.mark.slow),
+    ],
 )
 def test_strange_numbers_are_drawn_or_said(values, opened, tmp_path):
     bad = record("parameters-vs-dof", len(values))

@@ -79,9 +79,9 @@ def test_controls_are_1_where_nothing_is_told_and_less_where_the_function_is():
 
 def test_finite_functions_are_learned_from_a_stream_that_tests_never_see():
     cell = {"learner": "transformer", "law": "tree walk", "clusters": 1, "functions": 2, "seed": 0}
-    config = dataclasses.replace(
-        InContext(**InContext.presets["smoke"].config), n_test=60, n_new=2, depth=1
-    )
+    smoke = InContext(**InContext.presets["smoke"].config)
+    training = dataclasses.replace(smoke.training, steps=4, evaluate_every=2)
+    config = dataclasses.replace(smoke, n_test=60, n_new=2, depth=1, training=training)
     seen = []
 
     class Spy(Contexts):
@@ -164,6 +164,21 @@ def test_students_that_are_not_turn_a_claim(changes, part):
     said, _ = verdicts(**changes)
     (verdict,) = [v for name, v in said.items() if part in name]
     assert verdict == "disagrees"
+
+
+@pytest.mark.parametrize("learner", ["transformer", "linear attention"])
+def test_where_students_diverged_nothing_is_decided(learner):
+    rows = rows_of(CONFIG, gap=0.1, step=1.1)
+    lost = [r for r in rows if r["learner"] == learner][:2]
+    for row in lost:
+        row["stopped"] = "diverged"
+    for claim in CONFIG.conclude(rows).claims:
+        if claim.about["learner"] == learner:
+            assert claim.verdict == "inconclusive"
+            assert "2 students diverged" in claim.note
+        else:
+            assert claim.verdict != "inconclusive"
+            assert "diverged" not in claim.note
 
 
 def test_the_law_of_large_clusters_is_the_posteriors_of_many_pairs():

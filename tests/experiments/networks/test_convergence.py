@@ -56,6 +56,18 @@ def test_rows_may_come_in_any_order():
         np.testing.assert_array_equal(getattr(first, key), getattr(again, key))
 
 
+def test_diverged_students_are_named_with_the_exponent():
+    curve = convergence.losses(law_rows(diverged={(2, 300), (4, 300), (0, 3000)}), "n")
+    line = curve.fit()
+    assert convergence.diverged(curve) == "students diverged at 300 (2 of 5), 3000 (1 of 5)"
+    assert convergence.fit_note(line, "more", curve).endswith(
+        f"; more; {convergence.diverged(curve)}"
+    )
+    whole = convergence.losses(law_rows(), "n")
+    assert convergence.diverged(whole) == ""
+    assert "diverged" not in convergence.fit_note(whole.fit(), "", whole)
+
+
 def test_diverged_students_enter_no_average():
     rows = law_rows(diverged={(4, 300)})
     found = curve_of(rows, {300: 0.0, 3000: 0.0})
