@@ -26,8 +26,8 @@ from _mutants import MUTANTS, Mutant
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "percolaw"
 
-#: In tests/toy_experiment.py: smoke runs of nine experiments are made together, whichever is asked for.
-ALL_AT_ONCE = """    if name in REPRODUCTIONS["brill2024"][1]:
+#: In tests/toy_experiment.py: smoke runs of some experiments are made together, whichever is asked for.
+ALL_AT_ONCE = """    if name in SHORT:
         reproduced(root)
 """
 #: Test files of all experiments.
