@@ -137,7 +137,9 @@ LIGHT_CLUSTERS = {
 
 
 def lighter(experiment: Any) -> Any:
-    """A smoke preset without what costs most of its time and turns no claim of it."""
+    """A smoke preset without what costs most of its time; of three experiments a claim or two has another
+    verdict than in the preset itself.
+    """
     if experiment.name in (
         "real-digits",
         "real-vectors",

@@ -19,7 +19,7 @@ from percolaw.experiments.base import (
     measured_config,
     run_id,
 )
-from percolaw.experiments.fields import JUDGED, Bytes, Range, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, Bytes, Range, Rising, Seeds, Tolerance
 from percolaw.targets.linear import LinearTeacher
 from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.teacher import TeacherFamily
@@ -161,3 +161,15 @@ def test_numbers_that_cannot_fit_are_named_with_their_bytes(monkeypatch, part, m
         fields.check_memory(Around(part))
     fields.check_memory(Around(Sized(100, (300,))))
     fields.check_memory(Around(Sized(sizes=())))
+
+
+@pytest.mark.parametrize(("least", "words"), [(0, ""), (1, ", one at least"), (7, ", 7 at least")])
+def test_tuples_marked_so_must_rise(least, words):
+    @dataclass(frozen=True)
+    class Sizes:
+        sizes: Annotated[tuple[int, ...], Rising(least)]
+
+    for wrong in ((4, 3, 2, 1), (1, 1), *([()] if least else [])):
+        with pytest.raises(ValueError, match=rf"^sizes must rise{words}; got \("):
+            fields.check(Sizes(wrong))
+    fields.check(Sizes(tuple(range(max(least, 2)))))

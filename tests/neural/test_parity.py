@@ -92,4 +92,5 @@ def test_mistakes_are_refused():
         ParityNetwork(4, 65).parameters(2, 2)
     with pytest.raises(ValueError, match=r"tasks\.parts"):
         ParityNetwork(4, 8, parts=((0,),))
+    assert ParityNetwork(2, 8, parts=[[0], np.array([0, 1])]).parts == ((0,), (0, 1))
     assert ParityNetwork(4, 8, 16, 2).flops(2, 2) == 2 * (8 * 16 + 16 * 16 + 16 * 2)

@@ -45,6 +45,25 @@ def test_another_block_than_the_expected_one():
     assert made[:3] in ([0, 2, 7], [0, 7, 2]), "in the order of asking; one not begun is cancelled"
 
 
+def test_what_is_settled_is_taken_later():
+    made, go = [], threading.Event()
+
+    def make(first, count):
+        if first:
+            assert go.wait(10.0)
+        made.append(first)
+        return first
+
+    ahead = Ahead(make)
+    ahead.settle()  # nothing is being made
+    assert ahead.take((0, 1), (1, 1)) == 0
+    threading.Timer(0.05, go.set).start()
+    ahead.settle()
+    assert made == [0, 1]
+    assert ahead.take((1, 1), (2, 0)) == 1
+    ahead.close()
+
+
 def test_the_thread_ends_with_what_it_works_for():
     ahead = Ahead(lambda first, count: first)
     assert ahead.take((0, 1), (1, 1)) == 0

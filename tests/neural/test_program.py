@@ -151,7 +151,7 @@ class Recording:
         monkeypatch.setattr(graph, "aside", self.aside)
         real = program.Repeated
         monkeypatch.setattr(
-            program, "Repeated", lambda call, device, record: real(call, device, True)
+            program, "Repeated", lambda call, device, record, *more: real(call, device, True, *more)
         )
 
     def aside(self, call, device, watched=False):

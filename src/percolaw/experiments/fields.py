@@ -168,7 +168,8 @@ def _check_range(name: str, whole: bool, values: list[Any], limits: Range) -> No
 
 def _check_rising(name: str, values: Any, least: int) -> None:
     if len(values) < least or list(values) != sorted(set(values)):
-        words = {0: "", 1: ", one at least", 2: ", two at least", 3: ", three at least"}[least]
+        number = {1: "one", 2: "two", 3: "three"}.get(least, str(least))
+        words = f", {number} at least" if least else ""
         raise ValueError(f"{name} must rise{words}; got {values}.")
 
 

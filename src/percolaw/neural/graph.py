@@ -7,7 +7,8 @@ them than the device to run them. A graph starts hundreds with one call.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from percolaw.neural.device import out_of_memory
 
@@ -29,10 +30,18 @@ class Repeated:
     device : str
     record : bool
         Whether CUDA graphs are to be recorded; after a failure it is False.
+    settle : callable
+        Waits until no other thread works for the call.
     """
 
-    def __init__(self, call: Callable[[], None], device: str, record: bool) -> None:
-        self.call, self.device, self.record = call, device, record
+    def __init__(
+        self,
+        call: Callable[[], None],
+        device: str,
+        record: bool,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.call, self.device, self.record, self.settle = call, device, record, settle
         self._plain = WARM_UP
         self._replays: dict[int, Callable[[], None]] = {}
 
@@ -57,6 +66,8 @@ class Repeated:
         changed nothing yet, and is made again.
         """
         self._plain -= 1
+        if not self._plain:
+            self.settle()
         try:
             aside(self.call, self.device, watched=self._plain == 0)
         except RuntimeError as error:
@@ -107,17 +118,26 @@ def aside(call: Callable[[], None], device: str, watched: bool = False) -> None:
     with torch.cuda.device(device):
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        before = torch.cuda.get_sync_debug_mode()
         try:
-            if watched:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # that it does not see all that waits
-                    torch.cuda.set_sync_debug_mode("error")
-            with torch.cuda.stream(stream):
+            with torch.cuda.stream(stream), _waiting_is_an_error() if watched else nullcontext():
                 call()
         finally:
-            torch.cuda.set_sync_debug_mode(before)
             torch.cuda.current_stream().wait_stream(stream)
+
+
+@contextmanager
+def _waiting_is_an_error() -> Iterator[None]:
+    """For all threads of this process: PyTorch knows no other way."""
+    import torch
+
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said the first time: it does not see all that waits
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 def recorded(call: Callable[[], None], times: int, device: str) -> Callable[[], None]:

@@ -48,6 +48,8 @@ class ParityNetwork(Network):
         for name in ("n_tasks", "n_bits", "width"):
             checks.set_integer(self, name)
         checks.set_integer(self, "depth", maximum=DEEPEST)
+        parts = tuple(tuple(int(part) for part in code) for code in self.parts)
+        object.__setattr__(self, "parts", parts)
         if self.parts and len(self.parts) != self.n_tasks:
             raise ValueError(
                 f"parts must be those of {self.n_tasks} tasks; got {len(self.parts)}. Pass tasks.parts."

@@ -67,6 +67,11 @@ class Ahead(Generic[Made]):
             self._ask(following)
         return made  # type: ignore[no-any-return]
 
+    def settle(self) -> None:
+        """Wait until nothing is being made; what was made stays to be taken."""
+        if self._next is not None:
+            self._made.put(self._made.get())
+
     def close(self) -> None:
         """Wait for the thread and end it."""
         self._end()

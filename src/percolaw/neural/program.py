@@ -82,8 +82,8 @@ class StepProgram:
         self.at = torch.zeros(1, dtype=torch.int64, device=rows.device)
         self.step = torch.zeros((), dtype=torch.int64, device=rows.device)
         self.loss = torch.zeros(students, dtype=rows.dtype, device=rows.device)
-        self.repeated = Repeated(self.one_step, str(rows.device), record)
         self.ahead = Ahead(self._drawn)
+        self.repeated = Repeated(self.one_step, str(rows.device), record, self.ahead.settle)
 
     def run(self, first: int, rates: FloatArray, decay: FloatArray) -> Tensor:
         """Make steps, and return the sum of their losses.

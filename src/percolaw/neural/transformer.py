@@ -170,9 +170,9 @@ def _mlp_parameters(name: str, w: int) -> dict[str, Parameter]:
 
 def _by_head(qkv: Tensor, n_heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return queries, keys and values, each (students x batch, heads, tokens, width of a head)."""
-    students, batch, tokens, _ = qkv.shape
+    students, batch, tokens, width = qkv.shape
     q, k, v = (
-        part.reshape(students * batch, tokens, n_heads, -1).transpose(1, 2)
+        part.reshape(students * batch, tokens, n_heads, width // (3 * n_heads)).transpose(1, 2)
         for part in qkv.chunk(3, dim=-1)
     )
     return q, k, v

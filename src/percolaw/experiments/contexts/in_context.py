@@ -107,7 +107,7 @@ class InContext(NeedsTorch):
             "20 s",
             "0.8 GiB",
         ),
-        "laptop": Preset({}, "15 min", "4 GiB"),
+        "laptop": Preset({}, "11 min", "4 GiB"),
         # 15 students of 2000 steps of 12 ms, and a quarter of a second for each of 600 covariances
         "gpu": Preset(
             {**ACCELERATED, "n_clusters": (1, 16, 64), "training": _accelerated(2000)},

@@ -177,11 +177,12 @@ class ByLength(DataAnalysis):
 
     def names(self) -> tuple[str, ...]:
         """Return a name for each length."""
-        return tuple(map(self.words.format, self.lengths))
+        return tuple(dict.fromkeys(map(self.words.format, self.lengths)))
 
     def data(self, name: str) -> Sample:
         """Return the data of a length by its name."""
-        return real_sample(self.load(self.lengths[self.names().index(name)]))
+        (length,) = {n for n in self.lengths if self.words.format(n) == name}
+        return real_sample(self.load(length))
 
 
 @functools.lru_cache(maxsize=2)
