@@ -1,4 +1,4 @@
-"""Plain calls before a recording: on a stream of their own, the last one watched. With a device made up."""
+"""Plain calls before a recording, on a stream of their own, the last one watched; with a device made up."""
 
 import contextlib
 import warnings
