@@ -1,4 +1,4 @@
-"""Plain calls before a recording, on a stream of their own, the last one watched; with a device made up."""
+"""Plain calls before a recording, on a stream of their own, the last one watched; devices are made up."""
 
 import contextlib
 import warnings
