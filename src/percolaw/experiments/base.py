@@ -26,7 +26,7 @@ from percolaw.words import Worded
 
 if TYPE_CHECKING:
     from percolaw.experiments.claims import Claim
-    from percolaw.experiments.plots import Plot
+    from percolaw.experiments.series import Plot
 
 #: Folder of the run that a unit belongs to, where long units may keep their states; None in a notebook.
 SCRATCH: ContextVar[Path | None] = ContextVar("SCRATCH", default=None)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from percolaw.experiments.plots import Plot
-from percolaw.experiments.series import Series
+from percolaw.experiments.series import Plot, Series
 from percolaw.report.claims import measured
 from percolaw.report.markup import _flat, _table, badge, text
 from percolaw.report.reading import Entry, Run

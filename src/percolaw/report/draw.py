@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from percolaw.experiments.plots import Plot
-from percolaw.experiments.series import Series
+from percolaw.experiments.series import Plot, Series
 from percolaw.nulls import floats
 from percolaw.report.style import BLACK, CYCLE, GREY, new, plain_numbers, shades, window
 from percolaw.text import printable

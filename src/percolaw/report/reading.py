@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from percolaw.errors import RunError
 from percolaw.experiments.claims import Claim, Claims
-from percolaw.experiments.plots import Plot
 from percolaw.experiments.registry import EXPERIMENTS
+from percolaw.experiments.series import Plot
 from percolaw.nulls import from_null
 from percolaw.report.records import number as json_number
 from percolaw.report.records import numbers, read_plots

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from percolaw.experiments.plots import Plot
-from percolaw.experiments.series import Numbers, Series, Stored
+from percolaw.experiments.series import Numbers, Plot, Series, Stored
 from percolaw.nulls import to_null
 
 

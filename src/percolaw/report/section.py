@@ -7,8 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from percolaw.experiments.plots import Plot
-from percolaw.experiments.series import Numbers, Series
+from percolaw.experiments.series import Numbers, Plot, Series
 from percolaw.report import draw
 from percolaw.report.citations import linked
 from percolaw.report.claims import number, tally

@@ -24,8 +24,7 @@ from percolaw.experiments.base import (
 )
 from percolaw.experiments.claims import Claims
 from percolaw.experiments.fields import check_memory
-from percolaw.experiments.plots import Plot
-from percolaw.experiments.series import learning_curve
+from percolaw.experiments.series import Plot, learning_curve
 from percolaw.frames import Frame, frame
 from percolaw.progress import Wanted, reporting
 from percolaw.runs.activity import working

@@ -21,8 +21,8 @@ from percolaw.errors import MissingExtraError
 from percolaw.experiments import claims, fields
 from percolaw.experiments.base import Cell, Conclusion, Preset, Row
 from percolaw.experiments.fields import Range
-from percolaw.experiments.plots import Plot
 from percolaw.experiments.real.data_plots import data_plots
+from percolaw.experiments.series import Plot
 
 #: Key of the tables under which text and tables for the page stand.
 READINGS = "readings"

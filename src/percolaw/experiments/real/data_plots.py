@@ -10,7 +10,7 @@ from percolaw.analysis.findings import Findings
 from percolaw.analysis.prediction import FORMS
 from percolaw.experiments import plots
 from percolaw.experiments.base import Row
-from percolaw.experiments.plots import Plot
+from percolaw.experiments.series import Plot
 
 
 def data_plots(name: str, findings: Findings) -> list[Plot]:
