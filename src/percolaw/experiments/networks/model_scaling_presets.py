@@ -109,7 +109,7 @@ PRESETS: dict[str, Preset] = {
             "settings": (InfiniteCluster(8),),
             "other_depths": (2,),
         },
-        "12 min after the preset laptop, estimated",
+        "9 min",
         "4 GiB",
     ),
     "fixed-budget": Preset({}, "14 min", "1.5 GiB"),
