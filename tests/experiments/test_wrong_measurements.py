@@ -273,6 +273,7 @@ MISTAKES = (
         ),
         {"cube 2, nu = 0.5: exponent": "disagrees", "cube 2, nu = 1.5: exponent": "disagrees"},
         {"kind": "expected", "points": "cube 2"},
+        slow=True,
     ),
     Mistake(
         "kernel-tuning",
@@ -369,6 +370,7 @@ MISTAKES = (
         ),
         {"transformer, one cluster: loss over that of the posterior": "moved"},
         {"learner": "transformer", "clusters": 1, "functions": 0},
+        slow=True,
     ),
     Mistake(
         "in-context",
@@ -376,6 +378,7 @@ MISTAKES = (
         changed("percolaw.learners.in_context:best_gradient_step", lambda right: no_step),
         {"linear attention, linear functions": "disagrees"},
         {"learner": "linear attention"},
+        slow=True,
     ),
     Mistake(
         "hierarchical-1nn",
@@ -388,6 +391,7 @@ MISTAKES = (
         "standard deviation for variance",
         changed("percolaw.targets.hierarchical:HierarchicalFunction.expected_variance", root_of),
         {"exact curve over the law": "disagrees"},
+        slow=True,
     ),
     Mistake(
         "latent-probes",
@@ -510,6 +514,7 @@ MISTAKES = (
         ),
         {"d = 2: tau": "disagrees"},
         {"dimension": 2, "kind": "sizes"},
+        slow=True,
     ),
     Mistake(
         "mean-field-check",
@@ -550,6 +555,7 @@ MISTAKES = (
         changed("percolaw.analysis.learning:coordinates", mixed_result),
         {"digits, classes: loss of 1-NN": "disagrees"},
         {"part": "learning"},
+        slow=True,
     ),
     Mistake(
         "real-digits",
@@ -558,6 +564,7 @@ MISTAKES = (
         {},
         {"part": "draws", "null": "permuted"},
         finds={"digits, classes": "label frequencies only"},
+        slow=True,
     ),
     Mistake(
         "analyze-confusion",
@@ -580,6 +587,7 @@ MISTAKES = (
         {},
         {"ratio": 1.0},
         finds={"lattice d = 2, 1 p_c, 100%": "undecided"},
+        slow=True,
     ),
     Mistake(
         "analyze-confusion",
@@ -591,6 +599,7 @@ MISTAKES = (
         {},
         {"ratio": 1.0},
         finds={"lattice d = 2, 1 p_c, 100%": "label frequencies only"},
+        slow=True,
     ),
 )
 

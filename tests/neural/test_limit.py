@@ -48,7 +48,7 @@ def distance(network, kernel, shape_only=False):
     return each, np.linalg.norm((measured - expected).mean(axis=0)) / size
 
 
-@pytest.mark.parametrize("depth", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("depth", [1, *(pytest.param(d, marks=pytest.mark.slow) for d in (2, 3))])
 @pytest.mark.parametrize("parametrization", ["standard", "mup"])
 def test_measured_kernels_converge_as_the_root_of_the_width(depth, parametrization):
     networks = [MLP(depth, m, parametrization=parametrization, base_width=32) for m in WIDTHS]

@@ -65,7 +65,9 @@ def test_every_experiment_has_figures(name, tmp_path_factory):
         assert b"tIME" not in data
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name", [*TWICE, *(pytest.param(name, marks=pytest.mark.slow) for name in KINDS[len(TWICE) :])]
+)
 def test_figures_depend_on_the_record_alone(name, record_folder, tmp_path_factory):
     """Drawn here with the user's settings changed, and by the run itself in another process."""
     folder = record_folder(name)
