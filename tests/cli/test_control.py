@@ -213,6 +213,7 @@ def test_resume_of_a_finished_run_measures_nothing_and_prints_json(tmp_path, cap
     assert begun(experiment) == list(range(12))
 
 
+@pytest.mark.slow
 def test_resume_of_a_real_experiment(tmp_path):
     experiment = from_config(experiment_class("dof-scan"), open_config(OLD)["config"])
 

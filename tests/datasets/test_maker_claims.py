@@ -168,6 +168,7 @@ def seen_losses(data, order, sizes, n_test):
     return out
 
 
+@pytest.mark.slow
 def test_yule_clouds_are_learned_like_trees():
     n, n_test, sizes = 2000, 400, (300, 900, 1600)
     points, trees, wrong = [], [], []

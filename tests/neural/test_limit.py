@@ -60,6 +60,7 @@ def test_measured_kernels_converge_as_the_root_of_the_width(depth, parametrizati
     assert means[-1] < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2])
 def test_control_the_ntk_of_unit_biases_is_no_limit_of_these_networks(depth):
     """Its shape stays wrong at every width, whatever the scale."""

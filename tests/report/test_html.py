@@ -188,6 +188,7 @@ def test_pictures_that_repeat_a_plot_are_left_out(tmp_path):
     assert not read_run(run).pictures, "and none is drawn"
 
 
+@pytest.mark.slow
 def test_a_reproduction_stays_under_five_megabytes(tmp_path):
     """Nine runs whose pictures do not compress at all."""
     names = [*PLOTTED][:9]

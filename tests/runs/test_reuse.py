@@ -67,6 +67,7 @@ def test_changed_measurement_is_made_anew(tmp_path, fields):
     assert len(done(folder)) == 12
 
 
+@pytest.mark.slow
 def test_real_experiment_shares_its_seeds(tmp_path):
     first = from_config(experiment_class("dof-scan"), open_config(OLD)["config"])
     percolaw.run(first, out=tmp_path)

@@ -424,6 +424,7 @@ def certificates(folder: Path) -> dict[str, Path]:
     return files
 
 
+@pytest.mark.slow
 def test_scheduler_with_certificates_of_ones_own(tmp_path):
     files = certificates(tmp_path)
     tls = [
@@ -506,6 +507,7 @@ def test_worker_of_other_code_that_joins_later_takes_nothing(tmp_path, monkeypat
     assert content(result.folder) == undisturbed(experiment, tmp_path)
 
 
+@pytest.mark.slow
 def test_executors_without_a_scheduler_are_left_alone():
     with scheduler_module.same_code(None, object, ""):
         pass

@@ -181,6 +181,7 @@ def test_a_damaged_journal_is_noticed(tmp_path):
     assert run_search(search, out=tmp_path / "runs").value == found.value
 
 
+@pytest.mark.slow
 def test_tpe_goes_on_where_it_stopped_and_is_near_the_best(tmp_path):
     axes = (Axis("x", low=0.0, high=1.0), Axis("inner.depth", low=1.0, high=8.0, integer=True))
     few = run_search(Search(Bowl(), axes, "tpe", 5), out=tmp_path)

@@ -237,6 +237,7 @@ def losses_of(rows, plot, series):
     return np.array([[r["loss"] for r in own if r["seed"] == seed] for seed in range(5)])
 
 
+@pytest.mark.slow
 def test_figures_where_whole_curves_diverged():
     rows = data_rows(DATA, diverged=lambda seed, n, teacher, doubled: teacher == "Matérn 0.5")
     conclusion = DATA.conclude(rows)
