@@ -26,14 +26,10 @@ demo: $(STAMP)
 # Three processes on two cores, for some tests mostly wait. Bytecode is written even where the environment says not to: hundreds of processes would compile it anew.
 SUITE := PYTHONDONTWRITEBYTECODE= HYPOTHESIS_NO_PLUGINS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-# Tests with kernels of types that no preset has.
-COMPILING := $(addprefix tests/,test_tree.py test_graph.py clusters/test_coalescent.py numerics/test_covariance.py)
-
 # While one core checks types, the other compiles kernels and tests, which every process would do for itself.
 test: $(STAMP) $(TORCH)
 	(export $(SUITE); $(BIN) -m percolaw warmup --quiet; $(BIN) -m pytest --collect-only -qq -p no:cacheprovider > /dev/null) & \
-	  $(MAKE) --no-print-directory lint; status=$$?; \
-	  $(SUITE) $(BIN) -m pytest -qq -p no:cacheprovider $(COMPILING) > /dev/null; wait; exit $$status
+	  $(MAKE) --no-print-directory lint; status=$$?; wait; exit $$status
 	$(SUITE) $(BIN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -o cache_dir=$(CACHES)/pytest
 
 lint: $(STAMP) $(TORCH)
