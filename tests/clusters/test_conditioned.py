@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from itertools import product
 
-import numba
 import numpy as np
 import pytest
 from scipy.stats import binom, poisson
@@ -23,6 +22,7 @@ from shape_cases import (
     shapes,
 )
 from statistical import P_FLOOR, assert_close, assert_far, chi_squared_p, mean_and_error
+from threadpoolctl import threadpool_limits
 
 from percolaw.clusters.conditioned import conditioned_clusters
 from percolaw.clusters.ensembles import sample_clusters, sample_sizes, yule_process
@@ -363,17 +363,13 @@ def test_numbers_do_not_depend_on_threads_or_compilation(monkeypatch, capsys):
 
     def here(seed, n_threads):
         monkeypatch.setattr(sys, "argv", ["script", str(seed)])
-        threads = numba.get_num_threads()
-        numba.set_num_threads(n_threads)
-        try:
+        with threadpool_limits(n_threads):
             exec(SCRIPT, {})
-        finally:
-            numba.set_num_threads(threads)
         return capsys.readouterr().out.strip()
 
     one = here(0, 1)
     assert len(one) == hashlib.sha256().digest_size * 2
     assert run.stdout.strip() == one
-    assert here(0, numba.config.NUMBA_NUM_THREADS) == one
+    assert here(0, os.cpu_count()) == one
     # Control: another seed gives another hash.
     assert here(1, 1) != one

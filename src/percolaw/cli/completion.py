@@ -186,8 +186,7 @@ def field_flags(config: type[Any], prefix: str = "--") -> Iterator[tuple[str, st
 
     texts, types = fields.documentation(config), fields.hints(config)
     for field in dataclasses.fields(config):
-        flag, kind = prefix + field.name.replace("_", "-"), types[field.name]
-        kind = getattr(kind, "__origin__", kind) if hasattr(kind, "__metadata__") else kind
+        flag, kind = prefix + field.name.replace("_", "-"), fields.bare(types[field.name])
         nested = isinstance(kind, type) and dataclasses.is_dataclass(kind)
         if nested and not issubclass(kind, Worded):
             yield from field_flags(kind, f"{flag}.")

@@ -12,7 +12,6 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import typing
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -265,15 +264,16 @@ def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:
     ValueError
         For a field that the class does not have.
     """
-    hints = typing.get_type_hints(experiment)
+    hints = fields_module.hints(experiment)
     known = {field.name for field in dataclasses.fields(experiment)}
     unknown = set(fields) - known
     if unknown:
         raise ValueError(f"{experiment.__name__} has no field {sorted(unknown)}.")
     values = {}
     for name, value in fields.items():
-        if dataclasses.is_dataclass(hints[name]) and isinstance(value, Mapping):
-            values[name] = from_config(hints[name], value)
+        kind = fields_module.bare(hints[name])
+        if isinstance(value, Mapping) and isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            values[name] = from_config(kind, value)
         else:
             values[name] = fields_module.read_words(hints[name], _tuples(value))
     return experiment(**values)

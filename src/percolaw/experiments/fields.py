@@ -21,15 +21,19 @@ import inspect
 import itertools
 import textwrap
 import typing
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from types import MappingProxyType
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from percolaw import checks
 from percolaw.datasets.sources import Source, parse_source
 from percolaw.targets.families import parse_target
 from percolaw.targets.teacher import TeacherFamily
 from percolaw.words import Worded
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,28 @@ _PARSERS: Mapping[type[Any], Callable[[str], Worded]] = {
 }
 
 
+def _once(of: Callable[[type[Any]], dict[str, _T]]) -> Callable[[type[Any]], Mapping[str, _T]]:
+    """Ask once for each class what takes milliseconds."""
+    known: weakref.WeakKeyDictionary[type[Any], Mapping[str, _T]] = weakref.WeakKeyDictionary()
+
+    @functools.wraps(of)
+    def asked(config: type[Any]) -> Mapping[str, _T]:
+        if config not in known:
+            known[config] = MappingProxyType(of(config))
+        return known[config]
+
+    return asked
+
+
+@_once
 def hints(config: type[Any]) -> dict[str, Any]:
     """Return the annotations of a config class, those of its bases included."""
     return typing.get_type_hints(config, include_extras=True)
+
+
+def bare(hint: Any) -> Any:
+    """Return the type in an annotation, without its marks."""
+    return hint.__origin__ if _marks(hint) else hint
 
 
 def _marks(hint: Any) -> tuple[Any, ...]:
@@ -109,6 +132,7 @@ def judged(config: type[Any]) -> frozenset[str]:
     )
 
 
+@_once
 def documentation(config: type[Any]) -> dict[str, str]:
     """Return the sentence that stands under each field of a config class in its source, or its bases'.
 
@@ -268,7 +292,7 @@ def read_words(hint: Any, value: Any) -> Any:
 
 def parser_of(hint: Any) -> Callable[[str], Worded] | None:
     """Return what reads the words of a field with this annotation; None if it holds none."""
-    hint = getattr(hint, "__origin__", hint) if hasattr(hint, "__metadata__") else hint
+    hint = bare(hint)
     if typing.get_origin(hint) is tuple:
         hint = typing.get_args(hint)[0]
     return _PARSERS.get(hint) if isinstance(hint, type) else None

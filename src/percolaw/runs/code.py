@@ -78,18 +78,22 @@ def source_bytes(experiment: type[Any]) -> str:
             names, user = _user_closure(experiment)
             mine = [_file(name, user) for name in names if name.split(".")[0] != "percolaw"]
             files = [file for file in mine if file is not None]
-    return _bytes(experiment.__qualname__, *files)
+    return _digest([experiment.__qualname__, _package_bytes(), _bytes(*files)])
 
 
 @lru_cache(maxsize=64)
-def _bytes(name: str, *more: Path) -> str:
-    every = sorted(_PACKAGE.rglob("*.py"))
-    files = [f for f in every if f.relative_to(_PACKAGE).parts[0] not in _OUTSIDE]
-    digest = hashlib.sha256(name.encode())
-    for file in [*files, *more]:
+def _bytes(*files: Path) -> str:
+    digest = hashlib.sha256()
+    for file in files:
         with contextlib.suppress(OSError):
-            digest.update(str(file.name).encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _package_bytes() -> str:
+    every = sorted(_PACKAGE.rglob("*.py"))
+    return _bytes(*(f for f in every if f.relative_to(_PACKAGE).parts[0] not in _OUTSIDE))
 
 
 @lru_cache(maxsize=64)
@@ -109,6 +113,7 @@ def package_code() -> str:
 def forget_bytes() -> None:
     """Read the bytes again at the next call of `source_bytes`."""
     _bytes.cache_clear()
+    _package_bytes.cache_clear()
 
 
 def forget() -> None:
@@ -249,4 +254,4 @@ def _run(tree: ast.AST) -> list[ast.AST]:
 
 
 #: What is read once, until told to forget.
-_KEPT = (closure_code, package_code, _bytes, _read)
+_KEPT = (closure_code, package_code, _bytes, _package_bytes, _read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -88,6 +89,12 @@ class _Limit:
 _LIMIT = _Limit()
 
 
+@functools.lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> ThreadpoolController:
+    """Libraries of threads that are loaded; looked up again when more modules are, which bring them."""
+    return ThreadpoolController()
+
+
 @contextmanager
 def one_thread(*modules: str) -> Iterator[None]:
     """Compute with one thread: the last digits of matrix products depend on the number of threads.
@@ -107,7 +114,7 @@ def one_thread(*modules: str) -> Iterator[None]:
     _load_blas()
     for module in modules:
         importlib.import_module(module)
-    libraries = ThreadpoolController()
+    libraries = _libraries(len(sys.modules))
     # OpenMP keeps a number for each thread of Python, so each one limits and restores its own.
     with libraries.select(user_api="openmp").limit(limits=1):
         _LIMIT.enter(libraries)
