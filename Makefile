@@ -26,10 +26,10 @@ demo: $(STAMP)
 # Three processes on two cores, for some tests mostly wait. Bytecode is written even where the environment says not to: hundreds of processes would compile it anew.
 SUITE := PYTHONDONTWRITEBYTECODE= HYPOTHESIS_NO_PLUGINS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-# While one core checks types, the other compiles kernels and tests, which every process would do for itself.
+# While one core checks types and compiles tests, which every process would do for itself, the other compiles kernels.
 test: $(STAMP) $(TORCH)
-	(export $(SUITE); $(BIN) -m percolaw warmup --quiet; $(BIN) -m pytest --collect-only -qq -p no:cacheprovider > /dev/null) & \
-	  $(MAKE) --no-print-directory lint; status=$$?; wait; exit $$status
+	(export $(SUITE); $(BIN) -m percolaw warmup --quiet) & $(MAKE) --no-print-directory lint; status=$$?; \
+	  $(SUITE) $(BIN) -m pytest --collect-only -qq -p no:cacheprovider > /dev/null; wait; exit $$status
 	$(SUITE) $(BIN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -o cache_dir=$(CACHES)/pytest
 
 lint: $(STAMP) $(TORCH)

@@ -157,6 +157,7 @@ def test_clusters(tree):
         assert not np.shares_memory(part.parent, tree.parent)
 
 
+@pytest.mark.slow  # compiles all kernels of trees a second time; graphs have the same test
 @properties
 @given(forests_and_sites(), st.integers(0, 100))
 def test_int64_parents_give_the_same(tree_and_sites, seed):

@@ -319,19 +319,19 @@ def site_ids(name: str, sites: Any, n_sites: int) -> npt.NDArray[np.int64]:
     Returns
     -------
     array of int64, shape (m,)
+        Contiguous and writable, copied where it is not: kernels are compiled for one layout.
     """
-    ids = array(name, sites)
+    ids = np.atleast_1d(array(name, sites))
     if ids.size == 0:
         return np.zeros(0, dtype=np.int64)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{name} must be integer site ids; got dtype {ids.dtype}.")
-    ids = np.atleast_1d(ids)
     if ids.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional; got shape {ids.shape}.")
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or high >= n_sites:
         raise ValueError(f"{name} must lie in [0, {n_sites - 1}]; got ids from {low} to {high}.")
-    return ids.astype(np.int64, copy=False)
+    return np.require(ids, np.int64, ["C", "W"])
 
 
 def integer_array(name: str, values: Any) -> npt.NDArray[np.int64]:

@@ -98,7 +98,7 @@ class Tree(ClusterStructure):
             raise ValueError(
                 f"parent must lie in -1..{array.size - 1}; got values from {low} to {high}."
             )
-        array = np.ascontiguousarray(array, dtype=index_dtype(array.size))
+        array = np.require(array, index_dtype(array.size), ["C", "W"])  # one layout to compile for
         if start is None:
             bounds = np.append(np.flatnonzero(array < 0), array.size).astype(np.int64)
         else:

@@ -57,18 +57,20 @@ def run_warmup(options: argparse.Namespace) -> int:
 
 
 def smallest_units() -> list[tuple[Any, dict[str, Any]]]:
-    """Return experiments that need no extra with the units of their smallest preset, one seed each.
+    """Return what can be measured here without networks or data: smallest presets, one seed each.
 
     Returns
     -------
     list of (experiment, cell)
     """
+    from percolaw.experiments.base import missing_extra
     from percolaw.experiments.registry import EXPERIMENTS, experiment_class
 
     units = []
     for name in EXPERIMENTS:
         kind = experiment_class(name)
-        if getattr(kind, "extra", None) is not None or hasattr(kind, "unavailable"):
+        extra, _ = getattr(kind, "extra", ("", ""))
+        if extra == "torch" or missing_extra(kind) or hasattr(kind, "unavailable"):
             continue
         if "smoke" not in kind.presets:
             continue
@@ -99,6 +101,7 @@ def measure_the_rest() -> None:
         nearest_neighbors(np.zeros((100, 2), dtype), np.ones((1, 2), dtype))
     points = np.random.default_rng(0).random((400, 2))
     analyze(points, points[:, 0] > 0.5, n_draws=20)
+    make_hierarchy(200, dim=4, rng=0, ensemble="yule", steps="latents")
     data = make_hierarchy(200, dim=4, rng=0)
     known = latents(data)
     latent_posterior(known.merges, data.y[known.row])

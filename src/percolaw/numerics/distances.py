@@ -51,7 +51,7 @@ def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def matrix_inputs(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return points (n, d) and (m, d) as contiguous float64, if a matrix (n, m) fits into memory.
+    """Return points (n, d) and (m, d) as float64, if a matrix (n, m) fits into memory.
 
     Parameters
     ----------
@@ -61,6 +61,7 @@ def matrix_inputs(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, Float
     Returns
     -------
     x, y : arrays of float64
+        Contiguous and writable, copied where they are not: kernels are compiled for one layout.
 
     Raises
     ------
@@ -69,7 +70,8 @@ def matrix_inputs(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, Float
     ResourceError
         If the matrix does not fit into memory.
     """
-    x, y = (np.ascontiguousarray(checks.float_array("inputs of a kernel", z)) for z in (x, y))
+    given = (checks.float_array("inputs of a kernel", z) for z in (x, y))
+    x, y = (np.require(z, requirements=["C", "W"]) for z in given)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1:] != y.shape[1:] or x.shape[1] == 0:
         raise ValueError(
             f"a kernel needs points of shapes (n, d) and (m, d), d > 0; got {x.shape} and {y.shape}."
