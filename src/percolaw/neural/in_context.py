@@ -11,6 +11,14 @@ import math
 from dataclasses import dataclass
 
 from percolaw import checks
+from percolaw.neural.blocks import (
+    attention,
+    block_parameters,
+    mlp,
+    mlp_parameters,
+    norm,
+    rows,
+)
 from percolaw.neural.network import (
     ForwardPass,
     Network,
@@ -19,7 +27,6 @@ from percolaw.neural.network import (
     Tensor,
     Weights,
 )
-from percolaw.neural.transformer import _block_parameters, _by_head, _mlp_parameters, _rows, norm
 from percolaw.numerics.covariance import DEEPEST
 
 
@@ -73,10 +80,10 @@ class InContextTransformer(Network):
             "point bias": Parameter((w,), 0.0, "input"),
             "value": Parameter((1, w), 1.0, "input"),
             "question": Parameter((w,), 1.0, "input"),
-            **_mlp_parameters("point", w),
+            **mlp_parameters("point", w),
         }
         for b in range(self.depth):
-            named |= _block_parameters(f"block {b}", w)
+            named |= block_parameters(f"block {b}", w)
         named["norm out"] = Parameter((w,), 0.0, "input", 1.0)
         named["weight out"] = Parameter((w, 1), 1.0 / math.sqrt(w * self.width_ratio), "output")
         named["bias out"] = Parameter((1,), 0.0, "fixed")
@@ -88,31 +95,27 @@ class InContextTransformer(Network):
 
         length = x.shape[-1] // (weights["point"].shape[1] + 1)
         points, values = pairs(x, length)
-        e = _rows(points, weights["point"]) + weights["point bias"][:, None, None]
-        e = e + _mlp(weights, "point", e)
+        e = rows(points, weights["point"]) + weights["point bias"][:, None, None]
+        e = e + mlp(weights, "point", e)
         question = e + weights["question"][:, None, None]
-        h = torch.cat([e + _rows(values, weights["value"]), question], dim=2)
+        h = torch.cat([e + rows(values, weights["value"]), question], dim=2)
         mask = _seen(length, x.device)
+
+        def mix(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+            attend = torch.nn.functional.scaled_dot_product_attention
+            return attend(q, k, v, attn_mask=mask, scale=scale)
+
         for b in range(self.depth):
             z = norm(h, weights[f"block {b} norm 1"])
-            h = h + run.drop(self._attention(weights, b, z, mask))
+            h = h + run.drop(
+                attention(weights, f"block {b}", z, self.n_heads, self.width_ratio, mix)
+            )
             z = norm(h, weights[f"block {b} norm 2"])
-            h = h + run.drop(_mlp(weights, f"block {b}", z))
+            h = h + run.drop(mlp(weights, f"block {b}", z))
             run.keep(f"layer {b + 1} after", h.flatten(2))
         h = norm(h[:, :, length:], weights["norm out"])
         run.keep("readout", h.flatten(2))
-        return _rows(h, weights["weight out"])[..., 0] + weights["bias out"][:, None]
-
-    def _attention(self, weights: Weights, block: int, h: Tensor, mask: Tensor) -> Tensor:
-        import torch
-
-        q, k, v = _by_head(_rows(h, weights[f"block {block} attention"]), self.n_heads)
-        # 1/sqrt(head) at the base width, 1/head beyond, as in Transformer
-        scale = 1.0 / math.sqrt(q.shape[-1] * self.width_ratio)
-        mixed = torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, scale=scale
-        )
-        return _rows(mixed.transpose(1, 2).reshape(h.shape), weights[f"block {block} mix"])
+        return rows(h, weights["weight out"])[..., 0] + weights["bias out"][:, None]
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
         """Return twice the weights used at every token, and the two products of attention."""
@@ -149,7 +152,7 @@ class LinearAttention(Network):
         points, values = pairs(x, length)
         moment = (points * values).cumsum(dim=2)[:, :, :-1]
         seen = torch.arange(1, length, device=x.device, dtype=x.dtype)[:, None]
-        question = _rows(points[:, :, 1:], weights["rate"])
+        question = rows(points[:, :, 1:], weights["rate"])
         later = (question * moment / seen).sum(dim=-1)
         return torch.nn.functional.pad(later, (1, 0))
 
@@ -217,11 +220,3 @@ def _seen(length: int, device: object) -> Tensor:
     return torch.cat(
         [torch.cat([before | itself, never], dim=1), torch.cat([before, itself], dim=1)]
     )
-
-
-def _mlp(weights: Weights, name: str, h: Tensor) -> Tensor:
-    import torch
-
-    z = _rows(h, weights[f"{name} up"]) + weights[f"{name} up bias"][:, None, None]
-    z = _rows(torch.nn.functional.gelu(z), weights[f"{name} down"])
-    return z + weights[f"{name} down bias"][:, None, None]

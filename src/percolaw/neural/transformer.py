@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from percolaw import checks
+from percolaw.neural.blocks import attention, block_parameters, mlp, norm, rows
 from percolaw.neural.network import (
     ForwardPass,
     Network,
@@ -85,7 +86,7 @@ class Transformer(Network):
             named["weight 0"] = Parameter((self.group, w), 1.0 / math.sqrt(self.group), "input")
         named["position"] = Parameter((self.n_tokens(dim), w), 1.0, "input")
         for b in range(self.depth):
-            named |= _block_parameters(f"block {b}", w)
+            named |= block_parameters(f"block {b}", w)
         named["norm out"] = Parameter((w,), 0.0, "input", 1.0)
         named["weight out"] = Parameter(
             (w, n_outputs), 1.0 / math.sqrt(w * self.width_ratio), "output"
@@ -105,36 +106,34 @@ class Transformer(Network):
         else:
             short = tokens * self.group - dim
             x = torch.nn.functional.pad(x, (0, short)) if short else x
-            h = _rows(x.reshape(students, batch * tokens, self.group), weights["weight 0"])
+            h = rows(x.reshape(students, batch * tokens, self.group), weights["weight 0"])
             h = h.reshape(students, batch, tokens, w)
         h = h + weights["position"][:, None]
         for b in range(self.depth):
-            h = h + run.drop(self._attention(weights, b, norm(h, weights[f"block {b} norm 1"])))
-            z = _rows(norm(h, weights[f"block {b} norm 2"]), weights[f"block {b} up"])
-            z = z + weights[f"block {b} up bias"][:, None, None]
-            run.keep(f"layer {b + 1} before", z.flatten(2))
-            z = torch.nn.functional.gelu(z)
-            run.keep(f"layer {b + 1} after", z.flatten(2))
-            z = _rows(z, weights[f"block {b} down"])
-            h = h + run.drop(z + weights[f"block {b} down bias"][:, None, None])
+
+            def keep(when: str, z: Tensor, layer: int = b + 1) -> None:
+                run.keep(f"layer {layer} {when}", z.flatten(2))
+
+            z = norm(h, weights[f"block {b} norm 1"])
+            h = h + run.drop(
+                attention(weights, f"block {b}", z, self.n_heads, self.width_ratio, self._mix)
+            )
+            z = norm(h, weights[f"block {b} norm 2"])
+            h = h + run.drop(mlp(weights, f"block {b}", z, keep))
         h = norm(h, weights["norm out"])
         h = h[:, :, -1] if self.causal else h.mean(dim=2)
         run.keep("readout", h)
         return torch.matmul(h, weights["weight out"]) + weights["bias out"][:, None]
 
-    def _attention(self, weights: Weights, block: int, h: Tensor) -> Tensor:
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         import torch
 
-        tokens = h.shape[2]
-        q, k, v = _by_head(_rows(h, weights[f"block {block} attention"]), self.n_heads)
-        # 1/sqrt(head) at the base width, 1/head beyond: logits keep their size as they align.
-        scale = 1.0 / math.sqrt(q.shape[-1] * self.width_ratio)
         logits = torch.matmul(q, k.transpose(2, 3)) * scale
         if self.causal:
-            later = torch.ones(tokens, tokens, dtype=torch.bool, device=h.device).triu(1)
+            tokens = q.shape[2]
+            later = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).triu(1)
             logits = logits.masked_fill(later, -math.inf)
-        mixed = torch.matmul(torch.softmax(logits, dim=-1), v)
-        return _rows(mixed.transpose(1, 2).reshape(h.shape), weights[f"block {block} mix"])
+        return torch.matmul(torch.softmax(logits, dim=-1), v)
 
     def flops(self, dim: int, n_outputs: int = 1) -> int:
         """Return twice the weights used at every token, and the two products of attention."""
@@ -145,57 +144,3 @@ class Transformer(Network):
     def input_flops(self, dim: int, n_outputs: int = 1) -> int:
         """Return those of the map from coordinates to tokens; 0 for token ids, which are looked up."""
         return 0 if self.takes_tokens else 2 * self.n_tokens(dim) * self.group * self.width
-
-
-def _block_parameters(name: str, w: int) -> dict[str, Parameter]:
-    """Return the parameters of a block: attention and MLP, each behind its norm, of width w."""
-    return {
-        f"{name} norm 1": Parameter((w,), 0.0, "input", 1.0),
-        f"{name} attention": Parameter((w, 3 * w), 1.0 / math.sqrt(w), "hidden"),
-        f"{name} mix": Parameter((w, w), 1.0 / math.sqrt(w), "hidden"),
-        f"{name} norm 2": Parameter((w,), 0.0, "input", 1.0),
-        **_mlp_parameters(name, w),
-    }
-
-
-def _mlp_parameters(name: str, w: int) -> dict[str, Parameter]:
-    """Return the parameters of an MLP of width w with 4 w hidden units."""
-    return {
-        f"{name} up": Parameter((w, 4 * w), 1.0 / math.sqrt(w), "hidden"),
-        f"{name} up bias": Parameter((4 * w,), 0.0, "input"),
-        f"{name} down": Parameter((4 * w, w), 1.0 / math.sqrt(4 * w), "hidden"),
-        f"{name} down bias": Parameter((w,), 0.0, "input"),
-    }
-
-
-def _by_head(qkv: Tensor, n_heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return queries, keys and values, each (students x batch, heads, tokens, width of a head)."""
-    students, batch, tokens, width = qkv.shape
-    q, k, v = (
-        part.reshape(students * batch, tokens, n_heads, width // (3 * n_heads)).transpose(1, 2)
-        for part in qkv.chunk(3, dim=-1)
-    )
-    return q, k, v
-
-
-def norm(x: Tensor, gain: Tensor) -> Tensor:
-    """Return x over its root mean square along the last axis, times a gain; 1e-6 is added to the square.
-
-    Parameters
-    ----------
-    x : tensor, shape (students, ..., width)
-    gain : tensor, shape (students, width)
-
-    Returns
-    -------
-    tensor of the shape of x
-    """
-    shape = (gain.shape[0], *[1] * (x.ndim - 2), gain.shape[-1])
-    return x * (x.square().mean(dim=-1, keepdim=True) + 1e-6).rsqrt() * gain.reshape(shape)
-
-
-def _rows(x: Tensor, w: Tensor) -> Tensor:
-    """Return x (students, ..., a) times w (students, a, b), all rows of a student in one product."""
-    import torch
-
-    return torch.bmm(x.reshape(x.shape[0], -1, x.shape[-1]), w).reshape(*x.shape[:-1], w.shape[-1])
