@@ -8,7 +8,8 @@ import time
 import numpy as np
 from _timing import header, peak_gib, report
 
-from percolaw.numerics.ranks import agreement_by_rank, neighbors_by_rank
+from percolaw.kernels.ranks import add_agreement
+from percolaw.numerics.ranks import neighbors_by_rank
 
 N, DIM = 20_000, 50
 #: Rows that NumPy sorts.
@@ -32,6 +33,14 @@ def first_rows(square):
     """Rows sorted by NumPy, themselves left out."""
     square[np.arange(SOME), np.arange(SOME)] = -1.0
     return np.argsort(square, axis=1, kind="stable")[:, 1:]
+
+
+def agreement_by_rank(points, labels, metric):
+    """Share of points whose label is that of their j-th neighbour."""
+    total = np.zeros(len(labels) - 1)
+    for block in neighbors_by_rank(points, metric):
+        add_agreement(block.order, block.tied, block.first, labels.astype(np.int32), total)
+    return total / len(labels)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from percolaw.errors import ResourceError
 from percolaw.kernels import ranks as kernels
 from percolaw.numerics import ranks
 from percolaw.numerics.neighbors import nearest_neighbors
-from percolaw.numerics.ranks import agreement_by_rank, neighbors_by_rank
+from percolaw.numerics.ranks import neighbors_by_rank
 
 RNG = np.random.default_rng(0)
 CLOUD = RNG.standard_normal((90, 6))
@@ -20,6 +20,14 @@ def table(points, metric="euclidean"):
     """The whole table: order and ties, (n, n - 1)."""
     blocks = list(neighbors_by_rank(points, metric))
     return np.concatenate([b.order for b in blocks]), np.concatenate([b.tied for b in blocks])
+
+
+def agreement_by_rank(points, labels, metric="euclidean"):
+    """Share of points whose label is that of their j-th neighbour, summed as analyses sum it."""
+    total = np.zeros(len(labels) - 1)
+    for block in neighbors_by_rank(points, metric):
+        kernels.add_agreement(block.order, block.tied, block.first, labels.astype(np.int32), total)
+    return total / len(labels)
 
 
 def shared_means(distance, pair):
@@ -116,12 +124,7 @@ def test_the_order_of_the_rows_says_nothing():
     assert ours.sum() == pytest.approx(by_row(LETTERS, labels).sum())  # ties move no weight
 
 
-def test_labels_of_any_kind_in_columns():
-    names = np.array(["ant", "bee", "cat"])[LABELS]
-    both = agreement_by_rank(CLOUD, np.stack([LABELS, LABELS == 0], axis=1))
-    assert both.shape == (89, 2)
-    np.testing.assert_array_equal(both[:, 0], agreement_by_rank(CLOUD, names))
-    np.testing.assert_array_equal(both[:, 1], agreement_by_rank(CLOUD, LABELS == 0))
+def test_one_class_agrees_everywhere_and_as_many_as_points_nowhere():
     assert (agreement_by_rank(CLOUD, np.zeros(90)) == 1.0).all()
     assert (agreement_by_rank(CLOUD, np.arange(90)) == 0.0).all()
 
@@ -177,26 +180,19 @@ def test_kernels_equal_their_python():
 
 
 @pytest.mark.parametrize(
-    ("points", "labels", "metric", "message"),
+    ("points", "metric", "message"),
     [
-        (CLOUD[:1], [0], "euclidean", "at least 2 points; got 1"),
-        (CLOUD, LABELS[:5], "euclidean", r"labels must have shape \(90,\)"),
-        (CLOUD, np.append(LABELS[:89], np.nan), "euclidean", "labels hold NaN"),
-        (np.where(np.arange(90)[:, None] == 3, np.nan, CLOUD), LABELS, "euclidean", "NaN"),
-        (
-            np.where(np.arange(90)[:, None] == 3, 0.0, CLOUD),
-            LABELS,
-            "cosine",
-            "point 3 .* no direction",
-        ),
-        (CLOUD, LABELS, "hamming", "needs integers of shape"),
-        (LETTERS + 254, LABELS[:70], "hamming", "letters from 0 to 255; got 254 to 256"),
-        (CLOUD, LABELS, "manhattan", "metric"),
+        (CLOUD[:1], "euclidean", "at least 2 points; got 1"),
+        (np.where(np.arange(90)[:, None] == 3, np.nan, CLOUD), "euclidean", "NaN"),
+        (np.where(np.arange(90)[:, None] == 3, 0.0, CLOUD), "cosine", "point 3 .* no direction"),
+        (CLOUD, "hamming", "needs integers of shape"),
+        (LETTERS + 254, "hamming", "letters from 0 to 255; got 254 to 256"),
+        (CLOUD, "manhattan", "metric"),
     ],
 )
-def test_refused(points, labels, metric, message):
+def test_refused(points, metric, message):
     with pytest.raises(ValueError, match=message):
-        agreement_by_rank(points, labels, metric)
+        neighbors_by_rank(points, metric)
 
 
 def test_memory_is_asked_for_before_it_starts(monkeypatch):

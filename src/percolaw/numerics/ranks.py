@@ -11,7 +11,6 @@ equal but for rounding are ties, and the order of others so near to each other c
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -87,59 +86,6 @@ def neighbors_by_rank(points: npt.ArrayLike, metric: Metric = "euclidean") -> It
         "Pass fewer points.",
     )
     return _blocks(columns, fill, block)
-
-
-def agreement_by_rank(
-    points: npt.ArrayLike, labels: npt.ArrayLike, metric: Metric = "euclidean"
-) -> npt.NDArray[np.float64]:
-    """Return the share of points whose label is that of their j-th neighbour, for every rank j.
-
-    Parameters
-    ----------
-    points : array, shape (n, d)
-        As for `neighbors_by_rank`.
-    labels : array, shape (n,) or (n, n_labels)
-        Classes: numbers or strings. Columns are counted each by itself, from one sort.
-    metric : {"euclidean", "cosine", "hamming"}
-
-    Returns
-    -------
-    array of float64, shape (n - 1,) or (n - 1, n_labels)
-        Row j - 1 is of rank j. Of tied neighbours each rank has their mean.
-
-    Raises
-    ------
-    ValueError
-        For labels of another length, missing ones, and as `neighbors_by_rank`.
-    ResourceError
-        If a block does not fit into memory.
-
-    Examples
-    --------
-    >>> agreement_by_rank([[0.0], [1.0], [5.0], [6.0]], ["a", "a", "b", "b"]).tolist()
-    [1.0, 0.0, 0.0]
-    """
-    from percolaw.kernels import ranks as kernels
-
-    blocks = neighbors_by_rank(points, metric)
-    given = np.asarray(labels)
-    if given.dtype.kind not in "US":
-        given = checks.array("labels", labels)
-    n = len(np.asarray(points))
-    if given.ndim not in (1, 2) or given.shape[0] != n:
-        raise ValueError(f"labels must have shape ({n},) or ({n}, n_labels); got {given.shape}.")
-    if given.dtype.kind == "f" and np.isnan(given).any():
-        raise ValueError("labels hold NaN, which is no class. Drop such points first.")
-    codes = [
-        np.unique(column, return_inverse=True)[1].reshape(-1).astype(np.int32)
-        for column in given.reshape(n, -1).T
-    ]
-    total = np.zeros((len(codes), n - 1))
-    with ThreadPoolExecutor(_threads()) as pool:
-        for block in blocks:  # summed in the order of the rows
-            add = functools.partial(kernels.add_agreement, block.order, block.tied, block.first)
-            list(pool.map(add, codes, total))
-    return np.ascontiguousarray(total.T / n).reshape(n - 1, *given.shape[1:])
 
 
 def _prepared(
