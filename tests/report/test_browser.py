@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from report_cases import HOSTILE, claim, kept_plots, png, record, write_run
 
-from percolaw.report import draw, style
+from percolaw.report import style
+from percolaw.report.colors import colors
 from percolaw.report.compare import lighter
 from percolaw.report.html import build, write_report
 from percolaw.report.records import read_plots
@@ -154,7 +155,7 @@ def test_curves_have_the_colours_of_the_pictures(looked_at):
         one = page.locator(f"#{place}")
         plot = data_of(one)
         (kept,) = (p for p in read_plots(kept_plots(plot["id"], SIZE)) if p.id == plot["id"])
-        palette = draw.colors(kept.series, plot["ordered"])
+        palette = colors(kept.series, plot["ordered"])
         for series in kept.series:
             node = one.locator(f'.stage g[data-series="{series.name}"] path').first
             seen = node.evaluate("n => getComputedStyle(n.parentNode).getPropertyValue('--c')")

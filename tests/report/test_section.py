@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from report_cases import HOSTILE, check_page, record, write_run
 
-from percolaw.report import draw
+from percolaw.report import colors
+from percolaw.report.colors import palette
 from percolaw.report.html import build
 from percolaw.report.reading import Entry, read_run
-from percolaw.report.section import OPEN_ROWS, OPEN_TABLES, palette, plot_data, section
+from percolaw.report.section import OPEN_ROWS, OPEN_TABLES, plot_data, section
 from percolaw.report.style import BLUE, ORANGE
 
 
@@ -32,8 +33,9 @@ def test_without_matplotlib_there_are_colours_and_no_shades(run, monkeypatch):
 
     plot = replace(run.plots[0], ordered=True)
     shaded = palette(plot)
-    monkeypatch.setattr(draw, "shades", missing)
-    assert palette(plot) == draw.colors(plot.series) != shaded
+    monkeypatch.setattr(colors, "shades", missing)
+    plain = colors.colors(plot.series)
+    assert palette(plot) == [plain[one.name] for one in plot.series] != shaded
 
 
 def test_a_section_names_its_run_and_what_tells_it_from_others(run):

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from percolaw.experiments.series import Plot, Series
 from percolaw.report.claims import measured
+from percolaw.report.colors import palette
 from percolaw.report.markup import _flat, _table, badge, text
 from percolaw.report.reading import Entry, Run
-from percolaw.report.section import palette, plot_figure
+from percolaw.report.section import plot_figure
 
 #: Letters of a label that says how configs differ; the run's id stands for longer ones.
 _LONGEST = 44
@@ -120,7 +121,8 @@ def overlaid(group: Sequence[Run], names: Sequence[str]) -> list[tuple[Plot, lis
         same = [_same_plot(first, run) for run in group]
         plots = [plot for plot in same if plot is not None]
         if len(plots) == len(group):
-            overlays.append(_overlay(plots, names))
+            shown = [palette(p, run.plots) for p, run in zip(plots, group, strict=True)]
+            overlays.append(_overlay(plots, names, shown))
     return overlays
 
 
@@ -129,21 +131,22 @@ def _same_plot(plot: Plot, run: Run) -> Plot | None:
     return next((p for p in run.plots if (p.id, p.x_label, p.y_label) == axes), None)
 
 
-def _overlay(plots: Sequence[Plot], names: Sequence[str]) -> tuple[Plot, list[str]]:
+def _overlay(
+    plots: Sequence[Plot], names: Sequence[str], shown: Sequence[Sequence[str]]
+) -> tuple[Plot, list[str]]:
     series: list[Series] = []
     colors: list[str] = []
     for step, (plot, name) in enumerate(zip(plots, names, strict=True)):
-        shown = palette(plot)
         new = {
             one.name: one.name if _shared(one, plots) else f"{one.name} ({name})"
             for one in plot.series
         }
-        for one in plot.series:
+        for one, color in zip(plot.series, shown[step], strict=True):
             if step and new[one.name] == one.name:
                 continue
             prediction = new.get(one.prediction or "")
             series.append(replace(one, name=new[one.name], prediction=prediction, group=""))
-            colors.append(lighter(shown[one.name], 0.62 * step / (len(plots) - 1)))
+            colors.append(lighter(color, 0.62 * step / (len(plots) - 1)))
     windows = {plot.window for plot in plots}
     window = windows.pop() if len(windows) == 1 else None
     return replace(plots[0], series=tuple(series), window=window), colors

@@ -11,7 +11,8 @@ import numpy as np
 
 from percolaw.experiments.series import Plot, Series
 from percolaw.nulls import floats
-from percolaw.report.style import BLACK, CYCLE, GREY, new, plain_numbers, shades, window
+from percolaw.report.colors import colors, together
+from percolaw.report.style import BLACK, CYCLE, GREY, new, plain_numbers, window
 from percolaw.text import printable
 
 #: Markers of measured series, in order.
@@ -48,7 +49,7 @@ def _figure(panels: list[Plot]) -> Any:
     figure, axes = new(len(panels), columns, width=width, height=height)
     shared = _shared(panels)
     for axis, plot in zip(axes, panels, strict=True):
-        panel(axis, plot, int(LETTERS * width), keyed=not shared)
+        panel(axis, plot, int(LETTERS * width), not shared, together(plot, panels))
     names = [axis.get_legend_handles_labels()[1] for axis in axes]
     large = max(len(n) * _LEGEND[0] * _breadth(n) for n in names) > COVERED * width * height
     if not large:
@@ -243,7 +244,13 @@ def _wrapped(text: str, letters: int) -> str:
     return textwrap.fill(whole, letters).replace(space, " ")
 
 
-def panel(axis: Any, plot: Plot, letters: int = 60, keyed: bool = True) -> None:
+def panel(
+    axis: Any,
+    plot: Plot,
+    letters: int = 60,
+    keyed: bool = True,
+    among: Sequence[Series] = (),
+) -> None:
     """Draw one plot into Matplotlib axes.
 
     Parameters
@@ -255,11 +262,14 @@ def panel(axis: Any, plot: Plot, letters: int = 60, keyed: bool = True) -> None:
         In a line of the title and of the label of x; of the legend, a fifth more.
     keyed : bool
         Whether the legend also says what `keys` says.
+    among : sequence of Series, optional
+        Curves among which the plot's get colours and markers; its own if empty.
     """
     if plot.window is not None:
         window(axis, *plot.window)
-    color = colors(plot.series, plot.ordered)
-    groups = list(dict.fromkeys(one.group or one.name for one in plot.series))
+    among = among or plot.series
+    color = colors(among, plot.ordered)
+    groups = list(dict.fromkeys(one.group or one.name for one in among))
     marks = {group: MARKERS[i % len(MARKERS)] for i, group in enumerate(groups)}
     measured = {one.group or one.name for one in plot.series if one.kind == "measured"}
     marked = len(measured) >= len(CYCLE) and not plot.ordered  # colours repeat: marks tell curves
@@ -292,41 +302,6 @@ def panel(axis: Any, plot: Plot, letters: int = 60, keyed: bool = True) -> None:
         sample.set(label=typeset(words), transform=axis.transAxes)
         axis.add_artist(sample)
     axis.legend()
-
-
-def colors(series: Sequence[Series], ordered: bool = False) -> dict[str, str]:
-    """Return the colour of every series: one a group, black and grey for what stands alone.
-
-    The first theory that belongs to no measured series and no group is black, the next ones have
-    colours of their own; such references are grey.
-
-    Parameters
-    ----------
-    series : sequence of Series
-    ordered : bool
-        Shades from dark to light for what is measured, in place of colours.
-
-    Returns
-    -------
-    dict of str
-        Colour by name of series.
-    """
-    color_of: dict[str, str] = {}
-    groups: dict[str, str] = {}
-    measured = {one.group or one.name for one in series if one.kind == "measured"}
-    for one in series:
-        group = one.group or one.name
-        alone = group not in measured and not one.group
-        if one.kind == "reference" and alone:
-            color_of[one.name] = GREY
-        elif one.kind == "theory" and alone and BLACK not in color_of.values():
-            color_of[one.name] = BLACK
-        else:
-            groups[one.name] = group
-    names = list(dict.fromkeys(groups.values()))
-    cycle = [CYCLE[i % len(CYCLE)] for i in range(len(names))]
-    palette = dict(zip(names, shades(len(names)) if ordered else cycle, strict=True))
-    return color_of | {name: palette[group] for name, group in groups.items()}
 
 
 def label(one: Series) -> str:

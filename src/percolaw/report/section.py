@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from percolaw.experiments.series import Numbers, Plot, Series
-from percolaw.report import draw
 from percolaw.report.citations import linked
 from percolaw.report.claims import number, tally
+from percolaw.report.colors import palette
 from percolaw.report.markup import _details, _flat, _table, duration, embedded_json, text
 from percolaw.report.reading import Entry, Picture, Run
 from percolaw.report.records import Reading, readings
@@ -30,7 +30,8 @@ def section(entry: Entry) -> str:
     record = run.record
     title, source = run.description.title, run.description.source
     curves = "".join(
-        plot_figure(plot, f"{place}-plot-{i}", place) for i, plot in enumerate(run.plots, 1)
+        plot_figure(plot, f"{place}-plot-{i}", place, palette(plot, run.plots))
+        for i, plot in enumerate(run.plots, 1)
     )
     pictures = "".join(_picture(p, title) for p in run.pictures)
     try:
@@ -134,17 +135,6 @@ def plot_figure(plot: Plot, place: str, run: str, colors: Sequence[str] | None =
     )
 
 
-def palette(plot: Plot) -> dict[str, str]:
-    """Return the colour of each series by name, as pictures have it.
-
-    Shades need Matplotlib; without it there are no pictures, and no shades.
-    """
-    try:
-        return draw.colors(plot.series, plot.ordered)
-    except ImportError:
-        return draw.colors(plot.series)
-
-
 def plot_data(plot: Plot, colors: Sequence[str] | None = None) -> dict[str, Any]:
     """Return a plot as JSON values for the script of the page, with the colour of each series.
 
@@ -161,8 +151,7 @@ def plot_data(plot: Plot, colors: Sequence[str] | None = None) -> dict[str, Any]
     dict
     """
     if colors is None:
-        mine = palette(plot)
-        colors = [mine[one.name] for one in plot.series]
+        colors = palette(plot)
     names = {BLACK: "ink", GREY: "grey"}
     series = []
     for one in plot.series:

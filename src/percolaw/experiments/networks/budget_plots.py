@@ -55,7 +55,7 @@ def _by_budget(grid: BudgetGrid) -> list[tuple[str, LearningCurve]]:
 
 def _loss_panel(s: Scaling, grid: BudgetGrid, key: str, title: str, figure: str) -> plots.Plot:
     series: list[Series] = [plots.curve(name, curve) for name, curve in _by_budget(grid)]
-    if grid.limits is not None and grid.limits.determined.any():
+    if grid.limits is not None:
         limits, known = grid.limits, grid.limits.determined
         shown = [one[known] for one in (grid.size, limits.loss, limits.low, limits.high)]
         series.append(plots.points("extrapolated", *shown))
@@ -78,7 +78,7 @@ def _local_panel(s: Scaling, grid: BudgetGrid, key: str, title: str, figure: str
     curves = _by_budget(grid)
     series = [plots.local(name, curve) for name, curve in curves]
     values = [curve.local() for _, curve in curves]
-    if grid.limits is not None and grid.limits.determined.sum() > 2:
+    if grid.limits is not None:  # also where none is known: panels of one figure have one legend
         limit = np.where(grid.limits.determined, grid.limits.loss, np.nan)
         values.append(LearningCurve(grid.size, limit[None]).local())
         series.append(plots.line("extrapolated", "measured", grid.size, values[-1]))
