@@ -46,6 +46,25 @@ def test_the_prediction_is_what_is_measured(source, target, learner, exponent):
 
 
 @pytest.mark.parametrize(
+    "learner", [pl.NearestNeighbors(), pl.KernelRegression(Matern(0.5))], ids=["1-NN", "kernel"]
+)
+@pytest.mark.parametrize("n_outputs", [1, 8])
+def test_the_predicted_curve_is_that_of_all_outputs(learner, n_outputs):
+    """Losses are over the mean of the outputs' own variances: that their means differ says nothing."""
+    target = pl.MaternTeacher(0.5, n_outputs=n_outputs)
+    curve = learning_curve(
+        pl.Cube(2), target, learner, [30, 100], seeds=60 // n_outputs, n_test=300
+    )
+    assert curve.loss.mean(axis=0) == pytest.approx(curve.predicted, rel=0.15)
+
+
+def test_a_target_that_does_not_vary_is_refused():
+    flat = pl.ReluTeacher(1, 3, weight_scale=0.0, bias_scale=0.0)
+    with pytest.raises(ValueError, match="is constant, or not finite, on points of cube 2"):
+        learning_curve(pl.Cube(2), flat, pl.NearestNeighbors(), SIZES)
+
+
+@pytest.mark.parametrize(
     ("source", "target", "learner", "expected"),
     [
         (pl.Cube(3), pl.ReluTeacher(), pl.KernelRegression(NeuralTangent(2)), 1.0),

@@ -137,11 +137,19 @@ def learning_curve(
             seed_streams = streams.child(seed, *source.key)
             x = source.inputs(n + tests, seed_streams)
             f = drawn_values(target, x, seed_streams)
-            y = (f - f.mean()) / f.std()
+            variance = f.var(axis=0)  # of each output by itself, as losses are over their mean
+            if not np.all(np.isfinite(f)) or not np.mean(variance):
+                raise ValueError(
+                    f"{target.label} is constant, or not finite, on points of {source.label} (seed "
+                    f"{seed}); a loss relative to its variance means nothing. Pass another target."
+                )
+            y = (f - f.mean(axis=0)) / np.sqrt(np.mean(variance))
             train, test = (x[tests:], y[tests:]), (x[:tests], y[:tests])
             measured[seed] = losses(fresh, train, test, size, f"seed {seed}", chosen, done)
             if predict is not None:
-                predicted[seed] = predict(train[0], test[0], size, float(f[:tests].var()))
+                predicted[seed] = predict(
+                    train[0], test[0], size, float(np.mean(f[:tests].var(axis=0)))
+                )
     exponent = predicted_exponent(source, target, learner) if chosen == "squared" else None
     theory = None if predict is None else predicted.mean(axis=0)
     return LearningCurve(size, measured, predicted=theory, predicted_exponent=exponent)
@@ -169,8 +177,8 @@ def predicted_losses(
     -------
     function or None
         Of training points (n, d), test points (m, d), sizes, and the variance of the function drawn over
-        the test points; gives the losses expected at these points over all functions of the law that
-        vary as much.
+        the test points, the mean of its outputs' own; gives the losses expected at these points over all
+        functions of the law that vary as much.
     """
     from percolaw.learners import expected
     from percolaw.learners.kernel import KernelRegression

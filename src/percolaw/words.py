@@ -53,6 +53,10 @@ def changed(named: Any, *names: str) -> str:
     return "".join(f", {n} = {v}" for n, v in values.items() if v != defaults[n])
 
 
+#: A field at the end of a word, as `changed` writes it.
+_CHANGE = r", (\w+) = ([-+.\w]+|\([^()]*\))"
+
+
 def read_word(
     word: str, patterns: Mapping[str, Callable[[re.Match[str]], Any]], what: str
 ) -> Any | None:
@@ -63,7 +67,8 @@ def read_word(
     word : str
         May end in fields, as `changed` writes them.
     patterns : mapping of str to function
-        Regular expressions of whole words, and what each stands for: a frozen dataclass.
+        Regular expressions of whole words, and what each stands for: a frozen dataclass, or None if it
+        is no such word after all.
     what : str
         Points, a teacher: for errors.
 
@@ -77,18 +82,18 @@ def read_word(
     ValueError
         If one fits and its numbers, or the fields, are refused.
     """
-    tail = re.search(r"(?:, \w+ = [-+.\w]+)*$", word)
+    tail = re.search(rf"(?:{_CHANGE})*$", word)
     options = tail[0] if tail else ""
     for beginning, fields in ((word, ""), (word.removesuffix(options), options)):
         for pattern, make in patterns.items():
             match = re.fullmatch(pattern, beginning)
             if match is None:
                 continue
-            changes = dict(option.split(" = ") for option in fields.split(", ")[1:])
+            changes = {name: _value(value) for name, value in re.findall(_CHANGE, fields)}
             try:
-                return dataclasses.replace(
-                    make(match), **{n: _value(v) for n, v in changes.items()}
-                )
+                made = make(match)
+                if made is not None:
+                    return dataclasses.replace(made, **changes)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{word!r} names no {what}: {error}") from None
     return None

@@ -86,8 +86,9 @@ def changed(value):
     if value == ():
         return [(LatticeCluster(3),), ("lattice d = 3, p_c",), (2,), (0.5, 1.0, 2.0)]
     if isinstance(value, tuple):
+        first = [(other, *value[1:]) for other in changed(value[0])]
         last = [(*value[:-1], other) for other in changed(value[-1])]
-        return [value[:-1], value + value[-1:], *last]
+        return [value[:-1], *first, *last]
     if dataclasses.is_dataclass(value):
         return parts_changed(value)
     return []

@@ -14,12 +14,13 @@ from percolaw.errors import PercolawError, ResourceError
 from percolaw.experiments import fields
 from percolaw.experiments.base import (
     Preset,
+    check_cells,
     config_dict,
     from_config,
     measured_config,
     run_id,
 )
-from percolaw.experiments.fields import JUDGED, Bytes, Range, Rising, Seeds, Tolerance
+from percolaw.experiments.fields import JUDGED, REPEATS, Bytes, Range, Rising, Seeds, Tolerance
 from percolaw.targets.linear import LinearTeacher
 from percolaw.targets.matern import MaternTeacher
 from percolaw.targets.teacher import TeacherFamily
@@ -42,6 +43,8 @@ class Toy:
     """nu of the students."""
     width: Annotated[int, Range(1)] = 8
     """Units."""
+    layers: Annotated[tuple[int, ...], Range(1), REPEATS] = (8, 8)
+    """Units of each layer."""
     tolerance: Tolerance = 0.1
     """Deviation that counts as agreement."""
 
@@ -59,6 +62,8 @@ class Toy:
         ({"n_seeds": 2.5}, "n_seeds"),
         ({"smoothness": (0.5, 0.0)}, "smoothness"),
         ({"smoothness": (float("nan"),)}, "smoothness"),
+        ({"smoothness": (0.5, 1.5, 0.5)}, "smoothness has 0.5 twice; give it once"),
+        ({"settings": (Cube(4), Cube(4))}, "settings has cube 4 twice; give it once"),
         ({"width": -1}, "width"),
         ({"tolerance": -0.1}, "tolerance"),
         ({"tolerance": "small"}, "tolerance"),
@@ -77,6 +82,54 @@ def test_words_are_written_and_read():
     assert from_config(Toy, json.loads(text)) == toy
     with pytest.raises(ValueError, match="unknown points 'cub 2'"):
         from_config(Toy, {"settings": ["cub 2"]})
+
+
+@dataclass(frozen=True)
+class Line(Source):
+    """A source of somebody's own."""
+
+    length: float = 1.0
+
+    @property
+    def word(self):
+        return f"line {self.length:g}"
+
+    @property
+    def dimension(self):
+        return 1.0
+
+    def sample(self, n_samples, rng=0):
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Own(Toy):
+    presets: ClassVar[dict[str, Preset]] = {"long": Preset({"settings": (Line(9.0),)}, "", "")}
+    settings: tuple[Source, ...] = (Line(), Cube(4))
+
+    def cells(self):
+        return [{"points": source.word} for source in self.settings]
+
+
+def test_objects_of_ones_own_are_read_back_from_defaults_and_presets():
+    for settings in ((Line(), Cube(4)), (Line(9.0),), (Cube(2), Line())):
+        own = Own(settings=settings)
+        again = from_config(Own, json.loads(json.dumps(config_dict(own)))["config"])
+        assert again == own
+        check_cells(own, own.cells())
+    other = Own(settings=(Line(2.0),))
+    with pytest.raises(
+        ValueError, match=r"no word names.*unknown points 'line 2'.*a default or part"
+    ):
+        check_cells(other, other.cells())
+
+
+def test_two_units_that_are_the_same_are_refused():
+    check_cells(Own(), [{"seed": 1}, {"seed": 2}])
+    with pytest.raises(
+        ValueError, match=r'toy would measure \{"seed":1\} twice and count it twice'
+    ):
+        check_cells(Own(), [{"seed": 1}, {"seed": 2}, {"seed": 1}])
 
 
 def test_flags_take_words():

@@ -491,3 +491,9 @@ def test_a_signal_that_a_library_takes_for_a_failure_is_a_signal(tmp_path, monke
         percolaw.run(ToyExperiment(), out=tmp_path)
     folder = default_folder(ToyExperiment(), tmp_path)
     assert RunFolder(folder, config_dict(ToyExperiment()), ToyExperiment).failures() == []
+
+
+def test_a_class_is_no_config(tmp_path):
+    with pytest.raises(TypeError, match="experiment must be an experiment's config; got <class"):
+        percolaw.run(ToyExperiment, out=tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -80,6 +80,13 @@ def test_seeds_that_diverged_at_a_size_used_are_left_out_whole():
     assert fit_of(SIZES, loss, YES, 100).n_seeds == 5, "diverged below the window"
 
 
+def test_an_infinite_loss_is_refused_and_not_left_out():
+    loss = power(0.5)
+    loss[4, 2] = math.inf
+    with pytest.raises(ValueError, match="1 non-finite value"):
+        fit_of(SIZES, loss, YES, 30)
+
+
 # --- what is made of a curve ------------------------------------------------------------------------
 
 
@@ -118,6 +125,15 @@ def test_a_prediction_is_held_against_every_seed():
     np.testing.assert_allclose(curve.against(), curve.loss / [1.0, 2.0, 4.0])
     with pytest.raises(ValueError, match="no prediction"):
         scattered().against()
+
+
+def test_parts_and_predictions_keep_what_is_known_of_the_curve():
+    use = np.array([True, False, True])
+    curve = LearningCurve(scattered().size, scattered().loss, use, np.array([1.0, 2.0, 4.0]), 0.5)
+    assert curve.within((1.0, 10.0)).predicted_exponent == 0.5
+    theory = curve.as_predicted()
+    assert theory.predicted_exponent == 0.5
+    assert theory.usable.tolist() == use.tolist()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from scipy.spatial.distance import cdist
 from teacher_cases import normal
 
 from percolaw.datasets.dataset import Dataset
+from percolaw.datasets.sources import FiniteCluster
 from percolaw.rng import Streams
 from percolaw.targets.combined import ProductTeacher, SumTeacher
-from percolaw.targets.families import FAMILIES, family_from, from_description
+from percolaw.targets.families import FAMILIES, family_from, from_description, parse_target
 from percolaw.targets.fourier import FourierTeacher
 from percolaw.targets.linear import LinearTeacher
 from percolaw.targets.matern import MaternTeacher
@@ -257,3 +258,43 @@ def test_functions_have_the_covariance_that_is_stated(family):
     assert (np.abs(mean) < 5.0 * np.sqrt(np.diag(expected) / 1500)).all(), "mean 0"
     assert not (np.abs(1.5 * found - expected) < 5.0 * error).all(), "control"
     assert FourierTeacher().covariance is None
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        SumTeacher((LinearTeacher(), MaternTeacher(0.5, 2.0))),
+        ProductTeacher((FourierTeacher(), ReluTeacher(2, 10)), groups=(1, 2)),
+        SumTeacher(
+            (LinearTeacher(), ProductTeacher((LinearTeacher(), FourierTeacher()), groups=(1, 2))),
+            weights=(1.0, -2.0),
+            groups=(1, 3),
+        ),
+        SumTeacher((SumTeacher((LinearTeacher(), FourierTeacher())), MaternTeacher(1.5))),
+    ],
+    ids=lambda family: family.word,
+)
+def test_words_of_sums_and_products_are_read_back(family):
+    assert parse_target(family.word) == family
+
+
+@pytest.mark.parametrize("word", ["sum of ()", "sum of (linear", "product of (linear; nothing)"])
+def test_words_of_no_sum_are_refused(word):
+    with pytest.raises(ValueError, match="unknown teacher"):
+        parse_target(word)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (MaternTeacher(0.5, 2), MaternTeacher(0.5, 2.0)),
+        (MaternTeacher(1), MaternTeacher(1.0)),
+        (ReluTeacher(1, 9, 2, 1, 1, 3), ReluTeacher(1, 9, 2.0, 1.0, 1, 3.0)),
+        (FourierTeacher(low=1, high=3), FourierTeacher(low=1.0, high=3.0)),
+        (FiniteCluster(4, coordination_number=6.0), FiniteCluster(4, coordination_number=6)),
+    ],
+)
+def test_equal_objects_have_equal_words(one, other):
+    """And so the same random numbers, however their numbers were typed."""
+    assert one == other
+    assert one.word == other.word

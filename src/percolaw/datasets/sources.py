@@ -85,7 +85,8 @@ class FiniteCluster(Source):
     def __post_init__(self) -> None:
         checks.set_integer(self, "dim")
         checks.set_integer(self, "n_sites", minimum=0)
-        checks.coordination_number(self.coordination_number)
+        z = checks.coordination_number(self.coordination_number)
+        object.__setattr__(self, "coordination_number", int(z) if z < np.inf else z)
         checks.choice("steps", self.steps, ("gaussian", "sphere", "lattice"))
 
     @property
@@ -191,6 +192,8 @@ class Manifold(Source):
     factors: tuple[tuple[str, int], ...] = (("sphere", 2), ("cube", 1))
 
     def __post_init__(self) -> None:
+        if not self.factors:
+            raise ValueError("a manifold needs at least one factor, such as ('sphere', 2).")
         for name, dim in self.factors:
             checks.choice("manifold", name, MANIFOLDS)
             checks.integer("dimension of a factor", dim, minimum=1)

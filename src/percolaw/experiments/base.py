@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,40 @@ def check_tolerances(config: Any, path: str = "") -> None:
             check_tolerances(value, f"{path}{part.name}.")
         elif "tolerance" in path + part.name:
             checks.real(path + part.name, value, minimum=0.0)
+
+
+def check_cells(experiment: Any, cells: Sequence[Cell]) -> None:
+    """Refuse an experiment two of whose units are the same, or whose fields no word names.
+
+    Units are measured from the config as it is written down, by other processes too.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    cells : sequence of dict
+        Its cells.
+
+    Raises
+    ------
+    ValueError
+        Naming the cell, or the word.
+    """
+    seen: set[str] = set()
+    for cell in cells:
+        text = canonical_json(cell)
+        if text in seen:
+            raise ValueError(
+                f"{experiment.name} would measure {text:.120} twice and count it twice. Give each value "
+                "of its fields once."
+            )
+        seen.add(text)
+    try:
+        from_config(type(experiment), config_dict(experiment)["config"])
+    except ValueError as error:
+        raise ValueError(
+            f"a field of {experiment.name} holds an object that no word names, and units are measured "
+            f"from words: {error} Make an object of your own a default or part of a preset of the class."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -269,13 +303,13 @@ def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:
     unknown = set(fields) - known
     if unknown:
         raise ValueError(f"{experiment.__name__} has no field {sorted(unknown)}.")
-    values = {}
+    values, own = {}, fields_module.named(experiment)
     for name, value in fields.items():
         kind = fields_module.bare(hints[name])
         if isinstance(value, Mapping) and isinstance(kind, type) and dataclasses.is_dataclass(kind):
             values[name] = from_config(kind, value)
         else:
-            values[name] = fields_module.read_words(hints[name], _tuples(value))
+            values[name] = fields_module.read_words(hints[name], _tuples(value), own)
     return experiment(**values)
 
 

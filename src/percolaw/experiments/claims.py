@@ -193,15 +193,16 @@ def mean(
         As in `Claim`.
     predicted, tolerance : float
     values : array, shape (n_seeds,)
+        With none the claim is inconclusive.
 
     Returns
     -------
     Claim
     """
     x = np.asarray(values, dtype=np.float64)
-    return judge(
-        name, source, predicted, float(x.mean()), intervals.seed_interval(x), tolerance, note, about
-    )
+    measured = float(x.mean()) if x.size else math.nan
+    interval = intervals.seed_interval(x) if x.size else UNKNOWN_INTERVAL
+    return judge(name, source, predicted, measured, interval, tolerance, note, about)
 
 
 def difference(

@@ -75,7 +75,9 @@ class _Judged:
 
 #: Mark of a field that only says how many units there are, or how they are judged.
 JUDGED = _Judged()
-#: Number of repetitions.
+#: Mark of a tuple in which a value may stand twice, as widths of layers may.
+REPEATS = object()
+#: Number of seeds.
 Seeds: TypeAlias = Annotated[int, Range(1, 100_000), JUDGED]
 #: Deviation that counts as agreement.
 Tolerance: TypeAlias = Annotated[float, Range(0.0), JUDGED]
@@ -161,8 +163,9 @@ def check(config: Any) -> None:
     """Refuse a config with a number outside of the range its field declares, or a part of another kind.
 
     Integers in fields of integers, numbers in fields of real numbers; tuples element by element, and
-    tuples inside them; configs where configs belong; in tuples marked `Rising` numbers that rise. Call it
-    first in ``__post_init__``.
+    tuples inside them; configs where configs belong; in tuples marked `Rising` numbers that rise; in no
+    tuple the same twice, which would be measured and counted twice, unless it is marked `REPEATS`. Call
+    it first in ``__post_init__``.
 
     Raises
     ------
@@ -179,6 +182,8 @@ def check(config: Any) -> None:
                 _check_range(field.name, "float" not in str(kind.__origin__), _flat(part), mark)
             elif isinstance(mark, Rising):
                 _check_rising(field.name, part, mark.least)
+        if isinstance(part, tuple) and REPEATS not in _marks(kind):
+            _check_distinct(field.name, part)
 
 
 def _check_range(name: str, whole: bool, values: list[Any], limits: Range) -> None:
@@ -188,6 +193,12 @@ def _check_range(name: str, whole: bool, values: list[Any], limits: Range) -> No
             checks.integer(name, value, minimum=low, maximum=high)
         else:
             checks.real(name, value, **_given(limits))
+
+
+def _check_distinct(name: str, values: tuple[Any, ...]) -> None:
+    for i, value in enumerate(values):
+        if value in values[:i]:
+            raise ValueError(f"{name} has {value!s:.60} twice; give it once.")
 
 
 def _check_rising(name: str, values: Any, least: int) -> None:
@@ -263,7 +274,7 @@ def _refuse(experiment: str, name: str, _: Any) -> Any:
     )
 
 
-def read_words(hint: Any, value: Any) -> Any:
+def read_words(hint: Any, value: Any, known: Mapping[str, Worded] = MappingProxyType({})) -> Any:
     """Return a field's value with words read: what they name, where the field holds sources or targets.
 
     Parameters
@@ -272,6 +283,8 @@ def read_words(hint: Any, value: Any) -> Any:
         Of the field.
     value : object
         A word, a list or tuple of them, or anything else for other fields.
+    known : mapping of str to object
+        What words name beside what the package's parsers read.
 
     Returns
     -------
@@ -286,8 +299,16 @@ def read_words(hint: Any, value: Any) -> Any:
     if parse is None or isinstance(value, Worded):
         return value
     if isinstance(value, (list, tuple)):
-        return tuple(one if isinstance(one, Worded) else parse(one) for one in value)
-    return parse(value)
+        return tuple(read_words(hint, one, known) for one in value)
+    return known[value] if value in known else parse(value)
+
+
+def named(config: type[Any]) -> dict[str, Worded]:
+    """Return what the defaults and presets of an experiment name, by word: objects of its own too."""
+    values = [field.default for field in dataclasses.fields(config)]
+    for preset in getattr(config, "presets", {}).values():
+        values += preset.config.values()
+    return {one.word: one for value in values for one in _flat(value) if isinstance(one, Worded)}
 
 
 def parser_of(hint: Any) -> Callable[[str], Worded] | None:

@@ -17,6 +17,7 @@ from percolaw.errors import MissingExtraError, RunError
 from percolaw.experiments.base import (
     Experiment,
     Row,
+    check_cells,
     check_tolerances,
     config_dict,
     missing_extra,
@@ -172,16 +173,17 @@ def run(
     TypeError
         If `experiment` is no experiment's config.
     ValueError
-        For a tolerance of the config below 0 or not finite.
+        For a tolerance of the config below 0 or not finite, two units that are the same, and fields
+        whose words name nothing, so that no unit could be measured.
     MissingExtraError
         If an extra that the experiment needs is not installed.
     ResourceError
         If a unit would need more memory than this machine has, where it is measured here.
     """
-    if not isinstance(experiment, Experiment):
+    if isinstance(experiment, type) or not isinstance(experiment, Experiment):
         raise TypeError(
             f"experiment must be an experiment's config; got {experiment!r}. For instance "
-            "percolaw.experiments.experiment_class('single-cluster')(n_seeds=3)."
+            "percolaw.experiments.registry.experiment_class('single-cluster')(n_seeds=3)."
         )
     refuse_in_starting_process()
     waiting = waiting or (lambda message: None)
@@ -189,6 +191,8 @@ def run(
     missing = missing_extra(type(experiment))
     if missing:
         raise MissingExtraError(missing)
+    cells = experiment.cells()
+    check_cells(experiment, cells)
     path = Path(folder) if folder is not None else default_folder(experiment, out)
     here = executor is None or isinstance(executor, WorkerPool | ProcessPoolExecutor)
     if here and not (path / "record.json").exists():
@@ -200,7 +204,6 @@ def run(
         damaged = store.forget_damaged()
         if damaged:
             waiting(f"{damaged} unit(s) kept in {path} were damaged; they are measured again.")
-        cells = experiment.cells()
         keep_description(path, experiment, len(cells))
         store.reuse(cells)
         with reporting(experiment.name, progress) as update, store.held_open():

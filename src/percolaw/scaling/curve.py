@@ -41,8 +41,9 @@ class LearningCurve(Drawable):
 
     Parameters
     ----------
-    size : array, shape (n_sizes,), rising
-        Training points, parameters, or whatever the loss falls with.
+    size : array, shape (n_sizes,), not falling
+        Training points, parameters, or what else losses are plotted against; some of them may be equal,
+        such as measured degrees of freedom, but exponents need sizes that rise.
     loss : array, shape (n_seeds, n_sizes)
         NaN where nothing was measured.
     usable : array of bool, shape (n_sizes,), optional
@@ -55,7 +56,7 @@ class LearningCurve(Drawable):
     Raises
     ------
     TypeError, ValueError
-        For what is no array of numbers, masked values, sizes that do not rise, and shapes that do not
+        For what is no array of numbers, masked values, sizes that fall, and shapes that do not
         fit together.
 
     Examples
@@ -119,12 +120,12 @@ class LearningCurve(Drawable):
         Raises
         ------
         ValueError
-            If a loss used is 0 or negative.
+            If a loss used is 0, negative or infinite.
         """
         chosen = self._chosen(window)
         used = self.size[chosen]
         part = self.loss[:, chosen]
-        part = part[np.isfinite(part).all(axis=1)]
+        part = part[~np.isnan(part).any(axis=1)]
         if not part.shape[0] or used.size < 3 or used[-1] < 10 * used[0] * (1 - 1e-9):
             return None
         return fit.fit_power_law(used, part, how=how)
@@ -164,9 +165,8 @@ class LearningCurve(Drawable):
         """Return the part of the curve inside a window, at sizes that are usable."""
         chosen = self._chosen(window)
         predicted = None if self.predicted is None else self.predicted[chosen]
-        return LearningCurve(
-            self.size[chosen], np.ascontiguousarray(self.loss[:, chosen]), predicted=predicted
-        )
+        loss = np.ascontiguousarray(self.loss[:, chosen])
+        return LearningCurve(self.size[chosen], loss, None, predicted, self.predicted_exponent)
 
     def upper(self, decades: float) -> tuple[float, float]:
         """Return the window of the largest sizes, so many decades wide or as wide as all of them.
@@ -284,7 +284,12 @@ class LearningCurve(Drawable):
         """
         if self.predicted is None:
             raise ValueError("this curve has no prediction; give one with predicted=.")
-        return LearningCurve(self.size, np.broadcast_to(self.predicted, self.loss.shape))
+        return LearningCurve(
+            self.size,
+            np.broadcast_to(self.predicted, self.loss.shape),
+            self.usable,
+            predicted_exponent=self.predicted_exponent,
+        )
 
     def to_frame(self) -> frames.Frame:
         """Return the losses in long form, a line for each seed and size.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -92,7 +93,7 @@ def from_description(description: Mapping[str, Any]) -> Teacher:
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 #: What every word looks like, typed in small letters or capitals, and what it stands for.
-_PATTERNS: dict[str, Callable[[re.Match[str]], TeacherFamily]] = {
+_PATTERNS: dict[str, Callable[[re.Match[str]], TeacherFamily | None]] = {
     "(?i)linear": lambda m: LinearTeacher(),
     "(?i)Fourier": lambda m: FourierTeacher(),
     r"(?i)ReLU (\d+) x (\d+)": lambda m: ReluTeacher(int(m[1]), int(m[2])),
@@ -100,7 +101,18 @@ _PATTERNS: dict[str, Callable[[re.Match[str]], TeacherFamily]] = {
         sharma_kaplan_teacher(), depth=int(m[1]), width=int(m[2])
     ),
     rf"(?i)Mat[ée]rn {_NUMBER}": lambda m: MaternTeacher(float(m[1])),
+    r"(?i)(sum|product) of \((.+)\)": lambda m: _combined(m[1], m[2]),
 }
+
+
+def _combined(how: str, words: str) -> SumTeacher | ProductTeacher | None:
+    """The family of families between semicolons; None if the brackets around them are not a pair."""
+    depth = np.cumsum([(sign == "(") - (sign == ")") for sign in words])
+    if depth.min() < 0:
+        return None
+    ends = [i for i, sign in enumerate(words) if sign == ";" and depth[i] == 0]
+    parts = [words[a:b].strip("; ") for a, b in itertools.pairwise([0, *ends, len(words)])]
+    return (SumTeacher if how.lower() == "sum" else ProductTeacher)(tuple(map(parse_target, parts)))
 
 
 def parse_target(word: str) -> TeacherFamily:
@@ -122,7 +134,8 @@ def parse_target(word: str) -> TeacherFamily:
     raise ValueError(
         f"unknown teacher {word!r}; there are 'linear', 'Fourier', 'ReLU 8 x 16' (depth and width), "
         "'ReLU 2 x 600, no biases' (as Sharma and Kaplan's) and 'Matérn 0.5' (nu), each with numbers of "
-        "your choice, and further parameters after commas: 'Matérn 0.5, length_scale = 2.0'."
+        "your choice, and further parameters after commas: 'Matérn 0.5, length_scale = 2.0'; and "
+        "'sum of (linear; Matérn 0.5)', or product."
     )
 
 

@@ -38,7 +38,8 @@ class FourierTeacher(TeacherFamily):
     def __post_init__(self) -> None:
         checks.set_integer(self, "n_waves")
         checks.set_integer(self, "n_outputs")
-        checks.real("high", self.high, minimum=checks.real("low", self.low, minimum=0.0))
+        checks.set_real(self, "low", minimum=0.0)
+        checks.set_real(self, "high", minimum=self.low)
 
     @property
     def word(self) -> str:

@@ -83,7 +83,9 @@ class MaternTeacher(TeacherFamily):
     n_outputs: int = 1
 
     def __post_init__(self) -> None:
-        Matern(self.smoothness, self.length_scale)
+        covariance = Matern(self.smoothness, self.length_scale)
+        object.__setattr__(self, "smoothness", covariance.smoothness)
+        object.__setattr__(self, "length_scale", covariance.length_scale)
         checks.set_integer(self, "n_features")
         checks.set_integer(self, "n_outputs")
 

@@ -51,9 +51,9 @@ class ReluTeacher(TeacherFamily):
     def __post_init__(self) -> None:
         for name in ("depth", "width", "n_outputs"):
             checks.set_integer(self, name)
-        checks.real("weight_scale", self.weight_scale, minimum=0.0)
-        checks.real("bias_scale", self.bias_scale, minimum=0.0)
-        checks.real("output_scale", self.output_scale)
+        checks.set_real(self, "weight_scale", minimum=0.0)
+        checks.set_real(self, "bias_scale", minimum=0.0)
+        checks.set_real(self, "output_scale")
 
     @property
     def word(self) -> str:

@@ -153,7 +153,7 @@ def test_digits_are_the_places_of_points():
         ({"teacher": "linear"}, "teacher must have a finite order"),
         ({"settings": ("cube 2",)}, "must be one of settings too"),
         ({"widths": (4, 6)}, "multiple of n_heads"),
-        ({"architectures": ()}, "architectures must be named once each"),
+        ({"architectures": ()}, "architectures must name one at least"),
         ({"largest": 299}, r"largest must be in \[300"),
     ],
 )

@@ -186,8 +186,10 @@ class InContext(NeedsTorch):
                 f"n_clusters must begin with 1, what the others are held against; got "
                 f"{self.n_clusters}."
             )
-        if len(set(self.laws)) < len(self.laws) or WALK in self.laws:
-            raise ValueError(f"laws are named once each, {WALK!r} not at all; got {self.laws}.")
+        if WALK in self.laws:
+            raise ValueError(
+                f"laws are those beside {WALK!r}, which is always there; leave it out."
+            )
         for law in self.laws:
             parse_law(law)
         check_clusters(self.points, self.n_points)

@@ -116,16 +116,13 @@ class KernelScaling:
         if self.teacher_settings == TEACHER_SETTINGS:  # the default follows the settings there are
             known = tuple(one for one in TEACHER_SETTINGS if one in self.settings())
             object.__setattr__(self, "teacher_settings", known)
-        words = [one.word for one in self.teacher_settings]
-        if len(set(words)) < len(words):
-            raise ValueError(f"teacher_settings names one twice: {tuple(words)}.")
         for one in self.lattices:
             if one.dimension is None:
                 raise ValueError(
                     f"the dimension of {one} is not known, so no exponent is predicted."
                 )
-        for word in words:
-            checks.choice("teacher_settings", word, [one.word for one in self.settings()])
+        for source in self.teacher_settings:
+            checks.choice("teacher_settings", source.word, [one.word for one in self.settings()])
 
     def settings(self) -> tuple[Source, ...]:
         """Return every source of points."""
@@ -284,7 +281,11 @@ class KernelScaling:
         first, middle, last = (f"{local[i]:.2f}" for i in (1, len(local) // 2, -2))
         note = f"local exponents: {first} first, {middle} middle, {last} last"
         if law.line is None:
-            note = f"less than a decade lies above {self.floor:g}, where rounding begins"
+            usable = kernel_curves.n_used(law.curve)
+            note = (
+                f"too few sizes: {usable} of {law.curve.size.size} losses lie above {self.floor:g}, or a "
+                "thousand times the jitter, and an exponent needs three in their last decade"
+            )
         claim = claims.exponent(
             name,
             self.source,
@@ -305,13 +306,15 @@ class KernelScaling:
         for row in cells[source.word, teacher, matching(teacher)]:
             variance = of_seed[row["seed"]]
             above = variance > self.floor
-            ratio.append(float(np.mean(np.array(row["loss"])[above] / variance[above])))
+            if above.any():
+                ratio.append(float(np.mean(np.array(row["loss"])[above] / variance[above])))
         return claims.mean(
             f"{source}, {teacher} drawn: loss over posterior variance",
             "Gaussian processes; exact",
             1.0,
             ratio,
             self.ratio_tolerance,
+            "" if ratio else f"too few: no posterior variance lies above {self.floor:g}",
             about={"source": source.word, "target": teacher, "quantity": "loss"},
         )
 

@@ -108,14 +108,12 @@ def check_dimensions(dimensions: tuple[int, ...]) -> None:
     Raises
     ------
     ValueError
-        For d = 1, d outside 0 to 8, and one named twice.
+        For d = 1, and d outside 0 to 8.
     """
     for d in dimensions:
         checks.integer("dimensions (0 is the Bethe lattice)", d, minimum=0, maximum=8)
         if d == 1:
             raise ValueError("dimensions: a chain has no threshold below p = 1; take 2 to 8, or 0.")
-    if len(set(dimensions)) < len(dimensions):
-        raise ValueError(f"dimensions names one twice: {dimensions}.")
 
 
 def cluster_exponent(dimension: int, above: bool) -> float:

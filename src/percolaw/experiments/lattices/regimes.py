@@ -101,8 +101,8 @@ class Regimes:
     def __post_init__(self) -> None:
         fields.check(self)
         boxes.check_dimensions(self.dimensions)
-        if 1.0 not in self.ratios or len(set(self.ratios)) < len(self.ratios):
-            raise ValueError(f"ratios must hold 1 (p_c), each ratio once; got {self.ratios}.")
+        if 1.0 not in self.ratios:
+            raise ValueError(f"ratios must hold 1 (p_c); got {self.ratios}.")
 
     def cells(self) -> list[Cell]:
         """A unit is a lattice, a p and a seed; each real lattice is also taken whole, at p = 1."""

@@ -59,27 +59,20 @@ def student_network(
 
 
 def check_names(field: str, names: Sequence[Any]) -> None:
-    """Refuse an empty list, and one that names something twice.
+    """Raise ValueError for an empty list.
 
     Parameters
     ----------
     field : str
         For the message.
     names : sequence
-
-    Raises
-    ------
-    ValueError
-        In both cases.
     """
-    if not names or len(set(names)) < len(names):
-        raise ValueError(
-            f"{field} must be named once each, one at least; got {tuple(map(str, names))}."
-        )
+    if not names:
+        raise ValueError(f"{field} must name one at least.")
 
 
 def check_sources(field: str, sources: Sequence[Source]) -> None:
-    """Refuse an empty list, one that names something twice, and points of unknown dimension.
+    """Refuse an empty list, and points of unknown dimension.
 
     Parameters
     ----------
@@ -90,7 +83,7 @@ def check_sources(field: str, sources: Sequence[Source]) -> None:
     Raises
     ------
     ValueError
-        In these cases.
+        In both cases.
     """
     check_names(field, sources)
     for source in sources:

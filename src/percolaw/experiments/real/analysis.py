@@ -177,7 +177,7 @@ class ByLength(DataAnalysis):
 
     def names(self) -> tuple[str, ...]:
         """Return a name for each length."""
-        return tuple(dict.fromkeys(map(self.words.format, self.lengths)))
+        return tuple(map(self.words.format, self.lengths))
 
     def data(self, name: str) -> Sample:
         """Return the data of a length by its name."""
