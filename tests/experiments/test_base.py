@@ -88,7 +88,7 @@ def changed(value):
     if isinstance(value, tuple):
         first = [(other, *value[1:]) for other in changed(value[0])]
         last = [(*value[:-1], other) for other in changed(value[-1])]
-        return [value[:-1], *first, *last]
+        return [value[:-1], *(first if len(value) > 1 else []), *last]
     if dataclasses.is_dataclass(value):
         return parts_changed(value)
     return []
