@@ -1,5 +1,5 @@
-"""The house rules of DESIGN and STYLE that a machine can check: arrows between packages, what an
-import loads, docstrings, annotations."""
+"""The house rules that a machine can check (docs/architecture.md, CONTRIBUTING.md): arrows between
+packages, what an import loads, docstrings, annotations."""
 
 import ast
 import functools

@@ -1,6 +1,7 @@
 """Source x target x learner x sizes x seeds = a learning curve beside its prediction."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -80,6 +81,16 @@ def test_predictions_know_the_learner(source, target, learner, expected):
     found = predicted_exponent(source, target, learner)
     assert found == (None if expected is None else pytest.approx(expected))
     assert order_limit(object(), 3.0) is None
+
+
+def test_a_learner_of_ones_own_says_its_limit():
+    class Mine(pl.NearestNeighbors):
+        def order_limit(self, dimension):
+            return 1.5
+
+    assert predicted_exponent(3.0, math.inf, Mine()) == 0.5
+    assert predicted_exponent(3.0, 1.0, Mine()) == pytest.approx(1 / 3)
+    assert order_limit(pl.NeuralRegression(), 3.0) == 5.0
 
 
 def test_own_data_are_a_source_too(tmp_path):

@@ -259,7 +259,7 @@ def order_limit(learner: Any, dimension: float) -> float | None:
     Parameters
     ----------
     learner : object
-        A learner of this package; of others None.
+        What its method ``order_limit(dimension)`` says; None without one.
     dimension : float
         D of the points.
 
@@ -267,20 +267,8 @@ def order_limit(learner: Any, dimension: float) -> float | None:
     -------
     float or None
     """
-    from percolaw.learners.kernel import KernelRegression
-    from percolaw.learners.neighbors import NearestNeighbors
-    from percolaw.neural.regression import NeuralRegression
-    from percolaw.numerics.covariance import Matern, NeuralTangent
-
-    if isinstance(learner, NearestNeighbors):
-        return 2.0
-    interpolates = isinstance(learner, KernelRegression) and np.all(np.equal(learner.ridge, 0.0))
-    kernel = learner.kernel if interpolates else None
-    if isinstance(kernel, Matern):
-        return 2.0 * kernel.smoothness + dimension + 1.0
-    if isinstance(kernel, NeuralTangent) or isinstance(learner, NeuralRegression):
-        return dimension + 2.0
-    return None
+    limit = getattr(learner, "order_limit", None)
+    return limit(dimension) if callable(limit) else None
 
 
 def _of_data(

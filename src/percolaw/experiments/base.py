@@ -2,8 +2,8 @@
 
 An experiment is a frozen dataclass. Its fields are the config, from which command-line flags, the
 JSON form and the run id derive. `cells` lists independent units of work, `measure` does one of them
-and is what runs anywhere and is stored, `conclude` is pure: claims and figure data can be made again
-from stored rows.
+and is what runs anywhere and is stored, `conclude` is pure: claims and figure data are made from stored
+rows alone.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Preset:
     config : dict
         Fields that differ from the defaults.
     time, memory : str
-        Wall time and peak memory of all processes, as measured.
+        Wall time and peak memory of all processes, measured or estimated.
     """
 
     config: Mapping[str, Any]

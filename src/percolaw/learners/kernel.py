@@ -15,7 +15,13 @@ import numpy.typing as npt
 
 from percolaw import checks
 from percolaw.estimator import Regressor, require_fitted
-from percolaw.numerics.covariance import Covariance, Matern, cholesky, row_blocks
+from percolaw.numerics.covariance import (
+    Covariance,
+    Matern,
+    NeuralTangent,
+    cholesky,
+    row_blocks,
+)
 from percolaw.rng import as_streams
 from percolaw.short import short_repr
 
@@ -61,6 +67,18 @@ class KernelRegression(Regressor):
     ridge: float | Sequence[float] = 0.0
     validation: float = 0.2
     rng: int = 0
+
+    def order_limit(self, dimension: float) -> float | None:
+        """Return the order that the edge of the data limits; None with a ridge and for other kernels.
+
+        2 nu + D + 1 of Matérn kernels, D + 2 of tangent kernels, whose nu is 1/2.
+        """
+        if not np.all(np.equal(self.ridge, 0.0)):
+            return None
+        if isinstance(self.kernel, NeuralTangent):
+            return dimension + 2.0
+        smoothness = self.kernel.smoothness if isinstance(self.kernel, Matern) else None
+        return None if smoothness is None else 2.0 * smoothness + dimension + 1.0
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Fit the training values; n^3 / 3 multiplications and additions a ridge.

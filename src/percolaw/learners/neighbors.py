@@ -36,6 +36,10 @@ class NearestNeighbors(Regressor):
 
     k: int = 1
 
+    def order_limit(self, dimension: float) -> float | None:
+        """Return 2: at best the loss is the mean squared distance to the neighbours."""
+        return 2.0
+
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Store points and values.
 

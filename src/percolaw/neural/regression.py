@@ -53,6 +53,10 @@ class NeuralRegression(Regressor):
     validation: float = 0.2
     rng: RandomLike = 0
 
+    def order_limit(self, dimension: float) -> float | None:
+        """Return D + 2: what its tangent kernel of smoothness 1/2 does, if it is trained to the end."""
+        return dimension + 2.0
+
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Train on most of the points, and stop by the others.
 

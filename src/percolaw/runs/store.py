@@ -1,10 +1,10 @@
 """The run folder: config, finished units in one SQLite file, and the final record.
 
 A unit is named by its content: experiment, what the config says to `measure`, and cell. It counts as
-done only if the code that measures is the code that measured it: after a change of the package
-(reports and command line aside) it is measured anew, the old rows stay beside until
-``percolaw gc``. A unit whose row is not as it was written is not done either. What another run of the
-same experiment in the same place has measured is copied, and the record says from where.
+done only if the code that measures is the code that measured it (`percolaw.runs.code`): after a change
+of what its experiment imports, docstrings and comments aside, it is measured anew, the old rows stay
+beside until ``percolaw gc``. A unit whose row is not as it was written is not done either. What another
+run of the same experiment in the same place has measured is copied, and the record says from where.
 
     config.json    name and fields of the config, schema version; fixes the folder's identity
     units.sqlite   one row per unit: cell, status, rows as JSON, checksum, error, seconds, place; and

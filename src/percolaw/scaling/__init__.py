@@ -1,1 +1,1 @@
-"""Learning curves: measured, fitted with intervals, diagnosed; arrays in, arrays out."""
+"""Learning curves: measured of whatever has fit and predict, fitted with intervals, diagnosed."""
