@@ -92,8 +92,12 @@ def read_word(
             changes = {name: _value(value) for name, value in re.findall(_CHANGE, fields)}
             try:
                 made = make(match)
-                if made is not None:
-                    return dataclasses.replace(made, **changes)
+                if made is None:
+                    continue
+                changed_one = dataclasses.replace(made, **changes)
+                if changed_one.word.partition(",")[0] != made.word.partition(",")[0]:
+                    raise ValueError("its end says again what its beginning says")
+                return changed_one
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{word!r} names no {what}: {error}") from None
     return None

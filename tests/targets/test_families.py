@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from teacher_cases import normal
 
 from percolaw.datasets.dataset import Dataset
-from percolaw.datasets.sources import FiniteCluster
+from percolaw.datasets.sources import FiniteCluster, parse_source
 from percolaw.rng import Streams
 from percolaw.targets.combined import ProductTeacher, SumTeacher
 from percolaw.targets.families import FAMILIES, family_from, from_description, parse_target
@@ -298,3 +298,12 @@ def test_equal_objects_have_equal_words(one, other):
     """And so the same random numbers, however their numbers were typed."""
     assert one == other
     assert one.word == other.word
+
+
+def test_an_end_that_says_again_what_the_beginning_says_is_refused():
+    assert parse_target("Matérn 0.5, length_scale = 2").length_scale == 2.0
+    with pytest.raises(ValueError, match="its end says again what its beginning says"):
+        parse_target("Matérn 0.5, smoothness = 2.0")
+    with pytest.raises(ValueError, match="its end says again what its beginning says"):
+        parse_source("cluster d = 16, dim = 4")
+    assert parse_source("Cube 4").word == "cube 4"

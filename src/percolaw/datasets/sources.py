@@ -285,11 +285,11 @@ _NUMBER = r"(\d+(?:\.\d+)?)"
 _FACTOR = rf"(?:{'|'.join(MANIFOLDS)}) \d+"
 #: What every word looks like, and what it stands for.
 _PATTERNS: dict[str, Callable[[re.Match[str]], Source]] = {
-    r"cluster d = (\d+)": lambda m: InfiniteCluster(int(m[1])),
-    r"finite cluster d = (\d+)": lambda m: FiniteCluster(int(m[1])),
-    r"cube (\d+)": lambda m: Cube(int(m[1])),
-    r"masked cube (\d+)(?: in (\d+))?": lambda m: Cube(int(m[1]), int(m[2] or MASKED_DIM)),
-    rf"lattice d = (\d+), (?:{_NUMBER} )?p_c": lambda m: LatticeCluster(
+    r"(?i)cluster d = (\d+)": lambda m: InfiniteCluster(int(m[1])),
+    r"(?i)finite cluster d = (\d+)": lambda m: FiniteCluster(int(m[1])),
+    r"(?i)cube (\d+)": lambda m: Cube(int(m[1])),
+    r"(?i)masked cube (\d+)(?: in (\d+))?": lambda m: Cube(int(m[1]), int(m[2] or MASKED_DIM)),
+    rf"(?i)lattice d = (\d+), (?:{_NUMBER} )?p_c": lambda m: LatticeCluster(
         int(m[1]), float(m[2] or 1.0)
     ),
     rf"manifold ({_FACTOR})": _product,
