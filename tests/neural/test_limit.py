@@ -56,8 +56,9 @@ def test_measured_kernels_converge_as_the_root_of_the_width(depth, parametrizati
     slope = np.polyfit(np.log(WIDTHS), np.log(gaps), 1)[0]
     # -1/2 in the limit; terms of order 1/width steepen it at the least width, most for depth 3.
     assert -0.8 < slope < -0.35
-    assert gaps[-1] < 0.16
-    assert means[-1] < 0.1
+    # What one student is off at a width grows with depth.
+    assert gaps[-1] < 0.1 * depth
+    assert means[-1] < 0.06 * depth
 
 
 @pytest.mark.slow

@@ -204,7 +204,7 @@ def test_tiny_sampling_end_to_end():
         alpha, gamma = case.rank_exponent, case.cluster_exponent
         assert case.limits["uniform"] == pytest.approx(min(alpha / (1 + alpha), gamma))
         assert case.limits["optimal allocation"] == pytest.approx(min(alpha, gamma))
-        (plot,) = [p for p in found.plots if p.title.startswith(case.name)]
+        (plot,) = [p for p in found.plots if p.title.startswith(f"{case.name}: ")]
         assert plot.series[0].x[:5] == tuple(box_curves.grid(10.0, 1e2, 4))
         assert len(plot.series) == 2 + len(SHARED) + (2 if case.learner == "nearest" else 0)
         assert found.tables["scale_factors"][case.name] >= 1.0
