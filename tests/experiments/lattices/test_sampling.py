@@ -206,7 +206,12 @@ def test_tiny_sampling_end_to_end():
         assert case.limits["optimal allocation"] == pytest.approx(min(alpha, gamma))
         (plot,) = [p for p in found.plots if p.title.startswith(f"{case.name}: ")]
         assert plot.series[0].x[:5] == tuple(box_curves.grid(10.0, 1e2, 4))
-        assert len(plot.series) == 2 + len(SHARED) + (2 if case.learner == "nearest" else 0)
+        (over,) = [p for p in found.plots if p.title == case.name]
+        names = [one.name for one in plot.series if one.kind == "measured"]
+        names += [one.name.partition(", over ")[0] for one in over.series if one.name != "1"]
+        every = strategies.STRATEGIES if case.learner == "nearest" else SHARED
+        expected = [n if n in strategies.DESIGNED else strategies.LABELS.get(n, n) for n in every]
+        assert sorted(names) == sorted(expected), "each once, in one of two plots"
         assert found.tables["scale_factors"][case.name] >= 1.0
     check_figures(e, rows)
 
