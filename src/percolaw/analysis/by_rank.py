@@ -10,6 +10,7 @@ import numpy as np
 from percolaw import checks
 from percolaw.analysis.agreement import FloatArray, RankLoss, label_loss
 from percolaw.analysis.sample import Sample
+from percolaw.numerics.components import principal_components
 
 
 def rank_losses(sample: Sample, level: int, n_blocks: int) -> RankLoss:
@@ -61,6 +62,4 @@ def rank_losses(sample: Sample, level: int, n_blocks: int) -> RankLoss:
 
 def _direction(elements: Any) -> FloatArray:
     """Coordinate of every element along the direction of largest variance."""
-    x = np.asarray(elements, dtype=np.float64)
-    centred = x - x.mean(axis=0)
-    return np.asarray(centred @ np.linalg.eigh(centred.T @ centred)[1][:, -1])
+    return principal_components(np.asarray(elements, dtype=np.float64))[2][:, -1]

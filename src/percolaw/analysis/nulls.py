@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from percolaw.numerics.components import principal_components
 from percolaw.rng import RandomLike, as_streams
 
 FloatArray = npt.NDArray[np.float64]
@@ -46,7 +47,7 @@ def gaussian_points(points: FloatArray, index: int, rng: RandomLike = 0) -> Floa
     -------
     array of float64, shape (n, d)
     """
-    mean, axes, scores = _components(points)
+    mean, axes, scores = principal_components(points)
     normal = as_streams(rng).generator("embedding", 0, index).standard_normal(scores.shape)
     return np.asarray(mean + (normal * scores.std(axis=0, ddof=1)) @ axes)
 
@@ -66,7 +67,7 @@ def shuffled_components(points: FloatArray, index: int, rng: RandomLike = 0) -> 
     -------
     array of float64, shape (n, d)
     """
-    mean, axes, scores = _components(points)
+    mean, axes, scores = principal_components(points)
     generator = as_streams(rng).generator("embedding", 1, index)
     return np.asarray(mean + generator.permuted(scores, axis=0) @ axes)
 
@@ -159,14 +160,6 @@ OF_ELEMENTS: dict[str, Callable[..., npt.NDArray[Any]]] = {
     "position marginals": position_marginals,
     "markov strings": markov_strings,
 }
-
-
-def _components(points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean (d,), principal axes as rows (d, d), and scores (n, d)."""
-    mean = points.mean(axis=0)
-    centred = points - mean
-    axes = np.linalg.eigh(centred.T @ centred)[1].T
-    return mean, axes, centred @ axes.T
 
 
 def _distinct(codes: Codes, batch: Callable[[], Codes]) -> Codes:
