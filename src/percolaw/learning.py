@@ -19,7 +19,13 @@ from percolaw.rng import RandomLike, as_streams
 from percolaw.scaling.criteria import OF_LABELS, Loss, checked_loss
 from percolaw.scaling.curve import LearningCurve
 from percolaw.scaling.fresh import fresh_learners
-from percolaw.scaling.losses import checked_sizes, counted, losses, scaling_curve
+from percolaw.scaling.losses import (
+    above_rounding,
+    checked_sizes,
+    counted,
+    losses,
+    scaling_curve,
+)
 from percolaw.targets.families import drawn_values
 from percolaw.targets.teacher import TeacherFamily
 
@@ -152,7 +158,8 @@ def learning_curve(
                 )
     exponent = predicted_exponent(source, target, learner) if chosen == "squared" else None
     theory = None if predict is None else predicted.mean(axis=0)
-    return LearningCurve(size, measured, predicted=theory, predicted_exponent=exponent)
+    usable = above_rounding(measured, y, chosen)
+    return LearningCurve(size, measured, usable, theory, exponent)
 
 
 def predicted_losses(

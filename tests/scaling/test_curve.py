@@ -49,6 +49,29 @@ def test_less_than_a_decade_is_no_exponent():
     assert fit_of(SIZES, np.full((5, 5), np.nan), YES, 30) is None
 
 
+@pytest.mark.parametrize(
+    ("sizes", "use", "why"),
+    [
+        ([10, 100, 1000], [1, 0, 1], "2 of 3 sizes can be used, and a fit needs three"),
+        (
+            [10, 20, 40, 90],
+            [1, 1, 1, 1],
+            "sizes that can be used, 10 to 90, span less than a decade",
+        ),
+    ],
+)
+def test_a_curve_without_an_exponent_says_why(sizes, use, why):
+    curve = LearningCurve(sizes, power(0.5, sizes), use)
+    assert curve.fit() is None
+    assert curve.no_exponent() == why
+    assert repr(curve).endswith(f"no exponent: {why})")
+    unmeasured = LearningCurve(SIZES, np.where(np.eye(5, dtype=bool), np.nan, power(0.5)))
+    assert unmeasured.no_exponent() == "no seed was measured at all sizes"
+    fine = LearningCurve(SIZES, power(0.5))
+    assert fine.no_exponent() == ""
+    assert "exponent" not in repr(fine)
+
+
 @pytest.mark.parametrize("wild", [1e6, 1e-6, np.nan])
 def test_sizes_that_did_not_converge_do_not_matter(wild):
     use = np.array([True, True, False, True, True])

@@ -308,3 +308,21 @@ def test_power_laws_beside_a_curve():
     assert np.isnan(curve.beside_power_law(1.0, (1e4, 1e5)).predicted).all()
     with pytest.raises(ValueError, match="no prediction"):
         curve.predicted_slope()
+
+
+@pytest.mark.parametrize("offset", [0.0, 5.0, -1e6])
+@pytest.mark.parametrize("loss", ["squared", "absolute"])
+def test_losses_that_are_rounding_have_no_exponent(offset, loss):
+    """A learner that is exact: what is left rises with the size, and says nothing of it."""
+    x = np.random.default_rng(0).standard_normal((1200, 2))
+    y = x @ [1.0, 2.0] + offset
+
+    def exact(points, values, queries):
+        weights = np.linalg.lstsq(np.c_[points, np.ones(len(points))], values, rcond=None)[0]
+        return np.c_[queries, np.ones(len(queries))] @ weights
+
+    curve = pl.scaling_curve(exact, x, y, [10, 30, 100, 300, 1000], loss=loss, n_test=200)
+    assert not curve.usable.any()
+    assert curve.fit() is None
+    noisy = pl.scaling_curve(exact, x, y + 0.1 * x[:, 0] ** 2, [10, 30, 100, 1000], n_test=200)
+    assert noisy.usable is None, "control: what it cannot learn is no rounding"

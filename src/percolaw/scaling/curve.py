@@ -115,20 +115,30 @@ class LearningCurve(Drawable):
         -------
         PowerLawFit or None
             None if fewer than 3 sizes or less than a decade can be used, or no seed was measured at
-            all of them: such an exponent means nothing. Seeds not measured at all of them are left out.
+            all of them: such an exponent means nothing, and `no_exponent` says why. Seeds not measured at
+            all of them are left out.
 
         Raises
         ------
         ValueError
             If a loss used is 0, negative or infinite.
         """
+        if self.no_exponent(window):
+            return None
+        chosen = self._chosen(window)
+        part = self.loss[:, chosen]
+        return fit.fit_power_law(self.size[chosen], part[~np.isnan(part).any(axis=1)], how=how)
+
+    def no_exponent(self, window: tuple[float, float] | None = None) -> str:
+        """Return why there is no exponent inside a window; empty if there is one."""
         chosen = self._chosen(window)
         used = self.size[chosen]
-        part = self.loss[:, chosen]
-        part = part[~np.isnan(part).any(axis=1)]
-        if not part.shape[0] or used.size < 3 or used[-1] < 10 * used[0] * (1 - 1e-9):
-            return None
-        return fit.fit_power_law(used, part, how=how)
+        if used.size < 3:
+            return f"{used.size} of {self.size.size} sizes can be used, and a fit needs three"
+        if used[-1] < 10 * used[0] * (1 - 1e-9):
+            return f"sizes that can be used, {used[0]:g} to {used[-1]:g}, span less than a decade"
+        whole = ~np.isnan(self.loss[:, chosen]).any(axis=1)
+        return "" if whole.any() else "no seed was measured at all sizes"
 
     def seeds(self) -> tuple[LearningCurve, ...]:
         """Return the curve of each seed by itself, usable where it was measured."""
@@ -319,8 +329,10 @@ class LearningCurve(Drawable):
             text += (
                 f" {float(size[0]):g} to {float(size[-1]):g}, loss {loss[0]:.3g} to {loss[-1]:.3g}"
             )
-        known = self.predicted_exponent is not None
-        return text + (f", predicted exponent {self.predicted_exponent:.3g})" if known else ")")
+        if self.predicted_exponent is not None:
+            text += f", predicted exponent {self.predicted_exponent:.3g}"
+        why = self.no_exponent() if self.size.size else ""
+        return text + (f", no exponent: {why})" if why else ")")
 
     def _repr_html_(self) -> str:
         middle = self.band("median")

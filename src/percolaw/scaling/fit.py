@@ -199,6 +199,7 @@ def fit_power_law(
     ----------
     size : array, shape (n_sizes,), rising, positive
     loss : array, shape (n_sizes,) or (n_seeds, n_sizes), positive
+        Of single seeds also 0, where `how` is no mean of logarithms.
     window : (low, high), optional
         Sizes used; all by default. Must span at least a decade and hold 3 sizes.
     how : {"geometric", "mean", "median"}
@@ -213,7 +214,8 @@ def fit_power_law(
     Returns
     -------
     PowerLawFit
-        Its interval is infinite with fewer than 3 seeds.
+        Its interval is infinite with fewer than 3 seeds, and where more than 2% of the replicates have
+        a loss of 0.
 
     Raises
     ------
@@ -223,7 +225,7 @@ def fit_power_law(
         level outside (0, 1), and a line whose loss at size 1 is beyond float64.
     """
     x = _sizes(size)
-    y = _losses(loss, x.size)
+    y = _losses(loss, x.size, zero=how != "geometric")
     level = _level(level)
     checks.integer("n_bootstrap", n_bootstrap, minimum=1)
     low, high = (float(x[0]), float(x[-1])) if window is None else checked_window(window)
@@ -237,7 +239,13 @@ def fit_power_law(
         )
     log_x = np.log(used)
     part = y[:, inside]
-    line, bend = _line(log_x, np.log(aggregate(part, how)))
+    curve = aggregate(part, how)
+    if np.any(curve <= 0):
+        raise ValueError(
+            f"the {how} loss is 0 at {int(np.sum(curve <= 0))} of {used.size} sizes, where it has no "
+            "logarithm. Leave out sizes at which the learner is exact, or test on more points."
+        )
+    line, bend = _line(log_x, np.log(curve))
     interval = (-np.inf, np.inf)
     if part.shape[0] >= 3:
         draw = _resampled(part.shape[0], n_bootstrap, rng)
@@ -245,10 +253,11 @@ def fit_power_law(
             slopes = np.array([-_line(log_x, row)[0][0] for row in np.log(part)])
             replicate = slopes[draw].mean(axis=1)
         else:
-            replicate = np.array(
-                [-_line(log_x, np.log(aggregate(part[rows], how)))[0][0] for rows in draw]
-            )
-        interval = _interval(-line[0], replicate, part.shape[0], level)
+            drawn = (aggregate(part[rows], how) for rows in draw)
+            positive = (one for one in drawn if np.all(one > 0))
+            replicate = np.array([-_line(log_x, np.log(one))[0][0] for one in positive])
+        if replicate.size > 0.98 * n_bootstrap:  # else seeds without an error decide
+            interval = _interval(-line[0], replicate, part.shape[0], level)
     return PowerLawFit(
         exponent=float(-line[0]),
         interval=interval,
@@ -373,17 +382,18 @@ def _sizes(size: npt.ArrayLike) -> FloatArray:
     return x
 
 
-def _losses(loss: npt.ArrayLike, n_sizes: int) -> FloatArray:
+def _losses(loss: npt.ArrayLike, n_sizes: int, zero: bool = False) -> FloatArray:
     y = np.atleast_2d(checks.finite_array("loss", loss))
     if y.ndim != 2 or y.shape[1] != n_sizes:
         raise ValueError(
             f"loss must have shape (n_sizes,) or (n_seeds, n_sizes) with n_sizes = {n_sizes}; "
             f"got {np.shape(loss)}."
         )
-    if np.any(y <= 0):
+    bad = y < 0 if zero else y <= 0
+    if np.any(bad):
         raise ValueError(
-            f"loss must be positive for logarithms; {int(np.sum(y <= 0))} value(s) are not. "
-            "Leave out sizes at which the learner is exact."
+            f"loss must be positive for logarithms; {int(np.sum(bad))} value(s) are not. Leave out sizes "
+            "at which the learner is exact; where single seeds have no error, pass how='mean'."
         )
     _refuse_huge("loss", y)
     return y

@@ -25,6 +25,9 @@ from percolaw.scaling.fresh import PointLearner, fit_fresh, fresh_learners
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
+#: Roundings of the largest value by which the predictions of an exact learner may be off.
+ROUNDING = 100
+
 
 def scaling_curve(
     learner: PointLearner | Callable[..., Any],
@@ -142,7 +145,30 @@ def scaling_curve(
             test, train = order[:tests], order[tests : tests + largest]
             sets = (x[train], y[train]), (x[test], y[test])
             measured[repeat] = losses(fresh, *sets, size, f"repeat {repeat}", chosen, done)
-    return LearningCurve(size, measured)
+    return LearningCurve(size, measured, above_rounding(measured, y, chosen))
+
+
+def above_rounding(measured: FloatArray, values: FloatArray, loss: Loss) -> npt.NDArray[Any] | None:
+    """Return the sizes whose losses are more than the rounding of the values: others have no exponent.
+
+    Parameters
+    ----------
+    measured : array of float64, shape (n_repeats, n_sizes)
+    values : array of float64, shape (n,) or (n, n_outputs)
+    loss : {"squared", "absolute", "0-1", "log"} or function
+
+    Returns
+    -------
+    array of bool, shape (n_sizes,), or None
+        None if all are, and for losses that are not relative to the values.
+    """
+    power = {"squared": 2, "absolute": 1}.get(loss if isinstance(loss, str) else "", 0)
+    if not power:
+        return None
+    spread = float(np.sqrt(np.mean(values.var(axis=0))))
+    floor = (ROUNDING * np.finfo(np.float64).eps * float(np.abs(values).max()) / spread) ** power
+    usable = measured.mean(axis=0) > floor
+    return None if usable.all() else usable
 
 
 def counted(update: Callable[[int, int], None], total: int) -> Callable[[], None]:
