@@ -219,3 +219,43 @@ def test_integer_allocation_in_theory():
     ]
     assert signatures(sizes, smooth) == []
     assert math.isclose(weight.sum(), 1.0)
+
+
+# ---- floors and bends
+
+
+@pytest.mark.parametrize("floor", [0.05, 0.3])
+def test_a_loss_that_flattens_has_a_floor(floor):
+    size = geometric(10, 1e4, 13)
+    noise = np.exp(0.05 * np.random.default_rng(0).normal(size=(5, 13)))
+    (found,) = diagnose(size, noise * (size**-0.5 + floor))
+    assert found.signature == "floor"
+    known = float(found.evidence.partition("constant ")[2].partition(" that")[0])
+    assert known == pytest.approx(floor, rel=0.2)
+    assert signatures(size, noise * (size**-0.5 + 0.001)) == [], "control: too low to matter"
+
+
+def test_two_regimes_are_a_bend():
+    size = geometric(10, 1e4, 13)
+    noise = np.exp(0.05 * np.random.default_rng(0).normal(size=(5, 13)))
+    for late, expected in ((0.8, ["bend"]), (0.4, [])):
+        loss = np.where(size < 300, size**-0.3, 300 ** (late - 0.3) * size**-late)
+        assert signatures(size, noise * loss) == expected
+
+
+def test_false_alarms_of_floors_and_bends_are_rare():
+    rng = np.random.default_rng(7)
+    size, alarms = geometric(10, 1e3, 8), 0
+    for _ in range(300):
+        log_noise = 0.1 * rng.normal(size=(3, 8))
+        alarms += bool(diagnose(size, size ** -rng.uniform(0.1, 1.0) * np.exp(log_noise)))
+    assert alarms <= 6
+
+
+def test_one_seed_that_failed_once_is_no_jump():
+    size = geometric(10, 1e4, 13)
+    loss = np.exp(0.05 * np.random.default_rng(0).normal(size=(5, 13))) * size**-0.5
+    loss[2, 6] *= 100.0
+    assert signatures(size, loss) == []
+    loss[:, 7:] /= 4.0
+    assert signatures(size, loss) == ["jumps"], "control: all seeds jump"

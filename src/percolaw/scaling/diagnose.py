@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.scaling.fit import _losses, _sizes, aggregate, local_exponents
+from percolaw.scaling.fit import FloatArray, _losses, _sizes, aggregate, local_exponents
+from percolaw.scaling.forms import compare_forms
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Finding:
 
     Attributes
     ----------
-    signature : {"uniform loss", "exponential", "jumps"}
+    signature : {"uniform loss", "exponential", "jumps", "floor", "bend"}
     meaning : str
         What it points to.
     evidence : str
@@ -29,7 +30,7 @@ class Finding:
 
 
 def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
-    """Return the failure signature of a learning curve; an empty list if it has none.
+    """Return the failure signature of a learning curve; an empty list if it has none of these.
 
     These are looked for in this order, and only the first one is returned:
 
@@ -37,13 +38,19 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
       (far below the threshold, or a learner that does not learn);
     * **exponential**: log loss is straight against size, not against log size: the wrong
       threshold, a cutoff, or a target with few degrees of freedom;
-    * **jumps**: one step falls much more than its neighbours allow: capacity switching on cluster
-      by cluster, or a bad allocation.
+    * **jumps**: one step falls much more than its neighbours allow, also in the median over seeds:
+      capacity switching on cluster by cluster, or a bad allocation;
+    * **floor**: the exponent of the larger half of the sizes is clearly less, by 30% at least: noise that
+      no learner removes, what this one cannot learn, or another regime. The exponent of all sizes is
+      that of neither half;
+    * **bend**: it is clearly more, by a factor 2.5 at least: two regimes. Up to 2.2 is how the exact
+      curves of many clusters begin (`percolaw.laws.scaling_laws`), which is no failure.
 
     Parameters
     ----------
     size, loss
-        As in `percolaw.scaling.fit.fit_power_law`; at least 5 sizes. Seeds are averaged geometrically.
+        As in `percolaw.scaling.fit.fit_power_law`; at least 5 sizes, 6 for floors and bends. Seeds are
+        averaged geometrically.
 
     Returns
     -------
@@ -56,7 +63,8 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
         With fewer than 5 sizes, and for sizes or losses that `fit_power_law` refuses.
     """
     x = _sizes(size)
-    y = aggregate(_losses(loss, x.size))
+    every = _losses(loss, x.size)
+    y = aggregate(every)
     if x.size < 5:
         raise ValueError(f"a diagnosis needs at least 5 sizes; got {x.size}.")
     log_x, log_y = np.log(x), np.log(y)
@@ -88,15 +96,8 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
             )
         )
         return findings
-    rate = -np.diff(log_y) / np.diff(log_x)
-    typical = float(np.median(np.abs(rate)))
-    spread = float(np.median(np.abs(rate - np.median(rate)))) + 0.1 * typical
-    drop = -np.diff(log_y)
-    neighbours = np.maximum(
-        np.abs(np.concatenate([[rate[1]], rate[:-1]])),
-        np.abs(np.concatenate([rate[1:], [rate[-2]]])),
-    )
-    jump = (drop > 0.2) & (rate - neighbours > 6.0 * spread) & (rate > 3.0 * typical)
+    typical, drop, jump = _jumps(log_x, log_y)
+    jump &= _jumps(log_x, np.median(np.log(every), axis=0))[2]  # one seed that failed once is none
     if np.any(jump):
         where = ", ".join(
             f"{a:.3g}..{b:.3g}" for a, b in zip(x[:-1][jump], x[1:][jump], strict=True)
@@ -109,7 +110,59 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
                 f"the typical local exponent is {typical:.2f}",
             )
         )
-    return findings
+        return findings
+    return _bends(x, y, log_x, log_y)
+
+
+def _jumps(log_x: FloatArray, log_y: FloatArray) -> tuple[float, FloatArray, npt.NDArray[np.bool_]]:
+    """The typical local exponent, the fall of every step, and which of them are jumps."""
+    rate = -np.diff(log_y) / np.diff(log_x)
+    typical = float(np.median(np.abs(rate)))
+    spread = float(np.median(np.abs(rate - np.median(rate)))) + 0.1 * typical
+    drop = -np.diff(log_y)
+    neighbours = np.maximum(
+        np.abs(np.concatenate([[rate[1]], rate[:-1]])),
+        np.abs(np.concatenate([rate[1:], [rate[-2]]])),
+    )
+    return typical, drop, (drop > 0.2) & (rate - neighbours > 6.0 * spread) & (rate > 3.0 * typical)
+
+
+def _bends(x: FloatArray, y: FloatArray, log_x: FloatArray, log_y: FloatArray) -> list[Finding]:
+    """A floor, or a bend, if the exponents of the two halves of the sizes differ clearly."""
+    if x.size < 6:
+        return []
+    half = (x.size + 1) // 2
+    (small, one), (large, other) = (
+        _slope(log_x[part], log_y[part]) for part in (slice(0, half), slice(-half, None))
+    )
+    if abs(large - small) < 4.0 * np.hypot(one, other):
+        return []
+    halves = (
+        f"exponent {small:.2f} up to size {x[half - 1]:.3g}, {large:.2f} from {x[-half]:.3g} on"
+    )
+    if large < 0.7 * small:
+        exponent, _, floor = compare_forms(x, y).parameters["power law + offset"]
+        return [
+            Finding(
+                "floor",
+                "the loss flattens: noise, what this learner cannot learn, or another regime",
+                f"{halves}; beside a constant {floor:.3g} that stays, {exponent:.2f}",
+            )
+        ]
+    if large > 2.5 * small > 0.0:
+        return [
+            Finding("bend", "two regimes: fit each by itself, or compare with a full curve", halves)
+        ]
+    return []
+
+
+def _slope(log_x: FloatArray, log_y: FloatArray) -> tuple[float, float]:
+    """The exponent of least squares, and its standard error by the scatter about the line."""
+    centred = log_x - log_x.mean()
+    square = float(centred @ centred)
+    exponent = -float(centred @ log_y) / square
+    rest = log_y - log_y.mean() + exponent * centred
+    return exponent, float(np.sqrt(rest @ rest / max(log_x.size - 2, 1) / square))
 
 
 def _factor(logarithm: float) -> str:
