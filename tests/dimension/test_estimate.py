@@ -195,3 +195,26 @@ def test_one_scale_is_not_called_steady():
     report = estimate_dimension(np.random.default_rng(0).random((150, 2)))
     assert report.estimates["TwoNN"].level.size == 1
     assert report.trust != "steady"
+
+
+def test_no_interval_is_wider_than_the_columns_that_vary():
+    x = np.zeros((1000, 9))
+    x[:, :6] = np.random.default_rng(0).standard_normal((1000, 6))
+    report = estimate_dimension(x)
+    assert max(e.interval[1] for e in report.estimates.values()) == 6.0
+    assert report.interval[0] < 6.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_grid_that_was_turned_is_a_grid(dtype):
+    grid = np.stack(np.meshgrid(*[np.arange(45.0)] * 2), axis=-1).reshape(-1, 2)
+    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((5, 5)))[0][:2]
+    with pytest.raises(ValueError, match=r"equally far|lattice"):
+        estimate_dimension((grid @ turn + 3.0).astype(dtype))
+
+
+def test_where_only_the_estimators_differ_the_scales_are_not_blamed():
+    x = np.random.default_rng(3).standard_cauchy((2000, 3))
+    report = estimate_dimension(x)
+    assert report.trust == "rough"
+    assert "at all scales tested, but estimators differ" in report.sentence

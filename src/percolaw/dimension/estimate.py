@@ -39,6 +39,8 @@ ESTIMATORS: dict[str, DimensionEstimator] = {
 }
 #: Points with more neighbours, for the dependence on their number and the local dimension.
 TABLE_QUERIES = 5000
+#: Estimates above so many times the number of columns are of neighbours that are equally far.
+LARGEST = 3.0
 #: All work over that of the searches of all levels.
 ESTIMATES_WORK = 1.4
 #: Relative change over the scales tested, and relative range of the estimators, up to which there
@@ -226,7 +228,7 @@ def estimate_dimension(
         table = make_sample(whole.points, max(ks), some, progress=work.searched)
         estimates = {name: estimate(e, levels) for name, e in used.items()}
         work.finished()
-    _refuse_lost(estimates)
+    _refuse_lost(estimates, x.shape[1])
     by_neighbors: dict[str, list[float]] = {
         "k": [float(k) for k in ks],
         "ratio": [TwoNN(k).value(table) for k in ks],
@@ -257,13 +259,14 @@ def estimate_dimension(
     )
 
 
-def _refuse_lost(estimates: dict[str, Estimate]) -> None:
-    """Refuse points of which an estimator makes no number."""
-    lost = [name for name, e in estimates.items() if not math.isfinite(e.dimension)]
+def _refuse_lost(estimates: dict[str, Estimate], columns: int) -> None:
+    """Refuse points of which an estimator makes no number, or one far above that of the columns."""
+    lost = [name for name, e in estimates.items() if not e.dimension <= LARGEST * columns]
     if lost:
         raise ValueError(
-            f"{lost[0]} gives no number: too many neighbours are equally far, as on a grid of whole "
-            "numbers. Such points have no dimension at this scale; add the digits that were rounded off."
+            f"{lost[0]} gives no number that means something: too many neighbours are equally far but "
+            "for rounding, as on a grid, turned or not. Such points have no dimension at this scale; add "
+            "the digits that were rounded off, or points between."
         )
 
 
@@ -331,6 +334,12 @@ def _sentence(
             f"One dimension fits all scales tested ({fewest} to {n} points): {dimension:.2f}, "
             f"and the truth is probably between {low:.2f} and {high:.2f}."
         )
+    elif trust == "rough" and abs(np.median(coarsest) / dimension - 1.0) <= STEADY[0]:
+        text = (
+            f"The estimate is {dimension:.2f} at all scales tested, but estimators differ, from "
+            f"{min(finest):.2f} to {max(finest):.2f}, as they do where the dimension is not the same "
+            f"everywhere or density varies: read it as somewhere between {low:.1f} and {high:.1f}."
+        )
     elif trust == "rough":
         text = (
             f"The estimate is {dimension:.2f} with all {n} points and {np.median(coarsest):.2f} with "
@@ -341,8 +350,7 @@ def _sentence(
         text = (
             f"No single dimension: the estimators say {min(finest):.1f} to {max(finest):.1f} with all "
             f"{n} points and {min(coarsest):.1f} to {max(coarsest):.1f} with {fewest}. The finest scale "
-            "may be noise, "
-            "a lattice or the steps of an embedding; look at the plot before quoting a number."
+            "may be noise, a lattice or the steps of an embedding; look at the plot before quoting one."
         )
     most = 2.0 * math.log10(n)
     if dimension > most:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -230,7 +230,8 @@ def estimate(estimator: DimensionEstimator, levels: list[list[Sample]]) -> Estim
     """Return an estimate with its interval from the samples of all levels.
 
     The standard error is the scatter among the subsets of the last level over the root of their
-    number (the subsets are disjoint, so the variance falls with their number as with the points).
+    number (the subsets are disjoint, so the variance falls with their number as with the points). No
+    interval reaches beyond the number of columns that vary.
 
     Parameters
     ----------
@@ -243,7 +244,10 @@ def estimate(estimator: DimensionEstimator, levels: list[list[Sample]]) -> Estim
     Estimate
     """
     values = [np.array([estimator.value(sample) for sample in level]) for level in levels]
-    return summarize(values, [level[0].points.shape[0] for level in levels])
+    found = summarize(values, [level[0].points.shape[0] for level in levels])
+    columns = float(np.sum(np.ptp(levels[0][0].points, axis=0) > 0))
+    low, high = (min(end, columns) if math.isfinite(end) else end for end in found.interval)
+    return replace(found, interval=(low, high))
 
 
 def summarize(values: list[FloatArray], n_points: list[int]) -> Estimate:
