@@ -131,7 +131,7 @@ def test_trust(seed):
     assert none.trust == "none"
     assert max(none.drift, none.spread / 2) > 0.25
     assert "No single dimension" in none.sentence
-    assert "quoting a number" in none.sentence
+    assert "before quoting one" in none.sentence
 
 
 def test_sentences_hold_the_numbers():
