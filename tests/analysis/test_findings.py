@@ -8,6 +8,8 @@ import math
 import numpy as np
 import pytest
 
+import percolaw as pl
+from percolaw.analysis import findings
 from percolaw.analysis.clusters import STATISTICS
 from percolaw.analysis.findings import conclude, verdict_of
 from percolaw.analysis.parts import CHUNK, NULLS, Measurement, Settings, plan
@@ -298,3 +300,15 @@ def test_equal_elements_of_other_labels_are_said(repeated, disagreeing, end):
     said = conclude([row for part in parts for row in measurement.rows(part)], (), 6).sentence
     assert end in said
     assert said.count("Left out") == (repeated > 0)
+
+
+@pytest.mark.parametrize("gap", [5.0, 1.05])
+def test_classes_that_touch_nowhere_are_domains(gap):
+    """Surrogates that agree as much as these are the same clusters: nothing to compare with."""
+    x = np.random.default_rng(0).random((600, 2))
+    label = np.arange(600) % 2
+    x[label == 1] += [gap, 0.0]
+    found = pl.analyze(x, label, n_draws=20, learners=())
+    assert found.verdicts[0].word == "supercritical domains"
+    touch = found.verdicts[0].conditions[0].measured != findings.WHOLE
+    assert touch == (gap < 2.0), "control: squares that nearly touch have bonds across"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from percolaw.analysis import learning
 from percolaw.analysis.agreement import nearest_neighbor_curve
 from percolaw.analysis.by_rank import rank_losses
 from percolaw.analysis.learning import (
@@ -125,5 +126,5 @@ def test_no_prediction_is_said_with_its_reason():
     x = np.random.default_rng(0).random((420, 2)) + 5.0 * (np.arange(420) % 2)[:, None]
     trivial = as_sample(x, np.arange(420) % 2)
     rows = learning_rows(trivial, 0, "nearest neighbour", 4, 3, Streams(0))
-    assert rows[-1] == ("no prediction", None, None, None, None, "a loss is zero")
+    assert rows[-1] == ("no prediction", None, None, None, None, learning.ZERO)
     assert set(LEARNERS) == {"nearest neighbour", "kernel", "network"}

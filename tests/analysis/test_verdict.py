@@ -95,6 +95,9 @@ def test_central_range_and_side():
     assert within(-9.0, np.where(DRAWS > 99, np.nan, DRAWS)) == (None, 0)  # most are unknown
     assert within(-9.0, np.where(DRAWS > 101, np.nan, DRAWS)) == (False, -1)
     assert within(-9.0, DRAWS[:19]) == (None, 0)  # too few
+    same = np.full(50, 5.52)
+    assert within(5.52, same) == (None, 0), "what cannot be otherwise says nothing"
+    assert within(5.6, same) == (False, 1)
 
 
 @pytest.mark.parametrize("values", [[1, 2, 3, 4, 5], [1, 1, 2, 2, 2], [0, 0, 0, 0, 0]])

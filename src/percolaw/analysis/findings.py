@@ -23,6 +23,8 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 #: Chance below which a power law of sizes is refused (Clauset et al. 2009).
 REFUSED = 0.1
+#: Why classes that touch nowhere are domains: surrogates that agree as much are the data themselves.
+WHOLE = "every bond agrees: classes are whole parts of the neighbour graph, and touch nowhere"
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,9 +241,12 @@ def verdict_of(findings: Findings, level: int) -> Verdict:
         _beyond(findings, level, data),
         _prediction(findings, level),
     ]
+    whole = data["agreement"] == 1.0
+    if whole:
+        conditions[0] = Condition("extent", False, WHOLE)
     sides = {
         "size": near["log_size"][1],
-        "agreement": near["agreement"][1],
+        "agreement": 1 if whole else near["agreement"][1],
         "strength": near["broken"][1],
     }
     return rule.decide(conditions, sides, permuted)

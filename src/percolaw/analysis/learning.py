@@ -26,6 +26,8 @@ OF_STRINGS = ("nearest neighbour",)
 TESTS = 2000
 #: Sizes up to an eighth of the training points from which the larger ones are predicted.
 N_SMALL = 7
+#: Why nothing is predicted of losses that are 0 at some sizes.
+ZERO = "the loss is zero at some sizes: there is hardly anything left to gain"
 
 
 class OneHotClassifier:
@@ -217,7 +219,7 @@ def learning_rows(
     usable = LearningCurve(curve.size[positive], curve.loss[:, positive])
     first = float(curve.size[-1]) / 8.0 * 1.01
     if usable.size.size < N_SMALL + 3 or np.any(usable.loss.sum(axis=0) == usable.loss.max(axis=0)):
-        return [*rows, ("no prediction", None, None, None, None, "a loss is zero")]
+        return [*rows, ("no prediction", None, None, None, None, ZERO)]
     try:
         contest = hold_contest(evidence_of(sample, int(first), level, k), usable, first)
     except ValueError as error:

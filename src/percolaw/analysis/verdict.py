@@ -108,12 +108,15 @@ def within(value: float, draws: FloatArray) -> tuple[bool | None, int]:
     Returns
     -------
     inside : bool or None
-        None if the value is NaN, or fewer than 20 or than half of the draws are known.
+        None if the value is NaN, fewer than 20 or than half of the draws are known, or all draws are the
+        value: what cannot be otherwise says nothing.
     side : {-1, 0, 1}
         Below, inside (or unknown), above.
     """
     known = draws[np.isfinite(draws)]
     if math.isnan(value) or known.size < max(20, 0.5 * draws.size):
+        return None, 0
+    if np.all(known == value):
         return None, 0
     low, high = np.quantile(known, [0.5 - RANGE / 2, 0.5 + RANGE / 2])
     side = int(value > high) - int(value < low)
