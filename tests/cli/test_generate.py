@@ -126,3 +126,11 @@ def test_flags_that_a_hierarchy_would_ignore_are_refused(tmp_path, capsys):
     assert main([*words, "--published", "--target", "matern 0.5"]) == 2
     assert "Leave out --target" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words", [("--lattice-dim", "3"), ("--standardize", "cluster"), ("--spacing", "2")]
+)
+def test_foreign_flags_are_refused_also_with_their_default(generated, words, tmp_path):
+    assert "belongs to `generate" in generated(*CLUSTER, *words)
+    assert list(tmp_path.iterdir()) == []

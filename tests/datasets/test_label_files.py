@@ -170,3 +170,9 @@ def test_reason_and_remedy(tmp_path, name, content, said):
         read_labels(tmp_path / name, 2)
     with pytest.raises(DatasetError, match="there is no"):
         read_labels(tmp_path / "absent.csv", 2)
+
+
+def test_text_that_was_saved_as_objects_says_how_to_save_it(tmp_path):
+    np.save(tmp_path / "y.npy", np.array(["ant", "bee"], dtype=object), allow_pickle=True)
+    with pytest.raises(DatasetError, match=r"y.npy holds Python objects\. Save text as text"):
+        read_labels(tmp_path / "y.npy", 2)

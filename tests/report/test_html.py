@@ -237,7 +237,6 @@ def _of(content):
 DAMAGED = {
     "missing": (lambda folder: None, "there is no folder", "percolaw status"),
     "empty": (lambda folder: folder.mkdir(), "neither a run folder", "percolaw status"),
-    "unfinished": (_unfinished, "has not finished", "Run the same command again"),
     "not done": (_of(record(status="failed")), "has not finished", "Run the same command again"),
     "truncated": (_of(json.dumps(record())[:500]), "cannot be read", ""),
     "no object": (_of("[]"), "does not hold", "Run the same command again"),
@@ -273,7 +272,14 @@ def test_runs_that_cannot_be_reported_are_refused_before_anything_is_written(
     assert said.out == ""
 
 
-def test_no_runs():
+def test_an_unfinished_run_is_refused_alone_and_left_out_among_others(tmp_path, capsys):
+    _unfinished(tmp_path / "run")
+    good, out = write_run(tmp_path / "good", record()), tmp_path / "out.html"
+    assert main(["report", str(tmp_path / "run"), "--out", str(out)]) == 1
+    assert "run has not finished: it has no rec" in capsys.readouterr().err
+    assert not out.exists()
+    assert main(["report", str(good), str(tmp_path / "run"), "--out", str(out)]) == 0
+    assert "run has not finished and is left out" in capsys.readouterr().err
     with pytest.raises(RunError, match="at least one"):
         build([])
 

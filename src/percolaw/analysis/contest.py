@@ -141,7 +141,8 @@ class Expectation:
     interval : tuple of float
         Of `fall`: from the least to the largest that these forms say, and further by the winner's 95%
         interval over repeats with its misses in the contest, as if twice the data were missed by as much
-        as the sizes of the contest.
+        as the sizes of the contest. It held the truth in 100 of 102 promises on points of three laws
+        (benchmarks/doubling_coverage.py).
     sentence : str
     """
 

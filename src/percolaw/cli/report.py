@@ -95,7 +95,7 @@ def run_report(options: argparse.Namespace) -> int:
 
 
 def _members(named: list[str]) -> tuple[list[Path], list[Any]]:
-    """Folders to report, and the status of runs in folders of runs that have not finished."""
+    """Folders to report, and the status of runs among several that have not finished."""
     from percolaw.runs.folders import run_folders
     from percolaw.runs.status import status
 
@@ -103,6 +103,10 @@ def _members(named: list[str]) -> tuple[list[Path], list[Any]]:
     unfinished = []
     for place in map(Path, named):
         alone = any((place / n).exists() for n in ("config.json", "record.json", "summary.json"))
+        begun = (place / "config.json").exists() and not (place / "record.json").exists()
+        if begun and len(named) > 1:
+            unfinished.append(status(place, known_class))
+            continue
         inside = [] if alone or not place.is_dir() else list(run_folders(place))
         done = [run for run in inside if (run / "record.json").exists()]
         unfinished += [status(run, known_class) for run in inside if run not in done]

@@ -92,7 +92,14 @@ def _read_array(source: Path, suffix: str, names: Sequence[str]) -> list[npt.NDA
     if suffix == ".npy":
         if names:
             raise DatasetError(f"{source} holds one array, whose columns have no names.")
-        return label_columns(np.load(source, allow_pickle=False))
+        try:
+            return label_columns(np.load(source, allow_pickle=False))
+        except ValueError as error:
+            if "Object arrays" not in str(error):
+                raise
+            raise DatasetError(
+                f"{source} holds Python objects. Save text as text: numpy.save(path, y.astype(str))."
+            ) from error
     with npz.opened(source) as archive:
         chosen = [*names] or (["y"] if "y" in archive.names else archive.names)
         if len(chosen) != 1 or chosen[0] not in archive.names:

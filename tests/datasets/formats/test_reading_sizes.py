@@ -151,13 +151,13 @@ def test_objects_nobody_asks_for_are_passed_over(tmp_path):
     np.savez(tmp_path / "ours.npz", X=X, y=X[:, 0], names=names, more=np.array(["a"] * 400, object))
     np.testing.assert_array_equal(read_points(tmp_path / "one.npz", 1000)[0], X)
     assert load(tmp_path / "ours.npz").columns == {}
-    with pytest.raises(DatasetError, match="names holds Python objects, not numbers"):
+    with pytest.raises(DatasetError, match="names holds Python objects"):
         read_points(tmp_path / "one.npz", 1000, array="names")
     np.savez(tmp_path / "bad.npz", X=X, y=names)
-    with pytest.raises(DatasetError, match="y holds Python objects, not numbers"):
+    with pytest.raises(DatasetError, match="y holds Python objects"):
         load(tmp_path / "bad.npz")
     np.save(tmp_path / "obj.npy", names)
-    with pytest.raises(DatasetError, match=r"obj\.npy holds Python objects, not numbers"):
+    with pytest.raises(DatasetError, match=r"obj\.npy holds Python objects"):
         read_points(tmp_path / "obj.npy", 10)
 
 

@@ -98,7 +98,9 @@ def check_numbers(name: str, dtype: npt.DTypeLike, kinds: str = "buif") -> None:
     """
     given = np.dtype(dtype)
     if given.hasobject:
-        raise DatasetError(f"{name} holds Python objects, not numbers.")
+        raise DatasetError(
+            f"{name} holds Python objects. Convert first: .astype(float), or text with .astype(str)."
+        )
     if given.kind not in kinds:
         hint = (
             " (bfloat16 is stored without its name: save it as float32)"
