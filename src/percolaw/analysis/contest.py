@@ -177,7 +177,7 @@ def expectation(evidence: Evidence, curve: LearningCurve, contest: Contest) -> E
     size = np.asarray(curve.size, dtype=np.float64)
     rows = mean_losses(curve.loss)
     last, loss, best = float(size[-1]), float(rows[0, -1]), contest.winner
-    now = f"the loss, {loss:.3g} at {last:g} training points"
+    now = f"the loss (the share of wrong classes), {loss:.3g} at {last:g} training points"
     tried = f"{contest.size[0]:g} to {contest.size[-1]:g} training points"
     said = {} if best is None else _said(evidence, size, rows, contest)
     if best not in said:

@@ -273,7 +273,7 @@ def _flow(findings: Findings, level: int) -> Condition:
     p = bends[0]["value"]
     holds = p > rule.BENT and low is not None and low > 0.0
     ends = "unknown" if low is None else f"{low:.2f}, {high:.2f}"
-    return Condition("flow", holds, f"omega {omega:.2f} [{ends}], bent with p = {p:.2g}")
+    return Condition("flow", holds, f"omega {omega + 0.0:.2f} [{ends}], bent with p = {p:.2g}")
 
 
 def _tail(findings: Findings, level: int) -> Condition:

@@ -64,6 +64,7 @@ def _connectivity(name: str, word: str, findings: Findings) -> Plot:
         "as a critical cluster comes apart as elements are added; a compact one stays whole.",
         ("elements used", "share in the largest part"),
         series,
+        y_limits=(0.0, 1.03),
     )
 
 
@@ -117,6 +118,12 @@ def _flows(where: str, word: str, findings: Findings, level: int) -> Plot:
     )
 
 
+def _around(losses: list[float]) -> tuple[float, float]:
+    """Limits about what was measured: a form that says a millionth of it leaves the picture."""
+    room = 1.4 * (max(losses) / min(losses)) ** 0.15
+    return min(losses) / room, max(losses) * room
+
+
 def _learning(where: str, word: str, findings: Findings, level: int) -> list[Plot]:
     drawn = []
     exact = findings.series("exact 1-NN loss", part="agreement", level=level)
@@ -132,7 +139,9 @@ def _learning(where: str, word: str, findings: Findings, level: int) -> list[Plo
         if not kept:
             continue
         columns = ([row[key] for row in kept] for key in ("x", "value", "low", "high"))
-        series = [plots.points("measured", *columns, interval=plots.PERCENTILES)]
+        zeros = len(loss) - len(kept)
+        said = f"measured; 0 at {zeros} more sizes" if zeros else "measured"
+        series = [plots.points(said, *columns, interval=plots.PERCENTILES)]
         if learner == "nearest neighbour" and exact:
             series.append(_line("exact, from ranks", "reference", [r for r in exact if r["value"]]))
         for form in FORMS:
@@ -148,6 +157,7 @@ def _learning(where: str, word: str, findings: Findings, level: int) -> list[Plo
                 ("training points", "0-1 loss"),
                 series,
                 fit=False,
+                y_limits=_around([row["value"] for row in kept]),
             )
         )
     return drawn
