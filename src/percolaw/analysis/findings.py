@@ -241,7 +241,7 @@ def verdict_of(findings: Findings, level: int) -> Verdict:
         _beyond(findings, level, data),
         _prediction(findings, level),
     ]
-    whole = data["agreement"] == 1.0
+    whole = bool(permuted) and data["agreement"] == 1.0
     if whole:
         conditions[0] = Condition("extent", False, WHOLE)
     sides = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from percolaw.report.draw import WIDTH
-from percolaw.report.style import BLACK, CYCLE, new, save, styled
+from percolaw.report.style import BLACK, CYCLE, GREY, new, save, styled
 
 
 def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str = "") -> Path:
@@ -34,8 +34,9 @@ def draw_report(report: dict[str, Any], path: str | os.PathLike[str], title: str
         key.set_axis_off()
         key.legend(*scale.get_legend_handles_labels(), loc="center left")
         k = report["by_neighbors"]
-        neighbors.plot(k["k"], k["likelihood"], "o-", color=CYCLE[0], ms=4, label="MLE")
-        neighbors.plot(k["k"], k["ratio"], "s-", color=CYCLE[1], ms=4, label="ratio regression")
+        # Neither is one of the estimators of the key, which have their numbers of neighbours.
+        neighbors.plot(k["k"], k["likelihood"], "o-", color=BLACK, ms=4, label="MLE")
+        neighbors.plot(k["k"], k["ratio"], "s--", color=GREY, ms=4, label="ratio regression")
         neighbors.set(xscale="log", xlabel="neighbours $k$", title="Dependence on neighbours")
         neighbors.legend()
         names = list(report["estimates"])
