@@ -119,7 +119,7 @@ def test_objects_of_ones_own_are_read_back_from_defaults_and_presets():
         check_cells(own, own.cells())
     other = Own(settings=(Line(2.0),))
     with pytest.raises(
-        ValueError, match=r"no word names.*unknown points 'line 2'.*a default or part"
+        ValueError, match=r"cannot be read back.*unknown points 'line 2'.*a default or in"
     ):
         check_cells(other, other.cells())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from percolaw import checks
@@ -15,6 +16,7 @@ from percolaw.cli.measuring import add_common, check_options, draw, executor_of,
 from percolaw.cli.numbers import count
 from percolaw.cli.terminal import note, table_width
 from percolaw.datasets.element_labels import KINDS
+from percolaw.datasets.formats import npz
 from percolaw.text import printable, table_lines
 
 if TYPE_CHECKING:
@@ -194,6 +196,8 @@ def experiment_of(options: argparse.Namespace) -> Any:
             "--labels and --hierarchy both say what the elements are; give one. Several columns of one "
             "file are a hierarchy, coarsest first."
         )
+    if not labels:
+        _name_labels_inside(Path(options.file))
     if options.columns and not labels:
         raise ValueError("--columns names columns of labels; give their file with --labels.")
     if options.kind != "auto" and not labels:
@@ -222,6 +226,18 @@ def experiment_of(options: argparse.Namespace) -> Any:
         approximate=options.approximate,
         seed=options.seed,
     )
+
+
+def _name_labels_inside(file: Path) -> None:
+    """Say how labels that a file of points holds beside them are analysed."""
+    if file.suffix != ".npz" or not file.is_file():
+        return
+    with npz.opened(file) as archive:
+        held = [name for name in archive.names if name not in ("X", "meta")]
+    if "X" in archive.names and "y" in held:
+        others = f", with --columns one of {', '.join(held)}" if len(held) > 1 else ""
+        where = printable(file)
+        note(f"{where} also holds labels of its elements: --labels {where} analyses y{others}.")
 
 
 def _described(experiment: Any, elements: Sample) -> str:

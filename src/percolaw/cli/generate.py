@@ -85,45 +85,39 @@ def _add_kinds(generate: argparse.ArgumentParser) -> None:
     cluster, distribution, hierarchy, manifold, lattice = (
         generate.add_argument_group(f"of a {kind}") for kind in _KIND_FLAGS
     )
+    for group in (cluster, distribution, hierarchy, manifold, lattice):
+        group.register("action", None, _Given)  # what `add_argument` makes where no action is named
     hierarchy.description = "--ensemble, --labels, --steps and --spacing (of yule) too"
     cluster.add_argument(
-        "--size", action=_Given, type=float, default=float("inf"), help="sites (default: infinite)"
+        "--size", type=float, default=float("inf"), help="sites (default: infinite)"
     )
     cluster.add_argument(
-        "--z",
-        action=_Given,
-        type=float,
-        default=float("inf"),
-        help="coordination number (default: infinite)",
+        "--z", type=float, default=float("inf"), help="coordination number (default: infinite)"
     )
     cluster.add_argument(
         "--steps",
-        action=_Given,
         default="gaussian",
         help="gaussian, sphere, lattice; hierarchy: gaussian, latents",
     )
     distribution.add_argument(
         "--ensemble",
-        action=_Given,
         default=None,
         help="site, cluster, yule; hierarchy: one, yule (default: the first)",
     )
     distribution.add_argument(
         "--clusters",
-        action=_Given,
         type=count,
         default=316,
         help="clusters of site and cluster (default: 316)",
     )
     distribution.add_argument(
-        "--standardize", action=_Given, default="cluster", help="labels by cluster, or over all"
+        "--standardize", default="cluster", help="labels by cluster, or over all"
     )
     distribution.add_argument(
-        "--centres", action=_Given, default="random", help="random, grid, rotated (default: random)"
+        "--centres", default="random", help="random, grid, rotated (default: random)"
     )
     distribution.add_argument(
         "--spacing",
-        action=_Given,
         type=float,
         default=2.0,
         help="distance of clusters in extents of the largest; hierarchy: of those of yule (default: 2)",
@@ -133,31 +127,33 @@ def _add_kinds(generate: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write NAME.npz and NAME_gt_features.npz as the published 2026 generator does",
     )
-    manifold.add_argument(
-        "--manifold",
-        action=_Given,
-        default="cube",
-        help="cube, ball, sphere, torus, swiss-roll, graph",
-    )
-    manifold.add_argument("--intrinsic-dim", action=_Given, type=count, default=2, help="dimension")
-    lattice.add_argument("--lattice-dim", action=_Given, type=count, default=3, help="dimension")
-    lattice.add_argument(
-        "--probability", action=_Given, type=float, default=None, help="p (default: the threshold)"
-    )
-    lattice.add_argument("--percolation", action=_Given, default="bond", help="bond, site")
-    lattice.add_argument(
-        "--sites",
-        action=_Given,
-        type=count,
-        default=None,
-        help="sites of the box (default: 20 a point)",
-    )
     cluster.add_argument(
         "--memory",
-        action=_Given,
         type=float,
         default=2.0,
         help="GiB of one block when streaming (default: 2)",
+    )
+    _add_shapes(manifold, lattice)
+
+
+def _add_shapes(manifold: Any, lattice: Any) -> None:
+    """Add the flags of manifolds and of boxes of a lattice."""
+    manifold.add_argument(
+        "--manifold",
+        default="cube",
+        help="cube, ball, sphere, torus, swiss-roll, graph",
+    )
+    manifold.add_argument("--intrinsic-dim", type=count, default=2, help="dimension")
+    lattice.add_argument("--lattice-dim", type=count, default=3, help="dimension")
+    lattice.add_argument(
+        "--probability", type=float, default=None, help="p (default: the threshold)"
+    )
+    lattice.add_argument("--percolation", default="bond", help="bond, site")
+    lattice.add_argument(
+        "--sites",
+        type=count,
+        default=None,
+        help="sites of the box (default: 20 a point)",
     )
 
 
@@ -176,7 +172,7 @@ def _refuse_foreign_flags(options: argparse.Namespace) -> None:
     given = {*options.given, *(("published",) if options.published else ())}
     for name in sorted(given):
         kinds = [kind for kind, names in _KIND_FLAGS.items() if name in names]
-        if options.kind not in kinds:
+        if kinds and options.kind not in kinds:
             flag = "--" + name.replace("_", "-")
             raise ValueError(
                 f"{flag} belongs to `generate {' and '.join(kinds)}`, not to {options.kind}."

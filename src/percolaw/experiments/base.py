@@ -87,8 +87,9 @@ def check_cells(experiment: Any, cells: Sequence[Cell]) -> None:
         from_config(type(experiment), config_dict(experiment)["config"])
     except ValueError as error:
         raise ValueError(
-            f"a field of {experiment.name} holds an object that no word names, and units are measured "
-            f"from words: {error} Make an object of your own a default or part of a preset of the class."
+            f"the config of {experiment.name} cannot be read back as it is written down, and units are "
+            f"measured from that: {error} An object of your own must be a default or in a preset of the "
+            "class."
         ) from error
 
 

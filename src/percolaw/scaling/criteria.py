@@ -72,7 +72,11 @@ def checked_values(values: Any, n: int, loss: Loss) -> npt.NDArray[Any]:
         try:
             y: npt.NDArray[Any] = checks.target_values("values", values, n)
         except TypeError as error:
-            error.add_note("Class labels need loss='0-1' or loss='log'.")
+            if np.asarray(values).dtype.kind in "US":
+                raise TypeError(
+                    "values are text, and this loss is of numbers. Class labels need loss='0-1' or "
+                    "loss='log'; numbers that are written as text, values.astype(float)."
+                ) from error
             raise
     else:
         y = checks.as_given("values", values)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 from percolaw import checks
 from percolaw.analysis.sample import METRICS, Sample, as_sample
@@ -15,6 +15,7 @@ from percolaw.datasets.formats.target import suffix_of
 from percolaw.datasets.source import file_digest
 from percolaw.errors import DatasetError
 from percolaw.experiments.base import Preset, plain
+from percolaw.experiments.fields import REPEATS
 from percolaw.experiments.real.analysis import DataAnalysis
 
 #: Fields and their flags of `percolaw analyze`; k and other_k are one, ``--k``.
@@ -50,7 +51,7 @@ class Analyze(DataAnalysis):
     """Columns of the labels to use, coarsest first; all if empty."""
     kind: str = "auto"
     """What one column of labels holds: classes or numbers; auto takes whole numbers for classes."""
-    digests: tuple[str, ...] = ()
+    digests: Annotated[tuple[str, ...], REPEATS] = ()
     """SHA-256 of the files, so that changed files are other data; computed."""
 
     def __post_init__(self) -> None:
