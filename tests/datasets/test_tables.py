@@ -384,3 +384,9 @@ def test_integers_that_floats_do_not_hold(write):
     with pytest.raises(DatasetError, match=r"column i of .* has integers that float64 cannot hold"):
         read_points(write({**COLUMNS, "i": big}), 10)
     assert quiet(write({"i": big, "j": -big})).dtype == np.int64
+
+
+def test_semicolons_are_named(tmp_path):
+    (tmp_path / "europe.csv").write_text("a;b\n" + "1,5;2,5\n" * 9)
+    with pytest.raises(DatasetError, match=r"in row 1 of .*Semicolons are not read"):
+        read_points(tmp_path / "europe.csv", 100)

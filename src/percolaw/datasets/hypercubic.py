@@ -89,8 +89,8 @@ def make_lattice(
     )
     if percolation.n_open < n:
         raise ValueError(
-            f"{percolation.n_open} sites of the box are open, fewer than {n}. Raise n_sites or "
-            "probability."
+            f"{percolation.n_open} sites of the box are open, fewer than {n}. Raise n_sites "
+            "(--sites) or probability."
         )
     open_sites = np.flatnonzero(percolation.cluster >= 0) if kind == "site" else None
     chosen = streams.generator("split").choice(percolation.n_open, n, replace=False)

@@ -93,14 +93,25 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
         )
     except ValueError as error:
         between = {",": "commas", "\t": "tabs", None: "spaces"}[separator]
+        remedy = "Remove columns of text and fill blanks."
+        if any(";" in line for _, line in top):
+            remedy = (
+                "Semicolons are not read: write commas between numbers, and points inside. With pandas: "
+                "read_csv(file, sep=';', decimal=',').to_csv(new_file, index=False)."
+            )
         raise DatasetError(
             f"{source} is no table of numbers separated by {between}: "
-            f"{str(error).split('; use')[0].rstrip('.')}. Remove columns of text and fill blanks."
+            f"{_placed(str(error).split('; use')[0].rstrip('.'))}. {remedy}"
         ) from error
     names = [word.strip("\"'") for word in cells[0]] if named else []
     if len(names) == table.shape[1] - 1:  # R names its rows without naming that column
         names = ["", *names]
     return _points(source, table, names)
+
+
+def _placed(message: str) -> str:
+    """What NumPy says, which counts rows from 0 and columns from 1, with both from 1."""
+    return re.sub(r"at row (\d+)", lambda row: f"in row {int(row[1]) + 1} of numbers", message)
 
 
 def first_lines(source: Path) -> list[tuple[int, str]]:
