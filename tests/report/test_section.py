@@ -75,6 +75,8 @@ def test_readings_stand_before_the_plots_and_fold_where_they_are_long(tmp_path):
     assert page.count("Table: ") == 1
     assert page.index("A sentence.") < page.index('<div class="plots">')
     assert '<div class="readings">' not in page_of(tmp_path, [])
+    assert "What was found" not in page_of(tmp_path, [])
+    assert page.index("What was found") < page.index('id="claims"'), "said first"
     many = page_of(tmp_path, [reading()] * (OPEN_TABLES + 1))
     assert many.count("Table: A title") == OPEN_TABLES + 1
 

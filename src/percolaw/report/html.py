@@ -200,6 +200,7 @@ def page(runs: Sequence[Run], papers: Sequence[Paper] = (), running: Sequence[st
 {redo}
 </header>
 <main data-widening="{json.dumps(_factors(runs))}">
+{overview.found(entries)}
 {overview.disagreements(entries)}
 {overview.claims_section(entries)}
 {"".join(sections)}

@@ -20,6 +20,7 @@ from percolaw.report.claims import (
 )
 from percolaw.report.markup import badge, text
 from percolaw.report.reading import VERDICTS, Entry
+from percolaw.report.records import readings
 from percolaw.report.redo import commit_of
 
 
@@ -79,6 +80,19 @@ def headline(claims: Sequence[Claim], experiments: Sequence[str]) -> str:
         f"{''.join(parts)}</svg>"
     )
     return f'<p class="headline">{words}</p>{bar if parts else ""}'
+
+
+def found(entries: Sequence[Entry]) -> str:
+    """Return what runs say in words: the first of their readings, with links to the runs."""
+    items = []
+    for entry in entries:
+        said = readings(entry.run.record["tables"])
+        if said:
+            where = f'<a href="#{entry.place}">{text(entry.words)}</a>'
+            items.append(f"<li>{where}, {text(said[0].title)}: {text(said[0].text)}</li>")
+    if not items:
+        return ""
+    return f'<section class="found"><h2>What was found</h2><ul>{"".join(items)}</ul></section>'
 
 
 def disagreements(entries: Sequence[Entry]) -> str:
