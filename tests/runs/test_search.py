@@ -289,3 +289,11 @@ def test_integers_may_be_written_as_1e3():
     assert type(many.n_train) is int, "1000.0 would be another run"
     with pytest.raises(ValueError, match=r"n_train must be an integer; got 100\.5"):
         Search(KernelTuning(), (parse_axis("n_train=100,100.5"),), "grid")
+
+
+def test_what_only_the_verdict_sees_is_not_searched():
+    from percolaw.experiments.kernels.kernel_tuning import KernelTuning
+
+    for field, choices in (("tolerance", (0.1, 0.2)), ("n_seeds", (2, 3))):
+        with pytest.raises(ValueError, match=f"--over {field}: measuring does not see it"):
+            Search(KernelTuning(), (Axis(field, choices),), "grid")

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from percolaw import checks
 from percolaw.experiments.base import config_dict, from_config, plain
+from percolaw.experiments.fields import judged
 
 Sampler: TypeAlias = Literal["grid", "random", "tpe"]
 
@@ -118,6 +119,11 @@ class Search:
             for value in axis.choices or (axis.low, axis.high):
                 self.trial({axis.field: int(value) if axis.integer else value})
         fields = [axis.field for axis in self.axes]
+        for field in judged(type(self.experiment)) & set(fields):
+            raise ValueError(
+                f"--over {field}: measuring does not see it, it only says how results are judged or how "
+                "many there are, so no value of it lowers a loss. Search over another field."
+            )
         if len(set(fields)) < len(fields):
             raise ValueError(f"--over names a field twice: {', '.join(fields)}.")
 
