@@ -1,9 +1,12 @@
 """Results do not depend on how many threads, workers or which executor measured them."""
 
 import ast
+import ctypes
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +18,7 @@ from threadpoolctl import threadpool_info
 
 from percolaw.experiments.base import missing_extra
 from percolaw.experiments.registry import EXPERIMENTS, experiment_class
+from percolaw.runs import threads
 from percolaw.runs.threads import THREAD_VARIABLES, one_thread
 
 SCRIPT = """
@@ -191,3 +195,16 @@ def test_torch_gets_its_threads_back():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_libraries_are_looked_up_again_when_one_came_without_a_module(tmp_path):
+    before, loads = threads._libraries(), threads._loads()
+    if not loads:
+        pytest.skip("this system's loader does not count")
+    assert threads._libraries() is before
+    folder = Path(sysconfig.get_config_var("DESTSHARED"))
+    small = min(folder.glob("*.so"), key=lambda file: file.stat().st_size)
+    loaded = ctypes.CDLL(str(shutil.copy(small, tmp_path / "another.so")))
+    assert threads._loads() != loads
+    assert threads._libraries() is not before
+    assert loaded is not None

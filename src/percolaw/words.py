@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -89,13 +90,16 @@ def read_word(
             match = re.fullmatch(pattern, beginning)
             if match is None:
                 continue
-            changes = {name: _value(value) for name, value in re.findall(_CHANGE, fields)}
+            given = re.findall(_CHANGE, fields)
+            changes = {name: _value(value) for name, value in given}
             try:
+                if len(changes) < len(given):
+                    raise ValueError("it gives a field twice")
                 made = make(match)
                 if made is None:
                     continue
                 changed_one = dataclasses.replace(made, **changes)
-                if changed_one.word.partition(",")[0] != made.word.partition(",")[0]:
+                if _beginning(changed_one.word) != _beginning(made.word):
                     raise ValueError("its end says again what its beginning says")
                 return changed_one
             except (TypeError, ValueError) as error:
@@ -103,9 +107,14 @@ def read_word(
     return None
 
 
+def _beginning(word: str) -> str:
+    """A word without the fields at its end."""
+    return re.sub(rf"(?:{_CHANGE})*$", "", word)
+
+
 def _value(text: str) -> Any:
     """A number, or the text itself."""
     try:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):
-        return text
+        return math.inf if text == "inf" else text

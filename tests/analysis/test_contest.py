@@ -95,7 +95,7 @@ def test_nobody_is_credited_with_permuted_labels():
     assert contest.winner is None
     expected = expectation(Evidence(ids, of_labels(distance, labels)), curve, contest)
     assert math.isnan(expected.fall)
-    assert "nothing is promised" in expected.sentence
+    assert "Nothing is promised" in expected.sentence
 
 
 def test_margins_need_three_repeats():

@@ -322,3 +322,17 @@ def test_a_network_is_told_what_it_takes_of_few_elements_too(folder, monkeypatch
     with pytest.raises(ZeroDivisionError):
         main([*files, "--workers", "1", "--no-figures"])
     assert "About 5 min on one core" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_said_to_be(tmp_path, capsys):
+    (tmp_path / "bad.npz").write_bytes(b"no archive")
+    assert main(["analyze", str(tmp_path / "bad.npz"), "--out", str(tmp_path / "runs")]) != 0
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_labels_inside_a_file_of_points_are_named(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "d.npz", X=rng.random((450, 2)), y=rng.integers(0, 2, 450))
+    words = [str(tmp_path / "d.npz"), "--draws", "20", "--learners", "none", "--out", str(tmp_path)]
+    assert main(["analyze", *words]) == 0
+    assert "also holds labels of its elements: --labels" in capsys.readouterr().err

@@ -390,3 +390,9 @@ def test_semicolons_are_named(tmp_path):
     (tmp_path / "europe.csv").write_text("a;b\n" + "1,5;2,5\n" * 9)
     with pytest.raises(DatasetError, match=r"in row 1 of .*Semicolons are not read"):
         read_points(tmp_path / "europe.csv", 100)
+
+
+def test_rows_of_unequal_length_are_counted_from_one(tmp_path):
+    (tmp_path / "short.csv").write_text("1,2,3\n4,5,6\n7,8\n")
+    with pytest.raises(DatasetError, match=r"changed from 3 to 2 in row 3 of numbers"):
+        read_points(tmp_path / "short.csv", 100)

@@ -203,6 +203,9 @@ def test_no_interval_is_wider_than_the_columns_that_vary():
     report = estimate_dimension(x)
     assert max(e.interval[1] for e in report.estimates.values()) == 6.0
     assert report.interval[0] < 6.0
+    flat = estimate_dimension(np.random.default_rng(0).random((1000, 2)))
+    for e in (*report.estimates.values(), *flat.estimates.values()):
+        assert e.interval[0] <= e.dimension <= e.interval[1]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -124,6 +124,43 @@ def test_objects_of_ones_own_are_read_back_from_defaults_and_presets():
         check_cells(other, other.cells())
 
 
+@dataclass(frozen=True)
+class Hidden(Line):
+    """A source whose word leaves out what tells it from others."""
+
+    scale: float = 1.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": (Hidden(1.0, 2.0),)},
+        {"settings": (Hidden(),)},
+        {"target": MaternTeacher(0.5, n_outputs=3)},
+    ],
+)
+def test_what_is_measured_is_what_is_given(change):
+    """Units are measured from words, so an object that its word does not hold would be another."""
+    own = Own(**change)
+    with pytest.raises(ValueError, match=r"is written down as .* which names"):
+        check_cells(own, own.cells())
+
+
+@dataclass(frozen=True)
+class Part:
+    where: Source = Line(3.0)
+
+
+@dataclass(frozen=True)
+class Whole(Own):
+    part: Part = dataclasses.field(default_factory=lambda: Part(Line(4.0)))
+
+
+def test_objects_of_ones_own_inside_a_part_of_the_config_are_read_back():
+    check_cells(Whole(), Whole().cells())
+    check_cells(Whole(part=Part()), Whole().cells())
+
+
 def test_two_units_that_are_the_same_are_refused():
     check_cells(Own(), [{"seed": 1}, {"seed": 2}])
     with pytest.raises(

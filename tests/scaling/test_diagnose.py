@@ -235,6 +235,13 @@ def test_a_loss_that_flattens_has_a_floor(floor):
     assert signatures(size, noise * (size**-0.5 + 0.001)) == [], "control: too low to matter"
 
 
+def test_a_loss_that_rises_again_has_no_floor():
+    size = geometric(10, 1e4, 13)
+    noise = np.exp(0.03 * np.random.default_rng(0).normal(size=(5, 13)))
+    loss = np.where(size < 300, size**-0.4, 300**-0.7 * size**0.3)
+    assert signatures(size, noise * loss) == ["rise"]
+
+
 def test_two_regimes_are_a_bend():
     size = geometric(10, 1e4, 13)
     noise = np.exp(0.05 * np.random.default_rng(0).normal(size=(5, 13)))

@@ -430,7 +430,7 @@ def test_a_seed_without_an_error_is_no_reason_to_leave_out_a_size():
     truth = 0.6 * size**-0.4
     loss = np.random.default_rng(0).binomial(60, truth, size=(8, 13)) / 60
     assert (loss == 0).any()
-    with pytest.raises(ValueError, match="single seeds have no error, pass how='mean'"):
+    with pytest.raises(ValueError, match="for single seeds, how='mean' does"):
         fit_power_law(size, loss)
     found = fit_power_law(size, loss, how="mean")
     assert found.interval[0] < 0.4 < found.interval[1]

@@ -306,4 +306,10 @@ def test_an_end_that_says_again_what_the_beginning_says_is_refused():
         parse_target("Matérn 0.5, smoothness = 2.0")
     with pytest.raises(ValueError, match="its end says again what its beginning says"):
         parse_source("cluster d = 16, dim = 4")
-    assert parse_source("Cube 4").word == "cube 4"
+    with pytest.raises(ValueError, match="its end says again what its beginning says"):
+        parse_source("lattice d = 2, p_c, ratio = 1.2")
+    with pytest.raises(ValueError, match="it gives a field twice"):
+        parse_target("Fourier, high = 8.0, high = 9.0")
+    for typed, word in (("Cube 4", "cube 4"), ("Sphere 2 X Cube 1", "sphere 2 x cube 1")):
+        assert parse_source(typed).word == word
+    assert parse_source("finite cluster d = 4, coordination_number = inf").word.endswith("= inf")

@@ -62,4 +62,5 @@ def rank_losses(sample: Sample, level: int, n_blocks: int) -> RankLoss:
 
 def _direction(elements: Any) -> FloatArray:
     """Coordinate of every element along the direction of largest variance."""
-    return principal_components(np.asarray(elements, dtype=np.float64))[2][:, -1]
+    scores = principal_components(np.asarray(elements, dtype=np.float64))[2]
+    return scores[:, -1] if scores.shape[1] else np.zeros(scores.shape[0])

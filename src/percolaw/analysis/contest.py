@@ -181,10 +181,10 @@ def expectation(evidence: Evidence, curve: LearningCurve, contest: Contest) -> E
     tried = f"{contest.size[0]:g} to {contest.size[-1]:g} training points"
     said = {} if best is None else _said(evidence, size, rows, contest)
     if best not in said:
-        sentence = (
-            f"No prediction of {tried} was surely better than that nothing changes, so nothing is "
-            f"promised of twice the data: {now}."
-        )
+        why = f"no prediction of {tried} was surely better than that nothing changes"
+        if best is not None:
+            why = f"the form that predicted {tried} best, '{best}', says nothing of larger sizes"
+        sentence = f"Nothing is promised of twice the data, for {why}: {now}."
         return Expectation(last, loss, math.nan, _NOWHERE, sentence)
     ratios = [float(ratio[0]) for ratio in said.values()]
     own = _reach(float(said[best][0]), said[best][1:])

@@ -28,6 +28,8 @@ TESTS = 2000
 N_SMALL = 7
 #: Why nothing is predicted of losses that are 0 at some sizes.
 ZERO = "the loss is zero at some sizes: there is hardly anything left to gain"
+#: And where only one repeat has an error, or sizes are too few.
+RARE = "errors are too rare, or sizes too few, to tell forms apart"
 
 
 class OneHotClassifier:
@@ -218,8 +220,10 @@ def learning_rows(
     positive = curve.loss.mean(axis=0) > 0.0
     usable = LearningCurve(curve.size[positive], curve.loss[:, positive])
     first = float(curve.size[-1]) / 8.0 * 1.01
-    if usable.size.size < N_SMALL + 3 or np.any(usable.loss.sum(axis=0) == usable.loss.max(axis=0)):
+    if not positive.all():
         return [*rows, ("no prediction", None, None, None, None, ZERO)]
+    if usable.size.size < N_SMALL + 3 or np.any(usable.loss.sum(axis=0) == usable.loss.max(axis=0)):
+        return [*rows, ("no prediction", None, None, None, None, RARE)]
     try:
         contest = hold_contest(evidence_of(sample, int(first), level, k), usable, first)
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -232,9 +233,14 @@ def _name_labels_inside(file: Path) -> None:
     """Say how labels that a file of points holds beside them are analysed."""
     if file.suffix != ".npz" or not file.is_file():
         return
-    with npz.opened(file) as archive:
-        held = [name for name in archive.names if name not in ("X", "meta")]
-    if "X" in archive.names and "y" in held:
+    held: list[str] = []
+    with (
+        contextlib.suppress(Exception),
+        npz.opened(file) as archive,
+    ):  # reading it says what is wrong
+        held = [name for name in archive.names if name != "meta"]
+    if {"X", "y"} <= {*held}:
+        held.remove("X")
         others = f", with --columns one of {', '.join(held)}" if len(held) > 1 else ""
         where = printable(file)
         note(f"{where} also holds labels of its elements: --labels {where} analyses y{others}.")

@@ -10,6 +10,7 @@ from typing import Any
 from percolaw import checks
 from percolaw.cli.control import _line, run_path
 from percolaw.cli.terminal import note
+from percolaw.errors import RunError
 from percolaw.experiments.registry import known_class
 from percolaw.text import printable
 
@@ -78,6 +79,8 @@ def run_report(options: argparse.Namespace) -> int:
     folders, unfinished = _members(options.runs)
     for item in unfinished:
         note(f"{item.folder} has not finished and is left out.")
+    if unfinished and not folders:
+        raise RunError("none of these runs has finished. Run the same commands again: they go on.")
     path, size = write_report(folders, out, note)
     print(f"report: {printable(path)}  ({size / 1e6:.2f} MB)", flush=True)
     for run in expand(folders)[0]:

@@ -277,7 +277,7 @@ class LatticeCluster(Source):
 
 
 def _product(match: re.Match[str]) -> Source:
-    words = [part.rsplit(" ", 1) for part in match[1].split(" x ")]
+    words = [part.rsplit(" ", 1) for part in match[1].lower().split(" x ")]
     return Manifold(tuple((name, int(dim)) for name, dim in words))
 
 
@@ -292,8 +292,8 @@ _PATTERNS: dict[str, Callable[[re.Match[str]], Source]] = {
     rf"(?i)lattice d = (\d+), (?:{_NUMBER} )?p_c": lambda m: LatticeCluster(
         int(m[1]), float(m[2] or 1.0)
     ),
-    rf"manifold ({_FACTOR})": _product,
-    rf"({_FACTOR}(?: x {_FACTOR})+)": _product,
+    rf"(?i)manifold ({_FACTOR})": _product,
+    rf"(?i)({_FACTOR}(?: x {_FACTOR})+)": _product,
     r"file (.+?)(?: sha256:([0-9a-f]{12}))?": lambda m: PointFile(m[1], m[2] or ""),
 }
 

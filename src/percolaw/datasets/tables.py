@@ -110,8 +110,9 @@ def read_text(source: Path, suffix: str, header: Header = "auto") -> npt.NDArray
 
 
 def _placed(message: str) -> str:
-    """What NumPy says, which counts rows from 0 and columns from 1, with both from 1."""
-    return re.sub(r"at row (\d+)", lambda row: f"in row {int(row[1]) + 1} of numbers", message)
+    """What NumPy says; of what it cannot convert it counts rows from 0, all else from 1."""
+    start = int(message.startswith("could not convert"))
+    return re.sub(r"at row (\d+)", lambda row: f"in row {int(row[1]) + start} of numbers", message)
 
 
 def first_lines(source: Path) -> list[tuple[int, str]]:

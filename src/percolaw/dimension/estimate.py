@@ -21,6 +21,7 @@ from percolaw.dimension.sample import (
     estimate,
     level_counts,
     make_sample,
+    varying_columns,
 )
 from percolaw.dimension.two_nn import TwoNN
 from percolaw.nulls import to_null
@@ -228,7 +229,7 @@ def estimate_dimension(
         table = make_sample(whole.points, max(ks), some, progress=work.searched)
         estimates = {name: estimate(e, levels) for name, e in used.items()}
         work.finished()
-    _refuse_lost(estimates, x.shape[1])
+    _refuse_lost(estimates, varying_columns(x))
     by_neighbors: dict[str, list[float]] = {
         "k": [float(k) for k in ks],
         "ratio": [TwoNN(k).value(table) for k in ks],
@@ -245,7 +246,7 @@ def estimate_dimension(
     return DimensionReport(
         n,
         x.shape[1],
-        int(np.sum(np.ptp(x, axis=0) == 0.0)),
+        x.shape[1] - varying_columns(x),
         estimates,
         by_neighbors,
         quantiles,

@@ -231,7 +231,7 @@ def estimate(estimator: DimensionEstimator, levels: list[list[Sample]]) -> Estim
 
     The standard error is the scatter among the subsets of the last level over the root of their
     number (the subsets are disjoint, so the variance falls with their number as with the points). No
-    interval reaches beyond the number of columns that vary.
+    interval reaches beyond the number of columns that vary and the estimate itself.
 
     Parameters
     ----------
@@ -245,9 +245,14 @@ def estimate(estimator: DimensionEstimator, levels: list[list[Sample]]) -> Estim
     """
     values = [np.array([estimator.value(sample) for sample in level]) for level in levels]
     found = summarize(values, [level[0].points.shape[0] for level in levels])
-    columns = float(np.sum(np.ptp(levels[0][0].points, axis=0) > 0))
-    low, high = (min(end, columns) if math.isfinite(end) else end for end in found.interval)
-    return replace(found, interval=(low, high))
+    most = max(float(varying_columns(levels[0][0].points)), found.dimension)
+    low, high = (min(end, most) if math.isfinite(end) else end for end in found.interval)
+    return replace(found, interval=(min(low, found.dimension), high))
+
+
+def varying_columns(points: npt.NDArray[Any]) -> int:
+    """Return how many columns of points (n, d) are not constant."""
+    return int(np.sum(np.ptp(points, axis=0) > 0))
 
 
 def summarize(values: list[FloatArray], n_points: list[int]) -> Estimate:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from percolaw import checks
@@ -83,14 +84,23 @@ def check_cells(experiment: Any, cells: Sequence[Cell]) -> None:
                 "of its fields once."
             )
         seen.add(text)
+    remedy = (
+        "An object of your own must be a default or in a preset, and its word tell it from others."
+    )
     try:
-        from_config(type(experiment), config_dict(experiment)["config"])
-    except ValueError as error:
+        read = from_config(type(experiment), config_dict(experiment)["config"])
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
         raise ValueError(
             f"the config of {experiment.name} cannot be read back as it is written down, and units are "
-            f"measured from that: {error} An object of your own must be a default or in a preset of the "
-            "class."
+            f"measured from that: {error} {remedy}"
         ) from error
+    for part in dataclasses.fields(experiment):
+        given, found = getattr(experiment, part.name), getattr(read, part.name)
+        if given != found and given == given:
+            raise ValueError(
+                f"{part.name} = {given!r:.80} is written down as {plain(given)!r:.60}, which names "
+                f"{found!r:.80}, and units are measured from what is written. {remedy}"
+            )
 
 
 @dataclass(frozen=True)
@@ -280,7 +290,11 @@ def measured_config(config: Mapping[str, Any], experiment: type[Any] | None) -> 
     return {**config, "config": fields}
 
 
-def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:
+def from_config(
+    experiment: type[Any],
+    fields: Mapping[str, Any],
+    own: Mapping[str, Worded] = MappingProxyType({}),
+) -> Any:
     """Return the experiment with these fields; lists become tuples, dicts nested dataclasses.
 
     Parameters
@@ -289,6 +303,8 @@ def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:
         Class of the experiment, or of a dataclass in its config.
     fields : mapping
         Field to value, as read from JSON; fields left out keep their defaults.
+    own : mapping of str to object
+        What words name beside the defaults and presets of the class, and what the package reads.
 
     Returns
     -------
@@ -304,11 +320,11 @@ def from_config(experiment: type[Any], fields: Mapping[str, Any]) -> Any:
     unknown = set(fields) - known
     if unknown:
         raise ValueError(f"{experiment.__name__} has no field {sorted(unknown)}.")
-    values, own = {}, fields_module.named(experiment)
+    values, own = {}, {**fields_module.named(experiment), **own}
     for name, value in fields.items():
         kind = fields_module.bare(hints[name])
         if isinstance(value, Mapping) and isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            values[name] = from_config(kind, value)
+            values[name] = from_config(kind, value, own)
         else:
             values[name] = fields_module.read_words(hints[name], _tuples(value), own)
     return experiment(**values)

@@ -22,7 +22,7 @@ import itertools
 import textwrap
 import typing
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -300,15 +300,33 @@ def read_words(hint: Any, value: Any, known: Mapping[str, Worded] = MappingProxy
         return value
     if isinstance(value, (list, tuple)):
         return tuple(read_words(hint, one, known) for one in value)
-    return known[value] if value in known else parse(value)
+    return known[value] if isinstance(value, str) and value in known else parse(value)
 
 
 def named(config: type[Any]) -> dict[str, Worded]:
     """Return what the defaults and presets of an experiment name, by word: objects of its own too."""
-    values = [field.default for field in dataclasses.fields(config)]
-    for preset in getattr(config, "presets", {}).values():
-        values += preset.config.values()
-    return {one.word: one for value in values for one in _flat(value) if isinstance(one, Worded)}
+    presets = [preset.config for preset in getattr(config, "presets", {}).values()]
+    return {one.word: one for value in (presets, _defaults(config)) for one in _worded(value)}
+
+
+def _defaults(config: type[Any]) -> list[Any]:
+    return [
+        field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        for field in dataclasses.fields(config)
+    ]
+
+
+def _worded(value: Any) -> Iterator[Worded]:
+    """What has a word in a value, nested configs, tuples and mappings included."""
+    if isinstance(value, Worded):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _worded(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _worded(part)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield from _worded([getattr(value, field.name) for field in dataclasses.fields(value)])
 
 
 def parser_of(hint: Any) -> Callable[[str], Worded] | None:

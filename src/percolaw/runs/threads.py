@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
 import os
@@ -28,8 +29,6 @@ def _load_blas() -> None:
     """
     if "scipy.linalg" in sys.modules:
         return
-    import ctypes
-
     import scipy
 
     kept = sorted(Path(scipy.__file__).parent.with_name("scipy.libs").glob("libscipy_openblas*.so"))
@@ -89,10 +88,44 @@ class _Limit:
 _LIMIT = _Limit()
 
 
+class _Mapped(ctypes.Structure):
+    """The beginning of `dl_phdr_info`: what a loader tells of a library, and of its work so far."""
+
+    _fields_ = (
+        *(("address", ctypes.c_size_t), ("name", ctypes.c_char_p), ("headers", ctypes.c_void_p)),
+        *(("n_headers", ctypes.c_uint16), ("loaded", ctypes.c_ulonglong)),
+        ("unloaded", ctypes.c_ulonglong),
+    )
+
+
+_VISITOR = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Mapped), ctypes.c_size_t, ctypes.c_void_p)
+
+
+def _loads() -> tuple[int, ...]:
+    """How many libraries were ever loaded and unloaded; empty where no loader counts."""
+    try:
+        visit = ctypes.CDLL(None).dl_iterate_phdr
+    except (AttributeError, OSError, TypeError):  # macOS, Windows
+        return ()
+    found: list[int] = []
+
+    def first(library: Any, size: int, data: Any) -> int:
+        found.extend((library.contents.loaded, library.contents.unloaded))
+        return 1  # no further ones
+
+    visit(_VISITOR(first), None)
+    return tuple(found)
+
+
 @functools.lru_cache(maxsize=1)
-def _libraries(n_modules: int) -> ThreadpoolController:
-    """Libraries of threads that are loaded; looked up again when more modules are, which bring them."""
+def _looked_up(loads: tuple[int, ...]) -> ThreadpoolController:
     return ThreadpoolController()
+
+
+def _libraries() -> ThreadpoolController:
+    """Libraries of threads that are loaded; looked up again where others were loaded meanwhile."""
+    loads = _loads()
+    return _looked_up(loads) if loads else ThreadpoolController()
 
 
 @contextmanager
@@ -114,7 +147,7 @@ def one_thread(*modules: str) -> Iterator[None]:
     _load_blas()
     for module in modules:
         importlib.import_module(module)
-    libraries = _libraries(len(sys.modules))
+    libraries = _libraries()
     # OpenMP keeps a number for each thread of Python, so each one limits and restores its own.
     with libraries.select(user_api="openmp").limit(limits=1):
         _LIMIT.enter(libraries)

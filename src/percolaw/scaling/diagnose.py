@@ -17,7 +17,7 @@ class Finding:
 
     Attributes
     ----------
-    signature : {"uniform loss", "exponential", "jumps", "floor", "bend"}
+    signature : {"uniform loss", "exponential", "jumps", "rise", "floor", "bend"}
     meaning : str
         What it points to.
     evidence : str
@@ -40,6 +40,7 @@ def diagnose(size: npt.ArrayLike, loss: npt.ArrayLike) -> list[Finding]:
       threshold, a cutoff, or a target with few degrees of freedom;
     * **jumps**: one step falls much more than its neighbours allow, also in the median over seeds:
       capacity switching on cluster by cluster, or a bad allocation;
+    * **rise**: the loss clearly rises in the larger half of the sizes: noise that is learned;
     * **floor**: the exponent of the larger half of the sizes is clearly less, by 30% at least: noise that
       no learner removes, what this one cannot learn, or another regime. The exponent of all sizes is
       that of neither half;
@@ -140,6 +141,8 @@ def _bends(x: FloatArray, y: FloatArray, log_x: FloatArray, log_y: FloatArray) -
     halves = (
         f"exponent {small:.2f} up to size {x[half - 1]:.3g}, {large:.2f} from {x[-half]:.3g} on"
     )
+    if large < -4.0 * other:
+        return [Finding("rise", "the loss rises again: what is learned late does harm", halves)]
     if large < 0.7 * small:
         exponent, _, floor = compare_forms(x, y).parameters["power law + offset"]
         return [

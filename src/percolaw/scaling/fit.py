@@ -393,7 +393,8 @@ def _losses(loss: npt.ArrayLike, n_sizes: int, zero: bool = False) -> FloatArray
     if np.any(bad):
         raise ValueError(
             f"loss must be positive for logarithms; {int(np.sum(bad))} value(s) are not. Leave out sizes "
-            "at which the learner is exact; where single seeds have no error, pass how='mean'."
+            "at which the learner is exact"
+            + ("." if zero else "; for single seeds, how='mean' does.")
         )
     _refuse_huge("loss", y)
     return y
