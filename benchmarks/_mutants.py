@@ -214,6 +214,7 @@ MISTAKES = {
         ("drift = abs(float(mean[0] - mean[1])) if mean.size > 1 else 0.0", "drift = 0.0"),
     ],
     "learners/kernel.py": [
+        ("else 2.0 * smoothness + dimension + 1.0", "else 2.0 * smoothness"),
         (
             'left -= float(np.einsum("ij,ij->", part, part)) / q.shape[0]',
             'left -= float(np.einsum("ij,ij->", part, part)) / n',
@@ -341,7 +342,6 @@ MISTAKES = {
             "seed_streams = streams.child(0, *source.key)",
         ),
         ("order = min(order, limit)", "order = float(order)"),
-        ("return 2.0 * kernel.smoothness + dimension + 1.0", "return 2.0 * kernel.smoothness"),
     ],
     "learners/expected.py": [
         ("slope * (variance - expected)", "0.0 * (variance - expected)"),

@@ -136,7 +136,7 @@ class Numbers:
     ("values", "loss", "error", "message"),
     [
         (Y, "zero-one", ValueError, "unknown loss 'zero-one'"),
-        (LABELS, "squared", TypeError, "values are text, and this loss is of numbers"),
+        (LABELS, "squared", TypeError, "values must be numbers; got text"),
         (Y > 0, "0-1", ValueError, r"which is no label.*numpy.eye\(n_classes\)\[labels\]"),
         (Y > 0, "log", ValueError, "must be >= 0 and sum to 1"),
         (

@@ -41,7 +41,7 @@ ESTIMATORS: dict[str, DimensionEstimator] = {
 #: Points with more neighbours, for the dependence on their number and the local dimension.
 TABLE_QUERIES = 5000
 #: Estimates above so many times the number of columns are of neighbours that are equally far.
-LARGEST = 3.0
+LARGEST = 100.0
 #: All work over that of the searches of all levels.
 ESTIMATES_WORK = 1.4
 #: Relative change over the scales tested, and relative range of the estimators, up to which there

@@ -46,6 +46,13 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     return True
 
 
+def _is_text(values: Any) -> bool:
+    """Whether values are text, as class labels may be."""
+    if isinstance(values, (list, tuple)):
+        return any(isinstance(value, str) for value in values)
+    return getattr(getattr(values, "dtype", None), "kind", "") in ("U", "S")
+
+
 def checked_values(values: Any, n: int, loss: Loss) -> npt.NDArray[Any]:
     """Return the values of n points as a loss needs them.
 
@@ -72,9 +79,9 @@ def checked_values(values: Any, n: int, loss: Loss) -> npt.NDArray[Any]:
         try:
             y: npt.NDArray[Any] = checks.target_values("values", values, n)
         except TypeError as error:
-            if np.asarray(values).dtype.kind in "US":
+            if _is_text(values):
                 raise TypeError(
-                    "values are text, and this loss is of numbers. Class labels need loss='0-1' or "
+                    "values must be numbers; got text. Class labels need loss='0-1' or "
                     "loss='log'; numbers that are written as text, values.astype(float)."
                 ) from error
             raise
