@@ -211,6 +211,10 @@ MISTAKES = {
         ),
     ],
     "dimension/sample.py": [
+        (
+            "low, high = (min(end, most) if",
+            "low, high = (end if",
+        ),
         ("drift = abs(float(mean[0] - mean[1])) if mean.size > 1 else 0.0", "drift = 0.0"),
     ],
     "learners/kernel.py": [
@@ -336,7 +340,55 @@ MISTAKES = {
         ),
         ("choice(place.shape[0], n, replace=False)", "choice(n, n, replace=False)"),
     ],
+    "scaling/diagnose.py": [
+        (
+            "    jump &= _jumps(log_x, np.median(np.log(every), axis=0))[2]",
+            "    jump &= True",
+        ),
+        (
+            "if large < 0.7 * small:",
+            "if large < 0.1 * small:",
+        ),
+    ],
+    "analysis/contest.py": [
+        (
+            "max(ratios) + reach, min(ratios) - reach",
+            "ratios[0] + reach, ratios[0] - reach",
+        ),
+    ],
+    "analysis/verdict.py": [
+        (
+            "if np.all(known == value):",
+            "if False:",
+        ),
+    ],
+    "experiments/base.py": [
+        (
+            "if given != found and given == given:",
+            "if False:",
+        ),
+        (
+            "        if text in seen:",
+            "        if False:",
+        ),
+    ],
+    "report/colors.py": [
+        (
+            "if panels and alike and few else",
+            "if False else",
+        ),
+    ],
+    "numerics/components.py": [
+        (
+            "    if d <= n:",
+            "    if True:",
+        ),
+    ],
     "learning.py": [
+        (
+            "float(np.mean(f[:tests].var(axis=0)))",
+            "float(f[:tests].var())",
+        ),
         (
             "seed_streams = streams.child(seed, *source.key)",
             "seed_streams = streams.child(0, *source.key)",
@@ -353,6 +405,10 @@ MISTAKES = {
         ("- np.median(values, axis=0)", "- np.mean(values, axis=0)"),
     ],
     "scaling/losses.py": [
+        (
+            "usable = measured.mean(axis=0) > floor",
+            "usable = measured.mean(axis=0) > 0.0",
+        ),
         ("count[one] <= to_spare", "True"),
         (
             "np.concatenate([order[aside][:n_test], order[~aside]])",

@@ -115,3 +115,26 @@ def test_refusals():
         hold_contest(evidence, curve, 60)
     with pytest.raises(ValueError, match="loss is 0"):
         hold_contest(evidence, LearningCurve(SIZE, np.zeros((3, SIZE.size))), 2000)
+
+
+def test_a_promise_spans_the_forms_that_are_not_surely_worse(monkeypatch):
+    """A form that wins by a hair is no more to be believed than the one it beat."""
+    from percolaw.analysis import contest as module
+
+    ids = sample(SHARE, 16_000)
+    curve = noisy(losses(SHARE, SIZE, 100.0, 1.0))
+    held = hold_contest(Evidence(ids[:2000]), curve, 2000)
+    best = held.winner
+    other = next(name for name in FORMS if name not in (best, NO_CHANGE))
+    alone = {best: np.full(6, -0.2)}
+    monkeypatch.setattr(module, "_said", lambda *_: alone)
+    one = expectation(Evidence(ids), curve, held)
+    alone[other] = np.full(6, -1.0)
+    two = expectation(Evidence(ids), curve, held)
+    reach = -0.2 - math.log1p(-one.interval[1])
+    assert math.log1p(-two.interval[1]) == pytest.approx(-1.0 - reach)
+    assert two.interval[0] == pytest.approx(one.interval[0])
+    assert math.log1p(-two.fall) == pytest.approx(-0.6), "the mean on logarithms"
+    assert f"'{other}' 63%" in two.sentence
+    monkeypatch.setattr(module, "_said", lambda *_: {})
+    assert "says nothing of larger sizes" in expectation(Evidence(ids), curve, held).sentence
