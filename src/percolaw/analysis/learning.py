@@ -26,7 +26,7 @@ OF_STRINGS = ("nearest neighbour",)
 TESTS = 2000
 #: Sizes up to an eighth of the training points from which the larger ones are predicted.
 N_SMALL = 7
-#: Why nothing is predicted of losses that are 0 at some sizes.
+#: Why nothing is predicted where losses are 0 at some sizes and the others do not suffice.
 ZERO = "the loss is zero at some sizes: there is hardly anything left to gain"
 #: And where only one repeat has an error, or sizes are too few.
 RARE = "errors are too rare, or sizes too few, to tell forms apart"
@@ -220,10 +220,9 @@ def learning_rows(
     positive = curve.loss.mean(axis=0) > 0.0
     usable = LearningCurve(curve.size[positive], curve.loss[:, positive])
     first = float(curve.size[-1]) / 8.0 * 1.01
-    if not positive.all():
-        return [*rows, ("no prediction", None, None, None, None, ZERO)]
     if usable.size.size < N_SMALL + 3 or np.any(usable.loss.sum(axis=0) == usable.loss.max(axis=0)):
-        return [*rows, ("no prediction", None, None, None, None, RARE)]
+        why = RARE if positive.all() else ZERO
+        return [*rows, ("no prediction", None, None, None, None, why)]
     try:
         contest = hold_contest(evidence_of(sample, int(first), level, k), usable, first)
     except ValueError as error:

@@ -234,10 +234,8 @@ def _name_labels_inside(file: Path) -> None:
     if file.suffix != ".npz" or not file.is_file():
         return
     held: list[str] = []
-    with (
-        contextlib.suppress(Exception),
-        npz.opened(file) as archive,
-    ):  # reading it says what is wrong
+    # Of a damaged file the analysis says what is wrong.
+    with contextlib.suppress(Exception), npz.opened(file) as archive:
         held = [name for name in archive.names if name != "meta"]
     if {"X", "y"} <= {*held}:
         held.remove("X")

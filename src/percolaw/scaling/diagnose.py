@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from percolaw.scaling.fit import FloatArray, _losses, _sizes, aggregate, local_exponents
+from percolaw.scaling.fit import FloatArray, _line, _losses, _sizes, aggregate, local_exponents
 from percolaw.scaling.forms import compare_forms
 
 
@@ -161,11 +161,10 @@ def _bends(x: FloatArray, y: FloatArray, log_x: FloatArray, log_y: FloatArray) -
 
 def _slope(log_x: FloatArray, log_y: FloatArray) -> tuple[float, float]:
     """The exponent of least squares, and its standard error by the scatter about the line."""
-    centred = log_x - log_x.mean()
-    square = float(centred @ centred)
-    exponent = -float(centred @ log_y) / square
-    rest = log_y - log_y.mean() + exponent * centred
-    return exponent, float(np.sqrt(rest @ rest / max(log_x.size - 2, 1) / square))
+    (slope, intercept), _ = _line(log_x, log_y)
+    rest = log_y - slope * log_x - intercept
+    error = np.sqrt(rest @ rest / max(log_x.size - 2, 1) / np.sum((log_x - log_x.mean()) ** 2))
+    return -slope, float(error)
 
 
 def _factor(logarithm: float) -> str:

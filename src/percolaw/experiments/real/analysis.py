@@ -181,8 +181,7 @@ class ByLength(DataAnalysis):
 
     def data(self, name: str) -> Sample:
         """Return the data of a length by its name."""
-        (length,) = {n for n in self.lengths if self.words.format(n) == name}
-        return real_sample(self.load(length))
+        return real_sample(self.load(self.lengths[self.names().index(name)]))
 
 
 @functools.lru_cache(maxsize=2)
