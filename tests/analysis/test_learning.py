@@ -118,7 +118,9 @@ def test_rows(sample):
     assert 0.0 < fall[2] < 1.0
     assert fall[3] <= fall[2] <= fall[4]
     assert quantity.count("expectation") == 1
-    assert rows[-1][5].startswith("Doubling the data") or rows[-1][5].startswith("No prediction")
+    assert rows[-1][5].startswith("Doubling the data") or rows[-1][5].startswith(
+        "Nothing is promised"
+    )
     assert learning_rows(sample, 0, "nearest neighbour", 4, 6, Streams(0)) == rows
 
 
